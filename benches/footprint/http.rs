@@ -1,0 +1,146 @@
+//! As much of HTTP/1.1 as a loopback server needs: keep-alive requests, with a length or chunked.
+
+use std::{
+    io::{self, BufRead as _, BufReader, Read, Write as _},
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    sync::Arc,
+    thread,
+};
+
+/// Threads that only read and answer need little of a stack.
+const STACK_BYTES: usize = 256 * 1024;
+
+/// A request, read to its end.
+#[derive(Default)]
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    /// `Content-Encoding`, empty if there is none.
+    pub(crate) encoding: String,
+    pub(crate) body: Vec<u8>,
+    /// All that came over the socket for it, head and chunk lines included.
+    pub(crate) wire_bytes: u64,
+}
+
+/// One accepted connection.
+pub(crate) struct Connection {
+    reader: BufReader<Counted>,
+}
+
+struct Counted {
+    stream: TcpStream,
+    bytes: u64,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.stream.read(buffer)?;
+        self.bytes += count as u64;
+        Ok(count)
+    }
+}
+
+/// Listens on a free port of loopback; `serve` runs in a thread for each connection until it fails or the
+/// client closes. The threads end with the process: a bench has no better moment.
+pub(crate) fn listen<S, F>(shared: &Arc<S>, serve: F) -> io::Result<u16>
+where
+    S: Send + Sync + 'static,
+    F: Fn(&S, Connection) -> io::Result<()> + Copy + Send + 'static,
+{
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let port = listener.local_addr()?.port();
+    let shared = Arc::clone(shared);
+    let accept = move || {
+        while let Ok((stream, _)) = listener.accept() {
+            let shared = Arc::clone(&shared);
+            let serve_one = move || {
+                // A client that is killed resets its connections; that is how each of its runs ends.
+                let _ = Connection::new(stream).and_then(|connection| serve(&shared, connection));
+            };
+            if thread::Builder::new()
+                .stack_size(STACK_BYTES)
+                .spawn(serve_one)
+                .is_err()
+            {
+                return;
+            }
+        }
+    };
+    thread::Builder::new()
+        .stack_size(STACK_BYTES)
+        .spawn(accept)?;
+    Ok(port)
+}
+
+impl Connection {
+    fn new(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        Ok(Self {
+            reader: BufReader::with_capacity(64 * 1024, Counted { stream, bytes: 0 }),
+        })
+    }
+
+    /// Reads the next request; `false` if the client has closed.
+    pub(crate) fn request(&mut self, request: &mut Request) -> io::Result<bool> {
+        let before = self.reader.get_ref().bytes;
+        request.body.clear();
+        request.encoding.clear();
+        let mut line = String::new();
+        if self.reader.read_line(&mut line)? == 0 {
+            return Ok(false);
+        }
+        let mut words = line.split_ascii_whitespace();
+        request.method = words.next().unwrap_or_default().to_owned();
+        request.path = words.next().unwrap_or_default().to_owned();
+        let (mut length, mut chunked) = (0, false);
+        loop {
+            line.clear();
+            self.reader.read_line(&mut line)?;
+            let Some((name, value)) = line.split_once(':') else {
+                break;
+            };
+            let value = value.trim();
+            match name.to_ascii_lowercase().as_str() {
+                "content-length" => length = value.parse().map_err(io::Error::other)?,
+                "transfer-encoding" => chunked = value.eq_ignore_ascii_case("chunked"),
+                "content-encoding" => value.clone_into(&mut request.encoding),
+                "expect" => self.write(b"HTTP/1.1 100 Continue\r\n\r\n")?,
+                _ => {}
+            }
+        }
+        if chunked {
+            self.chunks(&mut request.body)?;
+        } else {
+            self.bytes(length, &mut request.body)?;
+        }
+        // Nothing is pipelined, so what was read until now belongs to this request.
+        request.wire_bytes = self.reader.get_ref().bytes - before;
+        Ok(true)
+    }
+
+    /// Sends these bytes at once.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.reader.get_mut().stream.write_all(bytes)
+    }
+
+    fn bytes(&mut self, count: usize, body: &mut Vec<u8>) -> io::Result<()> {
+        let start = body.len();
+        body.resize(start + count, 0);
+        self.reader.read_exact(&mut body[start..])
+    }
+
+    fn chunks(&mut self, body: &mut Vec<u8>) -> io::Result<()> {
+        let mut line = String::new();
+        loop {
+            line.clear();
+            self.reader.read_line(&mut line)?;
+            let size = usize::from_str_radix(line.trim(), 16).map_err(io::Error::other)?;
+            self.bytes(size, body)?;
+            line.clear();
+            self.reader.read_line(&mut line)?;
+            if size == 0 {
+                return Ok(());
+            }
+        }
+    }
+}

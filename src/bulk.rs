@@ -1,0 +1,253 @@
+//! Bulks: documents with their action lines, ready to send as the NDJSON body of `_bulk`.
+//!
+//! Invariants: a document is in a bulk whole or not at all; what [`Bulk::bytes`] gives is always a complete `_bulk` body
+//! (each line ended), or empty.
+
+use crate::json;
+use std::ops::Range;
+
+/// Documents and their action lines.
+#[derive(Debug, Default)]
+pub(crate) struct Bulk {
+    bytes: Vec<u8>,
+    /// Offset behind each document in `bytes`.
+    ends: Vec<u32>,
+}
+
+/// What identifies a document for good: given when it is made, kept through every retry.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DocumentKey {
+    /// The tick's time: decides which index a patterned name stands for.
+    pub(crate) time: jiff::Timestamp,
+    pub(crate) id: [u8; ID_BYTES],
+}
+
+/// Length of an `_id`, bytes.
+pub(crate) const ID_BYTES: usize = 20;
+
+/// Gives each document of this process its `_id`: 72 random bits of the process and a count, as 20 characters that need
+/// no escape in JSON or in a URL.
+#[derive(Debug)]
+pub(crate) struct IdSource {
+    process: [u8; 9],
+    made: u64,
+}
+
+impl IdSource {
+    pub(crate) fn new(process: [u8; 9]) -> Self {
+        Self { process, made: 0 }
+    }
+
+    pub(crate) fn next_id(&mut self) -> [u8; ID_BYTES] {
+        const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        let mut raw = [0_u8; 15];
+        raw[..9].copy_from_slice(&self.process);
+        raw[9..].copy_from_slice(&self.made.to_be_bytes()[2..]);
+        self.made += 1;
+        let mut id = [0_u8; ID_BYTES];
+        for (quad, triple) in id.chunks_exact_mut(4).zip(raw.chunks_exact(3)) {
+            let bits = usize::from(triple[0]) << 16 | usize::from(triple[1]) << 8 | usize::from(triple[2]);
+            for (place, character) in quad.iter_mut().enumerate() {
+                *character = ALPHABET[bits >> (18 - 6 * place) & 63];
+            }
+        }
+        id
+    }
+}
+
+/// Writes action lines into one recorder's index.
+#[derive(Debug)]
+pub(crate) struct ActionLine {
+    index_name: String,
+    /// The index name rendered for the document at hand, if it has a pattern.
+    rendered: Vec<u8>,
+}
+
+impl ActionLine {
+    /// `index_name` has been validated: it needs no escape in JSON, before and after its patterns are filled in.
+    pub(crate) fn new(index_name: &str) -> Self {
+        Self { index_name: index_name.to_owned(), rendered: Vec::new() }
+    }
+
+    fn index_for(&mut self, time: jiff::Timestamp) -> &[u8] {
+        if !self.index_name.contains('%') {
+            return self.index_name.as_bytes();
+        }
+        self.rendered.clear();
+        let zoned = time.to_zoned(jiff::tz::TimeZone::UTC);
+        let broken_down = jiff::fmt::strtime::BrokenDownTime::from(&zoned);
+        if broken_down.format(self.index_name.as_bytes(), &mut self.rendered).is_err() {
+            // Cannot be: the configuration has rendered this pattern. The text before it is still a valid name.
+            self.rendered.clear();
+            self.rendered.extend(self.index_name.bytes().take_while(|&byte| byte != b'%'));
+        }
+        &self.rendered
+    }
+}
+
+impl Bulk {
+    /// Appends a document (one JSON object without a line end) with its action line.
+    pub(crate) fn push(&mut self, action: &mut ActionLine, key: DocumentKey, document: &[u8]) {
+        let index = action.index_for(key.time);
+        self.bytes.reserve(index.len() + ID_BYTES + 40 + document.len());
+        self.bytes.extend_from_slice(b"{\"create\":{\"_index\":\"");
+        self.bytes.extend_from_slice(index);
+        self.bytes.extend_from_slice(b"\",\"_id\":\"");
+        self.bytes.extend_from_slice(&key.id);
+        self.bytes.extend_from_slice(b"\"}}\n");
+        self.bytes.extend_from_slice(document);
+        self.bytes.push(b'\n');
+        self.close_document();
+    }
+
+    /// Appends all documents of `other`.
+    pub(crate) fn append(&mut self, other: &Self) {
+        for index in 0..other.documents() {
+            self.bytes.extend_from_slice(&other.bytes[other.span(index)]);
+            self.close_document();
+        }
+    }
+
+    /// The documents whose index `wanted` takes, in order.
+    pub(crate) fn select(&self, wanted: impl Fn(usize) -> bool) -> Self {
+        let mut selected = Self::default();
+        for index in (0..self.documents()).filter(|&index| wanted(index)) {
+            selected.bytes.extend_from_slice(&self.bytes[self.span(index)]);
+            selected.close_document();
+        }
+        selected
+    }
+
+    fn close_document(&mut self) {
+        // Bounded by limits.rs far below 4 GiB.
+        self.ends.push(u32::try_from(self.bytes.len()).unwrap_or(u32::MAX));
+    }
+
+    fn span(&self, index: usize) -> Range<usize> {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
+        start..self.ends[index] as usize
+    }
+
+    pub(crate) fn documents(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The `_bulk` body.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Bytes of memory that it holds on to.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.bytes.capacity() + self.ends.capacity() * size_of::<u32>()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Lets go of the documents and of memory beyond `capacity_bytes`.
+    pub(crate) fn clear(&mut self, capacity_bytes: usize) {
+        self.bytes.clear();
+        self.ends.clear();
+        self.bytes.shrink_to(capacity_bytes);
+        self.ends.shrink_to(capacity_bytes / 64);
+    }
+
+    /// Gives back memory that the documents do not need: for a bulk that waits.
+    pub(crate) fn shrink(&mut self) {
+        self.bytes.shrink_to_fit();
+        self.ends.shrink_to_fit();
+    }
+}
+
+/// Appends the members that each document begins with; [`end_document`] closes the object.
+pub(crate) fn begin_document(out: &mut Vec<u8>, time: jiff::Timestamp, own_members: &[u8]) {
+    const PRINTER: jiff::fmt::temporal::DateTimePrinter =
+        jiff::fmt::temporal::DateTimePrinter::new().precision(Some(6));
+    out.extend_from_slice(b"{\"@timestamp\":\"");
+    // Writing into memory does not fail.
+    let _ = PRINTER.print_timestamp(&time, &mut *out);
+    out.push(b'"');
+    out.extend_from_slice(own_members);
+}
+
+/// Closes the object that [`begin_document`] began.
+pub(crate) fn end_document(out: &mut Vec<u8>) {
+    out.push(b'}');
+}
+
+/// The members that all documents of one reader carry, as [`begin_document`] takes them.
+pub(crate) fn own_members(service_name: &str, host_name: &str) -> Vec<u8> {
+    let mut members = b",\"service.name\":".to_vec();
+    json::write_string(&mut members, service_name);
+    members.extend_from_slice(b",\"host.name\":");
+    json::write_string(&mut members, host_name);
+    members
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    fn key(ids: &mut IdSource) -> DocumentKey {
+        DocumentKey { time: "2026-11-22T23:59:59.999999999Z".parse().unwrap(), id: ids.next_id() }
+    }
+
+    #[test]
+    fn a_bulk_is_what_the_server_expects() {
+        let mut ids = IdSource::new([0xff; 9]);
+        let mut action = ActionLine::new("metrics-%Y.%m.%d");
+        let mut bulk = Bulk::default();
+        bulk.push(&mut action, key(&mut ids), b"{\"a\":1}");
+        bulk.push(&mut ActionLine::new("plain"), key(&mut ids), b"{}");
+        let expected = "{\"create\":{\"_index\":\"metrics-2026.11.22\",\"_id\":\"____________AAAAAAAA\"}}\n{\"a\":1}\n\
+                        {\"create\":{\"_index\":\"plain\",\"_id\":\"____________AAAAAAAB\"}}\n{}\n";
+        assert_eq!(std::str::from_utf8(bulk.bytes()).unwrap(), expected);
+        assert_eq!(bulk.documents(), 2);
+    }
+
+    #[test]
+    fn documents_are_selected_and_appended_whole() {
+        let mut ids = IdSource::new([0; 9]);
+        let mut action = ActionLine::new("i");
+        let mut bulk = Bulk::default();
+        for n in 0..5 {
+            bulk.push(&mut action, key(&mut ids), format!("{{\"n\":{n}}}").as_bytes());
+        }
+        let odd = bulk.select(|index| index % 2 == 1);
+        let even = bulk.select(|index| index % 2 == 0);
+        assert_eq!((odd.documents(), even.documents()), (2, 3));
+        let mut joined = odd.select(|_| true);
+        joined.append(&even);
+        assert_eq!(joined.documents(), 5);
+        assert_eq!(joined.bytes().len(), bulk.bytes().len());
+        let lines: Vec<&str> = std::str::from_utf8(joined.bytes()).unwrap().lines().collect();
+        assert_eq!(lines.iter().skip(1).step_by(2).copied().collect::<String>(), "{\"n\":1}{\"n\":3}{\"n\":0}{\"n\":2}{\"n\":4}");
+        joined.clear(0);
+        assert!(joined.is_empty() && joined.bytes().is_empty() && joined.memory_bytes() == 0);
+    }
+
+    #[test]
+    fn ids_differ_within_and_across_processes() {
+        let mut seen = HashSet::new();
+        for process in [[1; 9], [2; 9]] {
+            let mut ids = IdSource::new(process);
+            for _ in 0..10_000 {
+                let id = ids.next_id();
+                assert!(id.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte)));
+                assert!(seen.insert(id));
+            }
+        }
+    }
+
+    #[test]
+    fn a_document_begins_with_its_time_and_names() {
+        let mut out = Vec::new();
+        begin_document(&mut out, "2026-11-22T05:06:07Z".parse().unwrap(), &own_members("my \"app\"", "box"));
+        end_document(&mut out);
+        let expected = r#"{"@timestamp":"2026-11-22T05:06:07.000000Z","service.name":"my \"app\"","host.name":"box"}"#;
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+}

@@ -1,0 +1,423 @@
+//! The command line: arguments and their environment variables, the subcommands, exit codes, signals.
+
+use crate::config::{Config, ConfigError, LogLevel, Reader, Recorder, Settings, nearest, values};
+use crate::engine::{self, EngineError, Report};
+use crate::log;
+use std::ffi::OsString;
+use std::fmt;
+use std::io::Write;
+use std::time::Duration;
+
+/// Exit codes: done; wrong usage; bad configuration (both as in `sysexits.h`); anything else.
+const DONE: u8 = 0;
+const FAILED: u8 = 1;
+const USAGE: u8 = 64;
+const CONFIG: u8 = 78;
+
+const HELP: &str = "\
+expvastic polls Go expvar endpoints and ships flat documents to Elasticsearch or OpenSearch.
+
+Usage:
+  expvastic -c conf.yml                 run until stopped
+  expvastic --reader localhost:1234/debug/vars --recorder localhost:9200
+                                        run without a file
+  expvastic check -c conf.yml           load and validate, print the routes, exit
+  expvastic once -c conf.yml            one tick of every reader, ship, exit (0: every document was taken)
+  expvastic once --dry-run -c conf.yml  the same, but print the bulk text instead of shipping it
+
+Options, each also as an environment variable (a flag wins):
+  -c, --config FILE    configuration; .yml or .yaml may be left out            EXPVASTIC_CONFIG
+      --reader URL     endpoint to poll        [localhost:1234/debug/vars]     EXPVASTIC_READER
+      --recorder URL   server to ship to       [localhost:9200]                EXPVASTIC_RECORDER
+      --index NAME     index to write into     [expvastic]                     EXPVASTIC_INDEX
+      --type NAME      service.name of the documents [expvastic]               EXPVASTIC_TYPE
+      --int TIME       time between two polls  [1s]                            EXPVASTIC_INT
+      --timeout TIME   bound on each exchange  [30s]                           EXPVASTIC_TIMEOUT
+      --backoff N      failures in a row after which an endpoint is down [15]  EXPVASTIC_BACKOFF
+      --loglevel L     error, warn, info, debug or trace [info]                EXPVASTIC_LOGLEVEL
+      --dry-run        with once: ship nothing                                 EXPVASTIC_DRY_RUN
+  -h, --help           this text
+  -V, --version        the version
+
+Single dashes (-reader=…) work too. SIGINT and SIGTERM ship what waits, print what became of every document, and end.
+Exit codes: 0 done, 64 wrong usage, 78 bad configuration, 1 anything else.
+";
+
+/// Flags that take a value, with their environment variables. `--config` also is `-c`.
+const VALUES: [(&str, &str); 9] = [
+    ("config", "EXPVASTIC_CONFIG"),
+    ("reader", "EXPVASTIC_READER"),
+    ("recorder", "EXPVASTIC_RECORDER"),
+    ("index", "EXPVASTIC_INDEX"),
+    ("type", "EXPVASTIC_TYPE"),
+    ("int", "EXPVASTIC_INT"),
+    ("timeout", "EXPVASTIC_TIMEOUT"),
+    ("backoff", "EXPVASTIC_BACKOFF"),
+    ("loglevel", "EXPVASTIC_LOGLEVEL"),
+];
+
+/// Flags without a value.
+const SWITCHES: [&str; 3] = ["dry-run", "help", "version"];
+
+const COMMANDS: [&str; 3] = ["check", "once", "run"];
+
+/// Runs the program with these arguments (without its own name) and gives the exit code.
+#[must_use]
+pub fn main(arguments: Vec<OsString>) -> u8 {
+    let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let outcome = Invocation::parse(arguments, &environment).and_then(|invocation| invocation.execute());
+    outcome.unwrap_or_else(|failure| {
+        let mut stderr = std::io::stderr();
+        let _ = writeln!(stderr, "{failure}");
+        failure.code()
+    })
+}
+
+/// What keeps the program from its work.
+#[derive(Debug)]
+enum Failure {
+    Usage(String),
+    Config(ConfigError),
+    Engine(EngineError),
+}
+
+impl Failure {
+    fn code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => USAGE,
+            Self::Config(_) => CONFIG,
+            Self::Engine(_) => FAILED,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(message) => write!(f, "expvastic: {message}\nexpvastic -h shows the usage"),
+            Self::Config(error) => error.fmt(f),
+            Self::Engine(error) => write!(f, "expvastic: {error}"),
+        }
+    }
+}
+
+/// A command and where its configuration comes from.
+#[derive(Debug, PartialEq)]
+struct Invocation {
+    command: Command,
+    dry_run: bool,
+    source: Source,
+    log_level: Option<LogLevel>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Command {
+    Run,
+    Check,
+    Once,
+    Help,
+    Version,
+}
+
+#[derive(Debug, PartialEq)]
+enum Source {
+    File(String),
+    Flags(Box<SingleEngine>),
+    /// For the commands that need none.
+    None,
+}
+
+/// The engine that the flags describe.
+#[derive(Debug, PartialEq)]
+struct SingleEngine {
+    reader: String,
+    recorder: String,
+    index: String,
+    type_name: String,
+    interval: Duration,
+    timeout: Duration,
+    backoff: u32,
+}
+
+impl Invocation {
+    fn parse(arguments: Vec<OsString>, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, Failure> {
+        let arguments = normalise(arguments)?;
+        let mut arguments = pico_args::Arguments::from_vec(arguments.into_iter().map(OsString::from).collect());
+        let mut command = match subcommand(&mut arguments)?.as_deref() {
+            Some("check") => Command::Check,
+            Some("once") => Command::Once,
+            _ => Command::Run,
+        };
+        if arguments.contains(["-h", "--help"]) {
+            command = Command::Help;
+        } else if arguments.contains(["-V", "--version"]) {
+            command = Command::Version;
+        }
+        let dry_run_variable = environment("EXPVASTIC_DRY_RUN").is_some_and(|value| value != "0" && value != "false");
+        let dry_run_flag = arguments.contains("--dry-run");
+        let mut flags = Flags::take(&mut arguments)?;
+        if let Some(rest) = arguments.finish().first() {
+            return Err(Failure::Usage(format!("unexpected argument {:?}", rest.to_string_lossy())));
+        }
+        if matches!(command, Command::Help | Command::Version) {
+            return Ok(Self { command, dry_run: false, source: Source::None, log_level: None });
+        }
+        if dry_run_flag && command != Command::Once {
+            return Err(Failure::Usage("--dry-run goes with once: expvastic once --dry-run".to_owned()));
+        }
+        let source = flags.source(environment)?;
+        let log_level = flags.value("loglevel", environment, values::log_level)?;
+        let dry_run = command == Command::Once && (dry_run_flag || dry_run_variable);
+        Ok(Self { command, dry_run, source, log_level })
+    }
+
+    fn execute(self) -> Result<u8, Failure> {
+        match self.command {
+            Command::Help => return Ok(print(HELP)),
+            Command::Version => return Ok(print(concat!("expvastic ", env!("CARGO_PKG_VERSION"), "\n"))),
+            Command::Run | Command::Check | Command::Once => {}
+        }
+        let mut config = match &self.source {
+            Source::File(path) => Config::load(path).map_err(Failure::Config)?,
+            Source::Flags(single) => single.config()?,
+            Source::None => return Ok(USAGE),
+        };
+        if let Some(level) = self.log_level {
+            config.settings.log_level = level;
+        }
+        if self.command == Command::Check {
+            for warning in &config.warnings {
+                let _ = writeln!(std::io::stderr(), "{warning}");
+            }
+            return Ok(print(&config.routes()));
+        }
+        if self.dry_run {
+            config.ship_to_standard_output();
+        }
+        log::start(&config);
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        if self.command == Command::Once {
+            let report = engine::tick_once(&config, stop_signal()).map_err(Failure::Engine)?;
+            log_ledgers(&report);
+            return Ok(if report.all_taken() { DONE } else { FAILED });
+        }
+        run(&config)
+    }
+}
+
+fn run(config: &Config) -> Result<u8, Failure> {
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "starting");
+    for route in config.routes().lines() {
+        tracing::info!("{route}");
+    }
+    let report = engine::start_engines(config, stop_signal()).map_err(Failure::Engine)?;
+    log_ledgers(&report);
+    let lost = report.ledgers.iter().any(|(_, ledger)| ledger.dropped.shutdown + ledger.dropped.recorder_gone > 0);
+    Ok(if lost { FAILED } else { DONE })
+}
+
+fn log_ledgers(report: &Report) {
+    for (recorder, ledger) in &report.ledgers {
+        tracing::info!(recorder, "ledger: {ledger}");
+        if ledger.dropped.total() > 0 {
+            let dropped = ledger.dropped;
+            tracing::error!(recorder, dropped.memory_limit, dropped.shutdown, dropped.recorder_gone, "documents were lost");
+        }
+    }
+}
+
+fn print(text: &str) -> u8 {
+    let mut stdout = std::io::stdout();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => DONE,
+        Err(_) => FAILED,
+    }
+}
+
+/// Completes at SIGINT or SIGTERM.
+async fn stop_signal() {
+    use async_signal::{Signal, Signals};
+    use smol::stream::StreamExt;
+    let Ok(mut signals) = Signals::new([Signal::Int, Signal::Term]) else {
+        tracing::warn!("signals cannot be caught: SIGINT and SIGTERM end the program without shipping what waits");
+        return std::future::pending().await;
+    };
+    while let Some(signal) = signals.next().await {
+        if let Ok(signal) = signal {
+            tracing::info!("{signal:?} received: shipping what waits");
+            return;
+        }
+    }
+    std::future::pending().await
+}
+
+/// Turns the Go program's spellings into ours and refuses what the parser would misread: a flag as another's value, a
+/// flag given twice, `--`, flags that do not exist.
+fn normalise(arguments: Vec<OsString>) -> Result<Vec<String>, Failure> {
+    let mut normal = Vec::new();
+    let mut seen: Vec<&str> = Vec::new();
+    let mut arguments = arguments.into_iter().map(|argument| {
+        argument.into_string().map_err(|raw| Failure::Usage(format!("the argument {} is not UTF-8", raw.display())))
+    });
+    while let Some(argument) = arguments.next().transpose()? {
+        if !argument.starts_with('-') || argument == "-" {
+            normal.push(argument);
+            continue;
+        }
+        let (flag, value) = argument.split_once('=').map_or((&*argument, None), |(flag, value)| (flag, Some(value)));
+        let name = known_flag(flag)?;
+        if seen.contains(&name) {
+            return Err(Failure::Usage(format!("--{name} is given twice")));
+        }
+        seen.push(name);
+        if SWITCHES.contains(&name) {
+            if value.is_some() {
+                return Err(Failure::Usage(format!("--{name} takes no value")));
+            }
+            normal.push(format!("--{name}"));
+            continue;
+        }
+        let value = match value {
+            Some(value) => value.to_owned(),
+            None => match arguments.next().transpose()? {
+                Some(next) if !next.starts_with('-') => next,
+                Some(next) => return Err(Failure::Usage(format!("--{name} needs a value, found {next:?}"))),
+                None => return Err(Failure::Usage(format!("--{name} needs a value"))),
+            },
+        };
+        if value.is_empty() {
+            return Err(Failure::Usage(format!("--{name} needs a value, found an empty one")));
+        }
+        normal.push(format!("--{name}={value}"));
+    }
+    Ok(normal)
+}
+
+/// The long name of a flag in any spelling.
+fn known_flag(flag: &str) -> Result<&'static str, Failure> {
+    let bare = flag.trim_start_matches('-');
+    let long = match bare {
+        "c" => "config",
+        "h" => "help",
+        "V" => "version",
+        other => other,
+    };
+    let mut names = VALUES.iter().map(|(name, _)| *name).chain(SWITCHES);
+    if let Some(name) = names.clone().find(|name| *name == long).filter(|_| flag.len() - bare.len() <= 2) {
+        return Ok(name);
+    }
+    if bare.is_empty() {
+        return Err(Failure::Usage(format!("unexpected argument {flag:?}")));
+    }
+    let hint = nearest(bare, &mut names).map(|name| format!(", did you mean --{name}?")).unwrap_or_default();
+    Err(Failure::Usage(format!("unknown flag {flag}{hint}")))
+}
+
+fn subcommand(arguments: &mut pico_args::Arguments) -> Result<Option<String>, Failure> {
+    let command = arguments.subcommand().map_err(|error| Failure::Usage(error.to_string()))?;
+    if let Some(unknown) = command.as_deref().filter(|command| !COMMANDS.contains(command)) {
+        let hint = nearest(unknown, COMMANDS).map(|name| format!(", did you mean {name}?")).unwrap_or_default();
+        return Err(Failure::Usage(format!("unknown command {unknown:?}{hint}")));
+    }
+    Ok(command)
+}
+
+/// The values of the flags that were given.
+struct Flags([Option<String>; VALUES.len()]);
+
+impl Flags {
+    fn take(arguments: &mut pico_args::Arguments) -> Result<Self, Failure> {
+        let mut values = [const { None }; VALUES.len()];
+        for ((name, _), value) in VALUES.iter().zip(&mut values) {
+            let flag: &'static str = LONG[VALUES.iter().position(|(other, _)| other == name).unwrap_or(0)];
+            *value = arguments
+                .opt_value_from_str(flag)
+                .map_err(|error| Failure::Usage(format!("{flag}: {error}")))?;
+        }
+        Ok(Self(values))
+    }
+
+    /// The flag's value, else its variable's, read by `parser`.
+    fn value<T>(
+        &mut self,
+        name: &str,
+        environment: &dyn Fn(&str) -> Option<String>,
+        parser: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, Failure> {
+        let Some(index) = VALUES.iter().position(|(other, _)| *other == name) else { return Ok(None) };
+        let variable = VALUES[index].1;
+        let (origin, text) = match self.0[index].take() {
+            Some(text) => (LONG[index], Some(text)),
+            None => (variable, environment(variable)),
+        };
+        let parsed = text.map(|text| parser(&text)).transpose();
+        parsed.map_err(|message| Failure::Usage(format!("{origin}: {message}")))
+    }
+
+    /// A file or a single engine, whichever the flags speak of; the environment decides if they do not.
+    fn source(&mut self, environment: &dyn Fn(&str) -> Option<String>) -> Result<Source, Failure> {
+        // All but --config and --loglevel describe a single engine.
+        let single = 1..VALUES.len() - 1;
+        let single_flag = single.clone().find(|&index| self.0[index].is_some());
+        if let Some(path) = self.0[0].clone() {
+            return match single_flag {
+                None => Ok(Source::File(path)),
+                Some(index) => {
+                    Err(Failure::Usage(format!("{} cannot be combined with --config: say it in the file", LONG[index])))
+                }
+            };
+        }
+        if single_flag.is_none() {
+            if let Some(path) = environment("EXPVASTIC_CONFIG") {
+                return Ok(Source::File(path));
+            }
+            if single.clone().all(|index| environment(VALUES[index].1).is_none()) {
+                let message = "nothing to do: give a configuration (-c conf.yml), or --reader and --recorder";
+                return Err(Failure::Usage(message.to_owned()));
+            }
+        }
+        self.single(environment).map(|single| Source::Flags(Box::new(single)))
+    }
+
+    fn single(&mut self, environment: &dyn Fn(&str) -> Option<String>) -> Result<SingleEngine, Failure> {
+        let text = |text: &str| Ok(text.to_owned());
+        let positive = |text: &str| match values::duration(text)? {
+            Duration::ZERO => Err("cannot be zero, expected a duration such as 500ms or 1s".to_owned()),
+            duration => Ok(duration),
+        };
+        let backoff = |text: &str| match text.parse() {
+            Ok(1..=1_000_000) => Ok(text.parse::<u32>().unwrap_or(1)),
+            _ => Err(format!("expected a whole number from 1 to 1000000, found {text:?}")),
+        };
+        Ok(SingleEngine {
+            reader: self.value("reader", environment, text)?.unwrap_or_else(|| "localhost:1234/debug/vars".to_owned()),
+            recorder: self.value("recorder", environment, text)?.unwrap_or_else(|| "localhost:9200".to_owned()),
+            index: self.value("index", environment, text)?.unwrap_or_else(|| "expvastic".to_owned()),
+            type_name: self.value("type", environment, text)?.unwrap_or_else(|| "expvastic".to_owned()),
+            interval: self.value("int", environment, positive)?.unwrap_or(Duration::from_secs(1)),
+            timeout: self.value("timeout", environment, positive)?.unwrap_or(Duration::from_secs(30)),
+            backoff: self.value("backoff", environment, backoff)?.unwrap_or(15),
+        })
+    }
+}
+
+/// The flags of [`VALUES`] as they are written.
+const LONG: [&str; VALUES.len()] = [
+    "--config", "--reader", "--recorder", "--index", "--type", "--int", "--timeout", "--backoff", "--loglevel",
+];
+
+impl SingleEngine {
+    fn config(&self) -> Result<Config, Failure> {
+        let reader = Reader::expvar("reader", &self.type_name, &self.reader);
+        let recorder = Recorder::elasticsearch("recorder", &self.recorder, &self.index);
+        let usage = |error: ConfigError| Failure::Usage(error.to_string());
+        let reader = reader.map_err(usage)?.interval(self.interval).timeout(self.timeout).backoff(self.backoff);
+        let recorder = recorder.map_err(usage)?.timeout(self.timeout).backoff(self.backoff);
+        Ok(Config::single(reader, recorder, Settings::default()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

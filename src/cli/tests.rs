@@ -1,0 +1,112 @@
+//! Arguments as people give them.
+
+use super::*;
+
+fn parsed(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Invocation, String> {
+    let variable = |name: &str| {
+        environment.iter().find(|(other, _)| *other == name).map(|(_, value)| (*value).to_owned())
+    };
+    let arguments = arguments.iter().map(OsString::from).collect();
+    Invocation::parse(arguments, &variable).map_err(|failure| {
+        assert_eq!(failure.code(), USAGE);
+        failure.to_string().lines().next().unwrap_or_default().to_owned()
+    })
+}
+
+fn file(path: &str) -> Source {
+    Source::File(path.to_owned())
+}
+
+#[test]
+fn every_spelling_of_a_flag_is_the_same_flag() {
+    for arguments in [
+        &["-c", "conf.yml"][..], &["-c=conf.yml"], &["--config", "conf.yml"], &["--config=conf.yml"], &["-config=conf.yml"],
+        &["-config", "conf.yml"], &["run", "-c", "conf.yml"],
+    ] {
+        let invocation = parsed(arguments, &[]).expect("good arguments");
+        assert_eq!((invocation.command, invocation.source), (Command::Run, file("conf.yml")), "{arguments:?}");
+    }
+    for (arguments, command, dry_run) in [
+        (&["check", "-c", "x"][..], Command::Check, false),
+        (&["once", "-c", "x"], Command::Once, false),
+        (&["once", "--dry-run", "-c", "x"], Command::Once, true),
+        (&["once", "-c", "x", "-dry-run"], Command::Once, true),
+        (&["-h"], Command::Help, false),
+        (&["check", "--help"], Command::Help, false),
+        (&["-V"], Command::Version, false),
+    ] {
+        let invocation = parsed(arguments, &[]).expect("good arguments");
+        assert_eq!((invocation.command, invocation.dry_run), (command, dry_run), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_single_engine_needs_no_file() {
+    let arguments = ["-reader=localhost:1/x?r=y", "--recorder", "es:9200", "-int=500ms", "--timeout=3s", "-backoff", "10",
+        "--index=i", "-type", "app", "-loglevel=debug"];
+    let invocation = parsed(&arguments, &[]).expect("good arguments");
+    let expected = SingleEngine {
+        reader: "localhost:1/x?r=y".to_owned(), recorder: "es:9200".to_owned(), index: "i".to_owned(),
+        type_name: "app".to_owned(), interval: Duration::from_millis(500), timeout: Duration::from_secs(3), backoff: 10,
+    };
+    assert_eq!(invocation.source, Source::Flags(Box::new(expected)));
+    assert_eq!(invocation.log_level, Some(LogLevel::Debug));
+    let Source::Flags(single) = parsed(&["--reader", "localhost:1"], &[]).expect("defaults").source else { panic!() };
+    assert_eq!((single.recorder.as_str(), single.index.as_str(), single.backoff), ("localhost:9200", "expvastic", 15));
+}
+
+#[test]
+fn a_flag_beats_its_variable_beats_the_default() {
+    let environment = [("EXPVASTIC_READER", "env:1"), ("EXPVASTIC_INT", "2s"), ("EXPVASTIC_LOGLEVEL", "warn")];
+    let invocation = parsed(&["--reader=flag:1"], &environment).expect("good");
+    let Source::Flags(single) = invocation.source else { panic!() };
+    assert_eq!((single.reader.as_str(), single.interval), ("flag:1", Duration::from_secs(2)));
+    assert_eq!(invocation.log_level, Some(LogLevel::Warn));
+    let Source::Flags(single) = parsed(&[], &environment).expect("good").source else { panic!() };
+    assert_eq!(single.reader, "env:1");
+    assert_eq!(parsed(&["-c", "f"], &environment).expect("good").source, file("f"));
+    assert_eq!(parsed(&["check"], &[("EXPVASTIC_CONFIG", "e")]).expect("good").source, file("e"));
+    assert!(parsed(&["once", "-c", "f"], &[("EXPVASTIC_DRY_RUN", "1")]).expect("good").dry_run);
+    assert!(!parsed(&["once", "-c", "f"], &[("EXPVASTIC_DRY_RUN", "0")]).expect("good").dry_run);
+}
+
+#[test]
+fn wrong_usage_is_refused_with_a_hint() {
+    for (arguments, message) in [
+        (&[][..], "nothing to do: give a configuration (-c conf.yml), or --reader and --recorder"),
+        (&["--confg", "x"], "unknown flag --confg, did you mean --config?"),
+        (&["-redaer=x"], "unknown flag -redaer, did you mean --reader?"),
+        (&["--zzz"], "unknown flag --zzz"),
+        (&["---config", "x"], "unknown flag ---config, did you mean --config?"),
+        (&["-c", "--config", "b"], "--config needs a value, found \"--config\""),
+        (&["-c"], "--config needs a value"),
+        (&["-c="], "--config needs a value, found an empty one"),
+        (&["-c", "a", "-c", "b"], "--config is given twice"),
+        (&["-c", "a", "--config=b"], "--config is given twice"),
+        (&["-h=1"], "--help takes no value"),
+        (&["--", "-c", "a"], "unexpected argument \"--\""),
+        (&["-c", "a", "b"], "unexpected argument \"b\""),
+        (&["chekc", "-c", "a"], "unknown command \"chekc\", did you mean check?"),
+        (&["check", "check", "-c", "a"], "unexpected argument \"check\""),
+        (&["-c", "a", "--reader", "b"], "--reader cannot be combined with --config: say it in the file"),
+        (&["--dry-run", "-c", "a"], "--dry-run goes with once: expvastic once --dry-run"),
+        (&["--reader=a", "--int=0"], "--int: cannot be zero, expected a duration such as 500ms or 1s"),
+        (&["--reader=a", "--int=5"], "--int: the duration \"5\" has no unit: write 5s or 5ms"),
+        (&["--reader=a", "--backoff=-1"], "--backoff: expected a whole number from 1 to 1000000, found \"-1\""),
+        (&["--reader=a", "--loglevel=loud"], "--loglevel: expected one of error, warn, info, debug, trace, found \"loud\""),
+    ] {
+        assert_eq!(parsed(arguments, &[]).expect_err("wrong usage"), format!("expvastic: {message}"), "{arguments:?}");
+    }
+    let from_variable = parsed(&[], &[("EXPVASTIC_INT", "soon")]).expect_err("wrong variable");
+    assert!(from_variable.starts_with("expvastic: EXPVASTIC_INT: "), "{from_variable}");
+}
+
+#[test]
+fn the_help_names_every_flag_and_variable() {
+    for (flag, variable) in VALUES {
+        assert!(HELP.contains(&format!("--{flag} ")) && HELP.contains(variable), "{flag}");
+    }
+    for (index, (flag, _)) in VALUES.iter().enumerate() {
+        assert_eq!(LONG[index], format!("--{flag}"));
+    }
+}

@@ -1,0 +1,15 @@
+//! The clocks, for the modules that wait for something: `engine`, `recorder`, `log`. What computes takes its time as an
+//! argument.
+#![allow(clippy::disallowed_methods, reason = "the one place that asks the system for the time")]
+
+use std::time::{Instant, SystemTime};
+
+/// For durations and deadlines.
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
+/// For what people and servers see.
+pub(crate) fn timestamp() -> jiff::Timestamp {
+    jiff::Timestamp::try_from(SystemTime::now()).unwrap_or_default()
+}

@@ -1,0 +1,78 @@
+//! `${NAME}`, `${NAME:-default}`, `${NAME:?message}` in any scalar of the configuration.
+
+/// Replaces each form in `text`; nothing if there is none.
+///
+/// # Errors
+/// What a person has to set, or how the form is written.
+pub(super) fn expand(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<String>, String> {
+    if !text.contains("${") {
+        return Ok(None);
+    }
+    let mut expanded = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find("${") {
+        expanded.push_str(&rest[..start]);
+        let inside = &rest[start + 2..];
+        let end = inside.find('}').ok_or("`${` without its `}`")?;
+        expanded.push_str(&value_of(&inside[..end], variable)?);
+        rest = &inside[end + 1..];
+    }
+    expanded.push_str(rest);
+    Ok(Some(expanded))
+}
+
+fn value_of(form: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
+    let (name, otherwise) = form.split_once(':').map_or((form, None), |(name, otherwise)| (name, Some(otherwise)));
+    let named = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if !named || name.is_empty() || name.starts_with(|first: char| first.is_ascii_digit()) {
+        return Err(format!("`${{{form}}}` does not name a variable: letters, digits and _ only"));
+    }
+    let set = variable(name);
+    match otherwise.map(|text| (text.get(..1), text.get(1..).unwrap_or_default())) {
+        None => set.ok_or_else(|| format!("the environment variable {name} is not set; set it, or write ${{{name}:-default}}")),
+        Some((Some("-"), default)) => Ok(set.filter(|value| !value.is_empty()).unwrap_or_else(|| default.to_owned())),
+        Some((Some("?"), message)) => set
+            .filter(|value| !value.is_empty())
+            .ok_or_else(|| format!("the environment variable {name} is not set: {message}")),
+        Some(_) => Err(format!("`${{{form}}}`: after the `:` comes `-default` or `?message`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_three_forms() {
+        let environment = |name: &str| match name {
+            "HOST" => Some("es.local".to_owned()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        };
+        let expanded = |text: &str| expand(text, &environment);
+        assert_eq!(expanded("no form, not even $HOST or $"), Ok(None));
+        for (text, value) in [
+            ("${HOST}", "es.local"),
+            ("http://${HOST}:${PORT:-9200}/", "http://es.local:9200/"),
+            ("${EMPTY}|${EMPTY:-x}|${HOST:?must be there}", "|x|es.local"),
+            ("${NONE:-}", ""),
+            ("${NONE:-a:b}", "a:b"),
+        ] {
+            assert_eq!(expanded(text), Ok(Some(value.to_owned())), "{text}");
+        }
+        for (text, part) in [
+            ("${NONE}", "NONE is not set; set it, or write ${NONE:-default}"),
+            ("${NONE:?ask Jo}", "NONE is not set: ask Jo"),
+            ("${EMPTY:?ask Jo}", "EMPTY is not set: ask Jo"),
+            ("${HOST", "without its"),
+            ("${}", "does not name"),
+            ("${A B}", "does not name"),
+            ("${9}", "does not name"),
+            ("${HOST:+x}", "after the `:`"),
+            ("${HOST:}", "after the `:`"),
+        ] {
+            let error = expanded(text).expect_err(text);
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+}

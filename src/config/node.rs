@@ -1,0 +1,279 @@
+//! The YAML text as a tree that keeps every entry of a map, in order, repeated keys included: what no serde struct does.
+//! This module alone names `serde_yaml`.
+
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use std::fmt;
+
+/// One value of the file.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Node {
+    Null,
+    Bool(bool),
+    Int(i128),
+    Float(f64),
+    Text {
+        text: String,
+        /// It came out of a `${NAME}`, so its digits may be meant as a number.
+        expanded: bool,
+    },
+    List(Vec<Node>),
+    Map(Vec<(String, Node)>),
+}
+
+/// A place in the file, counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Location {
+    pub(super) line: usize,
+    pub(super) column: usize,
+}
+
+/// Reads the whole text.
+///
+/// # Errors
+/// What is wrong and where, if the text is not YAML, or its aliases unfold without end.
+pub(super) fn parse(text: &str) -> Result<Node, (String, Option<Location>)> {
+    Node::deserialize(serde_yaml::Deserializer::from_str(text)).map_err(|error| {
+        let location = location_of(&error);
+        (explain(&error, text, location), location)
+    })
+}
+
+/// Finds the entry that `path` leads to (the index of an entry or element at each level): its key, or its value.
+///
+/// serde_yaml gives away a location only with an error, so the text is read again by a seed that fails right there.
+pub(super) fn locate(text: &str, path: &[usize], at_key: bool) -> Option<Location> {
+    let probe = Probe { path, at_key };
+    let error = probe.deserialize(serde_yaml::Deserializer::from_str(text)).err()?;
+    location_of(&error)
+}
+
+fn location_of(error: &serde_yaml::Error) -> Option<Location> {
+    error.location().map(|at| Location { line: at.line(), column: at.column() })
+}
+
+fn explain(error: &serde_yaml::Error, text: &str, location: Option<Location>) -> String {
+    let said = error.to_string();
+    let line = location.and_then(|at| text.lines().nth(at.line.saturating_sub(1))).unwrap_or_default();
+    if said.contains("cannot start any token") && line.contains('\t') {
+        return "a tab cannot stand here: indent with blanks".to_owned();
+    }
+    if said.contains("repetition limit") {
+        return "aliases unfold into too much: write the values out".to_owned();
+    }
+    if said.contains("more than one document") {
+        return "the file holds more than one YAML document: keep one, without `---` in between".to_owned();
+    }
+    let end = said.find(" at line ").unwrap_or(said.len());
+    format!("not valid YAML: {}", &said[..end])
+}
+
+impl Node {
+    /// What was found, for an error.
+    pub(super) fn describe(&self) -> String {
+        match self {
+            Self::Null => "nothing".to_owned(),
+            Self::Bool(value) => format!("{value}"),
+            Self::Int(value) => format!("the number {value}"),
+            Self::Float(value) => format!("the number {value}"),
+            Self::Text { text, .. } => format!("{:?}", super::shorten(text)),
+            Self::List(_) => "a list".to_owned(),
+            Self::Map(_) => "a section of keys".to_owned(),
+        }
+    }
+
+    fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(NodeVisitor)
+    }
+
+    fn into_key<E: de::Error>(self) -> Result<String, E> {
+        match self {
+            Self::Text { text, .. } => Ok(text),
+            Self::Int(value) => Ok(value.to_string()),
+            Self::Bool(value) => Ok(value.to_string()),
+            Self::Float(value) => Ok(value.to_string()),
+            other => Err(E::custom(format_args!("a key is text, found {}", other.describe()))),
+        }
+    }
+}
+
+struct NodeVisitor;
+
+/// Makes a nested `Node` with the visitor above.
+struct NodeSeed;
+
+impl<'de> DeserializeSeed<'de> for NodeSeed {
+    type Value = Node;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Node, D::Error> {
+        Node::deserialize(from)
+    }
+}
+
+impl<'de> Visitor<'de> for NodeVisitor {
+    type Value = Node;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a YAML value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Node, E> {
+        Ok(Node::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
+        Ok(Node::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
+        Ok(Node::Int(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
+        Ok(Node::Int(value.into()))
+    }
+
+    fn visit_i128<E>(self, value: i128) -> Result<Node, E> {
+        Ok(Node::Int(value))
+    }
+
+    fn visit_u128<E: de::Error>(self, value: u128) -> Result<Node, E> {
+        i128::try_from(value).map(Node::Int).map_err(|_| E::custom("the number is too large"))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Node, E> {
+        Ok(Node::Float(value))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Node, E> {
+        Ok(Node::Text { text: text.to_owned(), expanded: false })
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Node, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element_seed(NodeSeed)? {
+            items.push(item);
+        }
+        Ok(Node::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(key) = map.next_key_seed(NodeSeed)? {
+            entries.push((key.into_key()?, map.next_value_seed(NodeSeed)?));
+        }
+        Ok(Node::Map(entries))
+    }
+}
+
+/// Walks down `path` and fails at its end.
+#[derive(Clone, Copy)]
+struct Probe<'p> {
+    path: &'p [usize],
+    at_key: bool,
+}
+
+impl Probe<'_> {
+    fn found<E: de::Error>() -> E {
+        E::custom("here")
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Probe<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Probe<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the place that is looked for")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        Err(Self::found())
+    }
+
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<(), E> {
+        Err(Self::found())
+    }
+
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<(), E> {
+        Err(Self::found())
+    }
+
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<(), E> {
+        Err(Self::found())
+    }
+
+    fn visit_i128<E: de::Error>(self, _: i128) -> Result<(), E> {
+        Err(Self::found())
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<(), E> {
+        Err(Self::found())
+    }
+
+    fn visit_str<E: de::Error>(self, _: &str) -> Result<(), E> {
+        Err(Self::found())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        let Some((&index, rest)) = self.path.split_first() else { return Err(Self::found()) };
+        for _ in 0..index {
+            list.next_element::<IgnoredAny>()?;
+        }
+        list.next_element_seed(Probe { path: rest, ..self }).map(|_| ())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Some((&index, rest)) = self.path.split_first() else { return Err(Self::found()) };
+        for _ in 0..index {
+            map.next_entry::<IgnoredAny, IgnoredAny>()?;
+        }
+        if rest.is_empty() && self.at_key {
+            return map.next_key_seed(Probe { path: rest, ..self }).map(|_| ());
+        }
+        map.next_key::<IgnoredAny>()?;
+        map.next_value_seed(Probe { path: rest, ..self })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "a: 1\nb:\n  c: [x, y]\n  d: {e: ~}\nb: again\n";
+
+    #[test]
+    fn every_entry_of_a_map_is_kept_in_order() {
+        let text = |text: &str| Node::Text { text: text.to_owned(), expanded: false };
+        let expected = Node::Map(vec![
+            ("a".into(), Node::Int(1)),
+            ("b".into(), Node::Map(vec![
+                ("c".into(), Node::List(vec![text("x"), text("y")])),
+                ("d".into(), Node::Map(vec![("e".into(), Node::Null)])),
+            ])),
+            ("b".into(), text("again")),
+        ]);
+        assert_eq!(parse(TEXT), Ok(expected));
+    }
+
+    #[test]
+    fn each_place_is_found_again() {
+        for (path, at_key, line, column) in [
+            (&[0][..], true, 1, 1),
+            (&[0], false, 1, 4),
+            (&[1, 0], true, 3, 3),
+            (&[1, 0, 1], false, 3, 10),
+            (&[1, 1, 0], false, 4, 10),
+            (&[2], true, 5, 1),
+            (&[2], false, 5, 4),
+        ] {
+            assert_eq!(locate(TEXT, path, at_key), Some(Location { line, column }), "{path:?}");
+        }
+    }
+}

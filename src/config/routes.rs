@@ -1,0 +1,98 @@
+//! Routes join readers to recorders. They are merged, in order and without duplicates, into one engine for each reader.
+
+use super::node::Node;
+use super::section::{Place, Problems, Section};
+use super::suggest::nearest;
+use super::{Config, Named, Reader, Recorder, Routed};
+use std::fmt::Write;
+use std::sync::Arc;
+
+/// Merges the routes of the file. A route name may occur twice, and both count.
+pub(super) fn merge(
+    root: &mut Section<'_, '_>,
+    readers: &Named<Reader>,
+    recorders: &Named<Recorder>,
+    problems: &Problems<'_>,
+) -> Vec<Routed> {
+    let Some((node, place)) = root.node("routes") else {
+        root.lacks("the section \"routes\" is missing: nothing would be read and shipped");
+        return Vec::new();
+    };
+    let Node::Map(map) = node else {
+        problems.value(&place, format!("expected a route's name with its readers and recorders, found {}", node.describe()));
+        return Vec::new();
+    };
+    // For each reader, in the order of the readers, the indices of its recorders, in the order of the routes.
+    let mut joined: Vec<Vec<usize>> = vec![Vec::new(); readers.len()];
+    for (index, (name, node)) in map.iter().enumerate() {
+        let Some(mut route) = Section::new(node, place.entry(index, name), problems) else { continue };
+        let from = members(&mut route, "readers", readers, problems);
+        let to = members(&mut route, "recorders", recorders, problems);
+        route.finish();
+        for reader in from {
+            for &recorder in &to {
+                if !joined[reader].contains(&recorder) {
+                    joined[reader].push(recorder);
+                }
+            }
+        }
+    }
+    engines(&joined, readers, recorders)
+}
+
+fn engines(joined: &[Vec<usize>], readers: &Named<Reader>, recorders: &Named<Recorder>) -> Vec<Routed> {
+    let built = joined.iter().zip(readers).filter(|(to, _)| !to.is_empty());
+    built
+        .filter_map(|(to, (_, reader))| {
+            let recorders = to.iter().filter_map(|&index| recorders[index].1.clone()).collect();
+            Some(Routed { reader: Arc::clone(reader.as_ref()?), recorders })
+        })
+        .collect()
+}
+
+/// The indices of the entries that a route names.
+fn members<T>(route: &mut Section<'_, '_>, key: &'static str, known: &Named<T>, problems: &Problems<'_>) -> Vec<usize> {
+    let kind = &key[..key.len() - 1];
+    let Some(names) = route.texts(key) else {
+        if route.node(key).is_none() {
+            route.lacks(format!("{key} is missing: the route leads nowhere without a {kind}"));
+        }
+        return Vec::new();
+    };
+    if names.is_empty() {
+        route.lacks(format!("{key} is empty: the route leads nowhere without a {kind}"));
+    }
+    names.iter().filter_map(|(name, place)| find(name, place, kind, known, problems)).collect()
+}
+
+fn find<T>(name: &str, place: &Place, kind: &str, known: &Named<T>, problems: &Problems<'_>) -> Option<usize> {
+    let found = known.iter().position(|(other, _)| other == name);
+    if found.is_none() {
+        let hint = nearest(name, known.iter().map(|(name, _)| name.as_str()))
+            .map(|meant| format!(", did you mean {meant:?}?"))
+            .unwrap_or_default();
+        problems.value(place, format!("there is no {kind} {:?}{hint}", super::shorten(name)));
+    }
+    found
+}
+
+/// What `check` prints.
+pub(super) fn render(config: &Config) -> String {
+    let mut text = String::new();
+    for engine in &config.engines {
+        let recorders: Vec<&str> = engine.recorders.iter().map(|recorder| recorder.name.as_str()).collect();
+        let _ = writeln!(text, "{} → {}", engine.reader.name, recorders.join(", "));
+    }
+    for reader in &config.readers {
+        if !config.engines.iter().any(|engine| Arc::ptr_eq(&engine.reader, reader)) {
+            let _ = writeln!(text, "no route names the reader {}", reader.name);
+        }
+    }
+    for recorder in &config.recorders {
+        let routed = config.engines.iter().flat_map(|engine| &engine.recorders);
+        if !routed.into_iter().any(|other| Arc::ptr_eq(other, recorder)) {
+            let _ = writeln!(text, "no route names the recorder {}", recorder.name);
+        }
+    }
+    text
+}

@@ -1,0 +1,251 @@
+//! One section of the file: its keys are taken by name and type, and what is wrong is collected, never thrown, so that a
+//! person sees all of it at once.
+
+use super::expand::expand;
+use super::node::{self, Location, Node};
+use super::suggest::nearest;
+use super::{Problem, values};
+use std::cell::RefCell;
+use std::time::Duration;
+
+/// All that is wrong with one file, and its text to find the places in.
+pub(super) struct Problems<'t> {
+    text: &'t str,
+    found: RefCell<Vec<Problem>>,
+    warnings: RefCell<Vec<Problem>>,
+}
+
+/// Where a node stands: its key path for people, its entry indices for [`node::locate`].
+#[derive(Debug, Clone, Default)]
+pub(super) struct Place {
+    name: String,
+    indices: Vec<usize>,
+}
+
+impl Place {
+    /// The place of entry `index`, called `key`, within this one.
+    pub(super) fn entry(&self, index: usize, key: &str) -> Self {
+        let name = if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) };
+        Self { name, indices: [&self.indices[..], &[index]].concat() }
+    }
+
+    fn item(&self, index: usize) -> Self {
+        Self { name: format!("{}[{index}]", self.name), indices: [&self.indices[..], &[index]].concat() }
+    }
+}
+
+impl<'t> Problems<'t> {
+    pub(super) fn new(text: &'t str) -> Self {
+        Self { text, found: RefCell::default(), warnings: RefCell::default() }
+    }
+
+    /// Something is wrong with the value at `place`.
+    pub(super) fn value(&self, place: &Place, message: impl Into<String>) {
+        self.found.borrow_mut().push(self.problem(place, false, message.into()));
+    }
+
+    /// Something is wrong with the key at `place`, or with the section that it opens.
+    pub(super) fn key(&self, place: &Place, message: impl Into<String>) {
+        self.found.borrow_mut().push(self.problem(place, true, message.into()));
+    }
+
+    /// The key at `place` works, but there is something to say about it.
+    pub(super) fn warning(&self, place: &Place, message: impl Into<String>) {
+        self.warnings.borrow_mut().push(self.problem(place, true, message.into()));
+    }
+
+    /// Line of the key at `place`, to point at from elsewhere.
+    pub(super) fn line(&self, place: &Place) -> usize {
+        node::locate(self.text, &place.indices, true).map_or(0, |at| at.line)
+    }
+
+    fn problem(&self, place: &Place, at_key: bool, message: String) -> Problem {
+        let location = if place.indices.is_empty() {
+            Some(Location { line: 1, column: 1 })
+        } else {
+            node::locate(self.text, &place.indices, at_key)
+        };
+        Problem { location, key: place.name.clone(), message }
+    }
+
+    /// What was found, in the order of the file; then the warnings.
+    pub(super) fn finish(self) -> (Vec<Problem>, Vec<Problem>) {
+        let mut found = self.found.into_inner();
+        found.sort_by_key(|problem| problem.location.map_or((0, 0), |at| (at.line, at.column)));
+        (found, self.warnings.into_inner())
+    }
+}
+
+/// Replaces `${NAME}` in every scalar below `node`.
+pub(super) fn expand_all(
+    node: &mut Node,
+    place: &Place,
+    variable: &dyn Fn(&str) -> Option<String>,
+    problems: &Problems<'_>,
+) {
+    match node {
+        Node::Text { text, expanded } => match expand(text, variable) {
+            Ok(None) => {}
+            Ok(Some(value)) => (*text, *expanded) = (value, true),
+            Err(message) => problems.value(place, message),
+        },
+        Node::List(items) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                expand_all(item, &place.item(index), variable, problems);
+            }
+        }
+        Node::Map(entries) => {
+            for (index, (key, value)) in entries.iter_mut().enumerate() {
+                expand_all(value, &place.entry(index, key), variable, problems);
+            }
+        }
+        Node::Null | Node::Bool(_) | Node::Int(_) | Node::Float(_) => {}
+    }
+}
+
+/// The keys of one map.
+pub(super) struct Section<'a, 't> {
+    entries: &'a [(String, Node)],
+    pub(super) place: Place,
+    problems: &'a Problems<'t>,
+    known: Vec<&'static str>,
+}
+
+impl<'a, 't> Section<'a, 't> {
+    /// `node` as a section; nothing where it stands for none (`key:` with nothing behind it) is an empty one.
+    pub(super) fn new(node: &'a Node, place: Place, problems: &'a Problems<'t>) -> Option<Self> {
+        let entries: &[(String, Node)] = match node {
+            Node::Map(entries) => entries,
+            Node::Null => &[],
+            other => {
+                problems.value(&place, format!("expected a section of keys, found {}", other.describe()));
+                return None;
+            }
+        };
+        Some(Self { entries, place, problems, known: Vec::new() })
+    }
+
+    /// The value of `key`; a key that is given twice is a problem.
+    pub(super) fn node(&mut self, key: &'static str) -> Option<(&'a Node, Place)> {
+        self.known.push(key);
+        let mut found = None;
+        for (index, (name, node)) in self.entries.iter().enumerate() {
+            if name != key {
+                continue;
+            }
+            let place = self.place.entry(index, key);
+            match &found {
+                None => found = Some((node, place)),
+                Some((_, first)) => {
+                    let line = self.problems.line(first);
+                    self.problems.key(&place, format!("given twice, first in line {line}"));
+                }
+            }
+        }
+        found
+    }
+
+    /// The section below `key`.
+    pub(super) fn section(&mut self, key: &'static str) -> Option<Self> {
+        let (node, place) = self.node(key)?;
+        Self::new(node, place, self.problems)
+    }
+
+    /// The text of `key`. A whole number is taken as the text that it is.
+    pub(super) fn text(&mut self, key: &'static str) -> Option<String> {
+        self.parse(key, |text| Ok(text.to_owned()))
+    }
+
+    /// The text of `key`, read by `parser`.
+    pub(super) fn parse<T>(&mut self, key: &'static str, parser: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        let (node, place) = self.node(key)?;
+        let value = text_of(node).and_then(|text| parser(&text));
+        self.report(value, &place)
+    }
+
+    pub(super) fn duration(&mut self, key: &'static str) -> Option<Duration> {
+        self.parse(key, values::duration)
+    }
+
+    /// A duration above zero.
+    pub(super) fn positive_duration(&mut self, key: &'static str) -> Option<Duration> {
+        self.parse(key, |text| match values::duration(text)? {
+            Duration::ZERO => Err(format!("{key} cannot be zero, expected a duration such as 500ms or 1s")),
+            duration => Ok(duration),
+        })
+    }
+
+    /// A size in bytes from `least` to `most`.
+    pub(super) fn size(&mut self, key: &'static str, least: u64, most: u64) -> Option<u64> {
+        self.parse(key, |text| match values::size(text)? {
+            size if (least..=most).contains(&size) => Ok(size),
+            size => Err(format!("expected a size from {least} to {most} bytes, found {size}")),
+        })
+    }
+
+    /// A whole number from `least` to `most`.
+    pub(super) fn number(&mut self, key: &'static str, least: u64, most: u64) -> Option<u64> {
+        let (node, place) = self.node(key)?;
+        let number = match node {
+            Node::Int(value) => u64::try_from(*value).ok(),
+            Node::Text { text, expanded: true } => text.parse().ok(),
+            _ => None,
+        };
+        let value = number
+            .filter(|number| (least..=most).contains(number))
+            .ok_or_else(|| format!("expected a whole number from {least} to {most}, found {}", node.describe()));
+        self.report(value, &place)
+    }
+
+    /// A list of texts; a single text is a list of one.
+    pub(super) fn texts(&mut self, key: &'static str) -> Option<Vec<(String, Place)>> {
+        let (node, place) = self.node(key)?;
+        let Node::List(items) = node else {
+            let value = text_of(node).map_err(|_| format!("expected a list of names, found {}", node.describe()));
+            return self.report(value, &place).map(|text| vec![(text, place)]);
+        };
+        let texts = items.iter().enumerate().filter_map(|(index, item)| {
+            let place = place.item(index);
+            self.report(text_of(item), &place).map(|text| (text, place))
+        });
+        Some(texts.collect())
+    }
+
+    fn report<T>(&self, value: Result<T, String>, place: &Place) -> Option<T> {
+        value.map_err(|message| self.problems.value(place, message)).ok()
+    }
+
+    /// Something about the section as a whole, such as a key that it lacks.
+    pub(super) fn lacks(&self, message: impl Into<String>) {
+        self.problems.key(&self.place, message);
+    }
+
+    pub(super) fn warn(&self, place: &Place, message: impl Into<String>) {
+        self.problems.warning(place, message);
+    }
+
+    /// Every key that was not asked for is unknown.
+    pub(super) fn finish(self) {
+        for (index, (key, _)) in self.entries.iter().enumerate() {
+            if self.known.contains(&key.as_str()) {
+                continue;
+            }
+            let place = self.place.entry(index, key);
+            let hint = match nearest(key, self.known.iter().copied()) {
+                Some(meant) => format!(", did you mean {meant:?}?"),
+                None if key == "<<" => "; YAML merge keys are not supported: write the keys out".to_owned(),
+                None => format!("; known here: {}", self.known.join(", ")),
+            };
+            self.problems.key(&place, format!("unknown key {:?}{hint}", super::shorten(key)));
+        }
+    }
+}
+
+fn text_of(node: &Node) -> Result<String, String> {
+    match node {
+        Node::Text { text, .. } => Ok(text.clone()),
+        Node::Int(value) => Ok(value.to_string()),
+        Node::Float(_) | Node::Bool(_) => Err(format!("expected text, found {}: put it in quotes", node.describe())),
+        Node::Null | Node::List(_) | Node::Map(_) => Err(format!("expected text, found {}", node.describe())),
+    }
+}

@@ -1,0 +1,258 @@
+//! The kinds of scalar that the configuration has, from text: durations, sizes, endpoints, index names, levels.
+//!
+//! Each parser gives a value that needs no further check, or what was expected, for a person.
+
+use crate::http::Uri;
+use crate::limits;
+use std::time::Duration;
+
+/// A duration as the Go program wrote them: `300ms`, `1.5s`, `1h15m`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let expected = || format!("expected a duration such as 500ms, 1.5s or 1m30s, found {text:?}");
+    let mut total = Duration::ZERO;
+    let mut rest = text.trim();
+    if rest == "0" {
+        return Ok(total);
+    }
+    if rest.is_empty() {
+        return Err(expected());
+    }
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let letters = rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |length| digits + length);
+        let number: f64 = rest[..digits].parse().map_err(|_| expected())?;
+        let unit_seconds = match &rest[digits..letters] {
+            "ns" => 1e-9,
+            "us" | "µs" | "μs" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            "" => return Err(format!("the duration {text:?} has no unit: write {text}s or {text}ms")),
+            _ => return Err(expected()),
+        };
+        total = Duration::try_from_secs_f64(number * unit_seconds)
+            .ok()
+            .and_then(|part| total.checked_add(part))
+            .filter(|sum| *sum <= limits::DURATION_MAX)
+            .ok_or_else(|| format!("the duration {text:?} is longer than a year"))?;
+        rest = &rest[letters..];
+    }
+    Ok(total)
+}
+
+/// A number of bytes: `512`, `64kB`, `8MiB`, `1GiB`.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    let expected = || format!("expected a size such as 512kB, 8MiB or 1048576, found {text:?}");
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let number: f64 = text[..digits].parse().map_err(|_| expected())?;
+    let unit = match text[digits..].trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1_u64,
+        "k" | "kb" => 1_000,
+        "m" | "mb" => 1_000_000,
+        "g" | "gb" => 1_000_000_000,
+        "ki" | "kib" => 1 << 10,
+        "mi" | "mib" => 1 << 20,
+        "gi" | "gib" => 1 << 30,
+        _ => return Err(expected()),
+    };
+    #[allow(clippy::cast_precision_loss, reason = "units are powers far below 2^53")]
+    let bytes = number * unit as f64;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked against the range first")]
+    if bytes.is_finite() && bytes < 1e15 { Ok(bytes.round() as u64) } else { Err(expected()) }
+}
+
+/// The URL that an endpoint stands for: `http://` may be left out, and `path` is appended.
+///
+/// # Errors
+/// What is wrong with it. Credentials are not repeated.
+pub(crate) fn url(endpoint: &str, path: &str) -> Result<String, String> {
+    let endpoint = endpoint.trim();
+    if endpoint.is_empty() {
+        return Err("the endpoint is empty, expected host:port such as localhost:1234".to_owned());
+    }
+    let with_scheme = if endpoint.contains("://") { endpoint.to_owned() } else { format!("http://{endpoint}") };
+    let (scheme, rest) = with_scheme.split_once("://").unwrap_or_default();
+    match scheme {
+        "http" => {}
+        "https" if cfg!(feature = "tls") => {}
+        "https" => return Err("this expvastic was built without TLS and cannot reach https:// endpoints: use http://, or \
+                               a build with the feature `tls`".to_owned()),
+        _ => return Err(format!("the endpoint has the scheme {scheme:?}, expected http or https")),
+    }
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.contains('@') {
+        return Err("credentials in an endpoint are not supported: take them out".to_owned());
+    }
+    check_authority(authority)?;
+    if rest.contains('#') {
+        return Err(format!("the endpoint {endpoint:?} holds a fragment (`#…`), which is never sent: take it out"));
+    }
+    let joined = join(&with_scheme, path);
+    let parsed: Result<Uri, _> = joined.parse();
+    match parsed {
+        Ok(_) => Ok(joined),
+        Err(error) => Err(format!("{joined:?} is not a URL: {error}")),
+    }
+}
+
+fn check_authority(authority: &str) -> Result<(), String> {
+    let port = match authority.strip_prefix('[') {
+        Some(v6) => v6.split_once(']').ok_or("the address lacks its `]`")?.1.strip_prefix(':'),
+        None => authority.split_once(':').map(|(_, port)| port),
+    };
+    let host = port.map_or(authority, |port| &authority[..authority.len() - port.len() - 1]);
+    if host.is_empty() {
+        return Err("the endpoint lacks its host, expected host:port such as localhost:1234".to_owned());
+    }
+    match port.map(str::parse::<u16>) {
+        None | Some(Ok(1..)) => Ok(()),
+        Some(_) => Err(format!("the port of {authority:?} is not a number from 1 to 65535")),
+    }
+}
+
+/// `path` behind the path of `url`, before its query.
+fn join(url: &str, path: &str) -> String {
+    let path = path.trim();
+    if path.is_empty() {
+        return url.to_owned();
+    }
+    let (base, query) = url.split_once('?').map_or((url, ""), |(base, query)| (base, query));
+    let base = base.trim_end_matches('/');
+    let slash = if path.starts_with('/') || path.starts_with('?') { "" } else { "/" };
+    let query = if query.is_empty() { String::new() } else { format!("?{query}") };
+    format!("{base}{slash}{path}{query}")
+}
+
+/// Whether a URL that [`url`] made has a path of its own.
+pub(crate) fn has_path(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split(['?', '#']).next().and_then(|place| place.split_once('/')).is_some_and(|(_, path)| !path.is_empty())
+}
+
+/// The name of an index, with or without `strftime` patterns, by the servers' rules.
+///
+/// # Errors
+/// The rule that it breaks.
+pub(crate) fn index_name(text: &str) -> Result<String, String> {
+    let sample = jiff::Timestamp::UNIX_EPOCH;
+    let rendered = render_index(text, sample).map_err(|_| {
+        format!("the index name {text:?} holds a pattern that is not known: use %Y, %m, %d, %H, %j, %V and the like")
+    })?;
+    let problem = if rendered.is_empty() {
+        Some("is empty")
+    } else if rendered == "." || rendered == ".." {
+        Some("is no name")
+    } else if rendered.len() > 255 {
+        Some("is longer than 255 bytes")
+    } else if rendered.starts_with(['-', '_', '+']) {
+        Some("begins with -, _ or +")
+    } else if rendered.chars().any(char::is_uppercase) {
+        Some("has upper-case letters")
+    } else if rendered.chars().any(|c| r#"\/*?"<>| ,#:"#.contains(c) || c.is_control()) {
+        Some(r#"has one of \ / * ? " < > | , # : or a blank in it"#)
+    } else {
+        None
+    };
+    match problem {
+        Some(problem) => Err(format!("the index name {text:?} {problem}, which the server refuses")),
+        None => Ok(text.to_owned()),
+    }
+}
+
+/// Fills in the patterns of an index name for an instant, UTC.
+pub(crate) fn render_index(pattern: &str, time: jiff::Timestamp) -> Result<String, jiff::Error> {
+    if !pattern.contains('%') {
+        return Ok(pattern.to_owned());
+    }
+    jiff::fmt::strtime::format(pattern, &time.to_zoned(jiff::tz::TimeZone::UTC))
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Data was lost.
+    Error,
+    /// Something failed and is tried again.
+    Warn,
+    /// Starts, stops, recoveries.
+    Info,
+    /// Each poll and each shipment.
+    Debug,
+    /// All there is.
+    Trace,
+}
+
+/// A level by its name, as the Go program's logger spelt them.
+pub(crate) fn log_level(text: &str) -> Result<LogLevel, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "error" | "fatal" | "panic" => Ok(LogLevel::Error),
+        "warn" | "warning" => Ok(LogLevel::Warn),
+        "info" => Ok(LogLevel::Info),
+        "debug" => Ok(LogLevel::Debug),
+        "trace" => Ok(LogLevel::Trace),
+        _ => Err(format!("expected one of error, warn, info, debug, trace, found {text:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_those_of_go() {
+        let ms = Duration::from_millis;
+        for (text, value) in [
+            ("500ms", ms(500)), ("1s", ms(1000)), ("1.5s", ms(1500)), ("1m30s", ms(90_000)), ("2h", ms(7_200_000)),
+            ("0", ms(0)), ("0s", ms(0)), ("10us", Duration::from_micros(10)), ("3µs", Duration::from_micros(3)),
+            ("7ns", Duration::from_nanos(7)),
+        ] {
+            assert_eq!(duration(text), Ok(value), "{text}");
+        }
+        for text in ["", "s", "5", "5x", "5 s", "-1s", "1s5", "1.2.3s", "9999h", "1e3s", "inf", "NaNs"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_know_both_kinds_of_unit() {
+        for (text, value) in [("0", 0), ("512", 512), ("64kB", 64_000), ("8MiB", 8 << 20), ("1.5 MiB", 3 << 19), ("1g", 1_000_000_000)] {
+            assert_eq!(size(text), Ok(value), "{text}");
+        }
+        for text in ["", "MiB", "-1", "8XB", "1e99GiB", "nan"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn endpoints_become_urls() {
+        for (endpoint, path, expected) in [
+            ("localhost:1234", "/debug/vars", "http://localhost:1234/debug/vars"),
+            ("localhost:1234/debug/vars", "", "http://localhost:1234/debug/vars"),
+            ("http://h:1/p/?r=x%20y", "q", "http://h:1/p/q?r=x%20y"),
+            ("[::1]:9200", "/_bulk", "http://[::1]:9200/_bulk"),
+            ("HOST", "", "http://HOST"),
+        ] {
+            assert_eq!(url(endpoint, path).as_deref(), Ok(expected));
+        }
+        for endpoint in ["", ":9200", "http://", "ftp://h", "h:0", "h:65536", "h:x", "[::1", "u:p@h:1", "h:1/#f", "h h:1"] {
+            let error = url(endpoint, "").expect_err(endpoint);
+            assert!(!error.contains("u:p"), "no credentials in {error}");
+        }
+        assert_eq!(url("https://h", "").is_ok(), cfg!(feature = "tls"));
+        assert!(has_path("http://h:1/x") && !has_path("http://h:1/") && !has_path("http://h?x=/y"));
+    }
+
+    #[test]
+    fn index_names_follow_the_servers_rules() {
+        for name in ["expvastic", "expvastic-%Y.%m.%d", "a.b_c-1", "größe", "w-%G-%V"] {
+            assert!(index_name(name).is_ok(), "{name}");
+        }
+        for name in ["", ".", "..", "_x", "-x", "+x", "Upper", "a b", "a,b", "a#b", "a:b", "a/b", "a*", "%Q", "x-%", "%A"] {
+            assert!(index_name(name).is_err(), "{name}");
+        }
+        let time: jiff::Timestamp = "2026-11-22T23:59:59.9Z".parse().unwrap();
+        assert_eq!(render_index("expvastic-%Y.%m.%d", time).unwrap(), "expvastic-2026.11.22");
+    }
+}

@@ -1,0 +1,216 @@
+//! Arrays of objects: each member becomes one array of the values that are there, `path.member: […]`.
+//!
+//! Values beside the objects of such an array go to `path._value`. The columns are collected in the tick's arena, as
+//! their lengths are known only at the end of the array.
+
+use super::walk::{Walk, Written};
+use super::{Cause, FlattenError};
+use bumpalo::Bump;
+use bumpalo::collections::Vec as ArenaVec;
+
+/// Columns of one array, at most: what has more is a table of names, not of values, and finding a column takes a look
+/// at each in the worst case. Further members are left out and counted.
+const COLUMNS_MAX: usize = 1_000;
+
+/// Name of the column that holds what is no object.
+const VALUE_COLUMN: &[u8] = b"_value";
+
+/// The columns of one array, in the order in which their names were first seen.
+struct Columns<'a> {
+    arena: &'a Bump,
+    columns: ArenaVec<'a, Column<'a>>,
+    /// The column after the one last found: elements mostly have the same members in the same order.
+    expected: usize,
+}
+
+struct Column<'a> {
+    /// Relative to the array, escaped as JSON.
+    name: &'a [u8],
+    /// JSON values, separated by commas.
+    values: ArenaVec<'a, u8>,
+}
+
+impl<'a> Columns<'a> {
+    fn new(arena: &'a Bump) -> Self {
+        Self { arena, columns: ArenaVec::new_in(arena), expected: 0 }
+    }
+
+    /// Appends a value to the column `name`; false if there are too many columns or the arena is full.
+    fn push(&mut self, name: &[u8], value: &[u8]) -> bool {
+        let Some(at) = self.find(name) else { return false };
+        self.expected = at + 1;
+        let values = &mut self.columns[at].values;
+        if values.try_reserve(value.len() + 1).is_err() {
+            return false;
+        }
+        if !values.is_empty() {
+            values.push(b',');
+        }
+        values.extend_from_slice_copy(value);
+        true
+    }
+
+    fn find(&mut self, name: &[u8]) -> Option<usize> {
+        if self.columns.get(self.expected).is_some_and(|column| column.name == name) {
+            return Some(self.expected);
+        }
+        if let Some(at) = self.columns.iter().position(|column| column.name == name) {
+            return Some(at);
+        }
+        if self.columns.len() == COLUMNS_MAX || self.columns.try_reserve(1).is_err() {
+            return None;
+        }
+        let name = self.arena.try_alloc_slice_copy(name).ok()?;
+        self.columns.push(Column { name, values: ArenaVec::new_in(self.arena) });
+        Some(self.columns.len() - 1)
+    }
+}
+
+impl<'a> Walk<'a> {
+    /// Writes the array of objects at the cursor, whose name is in `path`, as one member for each column.
+    pub(super) fn columns_member(&mut self) -> Result<(), FlattenError> {
+        let mut columns = Columns::new(self.arena);
+        self.collect_array(&mut columns, self.path.len())?;
+        for column in &columns.columns {
+            self.out.extend_from_slice(b",\"");
+            self.out.extend_from_slice(self.path);
+            self.out.push(b'.');
+            self.out.extend_from_slice(column.name);
+            self.out.extend_from_slice(b"\":[");
+            self.out.extend_from_slice(&column.values);
+            self.out.push(b']');
+            self.report.lists += 1;
+            self.check_length()?;
+        }
+        Ok(())
+    }
+
+    /// Collects the elements of the array at the cursor; names count from byte `base` of `path`.
+    fn collect_array(&mut self, columns: &mut Columns<'a>, base: usize) -> Result<(), FlattenError> {
+        self.step();
+        self.enter()?;
+        if self.peek()? == b']' {
+            self.step();
+            self.leave();
+            return Ok(());
+        }
+        loop {
+            match self.peek()? {
+                b'{' => self.collect_object(columns, base)?,
+                b'[' => self.collect_nested(columns, base)?,
+                first => self.collect_scalar(columns, base, first)?,
+            }
+            if !matches!(self.peek()?, b',' | b']') {
+                self.skip_broken()?;
+            }
+            match self.next()? {
+                b',' => {}
+                b']' => break,
+                other => return Err(self.unexpected(other)),
+            }
+        }
+        self.leave();
+        Ok(())
+    }
+
+    fn collect_object(&mut self, columns: &mut Columns<'a>, base: usize) -> Result<(), FlattenError> {
+        self.step();
+        self.enter()?;
+        if self.peek()? == b'}' {
+            self.step();
+            self.leave();
+            return Ok(());
+        }
+        loop {
+            self.collect_member(columns, base)?;
+            match self.next()? {
+                b',' => {}
+                b'}' => break,
+                other => return Err(self.unexpected(other)),
+            }
+        }
+        self.leave();
+        Ok(())
+    }
+
+    fn collect_member(&mut self, columns: &mut Columns<'a>, base: usize) -> Result<(), FlattenError> {
+        if self.peek()? != b'"' {
+            return self.skip_broken();
+        }
+        let Some((key, escapes)) = self.key()? else { return self.skip_broken() };
+        let path_bytes = self.path.len();
+        if path_bytes > base {
+            self.path.push(b'.');
+        }
+        self.push_name(key, escapes);
+        match self.peek()? {
+            b'{' => self.collect_object(columns, base)?,
+            b'[' => self.collect_list(columns, base)?,
+            first => self.collect_scalar(columns, base, first)?,
+        }
+        self.path.truncate(path_bytes);
+        if matches!(self.peek()?, b',' | b'}') { Ok(()) } else { self.skip_broken() }
+    }
+
+    fn collect_scalar(&mut self, columns: &mut Columns<'a>, base: usize, first: u8) -> Result<(), FlattenError> {
+        let mark = self.out.len();
+        if self.scalar(first) == Written::Yes {
+            self.collect_written(columns, base, mark)?;
+        }
+        self.out.truncate(mark);
+        Ok(())
+    }
+
+    /// An array as a member of an element: one value of its column, or columns of its own.
+    fn collect_list(&mut self, columns: &mut Columns<'a>, base: usize) -> Result<(), FlattenError> {
+        let (first, mark, report) = (self.position(), self.out.len(), self.report);
+        if self.array_text()? {
+            self.collect_written(columns, base, mark)?;
+            self.out.truncate(mark);
+            return Ok(());
+        }
+        self.rewind(first);
+        self.report = report;
+        let mut inner = Columns::new(self.arena);
+        let path_bytes = self.path.len();
+        self.collect_array(&mut inner, path_bytes)?;
+        for column in &inner.columns {
+            self.out.push(b'[');
+            self.out.extend_from_slice(&column.values);
+            self.out.push(b']');
+            self.path.push(b'.');
+            self.path.extend_from_slice(column.name);
+            self.collect_written(columns, base, mark)?;
+            self.path.truncate(path_bytes);
+            self.out.truncate(mark);
+        }
+        Ok(())
+    }
+
+    /// An array as an element: its objects count as elements of the outer one.
+    fn collect_nested(&mut self, columns: &mut Columns<'a>, base: usize) -> Result<(), FlattenError> {
+        let (first, mark, report) = (self.position(), self.out.len(), self.report);
+        if self.array_text()? {
+            self.collect_written(columns, base, mark)?;
+            self.out.truncate(mark);
+            return Ok(());
+        }
+        self.rewind(first);
+        self.report = report;
+        self.collect_array(columns, base)
+    }
+
+    /// Takes the value that has been written behind `mark` into the column that `path` names.
+    fn collect_written(&mut self, columns: &mut Columns<'a>, base: usize, mark: usize) -> Result<(), FlattenError> {
+        let name = if self.path.len() > base { &self.path[base..] } else { VALUE_COLUMN };
+        if columns.push(name, &self.out[mark..]) {
+            return Ok(());
+        }
+        if columns.columns.len() < COLUMNS_MAX {
+            // Not the columns have run out but the arena, whose limit is that of the document.
+            return Err(self.error_at_cursor(Cause::DocumentTooLong));
+        }
+        self.broken();
+        Ok(())
+    }
+}

@@ -1,0 +1,187 @@
+//! The grammar of JSON's scalars (RFC 8259), checked on the text as it stands.
+
+/// Offset behind the number that begins at `start`, if one does: sign, digits without a leading zero, fraction,
+/// exponent.
+pub(super) fn number_end(body: &[u8], start: usize) -> Option<usize> {
+    let mut at = start;
+    if byte(body, at) == b'-' {
+        at += 1;
+    }
+    at = match byte(body, at) {
+        b'0' => at + 1,
+        b'1'..=b'9' => digits_end(body, at + 1),
+        _ => return None,
+    };
+    if byte(body, at) == b'.' {
+        at = some_digits_end(body, at + 1)?;
+    }
+    if matches!(byte(body, at), b'e' | b'E') {
+        at += 1;
+        if matches!(byte(body, at), b'+' | b'-') {
+            at += 1;
+        }
+        at = some_digits_end(body, at)?;
+    }
+    Some(at)
+}
+
+fn byte(body: &[u8], at: usize) -> u8 {
+    body.get(at).copied().unwrap_or(b' ')
+}
+
+fn some_digits_end(body: &[u8], start: usize) -> Option<usize> {
+    let end = digits_end(body, start);
+    (end > start).then_some(end)
+}
+
+/// Eight at a time: most of a Go payload is nanoseconds of 19 digits.
+fn digits_end(body: &[u8], mut at: usize) -> usize {
+    while let Some(chunk) = body.get(at..at + 8) {
+        let Ok(chunk) = <[u8; 8]>::try_from(chunk) else { break };
+        if !all_digits(u64::from_ne_bytes(chunk)) {
+            break;
+        }
+        at += 8;
+    }
+    while byte(body, at).is_ascii_digit() {
+        at += 1;
+    }
+    at
+}
+
+/// Whether each byte is `0`..=`9`: its high half is 3, and stays 3 when 6 is added (`:`..=`?` would overflow into 4).
+fn all_digits(chunk: u64) -> bool {
+    const HIGH_HALVES: u64 = 0xf0f0_f0f0_f0f0_f0f0;
+    const THREES: u64 = 0x3030_3030_3030_3030;
+    const SIXES: u64 = 0x0606_0606_0606_0606;
+    chunk & HIGH_HALVES == THREES && chunk.wrapping_add(SIXES) & HIGH_HALVES == THREES
+}
+
+/// What the escapes of a string amount to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Escapes {
+    /// Each is one that JSON has.
+    Fine,
+    /// Valid in grammar, but a `\u` escape names half a character.
+    LoneSurrogate,
+    /// `\x` and other escapes that JSON lacks.
+    Bad,
+}
+
+/// Judges the escapes of `text`, a string without its quotes.
+pub(super) fn escapes(text: &[u8]) -> Escapes {
+    let mut verdict = Escapes::Fine;
+    let mut at = 0;
+    while let Some(found) = memchr::memchr(b'\\', &text[at..]) {
+        at += found;
+        match Escape::read(text, at) {
+            None => return Escapes::Bad,
+            Some(Escape { lone: true, len }) => {
+                verdict = Escapes::LoneSurrogate;
+                at += len;
+            }
+            Some(Escape { len, .. }) => at += len,
+        }
+    }
+    verdict
+}
+
+/// Appends `text`, whose escapes are not [`Escapes::Bad`], with U+FFFD for each lone surrogate; gives their number.
+pub(super) fn write_mended(out: &mut Vec<u8>, text: &[u8]) -> u64 {
+    let mut mended = 0;
+    let mut at = 0;
+    while let Some(found) = memchr::memchr(b'\\', &text[at..]) {
+        out.extend_from_slice(&text[at..at + found]);
+        at += found;
+        let Some(escape) = Escape::read(text, at) else { break };
+        if escape.lone {
+            out.extend_from_slice("\u{fffd}".as_bytes());
+            mended += 1;
+        } else {
+            out.extend_from_slice(&text[at..at + escape.len]);
+        }
+        at += escape.len;
+    }
+    out.extend_from_slice(&text[at..]);
+    mended
+}
+
+/// One escape, or the two of a surrogate pair.
+struct Escape {
+    len: usize,
+    lone: bool,
+}
+
+impl Escape {
+    fn read(text: &[u8], at: usize) -> Option<Self> {
+        match text.get(at + 1)? {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(Self { len: 2, lone: false }),
+            b'u' => {
+                let first = code_unit(text, at)?;
+                let pair = matches!(first, 0xd800..=0xdbff)
+                    && code_unit(text, at + 6).is_some_and(|second| matches!(second, 0xdc00..=0xdfff));
+                let lone = matches!(first, 0xd800..=0xdfff) && !pair;
+                Some(Self { len: if pair { 12 } else { 6 }, lone })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The value of `\uXXXX` at `at`.
+fn code_unit(text: &[u8], at: usize) -> Option<u32> {
+    let escape = text.get(at..at + 6)?;
+    let digits = escape.strip_prefix(b"\\u")?;
+    digits.iter().try_fold(0, |value, &digit| Some(value << 4 | char::from(digit).to_digit(16)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_what_a_strict_parser_takes() {
+        let good = ["0", "-0", "7", "10", "-42", "1.5", "0.0", "1e5", "1E+21", "5e-324", "9223372036854775807",
+            "18446744073709551616123456789", "-1.7976931348623157e+308", "12345678.12345678e12345678"];
+        for text in good {
+            assert_eq!(number_end(text.as_bytes(), 0), Some(text.len()), "{text}");
+            assert!(serde_json::from_str::<serde_json::Number>(text).is_ok(), "{text}");
+        }
+        let bad = ["", "-", "+1", ".5", "1.", "1e", "1e+", "01", "0x1", "1_0", "NaN", "-Inf", "152.295657ms", "1:", "1/2"];
+        for text in bad {
+            assert_ne!(number_end(text.as_bytes(), 0), Some(text.len()), "{text}");
+            assert!(serde_json::from_str::<serde_json::Number>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn eight_digits_at_a_time_know_their_neighbours() {
+        for byte in 0..=u8::MAX {
+            for place in 0..8 {
+                let mut chunk = *b"12345678";
+                chunk[place] = byte;
+                assert_eq!(all_digits(u64::from_ne_bytes(chunk)), byte.is_ascii_digit(), "{byte} at {place}");
+            }
+        }
+    }
+
+    #[test]
+    fn escapes_are_judged_and_mended() {
+        let verdict = |text: &str| escapes(text.as_bytes());
+        assert_eq!(verdict(r#"\"\\\/\b\f\n\r\t\u0000\uD83D\ude80"#), Escapes::Fine);
+        for text in [r"\xe9", r"\u12", r"\u12g4", r"\", r"\a", r"\U00001234"] {
+            assert_eq!(verdict(text), Escapes::Bad, "{text}");
+        }
+        for (text, mended) in [
+            (r"a\ud800b", "a\u{fffd}b"),
+            (r"\udc00\ud800", "\u{fffd}\u{fffd}"),
+            (r"\ud800\ud83d\ude80", "\u{fffd}\\ud83d\\ude80"),
+            (r"\ud800\n", "\u{fffd}\\n"),
+        ] {
+            assert_eq!(verdict(text), Escapes::LoneSurrogate, "{text}");
+            let mut out = Vec::new();
+            assert!(write_mended(&mut out, text.as_bytes()) > 0);
+            assert_eq!(String::from_utf8(out).unwrap(), mended);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Every bound of the program, with its unit and its reason.
+//!
+//! Memory that they allow, beside the idle process: the bodies under way (each at most the reader's `max_body`, given
+//! back to [`POOLED_BODY_BYTES_MAX`] afterwards), one document ([`DOCUMENT_BYTES_MAX`]), the scratch of the walk (about
+//! twice the largest body), and `settings.memory_limit` for all that waits.
+
+use std::time::Duration;
+
+/// Bytes of a configuration file. 200,000 YAML keys take 98 MB to load, so the file itself is bounded.
+pub(crate) const CONFIG_BYTES_MAX: u64 = 1 << 20;
+
+/// Readers, recorders, routes: more in one process is a mistake in a template rather than a wish.
+pub(crate) const SECTION_ENTRIES_MAX: usize = 10_000;
+
+/// Default of a reader's `max_body`, bytes. A plain Go program serves 10 kB, a loaded influxd 150 kB.
+pub(crate) const BODY_BYTES_DEFAULT: u64 = 1 << 20;
+
+/// The most that `max_body` can be set to, bytes: the structural index counts in 32 bits and takes 4 B for each
+/// structural character, so a larger body would need a gigabyte of scratch.
+pub(crate) const BODY_BYTES_MAX: u64 = 256 << 20;
+
+/// Objects and arrays within each other. Go's own `encoding/json` stops at 10,000, servers at 20 levels of names.
+pub(crate) const DEPTH_MAX: usize = 64;
+
+/// Bytes of one flat document. Joined names can make it much larger than the payload (a 100 kB name over 1,000
+/// numbers makes 100 MB), and a server refuses a request over 100 MB whatever is in it.
+pub(crate) const DOCUMENT_BYTES_MAX: usize = 16 << 20;
+
+/// A body buffer that goes back to the pool keeps at most this capacity, bytes: one outlier must not be kept for ever.
+pub(crate) const POOLED_BODY_BYTES_MAX: usize = 64 << 10;
+
+/// Scratch of the sanitiser above this is given back after a tick, bytes.
+pub(crate) const KEPT_SCRATCH_BYTES_MAX: usize = 1 << 20;
+
+/// Body buffers in the pool. Readers beyond this number that answer at the same instant allocate.
+pub(crate) const POOLED_BODIES_MAX: usize = 4;
+
+/// Emptied bulk buffers in the pool of one recorder: one is filled while one is under way.
+pub(crate) const POOLED_BULKS_MAX: usize = 2;
+
+/// An emptied bulk buffer keeps at most this capacity, bytes.
+pub(crate) const POOLED_BULK_BYTES_MAX: usize = 256 << 10;
+
+/// Default of `settings.memory_limit`, bytes, shared evenly by the recorders.
+pub(crate) const MEMORY_LIMIT_DEFAULT: u64 = 8 << 20;
+
+/// Defaults of a recorder's `bulk`.
+pub(crate) const BULK_DOCUMENTS_DEFAULT: u32 = 500;
+/// Bytes of a bulk at which it is sealed.
+pub(crate) const BULK_BYTES_DEFAULT: u64 = 1 << 20;
+/// How long the oldest document waits for the others of its instant.
+pub(crate) const BULK_AGE_DEFAULT: Duration = Duration::from_secs(1);
+/// The most that `bulk.documents` can be set to.
+pub(crate) const BULK_DOCUMENTS_MAX: u64 = 100_000;
+/// The most that `bulk.bytes` can be set to: servers refuse 100 MB by default.
+pub(crate) const BULK_BYTES_MAX: u64 = 64 << 20;
+
+/// Bytes of a server's answer to a bulk that are read, for each document and in all: an item error with its cause is
+/// below 2 kB; a longer answer is no answer to our bulk.
+pub(crate) const ANSWER_BYTES_PER_DOCUMENT: usize = 4 << 10;
+/// Bytes of an answer that are read whatever the number of documents (an error for the whole request).
+pub(crate) const ANSWER_BYTES_MIN: usize = 64 << 10;
+
+/// Bytes of a server's or an endpoint's own words that a log line repeats.
+pub(crate) const QUOTED_BYTES_MAX: usize = 300;
+
+/// Redirects followed in one poll.
+pub(crate) const REDIRECTS_MAX: u32 = 5;
+
+/// Default of `settings.shutdown_timeout`.
+pub(crate) const SHUTDOWN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
+/// Default `timeout` of readers and recorders.
+pub(crate) const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+/// Default `backoff` of readers and recorders: failures in a row.
+pub(crate) const BACKOFF_DEFAULT: u32 = 15;
+/// Durations in the configuration, at most: what is longer is a slip of a unit.
+pub(crate) const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
+/// The shortest `interval`: below it polls would only queue behind one another.
+pub(crate) const INTERVAL_MIN: Duration = Duration::from_millis(1);
+
+/// An endpoint that counts as down is probed this often, within a quarter more or less.
+pub(crate) const PROBE_INTERVAL: Duration = Duration::from_secs(10);
+/// First pause after a failed shipment; doubles up to [`RETRY_DELAY_MAX`].
+pub(crate) const RETRY_DELAY_MIN: Duration = Duration::from_millis(100);
+/// The longest pause between two tries while the server does not yet count as down.
+pub(crate) const RETRY_DELAY_MAX: Duration = Duration::from_secs(8);
+/// The longest `Retry-After` that is honoured: a server must not silence us for a day by a slip.
+pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
+
+/// The same failure is logged again after this, then after twice this, up to [`LOG_PERIOD_MAX`].
+pub(crate) const LOG_PERIOD_MIN: Duration = Duration::from_secs(60);
+/// The longest silence about a failure that goes on.
+pub(crate) const LOG_PERIOD_MAX: Duration = Duration::from_secs(900);
+
+/// Default of a file recorder's `bytes`, after which the file is rotated.
+pub(crate) const FILE_BYTES_DEFAULT: u64 = 64 << 20;
+/// Default of a file recorder's `keep`: rotated files that stay.
+pub(crate) const FILE_KEEP_DEFAULT: u32 = 3;
+/// The most that `keep` can be set to.
+pub(crate) const FILE_KEEP_MAX: u64 = 1_000;
+/// Bytes in one write to a pipe: the kernel takes so many at once without blocking when it says that it is ready.
+pub(crate) const PIPE_WRITE_BYTES: usize = 4096;
+
+const _: () = assert!(BODY_BYTES_DEFAULT <= BODY_BYTES_MAX);
+const _: () = assert!(BODY_BYTES_MAX < u32::MAX as u64);
+const _: () = assert!(BULK_BYTES_DEFAULT <= BULK_BYTES_MAX);
+const _: () = assert!(BULK_BYTES_MAX + (DOCUMENT_BYTES_MAX as u64) < u32::MAX as u64);
+const _: () = assert!(BULK_DOCUMENTS_DEFAULT as u64 <= BULK_DOCUMENTS_MAX);
+const _: () = assert!(RETRY_DELAY_MIN.as_millis() < RETRY_DELAY_MAX.as_millis());

@@ -1,0 +1,241 @@
+//! Log lines on standard error, as text or JSON: a `tracing` subscriber of our own.
+//!
+//! tracing-subscriber does the same with filters, spans and layers that nothing here needs, and costs more memory than
+//! all of the sanitiser. Only events of this crate are shown, whatever the level: what libraries say may hold secrets.
+
+use crate::clock;
+use crate::config::{Config, LogFormat, LogLevel};
+use crate::json;
+use std::fmt::{self, Write as _};
+use std::io::Write as _;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::span;
+use tracing::{Event, Level, Metadata, Subscriber};
+
+/// Target of the events of one reader or recorder, which has a level of its own.
+pub(crate) const PART: &str = "expvastic::part";
+
+/// Begins logging for the rest of the process.
+pub(crate) fn start(config: &Config) {
+    let settings = config.settings();
+    let most_detailed = config.part_log_levels().fold(settings.log_level, LogLevel::max);
+    let lines = Lines {
+        level: level(settings.log_level),
+        part_level: level(most_detailed),
+        format: settings.log_format,
+        line: Mutex::new(Vec::new()),
+    };
+    // Only fails if a subscriber is set already: then the host program of the library shows the events.
+    let _ = tracing::subscriber::set_global_default(lines);
+}
+
+fn level(level: LogLevel) -> Level {
+    match level {
+        LogLevel::Error => Level::ERROR,
+        LogLevel::Warn => Level::WARN,
+        LogLevel::Info => Level::INFO,
+        LogLevel::Debug => Level::DEBUG,
+        LogLevel::Trace => Level::TRACE,
+    }
+}
+
+struct Lines {
+    level: Level,
+    /// Of whichever reader or recorder wants to see most; each holds back what is above its own.
+    part_level: Level,
+    format: LogFormat,
+    line: Mutex<Vec<u8>>,
+}
+
+impl Subscriber for Lines {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        let target = metadata.target();
+        let level = if target == PART { self.part_level } else { self.level };
+        *metadata.level() <= level && (target == "expvastic" || target.starts_with("expvastic::"))
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.part_level.into())
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let Ok(mut line) = self.line.lock() else { return };
+        line.clear();
+        match self.format {
+            LogFormat::Text => fields.write_text(&mut line, *event.metadata().level()),
+            LogFormat::Json => fields.write_json(&mut line, *event.metadata().level()),
+        }
+        line.push(b'\n');
+        // Nobody is left to tell if standard error is closed.
+        let _ = std::io::stderr().write_all(&line);
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+/// The message and the fields of one event.
+#[derive(Default)]
+struct Fields {
+    message: String,
+    rest: Vec<(&'static str, String)>,
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            let _ = write!(self.message, "{value:?}");
+        } else {
+            self.rest.push((field.name(), format!("{value:?}")));
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.rest.push((field.name(), value.to_owned()));
+    }
+}
+
+impl Fields {
+    fn write_text(&self, line: &mut Vec<u8>, level: Level) {
+        let _ = write!(line, "{:.3} {level:5} ", clock::timestamp());
+        write_printable(line, &self.message);
+        for (name, value) in &self.rest {
+            let _ = write!(line, " {name}=");
+            let quoted = value.is_empty() || value.contains([' ', '"', '=']);
+            write_printable(line, &if quoted { format!("{value:?}") } else { value.clone() });
+        }
+    }
+
+    fn write_json(&self, line: &mut Vec<u8>, level: Level) {
+        let _ = write!(line, "{{\"time\":\"{:.3}\",\"level\":\"{}\",\"message\":", clock::timestamp(), level.as_str().to_ascii_lowercase());
+        json::write_string(line, &self.message);
+        for (name, value) in &self.rest {
+            line.push(b',');
+            json::write_string(line, name);
+            line.push(b':');
+            json::write_string(line, value);
+        }
+        line.push(b'}');
+    }
+}
+
+/// Text from outside cannot begin a line of its own or move the cursor.
+fn write_printable(line: &mut Vec<u8>, text: &str) {
+    for c in text.chars() {
+        if c.is_control() {
+            let _ = write!(line, "{}", c.escape_default());
+        } else {
+            let _ = write!(line, "{c}");
+        }
+    }
+}
+
+/// Logs an event of one reader or recorder, if its own level shows it:
+/// `part_log!(part.log_level, Warn, warn, …)` with what [`tracing`]'s macro of that level takes.
+macro_rules! part_log {
+    ($shown:expr, $level:ident, $macro:ident, $($arguments:tt)+) => {
+        if $crate::config::LogLevel::$level <= $shown {
+            tracing::$macro!(target: $crate::log::PART, $($arguments)+);
+        }
+    };
+}
+pub(crate) use part_log;
+
+/// Says when a failure that goes on is worth another line: at once, then after growing periods, with a count.
+#[derive(Debug, Default)]
+pub(crate) struct FailureLog {
+    kinds: Vec<FailureKind>,
+    failures: u64,
+    first: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct FailureKind {
+    name: String,
+    silent_until: Instant,
+    period: Duration,
+    unsaid: u64,
+}
+
+/// Kinds of failure that one endpoint is remembered with; more of them share the last place.
+const FAILURE_KINDS_MAX: usize = 8;
+
+impl FailureLog {
+    /// One more failure of this kind. Gives the number of those not spoken of, this one included, if it is time for a
+    /// line.
+    pub(crate) fn failed(&mut self, kind: &str, now: Instant) -> Option<u64> {
+        use crate::limits::{LOG_PERIOD_MAX, LOG_PERIOD_MIN};
+        self.failures += 1;
+        self.first.get_or_insert(now);
+        let known = self.kinds.iter().position(|known| known.name == kind);
+        let Some(at) = known.or((self.kinds.len() == FAILURE_KINDS_MAX).then_some(FAILURE_KINDS_MAX - 1)) else {
+            let period = LOG_PERIOD_MIN;
+            self.kinds.push(FailureKind { name: kind.to_owned(), silent_until: now + period, period, unsaid: 0 });
+            return Some(1);
+        };
+        let known = &mut self.kinds[at];
+        known.unsaid += 1;
+        if now < known.silent_until {
+            return None;
+        }
+        known.period = (known.period * 2).min(LOG_PERIOD_MAX);
+        known.silent_until = now + known.period;
+        Some(std::mem::take(&mut known.unsaid))
+    }
+
+    /// It works again. Gives the number of failures and for how long there were nothing but failures, if there were.
+    pub(crate) fn recovered(&mut self, now: Instant) -> Option<(u64, Duration)> {
+        let first = self.first.take()?;
+        self.kinds.clear();
+        Some((std::mem::take(&mut self.failures), now.duration_since(first)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "some instant to count from")]
+    fn an_hour_of_the_same_failure_takes_few_lines() {
+        let start = Instant::now();
+        let mut log = FailureLog::default();
+        let mut said = Vec::new();
+        for second in 0..3600 {
+            said.extend(log.failed("refused", start + Duration::from_secs(second)));
+        }
+        assert!(said.len() <= 10, "{said:?}");
+        assert_eq!(log.failed("another kind", start), Some(1));
+        let end = start + Duration::from_secs(3600);
+        assert_eq!(log.recovered(end), Some((3601, Duration::from_secs(3600))));
+        assert_eq!(log.recovered(end), None);
+    }
+
+    #[test]
+    fn lines_are_one_line_whatever_is_in_them() {
+        let fields = Fields { message: "a\nb\u{1b}[31m".to_owned(), rest: vec![("url", "x y\n".to_owned())] };
+        let mut text = Vec::new();
+        fields.write_text(&mut text, Level::WARN);
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.ends_with(r#"  WARN a\nb\u{1b}[31m url="x y\n""#) || text.ends_with(r#" WARN  a\nb\u{1b}[31m url="x y\n""#), "{text}");
+        let mut line = Vec::new();
+        fields.write_json(&mut line, Level::WARN);
+        let line: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        assert_eq!(line["message"], "a\nb\u{1b}[31m");
+        assert_eq!(line["level"], "warn");
+    }
+}

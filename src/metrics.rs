@@ -1,0 +1,324 @@
+//! Counters: what was read, what became of every document (the ledger), and what the process costs.
+//!
+//! Single-threaded cells, rendered on demand as an expvar payload. The names of the Go program are kept, so that old
+//! dashboards can be mapped.
+
+use crate::flatten;
+use crate::json;
+use std::cell::Cell;
+use std::fmt;
+use std::time::Duration;
+
+/// A counter that only grows, or a gauge.
+#[derive(Debug, Default)]
+pub(crate) struct Count(Cell<u64>);
+
+impl Count {
+    pub(crate) fn add(&self, number: u64) {
+        self.0.set(self.0.get().saturating_add(number));
+    }
+
+    pub(crate) fn subtract(&self, number: u64) {
+        self.0.set(self.0.get().saturating_sub(number));
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.get()
+    }
+}
+
+/// What became of every document that one recorder was given:
+/// `made = acked + duplicate + dead_lettered + dropped + waiting`, at every moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// Documents that the recorder was given.
+    pub made: u64,
+    /// Taken by the server (2xx for that document) or written to the file.
+    pub acked: u64,
+    /// Already there (409): an earlier try had arrived, its answer had not.
+    pub duplicate: u64,
+    /// Refused for good by the server.
+    pub dead_lettered: u64,
+    /// Given up by a stated policy.
+    pub dropped: Dropped,
+    /// In memory, or on their way.
+    pub waiting: u64,
+}
+
+/// Documents that were given up, by reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// The oldest made room for newer ones within `settings.memory_limit`.
+    pub memory_limit: u64,
+    /// Still waiting when `settings.shutdown_timeout` was over.
+    pub shutdown: u64,
+    /// The recorder had gone: nobody reads its standard output any more.
+    pub recorder_gone: u64,
+}
+
+impl Dropped {
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.memory_limit + self.shutdown + self.recorder_gone
+    }
+}
+
+impl Ledger {
+    /// Whether every document is accounted for. It always is.
+    #[must_use]
+    pub fn balances(&self) -> bool {
+        self.made == self.acked + self.duplicate + self.dead_lettered + self.dropped.total() + self.waiting
+    }
+
+    /// Whether every document was taken.
+    #[must_use]
+    pub fn all_taken(&self) -> bool {
+        self.made == self.acked + self.duplicate
+    }
+
+    fn members(&self) -> [(&'static str, u64); 8] {
+        [
+            ("made", self.made),
+            ("acked", self.acked),
+            ("duplicate", self.duplicate),
+            ("dead_lettered", self.dead_lettered),
+            ("dropped.memory_limit", self.dropped.memory_limit),
+            ("dropped.shutdown", self.dropped.shutdown),
+            ("dropped.recorder_gone", self.dropped.recorder_gone),
+            ("waiting", self.waiting),
+        ]
+    }
+}
+
+impl fmt::Display for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { made, acked, duplicate, dead_lettered, waiting, .. } = self;
+        let dropped = self.dropped.total();
+        write!(
+            f,
+            "made {made} = acked {acked} + duplicate {duplicate} + dead_lettered {dead_lettered} + dropped {dropped} + \
+             waiting {waiting}"
+        )
+    }
+}
+
+/// Counters of one reader.
+#[derive(Debug, Default)]
+pub(crate) struct ReaderCounts {
+    pub(crate) polls: Count,
+    pub(crate) failures: Count,
+    /// Ticks that passed while the poll before was still under way, or the machine slept.
+    pub(crate) late_ticks: Count,
+    /// Ticks that passed while the endpoint counted as down.
+    pub(crate) down_ticks: Count,
+    /// Values that were no JSON and were left out.
+    pub(crate) broken_values: Count,
+    pub(crate) body_bytes: Count,
+}
+
+/// Counters of the whole process, by the Go program's names.
+#[derive(Debug, Default)]
+pub(crate) struct Metrics {
+    pub(crate) reads_under_way: Count,
+    pub(crate) records_sent: Count,
+    pub(crate) records_under_way: Count,
+    pub(crate) documents: Count,
+    pub(crate) document_errors: Count,
+    pub(crate) payloads_refused: Count,
+    pub(crate) strings: Count,
+    pub(crate) numbers: Count,
+    pub(crate) lists: Count,
+    pub(crate) gc_lists: Count,
+    pub(crate) objects: Count,
+    pub(crate) error_jobs: Count,
+}
+
+impl Metrics {
+    pub(crate) fn count_payload(&self, report: &flatten::Report) {
+        self.documents.add(1);
+        self.strings.add(report.strings);
+        self.numbers.add(report.numbers);
+        self.lists.add(report.lists - report.gc_lists);
+        self.gc_lists.add(report.gc_lists);
+        self.objects.add(report.objects);
+        self.document_errors.add(report.broken);
+    }
+}
+
+/// What the kernel says of this process.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ProcessUsage {
+    pub(crate) resident_bytes: u64,
+    pub(crate) cpu: Duration,
+    pub(crate) uptime: Duration,
+}
+
+impl ProcessUsage {
+    /// Reads the kernel's figures. Where there is no `/proc`, memory is 0.
+    pub(crate) fn now(uptime: Duration) -> Self {
+        let pages = std::fs::read_to_string("/proc/self/statm")
+            .ok()
+            .and_then(|statm| statm.split_ascii_whitespace().nth(1)?.parse::<u64>().ok());
+        let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+        let cpu = Duration::try_from(cpu).unwrap_or_default();
+        let page_bytes = u64::try_from(rustix::param::page_size()).unwrap_or(4096);
+        Self { resident_bytes: pages.unwrap_or(0) * page_bytes, cpu, uptime }
+    }
+}
+
+/// Everything that the own payload is rendered from.
+pub(crate) struct Snapshot<'a> {
+    pub(crate) metrics: &'a Metrics,
+    pub(crate) usage: ProcessUsage,
+    pub(crate) readers: Vec<(&'a str, &'a ReaderCounts)>,
+    pub(crate) recorders: Vec<(&'a str, Ledger)>,
+}
+
+impl Snapshot<'_> {
+    /// Writes an expvar payload into `out`.
+    pub(crate) fn render(self, out: &mut Vec<u8>) {
+        let metrics = self.metrics;
+        let polls = self.readers.iter().map(|(_, counts)| counts.polls.get()).sum();
+        let taken: u64 = self.recorders.iter().map(|(_, ledger)| ledger.acked + ledger.duplicate).sum();
+        let mut object = Object::new(out);
+        for (name, value) in [
+            ("Readers", self.readers.len() as u64),
+            ("Recorders", self.recorders.len() as u64),
+            ("Read Jobs", polls),
+            ("Waiting Read Jobs", metrics.reads_under_way.get()),
+            ("Record Jobs", metrics.records_sent.get()),
+            ("Waiting Record Jobs", metrics.records_under_way.get()),
+            ("Error Jobs", metrics.error_jobs.get()),
+            ("ElasticSearch Records", taken),
+            ("DataType Objects", metrics.documents.get()),
+            ("DataType Objects Errors", metrics.document_errors.get()),
+            ("Unidentified JSON Count", metrics.payloads_refused.get()),
+            ("StringType Count", metrics.strings.get()),
+            ("FloatType Count", metrics.numbers.get()),
+            ("FloatListType Count", metrics.lists.get()),
+            ("GCListType Count", metrics.gc_lists.get()),
+            // Values that a map_file turns into other units of bytes: none, as no map_file is applied.
+            ("ByteType Count", 0),
+            ("Nested Type Count", metrics.objects.get()),
+        ] {
+            object.number(name, value);
+        }
+        object.nested("process", |process| {
+            process.number("resident_bytes", self.usage.resident_bytes);
+            process.seconds("cpu_seconds", self.usage.cpu);
+            process.seconds("uptime_seconds", self.usage.uptime);
+        });
+        object.nested("readers", |section| {
+            for (name, counts) in self.readers {
+                section.nested(name, |reader| reader_members(reader, counts));
+            }
+        });
+        object.nested("recorders", |section| {
+            for (name, ledger) in self.recorders {
+                section.nested(name, |recorder| {
+                    for (key, value) in ledger.members() {
+                        recorder.number(key, value);
+                    }
+                });
+            }
+        });
+        object.end();
+    }
+}
+
+fn reader_members(reader: &mut Object<'_>, counts: &ReaderCounts) {
+    for (key, count) in [
+        ("polls", &counts.polls),
+        ("failures", &counts.failures),
+        ("late_ticks", &counts.late_ticks),
+        ("down_ticks", &counts.down_ticks),
+        ("broken_values", &counts.broken_values),
+        ("body_bytes", &counts.body_bytes),
+    ] {
+        reader.number(key, count.get());
+    }
+}
+
+/// A JSON object that is being written.
+struct Object<'o> {
+    out: &'o mut Vec<u8>,
+    empty: bool,
+}
+
+impl<'o> Object<'o> {
+    fn new(out: &'o mut Vec<u8>) -> Self {
+        out.push(b'{');
+        Self { out, empty: true }
+    }
+
+    fn name(&mut self, name: &str) {
+        if !std::mem::take(&mut self.empty) {
+            self.out.push(b',');
+        }
+        json::write_string(self.out, name);
+        self.out.push(b':');
+    }
+
+    fn number(&mut self, name: &str, value: u64) {
+        self.name(name);
+        json::write_u64(self.out, value);
+    }
+
+    fn seconds(&mut self, name: &str, value: Duration) {
+        self.name(name);
+        json::write_u64(self.out, value.as_secs());
+        let micros = 1_000_000 + value.subsec_micros();
+        let start = self.out.len();
+        json::write_u64(self.out, micros.into());
+        self.out[start] = b'.';
+    }
+
+    fn nested(&mut self, name: &str, members: impl FnOnce(&mut Object<'_>)) {
+        self.name(name);
+        let mut object = Object::new(self.out);
+        members(&mut object);
+        object.end();
+    }
+
+    fn end(self) {
+        self.out.push(b'}');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_own_payload_is_json_with_the_go_programs_names() {
+        let metrics = Metrics::default();
+        metrics.count_payload(&flatten::Report { numbers: 3, lists: 2, gc_lists: 1, ..flatten::Report::default() });
+        let counts = ReaderCounts::default();
+        counts.polls.add(5);
+        let ledger = Ledger { made: 5, acked: 3, duplicate: 1, waiting: 1, ..Ledger::default() };
+        assert!(ledger.balances() && !ledger.all_taken());
+        let mut out = Vec::new();
+        let snapshot = Snapshot {
+            metrics: &metrics,
+            usage: ProcessUsage { resident_bytes: 1, cpu: Duration::from_millis(1250), uptime: Duration::from_micros(7) },
+            readers: vec![("a \"b\"", &counts)],
+            recorders: vec![("es", ledger)],
+        };
+        snapshot.render(&mut out);
+        let payload: serde_json::Value = serde_json::from_slice(&out).expect("strict JSON");
+        for (pointer, expected) in [
+            ("/Read Jobs", "5"),
+            ("/ElasticSearch Records", "4"),
+            ("/FloatType Count", "3"),
+            ("/FloatListType Count", "1"),
+            ("/GCListType Count", "1"),
+            ("/process/cpu_seconds", "1.250000"),
+            ("/process/uptime_seconds", "0.000007"),
+            ("/readers/a \"b\"/polls", "5"),
+            ("/recorders/es/waiting", "1"),
+        ] {
+            assert_eq!(payload.pointer(pointer).map(ToString::to_string).as_deref(), Some(expected), "{pointer}");
+        }
+    }
+}

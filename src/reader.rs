@@ -1,0 +1,174 @@
+//! A reader at work: when its ticks are due, how its endpoint does, and how a payload becomes a document.
+
+pub(crate) mod schedule;
+
+use crate::backoff;
+use crate::bulk;
+use crate::clock;
+use crate::config::{LogLevel, Reader, Source};
+use crate::flatten::{FlattenError, Report};
+use crate::http::{Http, HttpError, Uri};
+use crate::limits;
+use crate::log::{FailureLog, part_log};
+use crate::metrics::ReaderCounts;
+use schedule::Schedule;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One reader at work.
+pub(crate) struct Reading {
+    config: Arc<Reader>,
+    log_level: LogLevel,
+    /// What is polled; none for the own counters.
+    url: Option<Uri>,
+    /// The members that each of its documents begins with, behind the time.
+    own_members: Vec<u8>,
+    pub(crate) counts: ReaderCounts,
+    pub(crate) schedule: RefCell<Schedule>,
+    under_way: Cell<bool>,
+    health: RefCell<Health>,
+}
+
+/// How the endpoint does.
+struct Health {
+    failures: u32,
+    log: FailureLog,
+    broken_log: FailureLog,
+    random: fastrand::Rng,
+}
+
+/// Why a tick gave no document.
+pub(crate) enum ReadError {
+    Http(HttpError),
+    Payload(FlattenError),
+}
+
+impl Reading {
+    /// `ticks_max` ends the reader after so many ticks.
+    pub(crate) fn new(config: Arc<Reader>, settings_log_level: LogLevel, host_name: &str, ticks_max: Option<u64>) -> Self {
+        let url = match &config.source {
+            // The configuration has parsed it.
+            Source::Expvar { url } => Some(url.parse().unwrap_or_default()),
+            Source::Own => None,
+        };
+        Self {
+            log_level: config.log_level.unwrap_or(settings_log_level),
+            url,
+            own_members: bulk::own_members(&config.type_name, host_name),
+            counts: ReaderCounts::default(),
+            schedule: RefCell::new(Schedule::new(config.interval, ticks_max)),
+            under_way: Cell::new(false),
+            health: RefCell::new(Health {
+                failures: 0,
+                log: FailureLog::default(),
+                broken_log: FailureLog::default(),
+                random: fastrand::Rng::new(),
+            }),
+            config,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    /// Whether it reads the program's own counters.
+    pub(crate) fn is_own(&self) -> bool {
+        self.url.is_none()
+    }
+
+    pub(crate) fn own_members(&self) -> &[u8] {
+        &self.own_members
+    }
+
+    /// Whether a poll is under way.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.under_way.get()
+    }
+
+    /// Whether a tick at `elapsed` since the start is to be polled. Books the ticks that are not.
+    pub(crate) fn begin_tick(&self, elapsed: Duration) -> bool {
+        let Some(late) = self.schedule.borrow_mut().take(elapsed) else { return false };
+        self.counts.late_ticks.add(late);
+        if self.under_way.get() {
+            self.counts.late_ticks.add(1);
+            return false;
+        }
+        self.under_way.set(true);
+        self.counts.polls.add(1);
+        true
+    }
+
+    /// Gets the payload into `body`. Not for the own counters.
+    pub(crate) async fn poll(&self, http: &Http, body: &mut Vec<u8>) -> Result<(), HttpError> {
+        let Some(url) = &self.url else { return Ok(()) };
+        http.get(url, self.config.timeout, self.config.body_bytes_max, body).await
+    }
+
+    /// The poll has given a document.
+    pub(crate) fn succeeded(&self, report: &Report, body_bytes: usize) {
+        self.under_way.set(false);
+        self.counts.body_bytes.add(body_bytes as u64);
+        self.counts.broken_values.add(report.broken);
+        let mut health = self.health.borrow_mut();
+        health.failures = 0;
+        if let Some((failures, away)) = health.log.recovered(clock::now()) {
+            part_log!(self.log_level, Info, info, reader = self.name(), failures, "reading again after {:.1} s", away.as_secs_f64());
+        }
+        if let Some(offset) = report.first_broken {
+            if let Some(times) = health.broken_log.failed("broken", clock::now()) {
+                part_log!(self.log_level, Warn, warn, reader = self.name(), url = self.url(), values = report.broken, times,
+                    "left out what is not JSON, the first at byte {offset}");
+            }
+        }
+        part_log!(self.log_level, Debug, debug, reader = self.name(), bytes = body_bytes, "read");
+    }
+
+    /// The poll has given no document; `elapsed` since the start.
+    pub(crate) fn failed(&self, error: &ReadError, elapsed: Duration) {
+        self.under_way.set(false);
+        self.counts.failures.add(1);
+        let mut health = self.health.borrow_mut();
+        health.failures = health.failures.saturating_add(1);
+        if let Some(times) = health.log.failed(&error.kind(), clock::now()) {
+            part_log!(self.log_level, Warn, warn, reader = self.name(), url = self.url(), times, "reading failed: {error}");
+        }
+        if health.failures == self.config.backoff {
+            part_log!(self.log_level, Warn, warn, reader = self.name(), url = self.url(),
+                "counts as down after {} failures in a row; probed about every {:?} from now on",
+                self.config.backoff, limits::PROBE_INTERVAL.max(self.config.interval));
+        }
+        if health.failures >= self.config.backoff {
+            let delay = backoff::probe_delay(&mut health.random);
+            let skipped = self.schedule.borrow_mut().postpone(elapsed + delay);
+            self.counts.down_ticks.add(skipped);
+        }
+    }
+
+    fn url(&self) -> &str {
+        match &self.config.source {
+            Source::Expvar { url } => url,
+            Source::Own => "self",
+        }
+    }
+}
+
+impl ReadError {
+    fn kind(&self) -> String {
+        match self {
+            Self::Http(error) => error.kind(),
+            Self::Payload(error) => format!("{:?}", error.cause),
+        }
+    }
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http(error) => error.fmt(f),
+            Self::Payload(error) => error.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+module expvarapp
+
+go 1.19

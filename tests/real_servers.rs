@@ -1,0 +1,275 @@
+//! The whole way, with nothing faked: a Go program with real expvars, the release binary, and a real server.
+//!
+//! Wants Maven, the JDKs that `tests/servers/serve` asks for, curl and Go; `.ci/run` installs them. Run it with
+//! `cargo test --release --test real_servers`.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by a panic")]
+#![allow(clippy::disallowed_methods, reason = "a test has deadlines of its own")]
+#![allow(clippy::print_stderr, reason = "a failed test says where its logs are")]
+
+#[path = "support/flatten_twin.rs"]
+mod flatten_twin;
+#[path = "support/http.rs"]
+mod http;
+#[path = "support/processes.rs"]
+mod processes;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use flatten_twin::Flat;
+use processes::{Orphaned, Running, Workdir};
+use serde_json::Value;
+
+/// Polls of each reader before the program is told to end.
+const POLLS_MIN: u64 = 100;
+const POLLS_TIME_MAX: Duration = Duration::from_secs(60);
+/// Unpacking a server for the first time downloads it.
+const SERVER_TIME_MAX: Duration = Duration::from_secs(900);
+const APP_TIME_MAX: Duration = Duration::from_secs(10);
+const EXIT_TIME_MAX: Duration = Duration::from_secs(20);
+
+const MAIN_INDEX: &str = "expvastic_main";
+const OTHER_INDEX: &str = "expvastic_other";
+const FIRST_APP: &str = "my_app1";
+const SOME_APPLICATION: &str = "SomeApplication";
+/// The fields of a document that no payload has.
+const OWN_FIELDS: [&str; 3] = ["@timestamp", "service.name", "host.name"];
+
+/// The most that a search gives in one answer; far more than there are.
+const DOCUMENTS_MAX: usize = 10_000;
+const PROBLEMS_SHOWN_MAX: usize = 30;
+
+/// A server takes half a gigabyte, so there is never more than one.
+static ONE_SERVER: Mutex<()> = Mutex::new(());
+
+#[test]
+fn elasticsearch_9_stores_each_poll_once_and_exactly() {
+    check_engine("elasticsearch-9");
+}
+
+#[test]
+fn elasticsearch_8_stores_each_poll_once_and_exactly() {
+    check_engine("elasticsearch-8");
+}
+
+#[test]
+fn opensearch_2_stores_each_poll_once_and_exactly() {
+    check_engine("opensearch-2");
+}
+
+fn check_engine(engine: &str) {
+    let _alone = ONE_SERVER.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = Workdir::new(engine);
+    let server = Server::start(&folder, engine);
+    let apps = Apps::start(&folder);
+    let _shows_its_log_on_failure = ship_some_polls(&folder, &apps, &server);
+
+    let [first_app, some_application] = apps.addresses.each_ref().map(|address| served_bodies(address));
+    let main = check_index(&server, MAIN_INDEX, &[(FIRST_APP, &first_app), (SOME_APPLICATION, &some_application)]);
+    let other = check_index(&server, OTHER_INDEX, &[(SOME_APPLICATION, &some_application)]);
+    let problems = [main, other].concat();
+    let shown = problems.iter().take(PROBLEMS_SHOWN_MAX).cloned().collect::<Vec<_>>().join("\n");
+    assert!(problems.is_empty(), "{engine}: {} problems\n{shown}", problems.len());
+}
+
+/// Runs the program until every reader has polled often enough, then ends it as an init system would.
+fn ship_some_polls(folder: &Workdir, apps: &Apps, server: &Server) -> Running {
+    let config = folder.join("conf.yml");
+    fs::write(&config, config_text(&apps.addresses, &server.address)).expect("the configuration is written");
+    let arguments = ["-c", config.to_str().expect("a plain path")];
+    let binary = env!("CARGO_BIN_EXE_expvastic");
+    let mut shipper = Running::start(folder, "expvastic", Orphaned::Kill, binary, &arguments);
+
+    let mut ended = None;
+    let enough = processes::wait_until(POLLS_TIME_MAX, || {
+        ended = shipper.status();
+        ended.is_some() || apps.addresses.iter().all(|address| polls(address) >= POLLS_MIN)
+    });
+    assert!(ended.is_none(), "expvastic ended too soon: {ended:?}");
+    assert!(enough, "not {POLLS_MIN} polls of each reader in time: {:?}", apps.addresses.each_ref().map(|a| polls(a)));
+
+    let status = shipper.terminate(EXIT_TIME_MAX).expect("expvastic ends after SIGTERM");
+    assert_eq!(status.code(), Some(0), "the exit code after SIGTERM ({status})");
+    shipper
+}
+
+/// The configuration that the documentation shows, with other endpoints and one index for each recorder.
+fn config_text([first_app, some_application]: &[String; 2], server: &str) -> String {
+    format!(
+        "\
+settings:
+  log_level: info
+readers:
+  FirstApp:
+    type: expvar
+    type_name: {FIRST_APP}
+    endpoint: {first_app}
+    routepath: /debug/vars
+    interval: 100ms
+    timeout: 3s
+    log_level: debug
+    backoff: 10
+  SomeApplication:
+    type: expvar
+    type_name: {SOME_APPLICATION}
+    endpoint: {some_application}
+    routepath: /debug/vars
+    interval: 100ms
+    timeout: 13s
+    log_level: debug
+    backoff: 10
+recorders:
+  main_elasticsearch:
+    type: elasticsearch
+    endpoint: {server}
+    index_name: {MAIN_INDEX}
+    timeout: 8s
+    backoff: 10
+  the_other_elasticsearch:
+    type: elasticsearch
+    endpoint: {server}
+    index_name: {OTHER_INDEX}
+    timeout: 18s
+    backoff: 10
+routes:
+  route1: {{readers: [FirstApp], recorders: [main_elasticsearch]}}
+  route2: {{readers: [FirstApp, SomeApplication], recorders: [main_elasticsearch]}}
+  route3: {{readers: [SomeApplication], recorders: [main_elasticsearch, the_other_elasticsearch]}}
+"
+    )
+}
+
+/// What is wrong with the documents of an index that must hold each body of these services once, and nothing else.
+fn check_index(server: &Server, index: &str, services: &[(&str, &Bodies)]) -> Vec<String> {
+    let documents = server.documents(index);
+    let mut problems = Vec::new();
+    let expected: usize = services.iter().map(|(_, bodies)| bodies.len()).sum();
+    if documents.len() != expected {
+        problems.push(format!("{index}: {} documents instead of {expected}", documents.len()));
+    }
+    for (service, bodies) in services {
+        let of_service: Vec<&Flat> = documents.iter().filter(|document| document["service.name"] == *service).collect();
+        problems.extend(check_sequence(index, service, bodies, &of_service));
+        for document in of_service {
+            problems.extend(check_document(document, bodies));
+        }
+    }
+    problems
+}
+
+/// Each poll must have given one document.
+fn check_sequence(index: &str, service: &str, bodies: &Bodies, documents: &[&Flat]) -> Vec<String> {
+    let mut found: BTreeMap<u64, usize> = bodies.keys().map(|&seq| (seq, 0)).collect();
+    for document in documents {
+        *found.entry(poll_seq(document)).or_default() += 1;
+    }
+    found.retain(|_, times| *times != 1);
+    let last = bodies.len();
+    let problem = |(seq, times)| format!("{index}: poll {seq} (of 1 to {last}) of {service} has {times} documents");
+    found.into_iter().map(problem).collect()
+}
+
+/// The stored document, leaf by leaf, against the naive flattening of what the application answered to this poll.
+fn check_document(document: &Flat, bodies: &Bodies) -> Vec<String> {
+    let seq = poll_seq(document);
+    let Some(body) = bodies.get(&seq) else {
+        return vec![format!("no body was served with poll_seq {seq}")];
+    };
+    let mut expected = flatten_twin::expected_fields(body, bodies.get(&(seq - 1)));
+    for name in OWN_FIELDS {
+        let text = document.get(name).and_then(Value::as_str).unwrap_or_default();
+        if text.is_empty() {
+            return vec![format!("poll {seq}: no {name}")];
+        }
+        expected.insert(name.to_owned(), Value::from(text));
+    }
+    differences(&expected, document).into_iter().map(|problem| format!("poll {seq}: {problem}")).collect()
+}
+
+fn differences(expected: &Flat, stored: &Flat) -> Vec<String> {
+    let missing = expected.iter().filter(|(name, _)| !stored.contains_key(*name));
+    let extra = stored.iter().filter(|(name, _)| !expected.contains_key(*name));
+    let other = expected.iter().filter_map(|(name, value)| {
+        let got = stored.get(name).filter(|&got| got != value)?;
+        Some(format!("{name}: expected {value}, stored {got}"))
+    });
+    let missing = missing.map(|(name, value)| format!("{name}: {value} is missing"));
+    let extra = extra.map(|(name, value)| format!("{name}: {value} is too much"));
+    missing.chain(extra).chain(other).collect()
+}
+
+fn poll_seq(document: &Flat) -> u64 {
+    document.get("poll_seq").and_then(Value::as_u64).unwrap_or_default()
+}
+
+struct Server {
+    _running: Running,
+    address: String,
+}
+
+impl Server {
+    fn start(folder: &Workdir, engine: &str) -> Self {
+        let data = folder.join("server");
+        let arguments = [engine, "--port", "0", "--data", data.to_str().expect("a plain path")];
+        let serve = tests_folder().join("servers/serve");
+        let mut running = Running::start(folder, "serve", Orphaned::Terminate, serve, &arguments);
+        let ready = running.wait_for_lines("ready ", 1, SERVER_TIME_MAX).remove(0);
+        let address = ready.split(' ').find_map(|word| word.strip_prefix("http://")).expect("a URL in the ready line");
+        Self { address: address.to_owned(), _running: running }
+    }
+
+    /// Every document that a search of the index can find, as it was sent. (A `filter_path` would make the server
+    /// print each number anew.)
+    fn documents(&self, index: &str) -> Vec<Flat> {
+        http::post(&self.address, &format!("/{index}/_refresh"));
+        let path = format!("/{index}/_search?size={DOCUMENTS_MAX}");
+        let answer: Value = parsed(&http::get(&self.address, &path));
+        let hits = answer["hits"]["hits"].as_array().cloned().unwrap_or_default();
+        let documents: Vec<Flat> =
+            hits.into_iter().map(|mut hit| serde_json::from_value(hit["_source"].take()).expect("an object")).collect();
+        let count: Value = parsed(&http::get(&self.address, &format!("/{index}/_count")));
+        assert_eq!(count["count"].as_u64(), u64::try_from(documents.len()).ok(), "_count and _search of {index}");
+        documents
+    }
+}
+
+/// One program that publishes at two addresses.
+struct Apps {
+    _running: Running,
+    addresses: [String; 2],
+}
+
+impl Apps {
+    fn start(folder: &Workdir) -> Self {
+        let binary = folder.join("expvarapp");
+        let source = tests_folder().join("expvarapp");
+        processes::run(&source, "go", &["build", "-o", binary.to_str().expect("a plain path"), "."]);
+        let mut running = Running::start(folder, "app", Orphaned::Kill, binary, &["-n", "2"]);
+        let addresses = running.wait_for_lines("listening ", 2, APP_TIME_MAX);
+        Self { addresses: addresses.try_into().expect("two addresses"), _running: running }
+    }
+}
+
+/// What the application at an address answered, by `poll_seq`, which counts from 1.
+type Bodies = BTreeMap<u64, Value>;
+
+fn served_bodies(address: &str) -> Bodies {
+    let body = |seq| (seq, parsed(&http::get(address, &format!("/_app/body?seq={seq}"))));
+    (1..=polls(address)).map(body).collect()
+}
+
+fn polls(address: &str) -> u64 {
+    parsed(&http::get(address, "/_app/stats"))["polls"].as_u64().expect("a count of polls")
+}
+
+fn parsed(json: &[u8]) -> Value {
+    serde_json::from_slice(json).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(json)))
+}
+
+fn tests_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
+}
