@@ -16,14 +16,8 @@
 //! `-- --binary FILE` measures a program that is already built. Linux only: everything is read from `/proc`.
 
 #![allow(clippy::print_stdout, reason = "a bench prints its figures")]
-#![allow(
-    clippy::print_stderr,
-    reason = "a bench says on standard error why it failed"
-)]
-#![allow(
-    clippy::disallowed_methods,
-    reason = "a bench is made of clocks and threads"
-)]
+#![allow(clippy::print_stderr, reason = "a bench says on standard error why it failed")]
+#![allow(clippy::disallowed_methods, reason = "a bench is made of clocks and threads")]
 
 #[path = "footprint/app.rs"]
 mod app;
@@ -104,10 +98,7 @@ fn smoke() -> Outcome<()> {
     let binary = Path::new(env!("CARGO_BIN_EXE_expvastic"));
     let figures = Figures::collect(&loopback, binary, &scenario, 1)?;
     for (name, windows) in figures.by_name() {
-        println!(
-            "footprint: {name}: {} documents, all accounted for",
-            windows.documents()
-        );
+        println!("footprint: {name}: {} documents, all accounted for", windows.documents());
     }
     Ok(())
 }
@@ -119,32 +110,19 @@ fn bench(options: &Options) -> Outcome<()> {
     }
     let binaries = Binaries::prepare(options.binary.as_deref())?;
     let scenarios = options.scenarios();
-    let loopback = Loopback::start(
-        scenarios
-            .iter()
-            .map(|scenario| scenario.readers)
-            .max()
-            .unwrap_or(1),
-    )?;
+    let loopback = Loopback::start(scenarios.iter().map(|scenario| scenario.readers).max().unwrap_or(1))?;
     let mut report = Report::begin(options, &binaries, App::payload_bytes());
     let mut figures = Vec::new();
     for scenario in &scenarios {
         eprintln!("footprint: {}, {} rounds …", scenario.name, options.rounds);
-        figures.push(Figures::collect(
-            &loopback,
-            &binaries.full,
-            scenario,
-            options.rounds,
-        )?);
+        figures.push(Figures::collect(&loopback, &binaries.full, scenario, options.rounds)?);
         // Shown at once, so that a run that is broken off later was not for nothing.
         report.rows(figures.last());
     }
     if let Some(binary) = &binaries.plain {
         eprintln!("footprint: without TLS …");
         for scenario in options.short_scenarios() {
-            let subject = Subject::Program {
-                binary: binary.clone(),
-            };
+            let subject = Subject::Program { binary: binary.clone() };
             report.plain_row(&scenario, &window::measure(&loopback, &subject, &scenario)?);
         }
     }
@@ -153,11 +131,7 @@ fn bench(options: &Options) -> Outcome<()> {
     report.threads(&figures);
     report.idle(&gaps);
     report.ratios(&figures);
-    report.targets(&targets::judge(&Findings {
-        binaries: &binaries,
-        figures: &figures,
-        gaps: &gaps,
-    }));
+    report.targets(&targets::judge(&Findings { binaries: &binaries, figures: &figures, gaps: &gaps }));
     match &options.record {
         Some(file) => report.append_to(file),
         None => Ok(()),

@@ -224,7 +224,10 @@ mod tests {
         assert_eq!(joined.documents(), 5);
         assert_eq!(joined.bytes().len(), bulk.bytes().len());
         let lines: Vec<&str> = std::str::from_utf8(joined.bytes()).unwrap().lines().collect();
-        assert_eq!(lines.iter().skip(1).step_by(2).copied().collect::<String>(), "{\"n\":1}{\"n\":3}{\"n\":0}{\"n\":2}{\"n\":4}");
+        assert_eq!(
+            lines.iter().skip(1).step_by(2).copied().collect::<String>(),
+            "{\"n\":1}{\"n\":3}{\"n\":0}{\"n\":2}{\"n\":4}"
+        );
         joined.clear(0);
         assert!(joined.is_empty() && joined.bytes().is_empty() && joined.memory_bytes() == 0);
     }

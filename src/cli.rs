@@ -65,7 +65,7 @@ const COMMANDS: [&str; 3] = ["check", "once", "run"];
 #[must_use]
 pub fn main(arguments: Vec<OsString>) -> u8 {
     let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let outcome = Invocation::parse(arguments, &environment).and_then(|invocation| invocation.execute());
+    let outcome = Invocation::parse(arguments, &environment).and_then(Invocation::execute);
     outcome.unwrap_or_else(|failure| {
         let mut stderr = std::io::stderr();
         let _ = writeln!(stderr, "{failure}");
@@ -223,7 +223,13 @@ fn log_ledgers(report: &Report) {
         tracing::info!(recorder, "ledger: {ledger}");
         if ledger.dropped.total() > 0 {
             let dropped = ledger.dropped;
-            tracing::error!(recorder, dropped.memory_limit, dropped.shutdown, dropped.recorder_gone, "documents were lost");
+            tracing::error!(
+                recorder,
+                dropped.memory_limit,
+                dropped.shutdown,
+                dropped.recorder_gone,
+                "documents were lost"
+            );
         }
     }
 }
@@ -250,7 +256,7 @@ async fn stop_signal() {
             return;
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Turns the Go program's spellings into ours and refuses what the parser would misread: a flag as another's value, a
@@ -332,9 +338,7 @@ impl Flags {
         let mut values = [const { None }; VALUES.len()];
         for ((name, _), value) in VALUES.iter().zip(&mut values) {
             let flag: &'static str = LONG[VALUES.iter().position(|(other, _)| other == name).unwrap_or(0)];
-            *value = arguments
-                .opt_value_from_str(flag)
-                .map_err(|error| Failure::Usage(format!("{flag}: {error}")))?;
+            *value = arguments.opt_value_from_str(flag).map_err(|error| Failure::Usage(format!("{flag}: {error}")))?;
         }
         Ok(Self(values))
     }
@@ -404,9 +408,8 @@ impl Flags {
 }
 
 /// The flags of [`VALUES`] as they are written.
-const LONG: [&str; VALUES.len()] = [
-    "--config", "--reader", "--recorder", "--index", "--type", "--int", "--timeout", "--backoff", "--loglevel",
-];
+const LONG: [&str; VALUES.len()] =
+    ["--config", "--reader", "--recorder", "--index", "--type", "--int", "--timeout", "--backoff", "--loglevel"];
 
 impl SingleEngine {
     fn config(&self) -> Result<Config, Failure> {

@@ -204,7 +204,8 @@ impl Config {
             let target = Target::File { path: PathBuf::from("-"), bytes_max: u64::MAX, keep: 0 };
             Arc::new(Recorder { target, ..Recorder::clone(recorder) })
         };
-        let redirect: Vec<_> = self.recorders.iter().map(|recorder| (Arc::clone(recorder), redirected(recorder))).collect();
+        let redirect: Vec<_> =
+            self.recorders.iter().map(|recorder| (Arc::clone(recorder), redirected(recorder))).collect();
         for recorder in self.engines.iter_mut().flat_map(|engine| &mut engine.recorders).chain(&mut self.recorders) {
             if let Some((_, to)) = redirect.iter().find(|(from, _)| Arc::ptr_eq(from, recorder)) {
                 *recorder = Arc::clone(to);
@@ -270,8 +271,8 @@ fn entries<T>(
             let line = problems.line(&place.entry(first, name));
             problems.key(&entry, format!("the {kind} {name:?} is defined twice, first in line {line}"));
         } else {
-            let built = Section::new(node, entry, problems).and_then(|section| build(name, section));
-            named.push((name.clone(), built.map(Arc::new)));
+            let value = Section::new(node, entry, problems).and_then(|section| build(name, section));
+            named.push((name.clone(), value.map(Arc::new)));
         }
     }
     named
@@ -288,15 +289,9 @@ impl Settings {
             section.parse(key, values::log_level)
         });
         let settings = Self {
-            log_level: section
-                .parse("log_level", values::log_level)
-                .or(old[0])
-                .or(old[1])
-                .unwrap_or(default.log_level),
+            log_level: section.parse("log_level", values::log_level).or(old[0]).or(old[1]).unwrap_or(default.log_level),
             log_format: section.parse("log_format", log_format).unwrap_or(default.log_format),
-            memory_limit_bytes: section
-                .size("memory_limit", 64 << 10, 1 << 40)
-                .unwrap_or(default.memory_limit_bytes),
+            memory_limit_bytes: section.size("memory_limit", 64 << 10, 1 << 40).unwrap_or(default.memory_limit_bytes),
             shutdown_timeout: section.duration("shutdown_timeout").unwrap_or(default.shutdown_timeout),
         };
         section.finish();
@@ -393,7 +388,8 @@ impl Reader {
             }
             _ => reader_endpoint(&mut section),
         };
-        let mut reader = Self::new(name, type_name.as_deref().unwrap_or_default(), source.clone().unwrap_or(Source::Own));
+        let mut reader =
+            Self::new(name, type_name.as_deref().unwrap_or_default(), source.clone().unwrap_or(Source::Own));
         if let Some(interval) = section.positive_duration("interval") {
             reader = reader.interval(interval);
         }
@@ -421,7 +417,7 @@ fn type_name(text: &str) -> Result<String, String> {
 }
 
 fn backoff(section: &mut Section<'_, '_>) -> u32 {
-    let backoff = section.number("backoff", 1, 1_000_000).unwrap_or(u64::from(limits::BACKOFF_DEFAULT));
+    let backoff = section.number("backoff", 1, 1_000_000).unwrap_or_else(|| limits::BACKOFF_DEFAULT.into());
     u32::try_from(backoff).unwrap_or(u32::MAX)
 }
 
@@ -462,11 +458,8 @@ impl Recorder {
     pub fn file(name: &str, path: impl Into<PathBuf>, index_name: &str) -> Result<Self, ConfigError> {
         let index_name =
             values::index_name(index_name).map_err(|message| ConfigError::of(&format!("recorder {name}"), message))?;
-        let target = Target::File {
-            path: path.into(),
-            bytes_max: limits::FILE_BYTES_DEFAULT,
-            keep: limits::FILE_KEEP_DEFAULT,
-        };
+        let target =
+            Target::File { path: path.into(), bytes_max: limits::FILE_BYTES_DEFAULT, keep: limits::FILE_KEEP_DEFAULT };
         Ok(Self::new(name, target, index_name))
     }
 
@@ -539,7 +532,7 @@ fn file_target(section: &mut Section<'_, '_>) -> Option<Target> {
         text => Ok(PathBuf::from(text)),
     });
     let bytes_max = section.size("bytes", 64 << 10, 1 << 50).unwrap_or(limits::FILE_BYTES_DEFAULT);
-    let keep = section.number("keep", 0, limits::FILE_KEEP_MAX).unwrap_or(u64::from(limits::FILE_KEEP_DEFAULT));
+    let keep = section.number("keep", 0, limits::FILE_KEEP_MAX).unwrap_or_else(|| limits::FILE_KEEP_DEFAULT.into());
     Some(Target::File { path: path?, bytes_max, keep: u32::try_from(keep).unwrap_or(u32::MAX) })
 }
 
@@ -597,14 +590,9 @@ fn shorten(text: &str) -> String {
 
 impl Problem {
     fn line(&self, origin: &str) -> String {
-        let mut line = origin.to_owned();
-        if let Some(at) = self.location {
-            line += &format!(":{}:{}", at.line, at.column);
-        }
-        if !self.key.is_empty() {
-            line += &format!(": {}", self.key);
-        }
-        format!("{line}: {}", self.message)
+        let place = self.location.map(|at| format!(":{}:{}", at.line, at.column)).unwrap_or_default();
+        let key = if self.key.is_empty() { String::new() } else { format!(": {}", self.key) };
+        format!("{origin}{place}{key}: {}", self.message)
     }
 }
 

@@ -4,15 +4,14 @@
 //! Readers whose ticks fall together are polled together; their documents leave in one bulk, sealed when the last of
 //! them is in, or when the oldest has waited for `bulk.age`.
 
-use crate::bulk::{self, DocumentKey, IdSource};
 use crate::clock;
 use crate::config::{Config, Reader, Recorder, Routed, Settings};
-use crate::flatten::{Report as PayloadReport, Scratch};
+use crate::flatten::Report as PayloadReport;
 use crate::http::Http;
-use crate::limits;
 use crate::metrics::{Ledger, Metrics, ProcessUsage, Snapshot};
 use crate::reader::{ReadError, Reading};
 use crate::recorder::Recording;
+use crate::workbench::Workbench;
 use smol::channel::{Receiver, Sender};
 use smol::{LocalExecutor, Timer};
 use std::cell::{Cell, RefCell};
@@ -180,14 +179,6 @@ struct EngineState {
     recordings: Vec<usize>,
 }
 
-/// What turns a body into a document: used by one poll at a time, never across an await.
-struct Workbench {
-    scratch: Scratch,
-    document: Vec<u8>,
-    ids: IdSource,
-    bodies: Vec<Vec<u8>>,
-}
-
 /// The polls that began at one instant.
 struct Instance {
     timestamp: jiff::Timestamp,
@@ -221,12 +212,7 @@ impl Runtime {
             engines: states,
             recordings: recorders.into_iter().map(record).collect(),
             metrics: Rc::default(),
-            bench: RefCell::new(Workbench {
-                scratch: Scratch::new(),
-                document: Vec::new(),
-                ids: IdSource::new(process),
-                bodies: Vec::with_capacity(limits::POOLED_BODIES_MAX),
-            }),
+            bench: RefCell::new(Workbench::new(process)),
             started: clock::now(),
             shutdown_timeout: settings.shutdown_timeout,
             stopping: Cell::new(false),
@@ -235,7 +221,7 @@ impl Runtime {
         })
     }
 
-    async fn run<'e>(self: &Rc<Self>, executor: &LocalExecutor<'e>, stop: impl Future<Output = ()>) {
+    async fn run(self: &Rc<Self>, executor: &LocalExecutor<'_>, stop: impl Future<Output = ()>) {
         let shipping: Vec<_> = self
             .recordings
             .iter()
@@ -252,7 +238,7 @@ impl Runtime {
             }
         };
         let deadline = Timer::after(self.shutdown_timeout);
-        smol::future::or(drained, async { drop(deadline.await) }).await;
+        smol::future::or(drained, async { _ = deadline.await }).await;
         for recording in &self.recordings {
             recording.give_up();
         }
@@ -263,9 +249,9 @@ impl Runtime {
         while !self.has_ended() {
             self.poll_due(executor);
             self.seal_aged();
-            let changed = async { drop(self.changed.1.recv().await) };
+            let changed = async { _ = self.changed.1.recv().await };
             match self.next_wake() {
-                Some(at) => smol::future::or(async { drop(Timer::at(at).await) }, changed).await,
+                Some(at) => smol::future::or(async { _ = Timer::at(at).await }, changed).await,
                 None => changed.await,
             }
         }
@@ -307,7 +293,7 @@ impl Runtime {
     }
 
     async fn read(self: Rc<Self>, index: usize, instance: Rc<Instance>) {
-        let mut body = self.bench.borrow_mut().bodies.pop().unwrap_or_default();
+        let mut body = self.bench.borrow_mut().take_body();
         let polled = self.engines[index].reading.poll(&self.http, &mut body).await;
         if self.stopping.get() {
             return;
@@ -316,7 +302,7 @@ impl Runtime {
     }
 
     fn read_own(&self, index: usize, instance: &Instance) {
-        let mut body = self.bench.borrow_mut().bodies.pop().unwrap_or_default();
+        let mut body = self.bench.borrow_mut().take_body();
         body.clear();
         let snapshot = Snapshot {
             metrics: &self.metrics,
@@ -368,12 +354,8 @@ impl Runtime {
         timestamp: jiff::Timestamp,
     ) -> Result<PayloadReport, ReadError> {
         let mut bench = self.bench.borrow_mut();
-        let Workbench { scratch, document, ids, .. } = &mut *bench;
-        document.clear();
-        bulk::begin_document(document, timestamp, engine.reading.own_members());
-        let report = scratch.flatten(body, document).map_err(ReadError::Payload)?;
-        bulk::end_document(document);
-        let key = DocumentKey { time: timestamp, id: ids.next_id() };
+        let made = bench.document(engine.reading.own_members(), timestamp, body);
+        let (key, document, report) = made.map_err(ReadError::Payload)?;
         let now = clock::now();
         for &index in &engine.recordings {
             self.recordings[index].add(key, document, now);
@@ -394,23 +376,13 @@ impl Runtime {
     fn report(&self) -> Report {
         let counts = || self.engines.iter().map(|engine| &engine.reading.counts);
         Report {
-            ledgers: self.recordings.iter().map(|recording| (recording.name().to_owned(), recording.ledger())).collect(),
+            ledgers: self
+                .recordings
+                .iter()
+                .map(|recording| (recording.name().to_owned(), recording.ledger()))
+                .collect(),
             polls: counts().map(|counts| counts.polls.get()).sum(),
             failed_polls: counts().map(|counts| counts.failures.get()).sum(),
-        }
-    }
-}
-
-impl Workbench {
-    /// Keeps the body's buffer for another poll, and no more memory than is usual.
-    fn take_back(&mut self, mut body: Vec<u8>) {
-        self.scratch.trim(body.len());
-        self.document.clear();
-        self.document.shrink_to(limits::KEPT_SCRATCH_BYTES_MAX);
-        if self.bodies.len() < limits::POOLED_BODIES_MAX {
-            body.clear();
-            body.shrink_to(limits::POOLED_BODY_BYTES_MAX);
-            self.bodies.push(body);
         }
     }
 }

@@ -125,7 +125,9 @@ impl Http {
         let failed = |error: isahc::Error| HttpError::of(&error, timeout);
         let mut response = self.client.send_async(request).await.map_err(failed)?;
         let mut body = Vec::new();
-        read_capped(&mut response, answer_bytes_max, &mut body).await.map_err(|error| HttpError::of_io(&error, timeout))?;
+        read_capped(&mut response, answer_bytes_max, &mut body)
+            .await
+            .map_err(|error| HttpError::of_io(&error, timeout))?;
         let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
         Ok(Answer { status: response.status().as_u16(), retry_after: retry_after.map(str::to_owned), body })
     }

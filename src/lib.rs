@@ -1,17 +1,50 @@
-//! expvastic ships Go *expvar* metrics to Elasticsearch and OpenSearch. wip
-pub mod config;
+//! expvastic polls Go *expvar* endpoints, flattens and sanitises each payload into one document, and ships the documents
+//! to Elasticsearch or OpenSearch: a small, exact sidecar. The command is the usual way to run it; the same engines can
+//! be built and started from here.
+//!
+//! ```text
+//!  conf.yml ── config ──► engines
+//!                            │
+//!  every tick                ▼
+//!    reader ── body ──► flatten ── document ──► bulk ── sealed ──► recorder ──► elasticsearch | file
+//!    expvar | self      (simd-json's index,     (NDJSON, one for     (waits in memory,     │
+//!       ▲                one walk)               each recorder)       ships, retries) ◄─ verdict
+//!       └───────────────────────── metrics: counters and ledgers ◄───────────┘
+//! ```
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use expvastic::{Config, start_engines};
+//!
+//! let config = Config::load("conf.yml")?;
+//! let report = start_engines(&config, std::future::pending())?;
+//! assert!(report.ledgers.iter().all(|(_, ledger)| ledger.balances()));
+//! # Ok(())
+//! # }
+//! ```
+
+mod config;
+
 mod backoff;
 mod bulk;
-#[doc(hidden)]
-pub mod cli;
-mod clock;
 mod engine;
 mod flatten;
 mod http;
-mod json;
-mod limits;
-mod log;
 mod metrics;
 mod reader;
 mod recorder;
+mod workbench;
+
+mod clock;
+mod json;
+mod limits;
+mod log;
+
+#[doc(hidden)]
+pub mod cli;
+#[doc(hidden)]
+pub mod hot_path;
+
+pub use config::{Config, ConfigError, LogFormat, LogLevel, Reader, Recorder, Settings};
 pub use engine::{Engine, EngineError, Report, start_engines, tick_once};
+pub use metrics::{Dropped, Ledger};

@@ -121,7 +121,12 @@ impl Fields {
     }
 
     fn write_json(&self, line: &mut Vec<u8>, level: Level) {
-        let _ = write!(line, "{{\"time\":\"{:.3}\",\"level\":\"{}\",\"message\":", clock::timestamp(), level.as_str().to_ascii_lowercase());
+        let _ = write!(
+            line,
+            "{{\"time\":\"{:.3}\",\"level\":\"{}\",\"message\":",
+            clock::timestamp(),
+            level.as_str().to_ascii_lowercase()
+        );
         json::write_string(line, &self.message);
         for (name, value) in &self.rest {
             line.push(b',');
@@ -182,7 +187,8 @@ impl FailureLog {
         self.failures += 1;
         self.first.get_or_insert(now);
         let known = self.kinds.iter().position(|known| known.name == kind);
-        let Some(at) = known.or((self.kinds.len() == FAILURE_KINDS_MAX).then_some(FAILURE_KINDS_MAX - 1)) else {
+        let full = self.kinds.len() == FAILURE_KINDS_MAX;
+        let Some(at) = known.or_else(|| full.then_some(FAILURE_KINDS_MAX - 1)) else {
             let period = LOG_PERIOD_MIN;
             self.kinds.push(FailureKind { name: kind.to_owned(), silent_until: now + period, period, unsaid: 0 });
             return Some(1);
@@ -231,7 +237,11 @@ mod tests {
         let mut text = Vec::new();
         fields.write_text(&mut text, Level::WARN);
         let text = String::from_utf8(text).unwrap();
-        assert!(text.ends_with(r#"  WARN a\nb\u{1b}[31m url="x y\n""#) || text.ends_with(r#" WARN  a\nb\u{1b}[31m url="x y\n""#), "{text}");
+        assert!(
+            text.ends_with(r#"  WARN a\nb\u{1b}[31m url="x y\n""#)
+                || text.ends_with(r#" WARN  a\nb\u{1b}[31m url="x y\n""#),
+            "{text}"
+        );
         let mut line = Vec::new();
         fields.write_json(&mut line, Level::WARN);
         let line: serde_json::Value = serde_json::from_slice(&line).unwrap();

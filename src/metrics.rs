@@ -301,7 +301,11 @@ mod tests {
         let mut out = Vec::new();
         let snapshot = Snapshot {
             metrics: &metrics,
-            usage: ProcessUsage { resident_bytes: 1, cpu: Duration::from_millis(1250), uptime: Duration::from_micros(7) },
+            usage: ProcessUsage {
+                resident_bytes: 1,
+                cpu: Duration::from_millis(1250),
+                uptime: Duration::from_micros(7),
+            },
             readers: vec![("a \"b\"", &counts)],
             recorders: vec![("es", ledger)],
         };

@@ -47,7 +47,12 @@ pub(crate) enum ReadError {
 
 impl Reading {
     /// `ticks_max` ends the reader after so many ticks.
-    pub(crate) fn new(config: Arc<Reader>, settings_log_level: LogLevel, host_name: &str, ticks_max: Option<u64>) -> Self {
+    pub(crate) fn new(
+        config: Arc<Reader>,
+        settings_log_level: LogLevel,
+        host_name: &str,
+        ticks_max: Option<u64>,
+    ) -> Self {
         let url = match &config.source {
             // The configuration has parsed it.
             Source::Expvar { url } => Some(url.parse().unwrap_or_default()),
@@ -115,13 +120,29 @@ impl Reading {
         let mut health = self.health.borrow_mut();
         health.failures = 0;
         if let Some((failures, away)) = health.log.recovered(clock::now()) {
-            part_log!(self.log_level, Info, info, reader = self.name(), failures, "reading again after {:.1} s", away.as_secs_f64());
+            part_log!(
+                self.log_level,
+                Info,
+                info,
+                reader = self.name(),
+                failures,
+                "reading again after {:.1} s",
+                away.as_secs_f64()
+            );
         }
-        if let Some(offset) = report.first_broken {
-            if let Some(times) = health.broken_log.failed("broken", clock::now()) {
-                part_log!(self.log_level, Warn, warn, reader = self.name(), url = self.url(), values = report.broken, times,
-                    "left out what is not JSON, the first at byte {offset}");
-            }
+        if let Some(offset) = report.first_broken
+            && let Some(times) = health.broken_log.failed("broken", clock::now())
+        {
+            part_log!(
+                self.log_level,
+                Warn,
+                warn,
+                reader = self.name(),
+                url = self.url(),
+                values = report.broken,
+                times,
+                "left out what is not JSON, the first at byte {offset}"
+            );
         }
         part_log!(self.log_level, Debug, debug, reader = self.name(), bytes = body_bytes, "read");
     }
@@ -133,12 +154,27 @@ impl Reading {
         let mut health = self.health.borrow_mut();
         health.failures = health.failures.saturating_add(1);
         if let Some(times) = health.log.failed(&error.kind(), clock::now()) {
-            part_log!(self.log_level, Warn, warn, reader = self.name(), url = self.url(), times, "reading failed: {error}");
+            part_log!(
+                self.log_level,
+                Warn,
+                warn,
+                reader = self.name(),
+                url = self.url(),
+                times,
+                "reading failed: {error}"
+            );
         }
         if health.failures == self.config.backoff {
-            part_log!(self.log_level, Warn, warn, reader = self.name(), url = self.url(),
+            part_log!(
+                self.log_level,
+                Warn,
+                warn,
+                reader = self.name(),
+                url = self.url(),
                 "counts as down after {} failures in a row; probed about every {:?} from now on",
-                self.config.backoff, limits::PROBE_INTERVAL.max(self.config.interval));
+                self.config.backoff,
+                limits::PROBE_INTERVAL.max(self.config.interval)
+            );
         }
         if health.failures >= self.config.backoff {
             let delay = backoff::probe_delay(&mut health.random);

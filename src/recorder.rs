@@ -182,6 +182,14 @@ impl Recording {
         }
     }
 
+    /// Takes the oldest sealed bulk for delivered once `receive` has seen it. False if there is none.
+    pub(crate) fn deliver_next(&self, receive: impl FnOnce(&[u8])) -> bool {
+        let Some(bulk) = self.bulks.borrow_mut().take() else { return false };
+        receive(bulk.bytes());
+        let verdict = Verdict::Judged(Judgement::all_acked(bulk.documents()));
+        self.settle(bulk, verdict).is_none()
+    }
+
     async fn next_bulk(&self) -> Option<Arc<Bulk>> {
         loop {
             if let Some(bulk) = self.bulks.borrow_mut().take() {
@@ -221,10 +229,25 @@ impl Recording {
             ledger.duplicate += duplicate;
             ledger.dead_lettered += dead;
         });
-        part_log!(self.log_level, Debug, debug, recorder = self.name(), acked, duplicate, dead_lettered = dead, "shipped");
+        part_log!(
+            self.log_level,
+            Debug,
+            debug,
+            recorder = self.name(),
+            acked,
+            duplicate,
+            dead_lettered = dead,
+            "shipped"
+        );
         if let Some(reason) = judgement.dead_letter_reason {
-            part_log!(self.log_level, Error, error, recorder = self.name(), documents = dead,
-                "the server refused documents for good: {reason}");
+            part_log!(
+                self.log_level,
+                Error,
+                error,
+                recorder = self.name(),
+                documents = dead,
+                "the server refused documents for good: {reason}"
+            );
         }
         let again = bulk.select(|index| judgement.fates[index] == Fate::Retry);
         let refused = !again.is_empty();
@@ -238,19 +261,43 @@ impl Recording {
         pace.failures = pace.failures.saturating_add(1);
         if let Some(times) = pace.log.failed(&refusal.reason, clock::now()) {
             let waiting = self.ledger.get().waiting;
-            part_log!(self.log_level, Warn, warn, recorder = self.name(), times, waiting, "shipping failed: {}", refusal.reason);
+            part_log!(
+                self.log_level,
+                Warn,
+                warn,
+                recorder = self.name(),
+                times,
+                waiting,
+                "shipping failed: {}",
+                refusal.reason
+            );
         }
         if pace.failures == pace.backoff {
-            part_log!(self.log_level, Warn, warn, recorder = self.name(),
-                "counts as down after {} failures in a row; tried about every {:?} from now on", pace.backoff, limits::PROBE_INTERVAL);
+            part_log!(
+                self.log_level,
+                Warn,
+                warn,
+                recorder = self.name(),
+                "counts as down after {} failures in a row; tried about every {:?} from now on",
+                pace.backoff,
+                limits::PROBE_INTERVAL
+            );
         }
     }
 
     fn recovered(&self, pace: &mut Pace) {
         pace.failures = 0;
         if let Some((failures, away)) = pace.log.recovered(clock::now()) {
-            part_log!(self.log_level, Info, info, recorder = self.name(), failures, waiting = self.ledger.get().waiting,
-                "shipping again after {}", seconds(away));
+            part_log!(
+                self.log_level,
+                Info,
+                info,
+                recorder = self.name(),
+                failures,
+                waiting = self.ledger.get().waiting,
+                "shipping again after {}",
+                seconds(away)
+            );
         }
     }
 
@@ -265,7 +312,7 @@ impl Recording {
                 }
             }
         };
-        smol::future::or(async { drop(deadline.await) }, begun).await;
+        smol::future::or(async { _ = deadline.await }, begun).await;
     }
 
     /// Nobody reads what is written: everything that waits is dropped, and nothing more is taken.
@@ -274,8 +321,14 @@ impl Recording {
         let waiting = self.ledger.get().waiting;
         self.drop_documents(waiting, |ledger| &mut ledger.dropped.recorder_gone);
         self.bulks.borrow_mut().forget();
-        part_log!(self.log_level, Error, error, recorder = self.name(), dropped = waiting,
-            "the recorder has gone: its output was closed");
+        part_log!(
+            self.log_level,
+            Error,
+            error,
+            recorder = self.name(),
+            dropped = waiting,
+            "the recorder has gone: its output was closed"
+        );
     }
 
     /// Drops the oldest until the rest fits.
@@ -290,8 +343,14 @@ impl Recording {
             let before = self.ledger.get().dropped.memory_limit;
             self.drop_documents(dropped, |ledger| &mut ledger.dropped.memory_limit);
             if before == 0 {
-                part_log!(self.log_level, Error, error, recorder = self.name(), dropped,
-                    "settings.memory_limit is reached: the oldest documents are dropped from now on; the ledger counts them");
+                part_log!(
+                    self.log_level,
+                    Error,
+                    error,
+                    recorder = self.name(),
+                    dropped,
+                    "settings.memory_limit is reached: the oldest documents are dropped from now on; the ledger counts them"
+                );
             }
         }
     }
@@ -351,10 +410,10 @@ impl Bulks {
                 return true;
             }
         }
-        if self.sending.is_some() {
-            if let Some(waiting) = Arc::get_mut(&mut sealed) {
-                waiting.shrink();
-            }
+        if self.sending.is_some()
+            && let Some(waiting) = Arc::get_mut(&mut sealed)
+        {
+            waiting.shrink();
         }
         self.queued_bytes += sealed.memory_bytes();
         self.queue.push_back(sealed);
@@ -381,11 +440,11 @@ impl Bulks {
 
     /// Keeps an emptied buffer for the next bulk, if nobody else holds it.
     fn recycle(&mut self, mut bulk: Arc<Bulk>) {
-        if self.pool.len() < limits::POOLED_BULKS_MAX {
-            if let Some(emptied) = Arc::get_mut(&mut bulk) {
-                emptied.clear(limits::POOLED_BULK_BYTES_MAX);
-                self.pool.push(bulk);
-            }
+        if self.pool.len() < limits::POOLED_BULKS_MAX
+            && let Some(emptied) = Arc::get_mut(&mut bulk)
+        {
+            emptied.clear(limits::POOLED_BULK_BYTES_MAX);
+            self.pool.push(bulk);
         }
     }
 
@@ -421,10 +480,7 @@ impl Sink {
         match self {
             Self::Elasticsearch(server) => Some(server.ship(http, bulk).await),
             Self::File { target, output } => match append(target, output, bulk).await {
-                Ok(()) => {
-                    let fates = vec![Fate::Acked; bulk.documents()];
-                    Some(Verdict::Judged(Judgement { fates, ..Judgement::default() }))
-                }
+                Ok(()) => Some(Verdict::Judged(Judgement::all_acked(bulk.documents()))),
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
                 Err(error) => {
                     let Target::File { path, .. } = target else { return None };

@@ -39,9 +39,7 @@ struct Served {
 impl App {
     pub(crate) fn start(readers: usize) -> Outcome<Self> {
         let served = Arc::new(Served::default());
-        let ports = (0..readers)
-            .map(|_| http::listen(&served, serve))
-            .collect::<io::Result<_>>()?;
+        let ports = (0..readers).map(|_| http::listen(&served, serve)).collect::<io::Result<_>>()?;
         Ok(Self { ports, served })
     }
 
@@ -63,10 +61,7 @@ impl App {
 fn halves() -> (&'static str, &'static str) {
     let value = PAYLOAD.find(COUNTER).map_or(0, |at| at + COUNTER.len());
     let (before, after) = PAYLOAD.split_at(value);
-    (
-        before,
-        after.trim_start_matches(|c: char| c.is_ascii_digit()),
-    )
+    (before, after.trim_start_matches(|c: char| c.is_ascii_digit()))
 }
 
 fn serve(served: &Served, mut connection: Connection) -> io::Result<()> {
@@ -86,9 +81,7 @@ fn serve(served: &Served, mut connection: Connection) -> io::Result<()> {
              {size:x}\r\n{before}{counter}{after}"
         );
         // Go writes a full buffer, then the rest of the body past the buffer, then what ends the chunks.
-        let (first, second) = answer
-            .as_bytes()
-            .split_at(GO_BUFFER_BYTES.min(answer.len()));
+        let (first, second) = answer.as_bytes().split_at(GO_BUFFER_BYTES.min(answer.len()));
         connection.write(first)?;
         connection.write(second)?;
         connection.write(b"\r\n0\r\n\r\n")?;

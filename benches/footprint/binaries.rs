@@ -39,13 +39,7 @@ impl Binaries {
             Some(plain) => Some(fs::metadata(plain)?.len()),
             None => None,
         };
-        Ok(Self {
-            full_bytes: fs::metadata(&full)?.len(),
-            full,
-            plain,
-            plain_bytes,
-            _folder: folder,
-        })
+        Ok(Self { full_bytes: fs::metadata(&full)?.len(), full, plain, plain_bytes, _folder: folder })
     }
 }
 
@@ -65,14 +59,7 @@ fn target_folder() -> PathBuf {
 fn build(flags: &[&str]) -> Outcome<PathBuf> {
     let output = Command::new(env!("CARGO"))
         .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args([
-            "build",
-            "--release",
-            "--bin",
-            "expvastic",
-            "--message-format",
-            "json-render-diagnostics",
-        ])
+        .args(["build", "--release", "--bin", "expvastic", "--message-format", "json-render-diagnostics"])
         .args(flags)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())

@@ -34,12 +34,7 @@ pub(crate) struct Running {
 
 impl Running {
     /// Starts the subject with readers on these ports.
-    pub(crate) fn start(
-        subject: &Subject,
-        interval: Duration,
-        readers: &[u16],
-        sink: u16,
-    ) -> Outcome<Self> {
+    pub(crate) fn start(subject: &Subject, interval: Duration, readers: &[u16], sink: u16) -> Outcome<Self> {
         let folder = tempfile::tempdir()?;
         let log = folder.path().join("log");
         let mut command = match subject {
@@ -57,19 +52,12 @@ impl Running {
             }
         };
         command.current_dir(folder.path()).stdin(Stdio::null());
-        command
-            .stdout(File::create(folder.path().join("out"))?)
-            .stderr(File::create(&log)?);
+        command.stdout(File::create(folder.path().join("out"))?).stderr(File::create(&log)?);
         // The environment of whoever runs the bench is not part of the measurement.
         command.env_clear();
         let started = Instant::now();
         let child = command.spawn()?;
-        Ok(Self {
-            child,
-            log,
-            started,
-            _folder: folder,
-        })
+        Ok(Self { child, log, started, _folder: folder })
     }
 
     pub(crate) fn pid(&self) -> u32 {

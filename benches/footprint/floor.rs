@@ -43,12 +43,7 @@ impl Floor {
     pub(crate) fn arguments(&self) -> Vec<String> {
         let mut words = vec![
             "--floor".to_owned(),
-            if self.pattern == Pattern::Each {
-                "each"
-            } else {
-                "same"
-            }
-            .to_owned(),
+            if self.pattern == Pattern::Each { "each" } else { "same" }.to_owned(),
             self.interval.as_millis().to_string(),
             self.document_bytes.to_string(),
             self.sink.to_string(),
@@ -61,11 +56,7 @@ impl Floor {
 /// Runs until it is killed or a server goes away.
 pub(crate) fn run(floor: &Floor) -> Outcome<()> {
     let mut sink = Peer::open(floor.sink)?;
-    let mut readers = floor
-        .readers
-        .iter()
-        .map(|port| Peer::open(*port))
-        .collect::<Outcome<Vec<_>>>()?;
+    let mut readers = floor.readers.iter().map(|port| Peer::open(*port)).collect::<Outcome<Vec<_>>>()?;
     let gets: Vec<String> = floor
         .readers
         .iter()
@@ -74,11 +65,7 @@ pub(crate) fn run(floor: &Floor) -> Outcome<()> {
     let mut answer = vec![0; 64 * 1024];
     let each = floor.pattern == Pattern::Each;
     let post = post(floor, if each { 1 } else { readers.len() });
-    let slots = if each {
-        u32::try_from(readers.len())?
-    } else {
-        1
-    };
+    let slots = if each { u32::try_from(readers.len())? } else { 1 };
     let mut next = Instant::now();
     for turn in 0_usize.. {
         thread::sleep(next.saturating_duration_since(Instant::now()));
@@ -129,11 +116,7 @@ impl Peer {
 
 fn post(floor: &Floor, documents: usize) -> String {
     let action = r#"{"create":{"_index":"expvastic","_id":"0123456789abcdef"}}"#;
-    let padding = "x".repeat(
-        floor
-            .document_bytes
-            .saturating_sub(action.len() + 2 + r#"{"pad":""}"#.len()),
-    );
+    let padding = "x".repeat(floor.document_bytes.saturating_sub(action.len() + 2 + r#"{"pad":""}"#.len()));
     let body = format!("{action}\n{{\"pad\":\"{padding}\"}}\n").repeat(documents);
     format!(
         "POST /_bulk?filter_path=errors,items.*.status,items.*.error HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\

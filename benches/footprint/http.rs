@@ -57,27 +57,19 @@ where
                 // A client that is killed resets its connections; that is how each of its runs ends.
                 let _ = Connection::new(stream).and_then(|connection| serve(&shared, connection));
             };
-            if thread::Builder::new()
-                .stack_size(STACK_BYTES)
-                .spawn(serve_one)
-                .is_err()
-            {
+            if thread::Builder::new().stack_size(STACK_BYTES).spawn(serve_one).is_err() {
                 return;
             }
         }
     };
-    thread::Builder::new()
-        .stack_size(STACK_BYTES)
-        .spawn(accept)?;
+    thread::Builder::new().stack_size(STACK_BYTES).spawn(accept)?;
     Ok(port)
 }
 
 impl Connection {
     fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        Ok(Self {
-            reader: BufReader::with_capacity(64 * 1024, Counted { stream, bytes: 0 }),
-        })
+        Ok(Self { reader: BufReader::with_capacity(64 * 1024, Counted { stream, bytes: 0 }) })
     }
 
     /// Reads the next request; `false` if the client has closed.

@@ -34,26 +34,15 @@ impl Gap {
 pub(crate) fn measure(loopback: &Loopback, binary: &Path, gaps: usize) -> Outcome<Vec<Gap>> {
     thread::sleep(Duration::from_millis(100));
     loopback.sink.reset();
-    let subject = Subject::Program {
-        binary: binary.to_owned(),
-    };
-    let mut running = Running::start(
-        &subject,
-        INTERVAL,
-        &loopback.app.ports[..1],
-        loopback.sink.port,
-    )?;
+    let subject = Subject::Program { binary: binary.to_owned() };
+    let mut running = Running::start(&subject, INTERVAL, &loopback.app.ports[..1], loopback.sink.port)?;
     // The first tick belongs to the start: templates, version, first connections.
     let mut tick = Instant::now();
     (0..=gaps)
         .map(|number| {
             let seen = loopback.sink.documents();
             if !loopback.sink.wait_beyond(seen, INTERVAL * 2) {
-                return Err(format!(
-                    "idle: no document came\nits log ends:\n{}",
-                    running.log_tail()
-                )
-                .into());
+                return Err(format!("idle: no document came\nits log ends:\n{}", running.log_tail()).into());
             }
             if number > 0 {
                 check_pace(tick.elapsed())?;

@@ -39,22 +39,12 @@ impl Options {
         if arguments.first().is_some_and(|first| first == "--floor") {
             return Ok(Mode::Floor(parse_floor(&arguments[1..])?));
         }
-        let mut options = Self {
-            quick: false,
-            rounds: 3,
-            idle_gaps: 4,
-            record: None,
-            binary: None,
-            only: None,
-            window: None,
-        };
+        let mut options =
+            Self { quick: false, rounds: 3, idle_gaps: 4, record: None, binary: None, only: None, window: None };
         let (mut benched, mut tested) = (false, false);
         let mut rest = arguments.iter();
         while let Some(argument) = rest.next() {
-            let mut value = || {
-                rest.next()
-                    .ok_or_else(|| format!("{argument} wants a value"))
-            };
+            let mut value = || rest.next().ok_or_else(|| format!("{argument} wants a value"));
             match argument.as_str() {
                 "--bench" => benched = true,
                 "--test" => tested = true,
@@ -75,20 +65,13 @@ impl Options {
                 _ => {}
             }
         }
-        Ok(if benched && !tested {
-            Mode::Bench(options)
-        } else {
-            Mode::Smoke
-        })
+        Ok(if benched && !tested { Mode::Bench(options) } else { Mode::Smoke })
     }
 
     /// The three loads, less those that `--only a` and the like leave out.
     pub(crate) fn scenarios(&self) -> Vec<Scenario> {
         let seconds = |full| if self.quick { 4 } else { full };
-        let window = |full| {
-            self.window
-                .unwrap_or_else(|| Duration::from_secs(seconds(full)))
-        };
+        let window = |full| self.window.unwrap_or_else(|| Duration::from_secs(seconds(full)));
         self.chosen([
             ("a: 1 reader, 1 s", 1, 1000, window(30)),
             ("b: 20 readers, 1 s", 20, 1000, window(20)),
@@ -99,21 +82,11 @@ impl Options {
     /// What the build without TLS is run with: only its memory is asked.
     pub(crate) fn short_scenarios(&self) -> Vec<Scenario> {
         let window = Duration::from_secs(if self.quick { 2 } else { 5 });
-        self.chosen([
-            ("a: 1 reader, 1 s", 1, 1000, window),
-            ("b: 20 readers, 1 s", 20, 1000, window),
-        ])
+        self.chosen([("a: 1 reader, 1 s", 1, 1000, window), ("b: 20 readers, 1 s", 20, 1000, window)])
     }
 
-    fn chosen<const N: usize>(
-        &self,
-        all: [(&'static str, usize, u64, Duration); N],
-    ) -> Vec<Scenario> {
-        let wanted = |name: &str| {
-            self.only
-                .as_deref()
-                .is_none_or(|only| only.chars().any(|c| name.starts_with(c)))
-        };
+    fn chosen<const N: usize>(&self, all: [(&'static str, usize, u64, Duration); N]) -> Vec<Scenario> {
+        let wanted = |name: &str| self.only.as_deref().is_none_or(|only| only.chars().any(|c| name.starts_with(c)));
         all.into_iter()
             .filter(|(name, ..)| wanted(name))
             .map(|(name, readers, interval_ms, window)| Scenario {
@@ -156,17 +129,10 @@ fn parse_floor(words: &[String]) -> Outcome<Floor> {
         return Err("--floor wants a pattern, an interval, a size, and ports".into());
     };
     Ok(Floor {
-        pattern: if pattern == "each" {
-            Pattern::Each
-        } else {
-            Pattern::Same
-        },
+        pattern: if pattern == "each" { Pattern::Each } else { Pattern::Same },
         interval: Duration::from_millis(interval_ms.parse()?),
         document_bytes: document_bytes.parse()?,
         sink: sink.parse()?,
-        readers: readers
-            .iter()
-            .map(|port| port.parse())
-            .collect::<Result<_, _>>()?,
+        readers: readers.iter().map(|port| port.parse()).collect::<Result<_, _>>()?,
     })
 }

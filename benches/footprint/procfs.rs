@@ -60,9 +60,7 @@ impl Sample {
             let before = earlier.threads.get(id);
             Work {
                 name: thread.name.clone(),
-                cpu: thread
-                    .cpu
-                    .saturating_sub(before.map_or(Duration::ZERO, |before| before.cpu)),
+                cpu: thread.cpu.saturating_sub(before.map_or(Duration::ZERO, |before| before.cpu)),
                 switches: thread.switches - before.map_or(0, |before| before.switches),
             }
         };
@@ -74,16 +72,11 @@ impl Thread {
     fn read(root: &str) -> Outcome<Self> {
         let status = read(&format!("{root}/status"))?;
         let on_cpu = read(&format!("{root}/schedstat"))?;
-        let nanoseconds = on_cpu
-            .split_ascii_whitespace()
-            .next()
-            .ok_or("schedstat is empty")?
-            .parse()?;
+        let nanoseconds = on_cpu.split_ascii_whitespace().next().ok_or("schedstat is empty")?.parse()?;
         Ok(Self {
             name: read(&format!("{root}/comm"))?.trim().to_owned(),
             cpu: Duration::from_nanos(nanoseconds),
-            switches: field(&status, "voluntary_ctxt_switches")?
-                + field(&status, "nonvoluntary_ctxt_switches")?,
+            switches: field(&status, "voluntary_ctxt_switches")? + field(&status, "nonvoluntary_ctxt_switches")?,
         })
     }
 }
@@ -94,25 +87,16 @@ fn read(path: &str) -> Outcome<String> {
 
 /// The number behind `name:` in a status file; sizes are in kB there.
 fn field(status: &str, name: &str) -> Outcome<u64> {
-    let value = status
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let value = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     let number = value.and_then(|value| value.split_ascii_whitespace().next());
-    Ok(number
-        .ok_or_else(|| format!("no {name} in a status file"))?
-        .parse()?)
+    Ok(number.ok_or_else(|| format!("no {name} in a status file"))?.parse()?)
 }
 
 fn ticks(stat: &str) -> Outcome<Duration> {
     // The program's name, in parentheses, may hold blanks; utime and stime are the 12th and 13th behind it.
     let (_, behind_name) = stat.rsplit_once(')').ok_or("no name in a stat file")?;
-    let mut numbers = behind_name
-        .split_ascii_whitespace()
-        .skip(11)
-        .map(str::parse::<u64>);
+    let mut numbers = behind_name.split_ascii_whitespace().skip(11).map(str::parse::<u64>);
     let mut next = || numbers.next().ok_or("a stat file is too short");
     let sum = next()?? + next()??;
-    Ok(Duration::from_millis(
-        sum * 1000 / rustix::param::clock_ticks_per_second(),
-    ))
+    Ok(Duration::from_millis(sum * 1000 / rustix::param::clock_ticks_per_second()))
 }

@@ -41,33 +41,15 @@ pub(crate) struct Report {
 impl Report {
     /// Says what was measured where, and begins the main table.
     pub(crate) fn begin(options: &Options, binaries: &Binaries, payload_bytes: usize) -> Self {
-        let mut report = Self {
-            text: String::new(),
-        };
-        report.line(&format!(
-            "## {}, {}",
-            output("date", &["-u", "+%Y-%m-%d %H:%M UTC"]),
-            output("uname", &["-m"])
-        ));
+        let mut report = Self { text: String::new() };
+        report.line(&format!("## {}, {}", output("date", &["-u", "+%Y-%m-%d %H:%M UTC"]), output("uname", &["-m"])));
         report.line("");
-        report.line(&format!(
-            "- {}, Linux {}, load {}",
-            processor(),
-            output("uname", &["-r"]),
-            load()
-        ));
+        report.line(&format!("- {}, Linux {}, load {}", processor(), output("uname", &["-r"]), load()));
         report.line(&format!("- {}", output("rustc", &["-V"])));
         report.line(&format!("- `{}`", options.command()));
-        let plain = binaries
-            .plain_bytes
-            .map_or_else(String::new, |bytes| format!(", {bytes} without TLS"));
-        report.line(&format!(
-            "- stripped release binary: {} bytes with TLS{plain}",
-            binaries.full_bytes
-        ));
-        report.line(&format!(
-            "- payload: {payload_bytes} bytes, Go's, chunked; servers and clients on one loopback"
-        ));
+        let plain = binaries.plain_bytes.map_or_else(String::new, |bytes| format!(", {bytes} without TLS"));
+        report.line(&format!("- stripped release binary: {} bytes with TLS{plain}", binaries.full_bytes));
+        report.line(&format!("- payload: {payload_bytes} bytes, Go's, chunked; servers and clients on one loopback"));
         report.line("");
         report.row(&COLUMNS.map(|(head, _)| head.to_owned()));
         report.row(&COLUMNS.map(|(_, width)| "-".repeat(width)));
@@ -87,28 +69,13 @@ impl Report {
     pub(crate) fn plain_row(&mut self, scenario: &Scenario, window: &Window) {
         let cpu_ms = window.cpu_ms_per_document();
         let rounds = format!("{cpu_ms:.3}");
-        self.row(&cells(
-            scenario.name,
-            "expvastic without TLS",
-            cpu_ms,
-            rounds,
-            |figure| figure(window),
-        ));
+        self.row(&cells(scenario.name, "expvastic without TLS", cpu_ms, rounds, |figure| figure(window)));
     }
 
     fn windows(&mut self, load: &str, who: &str, windows: &Windows) {
-        let rounds: Vec<String> = windows
-            .0
-            .iter()
-            .map(|window| format!("{:.3}", window.cpu_ms_per_document()))
-            .collect();
-        self.row(&cells(
-            load,
-            who,
-            windows.cpu_ms(),
-            rounds.join(" "),
-            |figure| windows.median(figure),
-        ));
+        let rounds: Vec<String> =
+            windows.0.iter().map(|window| format!("{:.3}", window.cpu_ms_per_document())).collect();
+        self.row(&cells(load, who, windows.cpu_ms(), rounds.join(" "), |figure| windows.median(figure)));
     }
 
     /// Which thread does the work, and how often it is woken for it.
@@ -130,11 +97,7 @@ impl Report {
                         format!("{} {cpu:.3} ms {switches:.2}", work.name)
                     })
                     .collect();
-                self.line(&format!(
-                    "- {}, {who}: {}",
-                    figures.name,
-                    threads.join("; ")
-                ));
+                self.line(&format!("- {}, {who}: {}", figures.name, threads.join("; ")));
             }
         }
     }
@@ -149,13 +112,7 @@ impl Report {
         ));
         for (number, gap) in gaps.iter().enumerate() {
             for work in gap.0.iter().filter(|work| work.switches > 0) {
-                self.line(&format!(
-                    "- gap {}: {} woke {} times, {:?}",
-                    number + 1,
-                    work.name,
-                    work.switches,
-                    work.cpu
-                ));
+                self.line(&format!("- gap {}: {} woke {} times, {:?}", number + 1, work.name, work.switches, work.cpu));
             }
         }
     }
@@ -166,10 +123,7 @@ impl Report {
         for figures in all {
             for (floor, windows) in figures.by_name().skip(1) {
                 let ratio = figures.program.cpu_ms() / windows.cpu_ms();
-                self.line(&format!(
-                    "- {}: CPU per document is {ratio:.2} × {floor}",
-                    figures.name
-                ));
+                self.line(&format!("- {}: CPU per document is {ratio:.2} × {floor}", figures.name));
             }
         }
     }
@@ -179,16 +133,9 @@ impl Report {
         self.line("| target | at most | found | |");
         self.line("|---|---|---|---|");
         for target in targets {
-            let verdict = if target.is_met() {
-                "met"
-            } else {
-                "**not met**"
-            };
-            let (what, limit, found, unit) =
-                (&target.what, target.limit, target.found, target.unit);
-            self.line(&format!(
-                "| {what} | {limit} {unit} | {found:.2} {unit} | {verdict} |"
-            ));
+            let verdict = if target.is_met() { "met" } else { "**not met**" };
+            let (what, limit, found, unit) = (&target.what, target.limit, target.found, target.unit);
+            self.line(&format!("| {what} | {limit} {unit} | {found:.2} {unit} | {verdict} |"));
         }
     }
 
@@ -239,40 +186,23 @@ fn cells(
         format!("{:.0}", of(|window| float(window.anonymous_kb))),
         format!("{:.0}", of(|window| float(window.threads as u64))),
         format!("{received:.0} + {sent:.0}"),
-        format!(
-            "{:.1}",
-            of(|window| float(window.documents) / float(window.bulks))
-        ),
+        format!("{:.1}", of(|window| float(window.documents) / float(window.bulks))),
         format!("{readers:.0} + {server:.0}"),
-        format!(
-            "{:.1}",
-            of(|window| window.first_document.as_secs_f64() * 1e3)
-        ),
+        format!("{:.1}", of(|window| window.first_document.as_secs_f64() * 1e3)),
     ]
 }
 
 /// What a command prints, or a question mark: a missing tool is no reason to fail.
 fn output(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
-    output.map_or_else(
-        |_| "?".to_owned(),
-        |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
-    )
+    output.map_or_else(|_| "?".to_owned(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// Boards call the line `Model` or have none at all.
 fn processor() -> String {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let named = |name: &str| {
-        text.lines()
-            .find(|line| line.starts_with(name))
-            .and_then(|line| line.split(": ").nth(1))
-    };
-    named("model name")
-        .or_else(|| named("Model"))
-        .or_else(|| named("CPU part"))
-        .unwrap_or("unknown CPU")
-        .to_owned()
+    let named = |name: &str| text.lines().find(|line| line.starts_with(name)).and_then(|line| line.split(": ").nth(1));
+    named("model name").or_else(|| named("Model")).or_else(|| named("CPU part")).unwrap_or("unknown CPU").to_owned()
 }
 
 fn load() -> String {

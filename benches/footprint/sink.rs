@@ -92,26 +92,16 @@ impl Tally {
             self.first_body.clone_from(&request.body);
         }
         if !request.encoding.is_empty() {
-            self.problems.push(format!(
-                "a bulk came with Content-Encoding {}",
-                request.encoding
-            ));
+            self.problems.push(format!("a bulk came with Content-Encoding {}", request.encoding));
         }
         if request.body.last() != Some(&b'\n') {
-            self.problems
-                .push("a bulk did not end with a newline".to_owned());
+            self.problems.push("a bulk did not end with a newline".to_owned());
         }
-        let mut lines = request
-            .body
-            .split(|byte| *byte == b'\n')
-            .filter(|line| !line.is_empty());
+        let mut lines = request.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         let mut documents = 0;
         while let (Some(action), Some(document)) = (lines.next(), lines.next()) {
             if !action.starts_with(b"{\"create\"") {
-                self.problems.push(format!(
-                    "not an action: {}",
-                    String::from_utf8_lossy(action)
-                ));
+                self.problems.push(format!("not an action: {}", String::from_utf8_lossy(action)));
             }
             if counter_of(document).is_some_and(|counter| !self.counters.insert(counter)) {
                 self.repeated += 1;
@@ -127,12 +117,8 @@ impl Tally {
 
 /// The value that the endpoint counted up, if the document has it.
 fn counter_of(document: &[u8]) -> Option<u64> {
-    let at = document
-        .windows(COUNTER_IN_DOCUMENT.len())
-        .position(|window| window == COUNTER_IN_DOCUMENT)?;
-    let digits = document[at + COUNTER_IN_DOCUMENT.len()..]
-        .iter()
-        .take_while(|byte| byte.is_ascii_digit());
+    let at = document.windows(COUNTER_IN_DOCUMENT.len()).position(|window| window == COUNTER_IN_DOCUMENT)?;
+    let digits = document[at + COUNTER_IN_DOCUMENT.len()..].iter().take_while(|byte| byte.is_ascii_digit());
     Some(digits.fold(0, |value, digit| value * 10 + u64::from(digit - b'0')))
 }
 
@@ -168,9 +154,7 @@ fn verdicts(path: &str, documents: u64) -> String {
     if path.contains("filter_path") && !path.contains("status") {
         return r#"{"errors":false}"#.to_owned();
     }
-    let items: Vec<&str> = (0..documents)
-        .map(|_| r#"{"create":{"status":201}}"#)
-        .collect();
+    let items: Vec<&str> = (0..documents).map(|_| r#"{"create":{"status":201}}"#).collect();
     format!(r#"{{"errors":false,"items":[{}]}}"#, items.join(","))
 }
 

@@ -23,12 +23,7 @@ pub(crate) struct Target {
 
 impl Target {
     fn new(what: impl Into<String>, limit: f64, found: f64, unit: &'static str) -> Self {
-        Self {
-            what: what.into(),
-            limit,
-            found,
-            unit,
-        }
+        Self { what: what.into(), limit, found, unit }
     }
 
     pub(crate) fn is_met(&self) -> bool {
@@ -39,45 +34,22 @@ impl Target {
 /// Those targets whose figures there are.
 pub(crate) fn judge(findings: &Findings<'_>) -> Vec<Target> {
     let megabytes = |bytes: u64| float(bytes) / 1e6;
-    let mut targets = vec![Target::new(
-        "binary with TLS",
-        6.0,
-        megabytes(findings.binaries.full_bytes),
-        "MB",
-    )];
+    let mut targets = vec![Target::new("binary with TLS", 6.0, megabytes(findings.binaries.full_bytes), "MB")];
     if let Some(bytes) = findings.binaries.plain_bytes {
-        targets.push(Target::new(
-            "binary without TLS",
-            2.2,
-            megabytes(bytes),
-            "MB",
-        ));
+        targets.push(Target::new("binary without TLS", 2.2, megabytes(bytes), "MB"));
     }
     for figures in findings.figures {
         of_scenario(figures, &mut targets);
     }
     let peak = |readers: usize| {
-        let figures = findings
-            .figures
-            .iter()
-            .find(|figures| figures.readers == readers)?;
+        let figures = findings.figures.iter().find(|figures| figures.readers == readers)?;
         Some(figures.program.median(peak_megabytes))
     };
     if let (Some(one), Some(twenty)) = (peak(1), peak(20)) {
-        targets.push(Target::new(
-            "VmHWM of 20 readers less that of 1",
-            0.3,
-            twenty - one,
-            "MB",
-        ));
+        targets.push(Target::new("VmHWM of 20 readers less that of 1", 0.3, twenty - one, "MB"));
     }
     if let Some(most) = findings.gaps.iter().map(Gap::wake_ups).max() {
-        targets.push(Target::new(
-            "wake-ups between two ticks",
-            0.0,
-            float(most),
-            "",
-        ));
+        targets.push(Target::new("wake-ups between two ticks", 0.0, float(most), ""));
     }
     targets
 }
@@ -89,32 +61,12 @@ fn of_scenario(figures: &Figures, targets: &mut Vec<Target>) {
         targets.push(Target::new(format!("{name}: {what}"), limit, found, unit));
     };
     add("VmHWM with TLS", 4.5, program.median(peak_megabytes), "MB");
-    add(
-        "threads",
-        3.0,
-        program.median(|window| float(window.threads as u64)),
-        "",
-    );
-    add(
-        "first document after exec",
-        50.0,
-        program.median(|window| window.first_document.as_secs_f64() * 1e3),
-        "ms",
-    );
+    add("threads", 3.0, program.median(|window| float(window.threads as u64)), "");
+    add("first document after exec", 50.0, program.median(|window| window.first_document.as_secs_f64() * 1e3), "ms");
     if figures.readers == 1 {
-        add(
-            "CPU per document, of the floor's",
-            2.5,
-            program.cpu_ms() / figures.floor_same.cpu_ms(),
-            "",
-        );
+        add("CPU per document, of the floor's", 2.5, program.cpu_ms() / figures.floor_same.cpu_ms(), "");
     } else {
-        add(
-            "CPU per document, of floor each",
-            0.5,
-            program.cpu_ms() / figures.floor_each.cpu_ms(),
-            "",
-        );
+        add("CPU per document, of floor each", 0.5, program.cpu_ms() / figures.floor_each.cpu_ms(), "");
     }
 }
 

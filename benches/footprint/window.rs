@@ -66,10 +66,7 @@ pub(crate) struct Figures {
 
 impl Loopback {
     pub(crate) fn start(readers: usize) -> Outcome<Self> {
-        Ok(Self {
-            app: App::start(readers)?,
-            sink: Sink::start()?,
-        })
+        Ok(Self { app: App::start(readers)?, sink: Sink::start()? })
     }
 }
 
@@ -111,12 +108,7 @@ impl Window {
 
 impl Figures {
     /// Program and floors take turns, so that none of them has the quiet minutes for itself.
-    pub(crate) fn collect(
-        loopback: &Loopback,
-        binary: &Path,
-        scenario: &Scenario,
-        rounds: usize,
-    ) -> Outcome<Self> {
+    pub(crate) fn collect(loopback: &Loopback, binary: &Path, scenario: &Scenario, rounds: usize) -> Outcome<Self> {
         let mut figures = Self {
             name: scenario.name,
             readers: scenario.readers,
@@ -125,13 +117,7 @@ impl Figures {
             floor_same: Windows::default(),
         };
         for _ in 0..rounds {
-            let program = measure(
-                loopback,
-                &Subject::Program {
-                    binary: binary.to_owned(),
-                },
-                scenario,
-            )?;
+            let program = measure(loopback, &Subject::Program { binary: binary.to_owned() }, scenario)?;
             let document_bytes = program.body_bytes / program.documents.max(1);
             figures.program.0.push(program);
             let floor = |pattern| {
@@ -144,42 +130,24 @@ impl Figures {
                 })
             };
             if scenario.readers > 1 {
-                figures
-                    .floor_each
-                    .0
-                    .push(measure(loopback, &floor(Pattern::Each), scenario)?);
+                figures.floor_each.0.push(measure(loopback, &floor(Pattern::Each), scenario)?);
             }
-            figures
-                .floor_same
-                .0
-                .push(measure(loopback, &floor(Pattern::Same), scenario)?);
+            figures.floor_same.0.push(measure(loopback, &floor(Pattern::Same), scenario)?);
         }
         Ok(figures)
     }
 
     /// Those that were measured, by the names the report gives them.
     pub(crate) fn by_name(&self) -> impl Iterator<Item = (&'static str, &Windows)> {
-        let floor = if self.readers == 1 {
-            "floor (each = same)"
-        } else {
-            Pattern::Same.name()
-        };
-        [
-            ("expvastic", &self.program),
-            (Pattern::Each.name(), &self.floor_each),
-            (floor, &self.floor_same),
-        ]
-        .into_iter()
-        .filter(|(_, windows)| !windows.0.is_empty())
+        let floor = if self.readers == 1 { "floor (each = same)" } else { Pattern::Same.name() };
+        [("expvastic", &self.program), (Pattern::Each.name(), &self.floor_each), (floor, &self.floor_same)]
+            .into_iter()
+            .filter(|(_, windows)| !windows.0.is_empty())
     }
 }
 
 /// Starts the subject, lets it settle, measures, checks, and ends it.
-pub(crate) fn measure(
-    loopback: &Loopback,
-    subject: &Subject,
-    scenario: &Scenario,
-) -> Outcome<Window> {
+pub(crate) fn measure(loopback: &Loopback, subject: &Subject, scenario: &Scenario) -> Outcome<Window> {
     let ports = &loopback.app.ports[..scenario.readers];
     // The last requests of a client that was killed before are through by then.
     thread::sleep(Duration::from_millis(100));
@@ -187,14 +155,7 @@ pub(crate) fn measure(
     let before = (loopback.app.polls(), loopback.app.connections());
     let mut running = Running::start(subject, scenario.interval, ports, loopback.sink.port)?;
     let result = observe(loopback, subject, scenario, &mut running, before);
-    result.map_err(|error| {
-        format!(
-            "{}: {error}\nits log ends:\n{}",
-            scenario.name,
-            running.log_tail()
-        )
-        .into()
-    })
+    result.map_err(|error| format!("{}: {error}\nits log ends:\n{}", scenario.name, running.log_tail()).into())
 }
 
 /// A moment between two ticks, seen from both servers and from the kernel.
@@ -241,10 +202,7 @@ fn wait_for_quiet(loopback: &Loopback, subject: &Subject, scenario: &Scenario) -
         Subject::Floor(floor) if floor.pattern == Pattern::Each => u32::try_from(scenario.readers)?,
         _ => 1,
     };
-    if !loopback
-        .sink
-        .wait_beyond(loopback.sink.documents(), scenario.interval * 3)
-    {
+    if !loopback.sink.wait_beyond(loopback.sink.documents(), scenario.interval * 3) {
         return Err("documents stopped coming".into());
     }
     thread::sleep(scenario.interval / spread / 2);
@@ -264,9 +222,7 @@ fn window(running: &Running, first: &Moment, second: &Moment) -> Window {
         work,
         reader_connections: second.connections,
         sink_connections: new.connections,
-        first_document: new.first.map_or(Duration::MAX, |first| {
-            first.saturating_duration_since(running.started)
-        }),
+        first_document: new.first.map_or(Duration::MAX, |first| first.saturating_duration_since(running.started)),
         peak_kb: second.sample.peak_kb,
         anonymous_kb: second.sample.anonymous_kb,
         threads: second.sample.threads.len(),
@@ -278,32 +234,19 @@ fn check(subject: &Subject, scenario: &Scenario, first: &Moment, second: &Moment
     let (old, new) = (&first.tally, &second.tally);
     let tick = scenario.readers as u64;
     let documents = new.documents - old.documents;
-    let expected =
-        tick * u64::try_from(scenario.window.as_millis() / scenario.interval.as_millis())?;
+    let expected = tick * u64::try_from(scenario.window.as_millis() / scenario.interval.as_millis())?;
     // One tick may be under way at either end.
-    ensure(documents.abs_diff(expected) <= tick, || {
-        format!("{documents} documents came, {expected} were due")
-    })?;
+    ensure(documents.abs_diff(expected) <= tick, || format!("{documents} documents came, {expected} were due"))?;
     for (moment, tally) in [(first, old), (second, new)] {
         let (polls, documents) = (moment.polls, tally.documents);
-        ensure(polls.abs_diff(documents) <= tick, || {
-            format!("{polls} polls were served, {documents} documents came")
-        })?;
+        ensure(polls.abs_diff(documents) <= tick, || format!("{polls} polls were served, {documents} documents came"))?;
     }
-    ensure(new.problems.is_empty(), || {
-        format!("a server would have refused: {}", new.problems.join("; "))
-    })?;
+    ensure(new.problems.is_empty(), || format!("a server would have refused: {}", new.problems.join("; ")))?;
     let opened = (second.connections - first.connections) + (new.connections - old.connections);
-    ensure(opened == 0, || {
-        format!("{opened} connections were opened in the window instead of reused")
-    })?;
+    ensure(opened == 0, || format!("{opened} connections were opened in the window instead of reused"))?;
     let readers = second.connections;
-    ensure((tick..=2 * tick).contains(&readers), || {
-        format!("{readers} connections to {tick} endpoints")
-    })?;
-    ensure((1..=4).contains(&new.connections), || {
-        format!("{} connections to the server", new.connections)
-    })?;
+    ensure((tick..=2 * tick).contains(&readers), || format!("{readers} connections to {tick} endpoints"))?;
+    ensure((1..=4).contains(&new.connections), || format!("{} connections to the server", new.connections))?;
     check_cpu(first, second)?;
     match subject {
         Subject::Program { .. } => check_documents(new),
@@ -313,12 +256,7 @@ fn check(subject: &Subject, scenario: &Scenario, first: &Moment, second: &Moment
 
 /// The sum over threads misses those that ended; the kernel's coarse sum does not.
 fn check_cpu(first: &Moment, second: &Moment) -> Outcome<()> {
-    let fine: Duration = second
-        .sample
-        .since(&first.sample)
-        .iter()
-        .map(|work| work.cpu)
-        .sum();
+    let fine: Duration = second.sample.since(&first.sample).iter().map(|work| work.cpu).sum();
     let coarse = second.sample.ticks.saturating_sub(first.sample.ticks);
     let tolerance = Duration::from_millis(40) + coarse / 10;
     ensure(fine.abs_diff(coarse) <= tolerance, || {
@@ -330,41 +268,22 @@ fn check_cpu(first: &Moment, second: &Moment) -> Outcome<()> {
 fn check_documents(tally: &Tally) -> Outcome<()> {
     let (documents, distinct) = (tally.documents, tally.counters.len() as u64);
     ensure(tally.repeated == 0 && distinct == documents, || {
-        format!(
-            "{documents} documents, but {distinct} polls are in them and {} twice",
-            tally.repeated
-        )
+        format!("{documents} documents, but {distinct} polls are in them and {} twice", tally.repeated)
     })?;
     let body = std::str::from_utf8(&tally.first_body)?;
-    let document: serde_json::Value =
-        serde_json::from_str(body.lines().nth(1).unwrap_or_default())?;
-    for name in [
-        "@timestamp",
-        "service.name",
-        "host.name",
-        "memstats.HeapAlloc",
-        "memstats.GCCPUFraction",
-    ] {
-        ensure(document.get(name).is_some(), || {
-            format!("the first document lacks {name}")
-        })?;
+    let document: serde_json::Value = serde_json::from_str(body.lines().nth(1).unwrap_or_default())?;
+    for name in ["@timestamp", "service.name", "host.name", "memstats.HeapAlloc", "memstats.GCCPUFraction"] {
+        ensure(document.get(name).is_some(), || format!("the first document lacks {name}"))?;
     }
     Ok(())
 }
 
 fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Outcome<()> {
-    if holds {
-        Ok(())
-    } else {
-        Err(otherwise().into())
-    }
+    if holds { Ok(()) } else { Err(otherwise().into()) }
 }
 
 /// Counts and sizes here are far below 2^53.
-#[allow(
-    clippy::cast_precision_loss,
-    reason = "counts and sizes here are far below 2^53"
-)]
+#[allow(clippy::cast_precision_loss, reason = "counts and sizes here are far below 2^53")]
 pub(crate) fn float(count: u64) -> f64 {
     count as f64
 }

@@ -3,9 +3,8 @@
 use super::*;
 
 fn parsed(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Invocation, String> {
-    let variable = |name: &str| {
-        environment.iter().find(|(other, _)| *other == name).map(|(_, value)| (*value).to_owned())
-    };
+    let variable =
+        |name: &str| environment.iter().find(|(other, _)| *other == name).map(|(_, value)| (*value).to_owned());
     let arguments = arguments.iter().map(OsString::from).collect();
     Invocation::parse(arguments, &variable).map_err(|failure| {
         assert_eq!(failure.code(), USAGE);
@@ -20,8 +19,13 @@ fn file(path: &str) -> Source {
 #[test]
 fn every_spelling_of_a_flag_is_the_same_flag() {
     for arguments in [
-        &["-c", "conf.yml"][..], &["-c=conf.yml"], &["--config", "conf.yml"], &["--config=conf.yml"], &["-config=conf.yml"],
-        &["-config", "conf.yml"], &["run", "-c", "conf.yml"],
+        &["-c", "conf.yml"][..],
+        &["-c=conf.yml"],
+        &["--config", "conf.yml"],
+        &["--config=conf.yml"],
+        &["-config=conf.yml"],
+        &["-config", "conf.yml"],
+        &["run", "-c", "conf.yml"],
     ] {
         let invocation = parsed(arguments, &[]).expect("good arguments");
         assert_eq!((invocation.command, invocation.source), (Command::Run, file("conf.yml")), "{arguments:?}");
@@ -42,12 +46,28 @@ fn every_spelling_of_a_flag_is_the_same_flag() {
 
 #[test]
 fn a_single_engine_needs_no_file() {
-    let arguments = ["-reader=localhost:1/x?r=y", "--recorder", "es:9200", "-int=500ms", "--timeout=3s", "-backoff", "10",
-        "--index=i", "-type", "app", "-loglevel=debug"];
+    let arguments = [
+        "-reader=localhost:1/x?r=y",
+        "--recorder",
+        "es:9200",
+        "-int=500ms",
+        "--timeout=3s",
+        "-backoff",
+        "10",
+        "--index=i",
+        "-type",
+        "app",
+        "-loglevel=debug",
+    ];
     let invocation = parsed(&arguments, &[]).expect("good arguments");
     let expected = SingleEngine {
-        reader: "localhost:1/x?r=y".to_owned(), recorder: "es:9200".to_owned(), index: "i".to_owned(),
-        type_name: "app".to_owned(), interval: Duration::from_millis(500), timeout: Duration::from_secs(3), backoff: 10,
+        reader: "localhost:1/x?r=y".to_owned(),
+        recorder: "es:9200".to_owned(),
+        index: "i".to_owned(),
+        type_name: "app".to_owned(),
+        interval: Duration::from_millis(500),
+        timeout: Duration::from_secs(3),
+        backoff: 10,
     };
     assert_eq!(invocation.source, Source::Flags(Box::new(expected)));
     assert_eq!(invocation.log_level, Some(LogLevel::Debug));
@@ -93,7 +113,10 @@ fn wrong_usage_is_refused_with_a_hint() {
         (&["--reader=a", "--int=0"], "--int: cannot be zero, expected a duration such as 500ms or 1s"),
         (&["--reader=a", "--int=5"], "--int: the duration \"5\" has no unit: write 5s or 5ms"),
         (&["--reader=a", "--backoff=-1"], "--backoff: expected a whole number from 1 to 1000000, found \"-1\""),
-        (&["--reader=a", "--loglevel=loud"], "--loglevel: expected one of error, warn, info, debug, trace, found \"loud\""),
+        (
+            &["--reader=a", "--loglevel=loud"],
+            "--loglevel: expected one of error, warn, info, debug, trace, found \"loud\"",
+        ),
     ] {
         assert_eq!(parsed(arguments, &[]).expect_err("wrong usage"), format!("expvastic: {message}"), "{arguments:?}");
     }

@@ -29,7 +29,9 @@ fn value_of(form: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Str
     }
     let set = variable(name);
     match otherwise.map(|text| (text.get(..1), text.get(1..).unwrap_or_default())) {
-        None => set.ok_or_else(|| format!("the environment variable {name} is not set; set it, or write ${{{name}:-default}}")),
+        None => set.ok_or_else(|| {
+            format!("the environment variable {name} is not set; set it, or write ${{{name}:-default}}")
+        }),
         Some((Some("-"), default)) => Ok(set.filter(|value| !value.is_empty()).unwrap_or_else(|| default.to_owned())),
         Some((Some("?"), message)) => set
             .filter(|value| !value.is_empty())

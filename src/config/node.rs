@@ -18,6 +18,8 @@ pub(super) enum Node {
     },
     List(Vec<Node>),
     Map(Vec<(String, Node)>),
+    /// Something is wrong with it that a person has been told already.
+    Invalid,
 }
 
 /// A place in the file, counted from 1.
@@ -40,7 +42,7 @@ pub(super) fn parse(text: &str) -> Result<Node, (String, Option<Location>)> {
 
 /// Finds the entry that `path` leads to (the index of an entry or element at each level): its key, or its value.
 ///
-/// serde_yaml gives away a location only with an error, so the text is read again by a seed that fails right there.
+/// `serde_yaml` gives away a location only with an error, so the text is read again by a seed that fails right there.
 pub(super) fn locate(text: &str, path: &[usize], at_key: bool) -> Option<Location> {
     let probe = Probe { path, at_key };
     let error = probe.deserialize(serde_yaml::Deserializer::from_str(text)).err()?;
@@ -71,7 +73,7 @@ impl Node {
     /// What was found, for an error.
     pub(super) fn describe(&self) -> String {
         match self {
-            Self::Null => "nothing".to_owned(),
+            Self::Null | Self::Invalid => "nothing".to_owned(),
             Self::Bool(value) => format!("{value}"),
             Self::Int(value) => format!("the number {value}"),
             Self::Float(value) => format!("the number {value}"),
@@ -117,6 +119,10 @@ impl<'de> Visitor<'de> for NodeVisitor {
     }
 
     fn visit_unit<E>(self) -> Result<Node, E> {
+        Ok(Node::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Node, E> {
         Ok(Node::Null)
     }
 
@@ -253,10 +259,13 @@ mod tests {
         let text = |text: &str| Node::Text { text: text.to_owned(), expanded: false };
         let expected = Node::Map(vec![
             ("a".into(), Node::Int(1)),
-            ("b".into(), Node::Map(vec![
-                ("c".into(), Node::List(vec![text("x"), text("y")])),
-                ("d".into(), Node::Map(vec![("e".into(), Node::Null)])),
-            ])),
+            (
+                "b".into(),
+                Node::Map(vec![
+                    ("c".into(), Node::List(vec![text("x"), text("y")])),
+                    ("d".into(), Node::Map(vec![("e".into(), Node::Null)])),
+                ]),
+            ),
             ("b".into(), text("again")),
         ]);
         assert_eq!(parse(TEXT), Ok(expected));

@@ -19,7 +19,10 @@ pub(super) fn merge(
         return Vec::new();
     };
     let Node::Map(map) = node else {
-        problems.value(&place, format!("expected a route's name with its readers and recorders, found {}", node.describe()));
+        problems.value(
+            &place,
+            format!("expected a route's name with its readers and recorders, found {}", node.describe()),
+        );
         return Vec::new();
     };
     // For each reader, in the order of the readers, the indices of its recorders, in the order of the routes.
@@ -59,15 +62,13 @@ fn members<T>(route: &mut Section<'_, '_>, key: &'static str, known: &Named<T>, 
         }
         return Vec::new();
     };
-    if names.is_empty() {
-        route.lacks(format!("{key} is empty: the route leads nowhere without a {kind}"));
-    }
     names.iter().filter_map(|(name, place)| find(name, place, kind, known, problems)).collect()
 }
 
 fn find<T>(name: &str, place: &Place, kind: &str, known: &Named<T>, problems: &Problems<'_>) -> Option<usize> {
     let found = known.iter().position(|(other, _)| other == name);
-    if found.is_none() {
+    // Without any, it is their section that has something wrong with it.
+    if found.is_none() && !known.is_empty() {
         let hint = nearest(name, known.iter().map(|(name, _)| name.as_str()))
             .map(|meant| format!(", did you mean {meant:?}?"))
             .unwrap_or_default();

@@ -84,10 +84,13 @@ pub(super) fn expand_all(
     problems: &Problems<'_>,
 ) {
     match node {
-        Node::Text { text, expanded } => match expand(text, variable) {
+        Node::Text { text, .. } => match expand(text, variable) {
             Ok(None) => {}
-            Ok(Some(value)) => (*text, *expanded) = (value, true),
-            Err(message) => problems.value(place, message),
+            Ok(Some(text)) => *node = Node::Text { text, expanded: true },
+            Err(message) => {
+                problems.value(place, message);
+                *node = Node::Invalid;
+            }
         },
         Node::List(items) => {
             for (index, item) in items.iter_mut().enumerate() {
@@ -99,7 +102,7 @@ pub(super) fn expand_all(
                 expand_all(value, &place.entry(index, key), variable, problems);
             }
         }
-        Node::Null | Node::Bool(_) | Node::Int(_) | Node::Float(_) => {}
+        Node::Null | Node::Bool(_) | Node::Int(_) | Node::Float(_) | Node::Invalid => {}
     }
 }
 
@@ -116,7 +119,7 @@ impl<'a, 't> Section<'a, 't> {
     pub(super) fn new(node: &'a Node, place: Place, problems: &'a Problems<'t>) -> Option<Self> {
         let entries: &[(String, Node)] = match node {
             Node::Map(entries) => entries,
-            Node::Null => &[],
+            Node::Null | Node::Invalid => &[],
             other => {
                 problems.value(&place, format!("expected a section of keys, found {}", other.describe()));
                 return None;
@@ -127,7 +130,9 @@ impl<'a, 't> Section<'a, 't> {
 
     /// The value of `key`; a key that is given twice is a problem.
     pub(super) fn node(&mut self, key: &'static str) -> Option<(&'a Node, Place)> {
-        self.known.push(key);
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
         let mut found = None;
         for (index, (name, node)) in self.entries.iter().enumerate() {
             if name != key {
@@ -145,6 +150,11 @@ impl<'a, 't> Section<'a, 't> {
         found
     }
 
+    /// The value of `key`, unless something is known to be wrong with it.
+    fn sound_node(&mut self, key: &'static str) -> Option<(&'a Node, Place)> {
+        self.node(key).filter(|(node, _)| **node != Node::Invalid)
+    }
+
     /// The section below `key`.
     pub(super) fn section(&mut self, key: &'static str) -> Option<Self> {
         let (node, place) = self.node(key)?;
@@ -158,7 +168,7 @@ impl<'a, 't> Section<'a, 't> {
 
     /// The text of `key`, read by `parser`.
     pub(super) fn parse<T>(&mut self, key: &'static str, parser: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
-        let (node, place) = self.node(key)?;
+        let (node, place) = self.sound_node(key)?;
         let value = text_of(node).and_then(|text| parser(&text));
         self.report(value, &place)
     }
@@ -185,7 +195,7 @@ impl<'a, 't> Section<'a, 't> {
 
     /// A whole number from `least` to `most`.
     pub(super) fn number(&mut self, key: &'static str, least: u64, most: u64) -> Option<u64> {
-        let (node, place) = self.node(key)?;
+        let (node, place) = self.sound_node(key)?;
         let number = match node {
             Node::Int(value) => u64::try_from(*value).ok(),
             Node::Text { text, expanded: true } => text.parse().ok(),
@@ -199,11 +209,14 @@ impl<'a, 't> Section<'a, 't> {
 
     /// A list of texts; a single text is a list of one.
     pub(super) fn texts(&mut self, key: &'static str) -> Option<Vec<(String, Place)>> {
-        let (node, place) = self.node(key)?;
+        let (node, place) = self.sound_node(key)?;
         let Node::List(items) = node else {
             let value = text_of(node).map_err(|_| format!("expected a list of names, found {}", node.describe()));
             return self.report(value, &place).map(|text| vec![(text, place)]);
         };
+        if items.is_empty() {
+            self.problems.value(&place, "the list is empty, expected at least one name");
+        }
         let texts = items.iter().enumerate().filter_map(|(index, item)| {
             let place = place.item(index);
             self.report(text_of(item), &place).map(|text| (text, place))
@@ -246,6 +259,8 @@ fn text_of(node: &Node) -> Result<String, String> {
         Node::Text { text, .. } => Ok(text.clone()),
         Node::Int(value) => Ok(value.to_string()),
         Node::Float(_) | Node::Bool(_) => Err(format!("expected text, found {}: put it in quotes", node.describe())),
-        Node::Null | Node::List(_) | Node::Map(_) => Err(format!("expected text, found {}", node.describe())),
+        Node::Null | Node::List(_) | Node::Map(_) | Node::Invalid => {
+            Err(format!("expected text, found {}", node.describe()))
+        }
     }
 }

@@ -77,8 +77,11 @@ pub(crate) fn url(endpoint: &str, path: &str) -> Result<String, String> {
     match scheme {
         "http" => {}
         "https" if cfg!(feature = "tls") => {}
-        "https" => return Err("this expvastic was built without TLS and cannot reach https:// endpoints: use http://, or \
-                               a build with the feature `tls`".to_owned()),
+        "https" => {
+            return Err("this expvastic was built without TLS and cannot reach https:// endpoints: use http://, or \
+                               a build with the feature `tls`"
+                .to_owned());
+        }
         _ => return Err(format!("the endpoint has the scheme {scheme:?}, expected http or https")),
     }
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -204,8 +207,15 @@ mod tests {
     fn durations_are_those_of_go() {
         let ms = Duration::from_millis;
         for (text, value) in [
-            ("500ms", ms(500)), ("1s", ms(1000)), ("1.5s", ms(1500)), ("1m30s", ms(90_000)), ("2h", ms(7_200_000)),
-            ("0", ms(0)), ("0s", ms(0)), ("10us", Duration::from_micros(10)), ("3µs", Duration::from_micros(3)),
+            ("500ms", ms(500)),
+            ("1s", ms(1000)),
+            ("1.5s", ms(1500)),
+            ("1m30s", ms(90_000)),
+            ("2h", ms(7_200_000)),
+            ("0", ms(0)),
+            ("0s", ms(0)),
+            ("10us", Duration::from_micros(10)),
+            ("3µs", Duration::from_micros(3)),
             ("7ns", Duration::from_nanos(7)),
         ] {
             assert_eq!(duration(text), Ok(value), "{text}");
@@ -217,7 +227,9 @@ mod tests {
 
     #[test]
     fn sizes_know_both_kinds_of_unit() {
-        for (text, value) in [("0", 0), ("512", 512), ("64kB", 64_000), ("8MiB", 8 << 20), ("1.5 MiB", 3 << 19), ("1g", 1_000_000_000)] {
+        for (text, value) in
+            [("0", 0), ("512", 512), ("64kB", 64_000), ("8MiB", 8 << 20), ("1.5 MiB", 3 << 19), ("1g", 1_000_000_000)]
+        {
             assert_eq!(size(text), Ok(value), "{text}");
         }
         for text in ["", "MiB", "-1", "8XB", "1e99GiB", "nan"] {
@@ -236,7 +248,9 @@ mod tests {
         ] {
             assert_eq!(url(endpoint, path).as_deref(), Ok(expected));
         }
-        for endpoint in ["", ":9200", "http://", "ftp://h", "h:0", "h:65536", "h:x", "[::1", "u:p@h:1", "h:1/#f", "h h:1"] {
+        for endpoint in
+            ["", ":9200", "http://", "ftp://h", "h:0", "h:65536", "h:x", "[::1", "u:p@h:1", "h:1/#f", "h h:1"]
+        {
             let error = url(endpoint, "").expect_err(endpoint);
             assert!(!error.contains("u:p"), "no credentials in {error}");
         }
@@ -249,7 +263,9 @@ mod tests {
         for name in ["expvastic", "expvastic-%Y.%m.%d", "a.b_c-1", "größe", "w-%G-%V"] {
             assert!(index_name(name).is_ok(), "{name}");
         }
-        for name in ["", ".", "..", "_x", "-x", "+x", "Upper", "a b", "a,b", "a#b", "a:b", "a/b", "a*", "%Q", "x-%", "%A"] {
+        for name in
+            ["", ".", "..", "_x", "-x", "+x", "Upper", "a b", "a,b", "a#b", "a:b", "a/b", "a*", "%Q", "x-%", "%A"]
+        {
             assert!(index_name(name).is_err(), "{name}");
         }
         let time: jiff::Timestamp = "2026-11-22T23:59:59.9Z".parse().unwrap();

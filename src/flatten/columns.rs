@@ -18,7 +18,7 @@ const VALUE_COLUMN: &[u8] = b"_value";
 /// The columns of one array, in the order in which their names were first seen.
 struct Columns<'a> {
     arena: &'a Bump,
-    columns: ArenaVec<'a, Column<'a>>,
+    list: ArenaVec<'a, Column<'a>>,
     /// The column after the one last found: elements mostly have the same members in the same order.
     expected: usize,
 }
@@ -32,14 +32,14 @@ struct Column<'a> {
 
 impl<'a> Columns<'a> {
     fn new(arena: &'a Bump) -> Self {
-        Self { arena, columns: ArenaVec::new_in(arena), expected: 0 }
+        Self { arena, list: ArenaVec::new_in(arena), expected: 0 }
     }
 
     /// Appends a value to the column `name`; false if there are too many columns or the arena is full.
     fn push(&mut self, name: &[u8], value: &[u8]) -> bool {
         let Some(at) = self.find(name) else { return false };
         self.expected = at + 1;
-        let values = &mut self.columns[at].values;
+        let values = &mut self.list[at].values;
         if values.try_reserve(value.len() + 1).is_err() {
             return false;
         }
@@ -51,18 +51,18 @@ impl<'a> Columns<'a> {
     }
 
     fn find(&mut self, name: &[u8]) -> Option<usize> {
-        if self.columns.get(self.expected).is_some_and(|column| column.name == name) {
+        if self.list.get(self.expected).is_some_and(|column| column.name == name) {
             return Some(self.expected);
         }
-        if let Some(at) = self.columns.iter().position(|column| column.name == name) {
+        if let Some(at) = self.list.iter().position(|column| column.name == name) {
             return Some(at);
         }
-        if self.columns.len() == COLUMNS_MAX || self.columns.try_reserve(1).is_err() {
+        if self.list.len() == COLUMNS_MAX || self.list.try_reserve(1).is_err() {
             return None;
         }
         let name = self.arena.try_alloc_slice_copy(name).ok()?;
-        self.columns.push(Column { name, values: ArenaVec::new_in(self.arena) });
-        Some(self.columns.len() - 1)
+        self.list.push(Column { name, values: ArenaVec::new_in(self.arena) });
+        Some(self.list.len() - 1)
     }
 }
 
@@ -71,7 +71,7 @@ impl<'a> Walk<'a> {
     pub(super) fn columns_member(&mut self) -> Result<(), FlattenError> {
         let mut columns = Columns::new(self.arena);
         self.collect_array(&mut columns, self.path.len())?;
-        for column in &columns.columns {
+        for column in &columns.list {
             self.out.extend_from_slice(b",\"");
             self.out.extend_from_slice(self.path);
             self.out.push(b'.');
@@ -174,7 +174,7 @@ impl<'a> Walk<'a> {
         let mut inner = Columns::new(self.arena);
         let path_bytes = self.path.len();
         self.collect_array(&mut inner, path_bytes)?;
-        for column in &inner.columns {
+        for column in &inner.list {
             self.out.push(b'[');
             self.out.extend_from_slice(&column.values);
             self.out.push(b']');
@@ -206,7 +206,7 @@ impl<'a> Walk<'a> {
         if columns.push(name, &self.out[mark..]) {
             return Ok(());
         }
-        if columns.columns.len() < COLUMNS_MAX {
+        if columns.list.len() < COLUMNS_MAX {
             // Not the columns have run out but the arena, whose limit is that of the document.
             return Err(self.error_at_cursor(Cause::DocumentTooLong));
         }

@@ -141,13 +141,28 @@ mod tests {
 
     #[test]
     fn numbers_are_what_a_strict_parser_takes() {
-        let good = ["0", "-0", "7", "10", "-42", "1.5", "0.0", "1e5", "1E+21", "5e-324", "9223372036854775807",
-            "18446744073709551616123456789", "-1.7976931348623157e+308", "12345678.12345678e12345678"];
+        let good = [
+            "0",
+            "-0",
+            "7",
+            "10",
+            "-42",
+            "1.5",
+            "0.0",
+            "1e5",
+            "1E+21",
+            "5e-324",
+            "9223372036854775807",
+            "18446744073709551616123456789",
+            "-1.7976931348623157e+308",
+            "12345678.12345678e12345678",
+        ];
         for text in good {
             assert_eq!(number_end(text.as_bytes(), 0), Some(text.len()), "{text}");
             assert!(serde_json::from_str::<serde_json::Number>(text).is_ok(), "{text}");
         }
-        let bad = ["", "-", "+1", ".5", "1.", "1e", "1e+", "01", "0x1", "1_0", "NaN", "-Inf", "152.295657ms", "1:", "1/2"];
+        let bad =
+            ["", "-", "+1", ".5", "1.", "1e", "1e+", "01", "0x1", "1_0", "NaN", "-Inf", "152.295657ms", "1:", "1/2"];
         for text in bad {
             assert_ne!(number_end(text.as_bytes(), 0), Some(text.len()), "{text}");
             assert!(serde_json::from_str::<serde_json::Number>(text).is_err(), "{text}");

@@ -26,7 +26,10 @@ fn members_become_flat_names_with_their_digits() {
         (" {\n} ", ""),
         (r#"{"the key": "is the value!"}"#, r#""the key":"is the value!""#),
         (r#"{"a":{"b":{"c":1,"d":-0.50e+1}},"e":true}"#, r#""a.b.c":1,"a.b.d":-0.50e+1,"e":true"#),
-        (r#"{"a":18446744073709551615,"b":0.1234567890123,"c":5e-324}"#, r#""a":18446744073709551615,"b":0.1234567890123,"c":5e-324"#),
+        (
+            r#"{"a":18446744073709551615,"b":0.1234567890123,"c":5e-324}"#,
+            r#""a":18446744073709551615,"b":0.1234567890123,"c":5e-324"#,
+        ),
         (r#"{"a":null,"b":{},"c":{"d":{}},"e":false}"#, r#""e":false"#),
         (r#"{"a": [1, 2 ,3], "b":[], "c":["x",null,true]}"#, r#""a":[1, 2 ,3],"b":[],"c":["x",null,true]"#),
         ("{\"a\":[\n1,\r\n2]}", r#""a":[1,2]"#),
@@ -34,7 +37,10 @@ fn members_become_flat_names_with_their_digits() {
         (r#"{"q\"k":"\u0000\n\\","":{"":2}}"#, r#""q\"k":"\u0000\n\\",".":2"#),
         (r#"{"s":"\ud800x","k\udc00":1}"#, "\"s\":\"\u{fffd}x\",\"k\u{fffd}\":1"),
         ("\u{feff}{\"a\":1}", r#""a":1"#),
-        (r#"{"cmdline":["secret"],"memstats":{"BySize":[{"Size":0}],"Sys":1},"x":{"cmdline":"kept"}}"#, r#""memstats.Sys":1,"x.cmdline":"kept""#),
+        (
+            r#"{"cmdline":["secret"],"memstats":{"BySize":[{"Size":0}],"Sys":1},"x":{"cmdline":"kept"}}"#,
+            r#""memstats.Sys":1,"x.cmdline":"kept""#,
+        ),
     ] {
         let (found, report) = flat(json.as_bytes()).expect(json);
         assert_eq!(found, members, "{json}");
@@ -125,7 +131,15 @@ fn counts_say_what_was_there() {
         "memstats":{"PauseNs":[1,2],"PauseEnd":[3,4]},"bad":NaN}"#;
     let (_, report) = flat(json).unwrap();
     let expected = Report {
-        numbers: 2, strings: 1, booleans: 1, lists: 5, gc_lists: 2, objects: 3, nulls: 1, broken: 1, mended: 0,
+        numbers: 2,
+        strings: 1,
+        booleans: 1,
+        lists: 5,
+        gc_lists: 2,
+        objects: 3,
+        nulls: 1,
+        broken: 1,
+        mended: 0,
         first_broken: Some(json.len() - 4),
     };
     assert_eq!(report, expected);

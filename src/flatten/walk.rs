@@ -54,7 +54,18 @@ impl<'a> Walk<'a> {
     ) -> Self {
         let next_backslash = memchr::memchr(b'\\', body).unwrap_or(body.len());
         let out_bytes_max = out.len() + limits::DOCUMENT_BYTES_MAX;
-        Self { body, offsets, at: 0, next_backslash, path, out, out_bytes_max, arena, report: Report::default(), depth: 0 }
+        Self {
+            body,
+            offsets,
+            at: 0,
+            next_backslash,
+            path,
+            out,
+            out_bytes_max,
+            arena,
+            report: Report::default(),
+            depth: 0,
+        }
     }
 
     /// Walks the whole body.
@@ -70,17 +81,18 @@ impl<'a> Walk<'a> {
     /// The members of an object whose brace is behind us, up to and with its closing brace.
     fn object(&mut self) -> Outcome<()> {
         self.enter()?;
-        if self.peek()? != b'}' {
-            loop {
-                self.member()?;
-                match self.next()? {
-                    b'}' => break,
-                    b',' => {}
-                    other => return Err(self.unexpected(other)),
-                }
-            }
-        } else {
+        if self.peek()? == b'}' {
             self.at += 1;
+            self.depth -= 1;
+            return Ok(());
+        }
+        loop {
+            self.member()?;
+            match self.next()? {
+                b'}' => break,
+                b',' => {}
+                other => return Err(self.unexpected(other)),
+            }
         }
         self.depth -= 1;
         Ok(())

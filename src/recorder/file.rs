@@ -20,10 +20,19 @@ static STREAM: Mutex<()> = Mutex::new(());
 #[derive(Debug)]
 pub(super) enum Output {
     /// Something that the system can say of whether it has room: a pipe, a terminal, a socket.
-    Stream { ready: Async<File>, file: File },
+    Stream {
+        ready: Async<File>,
+        file: File,
+    },
     /// Standard output that is a file: it never blocks and is not ours to rotate.
     Redirected(File),
-    File { file: File, path: PathBuf, length: u64, bytes_max: u64, keep: u32 },
+    File {
+        file: File,
+        path: PathBuf,
+        length: u64,
+        bytes_max: u64,
+        keep: u32,
+    },
 }
 
 impl Output {

@@ -101,7 +101,8 @@ fn the_twin_takes_only_what_the_defaults_ship() {
     };
     let (before, after) = (payload(256, 255), payload(257, 0));
     let flat = expected_fields(&after, Some(&before));
-    let expected: Flat = serde_json::from_str(r#"{"memstats.NumGC":257,"memstats.PauseNs":[77],"memstats.PauseEnd":[null]}"#).unwrap();
+    let expected: Flat =
+        serde_json::from_str(r#"{"memstats.NumGC":257,"memstats.PauseNs":[77],"memstats.PauseEnd":[null]}"#).unwrap();
     assert_eq!(flat, expected);
     let flat = expected_fields(&after, Some(&after));
     assert_eq!(flat.keys().collect::<Vec<_>>(), ["memstats.NumGC"], "no new pauses, no field");

@@ -25,8 +25,8 @@ pub(crate) fn post(address: &str, path: &str) -> Vec<u8> {
 }
 
 fn expect_success(address: &str, method: &str, path: &str) -> Vec<u8> {
-    let answer = request(address, method, path)
-        .unwrap_or_else(|error| panic!("{method} http://{address}{path}: {error}"));
+    let answer =
+        request(address, method, path).unwrap_or_else(|error| panic!("{method} http://{address}{path}: {error}"));
     let text = String::from_utf8_lossy(&answer.body);
     assert_eq!(answer.status, 200, "{method} http://{address}{path} answered {text}");
     answer.body
@@ -40,10 +40,7 @@ fn request(address: &str, method: &str, path: &str) -> Result<Answer, String> {
 fn exchange(address: &str, method: &str, path: &str) -> std::io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(SILENCE_MAX))?;
-    write!(
-        stream,
-        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-    )?;
+    write!(stream, "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")?;
     let mut raw = Vec::new();
     stream.read_to_end(&mut raw)?;
     Ok(raw)
@@ -100,7 +97,10 @@ fn answers_are_read_whole_or_refused() {
         ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", body("hi")),
         ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nhi", cut("the body is cut off")),
         ("HTTP/1.0 200 OK\r\n\r\nto the end", body("to the end")),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\nA;x=y\r\n, chunked!\r\n0\r\n\r\n", body("hi, chunked!")),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\nA;x=y\r\n, chunked!\r\n0\r\n\r\n",
+            body("hi, chunked!"),
+        ),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhi", cut("a chunk is cut off")),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n", cut("no chunk size")),
         ("HTTP/1.1 200 OK\r\n", cut("no end of the header")),

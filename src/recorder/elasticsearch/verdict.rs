@@ -49,6 +49,13 @@ pub(crate) struct Refusal {
     pub(crate) slow: bool,
 }
 
+impl Judgement {
+    /// Every document was taken.
+    pub(crate) fn all_acked(documents: usize) -> Self {
+        Self { fates: vec![Fate::Acked; documents], ..Self::default() }
+    }
+}
+
 /// Judges an answer to a bulk of `documents`.
 pub(crate) fn judge(mut answer: Answer, documents: usize) -> Verdict {
     let after = answer.retry_after.as_deref().and_then(retry_after);
@@ -105,7 +112,9 @@ fn judge_items(body: &mut [u8], documents: usize) -> Result<Judgement, &'static 
             Fate::DeadLetter => Some(&mut judgement.dead_letter_reason),
         };
         if let Some(reason) = reason {
-            reason.get_or_insert_with(|| format!("item status {status}: {} {}", error.kind, quote(error.reason.as_bytes())));
+            reason.get_or_insert_with(|| {
+                format!("item status {status}: {} {}", error.kind, quote(error.reason.as_bytes()))
+            });
         }
         judgement.fates.push(fate);
     }
@@ -212,9 +221,16 @@ mod tests {
     #[test]
     fn what_does_not_match_the_bulk_delivers_nothing() {
         for body in [
-            "", "<html>OK</html>", "{}", "[]", r#"{"errors":false}"#, r#"{"errors":false,"items":{}}"#,
-            r#"{"errors":false,"items":[{"create":{"status":201}}]}"#, r#"{"items":[{"create":{"status":201}},{}]}"#,
-            r#"{"items":[{"create":{"status":201}},{"create":{}}]}"#, r#"{"items":[{"create":{"status":201}},{"create":{"sta"#,
+            "",
+            "<html>OK</html>",
+            "{}",
+            "[]",
+            r#"{"errors":false}"#,
+            r#"{"errors":false,"items":{}}"#,
+            r#"{"errors":false,"items":[{"create":{"status":201}}]}"#,
+            r#"{"items":[{"create":{"status":201}},{}]}"#,
+            r#"{"items":[{"create":{"status":201}},{"create":{}}]}"#,
+            r#"{"items":[{"create":{"status":201}},{"create":{"sta"#,
             r#"{"items":[{"create":{"status":"201"}},{"create":{"status":201}}]}"#,
         ] {
             assert!(matches!(judged(200, body, 2), Verdict::Again(Refusal { slow: false, .. })), "{body}");
@@ -223,8 +239,20 @@ mod tests {
 
     #[test]
     fn whole_requests_are_tried_again_at_the_fitting_pace() {
-        for (status, slow) in [(401, true), (403, true), (404, true), (400, true), (301, true), (408, false), (429, false), (502, false), (503, false)] {
-            let Verdict::Again(refusal) = judged(status, r#"{"error":{"type":"t","reason":"the reason"}}"#, 3) else { panic!() };
+        for (status, slow) in [
+            (401, true),
+            (403, true),
+            (404, true),
+            (400, true),
+            (301, true),
+            (408, false),
+            (429, false),
+            (502, false),
+            (503, false),
+        ] {
+            let Verdict::Again(refusal) = judged(status, r#"{"error":{"type":"t","reason":"the reason"}}"#, 3) else {
+                panic!()
+            };
             assert_eq!(refusal.slow, slow, "{status}");
             assert!(refusal.reason.contains("the reason"), "{}", refusal.reason);
         }
@@ -235,12 +263,12 @@ mod tests {
 
     #[test]
     fn a_pause_that_the_server_asks_for_is_honoured_within_bounds() {
-        let after = |value: &str| {
-            match judge(Answer { status: 429, retry_after: Some(value.to_owned()), body: Vec::new() }, 1) {
+        let after =
+            |value: &str| match judge(Answer { status: 429, retry_after: Some(value.to_owned()), body: Vec::new() }, 1)
+            {
                 Verdict::Again(refusal) => refusal.after,
                 other => panic!("{other:?}"),
-            }
-        };
+            };
         assert_eq!(after("7"), Some(Duration::from_secs(7)));
         assert_eq!(after("86400"), Some(limits::RETRY_AFTER_MAX));
         assert_eq!(after("Wed, 21 Oct 2026 07:28:00 GMT"), None);

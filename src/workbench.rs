@@ -1,0 +1,60 @@
+//! What turns a body into a document: one set for the whole process, used by one poll at a time, never across an await.
+
+use crate::bulk::{self, DocumentKey, IdSource};
+use crate::flatten::{FlattenError, Report, Scratch};
+use crate::limits;
+
+/// The scratch of the sanitiser, the document buffer, and the body buffers that are not in use.
+pub(crate) struct Workbench {
+    scratch: Scratch,
+    document: Vec<u8>,
+    ids: IdSource,
+    bodies: Vec<Vec<u8>>,
+}
+
+impl Workbench {
+    /// `process` are random bytes that tell this process from every other.
+    pub(crate) fn new(process: [u8; 9]) -> Self {
+        Self {
+            scratch: Scratch::new(),
+            document: Vec::new(),
+            ids: IdSource::new(process),
+            bodies: Vec::with_capacity(limits::POOLED_BODIES_MAX),
+        }
+    }
+
+    /// An empty body buffer, used before if there is one.
+    pub(crate) fn take_body(&mut self) -> Vec<u8> {
+        self.bodies.pop().unwrap_or_default()
+    }
+
+    /// Makes the document of a payload that was polled at `time`; `own_members` are its reader's.
+    ///
+    /// # Errors
+    /// [`FlattenError`]: there is no document.
+    pub(crate) fn document(
+        &mut self,
+        own_members: &[u8],
+        time: jiff::Timestamp,
+        body: &mut Vec<u8>,
+    ) -> Result<(DocumentKey, &[u8], Report), FlattenError> {
+        self.document.clear();
+        bulk::begin_document(&mut self.document, time, own_members);
+        let report = self.scratch.flatten(body, &mut self.document)?;
+        bulk::end_document(&mut self.document);
+        let key = DocumentKey { time, id: self.ids.next_id() };
+        Ok((key, &self.document, report))
+    }
+
+    /// Keeps the body's buffer for another poll, and no more memory than is usual.
+    pub(crate) fn take_back(&mut self, mut body: Vec<u8>) {
+        self.scratch.trim(body.len());
+        self.document.clear();
+        self.document.shrink_to(limits::KEPT_SCRATCH_BYTES_MAX);
+        if self.bodies.len() < limits::POOLED_BODIES_MAX {
+            body.clear();
+            body.shrink_to(limits::POOLED_BODY_BYTES_MAX);
+            self.bodies.push(body);
+        }
+    }
+}

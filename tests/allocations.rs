@@ -1,0 +1,62 @@
+//! From a body to a sealed bulk nothing is allocated, once each kind of payload has been seen.
+#![allow(clippy::expect_used, reason = "a test says what it expects")]
+
+use expvastic::hot_path::HotPath;
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use std::alloc::System;
+use std::path::Path;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// The largest body whose bulk's buffer is kept; what an outlier makes the buffers grow to is given back on purpose.
+const KEPT_BODY_BYTES: usize = 128 << 10;
+
+/// Every recorded payload but the outlier, with room for the padding that the index wants.
+fn payloads() -> Vec<(String, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/payloads");
+    let entries = std::fs::read_dir(folder).expect("the payloads are there");
+    let mut payloads: Vec<(String, Vec<u8>)> = entries
+        .map(|entry| {
+            let path = entry.expect("an entry").path();
+            let mut body = std::fs::read(&path).expect("readable");
+            body.reserve(64);
+            (path.file_name().expect("a name").to_string_lossy().into_owned(), body)
+        })
+        .collect();
+    let all = payloads.len();
+    payloads.retain(|(_, body)| body.len() <= KEPT_BODY_BYTES);
+    assert_eq!(all - payloads.len(), 1, "one payload of a megabyte is left out");
+    payloads.sort();
+    assert!(payloads.len() > 20, "only {} payloads", payloads.len());
+    payloads
+}
+
+#[test]
+fn a_steady_tick_allocates_nothing() {
+    for index_name in ["expvastic", "expvastic-%Y.%m.%d"] {
+        let mut payloads = payloads();
+        let mut path = HotPath::new("app", index_name).expect("a good index name");
+        let mut shipped_bytes = 0;
+        let mut round = |count: bool| {
+            for (name, body) in &mut payloads {
+                let region = Region::new(ALLOCATOR);
+                let outcome = path.tick(body);
+                let change = region.change();
+                if count {
+                    assert_eq!((change.allocations, change.reallocations), (0, 0), "{name} into {index_name}");
+                }
+                outcome.unwrap_or_else(|error| panic!("{name}: {error}"));
+                assert!(path.deliver(|bulk| shipped_bytes += bulk.len()), "{name} was sealed");
+            }
+        };
+        // The first rounds let the buffers grow: those of the pool take turns.
+        for _ in 0..4 {
+            round(false);
+        }
+        for _ in 0..3 {
+            round(true);
+        }
+        assert!(shipped_bytes > 1_000_000, "something was shipped: {shipped_bytes} bytes");
+    }
+}

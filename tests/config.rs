@@ -1,0 +1,119 @@
+//! Configurations as files: what is wrong gives exactly the message that a person gets, what is right the routes.
+#![allow(clippy::expect_used, reason = "a test says what it expects")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn check(config: &Path) -> Output {
+    let folder = config.parent().expect("a folder");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
+    command.current_dir(folder).args(["check", "-c"]).arg(config.file_name().expect("a file name"));
+    command.output().expect("expvastic starts")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("UTF-8")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("UTF-8")
+}
+
+fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let entries = std::fs::read_dir(&folder).expect("the folder is there");
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    files.retain(|path| path.extension().is_some_and(|found| found == ending));
+    files.sort();
+    files
+}
+
+#[test]
+fn each_wrong_file_gives_its_message_and_nothing_else() {
+    let wrong = files("tests/config/wrong", "yml");
+    assert!(wrong.len() >= 40, "only {} files", wrong.len());
+    for config in wrong {
+        let output = check(&config);
+        let expected = std::fs::read_to_string(config.with_extension("txt")).expect("a .txt beside the .yml");
+        assert_eq!(stderr(&output), expected, "{}", config.display());
+        assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(78), ""), "{}", config.display());
+        assert!(!expected.contains("hunter2"), "a secret is repeated");
+    }
+}
+
+#[test]
+fn each_good_file_gives_its_routes() {
+    let good = files("tests/config/good", "yml");
+    assert!(good.len() >= 4, "only {} files", good.len());
+    for config in good {
+        let output = check(&config);
+        let expected = std::fs::read_to_string(config.with_extension("routes")).expect("a .routes beside the .yml");
+        assert_eq!(stdout(&output), expected, "{}", config.display());
+        let warnings = std::fs::read_to_string(config.with_extension("warnings")).unwrap_or_default();
+        assert_eq!(stderr(&output), warnings, "{}", config.display());
+        assert_eq!(output.status.code(), Some(0), "{}", config.display());
+    }
+}
+
+#[test]
+fn each_shipped_example_is_valid() {
+    let mut examples = files(".", "yml");
+    examples.extend(files("examples", "yml"));
+    assert!(examples.iter().any(|path| path.ends_with("expvastic.example.yml")));
+    for example in examples {
+        let output = check(&example);
+        assert_eq!(output.status.code(), Some(0), "{}: {}", example.display(), stderr(&output));
+        assert!(stdout(&output).contains(" → "), "{}", example.display());
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_says_why() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let in_folder = |name: &str| folder.path().join(name);
+    let message = |path: &Path| {
+        let output = check(path);
+        assert_eq!(output.status.code(), Some(78));
+        stderr(&output)
+    };
+    assert_eq!(message(&in_folder("no")), "no: there is no such file (looked for no, no.yml, no.yaml)\n");
+    std::fs::create_dir(in_folder("folder")).expect("created");
+    assert_eq!(message(&in_folder("folder")), "folder: is a directory, expected a YAML file\n");
+    let long = format!("# {}\n", "x".repeat(1 << 20));
+    std::fs::write(in_folder("long.yml"), &long).expect("written");
+    assert_eq!(
+        message(&in_folder("long.yml")),
+        format!("long.yml: is {} bytes long, at most 1048576 are read\n", long.len())
+    );
+    std::os::unix::fs::symlink("loop.yml", in_folder("loop.yml")).expect("linked");
+    let looped = message(&in_folder("loop.yml"));
+    assert!(looped.starts_with("loop.yml: cannot be read: "), "{looped}");
+}
+
+#[test]
+fn the_ending_may_be_left_out() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = "readers: {a: {type: self, type_name: a}}\nrecorders: {b: {type: file, path: \"-\"}}\n\
+                routes: {r: {readers: a, recorders: b}}\n";
+    for (written, given) in [("one.yml", "one"), ("two.yaml", "two"), ("three.example.yml", "three.example")] {
+        std::fs::write(folder.path().join(written), text).expect("written");
+        assert_eq!(stdout(&check(&folder.path().join(given))), "a → b\n", "{given}");
+    }
+}
+
+#[test]
+fn without_tls_an_https_endpoint_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("tls.yml");
+    let text = "readers: {a: {type: self, type_name: a}}\nrecorders: {b: {endpoint: \"https://localhost:9200\"}}\n\
+                routes: {r: {readers: a, recorders: b}}\n";
+    std::fs::write(&config, text).expect("written");
+    let output = check(&config);
+    if cfg!(feature = "tls") {
+        assert_eq!(stdout(&output), "a → b\n");
+    } else {
+        assert_eq!(output.status.code(), Some(78));
+        let said = stderr(&output);
+        assert!(said.contains("built without TLS") && said.starts_with("tls.yml:2:"), "{said}");
+    }
+}
