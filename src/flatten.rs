@@ -8,7 +8,7 @@
 //! Invariants:
 //! - the document is one line of valid JSON in UTF-8, whatever the body was;
 //! - a broken value is left out and counted ([`Report::broken`]); its neighbours stay;
-//! - a body that is cut off, no object, too deep or too long gives an error, and nothing is appended;
+//! - a body that is cut off, no object, too deep, too long, or without any variable gives an error, and nothing is appended;
 //! - a [`Scratch`] that has seen the largest payload allocates no more.
 
 mod columns;
@@ -79,6 +79,7 @@ pub(crate) enum Cause {
     InvalidUtf8,
     ControlCharacter,
     DocumentTooLong,
+    NoVariables,
 }
 
 impl Scratch {
@@ -104,6 +105,10 @@ impl Scratch {
             walk.run().map_err(|error| FlattenError { offset: error.offset + start, ..error })
         });
         self.arena.reset();
+        let result = match result {
+            Ok(_) if out.len() == mark => Err(FlattenError { cause: Cause::NoVariables, offset: 0 }),
+            other => other,
+        };
         if result.is_err() {
             out.truncate(mark);
         }
@@ -121,6 +126,7 @@ impl Scratch {
 impl fmt::Display for FlattenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.cause {
+            Cause::NoVariables => return f.write_str("the payload holds no variable"),
             Cause::Empty => return f.write_str("the body is empty, expected a JSON object"),
             Cause::NotAnObject => f.write_str("the body is not a JSON object")?,
             Cause::CutOff => f.write_str("the JSON is cut off")?,

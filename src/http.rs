@@ -11,6 +11,7 @@ use isahc::error::ErrorKind;
 use isahc::http::header;
 use isahc::{AsyncBody, HttpClient, Request, Response};
 use smol::io::{AsyncRead, AsyncReadExt};
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
@@ -133,6 +134,19 @@ impl Http {
     }
 }
 
+/// libcurl's own words where the client has none.
+fn describe(error: &isahc::Error) -> String {
+    match error.source() {
+        Some(source) if has_no_words(error) => source.to_string(),
+        _ => error.to_string(),
+    }
+}
+
+/// The client calls these an unknown error.
+fn has_no_words(error: &isahc::Error) -> bool {
+    matches!(error.kind(), ErrorKind::Io | ErrorKind::Unknown)
+}
+
 /// Never through a proxy of the environment to a neighbour on the same machine.
 fn direct(request: isahc::http::request::Builder, url: &Uri) -> isahc::http::request::Builder {
     if is_loopback(url.host().unwrap_or_default()) { request.proxy(None) } else { request }
@@ -187,12 +201,15 @@ impl HttpError {
         match error.kind() {
             ErrorKind::Timeout => Self::Timeout(timeout),
             ErrorKind::TooManyRedirects => Self::TooManyRedirects,
-            _ => Self::Transport(error.to_string()),
+            _ => Self::Transport(describe(error)),
         }
     }
 
     fn of_io(error: &io::Error, timeout: Duration) -> Self {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<isahc::Error>()) {
+            Some(inner) if has_no_words(inner) => {
+                Self::Transport(format!("the answer was cut off: {}", describe(inner)))
+            }
             Some(inner) => Self::of(inner, timeout),
             None if error.kind() == io::ErrorKind::TimedOut => Self::Timeout(timeout),
             None => Self::Transport(format!("the answer was cut off: {error}")),

@@ -22,8 +22,6 @@ fn flat(json: &[u8]) -> Result<(String, Report), FlattenError> {
 #[test]
 fn members_become_flat_names_with_their_digits() {
     for (json, members) in [
-        ("{}", ""),
-        (" {\n} ", ""),
         (r#"{"the key": "is the value!"}"#, r#""the key":"is the value!""#),
         (r#"{"a":{"b":{"c":1,"d":-0.50e+1}},"e":true}"#, r#""a.b.c":1,"a.b.d":-0.50e+1,"e":true"#),
         (
@@ -94,6 +92,9 @@ fn what_is_no_object_is_refused_whole() {
     let hidden = format!("{{\"a\":[{{\"b\":{}{}}}]}}", "[".repeat(100), "]".repeat(100));
     for (json, cause, offset) in [
         ("", Cause::Empty, 0),
+        ("{}", Cause::NoVariables, 0),
+        (" {\n} ", Cause::NoVariables, 0),
+        (r#"{"a":null,"b":{},"cmdline":[1],"c": }"#, Cause::NoVariables, 0),
         ("[]", Cause::NotAnObject, 0),
         ("12", Cause::NotAnObject, 0),
         ("<html><body>503</body></html>", Cause::NotAnObject, 0),

@@ -1,0 +1,201 @@
+//! Everything that an endpoint can answer wrong, by real sockets: a clear line and a counter, no document, no delay for
+//! anybody else, and a document again as soon as the endpoint does well.
+
+#![allow(clippy::expect_used, reason = "a test says what it expects")]
+
+#[path = "support/loopback.rs"]
+mod loopback;
+#[path = "support/program.rs"]
+mod program;
+
+use loopback::{Reply, Server, counting_app, wait_until};
+use program::Program;
+use serde_json::Value;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Peak memory of the program in this test: the idle process (a debug build), the bodies under way (two that are too
+/// long, `max_body` each, grown by doubling) and what libcurl holds of them. A hundredth of what it is offered.
+const PEAK_MEMORY_KB: u64 = 40_000;
+
+struct Fault {
+    name: &'static str,
+    reply: fn() -> Reply,
+    /// What the log says of it.
+    cause: &'static str,
+}
+
+const FAULTS: [Fault; 17] = [
+    Fault {
+        name: "404",
+        reply: || Reply::Full(404, String::new(), b"not found".to_vec()),
+        cause: "the answer has status 404, expected 200",
+    },
+    Fault {
+        name: "500-json",
+        reply: || Reply::Full(500, String::new(), br#"{"error":"boom","code":500}"#.to_vec()),
+        cause: "the answer has status 500, expected 200",
+    },
+    Fault {
+        name: "redirect-loop",
+        reply: || Reply::Full(302, "Location: /debug/vars\r\n".to_owned(), Vec::new()),
+        cause: "more than 5 redirects",
+    },
+    Fault {
+        name: "half-a-body",
+        reply: || Reply::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n{\"a\":1,\"half\":[1,2,".to_vec()),
+        cause: "the answer was cut off",
+    },
+    Fault {
+        name: "half-a-chunk",
+        reply: || Reply::Raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfff\r\n{\"a\":1,".to_vec()),
+        cause: "the answer was cut off",
+    },
+    Fault {
+        name: "half-the-json",
+        reply: || Reply::ok(r#"{"a":1,"half":[1,2,"#),
+        cause: "the JSON is cut off (byte 19)",
+    },
+    Fault {
+        name: "endless",
+        reply: || Reply::Endless(vec![b' '; 65536]),
+        cause: "the body is longer than max_body (1048576 bytes)",
+    },
+    Fault {
+        name: "100-mb",
+        reply: || Reply::Repeated(100 << 20),
+        cause: "the body is longer than max_body (1048576 bytes)",
+    },
+    Fault { name: "no-answer", reply: || Reply::Hang(Vec::new()), cause: "no whole answer within 400ms" },
+    Fault {
+        name: "no-body",
+        reply: || Reply::Hang(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n".to_vec()),
+        cause: "no whole answer within 400ms",
+    },
+    Fault {
+        name: "html",
+        reply: || Reply::ok("<html><body>It works!</body></html>"),
+        cause: "the body is not a JSON object (byte 0)",
+    },
+    Fault { name: "no-http", reply: || Reply::Raw(b"SSH-2.0-OpenSSH_9.2\r\n".to_vec()), cause: "reading failed: " },
+    Fault { name: "empty-object", reply: || Reply::ok("{}"), cause: "the payload holds no variable" },
+    Fault { name: "array", reply: || Reply::ok("[1,2,3]"), cause: "the body is not a JSON object (byte 0)" },
+    Fault { name: "empty-body", reply: || Reply::ok(""), cause: "the body is empty, expected a JSON object" },
+    Fault {
+        name: "100000-nested",
+        reply: || Reply::ok(format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000))),
+        cause: "the JSON is nested deeper than 64 levels",
+    },
+    Fault {
+        name: "gzip",
+        reply: || Reply::Full(200, "Content-Encoding: gzip\r\n".to_owned(), b"\x1f\x8b\x08\0\0\0\0\0\0\xff".to_vec()),
+        cause: "the body is not a JSON object (byte 0)",
+    },
+];
+
+/// An endpoint with this fault, until `mended`.
+fn faulty_app(fault: &'static Fault, mended: &Arc<AtomicBool>) -> Server {
+    let mended = Arc::clone(mended);
+    Server::start(move |request| {
+        assert_eq!(request.method, "GET");
+        assert!(!request.head.contains("accept-encoding"), "no compression is asked for: {}", request.head);
+        if mended.load(Ordering::SeqCst) { Reply::ok(r#"{"well":"again"}"#) } else { (fault.reply)() }
+    })
+}
+
+fn config(good: &Server, faulty: &[Server]) -> String {
+    let reader = |name: &str, address: &str| {
+        format!(
+            "  {name}: {{type_name: {name}, endpoint: \"{address}/debug/vars?r=x\", interval: 100ms, timeout: 400ms, backoff: 1000}}\n"
+        )
+    };
+    let mut text =
+        format!("readers:\n  own: {{type: self, type_name: own, interval: 100ms}}\n{}", reader("good", &good.address));
+    let mut names = "own, good".to_owned();
+    for (fault, server) in FAULTS.iter().zip(faulty) {
+        text += &reader(&format!("bad-{}", fault.name), &server.address);
+        names += &format!(", bad-{}", fault.name);
+    }
+    let recorder = "recorders:\n  out: {type: file, path: out.ndjson, bulk: {age: 50ms}}\n";
+    format!("{text}{recorder}routes:\n  all: {{readers: [{names}], recorders: [out]}}\n")
+}
+
+fn of<'d>(documents: &'d [Value], service: &str) -> Vec<&'d Value> {
+    documents.iter().filter(|document| document["service.name"] == service).collect()
+}
+
+#[test]
+fn whatever_an_endpoint_answers_only_its_own_document_is_missing() {
+    let mended = Arc::new(AtomicBool::new(false));
+    let good = counting_app();
+    let faulty: Vec<Server> = FAULTS.iter().map(|fault| faulty_app(fault, &mended)).collect();
+    let mut program = Program::start(&[], &config(&good, &faulty));
+    wait_until("each fault has been polled three times", || faulty.iter().all(|server| server.request_count() >= 3));
+    wait_until("each fault has been counted three times", || {
+        let documents = program.documents("out.ndjson");
+        let last = of(&documents, "own").pop().cloned().unwrap_or_default();
+        FAULTS.iter().all(|fault| last[format!("readers.bad-{}.failures", fault.name)].as_u64() >= Some(3))
+    });
+    let documents = program.documents("out.ndjson");
+    for fault in &FAULTS {
+        assert!(of(&documents, &format!("bad-{}", fault.name)).is_empty(), "a document was made of {}", fault.name);
+    }
+    let peak_kb = program.status("VmHWM");
+    assert!(peak_kb < PEAK_MEMORY_KB, "{peak_kb} kB");
+    assert!(program.status("Threads") <= 3);
+
+    mended.store(true, Ordering::SeqCst);
+    wait_until("each endpoint gives documents again", || {
+        let documents = program.documents("out.ndjson");
+        FAULTS.iter().all(|fault| !of(&documents, &format!("bad-{}", fault.name)).is_empty())
+    });
+    let documents = program.documents("out.ndjson");
+    let own = of(&documents, "own").pop().expect("the last of its own documents");
+    let count = |reader: &str, counter: &str| own[format!("readers.{reader}.{counter}")].as_u64().expect("a counter");
+    assert_eq!(count("good", "failures"), 0);
+    // A hung poll takes four intervals. Had it held up the others, they would have been polled as rarely.
+    assert!(count("bad-no-answer", "late_ticks") > 0, "ticks during a hung poll are counted");
+    assert!(count("good", "polls") >= 2 * count("bad-no-answer", "polls"), "nobody was delayed");
+    assert_eq!(own["Readers"], 19);
+
+    program.signal("TERM");
+    assert_eq!(program.wait(), Some(0));
+    let log = program.read("stderr");
+    for (fault, server) in FAULTS.iter().zip(&faulty) {
+        let url = format!("url=\"http://{}/debug/vars?r=x\"", server.address);
+        let reader = format!("reader=bad-{} ", fault.name);
+        let line = log.lines().find(|line| line.contains(&reader) && line.contains(" WARN "));
+        let line = line.unwrap_or_else(|| panic!("no line about {} in\n{log}", fault.name));
+        assert!(line.contains(&url), "{line}");
+        assert!(line.contains(fault.cause), "{}: {line}", fault.name);
+        let recovered = log.lines().any(|line| line.contains(&reader) && line.contains("reading again"));
+        assert!(recovered, "{} came back", fault.name);
+    }
+    let lines = log.lines().filter(|line| line.contains(" WARN ")).count();
+    assert!(lines <= 2 * FAULTS.len(), "{lines} warnings: the same failure is logged once a period");
+    assert!(log.contains("ledger: made "), "the ledger is printed");
+}
+
+#[test]
+fn nobody_there_at_the_start_is_no_reason_not_to_start() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = free.local_addr().expect("an address").to_string();
+    drop(free);
+    let (store_server, store) = loopback::storing_server();
+    let config = format!(
+        "readers:\n  app: {{type_name: app, endpoint: \"{address}\", interval: 50ms, backoff: 100000}}\n\
+         recorders:\n  es: {{endpoint: \"{}\"}}\nroutes:\n  r: {{readers: [app], recorders: [es]}}\n",
+        store_server.address
+    );
+    let mut program = Program::start(&[], &config);
+    wait_until("it says that nobody is there", || program.read("stderr").contains("reading failed"));
+    assert!(program.is_running());
+    let listener = std::net::TcpListener::bind(&address).expect("the port is still free");
+    let _app = Server::start_on(listener, |request| {
+        assert_eq!(request.target, "/debug/vars", "Go's own path is the default");
+        Reply::ok(r#"{"up":true}"#)
+    });
+    wait_until("documents arrive", || store.lock().expect("the store").documents.len() > 3);
+    program.signal("INT");
+    assert_eq!(program.wait(), Some(0));
+}

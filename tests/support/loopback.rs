@@ -1,0 +1,230 @@
+//! A loopback HTTP/1.1 server whose answers a test decides, faults included. One thread a connection.
+#![allow(dead_code, reason = "each test takes what it needs of it")]
+#![allow(clippy::disallowed_methods, reason = "the other side of the socket has threads and a clock of its own")]
+
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// What a long body is made of.
+const PIECE: [u8; 1 << 16] = [b'x'; 1 << 16];
+
+/// One request, whole.
+pub(crate) struct Request {
+    pub(crate) method: String,
+    /// With its query.
+    pub(crate) target: String,
+    /// Lower case, one field a line.
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+/// What is sent back.
+pub(crate) enum Reply {
+    /// A status, further header fields (each ended by CR LF), a body with its length.
+    Full(u16, String, Vec<u8>),
+    /// Status 200 and the body in chunks, as Go does.
+    Chunked(Vec<u8>),
+    /// These bytes, then the connection is closed.
+    Raw(Vec<u8>),
+    /// These bytes, then nothing until the other side has gone.
+    Hang(Vec<u8>),
+    /// Status 200 and one string of so many bytes.
+    Repeated(usize),
+    /// A header, then these bytes over and over until the other side has gone.
+    Endless(Vec<u8>),
+}
+
+impl Reply {
+    pub(crate) fn ok(body: impl Into<Vec<u8>>) -> Self {
+        Self::Full(200, "Content-Type: application/json\r\n".to_owned(), body.into())
+    }
+}
+
+/// Runs until the test process ends.
+pub(crate) struct Server {
+    /// `127.0.0.1:PORT`.
+    pub(crate) address: String,
+    pub(crate) requests: Arc<AtomicUsize>,
+    pub(crate) connections: Arc<AtomicUsize>,
+}
+
+impl Server {
+    pub(crate) fn start(handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        Self::start_on(TcpListener::bind("127.0.0.1:0").expect("a free port"), handler)
+    }
+
+    pub(crate) fn start_on(listener: TcpListener, handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        let address = listener.local_addr().expect("an address").to_string();
+        let (requests, connections) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (counted, opened, handler) = (Arc::clone(&requests), Arc::clone(&connections), Arc::new(handler));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                opened.fetch_add(1, Ordering::SeqCst);
+                let (handler, counted) = (Arc::clone(&handler), Arc::clone(&counted));
+                std::thread::spawn(move || serve(stream, &*handler, &counted));
+            }
+        });
+        Self { address, requests, connections }
+    }
+
+    pub(crate) fn request_count(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
+    }
+}
+
+fn serve(stream: TcpStream, handler: &(dyn Fn(&Request) -> Reply + Send + Sync), counted: &AtomicUsize) {
+    let mut output = stream.try_clone().expect("a second handle");
+    let mut input = BufReader::new(stream);
+    while let Some(request) = read_request(&mut input) {
+        let reply = handler(&request);
+        counted.fetch_add(1, Ordering::SeqCst);
+        if !send(&mut output, reply).unwrap_or(false) {
+            return;
+        }
+    }
+}
+
+fn read_request(input: &mut BufReader<TcpStream>) -> Option<Request> {
+    let mut first = String::new();
+    input.read_line(&mut first).ok().filter(|length| *length > 0)?;
+    let mut words = first.split_whitespace();
+    let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let mut head = String::new();
+    loop {
+        let mut line = String::new();
+        input.read_line(&mut line).ok()?;
+        if line == "\r\n" {
+            break;
+        }
+        head += &line.to_ascii_lowercase();
+    }
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "))
+        .map_or(0, |length| length.trim().parse().expect("a length"));
+    let mut body = vec![0; length];
+    input.read_exact(&mut body).ok()?;
+    Some(Request { method, target, head, body })
+}
+
+/// False if the connection is to be closed.
+fn send(output: &mut TcpStream, reply: Reply) -> std::io::Result<bool> {
+    match reply {
+        Reply::Full(status, fields, body) => {
+            let head = format!("HTTP/1.1 {status} Status\r\n{fields}Content-Length: {}\r\n\r\n", body.len());
+            output.write_all(&[head.as_bytes(), &body].concat())?;
+            Ok(true)
+        }
+        Reply::Chunked(body) => {
+            output.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+            for chunk in body.chunks(2048) {
+                output.write_all(format!("{:x}\r\n", chunk.len()).as_bytes())?;
+                output.write_all(&[chunk, b"\r\n"].concat())?;
+            }
+            output.write_all(b"0\r\n\r\n")?;
+            Ok(true)
+        }
+        Reply::Repeated(length) => {
+            output
+                .write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{{\"s\":\"", length + 8).as_bytes())?;
+            for _ in 0..length / PIECE.len() {
+                output.write_all(&PIECE)?;
+            }
+            output.write_all(b"\"}").map(|()| true)
+        }
+        Reply::Raw(bytes) => output.write_all(&bytes).map(|()| false),
+        Reply::Hang(bytes) => {
+            output.write_all(&bytes)?;
+            std::io::copy(output, &mut std::io::sink()).map(|_| false)
+        }
+        Reply::Endless(bytes) => {
+            output.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")?;
+            loop {
+                output.write_all(&bytes)?;
+            }
+        }
+    }
+}
+
+/// Waits for what must become true; the deadline only ends a test that has failed.
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !condition() {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// What a fake Elasticsearch stores: documents by index and id. `create` never replaces one.
+#[derive(Default)]
+pub(crate) struct Store {
+    pub(crate) documents: BTreeMap<(String, String), Value>,
+    /// Documents in each bulk that was answered.
+    pub(crate) bulk_sizes: Vec<usize>,
+}
+
+/// The documents of a bulk: index, id, source.
+pub(crate) fn bulk_documents(body: &[u8]) -> Vec<(String, String, Value)> {
+    let text = std::str::from_utf8(body).expect("a bulk is UTF-8");
+    assert!(text.ends_with('\n'), "a bulk ends with a line end");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len() % 2, 0, "an action line for each document");
+    let pairs = lines.chunks(2).map(|pair| {
+        let action: Value = serde_json::from_str(pair[0]).expect("an action line is JSON");
+        let member = |name: &str| action["create"][name].as_str().expect("create with index and id").to_owned();
+        let source: Value = serde_json::from_str(pair[1]).expect("a document is strict JSON");
+        (member("_index"), member("_id"), source)
+    });
+    pairs.collect()
+}
+
+impl Store {
+    /// Takes a bulk in and answers it as Elasticsearch does; `status` may refuse a document.
+    pub(crate) fn take(&mut self, body: &[u8], mut status: impl FnMut(usize) -> Option<(u16, &'static str)>) -> Reply {
+        let documents = bulk_documents(body);
+        self.bulk_sizes.push(documents.len());
+        let mut errors = false;
+        let mut items = Vec::new();
+        for (position, (index, id, source)) in documents.into_iter().enumerate() {
+            let (status, error) = match status(position) {
+                Some(refused) => refused,
+                None if self.documents.contains_key(&(index.clone(), id.clone())) => {
+                    (409, "version_conflict_engine_exception")
+                }
+                None => {
+                    self.documents.insert((index, id), source);
+                    (201, "")
+                }
+            };
+            let mut item = json!({"status": status});
+            if !error.is_empty() {
+                errors = true;
+                item["error"] = json!({"type": error, "reason": "as the test wants it"});
+            }
+            items.push(json!({"create": item}));
+        }
+        Reply::ok(json!({"took": 1, "errors": errors, "items": items}).to_string())
+    }
+}
+
+/// A server that stores what it is sent.
+pub(crate) fn storing_server() -> (Server, Arc<Mutex<Store>>) {
+    let store = Arc::new(Mutex::new(Store::default()));
+    let stored = Arc::clone(&store);
+    let server = Server::start(move |request| stored.lock().expect("the store").take(&request.body, |_| None));
+    (server, store)
+}
+
+/// An expvar endpoint that counts its polls in `poll_seq`.
+pub(crate) fn counting_app() -> Server {
+    let polls = AtomicUsize::new(0);
+    Server::start(move |_| {
+        let seq = polls.fetch_add(1, Ordering::SeqCst);
+        Reply::Chunked(format!("{{\"poll_seq\": {seq}, \"memstats\": {{\"Alloc\": 1}}}}\n").into_bytes())
+    })
+}

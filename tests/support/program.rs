@@ -1,0 +1,84 @@
+//! The program itself, started with a configuration, stopped whatever happens.
+#![allow(dead_code, reason = "each test takes what it needs of it")]
+#![allow(clippy::disallowed_methods, reason = "a test has a deadline")]
+
+use serde_json::Value;
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+pub(crate) struct Program {
+    folder: TempDir,
+    child: Child,
+}
+
+impl Program {
+    /// Starts `expvastic ARGUMENTS -c conf.yml` in a folder of its own.
+    pub(crate) fn start(arguments: &[&str], config: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("conf.yml"), config).expect("written");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
+        command.current_dir(folder.path()).args(arguments).args(["-c", "conf.yml"]).stdin(Stdio::null());
+        command.stdout(File::create(path("stdout")).expect("created"));
+        command.stderr(File::create(path("stderr")).expect("created"));
+        let child = command.spawn().expect("expvastic starts");
+        Self { folder, child }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    /// The documents in a file recorder's file, as far as they are whole.
+    pub(crate) fn documents(&self, name: &str) -> Vec<Value> {
+        let text = self.read(name);
+        let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
+        let documents = whole.lines().skip(1).step_by(2);
+        documents.map(|line| serde_json::from_str(line).expect("a document is strict JSON")).collect()
+    }
+
+    /// A field of `/proc/PID/status`, such as `VmHWM` (kB) or `Threads`.
+    pub(crate) fn status(&self, field: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix(&format!("{field}:"))).expect("the field");
+        line.split_whitespace().next().and_then(|value| value.parse().ok()).expect("a number")
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("its state").is_none()
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status();
+        assert!(sent.expect("kill starts").success());
+    }
+
+    /// Waits for the end; gives the exit code.
+    pub(crate) fn wait(&mut self) -> Option<i32> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            if let Some(status) = self.child.try_wait().expect("its state") {
+                return status.code();
+            }
+            assert!(Instant::now() < deadline, "it does not end; it said: {}", self.read("stderr"));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("expvastic said:\n{}", self.read("stderr"));
+        }
+    }
+}
