@@ -20,8 +20,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let recorder = Recorder::elasticsearch("my_recorder", &server, "expvastic")?.timeout(Duration::from_secs(5));
     let engine = Engine::with_reader_recorders(reader, vec![recorder])?;
 
-    // A real program would give a future that completes when it is time to stop, and no number of ticks.
-    let report = engine.ticks(1).start(std::future::pending())?;
+    // A real program would give a future that completes when it is time to stop, and no number of polls.
+    let report = engine.polls(1).start(std::future::pending())?;
 
     let bulk = received.recv_timeout(Duration::from_secs(5))?;
     print!("{bulk}");

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 pub struct Engine {
     routed: Routed,
     settings: Settings,
-    ticks_max: Option<u64>,
+    polls_max: Option<u64>,
 }
 
 /// Why an engine cannot be built or started.
@@ -64,7 +64,7 @@ impl Engine {
     pub fn with_config(config: &Config, reader: &str) -> Result<Self, EngineError> {
         let routed = config.engines.iter().find(|engine| engine.reader.name() == reader);
         let routed = routed.ok_or_else(|| EngineError::NoSuchReader(reader.to_owned()))?.clone();
-        Ok(Self { routed, settings: config.settings().clone(), ticks_max: None })
+        Ok(Self { routed, settings: config.settings().clone(), polls_max: None })
     }
 
     /// An engine of a reader and recorders that were made by hand.
@@ -85,13 +85,13 @@ impl Engine {
         }
         let recorders = recorders.into_iter().map(Arc::new).collect();
         let routed = Routed { reader: Arc::new(reader), recorders };
-        Ok(Self { routed, settings: Settings::default(), ticks_max: None })
+        Ok(Self { routed, settings: Settings::default(), polls_max: None })
     }
 
-    /// Ends the reader, and with it the engine, after `ticks`.
+    /// Ends the reader, and with it the engine, after so many polls.
     #[must_use]
-    pub fn ticks(self, ticks: u64) -> Self {
-        Self { ticks_max: Some(ticks), ..self }
+    pub fn polls(self, polls: u64) -> Self {
+        Self { polls_max: Some(polls), ..self }
     }
 
     /// Runs on this thread until the reader has ended, every recorder has gone, or `stop` completes; then ships what
@@ -100,7 +100,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::System`].
     pub fn start(self, stop: impl Future<Output = ()>) -> Result<Report, EngineError> {
-        run(&[self.routed], &self.settings, self.ticks_max, stop)
+        run(&[self.routed], &self.settings, self.polls_max, stop)
     }
 }
 
@@ -145,10 +145,10 @@ impl std::error::Error for EngineError {}
 fn run(
     engines: &[Routed],
     settings: &Settings,
-    ticks_max: Option<u64>,
+    polls_max: Option<u64>,
     stop: impl Future<Output = ()>,
 ) -> Result<Report, EngineError> {
-    let runtime = Rc::new(Runtime::new(engines, settings, ticks_max)?);
+    let runtime = Rc::new(Runtime::new(engines, settings, polls_max)?);
     let executor = LocalExecutor::new();
     smol::block_on(executor.run(runtime.run(&executor, stop)));
     // Tasks that are still under way end here, before the client that they use.
@@ -186,7 +186,7 @@ struct Instance {
 }
 
 impl Runtime {
-    fn new(engines: &[Routed], settings: &Settings, ticks_max: Option<u64>) -> Result<Self, EngineError> {
+    fn new(engines: &[Routed], settings: &Settings, polls_max: Option<u64>) -> Result<Self, EngineError> {
         let mut recorders: Vec<Arc<Recorder>> = Vec::new();
         let mut states = Vec::new();
         let host_name = host_name();
@@ -199,7 +199,7 @@ impl Runtime {
                     recorders.push(Arc::clone(recorder));
                 }
             }
-            let reading = Reading::new(Arc::clone(&engine.reader), settings.log_level, &host_name, ticks_max);
+            let reading = Reading::new(Arc::clone(&engine.reader), settings.log_level, &host_name, polls_max);
             states.push(EngineState { reading, recordings });
         }
         let share = settings.memory_limit_bytes / recorders.len().max(1) as u64;

@@ -46,12 +46,12 @@ pub(crate) enum ReadError {
 }
 
 impl Reading {
-    /// `ticks_max` ends the reader after so many ticks.
+    /// `polls_max` ends the reader after so many polls.
     pub(crate) fn new(
         config: Arc<Reader>,
         settings_log_level: LogLevel,
         host_name: &str,
-        ticks_max: Option<u64>,
+        polls_max: Option<u64>,
     ) -> Self {
         let url = match &config.source {
             // The configuration has parsed it.
@@ -63,7 +63,7 @@ impl Reading {
             url,
             own_members: bulk::own_members(&config.type_name, host_name),
             counts: ReaderCounts::default(),
-            schedule: RefCell::new(Schedule::new(config.interval, ticks_max)),
+            schedule: RefCell::new(Schedule::new(config.interval, polls_max)),
             under_way: Cell::new(false),
             health: RefCell::new(Health {
                 failures: 0,
@@ -103,6 +103,7 @@ impl Reading {
         }
         self.under_way.set(true);
         self.counts.polls.add(1);
+        self.schedule.borrow_mut().polled();
         true
     }
 

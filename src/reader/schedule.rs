@@ -9,18 +9,18 @@ pub(crate) struct Schedule {
     interval_ns: u128,
     /// Number of the next tick; 0 is at the start.
     next: u128,
-    ticks_left: Option<u64>,
+    polls_left: Option<u64>,
 }
 
 impl Schedule {
-    /// `ticks_max` ends the schedule after so many ticks.
-    pub(crate) fn new(interval: Duration, ticks_max: Option<u64>) -> Self {
-        Self { interval_ns: interval.as_nanos().max(1), next: 0, ticks_left: ticks_max }
+    /// `polls_max` ends the schedule after so many polls.
+    pub(crate) fn new(interval: Duration, polls_max: Option<u64>) -> Self {
+        Self { interval_ns: interval.as_nanos().max(1), next: 0, polls_left: polls_max }
     }
 
     /// When the next tick is due, if there is one.
     pub(crate) fn due(&self) -> Option<Duration> {
-        if self.ticks_left == Some(0) {
+        if self.polls_left == Some(0) {
             return None;
         }
         let nanos = self.next.saturating_mul(self.interval_ns);
@@ -35,10 +35,14 @@ impl Schedule {
         let current = elapsed.as_nanos() / self.interval_ns;
         let late = current - self.next;
         self.next = current + 1;
-        if let Some(left) = &mut self.ticks_left {
-            *left -= 1;
-        }
         Some(u64::try_from(late).unwrap_or(u64::MAX))
+    }
+
+    /// A poll has begun: one less is left.
+    pub(crate) fn polled(&mut self) {
+        if let Some(left) = &mut self.polls_left {
+            *left = left.saturating_sub(1);
+        }
     }
 
     /// Leaves out the ticks before `until`; gives their number.
@@ -92,7 +96,11 @@ mod tests {
     fn a_schedule_may_end() {
         let mut schedule = Schedule::new(ms(100), Some(2));
         assert_eq!(schedule.take(ms(0)), Some(0));
+        schedule.polled();
         assert_eq!(schedule.take(ms(100)), Some(0));
-        assert_eq!((schedule.due(), schedule.take(ms(200))), (None, None));
+        // The poll before is still under way: this tick does not count.
+        assert_eq!(schedule.take(ms(200)), Some(0));
+        schedule.polled();
+        assert_eq!((schedule.due(), schedule.take(ms(300))), (None, None));
     }
 }

@@ -1,0 +1,279 @@
+//! What becomes of every document when the server is slow, away, overloaded or wrong: by real sockets, with the library.
+
+#![allow(clippy::expect_used, reason = "a test says what it expects")]
+
+#[path = "support/loopback.rs"]
+mod loopback;
+
+use expvastic::{Config, Engine, Ledger, Reader, Recorder, Report, start_engines};
+use loopback::{Reply, Request, Server, Store, counting_app, storing_server, wait_until};
+use std::collections::BTreeSet;
+use std::future::{Future, pending, poll_fn};
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+const POLLS: usize = 30;
+
+fn app_reader(app: &Server) -> Reader {
+    Reader::expvar("app", "app", &app.address).expect("an address").interval(Duration::from_millis(10))
+}
+
+fn es_recorder(address: &str) -> Recorder {
+    Recorder::elasticsearch("es", address, "i").expect("an address").timeout(Duration::from_millis(500))
+}
+
+/// Ships `POLLS` documents to a server at `address`; the ledger of its recorder.
+fn ship(address: &str) -> Ledger {
+    let app = counting_app();
+    let engine = Engine::with_reader_recorders(app_reader(&app), vec![es_recorder(address)]).expect("an engine");
+    only_ledger(&engine.polls(POLLS as u64).start(pending()).expect("it runs"))
+}
+
+fn only_ledger(report: &Report) -> Ledger {
+    assert_eq!(report.ledgers.len(), 1);
+    let ledger = report.ledgers[0].1;
+    assert!(ledger.balances(), "{ledger}");
+    ledger
+}
+
+/// The `poll_seq` of what is stored; each must be there once.
+fn sequence(store: &Mutex<Store>) -> BTreeSet<u64> {
+    let store = store.lock().expect("the store");
+    let numbers: Vec<u64> =
+        store.documents.values().map(|document| document["poll_seq"].as_u64().expect("a number")).collect();
+    let distinct: BTreeSet<u64> = numbers.iter().copied().collect();
+    assert_eq!(distinct.len(), numbers.len(), "no document twice");
+    distinct
+}
+
+/// A server that answers its first bulks as `script` says, and stores the rest.
+fn scripted(
+    script: impl Fn(usize, &Request, &mut Store) -> Option<Reply> + Send + Sync + 'static,
+) -> (Server, Arc<Mutex<Store>>) {
+    let store = Arc::new(Mutex::new(Store::default()));
+    let (stored, bulks) = (Arc::clone(&store), AtomicUsize::new(0));
+    let server = Server::start(move |request| {
+        let mut store = stored.lock().expect("the store");
+        let number = bulks.fetch_add(1, Ordering::SeqCst);
+        script(number, request, &mut store).unwrap_or_else(|| store.take(&request.body, |_| None))
+    });
+    (server, store)
+}
+
+#[test]
+fn each_document_arrives_once_whatever_the_first_answers_are() {
+    type Script = fn(usize, &Request, &mut Store) -> Option<Reply>;
+    let scripts: [(&str, Script); 11] = [
+        ("well at once", |_, _, _| None),
+        ("503 three times", |number, _, _| (number < 3).then(|| Reply::Full(503, String::new(), Vec::new()))),
+        ("429 for the whole request", |number, _, _| (number < 2).then(|| Reply::Full(429, String::new(), Vec::new()))),
+        ("a proxy's page with 200", |number, _, _| (number < 2).then(|| Reply::ok("<html>OK</html>"))),
+        ("an empty 200", |number, _, _| (number < 2).then(|| Reply::ok(""))),
+        ("an answer to another bulk", |number, _, _| (number < 2).then(|| Reply::ok(r#"{"errors":false,"items":[]}"#))),
+        ("closed before an answer", |number, _, _| (number < 2).then(|| Reply::Raw(Vec::new()))),
+        ("taken in, but the answer is lost", |number, request, store| {
+            (number < 2).then(|| {
+                store.take(&request.body, |_| None);
+                Reply::Raw(Vec::new())
+            })
+        }),
+        ("taken in, but the answer is cut off", |number, request, store| {
+            (number < 2).then(|| {
+                let Reply::Full(_, _, body) = store.take(&request.body, |_| None) else { panic!("an answer") };
+                Reply::Full(200, String::new(), body[..body.len() / 2].to_vec())
+            })
+        }),
+        ("a hang", |number, _, _| (number < 1).then(|| Reply::Hang(Vec::new()))),
+        ("every second item is refused for now", |number, request, store| {
+            let busy = Some((429, "es_rejected_execution_exception"));
+            (number < 4).then(|| store.take(&request.body, |position| busy.filter(|_| position % 2 == 0)))
+        }),
+    ];
+    for (name, script) in scripts {
+        let (server, store) = scripted(script);
+        let ledger = ship(&server.address);
+        assert_eq!(ledger.made, POLLS as u64, "{name}");
+        assert!(ledger.all_taken(), "{name}: {ledger}");
+        assert_eq!(sequence(&store), (0..POLLS as u64).collect(), "{name}");
+        let repeated = name.starts_with("taken in");
+        assert_eq!(ledger.duplicate > 0, repeated, "{name}: {ledger}");
+    }
+}
+
+#[test]
+fn a_poisoned_document_is_refused_alone() {
+    let (server, store) = scripted(|_, request, store| {
+        let bad: Vec<bool> =
+            loopback::bulk_documents(&request.body).iter().map(|(_, _, source)| source["poll_seq"] == 7).collect();
+        Some(store.take(&request.body, |position| bad[position].then_some((400, "mapper_parsing_exception"))))
+    });
+    let ledger = ship(&server.address);
+    assert_eq!((ledger.acked, ledger.dead_lettered), (POLLS as u64 - 1, 1), "{ledger}");
+    let mut expected: BTreeSet<u64> = (0..POLLS as u64).collect();
+    expected.remove(&7);
+    assert_eq!(sequence(&store), expected);
+}
+
+#[test]
+fn a_bulk_that_is_too_large_is_halved() {
+    // While the first bulk waits for its answer the others gather into one.
+    let gathered = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&gathered);
+    let (server, store) = scripted(move |number, request, store| {
+        let documents = loopback::bulk_documents(&request.body).len();
+        if number == 0 {
+            return Some(Reply::Hang(Vec::new()));
+        }
+        seen.fetch_or(documents > 4, Ordering::SeqCst);
+        (documents > 4)
+            .then(|| Reply::Full(413, String::new(), Vec::new()))
+            .or_else(|| Some(store.take(&request.body, |_| None)))
+    });
+    let ledger = ship(&server.address);
+    assert!(gathered.load(Ordering::SeqCst), "there was a bulk to halve");
+    assert!(ledger.all_taken(), "{ledger}");
+    assert_eq!(sequence(&store).len(), POLLS);
+    assert!(store.lock().expect("the store").bulk_sizes.iter().all(|size| *size <= 4));
+}
+
+#[test]
+fn documents_wait_for_a_server_that_comes_later() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address").to_string();
+    drop(listener);
+    let app = counting_app();
+    let store = Arc::new(Mutex::new(Store::default()));
+    let (polls, stored, at) = (Arc::clone(&app.requests), Arc::clone(&store), address.clone());
+    let late = std::thread::spawn(move || {
+        wait_until("ten polls", || polls.load(Ordering::SeqCst) >= 10);
+        let listener = TcpListener::bind(at).expect("the port is still free");
+        Server::start_on(listener, move |request| stored.lock().expect("the store").take(&request.body, |_| None))
+    });
+    let engine = Engine::with_reader_recorders(app_reader(&app), vec![es_recorder(&address)]).expect("an engine");
+    let ledger = only_ledger(&engine.polls(POLLS as u64).start(pending()).expect("it runs"));
+    late.join().expect("the server came");
+    assert!(ledger.all_taken(), "{ledger}");
+    assert_eq!(sequence(&store), (0..POLLS as u64).collect());
+}
+
+#[test]
+fn a_hung_recorder_delays_no_other_and_no_reader() {
+    let hung = Server::start(|_| Reply::Hang(Vec::new()));
+    let (server, store) = storing_server();
+    let app = counting_app();
+    let hanging = Recorder::elasticsearch("hung", &hung.address, "i").expect("an address");
+    let recorders = vec![hanging, es_recorder(&server.address)];
+    let engine = Engine::with_reader_recorders(app_reader(&app), recorders).expect("an engine");
+    let stored = Arc::clone(&store);
+    let all_there = until(move || stored.lock().expect("the store").documents.len() >= POLLS);
+    let report = engine.start(all_there).expect("it runs");
+    for (name, ledger) in &report.ledgers {
+        assert!(ledger.balances(), "{name}: {ledger}");
+        assert_eq!(ledger.all_taken(), name == "es", "{name}: {ledger}");
+    }
+    let hung_ledger = report.ledgers.iter().find(|(name, _)| name == "hung").expect("its ledger").1;
+    assert_eq!(hung_ledger.dropped.shutdown, hung_ledger.made, "what could not be shipped in time is counted");
+}
+
+#[test]
+fn what_waits_stays_within_its_memory_and_the_oldest_go_first() {
+    let held = Arc::new(AtomicBool::new(true));
+    let store = Arc::new(Mutex::new(Store::default()));
+    let (closed, stored) = (Arc::clone(&held), Arc::clone(&store));
+    let server = Server::start(move |request| {
+        if closed.load(Ordering::SeqCst) {
+            return Reply::Full(503, String::new(), Vec::new());
+        }
+        stored.lock().expect("the store").take(&request.body, |_| None)
+    });
+    let polls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&polls);
+    let app = Server::start(move |_| {
+        let seq = counted.fetch_add(1, Ordering::SeqCst);
+        if seq == 400 {
+            held.store(false, Ordering::SeqCst);
+        }
+        Reply::ok(format!("{{\"poll_seq\":{seq},\"ballast\":\"{}\"}}", "x".repeat(1000)))
+    });
+    let text = format!(
+        "settings: {{memory_limit: 128KiB, log_level: error}}\n\
+         readers: {{app: {{type_name: app, endpoint: \"{}\", interval: 2ms}}}}\n\
+         recorders: {{es: {{endpoint: \"{}\", backoff: 100000}}}}\nroutes: {{r: {{readers: [app], recorders: [es]}}}}\n",
+        app.address, server.address
+    );
+    let config = Config::parse("test", &text, &|_| None).expect("a good configuration");
+    let stored = Arc::clone(&store);
+    let report = start_engines(&config, until(move || sequence(&stored).last() > Some(&450))).expect("it runs");
+    let ledger = only_ledger(&report);
+    assert!(ledger.dropped.memory_limit > 0, "{ledger}");
+    assert_eq!(ledger.made, ledger.acked + ledger.dropped.memory_limit, "{ledger}");
+    let kept = sequence(&store);
+    assert_eq!(kept.len() as u64, ledger.acked);
+    let first = *kept.first().expect("some were kept");
+    assert!(first > 200, "the oldest made room for newer ones: {first}");
+    assert!(kept.len() > 40, "what fits is kept: {}", kept.len());
+}
+
+#[test]
+fn readers_whose_ticks_fall_together_share_a_bulk() {
+    let (server, store) = storing_server();
+    let apps: Vec<Server> = (0..10).map(|_| counting_app()).collect();
+    let mut text = "settings: {log_level: error}\nreaders:\n".to_owned();
+    for (number, app) in apps.iter().enumerate() {
+        text +=
+            &format!("  app_{number}: {{type_name: app_{number}, endpoint: \"{}\", interval: 200ms}}\n", app.address);
+    }
+    // One that never answers: the others' documents wait for it no longer than `age`.
+    let hung = Server::start(|_| Reply::Hang(Vec::new()));
+    text += &format!("  hung: {{type_name: hung, endpoint: \"{}\", interval: 200ms}}\n", hung.address);
+    let names: Vec<String> = (0..10).map(|number| format!("app_{number}")).collect();
+    text += &format!(
+        "recorders: {{es: {{endpoint: \"{}\", bulk: {{age: 50ms}}}}}}\nroutes: {{r: {{readers: [hung, {}], recorders: [es]}}}}\n",
+        server.address,
+        names.join(", ")
+    );
+    let config = Config::parse("test", &text, &|_| None).expect("a good configuration");
+    let stored = Arc::clone(&store);
+    let report = start_engines(&config, until(move || stored.lock().expect("the store").documents.len() >= 50));
+    let ledger = only_ledger(&report.expect("it runs"));
+    assert!(ledger.all_taken(), "{ledger}");
+    let sizes = store.lock().expect("the store").bulk_sizes.clone();
+    let whole = sizes.iter().filter(|size| **size == 10).count();
+    assert!(whole * 2 > sizes.len(), "most bulks hold the documents of all ten readers: {sizes:?}");
+    assert_eq!(server.connections.load(Ordering::SeqCst), 1, "one connection is used again and again");
+    assert!(apps.iter().all(|app| app.connections.load(Ordering::SeqCst) == 1));
+}
+
+#[test]
+fn when_a_recorder_fails_the_engine_goes_on_with_the_others() {
+    let (server, store) = storing_server();
+    let app = counting_app();
+    let gone = Recorder::file("full", "/dev/full", "i").expect("a name");
+    let engine = Engine::with_reader_recorders(app_reader(&app), vec![gone, es_recorder(&server.address)]);
+    let report = engine.expect("an engine").polls(5).start(pending()).expect("it runs");
+    assert_eq!(sequence(&store).len(), 5);
+    for (name, ledger) in &report.ledgers {
+        assert!(ledger.balances(), "{name}: {ledger}");
+        assert_eq!(ledger.all_taken(), name == "es", "{name}: {ledger}");
+    }
+}
+
+/// Completes when `condition` holds; asked again from a thread, as the engine may be idle meanwhile.
+fn until(condition: impl Fn() -> bool + Send + 'static) -> impl Future<Output = ()> {
+    let done = Arc::new((AtomicBool::new(false), Mutex::new(None::<Waker>)));
+    let set = Arc::clone(&done);
+    std::thread::spawn(move || {
+        wait_until("the condition of the test", condition);
+        set.0.store(true, Ordering::SeqCst);
+        if let Some(waker) = set.1.lock().expect("the waker").take() {
+            waker.wake();
+        }
+    });
+    poll_fn(move |context| {
+        *done.1.lock().expect("the waker") = Some(context.waker().clone());
+        if done.0.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }
+    })
+}
