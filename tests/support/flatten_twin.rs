@@ -8,20 +8,10 @@ use serde_json::{Map, Value};
 /// Flat name to value.
 pub(crate) type Flat = BTreeMap<String, Value>;
 
-/// What a document must hold of `payload` under the default rules, `before` being the payload of the tick before it
-/// (none at the first tick of a reader).
-pub(crate) fn expected_fields(payload: &Value, before: Option<&Value>) -> Flat {
+/// What a document must hold of `payload`: all of it, but what stays out by default.
+pub(crate) fn expected_fields(payload: &Value) -> Flat {
     let mut flat = flatten(payload);
     flat.retain(|name, _| name != "cmdline" && !name.starts_with("memstats.BySize."));
-    for ring in ["PauseNs", "PauseEnd"] {
-        let name = format!("memstats.{ring}");
-        let pauses = new_pauses(payload, before, ring);
-        if pauses.is_empty() {
-            flat.remove(&name);
-        } else {
-            flat.insert(name, Value::Array(pauses));
-        }
-    }
     flat
 }
 
@@ -60,19 +50,6 @@ fn flatten_columns(path: &str, elements: &[Value], flat: &mut Flat) {
     }
 }
 
-/// The entries of a ring buffer of 256 that were written since `before`, oldest first.
-fn new_pauses(payload: &Value, before: Option<&Value>, ring: &str) -> Vec<Value> {
-    let collections = |payload: &Value| payload["memstats"]["NumGC"].as_u64().expect("memstats.NumGC");
-    let (first, last) = (before.map_or(0, collections), collections(payload));
-    assert!(last >= first && last - first <= 256, "the ring holds all of {first}..{last}");
-    (first..last)
-        .map(|number| {
-            let slot = usize::try_from(number % 256).expect("a slot of the ring");
-            payload["memstats"][ring][slot].clone()
-        })
-        .collect()
-}
-
 #[test]
 fn the_twin_flattens_as_the_contract_says() {
     let table = [
@@ -90,20 +67,8 @@ fn the_twin_flattens_as_the_contract_says() {
 }
 
 #[test]
-fn the_twin_takes_only_what_the_defaults_ship() {
-    let payload = |num_gc: u64, slot: usize| {
-        let mut ring = vec![0; 256];
-        ring[slot] = 77;
-        serde_json::json!({
-            "cmdline": ["a"],
-            "memstats": {"NumGC": num_gc, "PauseNs": ring, "PauseEnd": [], "BySize": [{"Size": 8}]}
-        })
-    };
-    let (before, after) = (payload(256, 255), payload(257, 0));
-    let flat = expected_fields(&after, Some(&before));
-    let expected: Flat =
-        serde_json::from_str(r#"{"memstats.NumGC":257,"memstats.PauseNs":[77],"memstats.PauseEnd":[null]}"#).unwrap();
-    assert_eq!(flat, expected);
-    let flat = expected_fields(&after, Some(&after));
-    assert_eq!(flat.keys().collect::<Vec<_>>(), ["memstats.NumGC"], "no new pauses, no field");
+fn the_twin_leaves_out_what_the_defaults_do() {
+    let payload = serde_json::json!({"cmdline": ["a"], "memstats": {"Sys": 1, "BySize": [{"Size": 8}]}});
+    let flat = expected_fields(&payload);
+    assert_eq!(flat.keys().collect::<Vec<_>>(), ["memstats.Sys"]);
 }

@@ -1,0 +1,181 @@
+//! The command line as a person uses it: what is printed where, and the exit codes.
+
+#![allow(clippy::expect_used, reason = "a test says what it expects")]
+
+#[path = "support/loopback.rs"]
+mod loopback;
+#[path = "support/program.rs"]
+mod program;
+
+use loopback::{Reply, Server, bulk_documents, counting_app, storing_server, wait_until};
+use program::Program;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Output, Stdio};
+
+fn expvastic(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
+    command.args(arguments).output().expect("expvastic starts")
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("UTF-8")
+}
+
+fn config(app: &str, server: &str) -> String {
+    format!(
+        "readers: {{app: {{type_name: app, endpoint: \"{app}\", interval: 50ms, timeout: 2s}}}}\n\
+         recorders: {{es: {{endpoint: \"{server}\", timeout: 2s}}}}\nroutes: {{r: {{readers: [app], recorders: [es]}}}}\n"
+    )
+}
+
+#[test]
+fn help_and_version_go_to_standard_output() {
+    for flag in ["-h", "--help", "-help"] {
+        let output = expvastic(&[flag]);
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
+        assert!(text(&output.stdout).contains("expvastic once --dry-run -c conf.yml"));
+    }
+    let output = expvastic(&["-V"]);
+    assert_eq!(text(&output.stdout), concat!("expvastic ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn exit_codes_tell_usage_from_configuration() {
+    for (arguments, code, said) in [
+        (
+            &["--confg=x"][..],
+            64,
+            "expvastic: unknown flag --confg, did you mean --config?\nexpvastic -h shows the usage\n",
+        ),
+        (
+            &["-c", "/nowhere.yml"],
+            78,
+            "/nowhere.yml: there is no such file (looked for /nowhere.yml, /nowhere.yml.yml, /nowhere.yml.yaml)\n",
+        ),
+        (
+            &["--reader", "ftp://x"],
+            64,
+            "expvastic: reader reader: the endpoint has the scheme \"ftp\", expected http or https\nexpvastic -h shows the usage\n",
+        ),
+    ] {
+        let output = expvastic(arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+        assert_eq!((text(&output.stdout), text(&output.stderr)), ("", said), "{arguments:?}");
+    }
+}
+
+#[test]
+fn once_ends_with_0_only_if_every_document_was_taken() {
+    let (server, store) = storing_server();
+    let app = counting_app();
+    let mut program = Program::start(&["once"], &config(&app.address, &server.address));
+    assert_eq!(program.wait(), Some(0));
+    assert_eq!(store.lock().expect("the store").documents.len(), 1);
+    assert_eq!(app.request_count(), 1, "one tick");
+
+    let refusing = Server::start(|_| Reply::ok(r#"{"items":[{"create":{"status":400,"error":{"type":"t"}}}]}"#));
+    assert_eq!(Program::start(&["once"], &config(&app.address, &refusing.address)).wait(), Some(1));
+    let broken = Server::start(|_| Reply::ok("no JSON"));
+    assert_eq!(Program::start(&["once"], &config(&broken.address, &server.address)).wait(), Some(1));
+}
+
+#[test]
+fn a_dry_run_prints_the_bulk_and_ships_nothing() {
+    let (server, _) = storing_server();
+    let app = counting_app();
+    let mut program = Program::start(&["once", "--dry-run"], &config(&app.address, &server.address));
+    assert_eq!(program.wait(), Some(0));
+    let documents = bulk_documents(program.read("stdout").as_bytes());
+    assert_eq!(documents.len(), 1);
+    let (index, id, source) = &documents[0];
+    assert_eq!((index.as_str(), id.len()), ("expvastic", 20));
+    assert_eq!((&source["poll_seq"], &source["service.name"]), (&0.into(), &"app".into()));
+    assert_eq!(server.request_count(), 0, "nothing is shipped");
+}
+
+#[test]
+fn without_a_file_the_flags_and_the_environment_describe_the_engine() {
+    let (server, store) = storing_server();
+    let app = counting_app();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
+    command.args(["once", &format!("-reader={}/debug/vars", app.address), "--type", "my_app", "-index=metrics"]);
+    command.env("EXPVASTIC_RECORDER", &server.address).env("EXPVASTIC_TYPE", "not this");
+    assert!(command.status().expect("expvastic starts").success());
+    let store = store.lock().expect("the store");
+    let ((index, _), source) = store.documents.first_key_value().expect("a document");
+    assert_eq!((index.as_str(), &source["service.name"]), ("metrics", &"my_app".into()));
+}
+
+#[test]
+fn a_signal_ships_what_waits_and_prints_the_ledger() {
+    for signal in ["INT", "TERM"] {
+        let (server, store) = storing_server();
+        let app = counting_app();
+        let mut program = Program::start(&[], &config(&app.address, &server.address));
+        wait_until("some documents are stored", || store.lock().expect("the store").documents.len() > 2);
+        program.signal(signal);
+        assert_eq!(program.wait(), Some(0));
+        let stored = store.lock().expect("the store").documents.len();
+        let log = program.read("stderr");
+        assert!(log.contains("app → es"), "it says what it routes where: {log}");
+        assert!(log.contains(&format!("ledger: made {stored} = acked {stored} + duplicate 0")), "{stored}: {log}");
+        assert_eq!(program.read("stdout"), "");
+    }
+}
+
+#[test]
+fn what_cannot_be_shipped_in_time_is_counted_and_the_exit_code_says_so() {
+    let hung = Server::start(|_| Reply::Hang(Vec::new()));
+    let app = counting_app();
+    let text = format!("settings: {{shutdown_timeout: 200ms}}\n{}", config(&app.address, &hung.address));
+    let mut program = Program::start(&[], &text);
+    wait_until("some polls", || app.request_count() > 2);
+    program.signal("TERM");
+    assert_eq!(program.wait(), Some(1));
+    let log = program.read("stderr");
+    assert!(log.contains("documents were lost") && log.contains("dropped.shutdown="), "{log}");
+}
+
+#[test]
+fn the_first_command_of_the_readme_prints_documents_until_it_is_interrupted() {
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/expvastic.example.yml");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
+    let mut child =
+        command.args(["-c", example]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+    let first: Vec<String> = lines.by_ref().take(4).map(|line| line.expect("a line")).collect();
+    let documents = bulk_documents(format!("{}\n", first.join("\n")).as_bytes());
+    assert_eq!(documents[1].2["Read Jobs"], 2);
+    let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill starts");
+    assert!(interrupt.success());
+    let rest: Vec<String> = lines.map(|line| line.expect("a line")).collect();
+    assert_eq!(rest.len() % 2, 0, "no half document");
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn a_reader_of_standard_output_that_goes_away_ends_it() {
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/expvastic.example.yml");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
+    let mut child =
+        command.args(["-c", example]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("the recorder has gone"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn log_lines_can_be_json() {
+    let app = counting_app();
+    let (server, _) = storing_server();
+    let config = format!("settings: {{log_format: json, log_level: debug}}\n{}", config(&app.address, &server.address));
+    let mut program = Program::start(&["once"], &config);
+    assert_eq!(program.wait(), Some(0));
+    let log = program.read("stderr");
+    assert!(log.lines().count() >= 3, "{log}");
+    for line in log.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
+        assert!(line["time"].is_string() && line["level"].is_string() && line["message"].is_string());
+    }
+}
