@@ -1,6 +1,7 @@
 //! Everything that an endpoint can answer wrong, by real sockets: a clear line and a counter, no document, no delay for
 //! anybody else, and a document again as soon as the endpoint does well.
 
+#![allow(clippy::format_push_string, reason = "a configuration is put together for reading, not for speed")]
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 
 #[path = "support/loopback.rs"]

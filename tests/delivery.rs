@@ -1,5 +1,7 @@
 //! What becomes of every document when the server is slow, away, overloaded or wrong: by real sockets, with the library.
 
+#![allow(clippy::format_push_string, reason = "a configuration is put together for reading, not for speed")]
+#![allow(clippy::disallowed_methods, reason = "threads of the test, not of the shipper")]
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 
 #[path = "support/loopback.rs"]

@@ -42,6 +42,7 @@ const OWN_FIELDS: [&str; 3] = ["@timestamp", "service.name", "host.name"];
 /// The most that a search gives in one answer; far more than there are.
 const DOCUMENTS_MAX: usize = 10_000;
 const PROBLEMS_SHOWN_MAX: usize = 30;
+const VALUE_CHARS_MAX: usize = 300;
 
 /// A server takes half a gigabyte, so there is never more than one.
 static ONE_SERVER: Mutex<()> = Mutex::new(());
@@ -195,11 +196,20 @@ fn differences(expected: &Flat, stored: &Flat) -> Vec<String> {
     let extra = stored.iter().filter(|(name, _)| !expected.contains_key(*name));
     let other = expected.iter().filter_map(|(name, value)| {
         let got = stored.get(name).filter(|&got| got != value)?;
-        Some(format!("{name}: expected {value}, stored {got}"))
+        Some(format!("{name}: expected {}, stored {}", shortened(value), shortened(got)))
     });
-    let missing = missing.map(|(name, value)| format!("{name}: {value} is missing"));
-    let extra = extra.map(|(name, value)| format!("{name}: {value} is too much"));
+    let missing = missing.map(|(name, value)| format!("{name}: {} is missing", shortened(value)));
+    let extra = extra.map(|(name, value)| format!("{name}: {} is too much", shortened(value)));
     missing.chain(extra).chain(other).collect()
+}
+
+/// A ring of 256 numbers would hide the other problems.
+fn shortened(value: &Value) -> String {
+    let text = value.to_string();
+    if text.chars().count() <= VALUE_CHARS_MAX {
+        return text;
+    }
+    text.chars().take(VALUE_CHARS_MAX).chain("…".chars()).collect()
 }
 
 fn poll_seq(document: &Flat) -> u64 {

@@ -1,10 +1,11 @@
 //! One section of the file: its keys are taken by name and type, and what is wrong is collected, never thrown, so that a
 //! person sees all of it at once.
 
+use super::error::Problem;
 use super::expand::expand;
 use super::node::{self, Location, Node};
 use super::suggest::nearest;
-use super::{Problem, values};
+use super::values;
 use std::cell::RefCell;
 use std::time::Duration;
 

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// What a long body is made of.
-const PIECE: [u8; 1 << 16] = [b'x'; 1 << 16];
+static PIECE: [u8; 1 << 16] = [b'x'; 1 << 16];
 
 /// One request, whole.
 pub(crate) struct Request {

@@ -1,6 +1,7 @@
 //! The program itself, started with a configuration, stopped whatever happens.
 #![allow(dead_code, reason = "each test takes what it needs of it")]
 #![allow(clippy::disallowed_methods, reason = "a test has a deadline")]
+#![allow(clippy::print_stderr, reason = "a failed test shows what the program said")]
 
 use serde_json::Value;
 use std::fs::File;

@@ -1,0 +1,53 @@
+//! What is wrong with a configuration, for people.
+
+use super::node::Location;
+use std::fmt;
+
+/// Everything that is wrong with a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The file, or whatever the text came from.
+    origin: String,
+    problems: Vec<Problem>,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Problem {
+    pub(super) location: Option<Location>,
+    /// Names of the sections and the key, joined with dots; empty for the file as a whole.
+    pub(super) key: String,
+    pub(super) message: String,
+}
+
+impl Problem {
+    pub(super) fn line(&self, origin: &str) -> String {
+        let place = self.location.map(|at| format!(":{}:{}", at.line, at.column)).unwrap_or_default();
+        let key = if self.key.is_empty() { String::new() } else { format!(": {}", self.key) };
+        format!("{origin}{place}{key}: {}", self.message)
+    }
+}
+
+impl ConfigError {
+    pub(super) fn new(origin: &str, problems: Vec<Problem>) -> Self {
+        Self { origin: origin.to_owned(), problems }
+    }
+
+    pub(crate) fn of(origin: &str, message: String) -> Self {
+        Self { origin: origin.to_owned(), problems: vec![Problem { location: None, key: String::new(), message }] }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.problems.iter().map(|problem| problem.line(&self.origin)).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// At most 60 characters of something that a person wrote, to be repeated to them.
+pub(super) fn shorten(text: &str) -> String {
+    if text.chars().count() <= 60 { text.to_owned() } else { text.chars().take(57).chain("...".chars()).collect() }
+}

@@ -1,0 +1,38 @@
+//! Reads a configuration file within its bound.
+
+use super::ConfigError;
+use crate::limits;
+use std::path::{Path, PathBuf};
+
+/// Reads the file, or the same name with `.yml` or `.yaml`, within its bound.
+pub(super) fn read(path: &Path) -> Result<(PathBuf, String), ConfigError> {
+    let with = |ending: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        PathBuf::from(name)
+    };
+    let candidates = [path.to_owned(), with(".yml"), with(".yaml")];
+    let found = candidates.iter().find(|candidate| candidate.is_file()).unwrap_or(&candidates[0]);
+    let error = |message| Err(ConfigError::of(&found.display().to_string(), message));
+    if found.is_dir() {
+        return error("is a directory, expected a YAML file".to_owned());
+    }
+    let bytes = match std::fs::metadata(found) {
+        Ok(metadata) if metadata.len() > limits::CONFIG_BYTES_MAX => {
+            return error(format!("is {} bytes long, at most {} are read", metadata.len(), limits::CONFIG_BYTES_MAX));
+        }
+        Ok(_) => std::fs::read(found),
+        Err(error) => Err(error),
+    };
+    match bytes {
+        Ok(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => Ok((found.clone(), text)),
+            Err(utf8) => error(format!("is not UTF-8 text (byte {})", utf8.utf8_error().valid_up_to())),
+        },
+        Err(io) if io.kind() == std::io::ErrorKind::NotFound => {
+            let tried: Vec<String> = candidates.iter().map(|candidate| candidate.display().to_string()).collect();
+            error(format!("there is no such file (looked for {})", tried.join(", ")))
+        }
+        Err(io) => error(format!("cannot be read: {io}")),
+    }
+}

@@ -1,0 +1,143 @@
+//! What the configuration says of a reader.
+
+use super::section::Section;
+use super::values::{self, LogLevel};
+use super::{ConfigError, backoff, kind};
+use crate::limits;
+use std::time::Duration;
+
+/// A reader: which endpoint is polled, how often, and how its documents are called.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    pub(crate) name: String,
+    pub(crate) type_name: String,
+    pub(crate) source: Source,
+    pub(crate) interval: Duration,
+    pub(crate) timeout: Duration,
+    pub(crate) backoff: u32,
+    pub(crate) log_level: Option<LogLevel>,
+    pub(crate) body_bytes_max: u64,
+}
+
+/// What a reader reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// `type: expvar`: GET this URL.
+    Expvar { url: String },
+    /// `type: self`: the program's own counters.
+    Own,
+}
+
+impl Reader {
+    /// A reader of the expvar endpoint at `endpoint` (`localhost:1234/debug/vars`), whose documents carry `type_name`
+    /// as `service.name`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the endpoint is not one.
+    pub fn expvar(name: &str, type_name: &str, endpoint: &str) -> Result<Self, ConfigError> {
+        let url = expvar_url(endpoint, None).map_err(|message| ConfigError::of(&format!("reader {name}"), message))?;
+        Ok(Self::new(name, type_name, Source::Expvar { url }))
+    }
+
+    /// A reader of the program's own counters.
+    #[must_use]
+    pub fn own(name: &str, type_name: &str) -> Self {
+        Self::new(name, type_name, Source::Own)
+    }
+
+    fn new(name: &str, type_name: &str, source: Source) -> Self {
+        Self {
+            name: name.to_owned(),
+            type_name: type_name.to_owned(),
+            source,
+            interval: Duration::from_secs(1),
+            timeout: limits::TIMEOUT_DEFAULT,
+            backoff: limits::BACKOFF_DEFAULT,
+            log_level: None,
+            body_bytes_max: limits::BODY_BYTES_DEFAULT,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Polls every `interval` (at least a millisecond).
+    #[must_use]
+    pub fn interval(self, interval: Duration) -> Self {
+        Self { interval: interval.max(limits::INTERVAL_MIN), ..self }
+    }
+
+    /// Gives an exchange up after `timeout`.
+    #[must_use]
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    /// Takes the endpoint for down after `backoff` failures in a row.
+    #[must_use]
+    pub fn backoff(self, backoff: u32) -> Self {
+        Self { backoff, ..self }
+    }
+
+    pub(super) fn from_section(name: &str, mut section: Section<'_, '_>) -> Option<Self> {
+        let kind = kind(&mut section, &["expvar", "self"]);
+        let type_name = section.parse("type_name", type_name);
+        if type_name.is_none() && section.node("type_name").is_none() {
+            section.lacks("type_name is missing: the name of these documents, such as my_app");
+        }
+        let source = match kind {
+            Some("self") => {
+                // The Go program's configurations give a self reader an endpoint; it goes over no network here.
+                let _ = (section.node("endpoint"), section.node("routepath"));
+                Some(Source::Own)
+            }
+            _ => reader_endpoint(&mut section),
+        };
+        let mut reader =
+            Self::new(name, type_name.as_deref().unwrap_or_default(), source.clone().unwrap_or(Source::Own));
+        if let Some(interval) = section.positive_duration("interval") {
+            reader = reader.interval(interval);
+        }
+        reader.timeout = section.positive_duration("timeout").unwrap_or(reader.timeout);
+        reader.backoff = backoff(&mut section);
+        reader.log_level = section.parse("log_level", values::log_level);
+        reader.body_bytes_max =
+            section.size("max_body", 2, limits::BODY_BYTES_MAX).unwrap_or(limits::BODY_BYTES_DEFAULT);
+        if let Some((_, place)) = section.node("map_file") {
+            section.warn(&place, "map_file is not applied yet: values are shipped as they are");
+        }
+        section.finish();
+        (kind.is_some() && type_name.is_some() && source.is_some()).then_some(reader)
+    }
+}
+
+fn type_name(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("type_name is empty: expected the name of these documents, such as my_app".to_owned());
+    }
+    if text.len() > 512 {
+        return Err("type_name is longer than 512 bytes".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn reader_endpoint(section: &mut Section<'_, '_>) -> Option<Source> {
+    let route_path = section.text("routepath");
+    if section.node("endpoint").is_none() {
+        section.lacks("endpoint is missing: expected host:port such as localhost:1234");
+        return None;
+    }
+    section.parse("endpoint", |text| expvar_url(text, route_path.as_deref())).map(|url| Source::Expvar { url })
+}
+
+/// Both dialects: the path stands in `endpoint`, or beside it; without either it is Go's own.
+fn expvar_url(endpoint: &str, route_path: Option<&str>) -> Result<String, String> {
+    let url = values::url(endpoint, route_path.unwrap_or_default())?;
+    if route_path.is_some_and(|path| !path.is_empty()) || values::has_path(&url) {
+        return Ok(url);
+    }
+    values::url(endpoint, "/debug/vars")
+}

@@ -1,0 +1,157 @@
+//! What the configuration says of a recorder.
+
+use super::section::Section;
+use super::values::{self, LogLevel};
+use super::{ConfigError, backoff, kind};
+use crate::limits;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A recorder: where documents are shipped to, and in what portions.
+#[derive(Debug, Clone)]
+pub struct Recorder {
+    pub(crate) name: String,
+    pub(crate) target: Target,
+    pub(crate) index_name: String,
+    pub(crate) backoff: u32,
+    pub(crate) log_level: Option<LogLevel>,
+    pub(crate) bulk: BulkLimits,
+}
+
+/// Where a recorder's bulks go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// `type: elasticsearch`: POST to `_bulk` below this URL.
+    Elasticsearch { url: String, timeout: Duration },
+    /// `type: file`: append to this file, or to standard output for `-`.
+    File { path: PathBuf, bytes_max: u64, keep: u32 },
+}
+
+/// When a bulk is sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BulkLimits {
+    pub(crate) documents: u32,
+    pub(crate) bytes: u64,
+    pub(crate) age: Duration,
+}
+
+impl Default for BulkLimits {
+    fn default() -> Self {
+        Self {
+            documents: limits::BULK_DOCUMENTS_DEFAULT,
+            bytes: limits::BULK_BYTES_DEFAULT,
+            age: limits::BULK_AGE_DEFAULT,
+        }
+    }
+}
+
+impl Recorder {
+    /// A recorder into `index_name` of the Elasticsearch or OpenSearch at `endpoint` (`localhost:9200`).
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the endpoint is not one, or the server would refuse the index name.
+    pub fn elasticsearch(name: &str, endpoint: &str, index_name: &str) -> Result<Self, ConfigError> {
+        let error = |message| ConfigError::of(&format!("recorder {name}"), message);
+        let url = values::url(endpoint, "").map_err(error)?;
+        let index_name = values::index_name(index_name).map_err(error)?;
+        Ok(Self::new(name, Target::Elasticsearch { url, timeout: limits::TIMEOUT_DEFAULT }, index_name))
+    }
+
+    /// A recorder that appends the `_bulk` text to the file `path`; `-` is standard output.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if a server would refuse the index name.
+    pub fn file(name: &str, path: impl Into<PathBuf>, index_name: &str) -> Result<Self, ConfigError> {
+        let index_name =
+            values::index_name(index_name).map_err(|message| ConfigError::of(&format!("recorder {name}"), message))?;
+        let target =
+            Target::File { path: path.into(), bytes_max: limits::FILE_BYTES_DEFAULT, keep: limits::FILE_KEEP_DEFAULT };
+        Ok(Self::new(name, target, index_name))
+    }
+
+    fn new(name: &str, target: Target, index_name: String) -> Self {
+        Self {
+            name: name.to_owned(),
+            target,
+            index_name,
+            backoff: limits::BACKOFF_DEFAULT,
+            log_level: None,
+            bulk: BulkLimits::default(),
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Gives an exchange with a server up after `limit`.
+    #[must_use]
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        if let Target::Elasticsearch { timeout, .. } = &mut self.target {
+            *timeout = limit;
+        }
+        self
+    }
+
+    /// Takes the server for down after `backoff` failures in a row.
+    #[must_use]
+    pub fn backoff(self, backoff: u32) -> Self {
+        Self { backoff, ..self }
+    }
+
+    pub(super) fn from_section(name: &str, mut section: Section<'_, '_>) -> Option<Self> {
+        let kind = kind(&mut section, &["elasticsearch", "file"]);
+        let index_name = match section.node("index_name") {
+            None => Some("expvastic".to_owned()),
+            Some(_) => section.parse("index_name", values::index_name),
+        };
+        let target = match kind {
+            Some("file") => file_target(&mut section),
+            _ => elasticsearch_target(&mut section),
+        };
+        let backoff = backoff(&mut section);
+        let log_level = section.parse("log_level", values::log_level);
+        let bulk = section.section("bulk").map(BulkLimits::from_section).unwrap_or_default();
+        section.finish();
+        kind?;
+        Some(Self { name: name.to_owned(), target: target?, index_name: index_name?, backoff, log_level, bulk })
+    }
+}
+
+fn elasticsearch_target(section: &mut Section<'_, '_>) -> Option<Target> {
+    if section.node("endpoint").is_none() {
+        section.lacks("endpoint is missing: expected host:port such as localhost:9200");
+    }
+    let url = section.parse("endpoint", |text| values::url(text, ""));
+    let timeout = section.positive_duration("timeout").unwrap_or(limits::TIMEOUT_DEFAULT);
+    Some(Target::Elasticsearch { url: url?, timeout })
+}
+
+fn file_target(section: &mut Section<'_, '_>) -> Option<Target> {
+    if section.node("path").is_none() {
+        section.lacks("path is missing: expected a file, or \"-\" for standard output");
+    }
+    let path = section.parse("path", |text| match text {
+        "" => Err("path is empty: expected a file, or \"-\" for standard output".to_owned()),
+        text => Ok(PathBuf::from(text)),
+    });
+    let bytes_max = section.size("bytes", 64 << 10, 1 << 50).unwrap_or(limits::FILE_BYTES_DEFAULT);
+    let keep = section.number("keep", 0, limits::FILE_KEEP_MAX).unwrap_or_else(|| limits::FILE_KEEP_DEFAULT.into());
+    Some(Target::File { path: path?, bytes_max, keep: u32::try_from(keep).unwrap_or(u32::MAX) })
+}
+
+impl BulkLimits {
+    fn from_section(mut section: Section<'_, '_>) -> Self {
+        let default = Self::default();
+        let documents = section.number("documents", 1, limits::BULK_DOCUMENTS_MAX).map(u32::try_from);
+        let limits = Self {
+            documents: documents.and_then(Result::ok).unwrap_or(default.documents),
+            bytes: section.size("bytes", 1 << 10, limits::BULK_BYTES_MAX).unwrap_or(default.bytes),
+            age: section.duration("age").unwrap_or(default.age),
+        };
+        section.finish();
+        limits
+    }
+}
