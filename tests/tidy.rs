@@ -1,0 +1,75 @@
+//! What ARCHITECTURE.md says of the code and no lint checks.
+
+#![allow(clippy::expect_used, reason = "a test says what it expects")]
+
+use std::path::{Path, PathBuf};
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Each source file below `src`: its name from there, and its text without comments and tests.
+fn code() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut paths = Vec::new();
+    sources(&root, &mut paths);
+    assert!(paths.len() > 25, "only {} files", paths.len());
+    let read = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path).expect("readable");
+        let product = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let lines = product.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let name = path.strip_prefix(&root).expect("below src").to_string_lossy().into_owned();
+        (name, lines.collect::<Vec<_>>().join("\n"))
+    };
+    paths.iter().map(read).collect()
+}
+
+#[test]
+fn each_library_has_its_place() {
+    for (library, places) in [
+        ("isahc::", &["http.rs"][..]),
+        ("serde_yaml::", &["config/node.rs"]),
+        ("pico_args::", &["cli.rs"]),
+        ("bumpalo::", &["flatten.rs", "flatten/walk.rs", "flatten/columns.rs"]),
+        ("simd_json::", &["flatten/index.rs", "recorder/elasticsearch/verdict.rs"]),
+    ] {
+        let code = code();
+        let users: Vec<&str> =
+            code.iter().filter(|(_, text)| text.contains(library)).map(|(name, _)| name.as_str()).collect();
+        assert!(!users.is_empty(), "{library} is not used at all");
+        for user in users {
+            assert!(places.contains(&user), "{user} names {library}");
+        }
+    }
+}
+
+#[test]
+fn what_computes_knows_no_outside() {
+    let pure =
+        ["flatten", "bulk.rs", "recorder/elasticsearch/verdict.rs", "backoff.rs", "reader/schedule.rs", "json.rs"];
+    let mut seen = 0;
+    for (name, text) in code().iter().filter(|(name, _)| pure.iter().any(|pure| name.starts_with(pure))) {
+        for outside in
+            ["async ", ".await", "std::fs", "std::net", "std::env", "clock::", "SystemTime", "Instant", "smol"]
+        {
+            assert!(!text.contains(outside), "{name} knows {outside}");
+        }
+        seen += 1;
+    }
+    assert!(seen >= 10, "only {seen} files");
+}
+
+#[test]
+fn the_map_names_each_module() {
+    let map = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).expect("readable");
+    for (name, _) in code().iter().filter(|(name, _)| !name.contains('/')) {
+        assert!(map.contains(&format!("`{name}`")), "ARCHITECTURE.md does not speak of {name}");
+    }
+}
