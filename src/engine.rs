@@ -9,11 +9,12 @@ use crate::config::{Config, Reader, Recorder, Routed, Settings};
 use crate::flatten::Report as PayloadReport;
 use crate::http::Http;
 use crate::metrics::{Ledger, Metrics, ProcessUsage, Snapshot};
+use crate::park;
 use crate::reader::{ReadError, Reading};
 use crate::recorder::Recording;
 use crate::workbench::Workbench;
+use smol::LocalExecutor;
 use smol::channel::{Receiver, Sender};
-use smol::{LocalExecutor, Timer};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
@@ -150,7 +151,7 @@ fn run(
 ) -> Result<Report, EngineError> {
     let runtime = Rc::new(Runtime::new(engines, settings, polls_max)?);
     let executor = LocalExecutor::new();
-    smol::block_on(executor.run(runtime.run(&executor, stop)));
+    park::block_on(executor.run(runtime.run(&executor, stop)));
     // Tasks that are still under way end here, before the client that they use.
     drop(executor);
     Ok(runtime.report())
@@ -237,8 +238,8 @@ impl Runtime {
                 task.await;
             }
         };
-        let deadline = Timer::after(self.shutdown_timeout);
-        smol::future::or(drained, async { _ = deadline.await }).await;
+        let deadline = park::sleep_until(clock::now() + self.shutdown_timeout);
+        smol::future::or(drained, deadline).await;
         for recording in &self.recordings {
             recording.give_up();
         }
@@ -251,7 +252,7 @@ impl Runtime {
             self.seal_aged();
             let changed = async { _ = self.changed.1.recv().await };
             match self.next_wake() {
-                Some(at) => smol::future::or(async { _ = Timer::at(at).await }, changed).await,
+                Some(at) => smol::future::or(park::sleep_until(at), changed).await,
                 None => changed.await,
             }
         }

@@ -39,6 +39,7 @@ mod clock;
 mod json;
 mod limits;
 mod log;
+mod park;
 
 #[doc(hidden)]
 pub mod cli;

@@ -15,9 +15,9 @@ use crate::http::Http;
 use crate::limits;
 use crate::log::{FailureLog, part_log};
 use crate::metrics::{Ledger, Metrics};
+use crate::park;
 use elasticsearch::Elasticsearch;
 use elasticsearch::verdict::{Fate, Judgement, Refusal, Verdict};
-use smol::Timer;
 use smol::channel::{Receiver, Sender};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -304,7 +304,7 @@ impl Recording {
     /// Waits for `delay`, less if it begins to drain meanwhile.
     async fn pause(&self, delay: Duration) {
         let draining = self.stage.get() == Stage::Draining;
-        let deadline = Timer::after(delay);
+        let deadline = park::sleep_until(clock::now() + delay);
         let begun = async {
             while draining || self.stage.get() == Stage::Running {
                 if self.wake.1.recv().await.is_err() {
@@ -312,7 +312,7 @@ impl Recording {
                 }
             }
         };
-        smol::future::or(async { _ = deadline.await }, begun).await;
+        smol::future::or(deadline, begun).await;
     }
 
     /// Nobody reads what is written: everything that waits is dropped, and nothing more is taken.

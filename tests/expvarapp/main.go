@@ -5,7 +5,8 @@
 // For each port it prints one line "listening HOST:PORT", in order. Beside
 // /debug/vars each port answers, about its own polls only:
 //
-//	/_app/stats       {"polls":N}: how many polls were answered in full
+//	/_app/stats       {"polls":N,"refused":N}: how many polls were answered in full, or refused
+//	/_app/refuse      from now on polls are refused (503), so that the count of polls is final
 //	/_app/body?seq=N  the bytes that were answered to the poll with poll_seq N
 package main
 
@@ -106,16 +107,19 @@ func publishMaps() {
 
 // endpoint is one port: its own count of polls and its own memory of bodies.
 type endpoint struct {
-	mux    *http.ServeMux
-	mutex  sync.Mutex
-	polls  int64
-	bodies map[int64][]byte
+	mux      *http.ServeMux
+	mutex    sync.Mutex
+	refusing bool
+	refused  int64
+	polls    int64
+	bodies   map[int64][]byte
 }
 
 func newEndpoint() *endpoint {
 	e := &endpoint{mux: http.NewServeMux(), bodies: make(map[int64][]byte)}
 	e.mux.HandleFunc("/debug/vars", e.vars)
 	e.mux.HandleFunc("/_app/stats", e.stats)
+	e.mux.HandleFunc("/_app/refuse", e.refuse)
 	e.mux.HandleFunc("/_app/body", e.body)
 	return e
 }
@@ -132,6 +136,11 @@ func (e *endpoint) vars(w http.ResponseWriter, r *http.Request) {
 	}
 	e.mutex.Lock()
 	defer e.mutex.Unlock()
+	if e.refusing {
+		e.refused++
+		http.Error(w, "no more polls, please", http.StatusServiceUnavailable)
+		return
+	}
 	e.polls++
 	if e.polls%pollsPerForced == 0 {
 		runtime.GC()
@@ -149,7 +158,13 @@ func (e *endpoint) vars(w http.ResponseWriter, r *http.Request) {
 func (e *endpoint) stats(w http.ResponseWriter, _ *http.Request) {
 	e.mutex.Lock()
 	defer e.mutex.Unlock()
-	json.NewEncoder(w).Encode(map[string]int64{"polls": e.polls})
+	json.NewEncoder(w).Encode(map[string]int64{"polls": e.polls, "refused": e.refused})
+}
+
+func (e *endpoint) refuse(http.ResponseWriter, *http.Request) {
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	e.refusing = true
 }
 
 func (e *endpoint) body(w http.ResponseWriter, r *http.Request) {
