@@ -33,6 +33,8 @@ pub(crate) struct Recording {
     ledger: Cell<Ledger>,
     bulks: RefCell<Bulks>,
     stage: Cell<Stage>,
+    /// When a loss is worth a line.
+    losses: RefCell<FailureLog>,
     /// Wakes the shipping task: there is something to ship, or the stage has changed.
     wake: (Sender<()>, Receiver<()>),
 }
@@ -88,6 +90,7 @@ impl Recording {
             ledger: Cell::default(),
             bulks: RefCell::new(bulks),
             stage: Cell::new(Stage::Running),
+            losses: RefCell::default(),
             wake: smol::channel::bounded(1),
         }
     }
@@ -240,14 +243,7 @@ impl Recording {
             "shipped"
         );
         if let Some(reason) = judgement.dead_letter_reason {
-            part_log!(
-                self.log_level,
-                Error,
-                error,
-                recorder = self.name(),
-                documents = dead,
-                "the server refused documents for good: {reason}"
-            );
+            self.lost("refused", &format!("the server refused documents for good: {reason}"));
         }
         let again = bulk.select(|index| judgement.fates[index] == Fate::Retry);
         let refused = !again.is_empty();
@@ -340,18 +336,25 @@ impl Recording {
             dropped += oldest.documents() as u64;
         }
         if dropped > 0 {
-            let before = self.ledger.get().dropped.memory_limit;
             self.drop_documents(dropped, |ledger| &mut ledger.dropped.memory_limit);
-            if before == 0 {
-                part_log!(
-                    self.log_level,
-                    Error,
-                    error,
-                    recorder = self.name(),
-                    dropped,
-                    "settings.memory_limit is reached: the oldest documents are dropped from now on; the ledger counts them"
-                );
-            }
+            self.lost("dropped", "settings.memory_limit is reached: the oldest documents make room");
+        }
+    }
+
+    /// Documents were lost: says so at a bounded rate, with the totals so far.
+    fn lost(&self, kind: &str, message: &str) {
+        if self.losses.borrow_mut().failed(kind, clock::now()).is_some() {
+            let Ledger { dead_lettered, dropped, waiting, .. } = self.ledger.get();
+            part_log!(
+                self.log_level,
+                Error,
+                error,
+                recorder = self.name(),
+                dead_lettered,
+                dropped = dropped.total(),
+                waiting,
+                "{message}"
+            );
         }
     }
 
