@@ -1,7 +1,7 @@
 //! The whole way, with nothing faked: a Go program with real expvars, the release binary, and a real server.
 //!
 //! Wants Maven, the JDKs that `tests/servers/serve` asks for, curl and Go; `.ci/run` installs them. Run it with
-//! `cargo test --release --test real_servers`.
+//! `cargo build --release && cargo test --test real_servers`: the test is a debug build, the program is not.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by a panic")]
 #![allow(clippy::disallowed_methods, reason = "a test has deadlines of its own")]
@@ -82,7 +82,7 @@ fn ship_some_polls(folder: &Workdir, apps: &Apps, server: &Server) -> Running {
     let config = folder.join("conf.yml");
     fs::write(&config, config_text(&apps.addresses, &server.address)).expect("the configuration is written");
     let arguments = ["-c", config.to_str().expect("a plain path")];
-    let binary = env!("CARGO_BIN_EXE_expvastic");
+    let binary = release_binary();
     let mut shipper = Running::start(folder, "expvastic", Orphaned::Kill, binary, &arguments);
 
     wait_for_stat(&mut shipper, apps, "polls", POLLS_MIN);
@@ -171,6 +171,15 @@ fn check_index(server: &Server, index: &str, services: &[(&str, &Bodies)]) -> Ve
         }
     }
     problems
+}
+
+/// The program as it is shipped.
+fn release_binary() -> PathBuf {
+    let debug = Path::new(env!("CARGO_BIN_EXE_expvastic"));
+    let target = debug.parent().and_then(Path::parent).expect("the target folder");
+    let release = target.join("release/expvastic");
+    assert!(release.is_file(), "{} is not there: run `cargo build --release` first", release.display());
+    release
 }
 
 /// Each poll must have given one document.
