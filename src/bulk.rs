@@ -25,6 +25,9 @@ pub(crate) struct DocumentKey {
 /// Length of an `_id`, bytes.
 pub(crate) const ID_BYTES: usize = 20;
 
+/// Bytes of an action line and both line ends, but for the name of the index.
+const ACTION_BYTES: usize = ID_BYTES + 40;
+
 /// Gives each document of this process its `_id`: 72 random bits of the process and a count, as 20 characters that need
 /// no escape in JSON or in a URL.
 #[derive(Debug)]
@@ -89,7 +92,7 @@ impl Bulk {
     /// Appends a document (one JSON object without a line end) with its action line.
     pub(crate) fn push(&mut self, action: &mut ActionLine, key: DocumentKey, document: &[u8]) {
         let index = action.index_for(key.time);
-        self.bytes.reserve(index.len() + ID_BYTES + 40 + document.len());
+        self.reserve(index.len() + ACTION_BYTES + document.len());
         self.bytes.extend_from_slice(b"{\"create\":{\"_index\":\"");
         self.bytes.extend_from_slice(index);
         self.bytes.extend_from_slice(b"\",\"_id\":\"");
@@ -116,6 +119,19 @@ impl Bulk {
             selected.close_document();
         }
         selected
+    }
+
+    /// Makes room for `documents` of this length, if there is not enough.
+    pub(crate) fn expect(&mut self, documents: usize, document_bytes: usize, bytes_max: usize) {
+        let bytes = documents.saturating_mul(document_bytes + ACTION_BYTES);
+        self.reserve(bytes.min(bytes_max));
+    }
+
+    /// Grows by a quarter at a time: doubling would leave up to half of every bulk's memory unused.
+    fn reserve(&mut self, bytes: usize) {
+        if self.bytes.capacity() - self.bytes.len() < bytes {
+            self.bytes.reserve_exact(bytes.max(self.bytes.len() / 4));
+        }
     }
 
     fn close_document(&mut self) {

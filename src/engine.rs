@@ -8,6 +8,7 @@ use crate::clock;
 use crate::config::{Config, Reader, Recorder, Routed, Settings};
 use crate::flatten::Report as PayloadReport;
 use crate::http::Http;
+use crate::limits;
 use crate::metrics::{Ledger, Metrics, ProcessUsage, Snapshot};
 use crate::park;
 use crate::reader::{ReadError, Reading};
@@ -15,6 +16,7 @@ use crate::recorder::Recording;
 use crate::workbench::Workbench;
 use smol::LocalExecutor;
 use smol::channel::{Receiver, Sender};
+use smol::lock::Semaphore;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
@@ -182,8 +184,10 @@ struct EngineState {
 
 /// The polls that began at one instant.
 struct Instance {
+    started: Instant,
     timestamp: jiff::Timestamp,
     under_way: Cell<usize>,
+    turns: Semaphore,
 }
 
 impl Runtime {
@@ -205,13 +209,17 @@ impl Runtime {
         }
         let share = settings.memory_limit_bytes / recorders.len().max(1) as u64;
         let share = usize::try_from(share).unwrap_or(usize::MAX);
-        let record = |recorder| Rc::new(Recording::new(recorder, settings.log_level, share));
+        let record = |(index, recorder)| {
+            let feeders = states.iter().filter(|state| state.recordings.contains(&index)).count();
+            Rc::new(Recording::new(recorder, settings.log_level, feeders, share))
+        };
+        let recordings: Vec<Rc<Recording>> = recorders.into_iter().enumerate().map(record).collect();
         let mut process = [0_u8; 9];
         getrandom::fill(&mut process).map_err(|error| EngineError::System(format!("no random numbers: {error}")))?;
         Ok(Self {
-            http: Http::start(states.len() + recorders.len()).map_err(EngineError::System)?,
+            http: Http::start(states.len() + recordings.len()).map_err(EngineError::System)?,
             engines: states,
-            recordings: recorders.into_iter().map(record).collect(),
+            recordings,
             metrics: Rc::default(),
             bench: RefCell::new(Workbench::new(process)),
             started: clock::now(),
@@ -276,13 +284,19 @@ impl Runtime {
 
     /// Starts the polls whose tick is due, all at the same instant.
     fn poll_due(self: &Rc<Self>, executor: &LocalExecutor<'_>) {
-        let elapsed = clock::now().duration_since(self.started);
+        let started = clock::now();
+        let elapsed = started.duration_since(self.started);
         let due = |engine: &EngineState| engine.reading.begin_tick(elapsed);
         let due: Vec<usize> = (0..self.engines.len()).filter(|&index| due(&self.engines[index])).collect();
         if due.is_empty() {
             return;
         }
-        let instance = Rc::new(Instance { timestamp: clock::timestamp(), under_way: Cell::new(due.len()) });
+        let instance = Rc::new(Instance {
+            started,
+            timestamp: clock::timestamp(),
+            under_way: Cell::new(due.len()),
+            turns: Semaphore::new(limits::POLLS_TOGETHER),
+        });
         self.metrics.reads_under_way.add(due.len() as u64);
         for index in due {
             if self.engines[index].reading.is_own() {
@@ -294,6 +308,12 @@ impl Runtime {
     }
 
     async fn read(self: Rc<Self>, index: usize, instance: Rc<Instance>) {
+        let turn = async { Some(instance.turns.acquire().await) };
+        let enough = async {
+            park::sleep_until(instance.started + limits::TURN_WAIT).await;
+            None
+        };
+        let _turn = smol::future::or(turn, enough).await;
         let mut body = self.bench.borrow_mut().take_body();
         let polled = self.engines[index].reading.poll(&self.http, &mut body).await;
         if self.stopping.get() {

@@ -23,7 +23,7 @@ impl HotPath {
         let recorder = Recorder::file("bench", "-", index_name)?;
         Ok(Self {
             bench: Workbench::new([0; 9]),
-            recording: Recording::new(Arc::new(recorder), LogLevel::Error, 64 << 20),
+            recording: Recording::new(Arc::new(recorder), LogLevel::Error, 1, 64 << 20),
             own_members: bulk::own_members(service_name, "host"),
         })
     }

@@ -167,7 +167,9 @@ async fn read_capped(response: &mut Response<AsyncBody>, cap: usize, body: &mut 
     loop {
         let filled = body.len();
         let room = (cap + 1 - filled).min(READ_BYTES);
-        body.reserve(room + PADDING_BYTES);
+        if body.capacity() - filled < room + PADDING_BYTES {
+            body.reserve_exact((room + PADDING_BYTES).max(filled / 4));
+        }
         body.resize(filled + room, 0);
         let read = response.body_mut().read(&mut body[filled..]).await;
         body.truncate(filled + *read.as_ref().unwrap_or(&0));

@@ -33,7 +33,7 @@ pub(crate) const POOLED_BODY_BYTES_MAX: usize = 64 << 10;
 pub(crate) const KEPT_SCRATCH_BYTES_MAX: usize = 1 << 20;
 
 /// Body buffers in the pool. Readers beyond this number that answer at the same instant allocate.
-pub(crate) const POOLED_BODIES_MAX: usize = 4;
+pub(crate) const POOLED_BODIES_MAX: usize = 2;
 
 /// Emptied bulk buffers in the pool of one recorder: one is filled while one is under way.
 pub(crate) const POOLED_BULKS_MAX: usize = 2;
@@ -63,6 +63,12 @@ pub(crate) const ANSWER_BYTES_MIN: usize = 64 << 10;
 
 /// Bytes of a server's or an endpoint's own words that a log line repeats.
 pub(crate) const QUOTED_BYTES_MAX: usize = 300;
+
+/// Polls of one instant that are under way together. An exchange takes 30 kB while it lasts, and a neighbour answers in
+/// less than a millisecond: taking turns keeps twenty readers as small as one.
+pub(crate) const POLLS_TOGETHER: usize = 2;
+/// The longest that a poll waits for its turn: however many endpoints hang, the others are polled.
+pub(crate) const TURN_WAIT: Duration = Duration::from_millis(25);
 
 /// Redirects followed in one poll.
 pub(crate) const REDIRECTS_MAX: u32 = 5;

@@ -62,14 +62,21 @@ struct Bulks {
     sending: Option<Arc<Bulk>>,
     /// Emptied buffers; nobody else holds them.
     pool: Vec<Arc<Bulk>>,
+    /// Documents that come in one instant: bulks are made large enough for them at once.
+    feeders: usize,
     documents_max: usize,
     bytes_max: usize,
     memory_bytes_max: usize,
 }
 
 impl Recording {
-    /// `memory_bytes_max` is this recorder's share of `settings.memory_limit`.
-    pub(crate) fn new(config: Arc<Recorder>, settings_log_level: LogLevel, memory_bytes_max: usize) -> Self {
+    /// `feeders` readers give it documents; `memory_bytes_max` is its share of `settings.memory_limit`.
+    pub(crate) fn new(
+        config: Arc<Recorder>,
+        settings_log_level: LogLevel,
+        feeders: usize,
+        memory_bytes_max: usize,
+    ) -> Self {
         // A quarter each for the bulk under way and the open one leaves half for the queue.
         let bytes_max = usize::try_from(config.bulk.bytes).unwrap_or(usize::MAX).min(memory_bytes_max / 4);
         let bulks = Bulks {
@@ -80,6 +87,7 @@ impl Recording {
             queued_bytes: 0,
             sending: None,
             pool: Vec::with_capacity(limits::POOLED_BULKS_MAX),
+            feeders,
             documents_max: config.bulk.documents as usize,
             bytes_max,
             memory_bytes_max,
@@ -386,6 +394,9 @@ impl Bulks {
             sealed = self.seal();
         }
         if let Some(open) = Arc::get_mut(&mut self.open) {
+            if open.is_empty() {
+                open.expect(self.feeders, document.len(), self.bytes_max);
+            }
             open.push(&mut self.action, key, document);
         }
         self.open_since.get_or_insert(now);
@@ -443,10 +454,13 @@ impl Bulks {
 
     /// Keeps an emptied buffer for the next bulk, if nobody else holds it.
     fn recycle(&mut self, mut bulk: Arc<Bulk>) {
-        if self.pool.len() < limits::POOLED_BULKS_MAX
-            && let Some(emptied) = Arc::get_mut(&mut bulk)
-        {
-            emptied.clear(limits::POOLED_BULK_BYTES_MAX);
+        let Some(emptied) = Arc::get_mut(&mut bulk) else { return };
+        emptied.clear(limits::POOLED_BULK_BYTES_MAX);
+        if self.open.memory_bytes() == 0 {
+            // It was never used, as nothing has come since: one buffer is enough as long as answers come in time.
+            std::mem::swap(&mut self.open, &mut bulk);
+        }
+        if self.pool.len() < limits::POOLED_BULKS_MAX {
             self.pool.push(bulk);
         }
     }

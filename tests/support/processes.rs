@@ -125,12 +125,16 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        let ended_by_itself = self.status();
         if self.terminate(STOP_TIME_MAX).is_none() {
             eprintln!("{} does not end by itself, so it is killed", self.name);
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
         if thread::panicking() {
+            if let Some(status) = ended_by_itself {
+                eprintln!("{} had ended before the test stopped it: {status}", self.name);
+            }
             eprintln!("{}", self.log_tail());
         }
     }
