@@ -9,8 +9,11 @@
 //!   a simple shipper does.
 //! - `floor same`: exactly the exchanges expvastic makes, all GETs at the tick and one POST for all documents.
 //!
-//! With one reader the two are the same thing. A figure counts only if the documents that arrived are those
+//! With one reader the two floors are the same thing. A figure counts only if the documents that arrived are those
 //! that were served, so this bench fails when they are not. It does not fail on a target that is missed.
+//!
+//! Memory is what the kernel counts, mapped pages of the binary and of libc included: those grow by some 0.3 MB
+//! with the state of the page cache, so compare `RssAnon` first.
 //!
 //! `-- --quick` shortens the windows, `-- --record FILE` appends the tables to a file,
 //! `-- --binary FILE` measures a program that is already built. Linux only: everything is read from `/proc`.

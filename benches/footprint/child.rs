@@ -105,7 +105,8 @@ fn configuration(interval: Duration, readers: &[u16], sink: u16) -> String {
     }
     let _ = write!(
         text,
-        "recorders:\n  es: {{type: elasticsearch, endpoint: \"127.0.0.1:{sink}\", index_name: expvastic, timeout: 5s}}\n\
+        "recorders:\n  \
+         es: {{type: elasticsearch, endpoint: \"127.0.0.1:{sink}\", index_name: expvastic, timeout: 5s}}\n\
          routes:\n  r: {{readers: [{}], recorders: [es]}}\n",
         names.join(", ")
     );

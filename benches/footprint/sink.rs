@@ -13,7 +13,12 @@ use crate::{
     http::{self, Connection, Request},
 };
 
-const ROOT: &str = r#"{"name":"node-1","cluster_name":"bench","cluster_uuid":"E4nQpDcERH6_6SPIU3ciMQ","version":{"number":"8.19.21","build_flavor":"default","build_type":"zip","lucene_version":"9.12.2","minimum_wire_compatibility_version":"7.17.0","minimum_index_compatibility_version":"7.0.0"},"tagline":"You Know, for Search"}"#;
+const ROOT: &str = concat!(
+    r#"{"name":"node-1","cluster_name":"bench","cluster_uuid":"E4nQpDcERH6_6SPIU3ciMQ","#,
+    r#""version":{"number":"8.19.21","build_flavor":"default","build_type":"zip","lucene_version":"9.12.2","#,
+    r#""minimum_wire_compatibility_version":"7.17.0","minimum_index_compatibility_version":"7.0.0"},"#,
+    r#""tagline":"You Know, for Search"}"#,
+);
 
 /// The server, for the life of the bench.
 pub(crate) struct Sink {
