@@ -153,6 +153,8 @@ fn run(
 ) -> Result<Report, EngineError> {
     let runtime = Rc::new(Runtime::new(engines, settings, polls_max)?);
     let executor = LocalExecutor::new();
+    // A task of its own: what it waits for is looked at when that wakes it, and not at every tick.
+    let stop = executor.spawn(stop);
     park::block_on(executor.run(runtime.run(&executor, stop)));
     // Tasks that are still under way end here, before the client that they use.
     drop(executor);
