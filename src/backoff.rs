@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// The pause before the next try after `failures` in a row (1 or more), while the server does not count as down:
 /// doubling, with the upper half of each pause drawn at random so that many shippers do not come back at once.
-pub(crate) fn retry_delay(failures: u32, random: &mut fastrand::Rng) -> Duration {
+pub(crate) fn retry_delay(failures: u64, random: &mut fastrand::Rng) -> Duration {
     let doubled = limits::RETRY_DELAY_MIN.saturating_mul(1 << failures.saturating_sub(1).min(20));
     jittered(doubled.min(limits::RETRY_DELAY_MAX), 0.5, 1.0, random)
 }

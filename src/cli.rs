@@ -1,7 +1,8 @@
 //! The command line: arguments and their environment variables, the subcommands, exit codes, signals.
 
-use crate::config::{Config, ConfigError, LogLevel, Reader, Recorder, Settings, nearest, values};
+use crate::config::{Config, ConfigError, INDEX_NAME_DEFAULT, LogLevel, Reader, Recorder, Settings, nearest, values};
 use crate::engine::{self, EngineError, Report};
+use crate::limits;
 use crate::log;
 use std::ffi::OsString;
 use std::fmt;
@@ -45,19 +46,19 @@ Exit codes: 0 done, 64 wrong usage, 78 bad configuration, 1 anything else.
 
 /// Flags that take a value, with their environment variables. `--config` also is `-c`.
 const VALUES: [(&str, &str); 9] = [
-    ("config", "EXPVASTIC_CONFIG"),
-    ("reader", "EXPVASTIC_READER"),
-    ("recorder", "EXPVASTIC_RECORDER"),
-    ("index", "EXPVASTIC_INDEX"),
-    ("type", "EXPVASTIC_TYPE"),
-    ("int", "EXPVASTIC_INT"),
-    ("timeout", "EXPVASTIC_TIMEOUT"),
-    ("backoff", "EXPVASTIC_BACKOFF"),
-    ("loglevel", "EXPVASTIC_LOGLEVEL"),
+    ("--config", "EXPVASTIC_CONFIG"),
+    ("--reader", "EXPVASTIC_READER"),
+    ("--recorder", "EXPVASTIC_RECORDER"),
+    ("--index", "EXPVASTIC_INDEX"),
+    ("--type", "EXPVASTIC_TYPE"),
+    ("--int", "EXPVASTIC_INT"),
+    ("--timeout", "EXPVASTIC_TIMEOUT"),
+    ("--backoff", "EXPVASTIC_BACKOFF"),
+    ("--loglevel", "EXPVASTIC_LOGLEVEL"),
 ];
 
 /// Flags without a value.
-const SWITCHES: [&str; 3] = ["dry-run", "help", "version"];
+const SWITCHES: [&str; 3] = ["--dry-run", "--help", "--version"];
 
 const COMMANDS: [&str; 3] = ["check", "once", "run"];
 
@@ -166,7 +167,7 @@ impl Invocation {
             return Err(Failure::Usage("--dry-run goes with once: expvastic once --dry-run".to_owned()));
         }
         let source = flags.source(environment)?;
-        let log_level = flags.value("loglevel", environment, values::log_level)?;
+        let log_level = flags.value("--loglevel", environment, values::log_level)?;
         let dry_run = command == Command::Once && (dry_run_flag || dry_run_variable);
         Ok(Self { command, dry_run, source, log_level })
     }
@@ -275,33 +276,33 @@ fn normalise(arguments: Vec<OsString>) -> Result<Vec<String>, Failure> {
         let (flag, value) = argument.split_once('=').map_or((&*argument, None), |(flag, value)| (flag, Some(value)));
         let name = known_flag(flag)?;
         if seen.contains(&name) {
-            return Err(Failure::Usage(format!("--{name} is given twice")));
+            return Err(Failure::Usage(format!("{name} is given twice")));
         }
         seen.push(name);
         if SWITCHES.contains(&name) {
             if value.is_some() {
-                return Err(Failure::Usage(format!("--{name} takes no value")));
+                return Err(Failure::Usage(format!("{name} takes no value")));
             }
-            normal.push(format!("--{name}"));
+            normal.push(name.to_owned());
             continue;
         }
         let value = match value {
             Some(value) => value.to_owned(),
             None => match arguments.next().transpose()? {
                 Some(next) if !next.starts_with('-') => next,
-                Some(next) => return Err(Failure::Usage(format!("--{name} needs a value, found {next:?}"))),
-                None => return Err(Failure::Usage(format!("--{name} needs a value"))),
+                Some(next) => return Err(Failure::Usage(format!("{name} needs a value, found {next:?}"))),
+                None => return Err(Failure::Usage(format!("{name} needs a value"))),
             },
         };
         if value.is_empty() {
-            return Err(Failure::Usage(format!("--{name} needs a value, found an empty one")));
+            return Err(Failure::Usage(format!("{name} needs a value, found an empty one")));
         }
-        normal.push(format!("--{name}={value}"));
+        normal.push(format!("{name}={value}"));
     }
     Ok(normal)
 }
 
-/// The long name of a flag in any spelling.
+/// The long form, dashes included, of a flag in any spelling.
 fn known_flag(flag: &str) -> Result<&'static str, Failure> {
     let bare = flag.trim_start_matches('-');
     let long = match bare {
@@ -310,14 +311,15 @@ fn known_flag(flag: &str) -> Result<&'static str, Failure> {
         "V" => "version",
         other => other,
     };
-    let mut names = VALUES.iter().map(|(name, _)| *name).chain(SWITCHES);
-    if let Some(name) = names.clone().find(|name| *name == long).filter(|_| flag.len() - bare.len() <= 2) {
+    let names = VALUES.iter().map(|(name, _)| *name).chain(SWITCHES);
+    if let Some(name) = names.clone().find(|name| name[2..] == *long).filter(|_| flag.len() - bare.len() <= 2) {
         return Ok(name);
     }
     if bare.is_empty() {
         return Err(Failure::Usage(format!("unexpected argument {flag:?}")));
     }
-    let hint = nearest(bare, &mut names).map(|name| format!(", did you mean --{name}?")).unwrap_or_default();
+    let hint =
+        nearest(bare, names.map(|name| &name[2..])).map(|name| format!(", did you mean --{name}?")).unwrap_or_default();
     Err(Failure::Usage(format!("unknown flag {flag}{hint}")))
 }
 
@@ -336,8 +338,7 @@ struct Flags([Option<String>; VALUES.len()]);
 impl Flags {
     fn take(arguments: &mut pico_args::Arguments) -> Result<Self, Failure> {
         let mut values = [const { None }; VALUES.len()];
-        for ((name, _), value) in VALUES.iter().zip(&mut values) {
-            let flag: &'static str = LONG[VALUES.iter().position(|(other, _)| other == name).unwrap_or(0)];
+        for ((flag, _), value) in VALUES.into_iter().zip(&mut values) {
             *value = arguments.opt_value_from_str(flag).map_err(|error| Failure::Usage(format!("{flag}: {error}")))?;
         }
         Ok(Self(values))
@@ -353,7 +354,7 @@ impl Flags {
         let Some(index) = VALUES.iter().position(|(other, _)| *other == name) else { return Ok(None) };
         let variable = VALUES[index].1;
         let (origin, text) = match self.0[index].take() {
-            Some(text) => (LONG[index], Some(text)),
+            Some(text) => (VALUES[index].0, Some(text)),
             None => (variable, environment(variable)),
         };
         let parsed = text.map(|text| parser(&text)).transpose();
@@ -368,9 +369,10 @@ impl Flags {
         if let Some(path) = self.0[0].clone() {
             return match single_flag {
                 None => Ok(Source::File(path)),
-                Some(index) => {
-                    Err(Failure::Usage(format!("{} cannot be combined with --config: say it in the file", LONG[index])))
-                }
+                Some(index) => Err(Failure::Usage(format!(
+                    "{} cannot be combined with --config: say it in the file",
+                    VALUES[index].0
+                ))),
             };
         }
         if single_flag.is_none() {
@@ -392,24 +394,22 @@ impl Flags {
             duration => Ok(duration),
         };
         let backoff = |text: &str| match text.parse() {
-            Ok(1..=1_000_000) => Ok(text.parse::<u32>().unwrap_or(1)),
-            _ => Err(format!("expected a whole number from 1 to 1000000, found {text:?}")),
+            Ok(backoff @ 1..=limits::BACKOFF_MAX) => Ok(backoff),
+            _ => Err(format!("expected a whole number from 1 to {}, found {text:?}", limits::BACKOFF_MAX)),
         };
         Ok(SingleEngine {
-            reader: self.value("reader", environment, text)?.unwrap_or_else(|| "localhost:1234/debug/vars".to_owned()),
-            recorder: self.value("recorder", environment, text)?.unwrap_or_else(|| "localhost:9200".to_owned()),
-            index: self.value("index", environment, text)?.unwrap_or_else(|| "expvastic".to_owned()),
-            type_name: self.value("type", environment, text)?.unwrap_or_else(|| "expvastic".to_owned()),
-            interval: self.value("int", environment, positive)?.unwrap_or(Duration::from_secs(1)),
-            timeout: self.value("timeout", environment, positive)?.unwrap_or(Duration::from_secs(30)),
-            backoff: self.value("backoff", environment, backoff)?.unwrap_or(15),
+            reader: self
+                .value("--reader", environment, text)?
+                .unwrap_or_else(|| "localhost:1234/debug/vars".to_owned()),
+            recorder: self.value("--recorder", environment, text)?.unwrap_or_else(|| "localhost:9200".to_owned()),
+            index: self.value("--index", environment, text)?.unwrap_or_else(|| INDEX_NAME_DEFAULT.to_owned()),
+            type_name: self.value("--type", environment, text)?.unwrap_or_else(|| "expvastic".to_owned()),
+            interval: self.value("--int", environment, positive)?.unwrap_or(limits::INTERVAL_DEFAULT),
+            timeout: self.value("--timeout", environment, positive)?.unwrap_or(limits::TIMEOUT_DEFAULT),
+            backoff: self.value("--backoff", environment, backoff)?.unwrap_or(limits::BACKOFF_DEFAULT),
         })
     }
 }
-
-/// The flags of [`VALUES`] as they are written.
-const LONG: [&str; VALUES.len()] =
-    ["--config", "--reader", "--recorder", "--index", "--type", "--int", "--timeout", "--backoff", "--loglevel"];
 
 impl SingleEngine {
     fn config(&self) -> Result<Config, Failure> {

@@ -26,7 +26,7 @@ pub use error::ConfigError;
 pub use reader::Reader;
 pub(crate) use reader::Source;
 pub use recorder::Recorder;
-pub(crate) use recorder::Target;
+pub(crate) use recorder::{INDEX_NAME_DEFAULT, Target};
 pub(crate) use suggest::nearest;
 pub use values::LogLevel;
 
@@ -253,6 +253,7 @@ fn kind(section: &mut Section<'_, '_>, known: &[&'static str]) -> Option<&'stati
 }
 
 fn backoff(section: &mut Section<'_, '_>) -> u32 {
-    let backoff = section.number("backoff", 1, 1_000_000).unwrap_or_else(|| limits::BACKOFF_DEFAULT.into());
+    let most = limits::BACKOFF_MAX.into();
+    let backoff = section.number("backoff", 1, most).unwrap_or_else(|| limits::BACKOFF_DEFAULT.into());
     u32::try_from(backoff).unwrap_or(u32::MAX)
 }

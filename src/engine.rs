@@ -284,7 +284,7 @@ impl Runtime {
         ticks.chain(self.recordings.iter().filter_map(|recording| recording.seal_by())).min()
     }
 
-    /// Starts the polls whose tick is due, all at the same instant.
+    /// Starts the polls whose tick is due: one instance, in turns.
     fn poll_due(self: &Rc<Self>, executor: &LocalExecutor<'_>) {
         let started = clock::now();
         let elapsed = started.duration_since(self.started);
@@ -326,7 +326,6 @@ impl Runtime {
 
     fn read_own(&self, index: usize, instance: &Instance) {
         let mut body = self.bench.borrow_mut().take_body();
-        body.clear();
         let snapshot = Snapshot {
             metrics: &self.metrics,
             usage: ProcessUsage::now(clock::now().duration_since(self.started)),

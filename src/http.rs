@@ -26,9 +26,6 @@ pub(crate) use isahc::http::Uri;
 /// read in as many steps as it takes, without waiting in between.
 const READ_BYTES: usize = 4 << 10;
 
-/// Bytes of an error page that are read, so that its connection can be used again.
-const ERROR_PAGE_BYTES: usize = 16 << 10;
-
 const USER_AGENT: &str = concat!("expvastic/", env!("CARGO_PKG_VERSION"));
 
 /// The client.
@@ -99,7 +96,7 @@ impl Http {
         let status = response.status();
         if !status.is_success() {
             // A short page is read to its end, so that the connection can be used again.
-            let _ = read_capped(&mut response, ERROR_PAGE_BYTES, body).await;
+            let _ = read_capped(&mut response, limits::ERROR_PAGE_BYTES, body).await;
             return Err(HttpError::Status(status.as_u16()));
         }
         let cap = usize::try_from(bytes_max).unwrap_or(usize::MAX);

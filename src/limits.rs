@@ -22,6 +22,13 @@ pub(crate) const BODY_BYTES_MAX: u64 = 256 << 20;
 /// Objects and arrays within each other. Go's own `encoding/json` stops at 10,000, servers at 20 levels of names.
 pub(crate) const DEPTH_MAX: usize = 64;
 
+/// Columns of one array of objects, at most: what has more is a table of names, not of values, and finding a column takes
+/// a look at each in the worst case. Further members are left out and counted.
+pub(crate) const COLUMNS_MAX: usize = 1_000;
+
+/// Bytes of a `type_name`.
+pub(crate) const TYPE_NAME_BYTES_MAX: usize = 512;
+
 /// Bytes of one flat document. Joined names can make it much larger than the payload (a 100 kB name over 1,000
 /// numbers makes 100 MB), and a server refuses a request over 100 MB whatever is in it.
 pub(crate) const DOCUMENT_BYTES_MAX: usize = 16 << 20;
@@ -71,6 +78,9 @@ pub(crate) const POLLS_TOGETHER: usize = 4;
 /// The longest that a poll waits for its turn: however many endpoints hang, the others are polled.
 pub(crate) const TURN_WAIT: Duration = Duration::from_millis(25);
 
+/// Bytes of an error page that are read, so that its connection can be used again.
+pub(crate) const ERROR_PAGE_BYTES: usize = 16 << 10;
+
 /// Redirects followed in one poll.
 pub(crate) const REDIRECTS_MAX: u32 = 5;
 
@@ -80,6 +90,10 @@ pub(crate) const SHUTDOWN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
 pub(crate) const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 /// Default `backoff` of readers and recorders: failures in a row.
 pub(crate) const BACKOFF_DEFAULT: u32 = 15;
+/// The most that `backoff` can be set to.
+pub(crate) const BACKOFF_MAX: u32 = 1_000_000;
+/// Default of a reader's `interval`.
+pub(crate) const INTERVAL_DEFAULT: Duration = Duration::from_secs(1);
 /// Durations in the configuration, at most: what is longer is a slip of a unit.
 pub(crate) const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 /// The shortest `interval`: below it polls would only queue behind one another.
@@ -98,6 +112,9 @@ pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 pub(crate) const LOG_PERIOD_MIN: Duration = Duration::from_secs(60);
 /// The longest silence about a failure that goes on.
 pub(crate) const LOG_PERIOD_MAX: Duration = Duration::from_secs(900);
+
+/// Kinds of failure that one endpoint is remembered with; more of them share the last place.
+pub(crate) const FAILURE_KINDS_MAX: usize = 8;
 
 /// Default of a file recorder's `bytes`, after which the file is rotated.
 pub(crate) const FILE_BYTES_DEFAULT: u64 = 64 << 20;

@@ -176,14 +176,11 @@ struct FailureKind {
     unsaid: u64,
 }
 
-/// Kinds of failure that one endpoint is remembered with; more of them share the last place.
-const FAILURE_KINDS_MAX: usize = 8;
-
 impl FailureLog {
     /// One more failure of this kind. Gives the number of those not spoken of, this one included, if it is time for a
     /// line.
     pub(crate) fn failed(&mut self, kind: &str, now: Instant) -> Option<u64> {
-        use crate::limits::{LOG_PERIOD_MAX, LOG_PERIOD_MIN};
+        use crate::limits::{FAILURE_KINDS_MAX, LOG_PERIOD_MAX, LOG_PERIOD_MIN};
         self.failures += 1;
         self.first.get_or_insert(now);
         let known = self.kinds.iter().position(|known| known.name == kind);
@@ -201,6 +198,11 @@ impl FailureLog {
         known.period = (known.period * 2).min(LOG_PERIOD_MAX);
         known.silent_until = now + known.period;
         Some(std::mem::take(&mut known.unsaid))
+    }
+
+    /// Failures since it last worked.
+    pub(crate) fn in_a_row(&self) -> u64 {
+        self.failures
     }
 
     /// It works again. Gives the number of failures and for how long there were nothing but failures, if there were.

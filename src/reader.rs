@@ -2,7 +2,6 @@
 
 pub(crate) mod schedule;
 
-use crate::backoff;
 use crate::bulk;
 use crate::clock;
 use crate::config::{LogLevel, Reader, Source};
@@ -33,7 +32,6 @@ pub(crate) struct Reading {
 
 /// How the endpoint does.
 struct Health {
-    failures: u32,
     log: FailureLog,
     broken_log: FailureLog,
     random: fastrand::Rng,
@@ -66,7 +64,6 @@ impl Reading {
             schedule: RefCell::new(Schedule::new(config.interval, polls_max)),
             under_way: Cell::new(false),
             health: RefCell::new(Health {
-                failures: 0,
                 log: FailureLog::default(),
                 broken_log: FailureLog::default(),
                 random: fastrand::Rng::new(),
@@ -119,7 +116,6 @@ impl Reading {
         self.counts.body_bytes.add(body_bytes as u64);
         self.counts.broken_values.add(report.broken);
         let mut health = self.health.borrow_mut();
-        health.failures = 0;
         if let Some((failures, away)) = health.log.recovered(clock::now()) {
             part_log!(
                 self.log_level,
@@ -153,7 +149,6 @@ impl Reading {
         self.under_way.set(false);
         self.counts.failures.add(1);
         let mut health = self.health.borrow_mut();
-        health.failures = health.failures.saturating_add(1);
         if let Some(times) = health.log.failed(&error.kind(), clock::now()) {
             part_log!(
                 self.log_level,
@@ -165,7 +160,8 @@ impl Reading {
                 "reading failed: {error}"
             );
         }
-        if health.failures == self.config.backoff {
+        let (in_a_row, backoff) = (health.log.in_a_row(), u64::from(self.config.backoff));
+        if in_a_row == backoff {
             part_log!(
                 self.log_level,
                 Warn,
@@ -173,12 +169,12 @@ impl Reading {
                 reader = self.name(),
                 url = self.url(),
                 "counts as down after {} failures in a row; probed about every {:?} from now on",
-                self.config.backoff,
+                backoff,
                 limits::PROBE_INTERVAL.max(self.config.interval)
             );
         }
-        if health.failures >= self.config.backoff {
-            let delay = backoff::probe_delay(&mut health.random);
+        if in_a_row >= backoff {
+            let delay = crate::backoff::probe_delay(&mut health.random);
             let skipped = self.schedule.borrow_mut().postpone(elapsed + delay);
             self.counts.down_ticks.add(skipped);
         }

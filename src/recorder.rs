@@ -262,7 +262,6 @@ impl Recording {
     }
 
     fn failed(&self, pace: &mut Pace, refusal: &Refusal) {
-        pace.failures = pace.failures.saturating_add(1);
         if let Some(times) = pace.log.failed(&refusal.reason, clock::now()) {
             let waiting = self.ledger.get().waiting;
             part_log!(
@@ -276,7 +275,7 @@ impl Recording {
                 refusal.reason
             );
         }
-        if pace.failures == pace.backoff {
+        if pace.log.in_a_row() == pace.backoff {
             part_log!(
                 self.log_level,
                 Warn,
@@ -290,7 +289,6 @@ impl Recording {
     }
 
     fn recovered(&self, pace: &mut Pace) {
-        pace.failures = 0;
         if let Some((failures, away)) = pace.log.recovered(clock::now()) {
             part_log!(
                 self.log_level,
@@ -299,8 +297,8 @@ impl Recording {
                 recorder = self.name(),
                 failures,
                 waiting = self.ledger.get().waiting,
-                "shipping again after {}",
-                seconds(away)
+                "shipping again after {:.1} s",
+                away.as_secs_f64()
             );
         }
     }
@@ -481,14 +479,14 @@ impl Bulks {
 /// Where bulks go.
 enum Sink {
     Elasticsearch(Elasticsearch),
-    File { target: Target, output: Option<file::Output> },
+    File(file::Appender),
 }
 
 impl Sink {
     fn new(target: &Target) -> Self {
         match target {
             Target::Elasticsearch { url, timeout } => Self::Elasticsearch(Elasticsearch::new(url, *timeout)),
-            Target::File { .. } => Self::File { target: target.clone(), output: None },
+            Target::File { path, bytes_max, keep } => Self::File(file::Appender::new(path.clone(), *bytes_max, *keep)),
         }
     }
 
@@ -496,12 +494,11 @@ impl Sink {
     async fn ship(&mut self, http: &Http, bulk: &Arc<Bulk>) -> Option<Verdict> {
         match self {
             Self::Elasticsearch(server) => Some(server.ship(http, bulk).await),
-            Self::File { target, output } => match append(target, output, bulk).await {
+            Self::File(appender) => match appender.append(bulk).await {
                 Ok(()) => Some(Verdict::Judged(Judgement::all_acked(bulk.documents()))),
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
                 Err(error) => {
-                    let Target::File { path, .. } = target else { return None };
-                    let reason = format!("cannot write to {}: {error}", path.display());
+                    let reason = format!("cannot write to {}: {error}", appender.path().display());
                     Some(Verdict::Again(Refusal { reason, after: None, slow: false }))
                 }
             },
@@ -509,39 +506,26 @@ impl Sink {
     }
 }
 
-/// Opens the file if that has not worked before, and appends.
-async fn append(target: &Target, output: &mut Option<file::Output>, bulk: &Bulk) -> io::Result<()> {
-    let Target::File { path, bytes_max, keep } = target else { return Ok(()) };
-    let open = match output.take() {
-        Some(open) => output.insert(open),
-        None => output.insert(file::Output::open(path, *bytes_max, *keep)?),
-    };
-    open.append(bulk).await
-}
-
 /// How often a server that fails is tried.
 struct Pace {
-    failures: u32,
-    backoff: u32,
+    /// Failures in a row after which it counts as down.
+    backoff: u64,
     log: FailureLog,
     random: fastrand::Rng,
 }
 
 impl Pace {
     fn new(backoff: u32) -> Self {
-        Self { failures: 0, backoff, log: FailureLog::default(), random: fastrand::Rng::new() }
+        Self { backoff: backoff.into(), log: FailureLog::default(), random: fastrand::Rng::new() }
     }
 
     fn delay(&mut self, refusal: &Refusal) -> Duration {
-        let own = if refusal.slow || self.failures >= self.backoff {
+        let in_a_row = self.log.in_a_row();
+        let own = if refusal.slow || in_a_row >= self.backoff {
             backoff::probe_delay(&mut self.random)
         } else {
-            backoff::retry_delay(self.failures, &mut self.random)
+            backoff::retry_delay(in_a_row, &mut self.random)
         };
         refusal.after.map_or(own, |asked| asked.max(own))
     }
-}
-
-fn seconds(duration: Duration) -> String {
-    format!("{:.1} s", duration.as_secs_f64())
 }

@@ -1,10 +1,12 @@
 //! From a body to a sealed bulk nothing is allocated, once each kind of payload has been seen.
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 
+#[path = "support/recorded.rs"]
+mod recorded;
+
 use expvastic::hot_path::HotPath;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
-use std::path::Path;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -14,21 +16,14 @@ const KEPT_BODY_BYTES: usize = 128 << 10;
 
 /// Every recorded payload but the outlier, with room for the padding that the index wants.
 fn payloads() -> Vec<(String, Vec<u8>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/payloads");
-    let entries = std::fs::read_dir(folder).expect("the payloads are there");
-    let mut payloads: Vec<(String, Vec<u8>)> = entries
-        .map(|entry| {
-            let path = entry.expect("an entry").path();
-            let mut body = std::fs::read(&path).expect("readable");
-            body.reserve(64);
-            (path.file_name().expect("a name").to_string_lossy().into_owned(), body)
-        })
-        .collect();
+    let mut payloads = recorded::payloads();
     let all = payloads.len();
     payloads.retain(|(_, body)| body.len() <= KEPT_BODY_BYTES);
     assert_eq!(all - payloads.len(), 1, "one payload of a megabyte is left out");
-    payloads.sort();
     assert!(payloads.len() > 20, "only {} payloads", payloads.len());
+    for (_, body) in &mut payloads {
+        body.reserve(64);
+    }
     payloads
 }
 

@@ -9,12 +9,14 @@ mod flatten_twin;
 mod loopback;
 #[path = "support/program.rs"]
 mod program;
+#[path = "support/recorded.rs"]
+mod recorded;
 
 use flatten_twin::expected_fields;
 use loopback::{Reply, Server, bulk_documents};
 use program::Program;
+use recorded::payloads;
 use serde_json::Value;
-use std::path::Path;
 
 /// The document that the program makes of a body.
 fn document(body: Vec<u8>) -> Value {
@@ -37,20 +39,6 @@ fn without_own_members(mut document: Value) -> flatten_twin::Flat {
         assert!(members.remove(own).is_some(), "{own} is there");
     }
     members.clone().into_iter().collect()
-}
-
-fn payloads() -> Vec<(String, Vec<u8>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/payloads");
-    let entries = std::fs::read_dir(folder).expect("the payloads are there");
-    let mut payloads: Vec<(String, Vec<u8>)> = entries
-        .map(|entry| {
-            let path = entry.expect("an entry").path();
-            let name = path.file_name().expect("a name").to_string_lossy().into_owned();
-            (name, std::fs::read(&path).expect("readable"))
-        })
-        .collect();
-    payloads.sort();
-    payloads
 }
 
 #[test]

@@ -127,9 +127,7 @@ fn wrong_usage_is_refused_with_a_hint() {
 #[test]
 fn the_help_names_every_flag_and_variable() {
     for (flag, variable) in VALUES {
-        assert!(HELP.contains(&format!("--{flag} ")) && HELP.contains(variable), "{flag}");
+        assert!(HELP.contains(&format!("{flag} ")) && HELP.contains(variable), "{flag}");
     }
-    for (index, (flag, _)) in VALUES.iter().enumerate() {
-        assert_eq!(LONG[index], format!("--{flag}"));
-    }
+    assert!(VALUES.iter().all(|(flag, _)| flag.starts_with("--")));
 }

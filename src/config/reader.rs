@@ -50,7 +50,7 @@ impl Reader {
             name: name.to_owned(),
             type_name: type_name.to_owned(),
             source,
-            interval: Duration::from_secs(1),
+            interval: limits::INTERVAL_DEFAULT,
             timeout: limits::TIMEOUT_DEFAULT,
             backoff: limits::BACKOFF_DEFAULT,
             log_level: None,
@@ -96,21 +96,18 @@ impl Reader {
             }
             _ => reader_endpoint(&mut section),
         };
-        let mut reader =
-            Self::new(name, type_name.as_deref().unwrap_or_default(), source.clone().unwrap_or(Source::Own));
-        if let Some(interval) = section.positive_duration("interval") {
-            reader = reader.interval(interval);
-        }
-        reader.timeout = section.positive_duration("timeout").unwrap_or(reader.timeout);
-        reader.backoff = backoff(&mut section);
-        reader.log_level = section.parse("log_level", values::log_level);
-        reader.body_bytes_max =
-            section.size("max_body", 2, limits::BODY_BYTES_MAX).unwrap_or(limits::BODY_BYTES_DEFAULT);
+        let interval = section.positive_duration("interval").unwrap_or(limits::INTERVAL_DEFAULT);
+        let timeout = section.positive_duration("timeout").unwrap_or(limits::TIMEOUT_DEFAULT);
+        let backoff = backoff(&mut section);
+        let log_level = section.parse("log_level", values::log_level);
+        let max_body = section.size("max_body", 2, limits::BODY_BYTES_MAX);
         if let Some((_, place)) = section.node("map_file") {
             section.warn(&place, "map_file is not applied yet: values are shipped as they are");
         }
         section.finish();
-        (kind.is_some() && type_name.is_some() && source.is_some()).then_some(reader)
+        kind?;
+        let reader = Self::new(name, &type_name?, source?).interval(interval).timeout(timeout).backoff(backoff);
+        Some(Self { log_level, body_bytes_max: max_body.unwrap_or(limits::BODY_BYTES_DEFAULT), ..reader })
     }
 }
 
@@ -118,8 +115,8 @@ fn type_name(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
         return Err("type_name is empty: expected the name of these documents, such as my_app".to_owned());
     }
-    if text.len() > 512 {
-        return Err("type_name is longer than 512 bytes".to_owned());
+    if text.len() > limits::TYPE_NAME_BYTES_MAX {
+        return Err(format!("type_name is longer than {} bytes", limits::TYPE_NAME_BYTES_MAX));
     }
     Ok(text.to_owned())
 }

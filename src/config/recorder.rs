@@ -7,6 +7,9 @@ use crate::limits;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Where documents go if nobody says otherwise, as with the Go program.
+pub(crate) const INDEX_NAME_DEFAULT: &str = "expvastic";
+
 /// A recorder: where documents are shipped to, and in what portions.
 #[derive(Debug, Clone)]
 pub struct Recorder {
@@ -104,7 +107,7 @@ impl Recorder {
     pub(super) fn from_section(name: &str, mut section: Section<'_, '_>) -> Option<Self> {
         let kind = kind(&mut section, &["elasticsearch", "file"]);
         let index_name = match section.node("index_name") {
-            None => Some("expvastic".to_owned()),
+            None => Some(INDEX_NAME_DEFAULT.to_owned()),
             Some(_) => section.parse("index_name", values::index_name),
         };
         let target = match kind {

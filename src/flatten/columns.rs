@@ -5,12 +5,9 @@
 
 use super::walk::{Walk, Written};
 use super::{Cause, FlattenError};
+use crate::limits::COLUMNS_MAX;
 use bumpalo::Bump;
 use bumpalo::collections::Vec as ArenaVec;
-
-/// Columns of one array, at most: what has more is a table of names, not of values, and finding a column takes a look
-/// at each in the worst case. Further members are left out and counted.
-const COLUMNS_MAX: usize = 1_000;
 
 /// Name of the column that holds what is no object.
 const VALUE_COLUMN: &[u8] = b"_value";
@@ -163,14 +160,10 @@ impl<'a> Walk<'a> {
 
     /// An array as a member of an element: one value of its column, or columns of its own.
     fn collect_list(&mut self, columns: &mut Columns<'a>, base: usize) -> Result<(), FlattenError> {
-        let (first, mark, report) = (self.position(), self.out.len(), self.report);
-        if self.array_text()? {
-            self.collect_written(columns, base, mark)?;
-            self.out.truncate(mark);
+        if self.collect_plain(columns, base)? {
             return Ok(());
         }
-        self.rewind(first);
-        self.report = report;
+        let mark = self.out.len();
         let mut inner = Columns::new(self.arena);
         let path_bytes = self.path.len();
         self.collect_array(&mut inner, path_bytes)?;
@@ -189,15 +182,18 @@ impl<'a> Walk<'a> {
 
     /// An array as an element: its objects count as elements of the outer one.
     fn collect_nested(&mut self, columns: &mut Columns<'a>, base: usize) -> Result<(), FlattenError> {
-        let (first, mark, report) = (self.position(), self.out.len(), self.report);
-        if self.array_text()? {
+        if self.collect_plain(columns, base)? { Ok(()) } else { self.collect_array(columns, base) }
+    }
+
+    /// An array without objects as one value; false, and the cursor where it was, if there are objects in it.
+    fn collect_plain(&mut self, columns: &mut Columns<'a>, base: usize) -> Result<bool, FlattenError> {
+        let mark = self.out.len();
+        let plain = self.array_text()?;
+        if plain {
             self.collect_written(columns, base, mark)?;
             self.out.truncate(mark);
-            return Ok(());
         }
-        self.rewind(first);
-        self.report = report;
-        self.collect_array(columns, base)
+        Ok(plain)
     }
 
     /// Takes the value that has been written behind `mark` into the column that `path` names.

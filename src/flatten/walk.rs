@@ -178,17 +178,11 @@ impl<'a> Walk<'a> {
     }
 
     fn array_member(&mut self) -> Outcome<()> {
-        let (first, report) = (self.at, self.report);
-        match self.scan_array()? {
-            ArrayKind::Objects => {
-                self.rewind(first);
-                self.report = report;
-                return self.columns_member();
-            }
-            kind => {
-                self.write_name();
-                self.copy_array(&kind, first)?;
-            }
+        let mark = self.out.len();
+        self.write_name();
+        if !self.array_text()? {
+            self.out.truncate(mark);
+            return self.columns_member();
         }
         self.report.lists += 1;
         if rules::is_gc_ring(self.path) {
@@ -209,16 +203,19 @@ impl<'a> Walk<'a> {
     }
 
     /// Looks at token `first` again.
-    pub(super) fn rewind(&mut self, first: usize) {
+    fn rewind(&mut self, first: usize) {
         self.at = first;
         self.next_backslash = self.backslash_from(self.offset(first));
     }
 
-    /// Writes the array at the cursor, without a name; false, and nothing of use written, if there are objects in it.
+    /// Writes the array at the cursor, without a name; false, and the cursor where it was, if there are objects in it.
     pub(super) fn array_text(&mut self) -> Outcome<bool> {
         let first = self.at;
         match self.scan_array()? {
-            ArrayKind::Objects => Ok(false),
+            ArrayKind::Objects => {
+                self.rewind(first);
+                Ok(false)
+            }
             kind => self.copy_array(&kind, first).map(|()| true),
         }
     }
@@ -277,7 +274,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Writes an array element by element, leaving out what is broken.
-    pub(super) fn copy_elements(&mut self) -> Outcome<()> {
+    fn copy_elements(&mut self) -> Outcome<()> {
         self.at += 1;
         self.out.push(b'[');
         let mut empty = true;
@@ -315,7 +312,7 @@ impl<'a> Walk<'a> {
     }
 
     /// A `null` within an array keeps its place; outside of one it is left out.
-    pub(super) fn null_element(&mut self) -> Written {
+    fn null_element(&mut self) -> Written {
         if self.bare_end(b'n').is_none() {
             self.broken();
             return Written::No;
@@ -385,7 +382,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Start and end of the string at the cursor, without its quotes. Stage 1 has made sure that it is closed.
-    pub(super) fn string_text(&self) -> (usize, usize) {
+    fn string_text(&self) -> (usize, usize) {
         let start = self.offset(self.at) + 1;
         let mut end = self.next_offset();
         while is_blank(self.body[end - 1]) {
@@ -440,7 +437,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Goes to the next `,`, `}` or `]` of the container that the cursor is in.
-    pub(super) fn skip_to_separator(&mut self) -> Outcome<()> {
+    fn skip_to_separator(&mut self) -> Outcome<()> {
         let mut nested = 0_usize;
         loop {
             match self.peek()? {
@@ -465,10 +462,6 @@ impl<'a> Walk<'a> {
         let byte = self.peek()?;
         self.at += 1;
         Ok(byte)
-    }
-
-    pub(super) fn position(&self) -> usize {
-        self.at
     }
 
     /// Steps over the token at the cursor.

@@ -6,7 +6,7 @@
 
 use crate::bulk::Bulk;
 use crate::limits;
-use smol::Async;
+use async_io::Async;
 use smol::lock::Mutex;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -16,9 +16,41 @@ use std::path::{Path, PathBuf};
 /// Held while a bulk is written to a stream: two recorders may share standard output, and their lines must not mix.
 static STREAM: Mutex<()> = Mutex::new(());
 
+/// A file recorder's output, opened when it is first written to: what is not there yet may come later.
+#[derive(Debug)]
+pub(super) struct Appender {
+    path: PathBuf,
+    bytes_max: u64,
+    keep: u32,
+    output: Option<Output>,
+}
+
+impl Appender {
+    /// `-` is standard output; a file is rotated before it grows over `bytes_max`, and `keep` old ones stay.
+    pub(super) fn new(path: PathBuf, bytes_max: u64, keep: u32) -> Self {
+        Self { path, bytes_max, keep, output: None }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Appends the whole bulk.
+    ///
+    /// # Errors
+    /// What the system says; then a file is as it was.
+    pub(super) async fn append(&mut self, bulk: &Bulk) -> io::Result<()> {
+        let output = match &mut self.output {
+            Some(output) => output,
+            none => none.insert(Output::open(&self.path, self.bytes_max, self.keep)?),
+        };
+        output.append(bulk).await
+    }
+}
+
 /// An open file, or standard output.
 #[derive(Debug)]
-pub(super) enum Output {
+enum Output {
     /// Something that the system can say of whether it has room: a pipe, a terminal, a socket.
     Stream {
         ready: Async<File>,
@@ -36,11 +68,7 @@ pub(super) enum Output {
 }
 
 impl Output {
-    /// Opens `path`; `-` is standard output.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub(super) fn open(path: &Path, bytes_max: u64, keep: u32) -> io::Result<Self> {
+    fn open(path: &Path, bytes_max: u64, keep: u32) -> io::Result<Self> {
         if path == Path::new("-") {
             let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
             return Self::stream(stdout);
@@ -61,11 +89,7 @@ impl Output {
         }
     }
 
-    /// Appends the whole bulk.
-    ///
-    /// # Errors
-    /// What the system says; then a file is as it was.
-    pub(super) async fn append(&mut self, bulk: &Bulk) -> io::Result<()> {
+    async fn append(&mut self, bulk: &Bulk) -> io::Result<()> {
         match self {
             Self::Stream { ready, file } => {
                 let _whole = STREAM.lock().await;
