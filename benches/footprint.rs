@@ -34,6 +34,8 @@ mod floor;
 mod http;
 #[path = "footprint/idle.rs"]
 mod idle;
+#[path = "footprint/machine.rs"]
+mod machine;
 #[path = "footprint/options.rs"]
 mod options;
 #[path = "footprint/procfs.rs"]

@@ -244,11 +244,17 @@ fn kind(section: &mut Section<'_, '_>, known: &[&'static str]) -> Option<&'stati
     if section.node("type").is_none() {
         return known.first().copied();
     }
-    section.parse("type", |text| {
-        known.iter().copied().find(|kind| *kind == text).ok_or_else(|| match nearest(text, known.iter().copied()) {
-            Some(meant) => format!("unknown type {text:?}, did you mean {meant:?}?"),
-            None => format!("unknown type {text:?}, expected one of {}", known.join(", ")),
-        })
+    let named: Vec<_> = known.iter().map(|kind| (*kind, *kind)).collect();
+    section.parse("type", |text| one_of("type", text, &named))
+}
+
+/// What `text` stands for among `known`; `what` it is called in the error.
+fn one_of<T: Copy>(what: &str, text: &str, known: &[(&'static str, T)]) -> Result<T, String> {
+    let names = || known.iter().map(|(name, _)| *name);
+    let found = known.iter().find(|(name, _)| *name == text);
+    found.map(|(_, value)| *value).ok_or_else(|| match nearest(text, names()) {
+        Some(meant) => format!("unknown {what} {text:?}, did you mean {meant:?}?"),
+        None => format!("unknown {what} {text:?}, expected one of {}", names().collect::<Vec<_>>().join(", ")),
     })
 }
 

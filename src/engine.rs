@@ -376,7 +376,8 @@ impl Runtime {
         timestamp: jiff::Timestamp,
     ) -> Result<PayloadReport, ReadError> {
         let mut bench = self.bench.borrow_mut();
-        let made = bench.document(engine.reading.own_members(), timestamp, body);
+        let variables = &mut engine.reading.variables.borrow_mut();
+        let made = bench.document(variables, engine.reading.own_members(), timestamp, body);
         let (key, document, report) = made.map_err(ReadError::Payload)?;
         let now = clock::now();
         for &index in &engine.recordings {

@@ -9,17 +9,33 @@
 //! - the document is one line of valid JSON in UTF-8, whatever the body was;
 //! - a broken value is left out and counted ([`Report::broken`]); its neighbours stay;
 //! - a body that is cut off, no object, too deep, too long, or without any variable gives an error, and nothing is appended;
+//! - every name is one that the server takes, and no two are equal (`names`);
 //! - a [`Scratch`] that has seen the largest payload allocates no more.
+//!
+//! What becomes of each member is learned from a reader's first payload and kept as its layout; later payloads follow it
+//! with one comparison for each key, until one departs from it and is learned anew.
 
+mod choice;
 mod columns;
+mod gc;
+mod guide;
 mod index;
-mod rules;
+mod layout;
+mod mend;
+mod names;
 mod scalar;
 mod walk;
 
 use crate::limits;
+use guide::{Follow, Learn, LearnWork, Stop};
 use index::Index;
+use layout::Layout;
+use names::Fields;
 use std::fmt;
+use walk::{Options, Walk};
+
+pub(crate) use choice::Choice;
+pub(crate) use names::Mended;
 
 pub(crate) use index::PADDING_BYTES;
 
@@ -28,10 +44,70 @@ const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// Working memory of the sanitiser, one for the whole process, used only within [`Scratch::flatten`].
 pub(crate) struct Scratch {
     index: Index,
-    /// Name of the object that the walk is in: escaped as JSON, joined with dots.
+    /// Name of a column: escaped as JSON, joined with dots.
     path: Vec<u8>,
-    /// What a tick needs besides: the columns of arrays of objects. Emptied after each document.
+    /// The keys around the member that is looked at.
+    keys: Vec<u8>,
+    learn: LearnWork,
+    names: names::Work,
+    /// What a tick needs besides: the table of names, the columns of arrays of objects. Emptied after each document.
     arena: bumpalo::Bump,
+}
+
+/// What a reader's configuration says of its variables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct VariableRules {
+    pub(crate) choice: Choice,
+    pub(crate) dots_underscore: bool,
+    pub(crate) gc_pauses: GcPauses,
+    pub(crate) drop_object_arrays: bool,
+    pub(crate) fields_max: usize,
+}
+
+/// What is shipped of the ring buffers of garbage collections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GcPauses {
+    /// The pauses since the last document.
+    New,
+    /// The buffers as they are.
+    All,
+    /// Nothing.
+    Off,
+}
+
+/// What is remembered of one reader's variables from one payload to the next.
+pub(crate) struct Variables {
+    rules: VariableRules,
+    layout: Layout,
+    fields: Fields,
+    totals: Option<gc::Totals>,
+}
+
+impl Default for VariableRules {
+    fn default() -> Self {
+        Self {
+            choice: Choice::default(),
+            dots_underscore: false,
+            gc_pauses: GcPauses::New,
+            drop_object_arrays: false,
+            fields_max: limits::FIELDS_DEFAULT,
+        }
+    }
+}
+
+impl Variables {
+    fn options(&self) -> Options {
+        Options {
+            gc_pauses: self.rules.gc_pauses,
+            dots_underscore: self.rules.dots_underscore,
+            totals_before: self.totals,
+        }
+    }
+
+    pub(crate) fn new(rules: VariableRules) -> Self {
+        let fields = Fields::new(rules.fields_max);
+        Self { rules, layout: Layout::default(), fields, totals: None }
+    }
 }
 
 /// What one payload held, for the own metrics.
@@ -53,10 +129,20 @@ pub(crate) struct Report {
     pub(crate) nulls: u64,
     /// Values that are no JSON and were left out.
     pub(crate) broken: u64,
+    /// Numbers beyond the largest double, left out.
+    pub(crate) out_of_range: u64,
     /// Lone surrogates in strings, written as U+FFFD.
     pub(crate) mended: u64,
     /// Byte offset of the first broken value.
     pub(crate) first_broken: Option<usize>,
+    /// Names that had to be mended, and variables beyond `max_fields`.
+    pub(crate) names: Mended,
+    /// Garbage collections that were overwritten before they were seen.
+    pub(crate) gc_missed: u64,
+    /// 1 if the totals of garbage collections contradict each other.
+    pub(crate) gc_doubtful: u64,
+    /// The target is another process than that of the last document.
+    pub(crate) restarted: bool,
 }
 
 /// Why a payload gave no document.
@@ -86,7 +172,14 @@ impl Scratch {
     pub(crate) fn new() -> Self {
         let arena = bumpalo::Bump::new();
         arena.set_allocation_limit(Some(limits::DOCUMENT_BYTES_MAX));
-        Self { index: Index::new(), path: Vec::new(), arena }
+        Self {
+            index: Index::new(),
+            path: Vec::new(),
+            keys: Vec::new(),
+            learn: LearnWork::default(),
+            names: names::Work::default(),
+            arena,
+        }
     }
 
     /// Appends the variables of `body` to `out` as `,"name":value`, in their order: the caller has begun the object
@@ -94,17 +187,29 @@ impl Scratch {
     ///
     /// `body` is grown by [`PADDING_BYTES`] while it is read and has its length back afterwards.
     ///
+    /// Bytes that are no UTF-8 and raw control characters in strings cost a second try over a copy in which they are
+    /// marked as broken.
+    ///
     /// # Errors
     /// [`FlattenError`] with `out` as it was.
-    pub(crate) fn flatten(&mut self, body: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<Report, FlattenError> {
+    pub(crate) fn flatten(
+        &mut self,
+        variables: &mut Variables,
+        body: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> Result<Report, FlattenError> {
         let mark = out.len();
-        let start = if body.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
-        let result = self.index.build(body, start).and_then(|()| {
-            self.path.clear();
-            let walk = walk::Walk::new(&body[start..], self.index.offsets(), &mut self.path, out, &self.arena);
-            walk.run().map_err(|error| FlattenError { offset: error.offset + start, ..error })
-        });
-        self.arena.reset();
+        let result = match self.flatten_strict(variables, body, out) {
+            Err(error) if matches!(error.cause, Cause::InvalidUtf8 | Cause::ControlCharacter) => {
+                let mut copy = mend::marked(body);
+                let original = |offset| mend::original_offset(body, offset);
+                let result = self.flatten_strict(variables, &mut copy, out);
+                result
+                    .map(|report| Report { first_broken: report.first_broken.map(original), ..report })
+                    .map_err(|error| FlattenError { offset: original(error.offset), ..error })
+            }
+            other => other,
+        };
         let result = match result {
             Ok(_) if out.len() == mark => Err(FlattenError { cause: Cause::NoVariables, offset: 0 }),
             other => other,
@@ -113,6 +218,70 @@ impl Scratch {
             out.truncate(mark);
         }
         result
+    }
+
+    fn flatten_strict(
+        &mut self,
+        variables: &mut Variables,
+        body: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> Result<Report, FlattenError> {
+        let mark = out.len();
+        let start = if body.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        self.index.build(body, start)?;
+        let moved = |error: FlattenError| FlattenError { offset: error.offset + start, ..error };
+        let body = &body[start..];
+        let mut followed = self.follow(variables, body, out);
+        if matches!(followed, Err(Stop::OtherLayout)) {
+            out.truncate(mark);
+            self.learn(variables, body, out).map_err(moved)?;
+            out.truncate(mark);
+            followed = self.follow(variables, body, out);
+        }
+        self.arena.reset();
+        match followed {
+            Ok((report, totals)) => {
+                variables.totals = totals.or(variables.totals);
+                let first_broken = report.first_broken.map(|offset| offset + start);
+                Ok(Report { names: variables.layout.mended, first_broken, ..report })
+            }
+            Err(Stop::Refused(error)) => Err(moved(error)),
+            // Cannot be: both walks read the same bytes.
+            Err(Stop::OtherLayout) => Err(FlattenError { cause: Cause::NoVariables, offset: start }),
+        }
+    }
+
+    fn follow(
+        &mut self,
+        variables: &Variables,
+        body: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(Report, Option<gc::Totals>), Stop> {
+        let guide = Follow::new(&variables.layout, &mut self.keys);
+        let options = variables.options();
+        Walk::new(guide, options, body, self.index.offsets(), &mut self.path, out, &self.arena).run()
+    }
+
+    fn learn(&mut self, variables: &mut Variables, body: &[u8], out: &mut Vec<u8>) -> Result<(), FlattenError> {
+        self.arena.reset();
+        let options = variables.options();
+        let guide = Learn::new(&mut variables.layout, &variables.rules, &mut self.learn);
+        let walk = Walk::new(guide, options, body, self.index.offsets(), &mut self.path, out, &self.arena);
+        let learned = walk.run().map(|_| ()).map_err(|stop| match stop {
+            Stop::Refused(error) => error,
+            Stop::OtherLayout => FlattenError { cause: Cause::NoVariables, offset: 0 },
+        });
+        self.arena.reset();
+        let named = learned.and_then(|()| {
+            let underscore = variables.rules.dots_underscore;
+            names::resolve(&mut variables.layout, &mut variables.fields, &mut self.names, underscore, &self.arena)
+                .map_err(|names::NoRoom| FlattenError { cause: Cause::DocumentTooLong, offset: 0 })
+        });
+        self.arena.reset();
+        if named.is_err() {
+            variables.layout.clear();
+        }
+        named
     }
 
     /// Gives back what an outlier made it grow to.

@@ -2,7 +2,8 @@
 
 use crate::bulk;
 use crate::clock;
-use crate::config::{LogLevel, Recorder};
+use crate::config::{Config, LogLevel, Recorder};
+use crate::flatten::{VariableRules, Variables};
 use crate::recorder::Recording;
 use crate::workbench::Workbench;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 pub struct HotPath {
     bench: Workbench,
     recording: Recording,
+    variables: Variables,
     own_members: Vec<u8>,
 }
 
@@ -20,10 +22,24 @@ impl HotPath {
     /// # Errors
     /// An index name that a server would refuse.
     pub fn new(service_name: &str, index_name: &str) -> Result<Self, crate::ConfigError> {
+        Self::with_rules(service_name, index_name, VariableRules::default())
+    }
+
+    /// The first reader of a configuration.
+    ///
+    /// # Errors
+    /// A configuration without a reader.
+    pub fn of_config(config: &Config) -> Result<Self, crate::ConfigError> {
+        let reader = config.readers.first().ok_or_else(|| crate::ConfigError::of("readers", "none".to_owned()))?;
+        Self::with_rules(&reader.type_name, "expvastic", reader.variables.clone())
+    }
+
+    fn with_rules(service_name: &str, index_name: &str, rules: VariableRules) -> Result<Self, crate::ConfigError> {
         let recorder = Recorder::file("bench", "-", index_name)?;
         Ok(Self {
             bench: Workbench::new([0; 9]),
             recording: Recording::new(Arc::new(recorder), LogLevel::Error, 1, 64 << 20),
+            variables: Variables::new(rules),
             own_members: bulk::own_members(service_name, "host"),
         })
     }
@@ -34,11 +50,23 @@ impl HotPath {
     /// Why there is no document.
     pub fn tick(&mut self, body: &mut Vec<u8>) -> Result<(), String> {
         let time = clock::timestamp();
-        let made = self.bench.document(&self.own_members, time, body);
+        let made = self.bench.document(&mut self.variables, &self.own_members, time, body);
         let (key, document, _) = made.map_err(|error| error.to_string())?;
         self.recording.add(key, document, clock::now());
         self.recording.seal();
         Ok(())
+    }
+
+    /// Makes a document of the body, and nothing else of it.
+    ///
+    /// # Errors
+    /// Why there is no document.
+    pub fn flatten(&mut self, body: &mut Vec<u8>) -> Result<&[u8], String> {
+        let time = clock::timestamp();
+        match self.bench.document(&mut self.variables, &self.own_members, time, body) {
+            Ok((_, document, _)) => Ok(document),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     /// Hands the oldest sealed bulk to `receive`, and takes it for delivered. False if there is none.

@@ -12,8 +12,12 @@ pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
 
 /// Appends `text` as it stands between the quotes of a JSON string.
 pub(crate) fn write_escaped(out: &mut Vec<u8>, text: &str) {
+    write_escaped_bytes(out, text.as_bytes());
+}
+
+/// Appends `bytes`, which are UTF-8, as they stand between the quotes of a JSON string.
+pub(crate) fn write_escaped_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
-    let bytes = text.as_bytes();
     let mut copied = 0;
     for (at, &byte) in bytes.iter().enumerate() {
         if byte >= 0x20 && byte != b'"' && byte != b'\\' {

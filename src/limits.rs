@@ -26,6 +26,20 @@ pub(crate) const DEPTH_MAX: usize = 64;
 /// a look at each in the worst case. Further members are left out and counted.
 pub(crate) const COLUMNS_MAX: usize = 1_000;
 
+/// Bytes of a variable's name; longer ones are cut, with a hash at the end. Far above any real one (136 in the recorded
+/// payloads), and low enough that a thousand of them are half a megabyte.
+pub(crate) const NAME_BYTES_MAX: usize = 512;
+/// Segments of a name: the servers' `index.mapping.depth.limit`.
+pub(crate) const NAME_SEGMENTS_MAX: usize = 20;
+/// Bytes of a number: the servers' JSON parsers stop at a thousand characters.
+pub(crate) const NUMBER_BYTES_MAX: usize = 1_000;
+/// Default of a reader's `max_fields`.
+pub(crate) const FIELDS_DEFAULT: usize = 1_000;
+/// The most that `max_fields` can be set to: a name costs some 100 bytes while a payload's layout is learned.
+pub(crate) const FIELDS_MAX: u64 = 100_000;
+/// Patterns in `include` or `exclude`.
+pub(crate) const PATTERNS_MAX: usize = 1_000;
+
 /// Bytes of a `type_name`.
 pub(crate) const TYPE_NAME_BYTES_MAX: usize = 512;
 

@@ -114,7 +114,34 @@ pub(crate) struct ReaderCounts {
     pub(crate) down_ticks: Count,
     /// Values that were no JSON and were left out.
     pub(crate) broken_values: Count,
+    /// Numbers beyond the largest double, left out.
+    pub(crate) out_of_range: Count,
+    /// Lone surrogates in strings, replaced.
+    pub(crate) mended_strings: Count,
+    /// Garbage collections that were overwritten before they were seen.
+    pub(crate) gc_missed: Count,
+    /// Documents whose totals of garbage collections contradict each other.
+    pub(crate) gc_doubtful: Count,
+    /// Restarts of the target.
+    pub(crate) restarts: Count,
+    /// Names that were mended, by [`flatten::Mended::KINDS`].
+    pub(crate) names: [Count; flatten::Mended::KINDS.len()],
     pub(crate) body_bytes: Count,
+}
+
+impl ReaderCounts {
+    /// Adds what one payload held.
+    pub(crate) fn add(&self, report: &flatten::Report) {
+        self.broken_values.add(report.broken);
+        self.out_of_range.add(report.out_of_range);
+        self.mended_strings.add(report.mended);
+        self.gc_missed.add(report.gc_missed);
+        self.gc_doubtful.add(report.gc_doubtful);
+        self.restarts.add(report.restarted.into());
+        for (count, mended) in self.names.iter().zip(report.names.counts()) {
+            count.add(mended);
+        }
+    }
 }
 
 /// Counters of the whole process, by the Go program's names.
@@ -234,10 +261,20 @@ fn reader_members(reader: &mut Object<'_>, counts: &ReaderCounts) {
         ("late_ticks", &counts.late_ticks),
         ("down_ticks", &counts.down_ticks),
         ("broken_values", &counts.broken_values),
+        ("out_of_range_numbers", &counts.out_of_range),
+        ("mended_strings", &counts.mended_strings),
+        ("gc_missed", &counts.gc_missed),
+        ("gc_doubtful", &counts.gc_doubtful),
+        ("restarts", &counts.restarts),
         ("body_bytes", &counts.body_bytes),
     ] {
         reader.number(key, count.get());
     }
+    reader.nested("mended_names", |names| {
+        for (kind, count) in flatten::Mended::KINDS.iter().zip(&counts.names) {
+            names.number(kind, count.get());
+        }
+    });
 }
 
 /// A JSON object that is being written.

@@ -5,7 +5,7 @@ pub(crate) mod schedule;
 use crate::bulk;
 use crate::clock;
 use crate::config::{LogLevel, Reader, Source};
-use crate::flatten::{FlattenError, Report};
+use crate::flatten::{FlattenError, Report, Variables};
 use crate::http::{Http, HttpError, Uri};
 use crate::limits;
 use crate::log::{FailureLog, part_log};
@@ -25,8 +25,12 @@ pub(crate) struct Reading {
     /// The members that each of its documents begins with, behind the time.
     own_members: Vec<u8>,
     pub(crate) counts: ReaderCounts,
+    /// Borrowed only while a body becomes a document.
+    pub(crate) variables: RefCell<Variables>,
     pub(crate) schedule: RefCell<Schedule>,
     under_way: Cell<bool>,
+    /// Whether the log has said that there are more than `max_fields` variables.
+    fields_logged: Cell<bool>,
     health: RefCell<Health>,
 }
 
@@ -61,8 +65,10 @@ impl Reading {
             url,
             own_members: bulk::own_members(&config.type_name, host_name),
             counts: ReaderCounts::default(),
+            variables: RefCell::new(Variables::new(config.variables.clone())),
             schedule: RefCell::new(Schedule::new(config.interval, polls_max)),
             under_way: Cell::new(false),
+            fields_logged: Cell::new(false),
             health: RefCell::new(Health {
                 log: FailureLog::default(),
                 broken_log: FailureLog::default(),
@@ -114,7 +120,7 @@ impl Reading {
     pub(crate) fn succeeded(&self, report: &Report, body_bytes: usize) {
         self.under_way.set(false);
         self.counts.body_bytes.add(body_bytes as u64);
-        self.counts.broken_values.add(report.broken);
+        self.counts.add(report);
         let mut health = self.health.borrow_mut();
         if let Some((failures, away)) = health.log.recovered(clock::now()) {
             part_log!(
@@ -139,6 +145,21 @@ impl Reading {
                 values = report.broken,
                 times,
                 "left out what is not JSON, the first at byte {offset}"
+            );
+        }
+        if report.restarted {
+            part_log!(self.log_level, Info, info, reader = self.name(), url = self.url(), "the target has restarted");
+        }
+        if report.names.over_limit > 0 && !self.fields_logged.replace(true) {
+            part_log!(
+                self.log_level,
+                Warn,
+                warn,
+                reader = self.name(),
+                url = self.url(),
+                left_out = report.names.over_limit,
+                "more than max_fields ({}) variables: the others are left out; raise max_fields, or exclude what is not needed",
+                self.config.variables.fields_max
             );
         }
         part_log!(self.log_level, Debug, debug, reader = self.name(), bytes = body_bytes, "read");

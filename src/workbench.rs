@@ -1,7 +1,7 @@
 //! What turns a body into a document: one set for the whole process, used by one poll at a time, never across an await.
 
 use crate::bulk::{self, DocumentKey, IdSource};
-use crate::flatten::{FlattenError, Report, Scratch};
+use crate::flatten::{FlattenError, Report, Scratch, Variables};
 use crate::limits;
 
 /// The scratch of the sanitiser, the document buffer, and the body buffers that are not in use.
@@ -28,19 +28,20 @@ impl Workbench {
         self.bodies.pop().unwrap_or_default()
     }
 
-    /// Makes the document of a payload that was polled at `time`; `own_members` are its reader's.
+    /// Makes the document of a payload that was polled at `time`; `variables` and `own_members` are its reader's.
     ///
     /// # Errors
     /// [`FlattenError`]: there is no document.
     pub(crate) fn document(
         &mut self,
+        variables: &mut Variables,
         own_members: &[u8],
         time: jiff::Timestamp,
         body: &mut Vec<u8>,
     ) -> Result<(DocumentKey, &[u8], Report), FlattenError> {
         self.document.clear();
         bulk::begin_document(&mut self.document, time, own_members);
-        let report = self.scratch.flatten(body, &mut self.document)?;
+        let report = self.scratch.flatten(variables, body, &mut self.document)?;
         bulk::end_document(&mut self.document);
         let key = DocumentKey { time, id: self.ids.next_id() };
         Ok((key, &self.document, report))

@@ -1,5 +1,5 @@
-//! Recorded payloads of real programs, served as they were, through the program itself (`once --dry-run`, the way a person
-//! checks it) and compared with a naive twin leaf by leaf.
+//! A handful of recorded payloads of real programs, served as they were, through the program itself (`once --dry-run`, the
+//! way a person checks it) and compared with a naive twin leaf by leaf.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 
@@ -12,7 +12,7 @@ mod program;
 #[path = "support/recorded.rs"]
 mod recorded;
 
-use flatten_twin::expected_fields;
+use flatten_twin::Options;
 use loopback::{Reply, Server, bulk_documents};
 use program::Program;
 use recorded::payloads;
@@ -41,24 +41,23 @@ fn without_own_members(mut document: Value) -> flatten_twin::Flat {
     members.clone().into_iter().collect()
 }
 
+/// All of them go through the sanitiser in `sanitiser.rs`; here the rest of the way is what counts.
 #[test]
-fn every_strict_payload_comes_out_leaf_by_leaf_as_it_went_in() {
+fn some_payloads_come_out_leaf_by_leaf_as_they_went_in() {
+    let some = ["goexpvar-1.26.8-base-300gc", "goexpvar-1.26.8-escapes", "goexpvar-1.26.8-odd-valid", "etcd", "jaeger"];
     let mut compared = 0;
-    for (name, body) in payloads() {
-        // Its names clash with each other and with ours; a document cannot hold them all as they are.
-        if name.contains(".invalid.") || name.contains("odd-valid") {
-            continue;
-        }
-        let payload: Value = serde_json::from_slice(&body).expect("strict JSON");
+    for (name, body) in payloads().into_iter().filter(|(name, _)| some.iter().any(|some| name.starts_with(some))) {
+        let payload = std::str::from_utf8(&body).expect("strict JSON").to_owned();
+        let expected = flatten_twin::document(&Options::default(), &payload).expect("something to ship");
         let found = without_own_members(document(body));
-        let expected = expected_fields(&payload);
+        let expected = flatten_twin::flat(expected);
         for (leaf, value) in &expected {
             assert_eq!(found.get(leaf), Some(value), "{name}: {leaf}");
         }
         assert_eq!(found.len(), expected.len(), "{name}: nothing is invented");
         compared += 1;
     }
-    assert!(compared >= 20, "only {compared} payloads");
+    assert_eq!(compared, 6);
 }
 
 #[test]
@@ -74,7 +73,7 @@ fn of_an_invalid_payload_only_the_broken_variables_are_missing() {
     for (name, body) in payloads().into_iter().filter(|(name, _)| name.contains(".invalid.")) {
         let found = without_own_members(document(body));
         assert!(found.contains_key("memstats.Alloc"), "{name}: the tick is not lost");
-        assert!(found["memstats.PauseNs"].as_array().is_some_and(|pauses| pauses.len() == 256), "{name}");
+        assert_eq!(found["memstats.PauseNs"], Value::Array(Vec::new()), "{name}: what came before us is not new");
         for broken in broken_names(&name) {
             assert!(!found.contains_key(*broken), "{name}: {broken}");
         }

@@ -121,6 +121,7 @@ readers:
     type_name: {FIRST_APP}
     endpoint: {first_app}
     routepath: /debug/vars
+    gc_pauses: all
     interval: 100ms
     timeout: 3s
     log_level: debug
@@ -130,6 +131,7 @@ readers:
     type_name: {SOME_APPLICATION}
     endpoint: {some_application}
     routepath: /debug/vars
+    gc_pauses: all
     interval: 100ms
     timeout: 13s
     log_level: debug

@@ -5,13 +5,13 @@ use std::{
     fs::{self, File},
     io::Write as _,
     path::Path,
-    process::Command,
 };
 
 use crate::{
     Outcome,
     binaries::Binaries,
     idle::Gap,
+    machine,
     options::Options,
     targets::Target,
     window::{Figures, Scenario, Window, Windows, float},
@@ -42,10 +42,9 @@ impl Report {
     /// Says what was measured where, and begins the main table.
     pub(crate) fn begin(options: &Options, binaries: &Binaries, payload_bytes: usize) -> Self {
         let mut report = Self { text: String::new() };
-        report.line(&format!("## {}, {}", output("date", &["-u", "+%Y-%m-%d %H:%M UTC"]), output("uname", &["-m"])));
-        report.line("");
-        report.line(&format!("- {}, Linux {}, load {}", processor(), output("uname", &["-r"]), load()));
-        report.line(&format!("- {}", output("rustc", &["-V"])));
+        for line in machine::heading() {
+            report.line(&line);
+        }
         report.line(&format!("- `{}`", options.command()));
         let plain = binaries.plain_bytes.map_or_else(String::new, |bytes| format!(", {bytes} without TLS"));
         report.line(&format!("- stripped release binary: {} bytes with TLS{plain}", binaries.full_bytes));
@@ -190,22 +189,4 @@ fn cells(
         format!("{readers:.0} + {server:.0}"),
         format!("{:.1}", of(|window| window.first_document.as_secs_f64() * 1e3)),
     ]
-}
-
-/// What a command prints, or a question mark: a missing tool is no reason to fail.
-fn output(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output();
-    output.map_or_else(|_| "?".to_owned(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
-
-/// Boards call the line `Model` or have none at all.
-fn processor() -> String {
-    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let named = |name: &str| text.lines().find(|line| line.starts_with(name)).and_then(|line| line.split(": ").nth(1));
-    named("model name").or_else(|| named("Model")).or_else(|| named("CPU part")).unwrap_or("unknown CPU").to_owned()
-}
-
-fn load() -> String {
-    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    text.split(' ').next().unwrap_or("?").to_owned()
 }

@@ -2,7 +2,8 @@
 
 use super::section::Section;
 use super::values::{self, LogLevel};
-use super::{ConfigError, backoff, kind};
+use super::{ConfigError, backoff, kind, one_of};
+use crate::flatten::{Choice, GcPauses, VariableRules};
 use crate::limits;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ pub struct Reader {
     pub(crate) backoff: u32,
     pub(crate) log_level: Option<LogLevel>,
     pub(crate) body_bytes_max: u64,
+    pub(crate) variables: VariableRules,
 }
 
 /// What a reader reads.
@@ -55,6 +57,7 @@ impl Reader {
             backoff: limits::BACKOFF_DEFAULT,
             log_level: None,
             body_bytes_max: limits::BODY_BYTES_DEFAULT,
+            variables: VariableRules::default(),
         }
     }
 
@@ -101,14 +104,49 @@ impl Reader {
         let backoff = backoff(&mut section);
         let log_level = section.parse("log_level", values::log_level);
         let max_body = section.size("max_body", 2, limits::BODY_BYTES_MAX);
+        let variables = variable_rules(&mut section);
         if let Some((_, place)) = section.node("map_file") {
             section.warn(&place, "map_file is not applied yet: values are shipped as they are");
         }
         section.finish();
         kind?;
         let reader = Self::new(name, &type_name?, source?).interval(interval).timeout(timeout).backoff(backoff);
-        Some(Self { log_level, body_bytes_max: max_body.unwrap_or(limits::BODY_BYTES_DEFAULT), ..reader })
+        let body_bytes_max = max_body.unwrap_or(limits::BODY_BYTES_DEFAULT);
+        Some(Self { log_level, body_bytes_max, variables, ..reader })
     }
+}
+
+fn variable_rules(section: &mut Section<'_, '_>) -> VariableRules {
+    let default = VariableRules::default();
+    let include = patterns(section, "include");
+    let exclude = patterns(section, "exclude");
+    let choice = Choice::default().replaced(include.as_deref(), exclude.as_deref());
+    let gc_pauses = section.parse("gc_pauses", |text| {
+        one_of("value", text, &[("new", GcPauses::New), ("all", GcPauses::All), ("off", GcPauses::Off)])
+    });
+    let drop_object_arrays =
+        section.parse("object_arrays", |text| one_of("value", text, &[("columns", false), ("drop", true)]));
+    let dots_underscore = section.parse("dots", |text| one_of("value", text, &[("keep", false), ("underscore", true)]));
+    let fields_max = section.number("max_fields", 1, limits::FIELDS_MAX);
+    VariableRules {
+        choice,
+        dots_underscore: dots_underscore.unwrap_or(default.dots_underscore),
+        gc_pauses: gc_pauses.unwrap_or(default.gc_pauses),
+        drop_object_arrays: drop_object_arrays.unwrap_or(default.drop_object_arrays),
+        fields_max: fields_max.map_or(default.fields_max, |fields| usize::try_from(fields).unwrap_or(usize::MAX)),
+    }
+}
+
+fn patterns(section: &mut Section<'_, '_>, key: &'static str) -> Option<Vec<String>> {
+    let texts = section.texts_or_none(key)?;
+    if texts.len() > limits::PATTERNS_MAX {
+        section.lacks(format!("{} patterns in {key}, at most {} are taken", texts.len(), limits::PATTERNS_MAX));
+        return None;
+    }
+    for (_, place) in texts.iter().filter(|(text, _)| text.is_empty()) {
+        section.wrong(place, format!("an empty pattern in {key} matches nothing: expected a name such as memstats.*"));
+    }
+    Some(texts.into_iter().map(|(text, _)| text).collect())
 }
 
 fn type_name(text: &str) -> Result<String, String> {

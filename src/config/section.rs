@@ -211,18 +211,34 @@ impl<'a, 't> Section<'a, 't> {
     /// A list of texts; a single text is a list of one.
     pub(super) fn texts(&mut self, key: &'static str) -> Option<Vec<(String, Place)>> {
         let (node, place) = self.sound_node(key)?;
-        let Node::List(items) = node else {
-            let value = text_of(node).map_err(|_| format!("expected a list of names, found {}", node.describe()));
-            return self.report(value, &place).map(|text| vec![(text, place)]);
-        };
-        if items.is_empty() {
+        let texts = self.texts_of(node, &place)?;
+        if matches!(node, Node::List(items) if items.is_empty()) {
             self.problems.value(&place, "the list is empty, expected at least one name");
         }
+        Some(texts)
+    }
+
+    /// A list of texts, which may be empty; a single text is a list of one.
+    pub(super) fn texts_or_none(&mut self, key: &'static str) -> Option<Vec<(String, Place)>> {
+        let (node, place) = self.sound_node(key)?;
+        self.texts_of(node, &place)
+    }
+
+    fn texts_of(&self, node: &Node, place: &Place) -> Option<Vec<(String, Place)>> {
+        let Node::List(items) = node else {
+            let value = text_of(node).map_err(|_| format!("expected a list of names, found {}", node.describe()));
+            return self.report(value, place).map(|text| vec![(text, place.clone())]);
+        };
         let texts = items.iter().enumerate().filter_map(|(index, item)| {
             let place = place.item(index);
             self.report(text_of(item), &place).map(|text| (text, place))
         });
         Some(texts.collect())
+    }
+
+    /// What is wrong with the value at `place`.
+    pub(super) fn wrong(&self, place: &Place, message: impl Into<String>) {
+        self.problems.value(place, message);
     }
 
     fn report<T>(&self, value: Result<T, String>, place: &Place) -> Option<T> {

@@ -3,8 +3,11 @@
 //! Values beside the objects of such an array go to `path._value`. The columns are collected in the tick's arena, as
 //! their lengths are known only at the end of the array.
 
+use super::Cause;
+use super::guide::{Guide, Stop};
+use super::scalar::{self, Escapes};
 use super::walk::{Walk, Written};
-use super::{Cause, FlattenError};
+use crate::json;
 use crate::limits::COLUMNS_MAX;
 use bumpalo::Bump;
 use bumpalo::collections::Vec as ArenaVec;
@@ -18,6 +21,13 @@ struct Columns<'a> {
     list: ArenaVec<'a, Column<'a>>,
     /// The column after the one last found: elements mostly have the same members in the same order.
     expected: usize,
+}
+
+/// Where the names of an array's columns begin in the path; by keys too, as a key may be empty.
+#[derive(Debug, Clone, Copy)]
+struct Base {
+    bytes: usize,
+    keys: usize,
 }
 
 struct Column<'a> {
@@ -63,27 +73,45 @@ impl<'a> Columns<'a> {
     }
 }
 
-impl<'a> Walk<'a> {
-    /// Writes the array of objects at the cursor, whose name is in `path`, as one member for each column.
-    pub(super) fn columns_member(&mut self) -> Result<(), FlattenError> {
+impl<'a, G: Guide> Walk<'a, G> {
+    /// Writes the array of objects at the cursor as one member for each column.
+    pub(super) fn columns_member(&mut self) -> Result<(), Stop> {
         let mut columns = Columns::new(self.arena);
-        self.collect_array(&mut columns, self.path.len())?;
+        self.path.clear();
+        self.path_keys = 0;
+        self.collect_array(&mut columns, Base { bytes: 0, keys: 0 })?;
         for column in &columns.list {
-            self.out.extend_from_slice(b",\"");
-            self.out.extend_from_slice(self.path);
-            self.out.push(b'.');
-            self.out.extend_from_slice(column.name);
-            self.out.extend_from_slice(b"\":[");
+            let mark = self.out.len();
+            if !self.guide.column(column.name, self.out)? || G::LEARNS {
+                self.out.truncate(mark);
+                continue;
+            }
+            self.out.push(b'[');
             self.out.extend_from_slice(&column.values);
             self.out.push(b']');
             self.report.lists += 1;
             self.check_length()?;
         }
-        Ok(())
+        self.guide.end()
     }
 
-    /// Collects the elements of the array at the cursor; names count from byte `base` of `path`.
-    fn collect_array(&mut self, columns: &mut Columns<'a>, base: usize) -> Result<(), FlattenError> {
+    /// Appends a key to the name of the column: written one way, however the payload escapes it.
+    fn push_column_key(&mut self, key: &[u8]) {
+        let mark = self.path.len();
+        if memchr::memchr(b'\\', key).is_none() {
+            self.path.extend_from_slice(key);
+        } else {
+            let decoded = &mut Vec::with_capacity(key.len());
+            scalar::decode(decoded, key);
+            json::write_escaped_bytes(self.path, decoded);
+        }
+        if self.dots_underscore() {
+            self.path[mark..].iter_mut().filter(|byte| **byte == b'.').for_each(|byte| *byte = b'_');
+        }
+    }
+
+    /// Collects the elements of the array at the cursor; names count from `base`.
+    fn collect_array(&mut self, columns: &mut Columns<'a>, base: Base) -> Result<(), Stop> {
         self.step();
         self.enter()?;
         if self.peek()? == b']' {
@@ -110,7 +138,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn collect_object(&mut self, columns: &mut Columns<'a>, base: usize) -> Result<(), FlattenError> {
+    fn collect_object(&mut self, columns: &mut Columns<'a>, base: Base) -> Result<(), Stop> {
         self.step();
         self.enter()?;
         if self.peek()? == b'}' {
@@ -130,26 +158,32 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn collect_member(&mut self, columns: &mut Columns<'a>, base: usize) -> Result<(), FlattenError> {
+    fn collect_member(&mut self, columns: &mut Columns<'a>, base: Base) -> Result<(), Stop> {
         if self.peek()? != b'"' {
             return self.skip_broken();
         }
-        let Some((key, escapes)) = self.key()? else { return self.skip_broken() };
+        let token = self.cursor();
+        let Some(key) = self.key()? else { return self.skip_broken_member(token) };
+        if scalar::escapes(key) == Escapes::Bad {
+            return self.skip_broken_member(token);
+        }
         let path_bytes = self.path.len();
-        if path_bytes > base {
+        if self.path_keys > base.keys {
             self.path.push(b'.');
         }
-        self.push_name(key, escapes);
+        self.path_keys += 1;
+        self.push_column_key(key);
         match self.peek()? {
             b'{' => self.collect_object(columns, base)?,
             b'[' => self.collect_list(columns, base)?,
             first => self.collect_scalar(columns, base, first)?,
         }
         self.path.truncate(path_bytes);
+        self.path_keys -= 1;
         if matches!(self.peek()?, b',' | b'}') { Ok(()) } else { self.skip_broken() }
     }
 
-    fn collect_scalar(&mut self, columns: &mut Columns<'a>, base: usize, first: u8) -> Result<(), FlattenError> {
+    fn collect_scalar(&mut self, columns: &mut Columns<'a>, base: Base, first: u8) -> Result<(), Stop> {
         let mark = self.out.len();
         if self.scalar(first) == Written::Yes {
             self.collect_written(columns, base, mark)?;
@@ -159,14 +193,14 @@ impl<'a> Walk<'a> {
     }
 
     /// An array as a member of an element: one value of its column, or columns of its own.
-    fn collect_list(&mut self, columns: &mut Columns<'a>, base: usize) -> Result<(), FlattenError> {
+    fn collect_list(&mut self, columns: &mut Columns<'a>, base: Base) -> Result<(), Stop> {
         if self.collect_plain(columns, base)? {
             return Ok(());
         }
         let mark = self.out.len();
         let mut inner = Columns::new(self.arena);
         let path_bytes = self.path.len();
-        self.collect_array(&mut inner, path_bytes)?;
+        self.collect_array(&mut inner, Base { bytes: path_bytes, keys: self.path_keys })?;
         for column in &inner.list {
             self.out.push(b'[');
             self.out.extend_from_slice(&column.values);
@@ -181,12 +215,12 @@ impl<'a> Walk<'a> {
     }
 
     /// An array as an element: its objects count as elements of the outer one.
-    fn collect_nested(&mut self, columns: &mut Columns<'a>, base: usize) -> Result<(), FlattenError> {
+    fn collect_nested(&mut self, columns: &mut Columns<'a>, base: Base) -> Result<(), Stop> {
         if self.collect_plain(columns, base)? { Ok(()) } else { self.collect_array(columns, base) }
     }
 
     /// An array without objects as one value; false, and the cursor where it was, if there are objects in it.
-    fn collect_plain(&mut self, columns: &mut Columns<'a>, base: usize) -> Result<bool, FlattenError> {
+    fn collect_plain(&mut self, columns: &mut Columns<'a>, base: Base) -> Result<bool, Stop> {
         let mark = self.out.len();
         let plain = self.array_text()?;
         if plain {
@@ -197,8 +231,8 @@ impl<'a> Walk<'a> {
     }
 
     /// Takes the value that has been written behind `mark` into the column that `path` names.
-    fn collect_written(&mut self, columns: &mut Columns<'a>, base: usize, mark: usize) -> Result<(), FlattenError> {
-        let name = if self.path.len() > base { &self.path[base..] } else { VALUE_COLUMN };
+    fn collect_written(&mut self, columns: &mut Columns<'a>, base: Base, mark: usize) -> Result<(), Stop> {
+        let name = if self.path_keys > base.keys { &self.path[base.bytes..] } else { VALUE_COLUMN };
         if columns.push(name, &self.out[mark..]) {
             return Ok(());
         }

@@ -1,7 +1,10 @@
 //! The grammar of JSON's scalars (RFC 8259), checked on the text as it stands.
 
+use crate::limits::NUMBER_BYTES_MAX;
+
 /// Offset behind the number that begins at `start`, if one does: sign, digits without a leading zero, fraction,
 /// exponent.
+#[inline]
 pub(super) fn number_end(body: &[u8], start: usize) -> Option<usize> {
     let mut at = start;
     if byte(body, at) == b'-' {
@@ -106,6 +109,48 @@ pub(super) fn write_mended(out: &mut Vec<u8>, text: &[u8]) -> u64 {
     mended
 }
 
+/// Appends what `text`, a string without its quotes whose escapes are not [`Escapes::Bad`], stands for, in UTF-8.
+pub(super) fn decode(out: &mut Vec<u8>, text: &[u8]) {
+    let mut at = 0;
+    while let Some(found) = memchr::memchr(b'\\', &text[at..]) {
+        out.extend_from_slice(&text[at..at + found]);
+        at += found;
+        let Some(escape) = Escape::read(text, at) else { break };
+        let character = match text[at + 1] {
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => escape.character(text, at),
+            other => char::from(other),
+        };
+        out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+        at += escape.len;
+    }
+    out.extend_from_slice(&text[at..]);
+}
+
+/// The longest length of at most `most` bytes at which `text`, which is UTF-8, can be cut.
+pub(super) fn character_boundary(text: &[u8], most: usize) -> usize {
+    let mut end = most.min(text.len());
+    while end > 0 && text.get(end).is_some_and(|byte| byte & 0xc0 == 0x80) {
+        end -= 1;
+    }
+    end
+}
+
+/// Whether a number is one that no server can store: beyond the largest double, or longer than parsers read.
+#[inline]
+pub(super) fn is_out_of_range(number: &[u8]) -> bool {
+    // Only an exponent or hundreds of digits can lead there: most numbers are not looked at twice.
+    let suspicious = number.len() > 300 || number.iter().any(|byte| byte | 0x20 == b'e');
+    suspicious && {
+        let value = std::str::from_utf8(number).ok().and_then(|text| text.parse::<f64>().ok());
+        number.len() > NUMBER_BYTES_MAX || value.is_none_or(f64::is_infinite)
+    }
+}
+
 /// One escape, or the two of a surrogate pair.
 struct Escape {
     len: usize,
@@ -113,6 +158,18 @@ struct Escape {
 }
 
 impl Escape {
+    /// What the `\u` escape at `at` stands for.
+    fn character(&self, text: &[u8], at: usize) -> char {
+        let first = code_unit(text, at).unwrap_or_default();
+        let value = if self.len == 12 {
+            let second = code_unit(text, at + 6).unwrap_or_default();
+            0x1_0000 + ((first & 0x3ff) << 10) + (second & 0x3ff)
+        } else {
+            first
+        };
+        char::from_u32(value).unwrap_or(char::REPLACEMENT_CHARACTER)
+    }
+
     fn read(text: &[u8], at: usize) -> Option<Self> {
         match text.get(at + 1)? {
             b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(Self { len: 2, lone: false }),

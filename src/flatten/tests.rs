@@ -3,10 +3,15 @@
 use super::*;
 
 fn flat(json: &[u8]) -> Result<(String, Report), FlattenError> {
+    let mut variables = Variables::new(VariableRules { gc_pauses: GcPauses::All, ..VariableRules::default() });
+    flat_with(&mut variables, json)
+}
+
+fn flat_with(variables: &mut Variables, json: &[u8]) -> Result<(String, Report), FlattenError> {
     let mut scratch = Scratch::new();
     let mut body = json.to_vec();
     let mut out = b"{\"@\":0".to_vec();
-    let report = scratch.flatten(&mut body, &mut out);
+    let report = scratch.flatten(variables, &mut body, &mut out);
     assert_eq!(body, json, "the body is left as it was");
     if report.is_err() {
         assert_eq!(out, b"{\"@\":0", "an error leaves nothing behind");
@@ -32,7 +37,7 @@ fn members_become_flat_names_with_their_digits() {
         (r#"{"a": [1, 2 ,3], "b":[], "c":["x",null,true]}"#, r#""a":[1, 2 ,3],"b":[],"c":["x",null,true]"#),
         ("{\"a\":[\n1,\r\n2]}", r#""a":[1,2]"#),
         (r#"{"a":[[1,2],[3]]}"#, r#""a":[[1,2],[3]]"#),
-        (r#"{"q\"k":"\u0000\n\\","":{"":2}}"#, r#""q\"k":"\u0000\n\\",".":2"#),
+        (r#"{"q\"k":"\u0000\n\\","":{"":2}}"#, r#""q\"k":"\u0000\n\\","_._":2"#),
         (r#"{"s":"\ud800x","k\udc00":1}"#, "\"s\":\"\u{fffd}x\",\"k\u{fffd}\":1"),
         ("\u{feff}{\"a\":1}", r#""a":1"#),
         (
@@ -119,11 +124,15 @@ fn what_is_no_object_is_refused_whole() {
 fn a_document_stays_within_its_bound() {
     let numbers: Vec<String> = (0..1000).map(|n| format!("\"{n}\":{n}")).collect();
     let wide = format!("{{\"{}\":{{{}}}}}", "k".repeat(100_000), numbers.join(","));
-    assert_eq!(flat(wide.as_bytes()).expect_err("100 MB from 113 kB").cause, Cause::DocumentTooLong);
+    let (document, report) = flat(wide.as_bytes()).expect("100 MB from 113 kB, were the names not cut");
+    assert!(document.len() < 1000 * (limits::NAME_BYTES_MAX + 10), "{} bytes", document.len());
+    assert_eq!(report.names.long, 1000);
+    let values = format!("{{\"a\":[{}1]}}", "1234567890,".repeat(limits::DOCUMENT_BYTES_MAX / 11 + 1));
+    assert_eq!(flat(values.as_bytes()).expect_err("too long").cause, Cause::DocumentTooLong);
     let row = format!("{{\"{}\":1}}", "k".repeat(100_000));
     let table = format!("{{\"a\":[{}]}}", vec![row; 200].join(","));
     let (document, _) = flat(table.as_bytes()).expect("one column");
-    assert!(document.len() < 101_000);
+    assert!(document.len() < 1_000, "one column of 200 values: {} bytes", document.len());
 }
 
 #[test]
@@ -140,10 +149,212 @@ fn counts_say_what_was_there() {
         objects: 3,
         nulls: 1,
         broken: 1,
+        out_of_range: 0,
         mended: 0,
         first_broken: Some(json.len() - 4),
+        ..Report::default()
     };
     assert_eq!(report, expected);
+}
+
+/// The members of each document that one reader makes of these payloads, one after the other.
+fn ticks(rules: VariableRules, payloads: &[&str]) -> Vec<String> {
+    let mut variables = Variables::new(rules);
+    payloads.iter().map(|json| flat_with(&mut variables, json.as_bytes()).expect(json).0).collect()
+}
+
+fn with(change: impl FnOnce(&mut VariableRules)) -> VariableRules {
+    let mut rules = VariableRules::default();
+    change(&mut rules);
+    rules
+}
+
+#[test]
+fn names_that_servers_refuse_are_mended() {
+    let deep = format!("{}1{}", "{\"d\":".repeat(22), "}".repeat(22));
+    let deep_name = format!("{}d_d_d", "d.".repeat(19));
+    let long = format!("{{\"{}é\":1}}", "k".repeat(520));
+    // FNV-1a 64, worked out elsewhere.
+    let long_name = format!("{}_b2627b63dd32b189", "k".repeat(495));
+    for (json, members) in [
+        (
+            r#"{"":1,"a":{"":2},"b..c":3,"f":{".d":4},"e.":5," ":6}"#,
+            r#""_":1,"a._":2,"b._.c":3,"f._.d":4,"e._":5,"_#2":6"#,
+        ),
+        (
+            r#"{"_id":1,"_source":{"x":2},"_mine":3,"a":{"_id":4}}"#,
+            r#""vars._id":1,"vars._source.x":2,"_mine":3,"a._id":4"#,
+        ),
+        (
+            r#"{"@timestamp":1,"service.name":2,"service":{"name":{"x":3},"y":4},"host":5}"#,
+            r#""vars.@timestamp":1,"vars.service.name._value":2,"vars.service.name.x":3,"service.y":4,"host._value":5"#,
+        ),
+        (r#"{"a":1,"a":2,"a#2":3,"\u0061":4}"#, r#""a":1,"a#3":2,"a#2":3,"a#4":4"#),
+        (r#"{"a.b":1,"a":{"b":2}}"#, r#""a.b":1,"a.b#2":2"#),
+        (r#"{"a":1,"a.b":2}"#, r#""a._value":1,"a.b":2"#),
+        (r#"{"a":{"b":{"c":1}},"a.b":2,"a":3}"#, r#""a.b.c":1,"a.b._value":2,"a._value":3"#),
+        (r#"{"a":1,"a":2,"a":{"b":3,"_value":4}}"#, r#""a._value#2":1,"a._value#3":2,"a.b":3,"a._value":4"#),
+        (r#"{"a":null,"a":NaN,"a":1}"#, r#""a#3":1"#),
+        (deep.as_str(), &format!("\"{deep_name}\":1")),
+        (long.as_str(), &format!("\"{long_name}\":1")),
+    ] {
+        let (found, _) = flat(json.as_bytes()).expect(json);
+        assert_eq!(found, members, "{json}");
+    }
+    let underscores = with(|rules| rules.dots_underscore = true);
+    let json = r#"{"a.b":{"c.d":1},"t":[{"x.y":1,"z":{"w":2}}]}"#;
+    assert_eq!(ticks(underscores, &[json]), [r#""a_b.c_d":1,"t.x_y":[1],"t.z.w":[2]"#]);
+}
+
+#[test]
+fn what_was_done_to_names_is_counted() {
+    let json = br#"{"":1,"_id":1,"a":1,"a":2,"b":1,"b.c":1}"#;
+    let report = flat(json).unwrap().1;
+    assert_eq!(report.names.counts(), [1, 1, 0, 0, 1, 1, 0]);
+}
+
+#[test]
+fn a_payload_that_changes_is_learned_anew() {
+    let payloads = [
+        r#"{"a":1,"b":{"c":2}}"#,
+        r#"{"a":3,"b":{"c":4}}"#,
+        r#"{"b":{"c":5,"d":6},"e":7}"#,
+        r#"{"b":8}"#,
+        r#"{"a":9}"#,
+    ];
+    // What was an object once is never a value of the same name: the server's mapping would refuse it.
+    let documents = [r#""a":1,"b.c":2"#, r#""a":3,"b.c":4"#, r#""b.c":5,"b.d":6,"e":7"#, r#""b._value":8"#, r#""a":9"#];
+    assert_eq!(ticks(VariableRules::default(), &payloads), documents);
+    let arrays = [r#"{"a":[]}"#, r#"{"a":[{"x":1}]}"#, r#"{"a":[{"x":1,"y":2}]}"#, r#"{"a":[1]}"#];
+    let columns = [r#""a":[]"#, r#""a.x":[1]"#, r#""a.x":[1],"a.y":[2]"#, r#""a._value":[1]"#];
+    assert_eq!(ticks(VariableRules::default(), &arrays), columns);
+    let mut variables = Variables::new(with(|rules| rules.drop_object_arrays = true));
+    let mut dropped = |json: &[u8]| flat_with(&mut variables, json).unwrap().0;
+    assert_eq!(dropped(br#"{"a":[{"x":1}],"b":1}"#), r#""b":1"#);
+    assert_eq!(dropped(br#"{"a":[{"x":2}],"b":2}"#), r#""b":2"#);
+    assert_eq!(dropped(br#"{"a":[3],"b":3}"#), r#""a":[3],"b":3"#);
+    assert_eq!(dropped(br#"{"a":[1,[{}],{"x":2}],"b":4}"#), r#""b":4"#);
+}
+
+#[test]
+fn the_first_fields_are_kept_for_the_life_of_the_reader() {
+    let rules = || with(|rules| rules.fields_max = 3);
+    let payloads = [r#"{"a":1,"b":2}"#, r#"{"x":0,"y":0,"a":3,"b":4}"#, r#"{"y":5,"x":6}"#];
+    assert_eq!(ticks(rules(), &payloads), [r#""a":1,"b":2"#, r#""x":0,"a":3,"b":4"#, r#""x":6"#]);
+    let report = flat_with(&mut Variables::new(rules()), br#"{"a":1,"a":2,"a":3,"a":4,"b":5}"#).unwrap();
+    assert_eq!((report.0.as_str(), report.1.names.over_limit), (r#""a":1,"a#2":2,"a#3":3"#, 2));
+}
+
+#[test]
+fn include_and_exclude_choose_by_flat_names() {
+    let json = r#"{"cmdline":["x"],"a":{"b":1,"c":{"d":2}},"a.e":3,"t":[{"x":1,"y":2}]}"#;
+    let choose = |include: &[&str], exclude: &[&str]| {
+        with(|rules| rules.choice = Choice::default().replaced(Some(include), Some(exclude)))
+    };
+    for (include, exclude, members) in [
+        (&["**"][..], &[][..], r#""cmdline":["x"],"a.b":1,"a.c.d":2,"a.e":3,"t.x":[1],"t.y":[2]"#),
+        (&["a.*"], &["a.c"], r#""a.b":1,"a.e":3"#),
+        (&["**.d", "t.y"], &[], r#""a.c.d":2,"t.y":[2]"#),
+        (&["**"], &["a", "cmdline", "t.*"], ""),
+    ] {
+        let mut variables = Variables::new(choose(include, exclude));
+        for _ in 0..2 {
+            let found = flat_with(&mut variables, json.as_bytes());
+            if members.is_empty() {
+                assert_eq!(found.expect_err("nothing is left").cause, Cause::NoVariables);
+            } else {
+                assert_eq!(found.unwrap().0, members);
+            }
+        }
+    }
+}
+
+/// `memstats` of a target after so many collections, of 1 ns, 2 ns and so on, at 1001 ns, 1002 ns and so on.
+fn memstats(collections: u64) -> String {
+    let entries = |base: u64| -> String {
+        let entry = |at| (1..=collections).rev().find(|&n| gc::entry(n) == at).map_or(0, |n| base + n);
+        (0..gc::RING).map(|at| entry(at).to_string()).collect::<Vec<_>>().join(",")
+    };
+    let total: u64 = (1..=collections).sum();
+    format!(
+        r#"{{"memstats":{{"PauseTotalNs":{total},"PauseNs":[{}],"PauseEnd":[{}],"NumGC":{collections}}},"z":1}}"#,
+        entries(0),
+        entries(1000)
+    )
+}
+
+#[test]
+fn a_document_carries_the_pauses_since_the_last() {
+    let document = |total: u64, collections: u64, new: &[u64]| {
+        let list = |base: u64| new.iter().map(|n| (base + n).to_string()).collect::<Vec<_>>().join(",");
+        format!(
+            r#""memstats.PauseTotalNs":{total},"memstats.PauseNs":[{}],"memstats.PauseEnd":[{}],"memstats.NumGC":{collections},"z":1"#,
+            list(0),
+            list(1000)
+        )
+    };
+    let payloads = [2, 2, 5, 3, 260].map(memstats);
+    let expected = [
+        document(3, 2, &[]),
+        document(3, 2, &[]),
+        document(15, 5, &[3, 4, 5]),
+        document(6, 3, &[1, 2, 3]) + r#","expvastic.restarted":true"#,
+        document(260 * 261 / 2, 260, &(5..=260).collect::<Vec<_>>()),
+    ];
+    let payloads = payloads.each_ref().map(String::as_str);
+    assert_eq!(ticks(VariableRules::default(), &payloads), expected);
+
+    let mut variables = Variables::new(VariableRules::default());
+    let report = |variables: &mut Variables, json: &str| flat_with(variables, json.as_bytes()).unwrap();
+    report(&mut variables, &memstats(2));
+    assert_eq!(report(&mut variables, &memstats(260)).1.gc_missed, 2);
+    assert!(report(&mut variables, &memstats(1)).1.restarted);
+    let lies = memstats(4).replace("\"PauseTotalNs\":10", "\"PauseTotalNs\":99");
+    let (document, found) = report(&mut variables, &lies);
+    assert!(document.contains(r#""memstats.PauseNs":[],"#), "{document}");
+    assert_eq!((found.gc_doubtful, found.restarted), (1, false));
+}
+
+#[test]
+fn what_is_no_ring_is_shipped_as_it_is() {
+    for json in [
+        r#"{"memstats":{"PauseNs":[1,2],"NumGC":2,"PauseTotalNs":3}}"#,
+        r#"{"memstats":{"PauseNs":7,"PauseEnd":"x"}}"#,
+        r#"{"app":{"PauseNs":[1]}}"#,
+    ] {
+        let all = ticks(with(|rules| rules.gc_pauses = GcPauses::All), &[json, json]);
+        assert_eq!(ticks(VariableRules::default(), &[json, json]), all);
+    }
+    let alone = memstats(3).replace("NumGC", "Other");
+    let all = ticks(with(|rules| rules.gc_pauses = GcPauses::All), &[&alone]);
+    assert_eq!(ticks(VariableRules::default(), &[&alone]), all);
+    let off = ticks(with(|rules| rules.gc_pauses = GcPauses::Off), &[&memstats(3)]);
+    assert_eq!(off, [r#""memstats.PauseTotalNs":6,"memstats.NumGC":3,"z":1"#]);
+    let hidden =
+        with(|rules| rules.choice = Choice::default().replaced(None, Some(&["memstats.NumGC", "memstats.PauseNs"])));
+    let ends = ticks(hidden, &[&memstats(3), &memstats(4)]);
+    assert_eq!(ends[1], r#""memstats.PauseTotalNs":10,"memstats.PauseEnd":[1004],"z":1"#);
+}
+
+#[test]
+fn bytes_that_are_no_text_cost_their_variable_only() {
+    let json = b"{\"a\":1,\"caf\xe9\":2,\"b\":{\"c\":\"x\xffy\",\"d\":\"raw\ttab\",\"e\":3},\"l\":[\"\xff\",4]}";
+    let (found, report) = flat(json).unwrap();
+    assert_eq!((found.as_str(), report.broken), (r#""a":1,"b.e":3,"l":[4]"#, 4));
+    assert_eq!(report.first_broken, Some(7), "in the body as it came");
+    assert_eq!(flat(b"{\"a\xff\":1,\"b\"").expect_err("cut").offset, 11);
+}
+
+#[test]
+fn numbers_that_no_server_stores_cost_themselves_only() {
+    let huge = "9".repeat(400);
+    let long = format!("0.{}1", "0".repeat(1000));
+    let json = format!(
+        r#"{{"a":1e400,"b":-1e309,"c":{huge},"d":{long},"e":[1,1e999,2],"f":1e308,"g":123456789012345678901234567890}}"#
+    );
+    let (found, report) = flat(json.as_bytes()).unwrap();
+    assert_eq!(found, r#""e":[1,2],"f":1e308,"g":123456789012345678901234567890"#);
+    assert_eq!((report.out_of_range, report.broken), (5, 0));
 }
 
 #[test]

@@ -4,25 +4,63 @@
 //! checked element by element and copied as one span, a member that is out is skipped by counting brackets. What is
 //! broken is one token that is left out: the member's mark in `out` is restored and the walk goes on behind it.
 
+use super::gc::{self, Totals};
+use super::guide::{Guide, Member, Stop};
+use super::layout::Role;
+use super::names;
 use super::scalar::{self, Escapes};
-use super::{Cause, FlattenError, Report, rules};
+use super::{Cause, FlattenError, GcPauses, Report};
+use crate::json;
 use crate::limits;
 use bumpalo::Bump;
 
 /// The state of one walk.
-pub(super) struct Walk<'a> {
+pub(super) struct Walk<'a, G> {
+    pub(super) guide: G,
     body: &'a [u8],
     offsets: &'a [u32],
     /// The token that is looked at: an index into `offsets`.
     at: usize,
     /// Offset of the first backslash not before the token last looked at: strings before it hold no escape.
     next_backslash: usize,
+    /// Name of the member of an array's element that the walk is in, relative to the array.
     pub(super) path: &'a mut Vec<u8>,
+    /// Keys in it.
+    pub(super) path_keys: usize,
     pub(super) out: &'a mut Vec<u8>,
     out_bytes_max: usize,
     pub(super) arena: &'a Bump,
     pub(super) report: Report,
     depth: usize,
+    options: Options,
+    pauses: Pauses,
+}
+
+/// What the walk is to do with values.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Options {
+    pub(super) gc_pauses: GcPauses,
+    pub(super) dots_underscore: bool,
+    /// The totals of the last document of the same reader.
+    pub(super) totals_before: Option<Totals>,
+}
+
+/// What has been met of the count of garbage collections.
+#[derive(Debug, Default)]
+struct Pauses {
+    pause_ns: Option<Ring>,
+    pause_end: Option<Ring>,
+    collections: Option<u64>,
+    pause_total_ns: Option<u64>,
+}
+
+/// An array of [`gc::RING`] scalars, which is written when the totals are known.
+#[derive(Debug, Clone, Copy)]
+struct Ring {
+    /// The token of its bracket.
+    token: usize,
+    /// Where in `out` its text is missing; none if it is not shipped.
+    hole: Option<usize>,
 }
 
 /// What an array turned out to be.
@@ -42,10 +80,12 @@ pub(super) enum Written {
     No,
 }
 
-type Outcome<T> = Result<T, FlattenError>;
+type Outcome<T> = Result<T, Stop>;
 
-impl<'a> Walk<'a> {
+impl<'a, G: Guide> Walk<'a, G> {
     pub(super) fn new(
+        guide: G,
+        options: Options,
         body: &'a [u8],
         offsets: &'a [u32],
         path: &'a mut Vec<u8>,
@@ -55,11 +95,15 @@ impl<'a> Walk<'a> {
         let next_backslash = memchr::memchr(b'\\', body).unwrap_or(body.len());
         let out_bytes_max = out.len() + limits::DOCUMENT_BYTES_MAX;
         Self {
+            guide,
+            options,
+            pauses: Pauses::default(),
             body,
             offsets,
             at: 0,
             next_backslash,
             path,
+            path_keys: 0,
             out,
             out_bytes_max,
             arena,
@@ -68,14 +112,15 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Walks the whole body.
-    pub(super) fn run(mut self) -> Outcome<Report> {
+    /// Walks the whole body; gives the totals that the next document is compared with, if there are any.
+    pub(super) fn run(mut self) -> Outcome<(Report, Option<Totals>)> {
         self.at = 1; // Behind the brace that the index begins with.
         self.object()?;
         if self.at < self.offsets.len() {
             return Err(self.error_at_cursor(Cause::TrailingData));
         }
-        Ok(self.report)
+        let totals = if G::LEARNS { None } else { self.fill_rings()? };
+        Ok((self.report, totals))
     }
 
     /// The members of an object whose brace is behind us, up to and with its closing brace.
@@ -84,7 +129,7 @@ impl<'a> Walk<'a> {
         if self.peek()? == b'}' {
             self.at += 1;
             self.depth -= 1;
-            return Ok(());
+            return self.guide.end();
         }
         loop {
             self.member()?;
@@ -95,7 +140,7 @@ impl<'a> Walk<'a> {
             }
         }
         self.depth -= 1;
-        Ok(())
+        self.guide.end()
     }
 
     /// One member; leaves the cursor at the `,` or `}` behind it.
@@ -103,70 +148,99 @@ impl<'a> Walk<'a> {
         if self.peek()? != b'"' {
             return self.skip_broken();
         }
-        let Some((key, escapes)) = self.key()? else { return self.skip_broken() };
-        if self.depth <= 2 && rules::excluded(self.path, key) {
-            return self.skip_to_separator();
+        let token = self.at;
+        let Some(key) = self.key()? else { return self.skip_broken_member(token) };
+        let role = match self.guide.member(key) {
+            Ok(Member::Out) => return self.skip_to_separator(),
+            Ok(Member::In(role)) => role,
+            // A key that is broken has never been learned.
+            Err(Stop::OtherLayout) if scalar::escapes(key) == Escapes::Bad => return self.skip_broken_member(token),
+            Err(stop) => return Err(stop),
+        };
+        match self.peek()? {
+            b'{' | b'[' => self.container_member(role),
+            first => self.scalar_member(role, first),
         }
-        let (path_bytes, out_bytes, report) = (self.path.len(), self.out.len(), self.report);
-        if self.depth > 1 {
-            self.path.push(b'.');
+    }
+
+    /// A member whose value is an object or an array; leaves the cursor at the `,` or `}` behind it.
+    fn container_member(&mut self, role: Role) -> Outcome<()> {
+        let (out_bytes, report) = (self.out.len(), self.report);
+        if self.peek()? == b'{' {
+            self.at += 1;
+            self.report.objects += 1;
+            self.guide.object()?;
+            self.object()?;
+        } else {
+            self.array_member(role)?;
         }
-        self.push_name(key, escapes);
-        self.value()?;
-        self.path.truncate(path_bytes);
         if matches!(self.peek()?, b',' | b'}') {
             return Ok(());
         }
         // Something follows the value: it was not the value that it seemed to be.
         self.out.truncate(out_bytes);
         self.report = report;
+        self.pauses.forget(out_bytes);
         self.skip_broken()
     }
 
-    /// The name at the cursor, which is a string, and its colon; none if either is broken.
-    pub(super) fn key(&mut self) -> Outcome<Option<(&'a [u8], Escapes)>> {
-        let text = self.string_text();
-        let escapes = self.escapes_of(text);
+    /// A member whose value is a scalar, or missing; leaves the cursor at the `,` or `}` behind it.
+    #[inline]
+    fn scalar_member(&mut self, role: Role, first: u8) -> Outcome<()> {
+        let mark = self.out.len();
+        let named = self.guide.leaf(self.out)?;
+        let (start, broken) = (self.out.len(), self.report.broken);
+        let written = self.scalar(first);
+        let separated = matches!(self.peek()?, b',' | b'}');
+        if written == Written::Yes && separated {
+            self.note_total(role, start);
+            if named {
+                self.count(first);
+            }
+        }
+        if G::LEARNS || !named || written == Written::No || !separated {
+            // What is written while a layout is learned has no name yet.
+            self.out.truncate(mark);
+        }
+        if separated {
+            return self.check_length();
+        }
+        if self.report.broken == broken {
+            self.broken();
+        }
+        self.skip_to_separator()
+    }
+
+    /// The key at the cursor, which is a string, and its colon; none if either is broken.
+    pub(super) fn key(&mut self) -> Outcome<Option<&'a [u8]>> {
+        let (start, end) = self.string_text();
         self.at += 1;
-        if escapes == Escapes::Bad || self.peek()? != b':' {
+        let key = &self.body[start..end];
+        if self.peek()? != b':' || (G::LEARNS && scalar::escapes(key) == Escapes::Bad) {
             return Ok(None);
         }
         self.at += 1;
-        Ok(Some((&self.body[text.0..text.1], escapes)))
+        Ok(Some(key))
     }
 
-    pub(super) fn push_name(&mut self, key: &[u8], escapes: Escapes) {
-        if escapes == Escapes::Fine {
-            self.path.extend_from_slice(key);
-        } else {
-            self.report.mended += scalar::write_mended(self.path, key);
+    /// What is written while a layout is learned has no name yet.
+    fn drop_if_learning(&mut self, mark: usize) {
+        if G::LEARNS {
+            self.out.truncate(mark);
         }
     }
 
-    /// A member's value; leaves the cursor behind it, or at it if it is missing or broken.
-    fn value(&mut self) -> Outcome<()> {
-        match self.peek()? {
-            b'{' => {
-                self.at += 1;
-                self.report.objects += 1;
-                self.object()
-            }
-            b'[' => self.array_member(),
-            b',' | b'}' | b']' => {
-                self.broken();
-                Ok(())
-            }
-            first => {
-                let mark = self.out.len();
-                self.write_name();
-                if self.scalar(first) == Written::No {
-                    self.out.truncate(mark);
-                } else {
-                    self.count(first);
-                }
-                self.check_length()
-            }
+    /// Takes note of the total that has been written from `start`.
+    fn note_total(&mut self, role: Role, start: usize) {
+        match role {
+            Role::NumGc => self.pauses.collections = integer(&self.out[start..]),
+            Role::PauseTotalNs => self.pauses.pause_total_ns = integer(&self.out[start..]),
+            _ => {}
         }
+    }
+
+    pub(super) fn dots_underscore(&self) -> bool {
+        self.options.dots_underscore
     }
 
     fn count(&mut self, first: u8) {
@@ -177,18 +251,125 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn array_member(&mut self) -> Outcome<()> {
-        let mark = self.out.len();
-        self.write_name();
-        if !self.array_text()? {
-            self.out.truncate(mark);
-            return self.columns_member();
+    fn array_member(&mut self, role: Role) -> Outcome<()> {
+        if !G::LEARNS && self.options.gc_pauses == GcPauses::New && self.is_ring(role) {
+            return self.ring(role);
         }
-        self.report.lists += 1;
-        if rules::is_gc_ring(self.path) {
+        let (mark, first) = (self.out.len(), self.at);
+        let kind = self.scan_array()?;
+        if matches!(kind, ArrayKind::Objects) {
+            self.rewind(first);
+            if self.guide.columns()? {
+                return self.columns_member();
+            }
+            return self.skip_to_separator();
+        }
+        let named = self.guide.leaf(self.out)?;
+        self.copy_array(&kind, first)?;
+        if named {
+            self.report.lists += 1;
+            self.report.gc_lists += u64::from(role.is_ring());
+        } else {
+            self.out.truncate(mark);
+        }
+        self.drop_if_learning(mark);
+        self.check_length()
+    }
+
+    /// Whether the array at the cursor is a ring buffer of the runtime: as many scalars, and nothing else.
+    fn is_ring(&self, role: Role) -> bool {
+        let free = match role {
+            Role::PauseNs => self.pauses.pause_ns.is_none(),
+            Role::PauseEnd => self.pauses.pause_end.is_none(),
+            _ => false,
+        };
+        let Some(tokens) = self.offsets.get(self.at + 1..=self.at + 2 * gc::RING) else { return false };
+        let byte = |token: u32| self.body[token as usize];
+        free && byte(tokens[2 * gc::RING - 1]) == b']'
+            && tokens.chunks_exact(2).enumerate().all(|(at, pair)| {
+                !matches!(byte(pair[0]), b'{' | b'[' | b']' | b'}' | b',' | b':')
+                    && (at == gc::RING - 1 || byte(pair[1]) == b',')
+            })
+    }
+
+    /// Steps over a ring buffer: what is new in it is known only with the totals, which come later.
+    fn ring(&mut self, role: Role) -> Outcome<()> {
+        let token = self.at;
+        let hole = self.guide.leaf(self.out)?.then_some(self.out.len());
+        let ring = Some(Ring { token, hole });
+        if role == Role::PauseNs {
+            self.pauses.pause_ns = ring;
+        } else {
+            self.pauses.pause_end = ring;
+        }
+        self.at += 2 * gc::RING + 1;
+        if hole.is_some() {
+            self.report.lists += 1;
             self.report.gc_lists += 1;
         }
-        self.check_length()
+        Ok(())
+    }
+
+    /// Writes the new entries of the ring buffers to where they belong.
+    fn fill_rings(&mut self) -> Outcome<Option<Totals>> {
+        let Pauses { pause_ns, pause_end, collections, pause_total_ns } = self.pauses;
+        let totals = collections.zip(pause_total_ns).map(|(collections, pause_ns)| Totals { collections, pause_ns });
+        let known = totals.zip(pause_ns);
+        let fresh = known.map(|(totals, ring)| {
+            gc::fresh(self.options.totals_before, totals, |entry| self.entry(&ring, entry).unwrap_or_default())
+        });
+        // The hole behind the other first: filling one moves what is behind it.
+        let mut rings = [pause_ns, pause_end];
+        rings.sort_by_key(|ring| std::cmp::Reverse(ring.and_then(|ring| ring.hole)));
+        for ring in rings.into_iter().flatten() {
+            let Some(hole) = ring.hole else { continue };
+            let end = self.out.len();
+            match &fresh {
+                Some(fresh) => self.write_entries(&ring, fresh),
+                None => self.write_ring(&ring)?,
+            }
+            let written = self.out.len() - end;
+            self.out[hole..].rotate_right(written);
+        }
+        if let Some(fresh) = fresh {
+            self.report.gc_missed = fresh.missed;
+            self.report.gc_doubtful = u64::from(fresh.doubtful);
+            self.report.restarted = fresh.restarted;
+            if fresh.restarted {
+                self.out.extend_from_slice(b",\"");
+                self.out.extend_from_slice(names::RESTARTED.as_bytes());
+                self.out.extend_from_slice(b"\":true");
+            }
+        }
+        self.check_length()?;
+        Ok(totals)
+    }
+
+    /// A ring buffer as it stands.
+    fn write_ring(&mut self, ring: &Ring) -> Outcome<()> {
+        self.rewind(ring.token);
+        let kind = self.scan_array()?;
+        self.copy_array(&kind, ring.token)
+    }
+
+    fn write_entries(&mut self, ring: &Ring, fresh: &gc::Fresh) {
+        self.out.push(b'[');
+        let empty = self.out.len();
+        for collection in fresh.collections.clone() {
+            let Some(value) = self.entry(ring, gc::entry(collection)) else { continue };
+            if self.out.len() > empty {
+                self.out.push(b',');
+            }
+            json::write_u64(self.out, value);
+        }
+        self.out.push(b']');
+    }
+
+    /// An entry of a ring, if it is an integer.
+    fn entry(&self, ring: &Ring, entry: usize) -> Option<u64> {
+        let token = ring.token + 1 + 2 * entry;
+        let text = &self.body[self.offset(token)..self.offset(token + 1)];
+        integer(text.trim_ascii_end())
     }
 
     /// Writes the array that begins at token `first` and has just been scanned.
@@ -267,7 +448,7 @@ impl<'a> Walk<'a> {
         }
         let sound = match first {
             b'"' => self.escapes_of(self.string_text()) == Escapes::Fine,
-            _ => self.bare_end(first).is_some(),
+            _ => self.bare_end(first).is_some_and(|end| !self.is_out_of_range(first, end)),
         };
         self.at += 1;
         sound
@@ -323,6 +504,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Writes the scalar at the cursor and steps over it. One that is missing or broken is counted and not written.
+    #[inline]
     pub(super) fn scalar(&mut self, first: u8) -> Written {
         let start = self.offset(self.at);
         match first {
@@ -338,15 +520,21 @@ impl<'a> Walk<'a> {
             self.at += 1;
             return Written::No;
         };
+        let out_of_range = self.is_out_of_range(first, end);
         self.at += 1;
         if first == b'n' {
             self.report.nulls += 1;
+            return Written::No;
+        }
+        if out_of_range {
+            self.report.out_of_range += 1;
             return Written::No;
         }
         self.out.extend_from_slice(&self.body[start..end]);
         Written::Yes
     }
 
+    #[inline]
     fn string(&mut self) -> Written {
         let text = self.string_text();
         match self.escapes_of(text) {
@@ -367,6 +555,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Offset behind the number or literal at the cursor, if it is one and nothing but blanks follows it.
+    #[inline]
     fn bare_end(&self, first: u8) -> Option<usize> {
         let start = self.offset(self.at);
         let literal = |text: &[u8]| self.body[start..].starts_with(text).then_some(start + text.len());
@@ -381,7 +570,13 @@ impl<'a> Walk<'a> {
         (end == next || self.body[end..next].iter().all(|&byte| is_blank(byte))).then_some(end)
     }
 
+    /// Whether the scalar at the cursor, up to `end`, is a number that no server can store.
+    fn is_out_of_range(&self, first: u8, end: usize) -> bool {
+        matches!(first, b'-' | b'0'..=b'9') && scalar::is_out_of_range(&self.body[self.offset(self.at)..end])
+    }
+
     /// Start and end of the string at the cursor, without its quotes. Stage 1 has made sure that it is closed.
+    #[inline]
     fn string_text(&self) -> (usize, usize) {
         let start = self.offset(self.at) + 1;
         let mut end = self.next_offset();
@@ -391,6 +586,7 @@ impl<'a> Walk<'a> {
         (start, end - 1)
     }
 
+    #[inline]
     fn escapes_of(&mut self, (start, end): (usize, usize)) -> Escapes {
         if self.next_backslash < start {
             self.next_backslash = self.backslash_from(start);
@@ -405,12 +601,6 @@ impl<'a> Walk<'a> {
         memchr::memchr(b'\\', &self.body[start..]).map_or(self.body.len(), |found| start + found)
     }
 
-    fn write_name(&mut self) {
-        self.out.extend_from_slice(b",\"");
-        self.out.extend_from_slice(self.path);
-        self.out.extend_from_slice(b"\":");
-    }
-
     pub(super) fn enter(&mut self) -> Outcome<()> {
         self.depth += 1;
         if self.depth > limits::DEPTH_MAX { Err(self.error_before(Cause::TooDeep)) } else { Ok(()) }
@@ -420,19 +610,30 @@ impl<'a> Walk<'a> {
         self.depth -= 1;
     }
 
+    #[inline]
     pub(super) fn check_length(&self) -> Outcome<()> {
         if self.out.len() > self.out_bytes_max { Err(self.error_before(Cause::DocumentTooLong)) } else { Ok(()) }
     }
 
     pub(super) fn broken(&mut self) {
+        self.broken_at(self.at);
+    }
+
+    fn broken_at(&mut self, token: usize) {
         self.report.broken += 1;
-        let offset = self.offset(self.at);
+        let offset = self.offset(token);
         self.report.first_broken.get_or_insert(offset);
     }
 
     /// Counts something broken at the cursor and goes to the separator behind it.
     pub(super) fn skip_broken(&mut self) -> Outcome<()> {
         self.broken();
+        self.skip_to_separator()
+    }
+
+    /// Counts a member whose key, at `token`, is broken and goes to the separator behind it.
+    pub(super) fn skip_broken_member(&mut self, token: usize) -> Outcome<()> {
+        self.broken_at(token);
         self.skip_to_separator()
     }
 
@@ -451,17 +652,24 @@ impl<'a> Walk<'a> {
     }
 
     /// The first byte of the token at the cursor.
+    #[inline]
     pub(super) fn peek(&self) -> Outcome<u8> {
         match self.offsets.get(self.at) {
             Some(&offset) => Ok(self.body[offset as usize]),
-            None => Err(FlattenError { cause: Cause::CutOff, offset: self.body.len() }),
+            None => Err(Stop::Refused(FlattenError { cause: Cause::CutOff, offset: self.body.len() })),
         }
     }
 
+    #[inline]
     pub(super) fn next(&mut self) -> Outcome<u8> {
         let byte = self.peek()?;
         self.at += 1;
         Ok(byte)
+    }
+
+    /// The token that is looked at.
+    pub(super) fn cursor(&self) -> usize {
+        self.at
     }
 
     /// Steps over the token at the cursor.
@@ -469,25 +677,44 @@ impl<'a> Walk<'a> {
         self.at += 1;
     }
 
+    #[inline]
     fn offset(&self, token: usize) -> usize {
         self.offsets.get(token).map_or(self.body.len(), |&offset| offset as usize)
     }
 
+    #[inline]
     fn next_offset(&self) -> usize {
         self.offset(self.at + 1)
     }
 
-    pub(super) fn unexpected(&self, byte: u8) -> FlattenError {
+    pub(super) fn unexpected(&self, byte: u8) -> Stop {
         self.error_before(Cause::Unexpected(byte))
     }
 
-    pub(super) fn error_at_cursor(&self, cause: Cause) -> FlattenError {
-        FlattenError { cause, offset: self.offset(self.at) }
+    pub(super) fn error_at_cursor(&self, cause: Cause) -> Stop {
+        Stop::Refused(FlattenError { cause, offset: self.offset(self.at) })
     }
 
-    fn error_before(&self, cause: Cause) -> FlattenError {
-        FlattenError { cause, offset: self.offset(self.at.saturating_sub(1)) }
+    fn error_before(&self, cause: Cause) -> Stop {
+        Stop::Refused(FlattenError { cause, offset: self.offset(self.at.saturating_sub(1)) })
     }
+}
+
+impl Pauses {
+    /// The member that was written from `mark` on is left out after all.
+    fn forget(&mut self, mark: usize) {
+        for ring in [&mut self.pause_ns, &mut self.pause_end] {
+            if ring.is_some_and(|ring| ring.hole.is_some_and(|hole| hole > mark)) {
+                *ring = None;
+            }
+        }
+    }
+}
+
+/// The value of a non-negative integer.
+fn integer(text: &[u8]) -> Option<u64> {
+    let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit) && (text[0] != b'0' || text.len() == 1);
+    digits.then(|| std::str::from_utf8(text).ok()?.parse().ok()).flatten()
 }
 
 fn is_blank(byte: u8) -> bool {

@@ -1,0 +1,266 @@
+//! What leads the walk through a payload: a layout that is followed, or one that is learned.
+
+use super::layout::{Kind, Layout, Node, Role};
+use super::scalar;
+use super::{FlattenError, GcPauses, VariableRules};
+
+/// Why a walk ended early.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The payload gives no document.
+    Refused(FlattenError),
+    /// Its members are not those of the layout.
+    OtherLayout,
+}
+
+/// What is to be done with a member.
+pub(super) enum Member {
+    Out,
+    In(Role),
+}
+
+/// Tells the walk what to do with each member, in their order.
+pub(super) trait Guide {
+    /// Whether keys are seen for the first time: the walk then checks their escapes, and what it writes is not kept.
+    const LEARNS: bool;
+
+    /// The next member, by its key as it stands in the payload.
+    fn member(&mut self, key: &[u8]) -> Result<Member, Stop>;
+    /// The member is a value or an array without objects. Writes its name; false if it is not shipped.
+    fn leaf(&mut self, out: &mut Vec<u8>) -> Result<bool, Stop>;
+    /// The member is an object.
+    fn object(&mut self) -> Result<(), Stop>;
+    /// The object, or the list of columns, is at its end.
+    fn end(&mut self) -> Result<(), Stop>;
+    /// The member is an array with objects; false if it is not shipped.
+    fn columns(&mut self) -> Result<bool, Stop>;
+    /// A column of that array. Writes its name; false if it is not shipped.
+    fn column(&mut self, name: &[u8], out: &mut Vec<u8>) -> Result<bool, Stop>;
+}
+
+/// Follows a layout.
+pub(super) struct Follow<'l> {
+    layout: &'l Layout,
+    node: usize,
+    /// Ends of the last key and of the last name.
+    key: usize,
+    name: usize,
+    /// The keys around the member that is looked at, each with a dot behind it.
+    path: &'l mut Vec<u8>,
+}
+
+impl<'l> Follow<'l> {
+    pub(super) fn new(layout: &'l Layout, path: &'l mut Vec<u8>) -> Self {
+        path.clear();
+        Self { layout, node: 0, key: 0, name: 0, path }
+    }
+
+    /// The node at the cursor, which must be a member with this key.
+    #[inline]
+    fn compare(&mut self, key: &[u8]) -> Result<&'l Node, Stop> {
+        let Some(node) = self.layout.nodes.get(self.node) else { return Err(Stop::OtherLayout) };
+        let end = self.key + node.key_bytes as usize;
+        if node.kind == Kind::End || &self.layout.keys[self.key..end] != key {
+            return Err(Stop::OtherLayout);
+        }
+        self.key = end;
+        Ok(node)
+    }
+
+    /// Steps over the node at the cursor, which must be of this kind.
+    fn take(&mut self, kind: Kind) -> Result<&'l Node, Stop> {
+        match self.layout.nodes.get(self.node) {
+            Some(node) if node.kind == kind => {
+                self.node += 1;
+                Ok(node)
+            }
+            _ => Err(Stop::OtherLayout),
+        }
+    }
+
+    /// Steps into the object or the columns at the cursor.
+    fn enter(&mut self, kind: Kind) -> Result<(), Stop> {
+        let node = self.take(kind)?;
+        self.path.extend_from_slice(&self.layout.keys[self.key - node.key_bytes as usize..self.key]);
+        self.path.push(b'.');
+        Ok(())
+    }
+
+    /// Writes the name of the leaf at the cursor, whose key has been compared, and steps over it.
+    #[inline]
+    fn write_name(&mut self, node: &Node, out: &mut Vec<u8>) -> bool {
+        self.node += 1;
+        if node.plain {
+            let key = &self.layout.keys[self.key - node.key_bytes as usize..self.key];
+            out.reserve(self.path.len() + key.len() + 5);
+            out.extend_from_slice(b",\"");
+            out.extend_from_slice(self.path);
+            out.extend_from_slice(key);
+            out.extend_from_slice(b"\":");
+            return true;
+        }
+        let end = self.name + node.name_bytes as usize;
+        out.extend_from_slice(&self.layout.names[self.name..end]);
+        self.name = end;
+        node.name_bytes > 0
+    }
+}
+
+impl Guide for Follow<'_> {
+    const LEARNS: bool = false;
+
+    #[inline]
+    fn member(&mut self, key: &[u8]) -> Result<Member, Stop> {
+        let node = self.compare(key)?;
+        if node.kind == Kind::Out {
+            self.node += 1;
+            return Ok(Member::Out);
+        }
+        Ok(Member::In(node.role))
+    }
+
+    #[inline]
+    fn leaf(&mut self, out: &mut Vec<u8>) -> Result<bool, Stop> {
+        match self.layout.nodes.get(self.node) {
+            Some(node) if node.kind == Kind::Leaf => Ok(self.write_name(node, out)),
+            _ => Err(Stop::OtherLayout),
+        }
+    }
+
+    fn object(&mut self) -> Result<(), Stop> {
+        self.enter(Kind::Object)
+    }
+
+    fn end(&mut self) -> Result<(), Stop> {
+        let lost = self.take(Kind::End)?.name_bytes as usize;
+        self.path.truncate(self.path.len() - lost);
+        Ok(())
+    }
+
+    fn columns(&mut self) -> Result<bool, Stop> {
+        if self.layout.nodes.get(self.node).is_some_and(|node| node.kind == Kind::Dropped) {
+            self.node += 1;
+            return Ok(false);
+        }
+        self.enter(Kind::Columns).map(|()| true)
+    }
+
+    fn column(&mut self, name: &[u8], out: &mut Vec<u8>) -> Result<bool, Stop> {
+        let node = self.compare(name)?;
+        Ok(self.write_name(node, out))
+    }
+}
+
+/// Buffers that are kept from one payload to the next.
+#[derive(Debug, Default)]
+pub(super) struct LearnWork {
+    /// Raw flat name of the member that is looked at: decoded, joined with dots.
+    path: Vec<u8>,
+    /// Of each member around it, and of itself: the length of the path before it, and whether it is included.
+    marks: Vec<(usize, bool)>,
+}
+
+/// Learns a layout.
+pub(super) struct Learn<'l> {
+    layout: &'l mut Layout,
+    rules: &'l VariableRules,
+    work: &'l mut LearnWork,
+}
+
+impl<'l> Learn<'l> {
+    pub(super) fn new(layout: &'l mut Layout, rules: &'l VariableRules, work: &'l mut LearnWork) -> Self {
+        layout.clear();
+        work.path.clear();
+        work.marks.clear();
+        Self { layout, rules, work }
+    }
+
+    /// Appends a key to the path; gives whether it is excluded, and included.
+    fn enter(&mut self, key: &[u8]) -> (bool, bool) {
+        let path = &mut self.work.path;
+        let mark = path.len();
+        let around = self.work.marks.last().is_some_and(|&(_, included)| included);
+        if !self.work.marks.is_empty() {
+            path.push(b'.');
+        }
+        scalar::decode(path, key);
+        let included = around || self.rules.choice.includes(path, mark);
+        self.work.marks.push((mark, included));
+        (self.rules.choice.excludes(path, mark), included)
+    }
+
+    fn leave(&mut self) {
+        if let Some((mark, _)) = self.work.marks.pop() {
+            self.work.path.truncate(mark);
+        }
+    }
+
+    /// The member at hand, one of the root's `memstats`.
+    fn role(&self, key: &[u8]) -> Role {
+        let inside = self.work.marks.len() == 2 && self.work.path.starts_with(b"memstats.");
+        if inside && self.work.marks[1].0 == b"memstats".len() { Role::of(key) } else { Role::None }
+    }
+
+    fn set_last(&mut self, kind: Kind) {
+        if let Some(node) = self.layout.nodes.last_mut() {
+            node.kind = kind;
+        }
+    }
+}
+
+impl Guide for Learn<'_> {
+    const LEARNS: bool = true;
+
+    fn member(&mut self, key: &[u8]) -> Result<Member, Stop> {
+        let (excluded, included) = self.enter(key);
+        let role = self.role(key);
+        let out = match self.rules.gc_pauses {
+            GcPauses::Off if role.is_ring() => true,
+            // Their values are needed to know which pauses are new.
+            GcPauses::New if role != Role::None => false,
+            _ => excluded || !(included || self.rules.choice.may_include_below(&self.work.path)),
+        };
+        self.layout.push(if out { Kind::Out } else { Kind::Leaf }, role, key);
+        if out {
+            self.leave();
+            return Ok(Member::Out);
+        }
+        if let Some(node) = self.layout.nodes.last_mut() {
+            node.hidden = excluded || !included;
+        }
+        Ok(Member::In(role))
+    }
+
+    fn leaf(&mut self, _: &mut Vec<u8>) -> Result<bool, Stop> {
+        self.leave();
+        Ok(true)
+    }
+
+    fn object(&mut self) -> Result<(), Stop> {
+        self.set_last(Kind::Object);
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), Stop> {
+        self.layout.push_end();
+        self.leave();
+        Ok(())
+    }
+
+    fn columns(&mut self) -> Result<bool, Stop> {
+        if self.rules.drop_object_arrays {
+            self.set_last(Kind::Dropped);
+            self.leave();
+            return Ok(false);
+        }
+        self.set_last(Kind::Columns);
+        Ok(true)
+    }
+
+    fn column(&mut self, name: &[u8], _: &mut Vec<u8>) -> Result<bool, Stop> {
+        let (excluded, included) = self.enter(name);
+        self.leave();
+        self.layout.push(if excluded || !included { Kind::Out } else { Kind::Leaf }, Role::None, name);
+        Ok(true)
+    }
+}

@@ -1,0 +1,523 @@
+//! The sanitiser, body by body against its contract: a table written by hand, a naive twin for anything at all, and the
+//! recorded payloads as they come out. `EXPVASTIC_BLESS=1` writes the latter anew.
+
+#![allow(clippy::expect_used, reason = "a test says what it expects")]
+
+#[path = "support/flatten_twin.rs"]
+mod flatten_twin;
+#[path = "support/recorded.rs"]
+mod recorded;
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use expvastic::Config;
+use expvastic::hot_path::HotPath;
+use flatten_twin::strict_json::{self, Json};
+use flatten_twin::{GcPauses, OWN, Options, Reader};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+type Variables = Vec<(String, Json)>;
+
+/// A random payload takes half a millisecond in a debug build; `PROPTEST_CASES` asks for more of them.
+const CASES: u32 = 500;
+
+fn hot_path(options: &Options) -> HotPath {
+    let list = |patterns: &[String]| serde_json::to_string(patterns).expect("strings");
+    let gc_pauses = match options.gc_pauses {
+        GcPauses::New => "new",
+        GcPauses::All => "all",
+        GcPauses::Off => "off",
+    };
+    let yaml = format!(
+        "readers: {{app: {{type_name: app, endpoint: \"localhost:1\", include: {}, exclude: {}, dots: {}, \
+         gc_pauses: {gc_pauses}, object_arrays: {}, max_fields: {}}}}}\n\
+         recorders: {{out: {{type: file, path: \"-\"}}}}\nroutes: {{r: {{readers: [app], recorders: [out]}}}}\n",
+        list(&options.include),
+        list(&options.exclude),
+        if options.dots_underscore { "underscore" } else { "keep" },
+        if options.drop_object_arrays { "drop" } else { "columns" },
+        options.max_fields,
+    );
+    let config = Config::parse("test", &yaml, &|_| None).expect("a good configuration");
+    HotPath::of_config(&config).expect("a good reader")
+}
+
+/// The variables of a document that keeps what each one promises.
+fn variables(document: &[u8]) -> Variables {
+    let text = std::str::from_utf8(document).expect("a document is UTF-8");
+    let Ok(Json::Object(mut members)) = Json::parse(text) else { panic!("a document is one strict object: {text}") };
+    let mut names = HashSet::new();
+    for (name, _) in &members {
+        assert!(names.insert(name.as_str()), "{name} is there twice");
+    }
+    for name in &names {
+        let clash = flatten_twin::parents(name).find(|parent| names.contains(parent));
+        assert_eq!(clash, None, "a value and an object, because of {name}");
+    }
+    let variables = members.split_off(3);
+    for ((name, value), own) in members.iter().zip(OWN) {
+        assert_eq!(name, own);
+        assert!(matches!(value, Json::String(text) if !text.is_empty()), "{own} is {value:?}");
+    }
+    assert_eq!(members[1].1, Json::String("app".to_owned()));
+    variables
+}
+
+fn flattened(hot_path: &mut HotPath, body: &[u8]) -> Option<Variables> {
+    hot_path.flatten(&mut body.to_vec()).ok().map(variables)
+}
+
+/// The first difference is easier to read than two documents.
+fn assert_same(found: Option<&Variables>, expected: Option<&Variables>, what: &str) {
+    if let (Some(found), Some(expected)) = (found, expected) {
+        for (found, expected) in found.iter().zip(expected) {
+            assert_eq!(found, expected, "{what}");
+        }
+        let names = |variables: &Variables| variables.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(found), names(expected), "{what}");
+    }
+    assert_eq!(found.is_some(), expected.is_some(), "{what}: {found:?}, expected {expected:?}");
+}
+
+/// One reader gives the twin's document of the body, each time anew.
+fn check_body(options: &Options, body: &str, what: &str) {
+    let expected = flatten_twin::document(options, body);
+    let mut hot_path = hot_path(options);
+    for time in 1..=3 {
+        let found = flattened(&mut hot_path, body.as_bytes());
+        assert_same(found.as_ref(), expected.as_ref(), &format!("{what}, time {time}"));
+    }
+}
+
+/// The rows of the contract: what the payload is, what the variables are.
+#[rustfmt::skip]
+const PLAIN: &[(&str, &str)] = &[
+    (r#"{"a":1,"b":{"c":{"d":2.50}}}"#, r#"{"a":1,"b.c.d":2.50}"#),
+    (r#"{"a":null,"b":{},"c":{"d":null},"e":[],"f":[null]}"#, r#"{"e":[],"f":[null]}"#),
+    (r#"{"a":18446744073709551616,"b":-0.0,"c":1E+2}"#, r#"{"a":18446744073709551616,"b":-0.0,"c":1E+2}"#),
+    (r#"{"a":1e400,"b":[1,-1e400,[1e999],2]}"#, r#"{"b":[1,[],2]}"#),
+    (r#"{"a":"x\ud800y","b\udc00":"\ud83d\ude00","\ud800\ud83d\ude00":1}"#, r#"{"a":"x�y","b�":"😀","�😀":1}"#),
+    (r#"{"a":"\\ud800","\u0061b":"\/"}"#, r#"{"a":"\\ud800","ab":"/"}"#),
+    // A value beside an object, in either order.
+    (r#"{"a":1,"a.b":2}"#, r#"{"a._value":1,"a.b":2}"#),
+    (r#"{"a":{"b":2},"a":1}"#, r#"{"a.b":2,"a._value":1}"#),
+    (r#"{"a":null,"a.b":2}"#, r#"{"a.b":2}"#),
+    (r#"{"a":1,"a.b":null}"#, r#"{"a._value":1}"#),
+    (r#"{"a":1,"a._value":2,"a._value.x":3}"#, r#"{"a._value._value":1,"a._value._value#2":2,"a._value.x":3}"#),
+    (r#"{"a":1,"a":2,"a.b":3}"#, r#"{"a._value":1,"a._value#2":2,"a.b":3}"#),
+    // The same name again; who has it for its own keeps it.
+    (r#"{"a":1,"a":2,"a#2":3}"#, r#"{"a":1,"a#3":2,"a#2":3}"#),
+    (r#"{"a":1,"a":2,"a":3}"#, r#"{"a":1,"a#2":2,"a#3":3}"#),
+    (r#"{"a":null,"a":2}"#, r#"{"a#2":2}"#),
+    (r#"{"a":1,"a":2,"a#2.x":3}"#, r#"{"a":1,"a#3":2,"a#2.x":3}"#),
+    // Segments that a server refuses.
+    (r#"{"":1,"a..b":2,".x":3,"x.":4," ":{"\t":5}}"#, r#"{"_._value":1,"a._.b":2,"_.x":3,"x._":4,"_._":5}"#),
+    (r#"{".":1,"\u3000":{"a b":2}}"#, r#"{"_._":1,"_.a b":2}"#),
+    // Names that a server keeps for itself, and ours.
+    (r#"{"_id":1,"_source":{"x":2},"x":{"_id":3},"_idx":4}"#, r#"{"vars._id":1,"vars._source.x":2,"x._id":3,"_idx":4}"#),
+    (r#"{"@timestamp":1,"@timestamp.x":2}"#, r#"{"vars.@timestamp._value":1,"vars.@timestamp.x":2}"#),
+    (r#"{"service":1,"service.name":2}"#, r#"{"service._value":1,"vars.service.name":2}"#),
+    (r#"{"service.name.x":1,"service.names":2}"#, r#"{"vars.service.name.x":1,"service.names":2}"#),
+    (r#"{"host":1,"expvastic":2,"vars":3}"#, r#"{"host._value":1,"expvastic._value":2,"vars":3}"#),
+    (r#"{"vars":3,"expvastic":{"restarted":2}}"#, r#"{"vars._value":3,"vars.expvastic.restarted":2}"#),
+    // Columns.
+    (r#"{"a":[{"n":1,"m":{"k":"x"}},{"n":2}],"b":1}"#, r#"{"a.n":[1,2],"a.m.k":["x"],"b":1}"#),
+    (r#"{"a":[{"l":[{"x":1},{"x":2}]},{"l":[{"x":3}]}]}"#, r#"{"a.l.x":[[1,2],[3]]}"#),
+    (r#"{"a":[1,{"x":2},null,[3,null],[{"x":4},5],[]]}"#, r#"{"a._value":[1,[3,null],5,[]],"a.x":[2,4]}"#),
+    (r#"{"a":[{"x":null,"y":1e400,"z":{}},{}],"b":1}"#, r#"{"b":1}"#),
+    (r#"{"a":[{"l":[1,1e400,null]}],"b":[{"l":[{"x":null}]}]}"#, r#"{"a.l":[[1,null]]}"#),
+    (r#"{"a":[{"x":1,"x":2}],"a":3,"a.x":4}"#, r#"{"a.x":[1,2],"a._value":3,"a.x#2":4}"#),
+    (r#"{"a":[{"_value":1},2,{"":3}]}"#, r#"{"a._value":[1,2],"a._":[3]}"#),
+    (r#"{"_id":[{"x":1}]}"#, r#"{"vars._id.x":[1]}"#),
+    // What stays out by default, and what only looks like it.
+    (r#"{"cmdline":["x"],"memstats":{"BySize":[{"Size":1}],"BySizes":2},"BySize":3}"#, r#"{"memstats.BySizes":2,"BySize":3}"#),
+    (r#"{"cmdline":{"x":1},"cmdline.y":2,"cmdlines":3}"#, r#"{"cmdlines":3}"#),
+    // Not rings of pauses.
+    (r#"{"memstats":{"NumGC":1,"PauseTotalNs":1,"PauseNs":[1],"PauseEnd":[]}}"#,
+     r#"{"memstats.NumGC":1,"memstats.PauseTotalNs":1,"memstats.PauseNs":[1],"memstats.PauseEnd":[]}"#),
+];
+
+/// What the options change: the word is short for what `options_of` makes of it.
+#[rustfmt::skip]
+const CHOSEN: &[(&str, &str, &str)] = &[
+    ("dots", r#"{"a.b":{"c.d":1},".":2,"a_b":[{"x.y":3,"x_y":4}]}"#, r#"{"a_b.c_d":1,"_":2,"a_b.x_y":[3,4]}"#),
+    ("dots", r#"{"service.name":1,"a.b":{".":2},"service":{"name":3}}"#, r#"{"service_name":1,"a_b._":2,"vars.service.name":3}"#),
+    ("drop", r#"{"a":[{"x":1}],"b":[1,[{}]],"c":[1,[]]}"#, r#"{"c":[1,[]]}"#),
+    ("max 2", r#"{"a":1,"b.c":null,"b":3}"#, r#"{"a":1}"#),
+    ("max 2", r#"{"a":1,"a":2,"a":3,"a.b":4}"#, r#"{"a":1,"a#2":2}"#),
+    ("max 2", r#"{"a":{},"b":[{"x":1,"y":2,"z":3}],"c":4}"#, r#"{"b.x":[1],"b.y":[2]}"#),
+    ("include a.*", r#"{"a":{"b":1,"c":{"d":2}},"a.":3,"a":4,"ab":5}"#, r#"{"a.b":1,"a.c.d":2,"a._":3}"#),
+    ("include a.**", r#"{"a":1,"a.b":2,"ab":3,"b.a":4}"#, r#"{"a._value":1,"a.b":2}"#),
+    ("include **.b", r#"{"b":1,"a.b":2,"a":{"x.b":{"y":3}},"xb":4}"#, r#"{"a.b":2,"a.x.b.y":3}"#),
+    ("include *b", r#"{"b":1,"a.b":2,"ab":{"x":3}}"#, r#"{"b":1,"ab.x":3}"#),
+    ("include **b", r#"{"bc":1,"a.b.c":2,"a":3}"#, r#"{"a.b.c":2}"#),
+    ("exclude a.*.c", r#"{"a":{"b":{"c":1,"d":2}},"a.c":3}"#, r#"{"a.b.d":2,"a.c":3}"#),
+    ("exclude a.x", r#"{"a":[{"x":1,"y":2}, 3]}"#, r#"{"a.y":[2],"a._value":[3]}"#),
+    ("exclude a._value", r#"{"a":[{"x":1}, 3]}"#, r#"{"a.x":[1]}"#),
+    ("exclude a", r#"{"a":1,"a.b":2,"b":3,"a":[{"x":1}]}"#, r#"{"b":3}"#),
+];
+
+fn options_of(short: &str) -> Options {
+    let mut options = Options::default();
+    match short.split_once(' ').unwrap_or((short, "")) {
+        ("dots", _) => options.dots_underscore = true,
+        ("drop", _) => options.drop_object_arrays = true,
+        ("max", fields) => options.max_fields = fields.parse().expect("a number"),
+        ("include", pattern) => options.include = vec![pattern.to_owned()],
+        ("exclude", pattern) => options.exclude = vec![pattern.to_owned()],
+        _ => {}
+    }
+    options
+}
+
+/// The rows that are too long to be written out. The hashes are another program's.
+fn long_rows() -> Vec<(String, String)> {
+    let name = "n".repeat(600);
+    let fits = "é".repeat(256);
+    let deep = |depth: usize| format!("{}1{}", r#"{"d":"#.repeat(depth), "}".repeat(depth));
+    let number = |bytes: usize| format!("0.{}", "1".repeat(bytes - 2));
+    vec![
+        (format!(r#"{{"{name}":1}}"#), format!(r#"{{"{}_a0e48264e793a605":1}}"#, &name[..495])),
+        (format!(r#"{{"{fits}":1}}"#), format!(r#"{{"{fits}":1}}"#)),
+        (format!(r#"{{"{}":1}}"#, "é".repeat(300)), format!(r#"{{"{}_f23488e9e5502015":1}}"#, "é".repeat(247))),
+        (deep(20), format!(r#"{{"d{}":1}}"#, ".d".repeat(19))),
+        (deep(21), format!(r#"{{"d{}.d_d":1}}"#, ".d".repeat(18))),
+        (deep(61), format!(r#"{{"d{}.d{}":1}}"#, ".d".repeat(18), "_d".repeat(41))),
+        (format!(r#"{{"a":{},"b":{}}}"#, number(1000), number(1001)), format!(r#"{{"a":{}}}"#, number(1000))),
+        (format!(r#"{{"a":{},"b":1{}}}"#, "9".repeat(308), "0".repeat(309)), format!(r#"{{"a":{}}}"#, "9".repeat(308))),
+    ]
+}
+
+#[test]
+fn the_twin_and_the_program_do_what_the_contract_says() {
+    let plain = PLAIN.iter().map(|&(payload, expected)| ("", payload.to_owned(), expected.to_owned()));
+    let chosen = CHOSEN.iter().map(|&(short, payload, expected)| (short, payload.to_owned(), expected.to_owned()));
+    let long = long_rows().into_iter().map(|(payload, expected)| ("", payload, expected));
+    for (short, payload, expected) in plain.chain(chosen).chain(long) {
+        let options = options_of(short);
+        let Ok(Json::Object(expected)) = Json::parse(&expected) else { panic!("a row of the table: {expected}") };
+        let twin = flatten_twin::document(&options, &payload);
+        assert_same(twin.as_ref(), Some(&expected), &format!("the twin, {short}: {payload}"));
+        check_body(&options, &payload, &format!("{short}: {payload}"));
+    }
+}
+
+#[test]
+fn nothing_to_ship_is_no_document() {
+    for payload in ["{}", r#"{"a":null}"#, r#"{"a":{"b":{}}}"#, r#"{"cmdline":1}"#, r#"{"a":[{}]}"#, r#"{"a":1e400}"#] {
+        assert_eq!(flatten_twin::document(&Options::default(), payload), None, "{payload}");
+        check_body(&Options::default(), payload, payload);
+    }
+}
+
+/// `memstats` of a program with these pauses since its start.
+fn memstats(pauses: &[u64], lie: u64) -> String {
+    let mut rings = [vec![0; 256], vec![0; 256]];
+    for (at, &pause) in pauses.iter().enumerate() {
+        rings[0][at % 256] = pause;
+        rings[1][at % 256] = 1_700_000_000_000_000_000 + at as u64;
+    }
+    let total = pauses.iter().sum::<u64>() + lie;
+    let [pauses_ns, ends] = rings.map(|ring| serde_json::to_string(&ring).expect("numbers"));
+    let count = pauses.len();
+    format!(r#"{{"NumGC":{count},"PauseEnd":{ends},"PauseNs":{pauses_ns},"PauseTotalNs":{total},"Sys":1}}"#)
+}
+
+#[test]
+fn pauses_are_shipped_once_and_in_their_order() {
+    let mut reader = Reader::new(Options::default());
+    let mut hot_path = hot_path(&Options::default());
+    let long: Vec<u64> = (1..=700).collect();
+    let new = |from: u64, to: u64| Json::Array((from..=to).map(|pause| Json::Number(pause.to_string())).collect());
+    for (what, pauses, lie, shipped, restarted) in [
+        ("first", &long[..10], 0, new(1, 0), false),
+        ("two more", &long[..12], 0, new(11, 12), false),
+        ("no more", &long[..12], 0, new(1, 0), false),
+        ("round the ring", &long[..260], 0, new(13, 260), false),
+        ("a whole ring", &long[..516], 0, new(261, 516), false),
+        ("started anew", &long[..3], 0, new(1, 3), true),
+        ("more than a ring", &long[..300], 0, new(45, 300), false),
+        ("a lie", &long[..301], 7, new(1, 0), false),
+        ("after the lie", &long[..303], 7, new(302, 303), false),
+        ("anew, more than a ring", &long[5..302], 0, new(47, 302), true),
+        ("anew, and more than before", &long[..100], 0, new(1, 100), true),
+    ] {
+        let body = format!(r#"{{"memstats":{}}}"#, memstats(pauses, lie));
+        let expected = reader.document(&body).expect("something to ship");
+        let get = |name: &str| expected.iter().find(|(found, _)| found == name).map(|(_, value)| value.clone());
+        assert_eq!(get("memstats.PauseNs"), Some(shipped), "the twin: {what}");
+        assert_eq!(get("expvastic.restarted").is_some(), restarted, "the twin: {what}");
+        let found = flattened(&mut hot_path, body.as_bytes());
+        assert_same(found.as_ref(), Some(&expected), what);
+    }
+}
+
+#[test]
+fn every_strict_payload_comes_out_leaf_by_leaf_as_it_went_in() {
+    let all = Options { max_fields: 100_000, ..Options::default() };
+    let mut compared = 0;
+    for (name, body) in recorded::payloads().into_iter().filter(|(name, _)| !name.contains(".invalid.")) {
+        let body = String::from_utf8(body).expect("strict JSON");
+        for options in [&Options::default(), &all] {
+            check_body(options, &body, &name);
+        }
+        compared += 1;
+    }
+    assert!(compared >= 20, "only {compared} payloads");
+}
+
+#[test]
+fn recorded_payloads_come_out_as_they_did() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens");
+    let bless = std::env::var_os("EXPVASTIC_BLESS").is_some();
+    if bless {
+        std::fs::create_dir_all(&folder).expect("a place for the goldens");
+    }
+    let mut seen = 0;
+    for (name, mut body) in recorded::payloads().into_iter().filter(|(_, body)| body.len() < 100_000) {
+        let mut hot_path = hot_path(&Options::default());
+        let document = hot_path.flatten(&mut body).expect("something to ship");
+        let text = std::str::from_utf8(document).expect("a document is UTF-8");
+        let members = strict_json::members(text).expect("a document is strict");
+        let line = |(name, value): &(String, &str)| format!("{}:{value}", serde_json::Value::from(name.as_str()));
+        let found: Vec<String> = members[3..].iter().map(line).collect();
+        let path = folder.join(name.replace(".json", ".txt"));
+        if bless {
+            std::fs::write(&path, found.join("\n") + "\n").expect("a golden is written");
+        }
+        let golden = std::fs::read_to_string(&path).expect("EXPVASTIC_BLESS=1 writes it");
+        for (found, golden) in found.iter().zip(golden.lines()) {
+            assert_eq!(found, golden, "{name}");
+        }
+        assert_eq!(found.len(), golden.lines().count(), "{name}: as many variables");
+        seen += 1;
+    }
+    assert_eq!(std::fs::read_dir(&folder).expect("the goldens").count(), seen, "no golden without its payload");
+}
+
+/// Characters of a name or a text that are written as half a surrogate pair.
+const HIGH_ALONE: char = '\u{f8ff}';
+const LOW_ALONE: char = '\u{f8fe}';
+
+/// A JSON string, with escapes where they must be and, by the bits of `styles`, where they need not.
+fn quoted(text: &str, styles: u64) -> String {
+    let mut json = String::from("\"");
+    for (at, char) in text.chars().enumerate() {
+        let style = styles.rotate_right(u32::try_from(at % 64).expect("small")) & 3;
+        let mut units = [0; 2];
+        match char {
+            HIGH_ALONE => json.push_str("\\ud83d"),
+            LOW_ALONE => json.push_str("\\uDE00"),
+            '"' | '\\' | '/' if style < 2 => json.extend(['\\', char]),
+            '\n' if style < 2 => json.push_str("\\n"),
+            '\t' if style < 2 => json.push_str("\\t"),
+            char if char >= ' ' && char != '"' && char != '\\' && style != 3 => json.push(char),
+            char => json.extend(char.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04X}"))),
+        }
+    }
+    json + "\""
+}
+
+/// Random characters with a seed for how they are written; mostly plainly.
+fn strings(text: impl Strategy<Value = String>) -> impl Strategy<Value = String> {
+    (text, prop_oneof![3 => Just(0), 1 => any::<u64>()]).prop_map(|(text, styles)| quoted(&text, styles))
+}
+
+fn names() -> impl Strategy<Value = String> {
+    // Few, so that they meet.
+    let clashing = vec!["a", "b", "a.b", "a#2", "a#3", "_value", "a._value", "a_b", "a.b.c"];
+    #[rustfmt::skip]
+    let odd = vec![
+        "", " ", ".", "..", ".x", "x.", "a..b", "\t\n", "\u{3000}", "\u{85}", "\u{1f}.\u{1}", "_", "_._", "_id", "_source", "_id.x",
+        "vars", "vars._id",
+        "@timestamp", "@timestamp.x", "service", "service.name", "service.name.x", "service.name#2", "host", "host.name",
+        "expvastic", "expvastic.restarted", "name", "restarted", "cmdline", "é", "日本", "😀", "\"", "\\", "/", "\u{fffd}",
+        "a\u{f8ff}", "\u{f8ff}\u{f8fe}", "\u{f8fe}\u{f8ff}", "#2", "\0", "\u{7f}", "\u{2028}", "*", "**",
+    ];
+    let owned = |name: &str| name.to_owned();
+    prop_oneof![
+        8 => select(clashing).prop_map(owned),
+        4 => select(odd).prop_map(owned),
+        1 => vec(any::<char>(), 0..6).prop_map(String::from_iter),
+        1 => (select(vec!["x", "é", "日", "a.", ".", "\u{f8ff}"]), 1..600_usize).prop_map(|(part, times)| part.repeat(times)),
+    ]
+}
+
+fn numbers() -> impl Strategy<Value = String> {
+    let odd = [
+        "-0",
+        "-0.0",
+        "0e0",
+        "1E+2",
+        "1e-400",
+        "1e400",
+        "-1E400",
+        "1.7976931348623157e308",
+        "1.7976931348623159e308",
+        "18446744073709551616",
+        "-9223372036854775809",
+        "123456789012345678901234567890.5",
+        "5e-324",
+        "0.1e+1",
+    ];
+    let lengths = prop_oneof![Just(308_usize), Just(309), Just(400), Just(998), Just(999), Just(1001)];
+    prop_oneof![
+        (-9..99_i32).prop_map(|number| number.to_string()),
+        any::<i64>().prop_map(|number| number.to_string()),
+        any::<u64>().prop_map(|number| number.to_string()),
+        select(odd.to_vec()).prop_map(str::to_owned),
+        (any::<i32>(), any::<u32>(), -420..420_i32).prop_map(|(whole, part, power)| format!("{whole}.{part}e{power}")),
+        (select(vec!["", "0.", "-"]), lengths).prop_map(|(start, length)| start.to_owned() + &"9".repeat(length)),
+    ]
+}
+
+fn scalars() -> impl Strategy<Value = String> {
+    let plain = select(vec!["null", "true", "false"]).prop_map(str::to_owned);
+    prop_oneof![1 => plain, 4 => numbers(), 2 => strings(names())]
+}
+
+fn blanks() -> impl Strategy<Value = &'static str> {
+    prop_oneof![8 => Just(""), 1 => Just(" "), 1 => Just("\r\n\t ")]
+}
+
+fn object(value: impl Strategy<Value = String>, most: usize) -> impl Strategy<Value = String> {
+    let member =
+        (blanks(), strings(names()), value).prop_map(|(blank, name, value)| format!("{blank}{name}{blank}:{value}"));
+    (vec(member, 0..most), blanks()).prop_map(|(members, blank)| format!("{{{}{blank}}}", members.join(",")))
+}
+
+fn array(value: impl Strategy<Value = String>) -> impl Strategy<Value = String> {
+    let element = (blanks(), value).prop_map(|(blank, value)| format!("{blank}{value}{blank}"));
+    (vec(element, 0..4), blanks()).prop_map(|(elements, blank)| format!("[{blank}{}]", elements.join(",")))
+}
+
+fn values() -> impl Strategy<Value = String> {
+    scalars().prop_recursive(
+        4,
+        24,
+        4,
+        |inner| prop_oneof![3 => object(inner.clone(), 4), 2 => array(inner.clone()), 2 => array(object(inner, 3))],
+    )
+}
+
+/// Deep, but not as deep as what is refused.
+fn chains() -> impl Strategy<Value = String> {
+    let links =
+        vec![(r#"{"a":"#, "}"), (r#"{"x.y":"#, "}"), (r#"{"":"#, "}"), ("[", "]"), (r#"{"_value":1,"a":"#, "}")];
+    (vec(select(links), 1..50), scalars()).prop_map(|(links, scalar)| {
+        links.into_iter().rev().fold(scalar, |inner, (open, close)| format!("{open}{inner}{close}"))
+    })
+}
+
+/// Rings of pauses, and what is none.
+fn pauses() -> impl Strategy<Value = String> {
+    let broken = || select(vec!["-1", "1.5", "null", "\"1\"", "[]"]).prop_map(str::to_owned);
+    let count = move || prop_oneof![6 => any::<u64>().prop_map(|count| count.to_string()), 1 => broken()];
+    let ring = || {
+        let length = prop_oneof![6 => Just(256_usize), 1 => Just(255), 1 => Just(257), 1 => Just(0)];
+        let odd = prop_oneof![6 => Just("1"), 1 => Just("[1]"), 1 => Just("\"x\""), 1 => Just("true")];
+        (length, odd).prop_map(|(length, odd)| {
+            let elements: Vec<String> =
+                (0..length).map(|at| if at == 7 { odd.to_owned() } else { at.to_string() }).collect();
+            format!("[{}]", elements.join(","))
+        })
+    };
+    (ring(), ring(), count(), count(), values()).prop_map(|(pauses, ends, count, total, value)| {
+        format!(
+            r#""memstats":{{"PauseNs":{pauses},"a":{value},"PauseEnd":{ends},"NumGC":{count},"PauseTotalNs":{total}}}"#
+        )
+    })
+}
+
+fn payloads() -> impl Strategy<Value = String> {
+    let member = (blanks(), strings(names()), prop_oneof![8 => values(), 1 => chains()])
+        .prop_map(|(blank, name, value)| format!("{blank}{name}:{blank}{value}"));
+    let extra = prop_oneof![5 => Just(None), 1 => pauses().prop_map(Some)];
+    (vec(member, 0..8), extra, any::<prop::sample::Index>()).prop_map(|(mut members, extra, place)| {
+        if let Some(extra) = extra {
+            members.insert(place.index(members.len() + 1), extra);
+        }
+        format!("{{{}}}", members.join(","))
+    })
+}
+
+fn options() -> impl Strategy<Value = Options> {
+    #[rustfmt::skip]
+    let patterns = vec![
+        "a", "a.b", "a.*", "a.**", "*.b", "**.b", "**", "*", "b*", "*b*", "a.*.c", "**a**", "**._value", "*#*",
+        "memstats.Pause*", "memstats.NumGC",
+        "service.**", "_id", "x.y.**", "é*",
+    ];
+    let lists = move || vec(select(patterns.clone()).prop_map(str::to_owned), 1..3);
+    let default = Options::default();
+    (
+        prop_oneof![4 => Just(default.include), 1 => lists()],
+        prop_oneof![3 => Just(default.exclude), 1 => Just(Vec::new()), 1 => lists()],
+        any::<bool>(),
+        select(vec![GcPauses::New, GcPauses::All, GcPauses::Off]),
+        prop::bool::weighted(0.2),
+        prop_oneof![3 => Just(1000), 1 => 1..9_usize],
+    )
+        .prop_map(|(include, exclude, dots_underscore, gc_pauses, drop_object_arrays, max_fields)| Options {
+            include,
+            exclude,
+            dots_underscore,
+            gc_pauses,
+            drop_object_arrays,
+            max_fields,
+        })
+}
+
+fn cases() -> ProptestConfig {
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    ProptestConfig { cases: asked.unwrap_or(CASES), failure_persistence: None, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn any_payload_comes_out_as_the_twin_says(body in payloads(), options in options()) {
+        check_body(&options, &body, &body);
+    }
+
+    #[test]
+    fn what_a_reader_has_seen_decides_what_it_makes_of_the_next(
+        bodies in vec(object(values(), 5), 2..5), options in options(),
+    ) {
+        let mut reader = Reader::new(options.clone());
+        let mut hot_path = hot_path(&options);
+        for body in bodies {
+            let expected = reader.document(&body);
+            assert_same(flattened(&mut hot_path, body.as_bytes()).as_ref(), expected.as_ref(), &body);
+            // What a body without anything to ship leaves behind is nobody's concern.
+            if expected.is_none() {
+                break;
+            }
+        }
+    }
+
+    #[test]
+    fn pauses_come_out_as_the_twin_says(
+        steps in vec((0..8_u8, prop_oneof![3 => 0..5_usize, 1 => 0..600_usize], 1..9_u64), 1..8),
+    ) {
+        let mut reader = Reader::new(Options::default());
+        let mut hot_path = hot_path(&Options::default());
+        let mut pauses = Vec::new();
+        let mut lie = 0;
+        for (kind, count, pause) in steps {
+            match kind {
+                0 => pauses.clear(),
+                1 => lie += pause,
+                _ => {}
+            }
+            pauses.extend((0..count as u64).map(|at| pause + at));
+            let body = format!(r#"{{"memstats":{}}}"#, memstats(&pauses, lie));
+            let expected = reader.document(&body);
+            assert_same(flattened(&mut hot_path, body.as_bytes()).as_ref(), expected.as_ref(), &body);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! A tree of strict JSON that loses nothing, which `serde_json::Value` does: it keeps one of two members with the same
+//! name, and not their order.
+#![allow(dead_code, reason = "each test takes what it needs of it")]
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// A value that keeps duplicate members, their order, and each number's text.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Json {
+    Null,
+    Bool(bool),
+    Number(String),
+    String(String),
+    Array(Vec<Json>),
+    Object(Vec<(String, Json)>),
+}
+
+impl Json {
+    /// Strict: a lone surrogate is refused, too.
+    pub(crate) fn parse(text: &str) -> Result<Self, serde_json::Error> {
+        Self::of_valid(serde_json::from_str::<&RawValue>(text)?.get())
+    }
+
+    fn of_valid(text: &str) -> Result<Self, serde_json::Error> {
+        Ok(match text.as_bytes()[0] {
+            b'n' => Self::Null,
+            b't' | b'f' => Self::Bool(text == "true"),
+            b'"' => Self::String(serde_json::from_str(text)?),
+            b'[' => {
+                let elements: Vec<&RawValue> = serde_json::from_str(text)?;
+                Self::Array(elements.iter().map(|element| Self::of_valid(element.get())).collect::<Result<_, _>>()?)
+            }
+            b'{' => {
+                let members = members(text)?.into_iter();
+                Self::Object(members.map(|(key, raw)| Ok((key, Self::of_valid(raw)?))).collect::<Result<_, _>>()?)
+            }
+            _ => Self::Number(text.to_owned()),
+        })
+    }
+
+    pub(crate) fn has_object(&self) -> bool {
+        match self {
+            Self::Object(_) => true,
+            Self::Array(elements) => elements.iter().any(Self::has_object),
+            _ => false,
+        }
+    }
+
+    pub(crate) fn as_u64(&self) -> Option<u64> {
+        if let Self::Number(text) = self { text.parse().ok() } else { None }
+    }
+}
+
+impl From<Json> for Value {
+    fn from(json: Json) -> Self {
+        match json {
+            Json::Null => Self::Null,
+            Json::Bool(truth) => Self::Bool(truth),
+            Json::Number(text) => Self::Number(text.parse().expect("a number")),
+            Json::String(text) => Self::String(text),
+            Json::Array(elements) => Self::Array(elements.into_iter().map(Self::from).collect()),
+            Json::Object(members) => {
+                Self::Object(members.into_iter().map(|(key, value)| (key, value.into())).collect())
+            }
+        }
+    }
+}
+
+/// The members of an object's text, each value as its text.
+pub(crate) fn members(object: &str) -> Result<Vec<(String, &str)>, serde_json::Error> {
+    struct Members<'a>(Vec<(String, &'a str)>);
+    struct Collect;
+    impl<'a> Visitor<'a> for Collect {
+        type Value = Members<'a>;
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("an object")
+        }
+        fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Members<'a>, A::Error> {
+            let mut members = Vec::new();
+            while let Some((key, value)) = map.next_entry::<String, &RawValue>()? {
+                members.push((key, value.get()));
+            }
+            Ok(Members(members))
+        }
+    }
+    impl<'a> Deserialize<'a> for Members<'a> {
+        fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_map(Collect)
+        }
+    }
+    serde_json::from_str::<Members<'_>>(object).map(|members| members.0)
+}
+
+/// The JSON text with `\ufffd` for each half of a surrogate pair that is alone.
+pub(crate) fn without_lone_surrogates(json: &str) -> String {
+    let unit = |at: &str| u32::from_str_radix(at.strip_prefix("\\u")?.get(..4)?, 16).ok();
+    let mut mended = String::new();
+    let mut rest = json;
+    while let Some(first) = rest.chars().next() {
+        let (taken, text) = match (unit(rest), rest.get(6..).and_then(unit)) {
+            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => (12, &rest[..12]),
+            (Some(0xD800..=0xDFFF), _) => (6, "\\ufffd"),
+            _ if first == '\\' => (2, &rest[..2]),
+            _ => (first.len_utf8(), &rest[..first.len_utf8()]),
+        };
+        mended.push_str(text);
+        rest = &rest[taken..];
+    }
+    mended
+}
