@@ -6,6 +6,7 @@
 mod error;
 mod expand;
 mod file;
+mod maps;
 mod node;
 mod reader;
 mod recorder;
@@ -89,7 +90,8 @@ impl Config {
         Self::parse(&path.display().to_string(), &text, &variable)
     }
 
-    /// Reads a configuration from `text`; `origin` names it in errors, `variable` gives the values of `${NAME}`.
+    /// Reads a configuration from `text`; `origin` is the file's path, which errors name and
+    /// from whose folder a `map_file` is looked for; `variable` gives the values of `${NAME}`.
     ///
     /// # Errors
     /// [`ConfigError`] with all that is wrong.
@@ -97,7 +99,7 @@ impl Config {
         let error = |problems| ConfigError::new(origin, problems);
         let mut root = node::parse(text)
             .map_err(|(message, location)| error(vec![Problem { location, key: String::new(), message }]))?;
-        let problems = Problems::new(text);
+        let problems = Problems::new(text, Path::new(origin));
         section::expand_all(&mut root, &Place::default(), variable, &problems);
         let config = Self::from_node(&root, &problems);
         let (found, warnings) = problems.finish();

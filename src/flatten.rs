@@ -17,6 +17,7 @@
 
 mod choice;
 mod columns;
+mod convert;
 mod gc;
 mod guide;
 mod index;
@@ -35,6 +36,7 @@ use std::fmt;
 use walk::{Options, Walk};
 
 pub(crate) use choice::Choice;
+pub(crate) use convert::{Conversion, Conversions};
 pub(crate) use names::Mended;
 
 pub(crate) use index::PADDING_BYTES;
@@ -61,6 +63,7 @@ pub(crate) struct VariableRules {
     pub(crate) dots_underscore: bool,
     pub(crate) gc_pauses: GcPauses,
     pub(crate) drop_object_arrays: bool,
+    pub(crate) conversions: Conversions,
     pub(crate) fields_max: usize,
 }
 
@@ -90,6 +93,7 @@ impl Default for VariableRules {
             dots_underscore: false,
             gc_pauses: GcPauses::New,
             drop_object_arrays: false,
+            conversions: Conversions::default(),
             fields_max: limits::FIELDS_DEFAULT,
         }
     }
@@ -137,6 +141,8 @@ pub(crate) struct Report {
     pub(crate) first_broken: Option<usize>,
     /// Names that had to be mended, and variables beyond `max_fields`.
     pub(crate) names: Mended,
+    /// Of `numbers`, those that a `map_file` calls sizes in bytes.
+    pub(crate) sizes: u64,
     /// Garbage collections that were overwritten before they were seen.
     pub(crate) gc_missed: u64,
     /// 1 if the totals of garbage collections contradict each other.

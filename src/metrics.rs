@@ -157,6 +157,7 @@ pub(crate) struct Metrics {
     pub(crate) numbers: Count,
     pub(crate) lists: Count,
     pub(crate) gc_lists: Count,
+    pub(crate) sizes: Count,
     pub(crate) objects: Count,
     pub(crate) error_jobs: Count,
 }
@@ -165,9 +166,10 @@ impl Metrics {
     pub(crate) fn count_payload(&self, report: &flatten::Report) {
         self.documents.add(1);
         self.strings.add(report.strings);
-        self.numbers.add(report.numbers);
+        self.numbers.add(report.numbers - report.sizes);
         self.lists.add(report.lists - report.gc_lists);
         self.gc_lists.add(report.gc_lists);
+        self.sizes.add(report.sizes);
         self.objects.add(report.objects);
         self.document_errors.add(report.broken);
     }
@@ -225,8 +227,7 @@ impl Snapshot<'_> {
             ("FloatType Count", metrics.numbers.get()),
             ("FloatListType Count", metrics.lists.get()),
             ("GCListType Count", metrics.gc_lists.get()),
-            // Values that a map_file turns into other units of bytes: none, as no map_file is applied.
-            ("ByteType Count", 0),
+            ("ByteType Count", metrics.sizes.get()),
             ("Nested Type Count", metrics.objects.get()),
         ] {
             object.number(name, value);

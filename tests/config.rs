@@ -85,6 +85,10 @@ fn a_file_that_cannot_be_read_says_why() {
         message(&in_folder("long.yml")),
         format!("long.yml: is {} bytes long, at most 1048576 are read\n", long.len())
     );
+    assert_eq!(
+        message(Path::new("/dev/zero")),
+        "zero: is longer than 1048576 bytes, which are the most that are read\n"
+    );
     std::os::unix::fs::symlink("loop.yml", in_folder("loop.yml")).expect("linked");
     let looped = message(&in_folder("loop.yml"));
     assert!(looped.starts_with("loop.yml: cannot be read: "), "{looped}");

@@ -521,3 +521,38 @@ proptest! {
         }
     }
 }
+
+/// What a `map_file` names, and nothing else, comes out in other units; the last of several documents counts.
+#[test]
+fn a_map_file_converts_what_it_names() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
+    write(
+        "conf.yml",
+        "readers: {app: {type_name: app, endpoint: \"localhost:1\", map_file: maps.yml}}\n\
+         recorders: {out: {type: file, path: \"-\"}}\nroutes: {r: {readers: [app], recorders: [out]}}\n",
+    );
+    write("maps.yml", "gc_types: [memstats.PauseNs, pauses]\nmemory_bytes: {alloc: kb, a.b: gb, flag: mb, same: b}\n");
+    let config = Config::load(folder.path().join("conf.yml")).expect("a good configuration");
+    let document = |bodies: &[&str]| {
+        let mut hot_path = HotPath::of_config(&config).expect("a good reader");
+        let documents = bodies.iter().map(|body| flattened(&mut hot_path, body.as_bytes()).expect("a document"));
+        documents.last().expect("some body")
+    };
+    for (body, expected) in [
+        (r#"{"Alloc":1536,"x":{"ALLOC":-512,"alloc":1e3}}"#, r#"{"Alloc":1.5,"x.ALLOC":-0.5,"x.alloc":0.9765625}"#),
+        (r#"{"a":{"b":1073741824},"b":7,"c":{"a":{"b":9}}}"#, r#"{"a.b":1,"b":7,"c.a.b":9}"#),
+        (r#"{"flag":true,"alloc":"12","same":1e2}"#, r#"{"flag":true,"alloc":"12","same":1e2}"#),
+        (r#"{"alloc":[1024],"pauses":7,"memstats":{"alloc":}}"#, r#"{"alloc":[1024],"pauses":7}"#),
+        (r#"{"pauses":[0, 1500,0,2000 ],"other":[0,1]}"#, r#"{"pauses":[1.5,2],"other":[0,1]}"#),
+        (r#"{"a":[{"alloc":1024}],"pauses":[{"x":1000}]}"#, r#"{"a.alloc":[1024],"pauses.x":[1000]}"#),
+    ] {
+        let Ok(Json::Object(expected)) = Json::parse(expected) else { panic!("an object: {expected}") };
+        assert_eq!(document(&[body]), expected, "{body}");
+        assert_eq!(document(&[body, body]), expected, "{body}, again");
+    }
+    let tick = |pauses: &[u64]| format!(r#"{{"memstats":{}}}"#, memstats(pauses, 0));
+    let found = document(&[&tick(&[1500]), &tick(&[1500, 2500, 3000])]);
+    let new = Json::Array(["2.5", "3"].map(|number| Json::Number(number.to_owned())).to_vec());
+    assert!(found.contains(&("memstats.PauseNs".to_owned(), new)), "new pauses, in microseconds: {found:?}");
+}

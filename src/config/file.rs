@@ -2,6 +2,8 @@
 
 use super::ConfigError;
 use crate::limits;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// Reads the file, or the same name with `.yml` or `.yaml`, within its bound.
@@ -21,18 +23,28 @@ pub(super) fn read(path: &Path) -> Result<(PathBuf, String), ConfigError> {
         Ok(metadata) if metadata.len() > limits::CONFIG_BYTES_MAX => {
             return error(format!("is {} bytes long, at most {} are read", metadata.len(), limits::CONFIG_BYTES_MAX));
         }
-        Ok(_) => std::fs::read(found),
+        Ok(_) => read_bounded(found),
         Err(error) => Err(error),
     };
     match bytes {
+        Ok(bytes) if bytes.len() as u64 > limits::CONFIG_BYTES_MAX => {
+            error(format!("is longer than {} bytes, which are the most that are read", limits::CONFIG_BYTES_MAX))
+        }
         Ok(bytes) => match String::from_utf8(bytes) {
             Ok(text) => Ok((found.clone(), text)),
             Err(utf8) => error(format!("is not UTF-8 text (byte {})", utf8.utf8_error().valid_up_to())),
         },
-        Err(io) if io.kind() == std::io::ErrorKind::NotFound => {
+        Err(failure) if failure.kind() == io::ErrorKind::NotFound => {
             let tried: Vec<String> = candidates.iter().map(|candidate| candidate.display().to_string()).collect();
             error(format!("there is no such file (looked for {})", tried.join(", ")))
         }
-        Err(io) => error(format!("cannot be read: {io}")),
+        Err(failure) => error(format!("cannot be read: {failure}")),
     }
+}
+
+/// One byte more than the bound at most: what has no length, such as a pipe, may have no end.
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(limits::CONFIG_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }

@@ -2,7 +2,7 @@
 
 use super::section::Section;
 use super::values::{self, LogLevel};
-use super::{ConfigError, backoff, kind, one_of};
+use super::{ConfigError, backoff, kind, maps, one_of};
 use crate::flatten::{Choice, GcPauses, VariableRules};
 use crate::limits;
 use std::time::Duration;
@@ -105,9 +105,6 @@ impl Reader {
         let log_level = section.parse("log_level", values::log_level);
         let max_body = section.size("max_body", 2, limits::BODY_BYTES_MAX);
         let variables = variable_rules(&mut section);
-        if let Some((_, place)) = section.node("map_file") {
-            section.warn(&place, "map_file is not applied yet: values are shipped as they are");
-        }
         section.finish();
         kind?;
         let reader = Self::new(name, &type_name?, source?).interval(interval).timeout(timeout).backoff(backoff);
@@ -128,11 +125,13 @@ fn variable_rules(section: &mut Section<'_, '_>) -> VariableRules {
         section.parse("object_arrays", |text| one_of("value", text, &[("columns", false), ("drop", true)]));
     let dots_underscore = section.parse("dots", |text| one_of("value", text, &[("keep", false), ("underscore", true)]));
     let fields_max = section.number("max_fields", 1, limits::FIELDS_MAX);
+    let conversions = section.file("map_file", maps::load);
     VariableRules {
         choice,
         dots_underscore: dots_underscore.unwrap_or(default.dots_underscore),
         gc_pauses: gc_pauses.unwrap_or(default.gc_pauses),
         drop_object_arrays: drop_object_arrays.unwrap_or(default.drop_object_arrays),
+        conversions: conversions.unwrap_or_default(),
         fields_max: fields_max.map_or(default.fields_max, |fields| usize::try_from(fields).unwrap_or(usize::MAX)),
     }
 }

@@ -7,11 +7,14 @@ use super::node::{self, Location, Node};
 use super::suggest::nearest;
 use super::values;
 use std::cell::RefCell;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// All that is wrong with one file, and its text to find the places in.
 pub(super) struct Problems<'t> {
     text: &'t str,
+    /// Where the file is: other files that it names are looked for from there.
+    folder: PathBuf,
     found: RefCell<Vec<Problem>>,
     warnings: RefCell<Vec<Problem>>,
 }
@@ -36,8 +39,10 @@ impl Place {
 }
 
 impl<'t> Problems<'t> {
-    pub(super) fn new(text: &'t str) -> Self {
-        Self { text, found: RefCell::default(), warnings: RefCell::default() }
+    /// `origin` is the file that `text` came from.
+    pub(super) fn new(text: &'t str, origin: &Path) -> Self {
+        let folder = origin.parent().map(Path::to_owned).unwrap_or_default();
+        Self { text, folder, found: RefCell::default(), warnings: RefCell::default() }
     }
 
     /// Something is wrong with the value at `place`.
@@ -234,6 +239,28 @@ impl<'a, 't> Section<'a, 't> {
             self.report(text_of(item), &place).map(|text| (text, place))
         });
         Some(texts.collect())
+    }
+
+    /// The file that `key` names, loaded by `loader`; its path is taken from the folder of the configuration.
+    pub(super) fn file<T>(&mut self, key: &'static str, loader: impl FnOnce(&Path) -> Result<T, String>) -> Option<T> {
+        let folder = &self.problems.folder;
+        self.parse(key, |text| loader(&folder.join(text)))
+    }
+
+    /// Every key of the section with its text, read by `parser`: for sections whose keys are names of the user's.
+    pub(super) fn each<T>(self, parser: impl Fn(&str) -> Result<T, String>) -> Vec<(String, T)> {
+        let mut values = Vec::new();
+        for (index, (key, node)) in self.entries.iter().enumerate() {
+            let place = self.place.entry(index, key);
+            if let Some(first) = self.entries[..index].iter().position(|(other, _)| other == key) {
+                let line = self.problems.line(&self.place.entry(first, key));
+                self.problems.key(&place, format!("given twice, first in line {line}"));
+                continue;
+            }
+            let value = self.report(text_of(node).and_then(|text| parser(&text)), &place);
+            values.extend(value.map(|value| (key.clone(), value)));
+        }
+        values
     }
 
     /// What is wrong with the value at `place`.

@@ -1,5 +1,6 @@
 //! What leads the walk through a payload: a layout that is followed, or one that is learned.
 
+use super::convert::Conversion;
 use super::layout::{Kind, Layout, Node, Role};
 use super::scalar;
 use super::{FlattenError, GcPauses, VariableRules};
@@ -16,7 +17,7 @@ pub(super) enum Stop {
 /// What is to be done with a member.
 pub(super) enum Member {
     Out,
-    In(Role),
+    In(Role, Conversion),
 }
 
 /// Tells the walk what to do with each member, in their order.
@@ -116,7 +117,7 @@ impl Guide for Follow<'_> {
             self.node += 1;
             return Ok(Member::Out);
         }
-        Ok(Member::In(node.role))
+        Ok(Member::In(node.role, node.conversion))
     }
 
     #[inline]
@@ -220,7 +221,8 @@ impl Guide for Learn<'_> {
             GcPauses::New if role != Role::None => false,
             _ => excluded || !(included || self.rules.choice.may_include_below(&self.work.path)),
         };
-        self.layout.push(if out { Kind::Out } else { Kind::Leaf }, role, key);
+        let conversion = self.rules.conversions.of(&self.work.path);
+        self.layout.push(if out { Kind::Out } else { Kind::Leaf }, role, conversion, key);
         if out {
             self.leave();
             return Ok(Member::Out);
@@ -228,7 +230,7 @@ impl Guide for Learn<'_> {
         if let Some(node) = self.layout.nodes.last_mut() {
             node.hidden = excluded || !included;
         }
-        Ok(Member::In(role))
+        Ok(Member::In(role, conversion))
     }
 
     fn leaf(&mut self, _: &mut Vec<u8>) -> Result<bool, Stop> {
@@ -260,7 +262,12 @@ impl Guide for Learn<'_> {
     fn column(&mut self, name: &[u8], _: &mut Vec<u8>) -> Result<bool, Stop> {
         let (excluded, included) = self.enter(name);
         self.leave();
-        self.layout.push(if excluded || !included { Kind::Out } else { Kind::Leaf }, Role::None, name);
+        self.layout.push(
+            if excluded || !included { Kind::Out } else { Kind::Leaf },
+            Role::None,
+            Conversion::None,
+            name,
+        );
         Ok(true)
     }
 }

@@ -3,6 +3,7 @@
 //! It is learned once and then followed: as long as the members stay the same, a tick costs one comparison for each
 //! key and one copy for each name, whatever the names had to be mended for. A payload that departs from it is learned anew.
 
+use super::convert::Conversion;
 use super::names::Mended;
 
 /// What has been learned of one payload, in the order of its members.
@@ -22,6 +23,7 @@ pub(super) struct Layout {
 pub(super) struct Node {
     pub(super) kind: Kind,
     pub(super) role: Role,
+    pub(super) conversion: Conversion,
     /// Its value is needed, but not shipped.
     pub(super) hidden: bool,
     pub(super) key_bytes: u32,
@@ -81,14 +83,14 @@ impl Layout {
         self.mended = Mended::default();
     }
 
-    pub(super) fn push(&mut self, kind: Kind, role: Role, key: &[u8]) {
+    pub(super) fn push(&mut self, kind: Kind, role: Role, conversion: Conversion, key: &[u8]) {
         self.keys.extend_from_slice(key);
         // A body is below 4 GiB (limits.rs).
         let key_bytes = u32::try_from(key.len()).unwrap_or(u32::MAX);
-        self.nodes.push(Node { kind, role, hidden: false, plain: false, key_bytes, name_bytes: 0 });
+        self.nodes.push(Node { kind, role, conversion, hidden: false, plain: false, key_bytes, name_bytes: 0 });
     }
 
     pub(super) fn push_end(&mut self) {
-        self.push(Kind::End, Role::None, b"");
+        self.push(Kind::End, Role::None, Conversion::None, b"");
     }
 }

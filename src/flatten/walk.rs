@@ -4,6 +4,7 @@
 //! checked element by element and copied as one span, a member that is out is skipped by counting brackets. What is
 //! broken is one token that is left out: the member's mark in `out` is restored and the walk goes on behind it.
 
+use super::convert::Conversion;
 use super::gc::{self, Totals};
 use super::guide::{Guide, Member, Stop};
 use super::layout::Role;
@@ -61,6 +62,7 @@ struct Ring {
     token: usize,
     /// Where in `out` its text is missing; none if it is not shipped.
     hole: Option<usize>,
+    conversion: Conversion,
 }
 
 /// What an array turned out to be.
@@ -150,21 +152,21 @@ impl<'a, G: Guide> Walk<'a, G> {
         }
         let token = self.at;
         let Some(key) = self.key()? else { return self.skip_broken_member(token) };
-        let role = match self.guide.member(key) {
+        let (role, conversion) = match self.guide.member(key) {
             Ok(Member::Out) => return self.skip_to_separator(),
-            Ok(Member::In(role)) => role,
+            Ok(Member::In(role, conversion)) => (role, conversion),
             // A key that is broken has never been learned.
             Err(Stop::OtherLayout) if scalar::escapes(key) == Escapes::Bad => return self.skip_broken_member(token),
             Err(stop) => return Err(stop),
         };
         match self.peek()? {
-            b'{' | b'[' => self.container_member(role),
-            first => self.scalar_member(role, first),
+            b'{' | b'[' => self.container_member(role, conversion),
+            first => self.scalar_member(role, conversion, first),
         }
     }
 
     /// A member whose value is an object or an array; leaves the cursor at the `,` or `}` behind it.
-    fn container_member(&mut self, role: Role) -> Outcome<()> {
+    fn container_member(&mut self, role: Role, conversion: Conversion) -> Outcome<()> {
         let (out_bytes, report) = (self.out.len(), self.report);
         if self.peek()? == b'{' {
             self.at += 1;
@@ -172,7 +174,7 @@ impl<'a, G: Guide> Walk<'a, G> {
             self.guide.object()?;
             self.object()?;
         } else {
-            self.array_member(role)?;
+            self.array_member(role, conversion)?;
         }
         if matches!(self.peek()?, b',' | b'}') {
             return Ok(());
@@ -186,7 +188,7 @@ impl<'a, G: Guide> Walk<'a, G> {
 
     /// A member whose value is a scalar, or missing; leaves the cursor at the `,` or `}` behind it.
     #[inline]
-    fn scalar_member(&mut self, role: Role, first: u8) -> Outcome<()> {
+    fn scalar_member(&mut self, role: Role, conversion: Conversion, first: u8) -> Outcome<()> {
         let mark = self.out.len();
         let named = self.guide.leaf(self.out)?;
         let (start, broken) = (self.out.len(), self.report.broken);
@@ -196,6 +198,9 @@ impl<'a, G: Guide> Walk<'a, G> {
             self.note_total(role, start);
             if named {
                 self.count(first);
+                if conversion != Conversion::None && !matches!(first, b'"' | b't' | b'f') {
+                    self.report.sizes += u64::from(conversion.size(self.out, start));
+                }
             }
         }
         if G::LEARNS || !named || written == Written::No || !separated {
@@ -251,9 +256,9 @@ impl<'a, G: Guide> Walk<'a, G> {
         }
     }
 
-    fn array_member(&mut self, role: Role) -> Outcome<()> {
+    fn array_member(&mut self, role: Role, conversion: Conversion) -> Outcome<()> {
         if !G::LEARNS && self.options.gc_pauses == GcPauses::New && self.is_ring(role) {
-            return self.ring(role);
+            return self.ring(role, conversion);
         }
         let (mark, first) = (self.out.len(), self.at);
         let kind = self.scan_array()?;
@@ -265,7 +270,9 @@ impl<'a, G: Guide> Walk<'a, G> {
             return self.skip_to_separator();
         }
         let named = self.guide.leaf(self.out)?;
+        let start = self.out.len();
         self.copy_array(&kind, first)?;
+        conversion.list(self.out, start);
         if named {
             self.report.lists += 1;
             self.report.gc_lists += u64::from(role.is_ring());
@@ -293,10 +300,10 @@ impl<'a, G: Guide> Walk<'a, G> {
     }
 
     /// Steps over a ring buffer: what is new in it is known only with the totals, which come later.
-    fn ring(&mut self, role: Role) -> Outcome<()> {
+    fn ring(&mut self, role: Role, conversion: Conversion) -> Outcome<()> {
         let token = self.at;
         let hole = self.guide.leaf(self.out)?.then_some(self.out.len());
-        let ring = Some(Ring { token, hole });
+        let ring = Some(Ring { token, hole, conversion });
         if role == Role::PauseNs {
             self.pauses.pause_ns = ring;
         } else {
@@ -328,6 +335,7 @@ impl<'a, G: Guide> Walk<'a, G> {
                 Some(fresh) => self.write_entries(&ring, fresh),
                 None => self.write_ring(&ring)?,
             }
+            ring.conversion.list(self.out, end);
             let written = self.out.len() - end;
             self.out[hole..].rotate_right(written);
         }

@@ -1,0 +1,98 @@
+//! A reader's `map_file`: the values that are shipped in other units, as the Go program's `maps.yml` names them.
+//!
+//! ```yaml
+//! gc_types: [memstats.PauseNs, memstats.PauseEnd]   # lists: zeros removed, divided by 1,000
+//! memory_bytes: {StackInuse: mb, memstats.Alloc: gb}  # numbers of bytes: b, kb, mb, gb
+//! ```
+
+use super::section::{Place, Problems, Section};
+use super::{file, node};
+use crate::flatten::{Conversion, Conversions};
+use crate::limits;
+use std::path::Path;
+
+/// Loads the file.
+///
+/// # Errors
+/// All that is wrong with it, on one line.
+pub(super) fn load(path: &Path) -> Result<Conversions, String> {
+    let (path, text) = file::read(path).map_err(|error| error.to_string())?;
+    parse(&path.display().to_string(), &text)
+}
+
+/// `origin` names the text in errors.
+fn parse(origin: &str, text: &str) -> Result<Conversions, String> {
+    let root = node::parse(text).map_err(|(message, location)| {
+        let place = location.map(|at| format!(":{}:{}", at.line, at.column)).unwrap_or_default();
+        format!("{origin}{place}: {message}")
+    })?;
+    let problems = Problems::new(text, Path::new(origin));
+    let conversions = Section::new(&root, Place::default(), &problems).map(conversions);
+    let (found, _) = problems.finish();
+    match conversions {
+        Some(conversions) if found.is_empty() => Ok(conversions),
+        _ => Err(found.iter().map(|problem| problem.line(origin)).collect::<Vec<_>>().join("; ")),
+    }
+}
+
+fn conversions(mut root: Section<'_, '_>) -> Conversions {
+    // The Go program's own file lists them without dashes, which YAML reads as one text.
+    let lists = root.texts_or_none("gc_types").unwrap_or_default();
+    let gc_lists: Vec<String> = lists.iter().flat_map(|(text, _)| text.split_whitespace()).map(str::to_owned).collect();
+    let sizes = root.section("memory_bytes").map(|section| section.each(size)).unwrap_or_default();
+    let names = gc_lists.len() + sizes.len();
+    if names > limits::PATTERNS_MAX {
+        root.lacks(format!("{names} names, at most {} are taken", limits::PATTERNS_MAX));
+    }
+    root.finish();
+    Conversions { gc_lists, sizes }
+}
+
+fn size(unit: &str) -> Result<Conversion, String> {
+    match unit.to_ascii_lowercase().as_str() {
+        "b" => Ok(Conversion::Bytes),
+        "kb" => Ok(Conversion::Kilobytes),
+        "mb" => Ok(Conversion::Megabytes),
+        "gb" => Ok(Conversion::Gigabytes),
+        _ => Err(format!("unknown unit {unit:?}, expected b, kb, mb or gb")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_go_programs_file_is_read_in_each_of_its_spellings() {
+        let sizes = vec![
+            ("StackInuse".to_owned(), Conversion::Megabytes),
+            ("memstats.Alloc".to_owned(), Conversion::Gigabytes),
+        ];
+        let expected =
+            Conversions { gc_lists: vec!["memstats.PauseEnd".to_owned(), "memstats.PauseNs".to_owned()], sizes };
+        for lists in [
+            "gc_types:\n    memstats.PauseEnd\n    memstats.PauseNs",
+            "gc_types: [memstats.PauseEnd, memstats.PauseNs]",
+        ] {
+            let text = format!("{lists}\nmemory_bytes:\n    StackInuse: mb\n    memstats.Alloc: GB\n");
+            assert_eq!(parse("maps.yml", &text), Ok(expected.clone()));
+        }
+        assert_eq!(parse("maps.yml", ""), Ok(Conversions::default()));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_line() {
+        for (text, message) in [
+            (
+                "memory_bytes:\n  Alloc: tb\n",
+                "m:2:10: memory_bytes.Alloc: unknown unit \"tb\", expected b, kb, mb or gb",
+            ),
+            ("memory_byte: {}\n", "m:1:1: memory_byte: unknown key \"memory_byte\", did you mean \"memory_bytes\"?"),
+            ("memory_bytes:\n  a: mb\n  a: kb\n", "m:3:3: memory_bytes.a: given twice, first in line 2"),
+            ("memory_bytes:\n  a: [mb]\n", "m:2:6: memory_bytes.a: expected text, found a list"),
+            ("- a\n", "m:1:1: expected a section of keys, found a list"),
+        ] {
+            assert_eq!(parse("m", text), Err(message.to_owned()));
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Values that a `map_file` names, in other units: nanoseconds of garbage collections as microseconds, bytes as kB, MB, GB.
+//!
+//! Only what is named is touched. A list is divided by moving the decimal point, so no digit is lost; a size is divided by a
+//! power of two, which a double does exactly up to 2^53 bytes.
+
+use std::io::Write as _;
+use std::ops::Range;
+
+/// What a `map_file` names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Conversions {
+    /// Names of lists whose zeros are removed and whose numbers are divided by a thousand.
+    pub(crate) gc_lists: Vec<String>,
+    /// Names of sizes in bytes, and what they become.
+    pub(crate) sizes: Vec<(String, Conversion)>,
+}
+
+/// What becomes of one variable's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Conversion {
+    /// Shipped as it is.
+    None,
+    /// A list of nanoseconds: zeros removed, divided by a thousand.
+    Microseconds,
+    /// A number of bytes, in these units.
+    Bytes,
+    Kilobytes,
+    Megabytes,
+    Gigabytes,
+}
+
+impl Conversions {
+    /// What becomes of the variable with this flat name: by the whole of it, else by what is behind its last dot.
+    pub(super) fn of(&self, name: &[u8]) -> Conversion {
+        if self.gc_lists.is_empty() && self.sizes.is_empty() {
+            return Conversion::None;
+        }
+        let leaf = &name[memchr::memrchr(b'.', name).map_or(0, |dot| dot + 1)..];
+        self.named(name).or_else(|| self.named(leaf)).unwrap_or(Conversion::None)
+    }
+
+    fn named(&self, name: &[u8]) -> Option<Conversion> {
+        let name = std::str::from_utf8(name).ok()?;
+        let is_it =
+            |other: &str| other.chars().flat_map(char::to_lowercase).eq(name.chars().flat_map(char::to_lowercase));
+        if self.gc_lists.iter().any(|list| is_it(list)) {
+            return Some(Conversion::Microseconds);
+        }
+        self.sizes.iter().find(|(size, _)| is_it(size)).map(|(_, conversion)| *conversion)
+    }
+}
+
+impl Conversion {
+    fn bytes_each(self) -> Option<f64> {
+        match self {
+            Self::None | Self::Microseconds | Self::Bytes => None,
+            Self::Kilobytes => Some(1024.0),
+            Self::Megabytes => Some(1024.0 * 1024.0),
+            Self::Gigabytes => Some(1024.0 * 1024.0 * 1024.0),
+        }
+    }
+
+    /// Converts the number that stands at the end of `out`, from `start` on. True if it is a size.
+    pub(super) fn size(self, out: &mut Vec<u8>, start: usize) -> bool {
+        if matches!(self, Self::None | Self::Microseconds) {
+            return false;
+        }
+        let Some(bytes_each) = self.bytes_each() else { return true };
+        let Some(bytes) = std::str::from_utf8(&out[start..]).ok().and_then(|text| text.parse::<f64>().ok()) else {
+            return false;
+        };
+        out.truncate(start);
+        // A buffer in memory takes what is written to it.
+        let _ = write!(out, "{}", bytes / bytes_each);
+        true
+    }
+
+    /// Converts the array that stands at the end of `out`, from `start` on, if it is a flat one of numbers.
+    pub(super) fn list(self, out: &mut Vec<u8>, start: usize) {
+        let end = out.len();
+        let inside = start + 1..end - 1;
+        let is_number =
+            |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E' | b',') || is_blank(*byte);
+        if self != Self::Microseconds || !out[inside.clone()].iter().all(is_number) {
+            return;
+        }
+        out.push(b'[');
+        let mut at = inside.start;
+        while at < inside.end {
+            let comma = memchr::memchr(b',', &out[at..inside.end]).map_or(inside.end, |found| at + found);
+            let from = at + out[at..comma].iter().take_while(|byte| is_blank(**byte)).count();
+            let to = comma - out[from..comma].iter().rev().take_while(|byte| is_blank(**byte)).count();
+            write_thousandth(out, from..to, end + 1);
+            at = comma + 1;
+        }
+        out.push(b']');
+        out.copy_within(end.., start);
+        out.truncate(start + out.len() - end);
+    }
+}
+
+/// Appends a thousandth of the number at `number` in `out` to the list that begins at `list`, unless it is zero.
+fn write_thousandth(out: &mut Vec<u8>, number: Range<usize>, list: usize) {
+    let zero = out[number.clone()]
+        .iter()
+        .take_while(|byte| !byte.eq_ignore_ascii_case(&b'e'))
+        .all(|byte| !(b'1'..=b'9').contains(byte));
+    if zero {
+        return;
+    }
+    if out.len() > list {
+        out.push(b',');
+    }
+    let digits = out[number.clone()].strip_prefix(b"-").map_or(number.start, |_| number.start + 1)..number.end;
+    if !out[digits.clone()].iter().all(u8::is_ascii_digit) {
+        // A fraction or an exponent: as near as a double comes.
+        let value = std::str::from_utf8(&out[number]).ok().and_then(|text| text.parse::<f64>().ok());
+        let _ = write!(out, "{}", value.unwrap_or_default() / 1000.0);
+        return;
+    }
+    out.extend_from_within(number.start..digits.start);
+    let whole = digits.end.saturating_sub(3).max(digits.start);
+    if whole == digits.start {
+        out.push(b'0');
+    } else {
+        out.extend_from_within(digits.start..whole);
+    }
+    out.push(b'.');
+    let missing = 3 - (digits.end - whole);
+    out.extend_from_slice(&b"000"[..missing]);
+    out.extend_from_within(whole..digits.end);
+    while matches!(out.last(), Some(b'0')) {
+        out.pop();
+    }
+    if out.last() == Some(&b'.') {
+        out.pop();
+    }
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_whole_or_leaf_and_of_any_case() {
+        let sizes = vec![
+            ("memstats.Alloc".to_owned(), Conversion::Gigabytes),
+            ("stackinuse".to_owned(), Conversion::Megabytes),
+        ];
+        let conversions = Conversions { gc_lists: vec!["PAUSENS".to_owned(), "Größe".to_owned()], sizes };
+        for (name, conversion) in [
+            ("memstats.Alloc", Conversion::Gigabytes),
+            ("MEMSTATS.alloc", Conversion::Gigabytes),
+            ("other.memstats.Alloc", Conversion::None),
+            ("Alloc", Conversion::None),
+            ("memstats.StackInuse", Conversion::Megabytes),
+            ("StackInuse", Conversion::Megabytes),
+            ("memstats.StackInuse.x", Conversion::None),
+            ("memstats.PauseNs", Conversion::Microseconds),
+            ("GRÖSSE", Conversion::None),
+            ("GRÖßE", Conversion::Microseconds),
+            ("", Conversion::None),
+        ] {
+            assert_eq!(conversions.of(name.as_bytes()), conversion, "{name}");
+        }
+    }
+
+    #[test]
+    fn lists_lose_their_zeros_and_no_digit() {
+        for (list, converted) in [
+            ("[0,1,12,123,1234,0,152000,18446744073709551615]", "[0.001,0.012,0.123,1.234,152,18446744073709551.615]"),
+            ("[ 5 ,\t-1500, -0, 0.0, 0e5 ]", "[0.005,-1.5]"),
+            ("[2.5e3,1e3]", "[2.5,1]"),
+            ("[]", "[]"),
+            ("[0]", "[]"),
+            ("[[1000]]", "[[1000]]"),
+            ("[1000,\"a\"]", "[1000,\"a\"]"),
+            ("[1000,null]", "[1000,null]"),
+        ] {
+            let mut out = b"x".to_vec();
+            out.extend_from_slice(list.as_bytes());
+            Conversion::Microseconds.list(&mut out, 1);
+            assert_eq!(String::from_utf8(out).unwrap(), format!("x{converted}"));
+        }
+    }
+
+    #[test]
+    fn sizes_are_divided() {
+        for (conversion, number, converted) in [
+            (Conversion::Bytes, "1e3", "1e3"),
+            (Conversion::Kilobytes, "1", "0.0009765625"),
+            (Conversion::Megabytes, "71893240", "68.56273651123047"),
+            (Conversion::Gigabytes, "1073741824", "1"),
+            (Conversion::Kilobytes, "-0", "-0"),
+            (Conversion::Kilobytes, "1.5e3", "1.46484375"),
+        ] {
+            let mut out = number.as_bytes().to_vec();
+            assert!(conversion.size(&mut out, 0));
+            assert_eq!(String::from_utf8(out).unwrap(), converted);
+        }
+        let mut list = b"12".to_vec();
+        assert!(!Conversion::Microseconds.size(&mut list, 0) && !Conversion::None.size(&mut list, 0));
+        assert_eq!(list, b"12");
+    }
+}
