@@ -25,10 +25,11 @@ use std::{
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-const PAYLOADS: [&str; 5] = [
+const PAYLOADS: [&str; 6] = [
     "etcd-3.4.23.json",
     "goexpvar-1.26.8-plain.json",
     "goexpvar-1.26.8-escapes.json",
+    "goexpvar-1.26.8-many.json",
     "influxdb-1.6.7-loaded.json",
     "jaeger-1.57.0-loaded.json",
 ];

@@ -24,6 +24,7 @@ mod index;
 mod layout;
 mod mend;
 mod names;
+mod piece;
 mod scalar;
 mod walk;
 

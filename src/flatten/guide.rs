@@ -2,6 +2,7 @@
 
 use super::convert::Conversion;
 use super::layout::{Kind, Layout, Node, Role};
+use super::piece;
 use super::scalar;
 use super::{FlattenError, GcPauses, VariableRules};
 
@@ -25,6 +26,11 @@ pub(super) trait Guide {
     /// Whether keys are seen for the first time: the walk then checks their escapes, and what it writes is not kept.
     const LEARNS: bool;
 
+    /// Whether the next member is a value that is shipped as it is, under its keys as they stand, the last of which is
+    /// `body[start..end]`. Gives the bytes of the name before that key. Nothing is stepped over.
+    fn plain_leaf(&self, body: &[u8], start: usize, end: usize) -> Option<usize>;
+    /// Writes those bytes, with what goes before a name, and steps over the leaf that [`Guide::plain_leaf`] knew.
+    fn step_plain_leaf(&mut self, key_bytes: usize, out: &mut Vec<u8>);
     /// The next member, by its key as it stands in the payload.
     fn member(&mut self, key: &[u8]) -> Result<Member, Stop>;
     /// The member is a value or an array without objects. Writes its name; false if it is not shipped.
@@ -46,14 +52,26 @@ pub(super) struct Follow<'l> {
     /// Ends of the last key and of the last name.
     key: usize,
     name: usize,
-    /// The keys around the member that is looked at, each with a dot behind it.
+    /// `,"`, then the keys around the member that is looked at, each with a dot behind it; then what [`piece::append`]
+    /// wants to find behind a piece.
     path: &'l mut Vec<u8>,
+    path_bytes: usize,
 }
 
 impl<'l> Follow<'l> {
     pub(super) fn new(layout: &'l Layout, path: &'l mut Vec<u8>) -> Self {
         path.clear();
-        Self { layout, node: 0, key: 0, name: 0, path }
+        let mut follow = Self { layout, node: 0, key: 0, name: 0, path, path_bytes: 0 };
+        follow.extend_path(b",\"", b"");
+        follow
+    }
+
+    fn extend_path(&mut self, key: &[u8], dot: &[u8]) {
+        self.path.truncate(self.path_bytes);
+        self.path.extend_from_slice(key);
+        self.path.extend_from_slice(dot);
+        self.path_bytes = self.path.len();
+        self.path.extend_from_slice(&[0; piece::SHORT]);
     }
 
     /// The node at the cursor, which must be a member with this key.
@@ -82,8 +100,7 @@ impl<'l> Follow<'l> {
     /// Steps into the object or the columns at the cursor.
     fn enter(&mut self, kind: Kind) -> Result<(), Stop> {
         let node = self.take(kind)?;
-        self.path.extend_from_slice(&self.layout.keys[self.key - node.key_bytes as usize..self.key]);
-        self.path.push(b'.');
+        self.extend_path(&self.layout.keys[self.key - node.key_bytes as usize..self.key], b".");
         Ok(())
     }
 
@@ -93,9 +110,7 @@ impl<'l> Follow<'l> {
         self.node += 1;
         if node.plain {
             let key = &self.layout.keys[self.key - node.key_bytes as usize..self.key];
-            out.reserve(self.path.len() + key.len() + 5);
-            out.extend_from_slice(b",\"");
-            out.extend_from_slice(self.path);
+            out.extend_from_slice(&self.path[..self.path_bytes]);
             out.extend_from_slice(key);
             out.extend_from_slice(b"\":");
             return true;
@@ -109,6 +124,22 @@ impl<'l> Follow<'l> {
 
 impl Guide for Follow<'_> {
     const LEARNS: bool = false;
+
+    #[inline]
+    fn plain_leaf(&self, body: &[u8], start: usize, end: usize) -> Option<usize> {
+        let node = self.layout.nodes.get(self.node)?;
+        let is_it = node.is_plain_leaf()
+            && node.key_bytes as usize == end - start
+            && piece::is_equal(&self.layout.keys, self.key, body, start, end - start);
+        is_it.then_some(self.path_bytes)
+    }
+
+    #[inline]
+    fn step_plain_leaf(&mut self, key_bytes: usize, out: &mut Vec<u8>) {
+        piece::append(out, self.path, 0, self.path_bytes);
+        self.node += 1;
+        self.key += key_bytes;
+    }
 
     #[inline]
     fn member(&mut self, key: &[u8]) -> Result<Member, Stop> {
@@ -133,8 +164,7 @@ impl Guide for Follow<'_> {
     }
 
     fn end(&mut self) -> Result<(), Stop> {
-        let lost = self.take(Kind::End)?.name_bytes as usize;
-        self.path.truncate(self.path.len() - lost);
+        self.path_bytes -= self.take(Kind::End)?.name_bytes as usize;
         Ok(())
     }
 
@@ -211,6 +241,12 @@ impl<'l> Learn<'l> {
 
 impl Guide for Learn<'_> {
     const LEARNS: bool = true;
+
+    fn plain_leaf(&self, _: &[u8], _: usize, _: usize) -> Option<usize> {
+        None
+    }
+
+    fn step_plain_leaf(&mut self, _: usize, _: &mut Vec<u8>) {}
 
     fn member(&mut self, key: &[u8]) -> Result<Member, Stop> {
         let (excluded, included) = self.enter(key);

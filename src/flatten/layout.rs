@@ -75,6 +75,14 @@ impl Role {
     }
 }
 
+impl Node {
+    /// A value that is shipped as it is, under its keys as they stand.
+    #[inline]
+    pub(super) fn is_plain_leaf(&self) -> bool {
+        self.plain && self.kind == Kind::Leaf && self.role == Role::None && self.conversion == Conversion::None
+    }
+}
+
 impl Layout {
     pub(super) fn clear(&mut self) {
         self.nodes.clear();

@@ -1,5 +1,6 @@
 //! The grammar of JSON's scalars (RFC 8259), checked on the text as it stands.
 
+use super::piece;
 use crate::limits::NUMBER_BYTES_MAX;
 
 /// Offset behind the number that begins at `start`, if one does: sign, digits without a leading zero, fraction,
@@ -28,6 +29,28 @@ pub(super) fn number_end(body: &[u8], start: usize) -> Option<usize> {
     Some(at)
 }
 
+/// Whether `body[start..end]` is an integer of at most 24 digits without a sign or a leading zero. False too if it
+/// stands within the last bytes of the body: the digits are looked at eight at a time, whatever their number.
+#[inline]
+pub(super) fn is_short_integer(body: &[u8], start: usize, end: usize) -> bool {
+    let digits = |at: usize| piece::eight(body, at).is_some_and(all_digits);
+    let len = end - start;
+    let sound = match len {
+        1..=8 => piece::eight(body, start).is_some_and(|chunk| {
+            // Moved to the top, zeros below: the bytes behind the number do not count.
+            let missing = 8 * (8 - len);
+            all_digits((chunk << missing) | !(u64::MAX << missing) & ZEROS)
+        }),
+        9..=16 => digits(start) && digits(end - 8),
+        17..=24 => digits(start) && digits(start + 8) && digits(end - 8),
+        _ => false,
+    };
+    sound && (body[start] != b'0' || len == 1)
+}
+
+/// Eight times the digit 0.
+const ZEROS: u64 = 0x3030_3030_3030_3030;
+
 fn byte(body: &[u8], at: usize) -> u8 {
     body.get(at).copied().unwrap_or(b' ')
 }
@@ -39,11 +62,7 @@ fn some_digits_end(body: &[u8], start: usize) -> Option<usize> {
 
 /// Eight at a time: most of a Go payload is nanoseconds of 19 digits.
 fn digits_end(body: &[u8], mut at: usize) -> usize {
-    while let Some(chunk) = body.get(at..at + 8) {
-        let Ok(chunk) = <[u8; 8]>::try_from(chunk) else { break };
-        if !all_digits(u64::from_ne_bytes(chunk)) {
-            break;
-        }
+    while piece::eight(body, at).is_some_and(all_digits) {
         at += 8;
     }
     while byte(body, at).is_ascii_digit() {
@@ -55,9 +74,8 @@ fn digits_end(body: &[u8], mut at: usize) -> usize {
 /// Whether each byte is `0`..=`9`: its high half is 3, and stays 3 when 6 is added (`:`..=`?` would overflow into 4).
 fn all_digits(chunk: u64) -> bool {
     const HIGH_HALVES: u64 = 0xf0f0_f0f0_f0f0_f0f0;
-    const THREES: u64 = 0x3030_3030_3030_3030;
     const SIXES: u64 = 0x0606_0606_0606_0606;
-    chunk & HIGH_HALVES == THREES && chunk.wrapping_add(SIXES) & HIGH_HALVES == THREES
+    chunk & HIGH_HALVES == ZEROS && chunk.wrapping_add(SIXES) & HIGH_HALVES == ZEROS
 }
 
 /// What the escapes of a string amount to.
@@ -224,6 +242,34 @@ mod tests {
             assert_ne!(number_end(text.as_bytes(), 0), Some(text.len()), "{text}");
             assert!(serde_json::from_str::<serde_json::Number>(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn short_integers_are_integers() {
+        for text in [
+            "0",
+            "7",
+            "10",
+            "12345678",
+            "123456789",
+            "1234567890123456",
+            "12345678901234567",
+            "123456789012345678901234",
+        ] {
+            let body = format!("x{text},/:;<9999999999");
+            assert!(is_short_integer(body.as_bytes(), 1, 1 + text.len()), "{text}");
+            for at in 0..text.len() {
+                for wrong in *b"/:;. e-\"p\xb1\xff" {
+                    let mut body = body.clone().into_bytes();
+                    body[1 + at] = wrong;
+                    assert!(!is_short_integer(&body, 1, 1 + text.len()), "{wrong} at {at} of {text}");
+                }
+            }
+        }
+        for text in ["00", "01", "0123456789", "1234567890123456789012345", ""] {
+            assert!(!is_short_integer(format!("{text},          ").as_bytes(), 0, text.len()), "{text}");
+        }
+        assert!(!is_short_integer(b"12", 0, 2), "too near to the end to be looked at");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::gc::{self, Totals};
 use super::guide::{Guide, Member, Stop};
 use super::layout::Role;
 use super::names;
+use super::piece;
 use super::scalar::{self, Escapes};
 use super::{Cause, FlattenError, GcPauses, Report};
 use crate::json;
@@ -134,7 +135,11 @@ impl<'a, G: Guide> Walk<'a, G> {
             return self.guide.end();
         }
         loop {
-            self.member()?;
+            match self.plain_member() {
+                Some(b',') => continue,
+                Some(_) => break,
+                None => self.member()?,
+            }
             match self.next()? {
                 b'}' => break,
                 b',' => {}
@@ -163,6 +168,69 @@ impl<'a, G: Guide> Walk<'a, G> {
             b'{' | b'[' => self.container_member(role, conversion),
             first => self.scalar_member(role, conversion, first),
         }
+    }
+
+    /// The common member in one go: a key that was learned, a sound scalar that is shipped as it is, a separator, which is
+    /// given and stepped over. None, and nothing done, if it is any other: [`Walk::member`] then looks at it closely.
+    #[inline]
+    fn plain_member(&mut self) -> Option<u8> {
+        let tokens = self.offsets.get(self.at..)?.first_chunk::<4>()?;
+        let [key, colon, value, next] = tokens.map(|offset| offset as usize);
+        let separator = self.body[next];
+        let quoted = self.body[key] == b'"' && self.body[colon - 1] == b'"' && colon > key + 1;
+        if !quoted || self.body[colon] != b':' || !matches!(separator, b',' | b'}') {
+            return None;
+        }
+        let path_bytes = self.guide.plain_leaf(self.body, key + 1, colon - 1)?;
+        let end = self.trimmed(next);
+        let first = self.body[value];
+        let sound = match first {
+            b'"' => self.next_backslash >= end && self.body[end - 1] == b'"',
+            b't' => &self.body[value..end] == b"true",
+            b'f' => &self.body[value..end] == b"false",
+            _ => self.is_sound_number(value, end),
+        };
+        if !sound || self.out.len() + path_bytes + (colon - key) + (end - value) > self.out_bytes_max {
+            return None;
+        }
+        self.guide.step_plain_leaf(colon - key - 2, self.out);
+        piece::append(self.out, self.body, key + 1, colon + 1);
+        piece::append(self.out, self.body, value, end);
+        self.count(first);
+        self.at += 4;
+        Some(separator)
+    }
+
+    /// The common element of an array in one go: a sound number and a separator, which is given and stepped over.
+    #[inline]
+    fn plain_element(&mut self) -> Option<u8> {
+        let [value, next] = self.offsets.get(self.at..)?.first_chunk::<2>()?.map(|offset| offset as usize);
+        let separator = self.body[next];
+        if !matches!(separator, b',' | b']') || !self.is_sound_number(value, self.trimmed(next)) {
+            return None;
+        }
+        self.at += 2;
+        Some(separator)
+    }
+
+    /// Whether `body[start..end]` is a number that is shipped as it is.
+    #[inline]
+    fn is_sound_number(&self, start: usize, end: usize) -> bool {
+        let text = &self.body[start..end];
+        scalar::is_short_integer(self.body, start, end)
+            || (matches!(text.first(), Some(b'-' | b'0'..=b'9'))
+                && scalar::number_end(self.body, start) == Some(end)
+                && !scalar::is_out_of_range(text))
+    }
+
+    /// End of what stands before `next`, less its trailing blanks.
+    #[inline]
+    fn trimmed(&self, next: usize) -> usize {
+        let mut end = next;
+        while is_blank(self.body[end - 1]) {
+            end -= 1;
+        }
+        end
     }
 
     /// A member whose value is an object or an array; leaves the cursor at the `,` or `}` behind it.
@@ -420,6 +488,11 @@ impl<'a, G: Guide> Walk<'a, G> {
             return Ok(ArrayKind::Plain);
         }
         loop {
+            match self.plain_element() {
+                Some(b',') => continue,
+                Some(_) => break,
+                None => {}
+            }
             match self.peek()? {
                 b'{' => {
                     self.depth -= 1;
@@ -587,11 +660,7 @@ impl<'a, G: Guide> Walk<'a, G> {
     #[inline]
     fn string_text(&self) -> (usize, usize) {
         let start = self.offset(self.at) + 1;
-        let mut end = self.next_offset();
-        while is_blank(self.body[end - 1]) {
-            end -= 1;
-        }
-        (start, end - 1)
+        (start, self.trimmed(self.next_offset()) - 1)
     }
 
     #[inline]
