@@ -8,15 +8,14 @@
 //! has shipped (they are bounded, first come first kept) and of the names that were objects (a name that once was one
 //! stays one, else the server's mapping would refuse the value that takes its place).
 
-use super::layout::{Kind, Layout, Role};
+use super::layout::{Kind, Layout, Node, Role};
 use super::scalar;
 use crate::json;
 use crate::limits::{NAME_BYTES_MAX, NAME_SEGMENTS_MAX};
 use bumpalo::Bump;
-use bumpalo::collections::Vec as ArenaVec;
 use hashbrown::HashMap;
 use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
 /// Fields that each document begins with, and those that the sanitiser adds.
 pub(super) const OWN_NAMES: [&str; 4] = ["@timestamp", "service.name", "host.name", RESTARTED];
@@ -75,27 +74,59 @@ pub(super) struct Work {
 /// There is no room for the names in the arena.
 pub(super) struct NoRoom;
 
-/// A variable that is shipped.
-struct Entry<'a> {
-    node: usize,
-    /// Mended, then final.
-    name: &'a [u8],
-    occurrence: u32,
-    /// The name is the keys as they stand, joined with dots.
-    plain: bool,
-}
-
-/// A name of this document.
-#[derive(Default)]
+/// A name of this document, by its hash.
+#[derive(Debug, Default, Clone, Copy)]
 struct Slot {
-    /// Variables whose mended name it is.
+    /// Variables whose mended name it is: of those that were met, then of those that have been settled.
     occurrences: u32,
+    settled: u32,
     /// The last `#n` that was tried.
     tried: u32,
-    used: bool,
+    /// A variable that could not have its own name has it.
+    given: bool,
 }
 
-type Table<'a> = HashMap<&'a [u8], Slot, RandomState, &'a Bump>;
+/// The names of a document. They are told by hashes with a random key: should two ever collide, one gets a number that it
+/// did not need.
+struct Table<'a> {
+    slots: HashMap<u64, Slot, BuildHasherDefault<Hashed>, &'a Bump>,
+}
+
+/// Hashes what is a hash already.
+#[derive(Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |hash, &byte| hash.rotate_left(8) ^ u64::from(byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+impl<'a> Table<'a> {
+    /// With room for so many names at once: what is outgrown stays in the arena until the tick is over.
+    fn new(names: usize, arena: &'a Bump) -> Result<Self, NoRoom> {
+        let mut slots = HashMap::with_hasher_in(BuildHasherDefault::default(), arena);
+        slots.try_reserve(names).map_err(|_| NoRoom)?;
+        Ok(Self { slots })
+    }
+
+    fn get(&self, hash: u64) -> Slot {
+        self.slots.get(&hash).copied().unwrap_or_default()
+    }
+
+    fn slot(&mut self, hash: u64) -> Result<&mut Slot, NoRoom> {
+        self.slots.try_reserve(1).map_err(|_| NoRoom)?;
+        Ok(self.slots.entry(hash).or_default())
+    }
+}
 
 impl Fields {
     pub(super) fn new(max: usize) -> Self {
@@ -107,6 +138,10 @@ impl Fields {
         fields
     }
 
+    fn hash(&self, name: &[u8]) -> u64 {
+        self.hasher.hash_one(name)
+    }
+
     /// Whether a reader may ship this field: it has before, or there is room for one more.
     fn take(&mut self, name: &[u8], occurrence: u32) -> bool {
         let hash = self.hasher.hash_one((name, occurrence));
@@ -115,18 +150,21 @@ impl Fields {
 
     fn add_objects(&mut self, name: &[u8]) {
         for dot in memchr::memrchr_iter(b'.', name) {
-            if !self.objects.insert(self.hasher.hash_one(&name[..dot])) {
+            if !self.objects.insert(self.hash(&name[..dot])) {
                 break;
             }
         }
     }
 
-    fn is_object(&self, name: &[u8]) -> bool {
-        self.objects.contains(&self.hasher.hash_one(name))
+    fn is_object(&self, hash: u64) -> bool {
+        self.objects.contains(&hash)
     }
 }
 
 /// Gives every variable of `layout` its final name, or takes it out.
+///
+/// Goes over the layout twice, as the last variable can take away the name of the first: which names there are, then who
+/// has which. Only hashes are kept in between.
 pub(super) fn resolve(
     layout: &mut Layout,
     fields: &mut Fields,
@@ -134,41 +172,44 @@ pub(super) fn resolve(
     dots_underscore: bool,
     arena: &Bump,
 ) -> Result<(), NoRoom> {
+    let leaves = layout.nodes.iter().filter(|node| node.kind == Kind::Leaf && !node.hidden).count();
+    let mut table = Table::new(leaves.min(fields.max), arena)?;
+    let mut mended = Mended::default();
     work.path.reset(dots_underscore);
-    let mut table = Table::with_hasher_in(fields.hasher.clone(), arena);
-    let mut entries = collect(layout, fields, &mut table, work, arena)?;
-    for entry in &entries {
-        fields.add_objects(entry.name);
-    }
-    for entry in &entries {
-        if entry.occurrence == 1 && !fields.is_object(entry.name) {
-            slot(&mut table, entry.name)?.used = true;
-        }
-    }
-    for entry in &mut entries {
-        if entry.occurrence > 1 || fields.is_object(entry.name) {
-            settle(entry, fields, &mut table, &mut layout.mended, &mut work.name, arena)?;
-        }
-    }
-    write_names(layout, &entries);
+    each_leaf(layout, work, |leaf| collect(leaf, fields, &mut table, &mut mended))?;
+    work.path.reset(dots_underscore);
+    each_leaf(layout, work, |leaf| settle(leaf, fields, &mut table, &mut mended))?;
+    layout.mended = mended;
     Ok(())
 }
 
-/// The mended names of all variables that are shipped.
-fn collect<'a>(
+/// A variable that is to be shipped.
+struct Leaf<'l> {
+    node: &'l mut Node,
+    key: &'l [u8],
+    /// The keys around it as they stand, each with a dot behind it.
+    raw: &'l [u8],
+    /// The mended name; may be written over.
+    name: &'l mut Vec<u8>,
+    /// What was done to it.
+    kinds: Mended,
+    /// Takes the final name, with what surrounds it, if it is not simply the keys.
+    names: &'l mut Vec<u8>,
+}
+
+/// Hands each variable that is to be shipped to `visit`, in their order.
+fn each_leaf(
     layout: &mut Layout,
-    fields: &mut Fields,
-    table: &mut Table<'a>,
     work: &mut Work,
-    arena: &'a Bump,
-) -> Result<ArenaVec<'a, Entry<'a>>, NoRoom> {
-    let mut entries = ArenaVec::new_in(arena);
+    mut visit: impl FnMut(&mut Leaf<'_>) -> Result<(), NoRoom>,
+) -> Result<(), NoRoom> {
+    let Layout { nodes, keys, names, .. } = layout;
     let Work { path, name, raw, raw_marks } = work;
     raw.clear();
     raw_marks.clear();
-    let (mut mended, mut key_at, mut in_columns) = (Mended::default(), 0, false);
-    for (index, node) in layout.nodes.iter_mut().enumerate() {
-        let key = &layout.keys[key_at..key_at + node.key_bytes as usize];
+    let (mut key_at, mut in_columns) = (0, false);
+    for node in nodes {
+        let key = &keys[key_at..key_at + node.key_bytes as usize];
         key_at += key.len();
         match node.kind {
             Kind::Out | Kind::Dropped => {}
@@ -191,88 +232,81 @@ fn collect<'a>(
                 path.enter(key, in_columns);
                 let kinds = path.render(name);
                 path.leave();
-                let occurrence = table.get(name.as_slice()).map_or(0, |slot| slot.occurrences) + 1;
-                if !fields.take(name, occurrence) {
-                    mended.over_limit += 1;
-                    // What tells which pauses are new is needed all the same.
-                    node.hidden = node.role != Role::None;
-                    node.kind = if node.hidden { Kind::Leaf } else { Kind::Out };
-                    continue;
-                }
-                mended.add(kinds);
-                let plain = name.strip_prefix(raw.as_slice()) == Some(key) && memchr::memchr(b'\\', name).is_none();
-                let name = &*arena.try_alloc_slice_copy(name).map_err(|_| NoRoom)?;
-                slot(table, name)?.occurrences = occurrence;
-                entries.try_reserve(1).map_err(|_| NoRoom)?;
-                entries.push(Entry { node: index, name, occurrence, plain });
+                visit(&mut Leaf { node, key, raw, name, kinds, names })?;
             }
         }
     }
-    layout.mended = mended;
-    Ok(entries)
+    Ok(())
 }
 
-fn slot<'t, 'a>(table: &'t mut Table<'a>, name: &'a [u8]) -> Result<&'t mut Slot, NoRoom> {
-    table.try_reserve(1).map_err(|_| NoRoom)?;
-    Ok(table.entry(name).or_default())
+/// Takes note of a variable's mended name, or takes the variable out.
+fn collect(leaf: &mut Leaf<'_>, fields: &mut Fields, table: &mut Table<'_>, mended: &mut Mended) -> Result<(), NoRoom> {
+    let hash = fields.hash(leaf.name);
+    let occurrence = table.get(hash).occurrences + 1;
+    if !fields.take(leaf.name, occurrence) {
+        mended.over_limit += 1;
+        // What tells which pauses are new is needed all the same.
+        leaf.node.hidden = leaf.node.role != Role::None;
+        leaf.node.kind = if leaf.node.hidden { Kind::Leaf } else { Kind::Out };
+        return Ok(());
+    }
+    mended.add(leaf.kinds);
+    table.slot(hash)?.occurrences = occurrence;
+    fields.add_objects(leaf.name);
+    Ok(())
+}
+
+/// Gives a variable its final name: its own if it is the first to have it and it is no object.
+fn settle(leaf: &mut Leaf<'_>, fields: &Fields, table: &mut Table<'_>, mended: &mut Mended) -> Result<(), NoRoom> {
+    let hash = fields.hash(leaf.name);
+    let slot = table.slot(hash)?;
+    slot.settled += 1;
+    let clashes = slot.settled > 1 || fields.is_object(hash);
+    if clashes {
+        rename(leaf.name, fields, table, mended)?;
+    }
+    let is_plain = leaf.name.strip_prefix(leaf.raw) == Some(leaf.key) && memchr::memchr(b'\\', leaf.name).is_none();
+    if is_plain && !clashes {
+        leaf.node.plain = true;
+        return Ok(());
+    }
+    let start = leaf.names.len();
+    leaf.names.extend_from_slice(b",\"");
+    json::write_escaped_bytes(leaf.names, leaf.name);
+    leaf.names.extend_from_slice(b"\":");
+    // A name is cut to NAME_BYTES_MAX.
+    leaf.node.name_bytes = u32::try_from(leaf.names.len() - start).unwrap_or(u32::MAX);
+    Ok(())
 }
 
 /// Finds a name for a variable that cannot have its own.
-fn settle<'a>(
-    entry: &mut Entry<'a>,
-    fields: &Fields,
-    table: &mut Table<'a>,
-    mended: &mut Mended,
-    candidate: &mut Vec<u8>,
-    arena: &'a Bump,
-) -> Result<(), NoRoom> {
-    let mut base = ArenaVec::new_in(arena);
-    append(&mut base, entry.name)?;
-    while fields.is_object(&base) {
-        append(&mut base, b"._value")?;
+fn rename(name: &mut Vec<u8>, fields: &Fields, table: &mut Table<'_>, mended: &mut Mended) -> Result<(), NoRoom> {
+    let own_bytes = name.len();
+    while fields.is_object(fields.hash(name)) {
+        name.extend_from_slice(b"._value");
     }
-    mended.moved += u64::from(base.len() > entry.name.len());
-    let base = base.into_bump_slice();
-    let mut number = slot(table, base)?.tried;
-    loop {
+    let base_bytes = name.len();
+    let base = fields.hash(name);
+    let mut number = table.get(base).tried;
+    let chosen = loop {
         number += 1;
-        candidate.clear();
-        candidate.extend_from_slice(base);
+        name.truncate(base_bytes);
         if number > 1 {
-            candidate.push(b'#');
-            json::write_u64(candidate, number.into());
+            name.push(b'#');
+            json::write_u64(name, number.into());
         }
-        if !table.get(candidate.as_slice()).is_some_and(|slot| slot.used) && !fields.is_object(candidate) {
-            break;
+        let hash = fields.hash(name);
+        let slot = table.get(hash);
+        // One that is the own name of some variable, before or behind this one, stays that one's.
+        if slot.occurrences == 0 && !slot.given && !fields.is_object(hash) {
+            break hash;
         }
-    }
+    };
+    mended.moved += u64::from(base_bytes > own_bytes);
     mended.repeated += u64::from(number > 1);
-    slot(table, base)?.tried = number;
-    entry.name = arena.try_alloc_slice_copy(candidate).map_err(|_| NoRoom)?;
-    entry.plain = false;
-    slot(table, entry.name)?.used = true;
+    table.slot(base)?.tried = number;
+    table.slot(chosen)?.given = true;
     Ok(())
-}
-
-fn append(text: &mut ArenaVec<'_, u8>, more: &[u8]) -> Result<(), NoRoom> {
-    text.try_reserve(more.len()).map_err(|_| NoRoom)?;
-    text.extend_from_slice_copy(more);
-    Ok(())
-}
-
-fn write_names(layout: &mut Layout, entries: &[Entry<'_>]) {
-    for entry in entries {
-        if entry.plain {
-            layout.nodes[entry.node].plain = true;
-            continue;
-        }
-        let start = layout.names.len();
-        layout.names.extend_from_slice(b",\"");
-        json::write_escaped_bytes(&mut layout.names, entry.name);
-        layout.names.extend_from_slice(b"\":");
-        // A name is cut to NAME_BYTES_MAX.
-        layout.nodes[entry.node].name_bytes = u32::try_from(layout.names.len() - start).unwrap_or(u32::MAX);
-    }
 }
 
 impl Mended {
