@@ -342,7 +342,7 @@ impl Runtime {
         let made = polled.and_then(|()| self.make_document(engine, &mut body, instance.timestamp));
         match made {
             Ok(report) => {
-                engine.reading.succeeded(&report, body.len());
+                engine.reading.succeeded(&report, &body);
                 self.metrics.count_payload(&report);
             }
             Err(error) => {

@@ -22,6 +22,7 @@ mod gc;
 mod guide;
 mod index;
 mod layout;
+mod locate;
 mod mend;
 mod names;
 mod piece;
@@ -41,6 +42,7 @@ pub(crate) use convert::{Conversion, Conversions};
 pub(crate) use names::Mended;
 
 pub(crate) use index::PADDING_BYTES;
+pub(crate) use locate::name_at;
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 

@@ -5,7 +5,7 @@ pub(crate) mod schedule;
 use crate::bulk;
 use crate::clock;
 use crate::config::{LogLevel, Reader, Source};
-use crate::flatten::{FlattenError, Report, Variables};
+use crate::flatten::{self, FlattenError, Report, Variables};
 use crate::http::{Http, HttpError, Uri};
 use crate::limits;
 use crate::log::{FailureLog, part_log};
@@ -117,9 +117,9 @@ impl Reading {
     }
 
     /// The poll has given a document.
-    pub(crate) fn succeeded(&self, report: &Report, body_bytes: usize) {
+    pub(crate) fn succeeded(&self, report: &Report, body: &[u8]) {
         self.under_way.set(false);
-        self.counts.body_bytes.add(body_bytes as u64);
+        self.counts.body_bytes.add(body.len() as u64);
         self.counts.add(report);
         let mut health = self.health.borrow_mut();
         if let Some((failures, away)) = health.log.recovered(clock::now()) {
@@ -144,7 +144,8 @@ impl Reading {
                 url = self.url(),
                 values = report.broken,
                 times,
-                "left out what is not JSON, the first at byte {offset}"
+                "left out what is not JSON, the first in {:?} (byte {offset})",
+                flatten::name_at(body, offset)
             );
         }
         if report.restarted {
@@ -162,7 +163,7 @@ impl Reading {
                 self.config.variables.fields_max
             );
         }
-        part_log!(self.log_level, Debug, debug, reader = self.name(), bytes = body_bytes, "read");
+        part_log!(self.log_level, Debug, debug, reader = self.name(), bytes = body.len(), "read");
     }
 
     /// The poll has given no document; `elapsed` since the start.

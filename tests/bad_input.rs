@@ -178,6 +178,30 @@ fn whatever_an_endpoint_answers_only_its_own_document_is_missing() {
 }
 
 #[test]
+fn a_broken_variable_is_named_once_and_costs_no_other() {
+    let app = Server::start(|_| Reply::ok(r#"{"before":1,"app":{"cache": ,"rate":NaN,"hits":2},"after":3}"#));
+    let config = format!(
+        "readers:\n  app: {{type_name: app, endpoint: \"{}\", interval: 20ms}}\n\
+         recorders:\n  out: {{type: file, path: out.ndjson}}\nroutes:\n  r: {{readers: [app], recorders: [out]}}\n",
+        app.address
+    );
+    let mut program = Program::start(&[], &config);
+    wait_until("there are some documents", || program.documents("out.ndjson").len() > 5);
+    program.signal("TERM");
+    assert_eq!(program.wait(), Some(0));
+    for document in program.documents("out.ndjson") {
+        let variables =
+            ["before", "app.hits", "after", "app.cache", "app.rate"].map(|name| document.get(name).cloned());
+        assert_eq!(variables, [Some(1.into()), Some(2.into()), Some(3.into()), None, None]);
+    }
+    let log = program.read("stderr");
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains(" WARN ")).collect();
+    assert_eq!(lines.len(), 1, "{log}");
+    assert!(lines[0].contains(r#"left out what is not JSON, the first in "app.cache" (byte 28)"#), "{log}");
+    assert!(lines[0].contains("values=2"), "{log}");
+}
+
+#[test]
 fn nobody_there_at_the_start_is_no_reason_not_to_start() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = free.local_addr().expect("an address").to_string();
