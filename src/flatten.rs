@@ -18,6 +18,7 @@
 mod choice;
 mod columns;
 mod convert;
+mod fit;
 mod gc;
 mod guide;
 mod index;

@@ -8,7 +8,7 @@ mod flatten_twin;
 
 use expvastic::Config;
 use expvastic::hot_path::HotPath;
-use flatten_twin::strict_json::Json;
+use flatten_twin::strict_json::{self, Json};
 use flatten_twin::{GcPauses, Options};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -148,6 +148,10 @@ fn payload() -> impl Strategy<Value = String> {
     prop::collection::vec((key(), value(), Just("")), 1..8).prop_map(|members| object(&members))
 }
 
+fn same_texts(members: Members) -> Members {
+    members.into_iter().map(|(name, value)| (name, strict_json::same_text(&value))).collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1_000) })]
 
@@ -163,7 +167,7 @@ proptest! {
         // A broken value holds its name, as null does.
         let expected = expected_members(&replaced("null"));
         match reader("gc_pauses: all").flatten(&mut replaced(broken).into_bytes()) {
-            Ok(document) => prop_assert_eq!(variables(document), expected),
+            Ok(document) => prop_assert_eq!(same_texts(variables(document)), same_texts(expected)),
             Err(error) => prop_assert!(expected.is_empty(), "{}", error),
         }
     }

@@ -37,7 +37,7 @@ fn each_library_has_its_place() {
         ("isahc::", &["http.rs"][..]),
         ("serde_yaml::", &["config/node.rs"]),
         ("pico_args::", &["cli.rs"]),
-        ("bumpalo::", &["flatten.rs", "flatten/walk.rs", "flatten/columns.rs", "flatten/names.rs"]),
+        ("bumpalo::", &["flatten.rs", "flatten/walk.rs", "flatten/columns.rs", "flatten/fit.rs", "flatten/names.rs"]),
         ("hashbrown::", &["flatten/names.rs"]),
         ("simd_json::", &["flatten/index.rs", "recorder/elasticsearch/verdict.rs"]),
     ] {

@@ -4,6 +4,7 @@
 //! their lengths are known only at the end of the array.
 
 use super::Cause;
+use super::fit::Met;
 use super::guide::{Guide, Stop};
 use super::scalar::{self, Escapes};
 use super::walk::{Walk, Written};
@@ -35,6 +36,7 @@ struct Column<'a> {
     name: &'a [u8],
     /// JSON values, separated by commas.
     values: ArenaVec<'a, u8>,
+    met: Met,
 }
 
 impl<'a> Columns<'a> {
@@ -54,6 +56,7 @@ impl<'a> Columns<'a> {
             values.push(b',');
         }
         values.extend_from_slice_copy(value);
+        self.list[at].met.value(value);
         true
     }
 
@@ -68,7 +71,7 @@ impl<'a> Columns<'a> {
             return None;
         }
         let name = self.arena.try_alloc_slice_copy(name).ok()?;
-        self.list.push(Column { name, values: ArenaVec::new_in(self.arena) });
+        self.list.push(Column { name, values: ArenaVec::new_in(self.arena), met: Met::default() });
         Some(self.list.len() - 1)
     }
 }
@@ -86,9 +89,12 @@ impl<'a, G: Guide> Walk<'a, G> {
                 self.out.truncate(mark);
                 continue;
             }
+            let start = self.out.len();
             self.out.push(b'[');
             self.out.extend_from_slice(&column.values);
             self.out.push(b']');
+            self.met = column.met;
+            self.fit_array(start)?;
             self.report.lists += 1;
             self.check_length()?;
         }

@@ -169,6 +169,16 @@ pub(super) fn is_out_of_range(number: &[u8]) -> bool {
     }
 }
 
+/// Whether a scalar is an integer that 64 bits with a sign do not hold.
+#[inline]
+pub(super) fn is_beyond_i64(text: &[u8]) -> bool {
+    let (digits, most): (_, &[u8]) = match text.strip_prefix(b"-") {
+        Some(digits) => (digits, b"9223372036854775808"),
+        None => (text, b"9223372036854775807"),
+    };
+    digits.len() >= most.len() && (digits.len() > most.len() || digits > most) && digits.iter().all(u8::is_ascii_digit)
+}
+
 /// One escape, or the two of a surrogate pair.
 struct Escape {
     len: usize,
@@ -280,6 +290,24 @@ mod tests {
                 chunk[place] = byte;
                 assert_eq!(all_digits(u64::from_ne_bytes(chunk)), byte.is_ascii_digit(), "{byte} at {place}");
             }
+        }
+    }
+
+    #[test]
+    fn large_integers_are_told_from_large_numbers() {
+        for (text, beyond) in [
+            ("0", false),
+            ("9223372036854775807", false),
+            ("-9223372036854775808", false),
+            ("9223372036854775808", true),
+            ("-9223372036854775809", true),
+            ("18446744073709551615", true),
+            ("18446744073709551615.5", false),
+            ("9223372036854775808e0", false),
+            ("100000000000000000000", true),
+            ("\"9999999999999999999\"", false),
+        ] {
+            assert_eq!(is_beyond_i64(text.as_bytes()), beyond, "{text}");
         }
     }
 

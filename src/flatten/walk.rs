@@ -5,6 +5,7 @@
 //! broken is one token that is left out: the member's mark in `out` is restored and the walk goes on behind it.
 
 use super::convert::Conversion;
+use super::fit::{self, Met};
 use super::gc::{self, Totals};
 use super::guide::{Guide, Member, Stop};
 use super::layout::Role;
@@ -36,6 +37,8 @@ pub(super) struct Walk<'a, G> {
     depth: usize,
     options: Options,
     pauses: Pauses,
+    /// What the array that is scanned, or was last, holds.
+    pub(super) met: Met,
 }
 
 /// What the walk is to do with values.
@@ -112,6 +115,7 @@ impl<'a, G: Guide> Walk<'a, G> {
             arena,
             report: Report::default(),
             depth: 0,
+            met: Met::default(),
         }
     }
 
@@ -188,7 +192,7 @@ impl<'a, G: Guide> Walk<'a, G> {
             b'"' => self.next_backslash >= end && self.body[end - 1] == b'"',
             b't' => &self.body[value..end] == b"true",
             b'f' => &self.body[value..end] == b"false",
-            _ => self.is_sound_number(value, end),
+            _ => self.is_sound_number(value, end) && !scalar::is_beyond_i64(&self.body[value..end]),
         };
         if !sound || self.out.len() + path_bytes + (colon - key) + (end - value) > self.out_bytes_max {
             return None;
@@ -206,9 +210,11 @@ impl<'a, G: Guide> Walk<'a, G> {
     fn plain_element(&mut self) -> Option<u8> {
         let [value, next] = self.offsets.get(self.at..)?.first_chunk::<2>()?.map(|offset| offset as usize);
         let separator = self.body[next];
-        if !matches!(separator, b',' | b']') || !self.is_sound_number(value, self.trimmed(next)) {
+        let end = self.trimmed(next);
+        if !matches!(separator, b',' | b']') || !self.is_sound_number(value, end) {
             return None;
         }
+        self.met.scalar(&self.body[value..end]);
         self.at += 2;
         Some(separator)
     }
@@ -266,8 +272,11 @@ impl<'a, G: Guide> Walk<'a, G> {
             self.note_total(role, start);
             if named {
                 self.count(first);
-                if conversion != Conversion::None && !matches!(first, b'"' | b't' | b'f') {
-                    self.report.sizes += u64::from(conversion.size(self.out, start));
+                if !matches!(first, b'"' | b't' | b'f') {
+                    if conversion != Conversion::None {
+                        self.report.sizes += u64::from(conversion.size(self.out, start));
+                    }
+                    fit::number(self.out, start);
                 }
             }
         }
@@ -329,6 +338,7 @@ impl<'a, G: Guide> Walk<'a, G> {
             return self.ring(role, conversion);
         }
         let (mark, first) = (self.out.len(), self.at);
+        self.met = Met::default();
         let kind = self.scan_array()?;
         if matches!(kind, ArrayKind::Objects) {
             self.rewind(first);
@@ -341,6 +351,7 @@ impl<'a, G: Guide> Walk<'a, G> {
         let start = self.out.len();
         self.copy_array(&kind, first)?;
         conversion.list(self.out, start);
+        self.fit_array(start)?;
         if named {
             self.report.lists += 1;
             self.report.gc_lists += u64::from(role.is_ring());
@@ -349,6 +360,14 @@ impl<'a, G: Guide> Walk<'a, G> {
         }
         self.drop_if_learning(mark);
         self.check_length()
+    }
+
+    /// Gives the array that has been written from `start` on a form that servers take.
+    pub(super) fn fit_array(&mut self, start: usize) -> Outcome<()> {
+        if !self.met.is_odd() || fit::array(self.out, start, self.arena) {
+            return Ok(());
+        }
+        Err(self.error_before(Cause::DocumentTooLong))
     }
 
     /// Whether the array at the cursor is a ring buffer of the runtime: as many scalars, and nothing else.
@@ -399,11 +418,13 @@ impl<'a, G: Guide> Walk<'a, G> {
         for ring in rings.into_iter().flatten() {
             let Some(hole) = ring.hole else { continue };
             let end = self.out.len();
+            self.met = Met::default();
             match &fresh {
                 Some(fresh) => self.write_entries(&ring, fresh),
                 None => self.write_ring(&ring)?,
             }
             ring.conversion.list(self.out, end);
+            self.fit_array(end)?;
             let written = self.out.len() - end;
             self.out[hole..].rotate_right(written);
         }
@@ -436,7 +457,9 @@ impl<'a, G: Guide> Walk<'a, G> {
             if self.out.len() > empty {
                 self.out.push(b',');
             }
+            let start = self.out.len();
             json::write_u64(self.out, value);
+            self.met.scalar(&self.out[start..]);
         }
         self.out.push(b']');
     }
@@ -527,10 +550,15 @@ impl<'a, G: Guide> Walk<'a, G> {
         if matches!(first, b',' | b']' | b'}' | b':') {
             return false;
         }
-        let sound = match first {
-            b'"' => self.escapes_of(self.string_text()) == Escapes::Fine,
-            _ => self.bare_end(first).is_some_and(|end| !self.is_out_of_range(first, end)),
+        let start = self.offset(self.at);
+        let (end, sound) = match first {
+            b'"' => (start + 1, self.escapes_of(self.string_text()) == Escapes::Fine),
+            _ => match self.bare_end(first) {
+                Some(end) => (end, !self.is_out_of_range(first, end)),
+                None => (start, false),
+            },
         };
+        self.met.scalar(&self.body[start..end]);
         self.at += 1;
         sound
     }

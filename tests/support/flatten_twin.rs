@@ -124,6 +124,38 @@ fn without_broken_numbers(value: &Json) -> Option<Json> {
     }
 }
 
+/// A value in the form that servers take: a point behind integers beyond 64 bits, one kind of value in an array.
+fn fitted(value: Json) -> Json {
+    let value = with_points(value);
+    let mut kinds = Vec::new();
+    kinds_in(&value, &mut kinds);
+    kinds.dedup();
+    match value {
+        Json::Array(_) if kinds.iter().any(|kind| *kind != kinds[0]) => Json::String(value.to_string()),
+        other => other,
+    }
+}
+
+fn with_points(value: Json) -> Json {
+    match value {
+        Json::Number(text) if !text.contains(['.', 'e', 'E']) && text.parse::<i64>().is_err() => {
+            Json::Number(text + ".0")
+        }
+        Json::Array(elements) => Json::Array(elements.into_iter().map(with_points).collect()),
+        other => other,
+    }
+}
+
+fn kinds_in(value: &Json, kinds: &mut Vec<&'static str>) {
+    match value {
+        Json::Null | Json::Object(_) => {}
+        Json::Bool(_) => kinds.push("boolean"),
+        Json::Number(_) => kinds.push("number"),
+        Json::String(_) => kinds.push("string"),
+        Json::Array(elements) => elements.iter().for_each(|element| kinds_in(element, kinds)),
+    }
+}
+
 /// A reader's memory from one document to the next, and how it makes them.
 pub(crate) struct Reader {
     options: Options,
@@ -161,7 +193,7 @@ impl Reader {
         let names = self.names(&fields);
         let values = fields.into_iter().map(|(_, value)| value);
         let mut document: Vec<(String, Json)> =
-            names.into_iter().zip(values).filter_map(|(name, value)| Some((name, value?))).collect();
+            names.into_iter().zip(values).filter_map(|(name, value)| Some((name, fitted(value?)))).collect();
         if document.is_empty() {
             return None;
         }
