@@ -32,6 +32,12 @@ impl Met {
         }
     }
 
+    /// Takes note of a number within 64 bits.
+    #[inline]
+    pub(super) fn number(&mut self) {
+        self.0 |= NUMBER;
+    }
+
     /// Takes note of a value that is JSON text.
     pub(super) fn value(&mut self, text: &[u8]) {
         if text.first() != Some(&b'[') {

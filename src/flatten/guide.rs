@@ -45,6 +45,9 @@ pub(super) trait Guide {
     fn column(&mut self, name: &[u8], out: &mut Vec<u8>) -> Result<bool, Stop>;
 }
 
+/// Bytes of a path that are copied at a fixed length: paths are longer than keys.
+const PATH_PIECE: usize = 64;
+
 /// Follows a layout.
 pub(super) struct Follow<'l> {
     layout: &'l Layout,
@@ -52,8 +55,8 @@ pub(super) struct Follow<'l> {
     /// Ends of the last key and of the last name.
     key: usize,
     name: usize,
-    /// `,"`, then the keys around the member that is looked at, each with a dot behind it; then what [`piece::append`]
-    /// wants to find behind a piece.
+    /// `,"`, then the keys around the member that is looked at, each with a dot behind it: `path_bytes` of them. Behind them
+    /// as much as [`piece::append`] wants to find there.
     path: &'l mut Vec<u8>,
     path_bytes: usize,
 }
@@ -71,7 +74,7 @@ impl<'l> Follow<'l> {
         self.path.extend_from_slice(key);
         self.path.extend_from_slice(dot);
         self.path_bytes = self.path.len();
-        self.path.extend_from_slice(&[0; piece::SHORT]);
+        self.path.extend_from_slice(&[0; PATH_PIECE]);
     }
 
     /// The node at the cursor, which must be a member with this key.
@@ -108,7 +111,7 @@ impl<'l> Follow<'l> {
     #[inline]
     fn write_name(&mut self, node: &Node, out: &mut Vec<u8>) -> bool {
         self.node += 1;
-        if node.plain {
+        if node.keys_as_name {
             let key = &self.layout.keys[self.key - node.key_bytes as usize..self.key];
             out.extend_from_slice(&self.path[..self.path_bytes]);
             out.extend_from_slice(key);
@@ -128,7 +131,7 @@ impl Guide for Follow<'_> {
     #[inline]
     fn plain_leaf(&self, body: &[u8], start: usize, end: usize) -> Option<usize> {
         let node = self.layout.nodes.get(self.node)?;
-        let is_it = node.is_plain_leaf()
+        let is_it = node.plain
             && node.key_bytes as usize == end - start
             && piece::is_equal(&self.layout.keys, self.key, body, start, end - start);
         is_it.then_some(self.path_bytes)
@@ -136,7 +139,7 @@ impl Guide for Follow<'_> {
 
     #[inline]
     fn step_plain_leaf(&mut self, key_bytes: usize, out: &mut Vec<u8>) {
-        piece::append(out, self.path, 0, self.path_bytes);
+        piece::append::<PATH_PIECE>(out, self.path, 0, self.path_bytes);
         self.node += 1;
         self.key += key_bytes;
     }

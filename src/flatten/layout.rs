@@ -28,6 +28,8 @@ pub(super) struct Node {
     pub(super) hidden: bool,
     pub(super) key_bytes: u32,
     /// Its name is its keys as they stand, joined with dots: it is not in `names`.
+    pub(super) keys_as_name: bool,
+    /// A leaf of which that is true and whose value is shipped as it is.
     pub(super) plain: bool,
     /// Of a leaf: bytes in `names`, 0 unless it is shipped under a mended name. Of an end: bytes that the path loses.
     pub(super) name_bytes: u32,
@@ -76,10 +78,10 @@ impl Role {
 }
 
 impl Node {
-    /// A value that is shipped as it is, under its keys as they stand.
-    #[inline]
-    pub(super) fn is_plain_leaf(&self) -> bool {
-        self.plain && self.kind == Kind::Leaf && self.role == Role::None && self.conversion == Conversion::None
+    /// The name of this leaf is its keys as they stand.
+    pub(super) fn take_keys_as_name(&mut self) {
+        self.keys_as_name = true;
+        self.plain = self.kind == Kind::Leaf && self.role == Role::None && self.conversion == Conversion::None;
     }
 }
 
@@ -95,7 +97,16 @@ impl Layout {
         self.keys.extend_from_slice(key);
         // A body is below 4 GiB (limits.rs).
         let key_bytes = u32::try_from(key.len()).unwrap_or(u32::MAX);
-        self.nodes.push(Node { kind, role, conversion, hidden: false, plain: false, key_bytes, name_bytes: 0 });
+        self.nodes.push(Node {
+            kind,
+            role,
+            conversion,
+            hidden: false,
+            keys_as_name: false,
+            plain: false,
+            key_bytes,
+            name_bytes: 0,
+        });
     }
 
     pub(super) fn push_end(&mut self) {

@@ -267,7 +267,7 @@ fn settle(leaf: &mut Leaf<'_>, fields: &Fields, table: &mut Table<'_>, mended: &
     }
     let is_plain = leaf.name.strip_prefix(leaf.raw) == Some(leaf.key) && memchr::memchr(b'\\', leaf.name).is_none();
     if is_plain && !clashes {
-        leaf.node.plain = true;
+        leaf.node.take_keys_as_name();
         return Ok(());
     }
     let start = leaf.names.len();

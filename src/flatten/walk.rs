@@ -192,14 +192,14 @@ impl<'a, G: Guide> Walk<'a, G> {
             b'"' => self.next_backslash >= end && self.body[end - 1] == b'"',
             b't' => &self.body[value..end] == b"true",
             b'f' => &self.body[value..end] == b"false",
-            _ => self.is_sound_number(value, end) && !scalar::is_beyond_i64(&self.body[value..end]),
+            _ => self.is_plain_number(value, end),
         };
         if !sound || self.out.len() + path_bytes + (colon - key) + (end - value) > self.out_bytes_max {
             return None;
         }
         self.guide.step_plain_leaf(colon - key - 2, self.out);
-        piece::append(self.out, self.body, key + 1, colon + 1);
-        piece::append(self.out, self.body, value, end);
+        piece::append::<32>(self.out, self.body, key + 1, colon + 1);
+        piece::append::<32>(self.out, self.body, value, end);
         self.count(first);
         self.at += 4;
         Some(separator)
@@ -211,22 +211,19 @@ impl<'a, G: Guide> Walk<'a, G> {
         let [value, next] = self.offsets.get(self.at..)?.first_chunk::<2>()?.map(|offset| offset as usize);
         let separator = self.body[next];
         let end = self.trimmed(next);
-        if !matches!(separator, b',' | b']') || !self.is_sound_number(value, end) {
+        if !matches!(separator, b',' | b']') || !self.is_plain_number(value, end) {
             return None;
         }
-        self.met.scalar(&self.body[value..end]);
+        self.met.number();
         self.at += 2;
         Some(separator)
     }
 
     /// Whether `body[start..end]` is a number that is shipped as it is.
-    #[inline]
-    fn is_sound_number(&self, start: usize, end: usize) -> bool {
-        let text = &self.body[start..end];
-        scalar::is_short_integer(self.body, start, end)
-            || (matches!(text.first(), Some(b'-' | b'0'..=b'9'))
-                && scalar::number_end(self.body, start) == Some(end)
-                && !scalar::is_out_of_range(text))
+    #[allow(clippy::inline_always, reason = "a fifth of the instructions of a member")]
+    #[inline(always)]
+    fn is_plain_number(&self, start: usize, end: usize) -> bool {
+        scalar::is_short_integer(self.body, start, end) || scalar::is_plain_number(self.body, start, end)
     }
 
     /// End of what stands before `next`, less its trailing blanks.
