@@ -15,6 +15,7 @@
 //! What becomes of each member is learned from a reader's first payload and kept as its layout; later payloads follow it
 //! with one comparison for each key, until one departs from it and is learned anew.
 
+mod arrays;
 mod choice;
 mod columns;
 mod convert;
@@ -27,6 +28,7 @@ mod locate;
 mod mend;
 mod names;
 mod piece;
+mod rings;
 mod scalar;
 mod walk;
 

@@ -118,10 +118,10 @@ impl<'a, G: Guide> Walk<'a, G> {
 
     /// Collects the elements of the array at the cursor; names count from `base`.
     fn collect_array(&mut self, columns: &mut Columns<'a>, base: Base) -> Result<(), Stop> {
-        self.step();
+        self.at += 1;
         self.enter()?;
         if self.peek()? == b']' {
-            self.step();
+            self.at += 1;
             self.leave();
             return Ok(());
         }
@@ -145,10 +145,10 @@ impl<'a, G: Guide> Walk<'a, G> {
     }
 
     fn collect_object(&mut self, columns: &mut Columns<'a>, base: Base) -> Result<(), Stop> {
-        self.step();
+        self.at += 1;
         self.enter()?;
         if self.peek()? == b'}' {
-            self.step();
+            self.at += 1;
             self.leave();
             return Ok(());
         }
@@ -168,7 +168,7 @@ impl<'a, G: Guide> Walk<'a, G> {
         if self.peek()? != b'"' {
             return self.skip_broken();
         }
-        let token = self.cursor();
+        let token = self.at;
         let Some(key) = self.key()? else { return self.skip_broken_member(token) };
         if scalar::escapes(key) == Escapes::Bad {
             return self.skip_broken_member(token);

@@ -6,24 +6,23 @@
 
 use super::convert::Conversion;
 use super::fit::{self, Met};
-use super::gc::{self, Totals};
+use super::gc::Totals;
 use super::guide::{Guide, Member, Stop};
 use super::layout::Role;
-use super::names;
 use super::piece;
+use super::rings::Pauses;
 use super::scalar::{self, Escapes};
 use super::{Cause, FlattenError, GcPauses, Report};
-use crate::json;
 use crate::limits;
 use bumpalo::Bump;
 
 /// The state of one walk.
 pub(super) struct Walk<'a, G> {
     pub(super) guide: G,
-    body: &'a [u8],
-    offsets: &'a [u32],
+    pub(super) body: &'a [u8],
+    pub(super) offsets: &'a [u32],
     /// The token that is looked at: an index into `offsets`.
-    at: usize,
+    pub(super) at: usize,
     /// Offset of the first backslash not before the token last looked at: strings before it hold no escape.
     next_backslash: usize,
     /// Name of the member of an array's element that the walk is in, relative to the array.
@@ -34,9 +33,9 @@ pub(super) struct Walk<'a, G> {
     out_bytes_max: usize,
     pub(super) arena: &'a Bump,
     pub(super) report: Report,
-    depth: usize,
-    options: Options,
-    pauses: Pauses,
+    pub(super) depth: usize,
+    pub(super) options: Options,
+    pub(super) pauses: Pauses,
     /// What the array that is scanned, or was last, holds.
     pub(super) met: Met,
 }
@@ -50,35 +49,6 @@ pub(super) struct Options {
     pub(super) totals_before: Option<Totals>,
 }
 
-/// What has been met of the count of garbage collections.
-#[derive(Debug, Default)]
-struct Pauses {
-    pause_ns: Option<Ring>,
-    pause_end: Option<Ring>,
-    collections: Option<u64>,
-    pause_total_ns: Option<u64>,
-}
-
-/// An array of [`gc::RING`] scalars, which is written when the totals are known.
-#[derive(Debug, Clone, Copy)]
-struct Ring {
-    /// The token of its bracket.
-    token: usize,
-    /// Where in `out` its text is missing; none if it is not shipped.
-    hole: Option<usize>,
-    conversion: Conversion,
-}
-
-/// What an array turned out to be.
-enum ArrayKind {
-    /// Valid, and nothing in it is an object: it can be copied as it stands.
-    Plain,
-    /// Something in it is broken or must be mended.
-    Blemished,
-    /// There are objects in it.
-    Objects,
-}
-
 /// A value within its container, for those who write it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Written {
@@ -86,7 +56,8 @@ pub(super) enum Written {
     No,
 }
 
-type Outcome<T> = Result<T, Stop>;
+/// What a step of the walk gives, or why it ends.
+pub(super) type Outcome<T> = Result<T, Stop>;
 
 impl<'a, G: Guide> Walk<'a, G> {
     pub(super) fn new(
@@ -205,30 +176,16 @@ impl<'a, G: Guide> Walk<'a, G> {
         Some(separator)
     }
 
-    /// The common element of an array in one go: a sound number and a separator, which is given and stepped over.
-    #[inline]
-    fn plain_element(&mut self) -> Option<u8> {
-        let [value, next] = self.offsets.get(self.at..)?.first_chunk::<2>()?.map(|offset| offset as usize);
-        let separator = self.body[next];
-        let end = self.trimmed(next);
-        if !matches!(separator, b',' | b']') || !self.is_plain_number(value, end) {
-            return None;
-        }
-        self.met.number();
-        self.at += 2;
-        Some(separator)
-    }
-
     /// Whether `body[start..end]` is a number that is shipped as it is.
     #[allow(clippy::inline_always, reason = "a fifth of the instructions of a member")]
     #[inline(always)]
-    fn is_plain_number(&self, start: usize, end: usize) -> bool {
+    pub(super) fn is_plain_number(&self, start: usize, end: usize) -> bool {
         scalar::is_short_integer(self.body, start, end) || scalar::is_plain_number(self.body, start, end)
     }
 
     /// End of what stands before `next`, less its trailing blanks.
     #[inline]
-    fn trimmed(&self, next: usize) -> usize {
+    pub(super) fn trimmed(&self, next: usize) -> usize {
         let mut end = next;
         while is_blank(self.body[end - 1]) {
             end -= 1;
@@ -302,27 +259,11 @@ impl<'a, G: Guide> Walk<'a, G> {
         Ok(Some(key))
     }
 
-    /// What is written while a layout is learned has no name yet.
-    fn drop_if_learning(&mut self, mark: usize) {
-        if G::LEARNS {
-            self.out.truncate(mark);
-        }
-    }
-
-    /// Takes note of the total that has been written from `start`.
-    fn note_total(&mut self, role: Role, start: usize) {
-        match role {
-            Role::NumGc => self.pauses.collections = integer(&self.out[start..]),
-            Role::PauseTotalNs => self.pauses.pause_total_ns = integer(&self.out[start..]),
-            _ => {}
-        }
-    }
-
     pub(super) fn dots_underscore(&self) -> bool {
         self.options.dots_underscore
     }
 
-    fn count(&mut self, first: u8) {
+    pub(super) fn count(&mut self, first: u8) {
         match first {
             b'"' => self.report.strings += 1,
             b't' | b'f' => self.report.booleans += 1,
@@ -330,283 +271,10 @@ impl<'a, G: Guide> Walk<'a, G> {
         }
     }
 
-    fn array_member(&mut self, role: Role, conversion: Conversion) -> Outcome<()> {
-        if !G::LEARNS && self.options.gc_pauses == GcPauses::New && self.is_ring(role) {
-            return self.ring(role, conversion);
-        }
-        let (mark, first) = (self.out.len(), self.at);
-        self.met = Met::default();
-        let kind = self.scan_array()?;
-        if matches!(kind, ArrayKind::Objects) {
-            self.rewind(first);
-            if self.guide.columns()? {
-                return self.columns_member();
-            }
-            return self.skip_to_separator();
-        }
-        let named = self.guide.leaf(self.out)?;
-        let start = self.out.len();
-        self.copy_array(&kind, first)?;
-        conversion.list(self.out, start);
-        self.fit_array(start)?;
-        if named {
-            self.report.lists += 1;
-            self.report.gc_lists += u64::from(role.is_ring());
-        } else {
-            self.out.truncate(mark);
-        }
-        self.drop_if_learning(mark);
-        self.check_length()
-    }
-
-    /// Gives the array that has been written from `start` on a form that servers take.
-    pub(super) fn fit_array(&mut self, start: usize) -> Outcome<()> {
-        if !self.met.is_odd() || fit::array(self.out, start, self.arena) {
-            return Ok(());
-        }
-        Err(self.error_before(Cause::DocumentTooLong))
-    }
-
-    /// Whether the array at the cursor is a ring buffer of the runtime: as many scalars, and nothing else.
-    fn is_ring(&self, role: Role) -> bool {
-        let free = match role {
-            Role::PauseNs => self.pauses.pause_ns.is_none(),
-            Role::PauseEnd => self.pauses.pause_end.is_none(),
-            _ => false,
-        };
-        let Some(tokens) = self.offsets.get(self.at + 1..=self.at + 2 * gc::RING) else { return false };
-        let byte = |token: u32| self.body[token as usize];
-        free && byte(tokens[2 * gc::RING - 1]) == b']'
-            && tokens.chunks_exact(2).enumerate().all(|(at, pair)| {
-                !matches!(byte(pair[0]), b'{' | b'[' | b']' | b'}' | b',' | b':')
-                    && (at == gc::RING - 1 || byte(pair[1]) == b',')
-            })
-    }
-
-    /// Steps over a ring buffer: what is new in it is known only with the totals, which come later.
-    fn ring(&mut self, role: Role, conversion: Conversion) -> Outcome<()> {
-        let token = self.at;
-        let hole = self.guide.leaf(self.out)?.then_some(self.out.len());
-        let ring = Some(Ring { token, hole, conversion });
-        if role == Role::PauseNs {
-            self.pauses.pause_ns = ring;
-        } else {
-            self.pauses.pause_end = ring;
-        }
-        self.at += 2 * gc::RING + 1;
-        if hole.is_some() {
-            self.report.lists += 1;
-            self.report.gc_lists += 1;
-        }
-        Ok(())
-    }
-
-    /// Writes the new entries of the ring buffers to where they belong.
-    fn fill_rings(&mut self) -> Outcome<Option<Totals>> {
-        let Pauses { pause_ns, pause_end, collections, pause_total_ns } = self.pauses;
-        let totals = collections.zip(pause_total_ns).map(|(collections, pause_ns)| Totals { collections, pause_ns });
-        let known = totals.zip(pause_ns);
-        let fresh = known.map(|(totals, ring)| {
-            gc::fresh(self.options.totals_before, totals, |entry| self.entry(&ring, entry).unwrap_or_default())
-        });
-        // The hole behind the other first: filling one moves what is behind it.
-        let mut rings = [pause_ns, pause_end];
-        rings.sort_by_key(|ring| std::cmp::Reverse(ring.and_then(|ring| ring.hole)));
-        for ring in rings.into_iter().flatten() {
-            let Some(hole) = ring.hole else { continue };
-            let end = self.out.len();
-            self.met = Met::default();
-            match &fresh {
-                Some(fresh) => self.write_entries(&ring, fresh),
-                None => self.write_ring(&ring)?,
-            }
-            ring.conversion.list(self.out, end);
-            self.fit_array(end)?;
-            let written = self.out.len() - end;
-            self.out[hole..].rotate_right(written);
-        }
-        if let Some(fresh) = fresh {
-            self.report.gc_missed = fresh.missed;
-            self.report.gc_doubtful = u64::from(fresh.doubtful);
-            self.report.restarted = fresh.restarted;
-            if fresh.restarted {
-                self.out.extend_from_slice(b",\"");
-                self.out.extend_from_slice(names::RESTARTED.as_bytes());
-                self.out.extend_from_slice(b"\":true");
-            }
-        }
-        self.check_length()?;
-        Ok(totals)
-    }
-
-    /// A ring buffer as it stands.
-    fn write_ring(&mut self, ring: &Ring) -> Outcome<()> {
-        self.rewind(ring.token);
-        let kind = self.scan_array()?;
-        self.copy_array(&kind, ring.token)
-    }
-
-    fn write_entries(&mut self, ring: &Ring, fresh: &gc::Fresh) {
-        self.out.push(b'[');
-        let empty = self.out.len();
-        for collection in fresh.collections.clone() {
-            let Some(value) = self.entry(ring, gc::entry(collection)) else { continue };
-            if self.out.len() > empty {
-                self.out.push(b',');
-            }
-            let start = self.out.len();
-            json::write_u64(self.out, value);
-            self.met.scalar(&self.out[start..]);
-        }
-        self.out.push(b']');
-    }
-
-    /// An entry of a ring, if it is an integer.
-    fn entry(&self, ring: &Ring, entry: usize) -> Option<u64> {
-        let token = ring.token + 1 + 2 * entry;
-        let text = &self.body[self.offset(token)..self.offset(token + 1)];
-        integer(text.trim_ascii_end())
-    }
-
-    /// Writes the array that begins at token `first` and has just been scanned.
-    fn copy_array(&mut self, kind: &ArrayKind, first: usize) -> Outcome<()> {
-        let span = &self.body[self.offset(first)..=self.offset(self.at - 1)];
-        if matches!(kind, ArrayKind::Plain) && memchr::memchr2(b'\n', b'\r', span).is_none() {
-            self.out.extend_from_slice(span);
-            return Ok(());
-        }
-        self.rewind(first);
-        self.copy_elements()
-    }
-
     /// Looks at token `first` again.
-    fn rewind(&mut self, first: usize) {
+    pub(super) fn rewind(&mut self, first: usize) {
         self.at = first;
         self.next_backslash = self.backslash_from(self.offset(first));
-    }
-
-    /// Writes the array at the cursor, without a name; false, and the cursor where it was, if there are objects in it.
-    pub(super) fn array_text(&mut self) -> Outcome<bool> {
-        let first = self.at;
-        match self.scan_array()? {
-            ArrayKind::Objects => {
-                self.rewind(first);
-                Ok(false)
-            }
-            kind => self.copy_array(&kind, first).map(|()| true),
-        }
-    }
-
-    /// Checks an array of scalars and arrays; leaves the cursor behind it (or anywhere, if there are objects in it).
-    fn scan_array(&mut self) -> Outcome<ArrayKind> {
-        self.at += 1;
-        self.enter()?;
-        let mut sound = true;
-        if self.peek()? == b']' {
-            self.at += 1;
-            self.depth -= 1;
-            return Ok(ArrayKind::Plain);
-        }
-        loop {
-            match self.plain_element() {
-                Some(b',') => continue,
-                Some(_) => break,
-                None => {}
-            }
-            match self.peek()? {
-                b'{' => {
-                    self.depth -= 1;
-                    return Ok(ArrayKind::Objects);
-                }
-                b'[' => match self.scan_array()? {
-                    ArrayKind::Plain => {}
-                    ArrayKind::Blemished => sound = false,
-                    ArrayKind::Objects => {
-                        self.depth -= 1;
-                        return Ok(ArrayKind::Objects);
-                    }
-                },
-                first => sound &= self.scan_scalar(first),
-            }
-            if !matches!(self.peek()?, b',' | b']') {
-                sound = false;
-                self.skip_to_separator()?;
-            }
-            match self.next()? {
-                b',' => {}
-                b']' => break,
-                other => return Err(self.unexpected(other)),
-            }
-        }
-        self.depth -= 1;
-        Ok(if sound { ArrayKind::Plain } else { ArrayKind::Blemished })
-    }
-
-    /// Whether the scalar at the cursor can be copied as it stands; steps over it unless it is missing.
-    fn scan_scalar(&mut self, first: u8) -> bool {
-        if matches!(first, b',' | b']' | b'}' | b':') {
-            return false;
-        }
-        let start = self.offset(self.at);
-        let (end, sound) = match first {
-            b'"' => (start + 1, self.escapes_of(self.string_text()) == Escapes::Fine),
-            _ => match self.bare_end(first) {
-                Some(end) => (end, !self.is_out_of_range(first, end)),
-                None => (start, false),
-            },
-        };
-        self.met.scalar(&self.body[start..end]);
-        self.at += 1;
-        sound
-    }
-
-    /// Writes an array element by element, leaving out what is broken.
-    fn copy_elements(&mut self) -> Outcome<()> {
-        self.at += 1;
-        self.out.push(b'[');
-        let mut empty = true;
-        loop {
-            let mark = self.out.len();
-            if !empty {
-                self.out.push(b',');
-            }
-            let written = match self.peek()? {
-                b']' if empty => {
-                    self.at += 1;
-                    break;
-                }
-                b'[' => self.copy_elements().map(|()| Written::Yes)?,
-                b'n' => self.null_element(),
-                first => self.scalar(first),
-            };
-            let separated = matches!(self.peek()?, b',' | b']');
-            if written == Written::Yes && separated {
-                empty = false;
-            } else {
-                self.out.truncate(mark);
-            }
-            if !separated {
-                self.skip_broken()?;
-            }
-            match self.next()? {
-                b',' => {}
-                b']' => break,
-                other => return Err(self.unexpected(other)),
-            }
-        }
-        self.out.push(b']');
-        self.check_length()
-    }
-
-    /// A `null` within an array keeps its place; outside of one it is left out.
-    fn null_element(&mut self) -> Written {
-        if self.bare_end(b'n').is_none() {
-            self.broken();
-            return Written::No;
-        }
-        self.at += 1;
-        self.out.extend_from_slice(b"null");
-        Written::Yes
     }
 
     /// Writes the scalar at the cursor and steps over it. One that is missing or broken is counted and not written.
@@ -662,7 +330,7 @@ impl<'a, G: Guide> Walk<'a, G> {
 
     /// Offset behind the number or literal at the cursor, if it is one and nothing but blanks follows it.
     #[inline]
-    fn bare_end(&self, first: u8) -> Option<usize> {
+    pub(super) fn bare_end(&self, first: u8) -> Option<usize> {
         let start = self.offset(self.at);
         let literal = |text: &[u8]| self.body[start..].starts_with(text).then_some(start + text.len());
         let end = match first {
@@ -677,19 +345,19 @@ impl<'a, G: Guide> Walk<'a, G> {
     }
 
     /// Whether the scalar at the cursor, up to `end`, is a number that no server can store.
-    fn is_out_of_range(&self, first: u8, end: usize) -> bool {
+    pub(super) fn is_out_of_range(&self, first: u8, end: usize) -> bool {
         matches!(first, b'-' | b'0'..=b'9') && scalar::is_out_of_range(&self.body[self.offset(self.at)..end])
     }
 
     /// Start and end of the string at the cursor, without its quotes. Stage 1 has made sure that it is closed.
     #[inline]
-    fn string_text(&self) -> (usize, usize) {
+    pub(super) fn string_text(&self) -> (usize, usize) {
         let start = self.offset(self.at) + 1;
         (start, self.trimmed(self.next_offset()) - 1)
     }
 
     #[inline]
-    fn escapes_of(&mut self, (start, end): (usize, usize)) -> Escapes {
+    pub(super) fn escapes_of(&mut self, (start, end): (usize, usize)) -> Escapes {
         if self.next_backslash < start {
             self.next_backslash = self.backslash_from(start);
         }
@@ -740,7 +408,7 @@ impl<'a, G: Guide> Walk<'a, G> {
     }
 
     /// Goes to the next `,`, `}` or `]` of the container that the cursor is in.
-    fn skip_to_separator(&mut self) -> Outcome<()> {
+    pub(super) fn skip_to_separator(&mut self) -> Outcome<()> {
         let mut nested = 0_usize;
         loop {
             match self.peek()? {
@@ -769,18 +437,8 @@ impl<'a, G: Guide> Walk<'a, G> {
         Ok(byte)
     }
 
-    /// The token that is looked at.
-    pub(super) fn cursor(&self) -> usize {
-        self.at
-    }
-
-    /// Steps over the token at the cursor.
-    pub(super) fn step(&mut self) {
-        self.at += 1;
-    }
-
     #[inline]
-    fn offset(&self, token: usize) -> usize {
+    pub(super) fn offset(&self, token: usize) -> usize {
         self.offsets.get(token).map_or(self.body.len(), |&offset| offset as usize)
     }
 
@@ -797,28 +455,11 @@ impl<'a, G: Guide> Walk<'a, G> {
         Stop::Refused(FlattenError { cause, offset: self.offset(self.at) })
     }
 
-    fn error_before(&self, cause: Cause) -> Stop {
+    pub(super) fn error_before(&self, cause: Cause) -> Stop {
         Stop::Refused(FlattenError { cause, offset: self.offset(self.at.saturating_sub(1)) })
     }
 }
 
-impl Pauses {
-    /// The member that was written from `mark` on is left out after all.
-    fn forget(&mut self, mark: usize) {
-        for ring in [&mut self.pause_ns, &mut self.pause_end] {
-            if ring.is_some_and(|ring| ring.hole.is_some_and(|hole| hole > mark)) {
-                *ring = None;
-            }
-        }
-    }
-}
-
-/// The value of a non-negative integer.
-fn integer(text: &[u8]) -> Option<u64> {
-    let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit) && (text[0] != b'0' || text.len() == 1);
-    digits.then(|| std::str::from_utf8(text).ok()?.parse().ok()).flatten()
-}
-
-fn is_blank(byte: u8) -> bool {
+pub(super) fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
