@@ -6,7 +6,7 @@
 mod error;
 mod expand;
 mod file;
-mod maps;
+pub(crate) mod maps;
 mod node;
 mod reader;
 mod recorder;

@@ -1,9 +1,10 @@
-//! The way from a body to a sealed bulk, as the engine goes it, for the benches and the test that counts allocations.
+//! The way from a body to a sealed bulk, as the engine goes it, for the benches and the test that counts allocations; and
+//! the sanitiser alone, for fuzzing.
 
 use crate::bulk;
 use crate::clock;
-use crate::config::{Config, LogLevel, Recorder};
-use crate::flatten::{VariableRules, Variables};
+use crate::config::{Config, LogLevel, Reader, Recorder, maps};
+use crate::flatten::{Report, Scratch, VariableRules, Variables};
 use crate::recorder::Recording;
 use crate::workbench::Workbench;
 use std::sync::Arc;
@@ -30,7 +31,7 @@ impl HotPath {
     /// # Errors
     /// A configuration without a reader.
     pub fn of_config(config: &Config) -> Result<Self, crate::ConfigError> {
-        let reader = config.readers.first().ok_or_else(|| crate::ConfigError::of("readers", "none".to_owned()))?;
+        let reader = first_reader(config)?;
         Self::with_rules(&reader.type_name, "expvastic", reader.variables.clone())
     }
 
@@ -77,5 +78,67 @@ impl HotPath {
     /// Hands the oldest sealed bulk to `receive`, and takes it for delivered. False if there is none.
     pub fn deliver(&mut self, receive: impl FnOnce(&[u8])) -> bool {
         self.recording.deliver_next(receive)
+    }
+}
+
+fn first_reader(config: &Config) -> Result<&Reader, crate::ConfigError> {
+    let reader = config.readers.first().ok_or_else(|| crate::ConfigError::of("readers", "none".to_owned()))?;
+    Ok(reader)
+}
+
+/// The sanitiser with the memory of one reader.
+pub struct Sanitiser {
+    scratch: Scratch,
+    rules: VariableRules,
+    variables: Variables,
+}
+
+/// What one payload held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Variables that were shipped.
+    pub shipped: u64,
+    /// Values that are no JSON and were left out.
+    pub broken: u64,
+    /// Byte offset of the first of them.
+    pub first_broken: Option<usize>,
+}
+
+impl Sanitiser {
+    /// For the first reader of a configuration.
+    ///
+    /// # Errors
+    /// A configuration without a reader.
+    pub fn of_config(config: &Config) -> Result<Self, crate::ConfigError> {
+        Ok(Self::with_rules(first_reader(config)?.variables.clone()))
+    }
+
+    /// For a reader with nothing but a `map_file`, by its text.
+    ///
+    /// # Errors
+    /// What is wrong with it, on one line.
+    pub fn of_map_file(text: &str) -> Result<Self, String> {
+        let conversions = maps::parse("maps.yml", text)?;
+        Ok(Self::with_rules(VariableRules { conversions, ..VariableRules::default() }))
+    }
+
+    fn with_rules(rules: VariableRules) -> Self {
+        Self { scratch: Scratch::new(), variables: Variables::new(rules.clone()), rules }
+    }
+
+    /// Another reader with the same rules takes the place of this one; what the scratch has seen stays.
+    pub fn forget(&mut self) {
+        self.variables = Variables::new(self.rules.clone());
+    }
+
+    /// Appends the variables of the body to `out`, as `,"name":value`.
+    ///
+    /// # Errors
+    /// Why there are none; `out` is then as it was.
+    pub fn append(&mut self, body: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<Counts, String> {
+        let report = self.scratch.flatten(&mut self.variables, body, out).map_err(|error| error.to_string())?;
+        let Report { numbers, strings, booleans, lists, broken, first_broken, .. } = report;
+        let shipped = numbers + strings + booleans + lists + u64::from(report.restarted);
+        Ok(Counts { shipped, broken, first_broken })
     }
 }

@@ -3,57 +3,23 @@
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 
-#[path = "support/flatten_twin.rs"]
-mod flatten_twin;
+#[path = "support/sanitised.rs"]
+mod sanitised;
 
-use expvastic::Config;
 use expvastic::hot_path::HotPath;
-use flatten_twin::strict_json::{self, Json};
-use flatten_twin::{GcPauses, Options};
 use proptest::prelude::*;
-use std::collections::BTreeSet;
+use sanitised::flatten_twin::{self, GcPauses, Options};
+use sanitised::{Variables, assert_same, variables};
 
-/// A reader with these further keys.
-fn reader(options: &str) -> HotPath {
-    let config = format!(
-        "readers: {{app: {{type_name: app, endpoint: \"localhost:1\", {options}}}}}\n\
-         recorders: {{out: {{type: file, path: \"-\"}}}}\nroutes: {{r: {{readers: [app], recorders: [out]}}}}\n"
-    );
-    let config = Config::parse("test", &config, &|_| None).expect("a good configuration");
-    HotPath::of_config(&config).expect("a reader")
+fn reader(gc_pauses: GcPauses) -> HotPath {
+    let options = Options { gc_pauses, ..Options::default() };
+    HotPath::of_config(&sanitised::config(&options)).expect("a reader")
 }
-
-type Members = Vec<(String, Json)>;
 
 /// What the twin makes of strict JSON.
-fn expected_members(payload: &str) -> Members {
+fn expected_members(payload: &str) -> Variables {
     let options = Options { gc_pauses: GcPauses::All, ..Options::default() };
     flatten_twin::document(&options, payload).unwrap_or_default()
-}
-
-fn members(document: &[u8]) -> Members {
-    match Json::parse(std::str::from_utf8(document).expect("UTF-8")) {
-        Ok(Json::Object(members)) => members,
-        _ => panic!("a document is a JSON object"),
-    }
-}
-
-/// The members of a document behind its own, checked for what holds of every document.
-fn variables(document: &[u8]) -> Members {
-    assert!(!document.contains(&b'\n') && !document.contains(&b'\r'), "one line");
-    let mut found = members(document);
-    let own: Vec<_> = found.drain(..3).map(|(name, _)| name).collect();
-    assert_eq!(own, ["@timestamp", "service.name", "host.name"]);
-    let names: BTreeSet<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names.len(), found.len(), "no name is there twice");
-    for name in &names {
-        assert!(name.split('.').all(|segment| !segment.trim().is_empty()), "a blank segment in {name:?}");
-        assert!(name.split('.').count() <= 20, "too deep: {name:?}");
-        for (dot, _) in name.match_indices('.') {
-            assert!(!names.contains(&name[..dot]), "both value and object: {name:?}");
-        }
-    }
-    found
 }
 
 /// A key as it stands in a payload: few of them, so that they clash, and each odd in its way.
@@ -148,10 +114,6 @@ fn payload() -> impl Strategy<Value = String> {
     prop::collection::vec((key(), value(), Just("")), 1..8).prop_map(|members| object(&members))
 }
 
-fn same_texts(members: Members) -> Members {
-    members.into_iter().map(|(name, value)| (name, strict_json::same_text(&value))).collect()
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1_000) })]
 
@@ -166,8 +128,8 @@ proptest! {
         };
         // A broken value holds its name, as null does.
         let expected = expected_members(&replaced("null"));
-        match reader("gc_pauses: all").flatten(&mut replaced(broken).into_bytes()) {
-            Ok(document) => prop_assert_eq!(same_texts(variables(document)), same_texts(expected)),
+        match reader(GcPauses::All).flatten(&mut replaced(broken).into_bytes()) {
+            Ok(document) => assert_same(Some(&variables(document)), Some(&expected), &replaced(broken)),
             Err(error) => prop_assert!(expected.is_empty(), "{}", error),
         }
     }
@@ -179,7 +141,7 @@ proptest! {
             let at = at.index(body.len());
             body[at] = byte;
         }
-        let mut reader = reader("");
+        let mut reader = reader(GcPauses::New);
         for _ in 0..2 {
             if let Ok(document) = reader.flatten(&mut body.clone()) {
                 variables(document);

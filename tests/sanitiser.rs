@@ -3,87 +3,31 @@
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 
-#[path = "support/flatten_twin.rs"]
-mod flatten_twin;
 #[path = "support/recorded.rs"]
 mod recorded;
+#[path = "support/sanitised.rs"]
+mod sanitised;
 
-use std::collections::HashSet;
 use std::path::Path;
 
 use expvastic::Config;
 use expvastic::hot_path::HotPath;
-use flatten_twin::strict_json::{self, Json};
-use flatten_twin::{GcPauses, OWN, Options, Reader};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-
-type Variables = Vec<(String, Json)>;
+use sanitised::flatten_twin::strict_json::{self, Json};
+use sanitised::flatten_twin::{self, GcPauses, Options, Reader};
+use sanitised::{Variables, assert_same, variables};
 
 /// A random payload takes half a millisecond in a debug build; `PROPTEST_CASES` asks for more of them.
 const CASES: u32 = 500;
 
 fn hot_path(options: &Options) -> HotPath {
-    let list = |patterns: &[String]| serde_json::to_string(patterns).expect("strings");
-    let gc_pauses = match options.gc_pauses {
-        GcPauses::New => "new",
-        GcPauses::All => "all",
-        GcPauses::Off => "off",
-    };
-    let yaml = format!(
-        "readers: {{app: {{type_name: app, endpoint: \"localhost:1\", include: {}, exclude: {}, dots: {}, \
-         gc_pauses: {gc_pauses}, object_arrays: {}, max_fields: {}}}}}\n\
-         recorders: {{out: {{type: file, path: \"-\"}}}}\nroutes: {{r: {{readers: [app], recorders: [out]}}}}\n",
-        list(&options.include),
-        list(&options.exclude),
-        if options.dots_underscore { "underscore" } else { "keep" },
-        if options.drop_object_arrays { "drop" } else { "columns" },
-        options.max_fields,
-    );
-    let config = Config::parse("test", &yaml, &|_| None).expect("a good configuration");
-    HotPath::of_config(&config).expect("a good reader")
-}
-
-/// The variables of a document that keeps what each one promises.
-fn variables(document: &[u8]) -> Variables {
-    let text = std::str::from_utf8(document).expect("a document is UTF-8");
-    let Ok(Json::Object(mut members)) = Json::parse(text) else { panic!("a document is one strict object: {text}") };
-    let mut names = HashSet::new();
-    for (name, _) in &members {
-        assert!(names.insert(name.as_str()), "{name} is there twice");
-    }
-    for name in &names {
-        let clash = flatten_twin::parents(name).find(|parent| names.contains(parent));
-        assert_eq!(clash, None, "a value and an object, because of {name}");
-    }
-    let variables = members.split_off(3);
-    for ((name, value), own) in members.iter().zip(OWN) {
-        assert_eq!(name, own);
-        assert!(matches!(value, Json::String(text) if !text.is_empty()), "{own} is {value:?}");
-    }
-    assert_eq!(members[1].1, Json::String("app".to_owned()));
-    variables
+    HotPath::of_config(&sanitised::config(options)).expect("a good reader")
 }
 
 fn flattened(hot_path: &mut HotPath, body: &[u8]) -> Option<Variables> {
     hot_path.flatten(&mut body.to_vec()).ok().map(variables)
-}
-
-/// The first difference is easier to read than two documents.
-fn assert_same(found: Option<&Variables>, expected: Option<&Variables>, what: &str) {
-    if let (Some(found), Some(expected)) = (found, expected) {
-        for (found, expected) in found.iter().zip(expected) {
-            assert_eq!(
-                (&found.0, strict_json::same_text(&found.1)),
-                (&expected.0, strict_json::same_text(&expected.1)),
-                "{what}"
-            );
-        }
-        let names = |variables: &Variables| variables.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
-        assert_eq!(names(found), names(expected), "{what}");
-    }
-    assert_eq!(found.is_some(), expected.is_some(), "{what}: {found:?}, expected {expected:?}");
 }
 
 /// One reader gives the twin's document of the body, each time anew.

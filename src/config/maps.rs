@@ -20,8 +20,11 @@ pub(super) fn load(path: &Path) -> Result<Conversions, String> {
     parse(&path.display().to_string(), &text)
 }
 
-/// `origin` names the text in errors.
-fn parse(origin: &str, text: &str) -> Result<Conversions, String> {
+/// Reads the text of such a file; `origin` names it in errors.
+///
+/// # Errors
+/// All that is wrong with it, on one line.
+pub(crate) fn parse(origin: &str, text: &str) -> Result<Conversions, String> {
     let root = node::parse(text).map_err(|(message, location)| {
         let place = location.map(|at| format!(":{}:{}", at.line, at.column)).unwrap_or_default();
         format!("{origin}{place}: {message}")

@@ -208,6 +208,8 @@ impl Reader {
         let as_it_is = |(name, occurrence): &(String, usize)| *occurrence == 1 && !self.objects.contains(name);
         let mut used: HashSet<String> = OWN.into_iter().map(str::to_owned).collect();
         used.extend(fields.iter().filter(|(field, _)| as_it_is(field)).map(|((name, _), _)| name.clone()));
+        // Of a base, the numbers before this one are taken.
+        let mut tried: HashMap<String, usize> = HashMap::new();
         let mut name = |(field, _): &((String, usize), Option<Json>)| {
             let (mut base, _) = field.clone();
             if as_it_is(field) {
@@ -216,11 +218,13 @@ impl Reader {
             while self.objects.contains(&base) {
                 base.push_str("._value");
             }
-            let mut candidates = [base.clone()].into_iter().chain((2..).map(|n| format!("{base}#{n}")));
-            let free = |candidate: &String| !used.contains(candidate) && !self.objects.contains(candidate);
-            let name = candidates.find(free).expect("there is always a next number");
-            used.insert(name.clone());
-            name
+            let numbered = |n: usize| if n == 1 { base.clone() } else { format!("{base}#{n}") };
+            let number = tried.entry(base.clone()).or_insert(1);
+            while used.contains(&numbered(*number)) || self.objects.contains(&numbered(*number)) {
+                *number += 1;
+            }
+            used.insert(numbered(*number));
+            numbered(*number)
         };
         fields.iter().map(&mut name).collect()
     }
