@@ -68,10 +68,11 @@ fn diagnose(body: &[u8]) -> Result<(), FlattenError> {
     let mut escaped = false;
     for (offset, &byte) in body.iter().enumerate() {
         match byte {
+            // Behind a backslash, too.
+            0..0x20 if in_string => return error(Cause::ControlCharacter, offset),
             _ if escaped => escaped = false,
             b'\\' => escaped = true,
             b'"' => in_string = !in_string,
-            0..0x20 if in_string => return error(Cause::ControlCharacter, offset),
             _ => {}
         }
     }
@@ -108,6 +109,11 @@ mod tests {
         assert_eq!(refused(b" \n "), FlattenError { cause: Cause::Empty, offset: 3 });
         assert_eq!(refused(b"{\"a\":\"x"), FlattenError { cause: Cause::CutOff, offset: 7 });
         assert_eq!(refused(b"{\"a\":\"x\ny\"}"), FlattenError { cause: Cause::ControlCharacter, offset: 7 });
+        assert_eq!(
+            refused(b"{\"a\":\"x\\\ty\"}"),
+            FlattenError { cause: Cause::ControlCharacter, offset: 8 },
+            "an escaped one"
+        );
         assert_eq!(refused(b"{\"a\":\"\xff\"}"), FlattenError { cause: Cause::InvalidUtf8, offset: 6 });
         assert_eq!(refused(b"{\"a\":\"\xc3"), FlattenError { cause: Cause::CutOff, offset: 6 });
     }
