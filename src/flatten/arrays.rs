@@ -161,17 +161,18 @@ impl<G: Guide> Walk<'_, G> {
     fn copy_elements(&mut self) -> Outcome<()> {
         self.at += 1;
         self.out.push(b'[');
+        if self.peek()? == b']' {
+            self.at += 1;
+            self.out.push(b']');
+            return Ok(());
+        }
         let mut empty = true;
         loop {
-            let mark = self.out.len();
+            let (mark, broken) = (self.out.len(), self.report.broken);
             if !empty {
                 self.out.push(b',');
             }
             let written = match self.peek()? {
-                b']' if empty => {
-                    self.at += 1;
-                    break;
-                }
                 b'[' => self.copy_elements().map(|()| Written::Yes)?,
                 b'n' => self.null_element(),
                 first => self.scalar(first),
@@ -183,7 +184,7 @@ impl<G: Guide> Walk<'_, G> {
                 self.out.truncate(mark);
             }
             if !separated {
-                self.skip_broken()?;
+                self.skip_broken_since(broken)?;
             }
             match self.next()? {
                 b',' => {}

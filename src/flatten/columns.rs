@@ -190,12 +190,14 @@ impl<'a, G: Guide> Walk<'a, G> {
     }
 
     fn collect_scalar(&mut self, columns: &mut Columns<'a>, base: Base, first: u8) -> Result<(), Stop> {
-        let mark = self.out.len();
-        if self.scalar(first) == Written::Yes {
+        let (mark, broken) = (self.out.len(), self.report.broken);
+        let written = self.scalar(first);
+        let separated = self.is_separated()?;
+        if written == Written::Yes && separated {
             self.collect_written(columns, base, mark)?;
         }
         self.out.truncate(mark);
-        Ok(())
+        if separated { Ok(()) } else { self.skip_broken_since(broken) }
     }
 
     /// An array as a member of an element: one value of its column, or columns of its own.
@@ -207,6 +209,9 @@ impl<'a, G: Guide> Walk<'a, G> {
         let mut inner = Columns::new(self.arena);
         let path_bytes = self.path.len();
         self.collect_array(&mut inner, Base { bytes: path_bytes, keys: self.path_keys })?;
+        if !self.is_separated()? {
+            return Ok(());
+        }
         for column in &inner.list {
             self.out.push(b'[');
             self.out.extend_from_slice(&column.values);
@@ -230,7 +235,10 @@ impl<'a, G: Guide> Walk<'a, G> {
         let mark = self.out.len();
         let plain = self.array_text()?;
         if plain {
-            self.collect_written(columns, base, mark)?;
+            // What something follows was not the value that it seemed to be.
+            if self.is_separated()? {
+                self.collect_written(columns, base, mark)?;
+            }
             self.out.truncate(mark);
         }
         Ok(plain)

@@ -131,13 +131,14 @@ impl<G: Guide> Walk<'_, G> {
         integer(text.trim_ascii_end())
     }
 
-    /// Takes note of the total that has been written from `start`.
+    /// Takes note of the total that has been written from `start`; of several the first counts.
     pub(super) fn note_total(&mut self, role: Role, start: usize) {
-        match role {
-            Role::NumGc => self.pauses.collections = integer(&self.out[start..]),
-            Role::PauseTotalNs => self.pauses.pause_total_ns = integer(&self.out[start..]),
-            _ => {}
-        }
+        let total = match role {
+            Role::NumGc => &mut self.pauses.collections,
+            Role::PauseTotalNs => &mut self.pauses.pause_total_ns,
+            _ => return,
+        };
+        *total = total.or_else(|| integer(&self.out[start..]));
     }
 }
 

@@ -85,6 +85,9 @@ fn only_the_broken_value_is_lost() {
         (r#"{"a" 1,"b":2,nokey:3,}"#, r#""b":2"#, 3),
         (r#"{"a":[{"x":NaN,"y":1},{"x":2,"y":}]}"#, r#""a.y":[1],"a.x":[2]"#, 2),
         (r#"{"a":{"b":NaN x {"c":1}},"d":4}"#, r#""d":4"#, 1),
+        (r#"{"a":[{"x":1,"y":"b" c,"z":[1] 2},{"x":2 3},"x":1]}"#, r#""a.x":[1]"#, 4),
+        (r#"{"l":[NaN x,],"m":[[1] 2],"n":[{"x":1},NaN x]}"#, r#""l":[],"m":[],"n.x":[1]"#, 4),
+        ("{\"a\":\"\\\t\",\"b\":1}", r#""b":1"#, 1),
     ] {
         let (found, report) = flat(json.as_bytes()).expect(json);
         assert_eq!(found, members, "{json}");
@@ -312,6 +315,8 @@ fn a_document_carries_the_pauses_since_the_last() {
     report(&mut variables, &memstats(2));
     assert_eq!(report(&mut variables, &memstats(260)).1.gc_missed, 2);
     assert!(report(&mut variables, &memstats(1)).1.restarted);
+    let again = memstats(2).replace("\"z\":1", "\"memstats\":{\"NumGC\":0,\"PauseTotalNs\":0}");
+    assert!(!report(&mut variables, &again).1.restarted, "of several totals the first count");
     let lies = memstats(4).replace("\"PauseTotalNs\":10", "\"PauseTotalNs\":99");
     let (document, found) = report(&mut variables, &lies);
     assert!(document.contains(r#""memstats.PauseNs":[],"#), "{document}");

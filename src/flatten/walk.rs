@@ -241,10 +241,7 @@ impl<'a, G: Guide> Walk<'a, G> {
         if separated {
             return self.check_length();
         }
-        if self.report.broken == broken {
-            self.broken();
-        }
-        self.skip_to_separator()
+        self.skip_broken_since(broken)
     }
 
     /// The key at the cursor, which is a string, and its colon; none if either is broken.
@@ -399,6 +396,20 @@ impl<'a, G: Guide> Walk<'a, G> {
     pub(super) fn skip_broken(&mut self) -> Outcome<()> {
         self.broken();
         self.skip_to_separator()
+    }
+
+    /// Goes to the separator behind something broken, which counts once: not if `broken` were counted before it and it has
+    /// been since.
+    pub(super) fn skip_broken_since(&mut self, broken: u64) -> Outcome<()> {
+        if self.report.broken == broken {
+            self.broken();
+        }
+        self.skip_to_separator()
+    }
+
+    /// Whether the cursor is at the end of an element or member.
+    pub(super) fn is_separated(&self) -> Outcome<bool> {
+        Ok(matches!(self.peek()?, b',' | b'}' | b']'))
     }
 
     /// Counts a member whose key, at `token`, is broken and goes to the separator behind it.

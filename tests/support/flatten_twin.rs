@@ -67,7 +67,7 @@ fn matches(pattern: &str, name: &str) -> bool {
 fn glob(pattern: &str, name: &str) -> bool {
     let cuts = || name.char_indices().map(|(at, _)| at).chain([name.len()]);
     if let Some(rest) = pattern.strip_prefix("**") {
-        cuts().any(|at| glob(rest, &name[at..]))
+        rest.is_empty() || cuts().any(|at| glob(rest, &name[at..]))
     } else if let Some(rest) = pattern.strip_prefix('*') {
         cuts().any(|at| !name[..at].contains('.') && glob(rest, &name[at..]))
     } else if let Some(literal) = pattern.chars().next() {
@@ -255,6 +255,7 @@ impl Reader {
     /// The wanted values of an array with objects, by their names; the outermost array has so many keys.
     fn columns(&self, array: usize, path: &[String], elements: &[Json]) -> Vec<(Vec<String>, Vec<Json>)> {
         let mut columns: Vec<(Vec<String>, Vec<Json>)> = Vec::new();
+        let mut names: Vec<String> = Vec::new();
         for element in elements {
             let cells: Vec<(Vec<String>, Json)> = match element {
                 Json::Object(members) => self.cells(array, path, members),
@@ -273,11 +274,13 @@ impl Reader {
                 self.options.choose(&format!("{}.{}", array.join("."), self.options.joined(column)))
             };
             for (path, value) in cells.into_iter().filter(|(path, _)| chosen(path)) {
-                let same =
-                    |column: &&mut (Vec<String>, _)| self.options.joined(&column.0) == self.options.joined(&path);
-                match columns.iter_mut().find(same) {
-                    Some(column) => column.1.push(value),
-                    None => columns.push((path, vec![value])),
+                let name = self.options.joined(&path);
+                match names.iter().position(|other| *other == name) {
+                    Some(at) => columns[at].1.push(value),
+                    None => {
+                        names.push(name);
+                        columns.push((path, vec![value]));
+                    }
                 }
             }
         }
@@ -301,50 +304,61 @@ impl Reader {
         cells
     }
 
-    /// Puts what is to be shipped of the rings of pauses in their places; true if the program has started anew.
+    /// Puts what is to be shipped of the rings of pauses in their places; true if the program has started anew. Of members
+    /// with the same name the first that is what it should be counts.
     fn mend_pauses(&mut self, root: &mut [(String, Json)]) -> bool {
-        let Some((_, Json::Object(members))) = root.iter_mut().find(|(key, _)| key == "memstats") else { return false };
         if self.options.gc_pauses == GcPauses::Off {
-            members.retain(|(key, _)| key != "PauseNs" && key != "PauseEnd");
+            memstats(root).for_each(|members| members.retain(|(key, _)| key != "PauseNs" && key != "PauseEnd"));
             return false;
         }
-        let get = |name: &str| members.iter().find(|(key, _)| key == name).map(|(_, value)| value);
-        let ring = |name: &str| match get(name) {
-            Some(Json::Array(ring)) if ring.len() == 256 => {
-                let scalars = ring.iter().all(|scalar| !matches!(scalar, Json::Array(_) | Json::Object(_)));
-                scalars.then(|| ring.clone())
-            }
-            _ => None,
-        };
-        let count = |name: &str| get(name).and_then(Json::as_u64);
-        let (Some(pauses), Some(n1), Some(t1)) = (ring("PauseNs"), count("NumGC"), count("PauseTotalNs")) else {
+        let mut count = |name| memstats_values(root, name).find_map(|value| value.as_u64());
+        let (Some(n1), Some(t1)) = (count("NumGC"), count("PauseTotalNs")) else { return false };
+        let before = self.collections.replace((n1, t1));
+        let Some(pauses) = memstats_values(root, "PauseNs").find_map(|value| ring(value).cloned()) else {
             return false;
         };
-        let end_is_ring = ring("PauseEnd").is_some();
         let slot = |collection: u64| usize::try_from(collection % 256).expect("small");
-        // Collections count from 0 here.
+        // Collections count from 0 here; an entry that is no integer is nothing.
         let add_up = |from: u64, total: u64| {
-            let sum = (from..n1).map(|at| pauses[slot(at)].as_u64().map(u128::from)).sum::<Option<u128>>();
-            sum == Some(u128::from(total))
+            let sum = (from..n1).map(|at| u128::from(pauses[slot(at)].as_u64().unwrap_or_default())).sum::<u128>();
+            sum == u128::from(total)
         };
-        let (from, restarted) = match self.collections.replace((n1, t1)) {
+        let (from, restarted) = match before {
             Some((n0, t0)) if n1 >= n0 && t1 >= t0 && (n1 - n0 > 256 || add_up(n0, t1 - t0)) => (n0, false),
             Some((n0, t0)) if n1 < n0 || t1 < t0 || (n1 <= 256 && add_up(0, t1)) => (0, true),
             // The first time there is nothing to compare with; else the counts lie.
             None | Some(_) => (n1, false),
         };
-        for (_, value) in members.iter_mut().filter(|(key, _)| key == "PauseNs" || (key == "PauseEnd" && end_is_ring)) {
-            let Json::Array(ring) = &*value else { continue };
-            match self.options.gc_pauses {
-                GcPauses::All | GcPauses::Off => {}
-                GcPauses::New => {
-                    let new = (from.max(n1.saturating_sub(256))..n1).map(|at| ring[slot(at)].clone());
-                    *value = Json::Array(new.collect());
-                }
+        if self.options.gc_pauses == GcPauses::All {
+            return false;
+        }
+        for name in ["PauseNs", "PauseEnd"] {
+            if let Some(ring) = memstats_values(root, name).find_map(ring) {
+                let new = (from.max(n1.saturating_sub(256))..n1).map(|at| ring[slot(at)].clone());
+                *ring = new.filter(|entry| entry.as_u64().is_some()).collect();
             }
         }
-        restarted && self.options.gc_pauses == GcPauses::New
+        restarted
     }
+}
+
+/// The members of each object of this name at the root.
+fn memstats(root: &mut [(String, Json)]) -> impl Iterator<Item = &mut Vec<(String, Json)>> {
+    root.iter_mut().filter_map(|member| match member {
+        (key, Json::Object(members)) if key == "memstats" => Some(members),
+        _ => None,
+    })
+}
+
+fn memstats_values<'r>(root: &'r mut [(String, Json)], name: &'static str) -> impl Iterator<Item = &'r mut Json> {
+    memstats(root).flatten().filter(move |(key, _)| key == name).map(|(_, value)| value)
+}
+
+/// An array of 256 values that are neither arrays nor objects.
+fn ring(value: &mut Json) -> Option<&mut Vec<Json>> {
+    let Json::Array(ring) = value else { return None };
+    let scalars = ring.iter().all(|scalar| !matches!(scalar, Json::Array(_) | Json::Object(_)));
+    (scalars && ring.len() == 256).then_some(ring)
 }
 
 /// Flat name to value.
