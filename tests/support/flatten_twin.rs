@@ -275,12 +275,11 @@ impl Reader {
             };
             for (path, value) in cells.into_iter().filter(|(path, _)| chosen(path)) {
                 let name = self.options.joined(&path);
-                match names.iter().position(|other| *other == name) {
-                    Some(at) => columns[at].1.push(value),
-                    None => {
-                        names.push(name);
-                        columns.push((path, vec![value]));
-                    }
+                if let Some(at) = names.iter().position(|other| *other == name) {
+                    columns[at].1.push(value);
+                } else {
+                    names.push(name);
+                    columns.push((path, vec![value]));
                 }
             }
         }
