@@ -4,6 +4,7 @@
 //! (each line ended), or empty.
 
 use crate::json;
+use memchr::memmem;
 use std::ops::Range;
 
 /// Documents and their action lines.
@@ -25,8 +26,16 @@ pub(crate) struct DocumentKey {
 /// Length of an `_id`, bytes.
 pub(crate) const ID_BYTES: usize = 20;
 
+/// What surrounds the name of the index in an action line, and what a document's service name stands behind.
+const INDEX: &[u8] = b"{\"create\":{\"_index\":\"";
+const ID: &[u8] = b"\",\"_id\":\"";
+const SERVICE_NAME: &[u8] = b",\"service.name\":\"";
+
 /// Bytes of an action line and both line ends, but for the name of the index.
 const ACTION_BYTES: usize = ID_BYTES + 40;
+
+/// Bytes of a `_type` in an action line, mostly.
+const TYPE_BYTES: usize = 40;
 
 /// Gives each document of this process its `_id`: 72 random bits of the process and a count, as 20 characters that need
 /// no escape in JSON or in a URL.
@@ -93,9 +102,9 @@ impl Bulk {
     pub(crate) fn push(&mut self, action: &mut ActionLine, key: DocumentKey, document: &[u8]) {
         let index = action.index_for(key.time);
         self.reserve(index.len() + ACTION_BYTES + document.len());
-        self.bytes.extend_from_slice(b"{\"create\":{\"_index\":\"");
+        self.bytes.extend_from_slice(INDEX);
         self.bytes.extend_from_slice(index);
-        self.bytes.extend_from_slice(b"\",\"_id\":\"");
+        self.bytes.extend_from_slice(ID);
         self.bytes.extend_from_slice(&key.id);
         self.bytes.extend_from_slice(b"\"}}\n");
         self.bytes.extend_from_slice(document);
@@ -119,6 +128,46 @@ impl Bulk {
             selected.close_document();
         }
         selected
+    }
+
+    /// The same documents with a `_type` each, for the servers that ask for one: what `type_for` gives for the index and
+    /// the service name, each a JSON string without its quotes.
+    pub(crate) fn typed<'t>(&'t self, type_for: impl Fn(&'t [u8], &'t [u8]) -> &'t [u8]) -> Self {
+        let mut typed = Self::default();
+        typed.bytes.reserve_exact(self.bytes.len() + self.documents() * TYPE_BYTES);
+        for document in 0..self.documents() {
+            let (index, service_name) = (self.index_of(document), self.type_name_of(document));
+            let rest = &self.bytes[self.span(document)][INDEX.len() + index.len()..];
+            typed.bytes.extend_from_slice(INDEX);
+            typed.bytes.extend_from_slice(index);
+            typed.bytes.extend_from_slice(b"\",\"_type\":\"");
+            typed.bytes.extend_from_slice(type_for(index, service_name));
+            typed.bytes.extend_from_slice(rest);
+            typed.close_document();
+        }
+        typed
+    }
+
+    /// The index that a document goes into.
+    pub(crate) fn index_of(&self, document: usize) -> &[u8] {
+        let index = &self.bytes[self.span(document)][INDEX.len()..];
+        &index[..memmem::find(index, ID).unwrap_or(0)]
+    }
+
+    /// The name of the service that a document is about, which is its type where there are types.
+    pub(crate) fn type_name_of(&self, document: usize) -> &[u8] {
+        let text = &self.bytes[self.span(document)];
+        let Some(at) = memmem::find(text, SERVICE_NAME) else { return &[] };
+        let name = &text[at + SERVICE_NAME.len()..];
+        let mut end = 0;
+        while let Some(found) = name.get(end..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
+            end += found;
+            if name[end] == b'"' {
+                break;
+            }
+            end += 2;
+        }
+        &name[..end.min(name.len())]
     }
 
     /// Makes room for `documents` of this length, if there is not enough.

@@ -2,8 +2,11 @@
 
 use crate::config::{Config, ConfigError, INDEX_NAME_DEFAULT, LogLevel, Reader, Recorder, Settings, nearest, values};
 use crate::engine::{self, EngineError, Report};
+use crate::http::Http;
 use crate::limits;
 use crate::log;
+use crate::park;
+use crate::recorder::setup;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::Write;
@@ -25,6 +28,8 @@ Usage:
   expvastic check -c conf.yml           load and validate, print the routes, exit
   expvastic once -c conf.yml            one tick of every reader, ship, exit (0: every document was taken)
   expvastic once --dry-run -c conf.yml  the same, but print the bulk text instead of shipping it
+  expvastic setup -c conf.yml           put the index templates in place, say what was done, exit
+  expvastic setup --print -c conf.yml   only show them, for each kind of server
 
 Options, each also as an environment variable (a flag wins):
   -c, --config FILE    configuration; .yml or .yaml may be left out            EXPVASTIC_CONFIG
@@ -37,6 +42,7 @@ Options, each also as an environment variable (a flag wins):
       --backoff N      failures in a row after which an endpoint is down [15]  EXPVASTIC_BACKOFF
       --loglevel L     error, warn, info, debug or trace [info]                EXPVASTIC_LOGLEVEL
       --dry-run        with once: ship nothing                                 EXPVASTIC_DRY_RUN
+      --print          with setup: change nothing                              EXPVASTIC_PRINT
   -h, --help           this text
   -V, --version        the version
 
@@ -58,9 +64,9 @@ const VALUES: [(&str, &str); 9] = [
 ];
 
 /// Flags without a value.
-const SWITCHES: [&str; 3] = ["--dry-run", "--help", "--version"];
+const SWITCHES: [&str; 4] = ["--dry-run", "--print", "--help", "--version"];
 
-const COMMANDS: [&str; 3] = ["check", "once", "run"];
+const COMMANDS: [&str; 4] = ["check", "once", "setup", "run"];
 
 /// Runs the program with these arguments (without its own name) and gives the exit code.
 #[must_use]
@@ -106,7 +112,8 @@ impl fmt::Display for Failure {
 #[derive(Debug, PartialEq)]
 struct Invocation {
     command: Command,
-    dry_run: bool,
+    /// `--dry-run` or `--print`.
+    only_shown: bool,
     source: Source,
     log_level: Option<LogLevel>,
 }
@@ -116,6 +123,7 @@ enum Command {
     Run,
     Check,
     Once,
+    Setup,
     Help,
     Version,
 }
@@ -147,6 +155,7 @@ impl Invocation {
         let mut command = match subcommand(&mut arguments)?.as_deref() {
             Some("check") => Command::Check,
             Some("once") => Command::Once,
+            Some("setup") => Command::Setup,
             _ => Command::Run,
         };
         if arguments.contains(["-h", "--help"]) {
@@ -154,29 +163,24 @@ impl Invocation {
         } else if arguments.contains(["-V", "--version"]) {
             command = Command::Version;
         }
-        let dry_run_variable = environment("EXPVASTIC_DRY_RUN").is_some_and(|value| value != "0" && value != "false");
-        let dry_run_flag = arguments.contains("--dry-run");
+        let only_shown = only_shown(&mut arguments, command, environment)?;
         let mut flags = Flags::take(&mut arguments)?;
         if let Some(rest) = arguments.finish().first() {
             return Err(Failure::Usage(format!("unexpected argument {:?}", rest.to_string_lossy())));
         }
         if matches!(command, Command::Help | Command::Version) {
-            return Ok(Self { command, dry_run: false, source: Source::None, log_level: None });
-        }
-        if dry_run_flag && command != Command::Once {
-            return Err(Failure::Usage("--dry-run goes with once: expvastic once --dry-run".to_owned()));
+            return Ok(Self { command, only_shown, source: Source::None, log_level: None });
         }
         let source = flags.source(environment)?;
         let log_level = flags.value("--loglevel", environment, values::log_level)?;
-        let dry_run = command == Command::Once && (dry_run_flag || dry_run_variable);
-        Ok(Self { command, dry_run, source, log_level })
+        Ok(Self { command, only_shown, source, log_level })
     }
 
     fn execute(self) -> Result<u8, Failure> {
         match self.command {
             Command::Help => return Ok(print(HELP)),
             Command::Version => return Ok(print(concat!("expvastic ", env!("CARGO_PKG_VERSION"), "\n"))),
-            Command::Run | Command::Check | Command::Once => {}
+            Command::Run | Command::Check | Command::Once | Command::Setup => {}
         }
         let mut config = match &self.source {
             Source::File(path) => Config::load(path).map_err(Failure::Config)?,
@@ -192,7 +196,10 @@ impl Invocation {
             }
             return Ok(print(&config.routes()));
         }
-        if self.dry_run {
+        if self.command == Command::Setup {
+            return self.set_up(&config);
+        }
+        if self.only_shown {
             config.ship_to_standard_output();
         }
         log::start(&config);
@@ -206,6 +213,36 @@ impl Invocation {
         }
         run(&config)
     }
+
+    fn set_up(&self, config: &Config) -> Result<u8, Failure> {
+        if self.only_shown {
+            return Ok(print(&setup::shown(config)));
+        }
+        let http = Http::start(config.recorders.len()).map_err(EngineError::System).map_err(Failure::Engine)?;
+        let (text, is_good) = park::block_on(setup::apply(config, &http));
+        Ok(if is_good { print(&text) } else { print(&text).max(FAILED) })
+    }
+}
+
+/// Whether the switch was given, or its variable set, with which a command changes nothing.
+fn only_shown(
+    arguments: &mut pico_args::Arguments,
+    command: Command,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<bool, Failure> {
+    let mut only_shown = false;
+    for (switch, variable, owner, line) in [
+        ("--dry-run", "EXPVASTIC_DRY_RUN", Command::Once, "--dry-run goes with once: expvastic once --dry-run"),
+        ("--print", "EXPVASTIC_PRINT", Command::Setup, "--print goes with setup: expvastic setup --print"),
+    ] {
+        let is_given = arguments.contains(switch);
+        if is_given && !matches!(command, Command::Help | Command::Version) && command != owner {
+            return Err(Failure::Usage(line.to_owned()));
+        }
+        let is_set = environment(variable).is_some_and(|value| value != "0" && value != "false");
+        only_shown |= command == owner && (is_given || is_set);
+    }
+    Ok(only_shown)
 }
 
 fn run(config: &Config) -> Result<u8, Failure> {

@@ -27,7 +27,7 @@ pub use error::ConfigError;
 pub use reader::Reader;
 pub(crate) use reader::Source;
 pub use recorder::Recorder;
-pub(crate) use recorder::{INDEX_NAME_DEFAULT, Target};
+pub(crate) use recorder::{INDEX_NAME_DEFAULT, ServerTarget, Target};
 pub(crate) use suggest::nearest;
 pub use values::LogLevel;
 

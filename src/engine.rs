@@ -12,7 +12,7 @@ use crate::limits;
 use crate::metrics::{Ledger, Metrics, ProcessUsage, Snapshot};
 use crate::park;
 use crate::reader::{ReadError, Reading};
-use crate::recorder::Recording;
+use crate::recorder::{Feed, Recording};
 use crate::workbench::Workbench;
 use smol::LocalExecutor;
 use smol::channel::{Receiver, Sender};
@@ -212,8 +212,9 @@ impl Runtime {
         let share = settings.memory_limit_bytes / recorders.len().max(1) as u64;
         let share = usize::try_from(share).unwrap_or(usize::MAX);
         let record = |(index, recorder)| {
-            let feeders = states.iter().filter(|state| state.recordings.contains(&index)).count();
-            Rc::new(Recording::new(recorder, settings.log_level, feeders, share))
+            let feeders = states.iter().zip(engines).filter(|(state, _)| state.recordings.contains(&index));
+            let feed = Feed::of(feeders.map(|(_, engine)| &*engine.reader));
+            Rc::new(Recording::new(recorder, settings.log_level, feed, share))
         };
         let recordings: Vec<Rc<Recording>> = recorders.into_iter().enumerate().map(record).collect();
         let mut process = [0_u8; 9];

@@ -105,6 +105,13 @@ impl Default for VariableRules {
     }
 }
 
+impl VariableRules {
+    /// Whether numbers may leave with other digits than they came with.
+    pub(crate) fn converts(&self) -> bool {
+        self.conversions != Conversions::default()
+    }
+}
+
 impl Variables {
     fn options(&self) -> Options {
         Options {

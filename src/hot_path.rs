@@ -5,7 +5,7 @@ use crate::bulk;
 use crate::clock;
 use crate::config::{Config, LogLevel, Reader, Recorder, maps};
 use crate::flatten::{Report, Scratch, VariableRules, Variables};
-use crate::recorder::Recording;
+use crate::recorder::{Feed, Recording};
 use crate::workbench::Workbench;
 use std::sync::Arc;
 
@@ -39,7 +39,12 @@ impl HotPath {
         let recorder = Recorder::file("bench", "-", index_name)?;
         Ok(Self {
             bench: Workbench::new([0; 9]),
-            recording: Recording::new(Arc::new(recorder), LogLevel::Error, 1, 64 << 20),
+            recording: Recording::new(
+                Arc::new(recorder),
+                LogLevel::Error,
+                Feed { readers: 1, ..Feed::default() },
+                64 << 20,
+            ),
             variables: Variables::new(rules),
             own_members: bulk::own_members(service_name, "host"),
         })

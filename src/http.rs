@@ -124,6 +124,39 @@ impl Http {
             .header(header::CONTENT_TYPE, "application/x-ndjson")
             .body(AsyncBody::from_reader_sized(BulkBody { bulk, sent: 0 }, length))
             .map_err(|error| HttpError::Transport(error.to_string()))?;
+        self.answer(request, timeout, answer_bytes_max).await
+    }
+
+    /// Asks a server something small: `GET`, or `PUT` of a JSON text. Whatever the status, the answer is read up to
+    /// `answer_bytes_max`; redirects are not followed.
+    ///
+    /// # Errors
+    /// [`HttpError`] if there was no answer.
+    pub(crate) async fn ask(
+        &self,
+        url: &Uri,
+        timeout: Duration,
+        put: Option<String>,
+        answer_bytes_max: usize,
+    ) -> Result<Answer, HttpError> {
+        let request = match &put {
+            None => Request::get(url.clone()),
+            Some(_) => Request::put(url.clone()).header(header::CONTENT_TYPE, "application/json"),
+        };
+        let request = direct(request, url)
+            .timeout(timeout)
+            .header(header::ACCEPT, "application/json")
+            .body(put.map_or_else(AsyncBody::empty, AsyncBody::from))
+            .map_err(|error| HttpError::Transport(error.to_string()))?;
+        self.answer(request, timeout, answer_bytes_max).await
+    }
+
+    async fn answer(
+        &self,
+        request: Request<AsyncBody>,
+        timeout: Duration,
+        answer_bytes_max: usize,
+    ) -> Result<Answer, HttpError> {
         let failed = |error: isahc::Error| HttpError::of(&error, timeout);
         let mut response = self.client.send_async(request).await.map_err(failed)?;
         let mut body = Vec::new();

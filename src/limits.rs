@@ -82,6 +82,20 @@ pub(crate) const ANSWER_BYTES_PER_DOCUMENT: usize = 4 << 10;
 /// Bytes of an answer that are read whatever the number of documents (an error for the whole request).
 pub(crate) const ANSWER_BYTES_MIN: usize = 64 << 10;
 
+/// Bytes of the answer to a small question to a server that are read: its `GET /`, a template.
+pub(crate) const SMALL_ANSWER_BYTES_MAX: usize = 256 << 10;
+/// Bytes of the name of an ingest pipeline, which goes into every request.
+pub(crate) const PIPELINE_BYTES_MAX: usize = 512;
+/// Characters of a string that is indexed (`ignore_above` of our template): longer ones are kept, but not found by. Lucene
+/// takes 32,766 bytes of one term, and what is that long is no name of anything.
+pub(crate) const INDEXED_STRING_CHARS_MAX: usize = 1_024;
+/// Bytes of a mapping type, by the rules of Elasticsearch 5 and 6.
+pub(crate) const MAPPING_TYPE_BYTES_MAX: usize = 255;
+/// Indices of Elasticsearch 6 whose type is remembered: dated names come one a day, and the oldest get no more documents.
+pub(crate) const INDEX_TYPES_MAX: usize = 16;
+/// Failures in a row to learn what a server is, after which bulks are sent to it all the same.
+pub(crate) const LEARNING_FAILURES_MAX: u32 = 5;
+
 /// Bytes of a server's or an endpoint's own words that a log line repeats.
 pub(crate) const QUOTED_BYTES_MAX: usize = 300;
 

@@ -6,11 +6,12 @@
 
 mod elasticsearch;
 mod file;
+pub(crate) mod setup;
 
 use crate::backoff;
 use crate::bulk::{ActionLine, Bulk, DocumentKey};
 use crate::clock;
-use crate::config::{LogLevel, Recorder, Target};
+use crate::config::{LogLevel, Reader, Recorder, Target};
 use crate::http::Http;
 use crate::limits;
 use crate::log::{FailureLog, part_log};
@@ -37,6 +38,28 @@ pub(crate) struct Recording {
     losses: RefCell<FailureLog>,
     /// Wakes the shipping task: there is something to ship, or the stage has changed.
     wake: (Sender<()>, Receiver<()>),
+    feed: Feed,
+}
+
+/// What a recorder is given by its readers together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Feed {
+    /// Documents in one instant.
+    pub(crate) readers: usize,
+    /// Names that they may have.
+    pub(crate) fields_max: usize,
+    /// Whether a reader changes numbers: what was an integer may have a fraction.
+    pub(crate) converts: bool,
+}
+
+impl Feed {
+    pub(crate) fn of<'r>(readers: impl Iterator<Item = &'r Reader>) -> Self {
+        readers.fold(Self::default(), |feed, reader| Self {
+            readers: feed.readers + 1,
+            fields_max: feed.fields_max.saturating_add(reader.variables.fields_max),
+            converts: feed.converts || reader.variables.converts(),
+        })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,11 +93,11 @@ struct Bulks {
 }
 
 impl Recording {
-    /// `feeders` readers give it documents; `memory_bytes_max` is its share of `settings.memory_limit`.
+    /// `memory_bytes_max` is its share of `settings.memory_limit`.
     pub(crate) fn new(
         config: Arc<Recorder>,
         settings_log_level: LogLevel,
-        feeders: usize,
+        feed: Feed,
         memory_bytes_max: usize,
     ) -> Self {
         // A quarter each for the bulk under way and the open one leaves half for the queue.
@@ -87,7 +110,7 @@ impl Recording {
             queued_bytes: 0,
             sending: None,
             pool: Vec::with_capacity(limits::POOLED_BULKS_MAX),
-            feeders,
+            feeders: feed.readers,
             documents_max: config.bulk.documents as usize,
             bytes_max,
             memory_bytes_max,
@@ -100,6 +123,7 @@ impl Recording {
             stage: Cell::new(Stage::Running),
             losses: RefCell::default(),
             wake: smol::channel::bounded(1),
+            feed,
         }
     }
 
@@ -170,7 +194,7 @@ impl Recording {
 
     /// Ships until it has drained or is gone.
     pub(crate) async fn ship(self: Rc<Self>, http: Http, metrics: Rc<Metrics>) {
-        let mut sink = Sink::new(&self.config.target);
+        let mut sink = Sink::new(&self.config, self.feed, self.log_level);
         let mut pace = Pace::new(self.config.backoff);
         while let Some(bulk) = self.next_bulk().await {
             metrics.records_sent.add(1);
@@ -478,14 +502,16 @@ impl Bulks {
 
 /// Where bulks go.
 enum Sink {
-    Elasticsearch(Elasticsearch),
+    Elasticsearch(Box<Elasticsearch>),
     File(file::Appender),
 }
 
 impl Sink {
-    fn new(target: &Target) -> Self {
-        match target {
-            Target::Elasticsearch { url, timeout } => Self::Elasticsearch(Elasticsearch::new(url, *timeout)),
+    fn new(config: &Recorder, feed: Feed, log_level: LogLevel) -> Self {
+        match &config.target {
+            Target::Elasticsearch(server) => {
+                Self::Elasticsearch(Box::new(Elasticsearch::new(config, server, feed, log_level)))
+            }
             Target::File { path, bytes_max, keep } => Self::File(file::Appender::new(path.clone(), *bytes_max, *keep)),
         }
     }

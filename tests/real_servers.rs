@@ -13,22 +13,21 @@ mod flatten_twin;
 mod http;
 #[path = "support/processes.rs"]
 mod processes;
+#[path = "support/server.rs"]
+mod server;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use flatten_twin::Flat;
 use processes::{Orphaned, Running, Workdir};
 use serde_json::Value;
+use server::{Server, differences, parsed, release_binary, tests_folder};
 
 /// Polls of each reader before the program is told to end.
 const POLLS_MIN: u64 = 100;
 const POLLS_TIME_MAX: Duration = Duration::from_secs(60);
-/// Unpacking a server for the first time downloads it.
-const SERVER_TIME_MAX: Duration = Duration::from_secs(900);
 const APP_TIME_MAX: Duration = Duration::from_secs(10);
 const EXIT_TIME_MAX: Duration = Duration::from_secs(20);
 
@@ -38,14 +37,6 @@ const FIRST_APP: &str = "my_app1";
 const SOME_APPLICATION: &str = "SomeApplication";
 /// The fields of a document that no payload has.
 const OWN_FIELDS: [&str; 3] = ["@timestamp", "service.name", "host.name"];
-
-/// The most that a search gives in one answer; far more than there are.
-const DOCUMENTS_MAX: usize = 10_000;
-const PROBLEMS_SHOWN_MAX: usize = 30;
-const VALUE_CHARS_MAX: usize = 300;
-
-/// A server takes half a gigabyte, so there is never more than one.
-static ONE_SERVER: Mutex<()> = Mutex::new(());
 
 #[test]
 fn elasticsearch_9_stores_each_poll_once_and_exactly() {
@@ -58,12 +49,32 @@ fn elasticsearch_8_stores_each_poll_once_and_exactly() {
 }
 
 #[test]
+fn elasticsearch_7_stores_each_poll_once_and_exactly() {
+    check_engine("elasticsearch-7");
+}
+
+#[test]
+fn elasticsearch_6_stores_each_poll_once_and_exactly() {
+    check_engine("elasticsearch-6");
+}
+
+#[test]
+fn elasticsearch_5_stores_each_poll_once_and_exactly() {
+    check_engine("elasticsearch-5");
+}
+
+#[test]
+fn opensearch_3_stores_each_poll_once_and_exactly() {
+    check_engine("opensearch-3");
+}
+
+#[test]
 fn opensearch_2_stores_each_poll_once_and_exactly() {
     check_engine("opensearch-2");
 }
 
 fn check_engine(engine: &str) {
-    let _alone = ONE_SERVER.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = server::alone();
     let folder = Workdir::new(engine);
     let server = Server::start(&folder, engine);
     let apps = Apps::start(&folder);
@@ -72,9 +83,7 @@ fn check_engine(engine: &str) {
     let [first_app, some_application] = apps.addresses.each_ref().map(|address| served_bodies(address));
     let main = check_index(&server, MAIN_INDEX, &[(FIRST_APP, &first_app), (SOME_APPLICATION, &some_application)]);
     let other = check_index(&server, OTHER_INDEX, &[(SOME_APPLICATION, &some_application)]);
-    let problems = [main, other].concat();
-    let shown = problems.iter().take(PROBLEMS_SHOWN_MAX).cloned().collect::<Vec<_>>().join("\n");
-    assert!(problems.is_empty(), "{engine}: {} problems\n{shown}", problems.len());
+    server::assert_none(engine, &[main, other].concat());
 }
 
 /// Runs the program until every reader has polled often enough, then ends it as an init system would.
@@ -175,15 +184,6 @@ fn check_index(server: &Server, index: &str, services: &[(&str, &Bodies)]) -> Ve
     problems
 }
 
-/// The program as it is shipped.
-fn release_binary() -> PathBuf {
-    let debug = Path::new(env!("CARGO_BIN_EXE_expvastic"));
-    let target = debug.parent().and_then(Path::parent).expect("the target folder");
-    let release = target.join("release/expvastic");
-    assert!(release.is_file(), "{} is not there: run `cargo build --release` first", release.display());
-    release
-}
-
 /// Each poll must have given one document.
 fn check_sequence(index: &str, service: &str, bodies: &Bodies, documents: &[&Flat]) -> Vec<String> {
     let mut found: BTreeMap<u64, usize> = bodies.keys().map(|&seq| (seq, 0)).collect();
@@ -213,60 +213,8 @@ fn check_document(document: &Flat, bodies: &Bodies) -> Vec<String> {
     differences(&expected, document).into_iter().map(|problem| format!("poll {seq}: {problem}")).collect()
 }
 
-fn differences(expected: &Flat, stored: &Flat) -> Vec<String> {
-    let missing = expected.iter().filter(|(name, _)| !stored.contains_key(*name));
-    let extra = stored.iter().filter(|(name, _)| !expected.contains_key(*name));
-    let other = expected.iter().filter_map(|(name, value)| {
-        let got = stored.get(name).filter(|&got| got != value)?;
-        Some(format!("{name}: expected {}, stored {}", shortened(value), shortened(got)))
-    });
-    let missing = missing.map(|(name, value)| format!("{name}: {} is missing", shortened(value)));
-    let extra = extra.map(|(name, value)| format!("{name}: {} is too much", shortened(value)));
-    missing.chain(extra).chain(other).collect()
-}
-
-/// A ring of 256 numbers would hide the other problems.
-fn shortened(value: &Value) -> String {
-    let text = value.to_string();
-    if text.chars().count() <= VALUE_CHARS_MAX {
-        return text;
-    }
-    text.chars().take(VALUE_CHARS_MAX).chain("…".chars()).collect()
-}
-
 fn poll_seq(document: &Flat) -> u64 {
     document.get("poll_seq").and_then(Value::as_u64).unwrap_or_default()
-}
-
-struct Server {
-    _running: Running,
-    address: String,
-}
-
-impl Server {
-    fn start(folder: &Workdir, engine: &str) -> Self {
-        let data = folder.join("server");
-        let arguments = [engine, "--port", "0", "--data", data.to_str().expect("a plain path")];
-        let serve = tests_folder().join("servers/serve");
-        let mut running = Running::start(folder, "serve", Orphaned::Terminate, serve, &arguments);
-        let ready = running.wait_for_lines("ready ", 1, SERVER_TIME_MAX).remove(0);
-        let address = ready.split(' ').find_map(|word| word.strip_prefix("http://")).expect("a URL in the ready line");
-        Self { address: address.to_owned(), _running: running }
-    }
-
-    /// Every document that a search of the index can find, as it was sent. (A `filter_path` would make the server
-    /// print each number anew.)
-    fn documents(&self, index: &str) -> Vec<Flat> {
-        http::post(&self.address, &format!("/{index}/_refresh"));
-        let path = format!("/{index}/_search?size={DOCUMENTS_MAX}");
-        let answer: Value = parsed(&http::get(&self.address, &path));
-        let hits = answer["hits"]["hits"].as_array().cloned().unwrap_or_default();
-        let documents: Vec<Flat> =
-            hits.into_iter().map(|mut hit| serde_json::from_value(hit["_source"].take()).expect("an object")).collect();
-        let count: Value = parsed(&http::get(&self.address, &format!("/{index}/_count")));
-        assert_eq!(count["count"].as_u64(), u64::try_from(documents.len()).ok(), "_count and _search of {index}");
-        documents
-    }
 }
 
 /// One program that publishes at two addresses.
@@ -296,12 +244,4 @@ fn served_bodies(address: &str) -> Bodies {
 
 fn stat(address: &str, name: &str) -> u64 {
     parsed(&http::get(address, "/_app/stats"))[name].as_u64().expect("a count")
-}
-
-fn parsed(json: &[u8]) -> Value {
-    serde_json::from_slice(json).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(json)))
-}
-
-fn tests_folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
 }

@@ -39,7 +39,16 @@ fn each_library_has_its_place() {
         ("pico_args::", &["cli.rs"]),
         ("bumpalo::", &["flatten.rs", "flatten/walk.rs", "flatten/columns.rs", "flatten/fit.rs", "flatten/names.rs"]),
         ("hashbrown::", &["flatten/names.rs"]),
-        ("simd_json::", &["flatten/index.rs", "recorder/elasticsearch/verdict.rs"]),
+        (
+            "simd_json::",
+            &[
+                "flatten/index.rs",
+                "recorder/elasticsearch/server.rs",
+                "recorder/elasticsearch/template.rs",
+                "recorder/elasticsearch/types.rs",
+                "recorder/elasticsearch/verdict.rs",
+            ],
+        ),
     ] {
         let code = code();
         let users: Vec<&str> =
@@ -53,8 +62,17 @@ fn each_library_has_its_place() {
 
 #[test]
 fn what_computes_knows_no_outside() {
-    let pure =
-        ["flatten", "bulk.rs", "recorder/elasticsearch/verdict.rs", "backoff.rs", "reader/schedule.rs", "json.rs"];
+    let pure = [
+        "flatten",
+        "bulk.rs",
+        "recorder/elasticsearch/server.rs",
+        "recorder/elasticsearch/template.rs",
+        "recorder/elasticsearch/types.rs",
+        "recorder/elasticsearch/verdict.rs",
+        "backoff.rs",
+        "reader/schedule.rs",
+        "json.rs",
+    ];
     let mut seen = 0;
     for (name, text) in code().iter().filter(|(name, _)| pure.iter().any(|pure| name.starts_with(pure))) {
         for outside in [

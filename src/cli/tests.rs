@@ -40,7 +40,7 @@ fn every_spelling_of_a_flag_is_the_same_flag() {
         (&["-V"], Command::Version, false),
     ] {
         let invocation = parsed(arguments, &[]).expect("good arguments");
-        assert_eq!((invocation.command, invocation.dry_run), (command, dry_run), "{arguments:?}");
+        assert_eq!((invocation.command, invocation.only_shown), (command, dry_run), "{arguments:?}");
     }
 }
 
@@ -86,8 +86,8 @@ fn a_flag_beats_its_variable_beats_the_default() {
     assert_eq!(single.reader, "env:1");
     assert_eq!(parsed(&["-c", "f"], &environment).expect("good").source, file("f"));
     assert_eq!(parsed(&["check"], &[("EXPVASTIC_CONFIG", "e")]).expect("good").source, file("e"));
-    assert!(parsed(&["once", "-c", "f"], &[("EXPVASTIC_DRY_RUN", "1")]).expect("good").dry_run);
-    assert!(!parsed(&["once", "-c", "f"], &[("EXPVASTIC_DRY_RUN", "0")]).expect("good").dry_run);
+    assert!(parsed(&["once", "-c", "f"], &[("EXPVASTIC_DRY_RUN", "1")]).expect("good").only_shown);
+    assert!(!parsed(&["once", "-c", "f"], &[("EXPVASTIC_DRY_RUN", "0")]).expect("good").only_shown);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::section::Section;
 use super::values::{self, LogLevel};
-use super::{ConfigError, backoff, kind};
+use super::{ConfigError, backoff, kind, one_of};
 use crate::limits;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,10 +24,29 @@ pub struct Recorder {
 /// Where a recorder's bulks go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Target {
-    /// `type: elasticsearch`: POST to `_bulk` below this URL.
-    Elasticsearch { url: String, timeout: Duration },
+    /// `type: elasticsearch`.
+    Elasticsearch(ServerTarget),
     /// `type: file`: append to this file, or to standard output for `-`.
     File { path: PathBuf, bytes_max: u64, keep: u32 },
+}
+
+/// A server that speaks `_bulk`, and what is to be done there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ServerTarget {
+    pub(crate) url: String,
+    pub(crate) timeout: Duration,
+    /// The ingest pipeline that documents go through.
+    pub(crate) pipeline: Option<String>,
+    /// Whether `index_name` is that of a data stream.
+    pub(crate) data_stream: bool,
+    /// Whether a template is put in place where there is none.
+    pub(crate) template: bool,
+}
+
+impl ServerTarget {
+    fn new(url: String) -> Self {
+        Self { url, timeout: limits::TIMEOUT_DEFAULT, pipeline: None, data_stream: false, template: true }
+    }
 }
 
 /// When a bulk is sealed.
@@ -57,7 +76,7 @@ impl Recorder {
         let error = |message| ConfigError::of(&format!("recorder {name}"), message);
         let url = values::url(endpoint, "").map_err(error)?;
         let index_name = values::index_name(index_name).map_err(error)?;
-        Ok(Self::new(name, Target::Elasticsearch { url, timeout: limits::TIMEOUT_DEFAULT }, index_name))
+        Ok(Self::new(name, Target::Elasticsearch(ServerTarget::new(url)), index_name))
     }
 
     /// A recorder that appends the `_bulk` text to the file `path`; `-` is standard output.
@@ -92,8 +111,8 @@ impl Recorder {
     /// Gives an exchange with a server up after `limit`.
     #[must_use]
     pub fn timeout(mut self, limit: Duration) -> Self {
-        if let Target::Elasticsearch { timeout, .. } = &mut self.target {
-            *timeout = limit;
+        if let Target::Elasticsearch(server) = &mut self.target {
+            server.timeout = limit;
         }
         self
     }
@@ -106,12 +125,8 @@ impl Recorder {
 
     pub(super) fn from_section(name: &str, mut section: Section<'_, '_>) -> Option<Self> {
         let kind = kind(&mut section, &["elasticsearch", "file"]);
-        let index_name = match section.node("index_name") {
-            None => Some(INDEX_NAME_DEFAULT.to_owned()),
-            Some(_) => section.parse("index_name", values::index_name),
-        };
-        let target = match kind {
-            Some("file") => file_target(&mut section),
+        let (target, index_name) = match kind {
+            Some("file") => (file_target(&mut section), index_name(&mut section)),
             _ => elasticsearch_target(&mut section),
         };
         let backoff = backoff(&mut section);
@@ -123,13 +138,39 @@ impl Recorder {
     }
 }
 
-fn elasticsearch_target(section: &mut Section<'_, '_>) -> Option<Target> {
+fn index_name(section: &mut Section<'_, '_>) -> Option<String> {
+    match section.node("index_name") {
+        None => Some(INDEX_NAME_DEFAULT.to_owned()),
+        Some(_) => section.parse("index_name", values::index_name),
+    }
+}
+
+/// The server, and the index or data stream there.
+fn elasticsearch_target(section: &mut Section<'_, '_>) -> (Option<Target>, Option<String>) {
     if section.node("endpoint").is_none() {
         section.lacks("endpoint is missing: expected host:port such as localhost:9200");
     }
     let url = section.parse("endpoint", |text| values::url(text, ""));
     let timeout = section.positive_duration("timeout").unwrap_or(limits::TIMEOUT_DEFAULT);
-    Some(Target::Elasticsearch { url: url?, timeout })
+    let stream = section.node("data_stream").map(|(_, place)| place);
+    let name = match &stream {
+        Some(place) if section.node("index_name").is_some() => {
+            section.wrong(place, "data_stream and index_name exclude each other: documents go to one of them");
+            None
+        }
+        Some(_) => section.parse("data_stream", values::data_stream),
+        None => index_name(section),
+    };
+    let pipeline = section.parse("pipeline", values::pipeline);
+    let template = section.parse("template", |text| one_of("value", text, &[("auto", true), ("off", false)]));
+    let server = url.map(|url| ServerTarget {
+        timeout,
+        pipeline,
+        data_stream: stream.is_some(),
+        template: template.unwrap_or(true),
+        ..ServerTarget::new(url)
+    });
+    (server.map(Target::Elasticsearch), name)
 }
 
 fn file_target(section: &mut Section<'_, '_>) -> Option<Target> {

@@ -4,6 +4,7 @@
 
 use crate::http::Uri;
 use crate::limits;
+use std::fmt::Write;
 use std::time::Duration;
 
 /// A duration as the Go program wrote them: `300ms`, `1.5s`, `1h15m`.
@@ -162,6 +163,39 @@ pub(crate) fn index_name(text: &str) -> Result<String, String> {
         Some(problem) => Err(format!("the index name {text:?} {problem}, which the server refuses")),
         None => Ok(text.to_owned()),
     }
+}
+
+/// The name of a data stream: that of an index, without patterns, as the server dates what is behind it.
+///
+/// # Errors
+/// The rule that it breaks.
+pub(crate) fn data_stream(text: &str) -> Result<String, String> {
+    if text.contains('%') {
+        return Err(format!(
+            "the name of the data stream {text:?} holds a pattern: the server rolls it over by itself"
+        ));
+    }
+    index_name(text).map_err(|message| message.replacen("index name", "name of the data stream", 1))
+}
+
+/// The name of an ingest pipeline, as it stands in a URL.
+///
+/// # Errors
+/// It is no name.
+pub(crate) fn pipeline(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.len() > limits::PIPELINE_BYTES_MAX || text.chars().any(char::is_control) {
+        return Err(format!("expected the name of an ingest pipeline, found {text:?}"));
+    }
+    let mut escaped = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            // A text takes what is written to it.
+            let _ = write!(escaped, "%{byte:02X}");
+        }
+    }
+    Ok(escaped)
 }
 
 /// Fills in the patterns of an index name for an instant, UTC.

@@ -1,13 +1,27 @@
 //! Ships bulks to Elasticsearch, OpenSearch, or whatever else speaks `_bulk`. No product check: any server that answers
 //! like one is one.
+//!
+//! What the server is decides two things, the mapping types and the template, and is asked before the first bulk and
+//! again whenever it may have changed: after an exchange that failed, and when the server has something against the
+//! types, which settles the matter at once. A server that will not say what it is gets bulks like a new one.
 
+mod server;
+pub(super) mod setup;
+pub(super) mod template;
+mod types;
 pub(super) mod verdict;
 
 use crate::bulk::Bulk;
-use crate::http::{Http, Uri};
+use crate::config::{LogLevel, Recorder, ServerTarget};
+use crate::http::{Answer, Http, HttpError, Uri};
 use crate::limits;
+use crate::log::part_log;
+use crate::recorder::Feed;
+use server::Product;
+use setup::{Endpoint, Outcome};
 use std::sync::Arc;
-use std::time::Duration;
+use template::Wish;
+use types::{Complaint, Types};
 use verdict::{Refusal, Verdict};
 
 /// What is asked of the answer: enough to know the fate of each document, and no more.
@@ -16,43 +30,177 @@ const QUERY: &str = "filter_path=errors,items.*.status,items.*.error";
 /// One server.
 #[derive(Debug)]
 pub(super) struct Elasticsearch {
+    name: String,
+    log_level: LogLevel,
+    endpoint: Endpoint,
     bulk_url: Uri,
-    timeout: Duration,
+    /// None if no template is to be put in place.
+    wish: Option<Wish>,
+    product: Option<Product>,
+    /// Whether `product` is what is there now, as far as is known.
+    is_known: bool,
+    /// Times in a row that it could not be asked.
+    failures: u32,
+    types: Types,
+    /// The product whose types are not those that it is known for, by the server's own word.
+    overruled: Option<Product>,
+    /// What was last said of the template.
+    said: Option<Outcome>,
 }
 
 impl Elasticsearch {
-    /// `url` is the validated URL of the endpoint, with or without a path of its own.
-    pub(super) fn new(url: &str, timeout: Duration) -> Self {
-        let (base, query) = url.split_once('?').map_or((url, ""), |(base, query)| (base, query));
-        let separator = if query.is_empty() { "" } else { "&" };
-        let bulk_url = format!("{}/_bulk?{query}{separator}{QUERY}", base.trim_end_matches('/'));
-        Self { bulk_url: bulk_url.parse().unwrap_or_default(), timeout }
+    /// `feed` is what the recorder is given.
+    pub(super) fn new(config: &Recorder, target: &ServerTarget, feed: Feed, log_level: LogLevel) -> Self {
+        let endpoint = Endpoint::new(&target.url, target.timeout);
+        let pipeline = target.pipeline.as_ref().map(|name| format!("&pipeline={name}")).unwrap_or_default();
+        Self {
+            name: config.name.clone(),
+            log_level,
+            bulk_url: endpoint.url("/_bulk", &format!("{QUERY}{pipeline}")),
+            endpoint,
+            wish: target.template.then(|| wish(config, target, feed)),
+            product: None,
+            is_known: false,
+            failures: 0,
+            types: Types::default(),
+            overruled: None,
+            said: None,
+        }
     }
 
     /// Sends the bulk and judges the answer.
-    pub(super) async fn ship(&self, http: &Http, bulk: &Arc<Bulk>) -> Verdict {
-        let documents = bulk.documents();
-        let answer_bytes = limits::ANSWER_BYTES_MIN + documents * limits::ANSWER_BYTES_PER_DOCUMENT;
-        match http.post_bulk(&self.bulk_url, self.timeout, Arc::clone(bulk), answer_bytes).await {
-            Ok(answer) => verdict::judge(answer, documents),
+    pub(super) async fn ship(&mut self, http: &Http, bulk: &Arc<Bulk>) -> Verdict {
+        if !self.is_known
+            && let Err(refusal) = self.learn(http).await
+        {
+            return Verdict::Again(refusal);
+        }
+        let answer = match self.send(http, bulk).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.is_known = false;
+                return Verdict::Again(Refusal { reason: error.to_string(), after: None, slow: false });
+            }
+        };
+        let Some(complaint) = types::complaint_of_request(answer.status, &answer.body) else {
+            return self.judge(answer, bulk);
+        };
+        // The whole bulk had the wrong types, so that nothing of it was taken: at once again, with the right ones.
+        if !self.correct(&complaint, &[]) {
+            return self.judge(answer, bulk);
+        }
+        match self.send(http, bulk).await {
+            Ok(answer) => self.judge(answer, bulk),
             Err(error) => Verdict::Again(Refusal { reason: error.to_string(), after: None, slow: false }),
+        }
+    }
+
+    async fn send(&self, http: &Http, bulk: &Arc<Bulk>) -> Result<Answer, HttpError> {
+        let answer_bytes = limits::ANSWER_BYTES_MIN + bulk.documents() * limits::ANSWER_BYTES_PER_DOCUMENT;
+        let bulk = if self.types.wanted { Arc::new(self.types.apply(bulk)) } else { Arc::clone(bulk) };
+        http.post_bulk(&self.bulk_url, self.endpoint.timeout, bulk, answer_bytes).await
+    }
+
+    /// The fates of the documents. One that was refused for its type only goes again, with the right one.
+    fn judge(&mut self, answer: Answer, bulk: &Bulk) -> Verdict {
+        let complaints = types::complaints_of_items(&answer.body);
+        let mut verdict = verdict::judge(answer, bulk.documents());
+        match &mut verdict {
+            Verdict::Judged(judgement) if !complaints.is_empty() => {
+                let sent = self.types.clone();
+                for (document, complaint) in &complaints {
+                    self.correct(complaint, sent.of_document(bulk, *document));
+                }
+                for (document, _) in complaints {
+                    if self.types.differs(&sent, bulk, document) {
+                        judgement.retry(document, "documents had another type than their index");
+                    }
+                }
+            }
+            // A person may mend it by another server.
+            Verdict::Again(Refusal { slow: true, .. }) => self.is_known = false,
+            _ => {}
+        }
+        verdict
+    }
+
+    /// Takes in what the server has against the types that it was sent; false if that was known.
+    fn correct(&mut self, complaint: &Complaint, sent: &[u8]) -> bool {
+        let before = self.types.clone();
+        self.types.learn(complaint, sent);
+        if self.types.wanted != before.wanted {
+            // It is not what it was taken for: an upgrade, or it says one thing and does another.
+            self.is_known = false;
+            self.overruled = self.product;
+        }
+        self.types != before
+    }
+
+    /// Asks the server what it is, and puts the template in place.
+    async fn learn(&mut self, http: &Http) -> Result<(), Refusal> {
+        let learned = self.ask(http).await;
+        match learned {
+            Ok(()) => {
+                self.is_known = true;
+                self.failures = 0;
+                Ok(())
+            }
+            // Bulks may come through where questions do not.
+            Err(_) if self.failures + 1 >= limits::LEARNING_FAILURES_MAX => {
+                self.is_known = true;
+                self.failures = 0;
+                Ok(())
+            }
+            Err(refusal) => {
+                self.failures += 1;
+                Err(refusal)
+            }
+        }
+    }
+
+    async fn ask(&mut self, http: &Http) -> Result<(), Refusal> {
+        let product = self.endpoint.product(http).await?;
+        if self.product != Some(product) {
+            part_log!(self.log_level, Debug, debug, recorder = self.name, "the server is {product}");
+            self.product = Some(product);
+        }
+        if let Some(wish) = &self.wish {
+            let outcome = self.endpoint.ensure(http, wish, product).await?;
+            if self.said.as_ref() != Some(&outcome) {
+                self.say(&outcome);
+                self.said = Some(outcome);
+            }
+        }
+        if self.overruled != Some(product) {
+            self.overruled = None;
+            self.types.wanted = product.has_types();
+        }
+        Ok(())
+    }
+
+    fn say(&self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Refused(_) | Outcome::NoName => part_log!(
+                self.log_level,
+                Warn,
+                warn,
+                recorder = self.name,
+                "no index template, so that the server guesses types: {outcome}"
+            ),
+            Outcome::Exists => {
+                part_log!(self.log_level, Debug, debug, recorder = self.name, "index template: {outcome}");
+            }
+            _ => part_log!(self.log_level, Info, info, recorder = self.name, "index template: {outcome}"),
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_bulk_goes_below_the_endpoints_path() {
-        for (url, bulk_url) in [
-            ("http://h:9200", "http://h:9200/_bulk?"),
-            ("http://h:9200/", "http://h:9200/_bulk?"),
-            ("http://h/es/?x=y", "http://h/es/_bulk?x=y&"),
-        ] {
-            let server = Elasticsearch::new(url, Duration::ZERO);
-            assert_eq!(server.bulk_url.to_string(), format!("{bulk_url}{QUERY}"));
-        }
+/// The template that fits what a recorder is given.
+pub(super) fn wish(config: &Recorder, target: &ServerTarget, feed: Feed) -> Wish {
+    Wish {
+        index_name: config.index_name.clone(),
+        data_stream: target.data_stream,
+        fields_max: feed.fields_max,
+        verbatim: !feed.converts,
     }
 }

@@ -1,4 +1,5 @@
 //! The smallest HTTP/1.1 client that a test needs: one request, one connection, one whole answer.
+#![allow(dead_code, reason = "each test takes what it needs of it")]
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -16,31 +17,35 @@ pub(crate) struct Answer {
 
 /// `GET path` from `address` (`HOST:PORT`); anything but a 200 is a panic that shows the answer.
 pub(crate) fn get(address: &str, path: &str) -> Vec<u8> {
-    expect_success(address, "GET", path)
+    expect_success(address, "GET", path, "")
 }
 
-/// `POST path` without a body; anything but a 200 is a panic that shows the answer.
-pub(crate) fn post(address: &str, path: &str) -> Vec<u8> {
-    expect_success(address, "POST", path)
+/// `POST path` with a JSON text, or nothing; anything but a 200 is a panic that shows the answer.
+pub(crate) fn post(address: &str, path: &str, json: &str) -> Vec<u8> {
+    expect_success(address, "POST", path, json)
 }
 
-fn expect_success(address: &str, method: &str, path: &str) -> Vec<u8> {
-    let answer =
-        request(address, method, path).unwrap_or_else(|error| panic!("{method} http://{address}{path}: {error}"));
+/// `PUT path` with a JSON text; anything but a 200 is a panic that shows the answer.
+pub(crate) fn put(address: &str, path: &str, json: &str) -> Vec<u8> {
+    expect_success(address, "PUT", path, json)
+}
+
+fn expect_success(address: &str, method: &str, path: &str, json: &str) -> Vec<u8> {
+    let answer = exchange(address, method, path, json).map_err(|error| error.to_string()).and_then(|raw| parse(&raw));
+    let answer = answer.unwrap_or_else(|error| panic!("{method} http://{address}{path}: {error}"));
     let text = String::from_utf8_lossy(&answer.body);
     assert_eq!(answer.status, 200, "{method} http://{address}{path} answered {text}");
     answer.body
 }
 
-fn request(address: &str, method: &str, path: &str) -> Result<Answer, String> {
-    exchange(address, method, path).map_err(|error| error.to_string()).and_then(|raw| parse(&raw))
-}
-
 /// The server closes the connection behind its answer, so that end of file is the end of it.
-fn exchange(address: &str, method: &str, path: &str) -> std::io::Result<Vec<u8>> {
+fn exchange(address: &str, method: &str, path: &str, json: &str) -> std::io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(SILENCE_MAX))?;
-    write!(stream, "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")?;
+    let kind = if json.is_empty() { "" } else { "Content-Type: application/json\r\n" };
+    let length = json.len();
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{kind}");
+    stream.write_all(format!("{head}Content-Length: {length}\r\n\r\n{json}").as_bytes())?;
     let mut raw = Vec::new();
     stream.read_to_end(&mut raw)?;
     Ok(raw)

@@ -81,11 +81,25 @@ fn serve(stream: TcpStream, handler: &(dyn Fn(&Request) -> Reply + Send + Sync),
     let mut output = stream.try_clone().expect("a second handle");
     let mut input = BufReader::new(stream);
     while let Some(request) = read_request(&mut input) {
+        if let Some(reply) = small_answer(&request) {
+            let _ = send(&mut output, reply);
+            continue;
+        }
         let reply = handler(&request);
         counted.fetch_add(1, Ordering::SeqCst);
         if !send(&mut output, reply).unwrap_or(false) {
             return;
         }
+    }
+}
+
+/// What a server is asked before its first bulk, which is not what most tests are about: it is a recent one, and it has
+/// the template.
+fn small_answer(request: &Request) -> Option<Reply> {
+    match (request.method.as_str(), request.target.as_str()) {
+        ("GET", "/") => Some(Reply::ok(r#"{"version":{"number":"9.0.4"}}"#)),
+        ("GET", target) if target.starts_with("/_index_template/") => Some(Reply::ok("{}")),
+        _ => None,
     }
 }
 

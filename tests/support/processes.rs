@@ -1,4 +1,5 @@
 //! Programs that a test starts: each writes into files of the test's own folder, and is stopped whatever happens.
+#![allow(dead_code, reason = "each test takes what it needs of it")]
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};

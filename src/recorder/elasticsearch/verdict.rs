@@ -54,6 +54,15 @@ impl Judgement {
     pub(crate) fn all_acked(documents: usize) -> Self {
         Self { fates: vec![Fate::Acked; documents], ..Self::default() }
     }
+
+    /// A document that the server refused goes again all the same.
+    pub(super) fn retry(&mut self, document: usize, reason: &str) {
+        self.fates[document] = Fate::Retry;
+        if !self.fates.contains(&Fate::DeadLetter) {
+            self.dead_letter_reason = None;
+        }
+        self.retry_reason.get_or_insert_with(|| reason.to_owned());
+    }
 }
 
 /// Judges an answer to a bulk of `documents`.
@@ -174,7 +183,7 @@ fn whole_request_reason(status: u16, body: &mut [u8]) -> String {
 }
 
 /// The beginning of somebody else's text, for a log line.
-fn quote(text: &[u8]) -> String {
+pub(super) fn quote(text: &[u8]) -> String {
     let shown = &text[..text.len().min(limits::QUOTED_BYTES_MAX)];
     let mut quoted = String::from_utf8_lossy(shown).into_owned();
     if shown.len() < text.len() {

@@ -1,0 +1,154 @@
+//! The small questions to a server: what it is, and whether it has our template.
+
+use super::server::Product;
+use super::template::{Flavour, Standing, Template, Wish};
+use super::verdict::{Refusal, quote};
+use crate::http::{Answer, Http, Uri};
+use crate::limits;
+use std::fmt;
+use std::time::Duration;
+
+/// Where a server is.
+#[derive(Debug, Clone)]
+pub(crate) struct Endpoint {
+    /// Without a slash at its end, and without its query.
+    base: String,
+    /// Of the configured URL: a proxy may want it with every request.
+    query: String,
+    pub(super) timeout: Duration,
+}
+
+/// What became of the wish for a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Created(Template),
+    /// There is one of that name, which stays as it is.
+    Exists,
+    Updated(Template),
+    UpToDate(Template),
+    /// Ours once, but changed by a person.
+    Changed(Template),
+    /// Of this name, and not ours.
+    Foreign(Template),
+    /// The name of the index fits every index.
+    NoName,
+    /// The server will not have it, or not let us ask.
+    Refused(String),
+}
+
+impl Endpoint {
+    /// `url` is the validated URL of the endpoint, with or without a path of its own.
+    pub(crate) fn new(url: &str, timeout: Duration) -> Self {
+        let (base, query) = url.split_once('?').map_or((url, ""), |(base, query)| (base, query));
+        Self { base: base.trim_end_matches('/').to_owned(), query: query.to_owned(), timeout }
+    }
+
+    pub(super) fn url(&self, path: &str, query: &str) -> Uri {
+        let separator = if self.query.is_empty() || query.is_empty() { "" } else { "&" };
+        let mark = if self.query.is_empty() && query.is_empty() { "" } else { "?" };
+        format!("{}{path}{mark}{}{separator}{query}", self.base, self.query).parse().unwrap_or_default()
+    }
+
+    /// An answer that says something: not that the server is busy, or not there.
+    async fn ask(&self, http: &Http, path: &str, query: &str, put: Option<String>) -> Result<Answer, Refusal> {
+        let refusal = |reason| Refusal { reason, after: None, slow: false };
+        let url = self.url(path, query);
+        let asked = http.ask(&url, self.timeout, put, limits::SMALL_ANSWER_BYTES_MAX).await;
+        let answer = asked.map_err(|error| refusal(error.to_string()))?;
+        match answer.status {
+            408 | 429 | 500..=599 => Err(refusal(format!("{path}: {}", said(&answer)))),
+            _ => Ok(answer),
+        }
+    }
+
+    /// What the server says that it is. One that will not say may be written to all the same.
+    ///
+    /// # Errors
+    /// It could not be asked.
+    pub(crate) async fn product(&self, http: &Http) -> Result<Product, Refusal> {
+        let mut answer = self.ask(http, "/", "", None).await?;
+        Ok(if answer.status == 200 { Product::of_answer(&mut answer.body) } else { Product::Unknown })
+    }
+
+    /// Puts the template in place if there is none of its name.
+    ///
+    /// # Errors
+    /// It could not be asked.
+    pub(crate) async fn ensure(&self, http: &Http, wish: &Wish, product: Product) -> Result<Outcome, Refusal> {
+        let Some(template) = Template::new(wish, Flavour::of(product)) else { return Ok(Outcome::NoName) };
+        let found = self.ask(http, &template.path, "", None).await?;
+        match found.status {
+            200..=299 => Ok(Outcome::Exists),
+            404 => self
+                .put(http, template, "create=true")
+                .await
+                .map(|put| put.map_or_else(Outcome::Refused, Outcome::Created)),
+            _ => Ok(Outcome::Refused(said(&found))),
+        }
+    }
+
+    /// Puts the template in place, or a newer one in the place of an older one of ours.
+    ///
+    /// # Errors
+    /// It could not be asked.
+    pub(crate) async fn set_up(&self, http: &Http, wish: &Wish, product: Product) -> Result<Outcome, Refusal> {
+        let Some(template) = Template::new(wish, Flavour::of(product)) else { return Ok(Outcome::NoName) };
+        let found = self.ask(http, &template.path, "", None).await?;
+        let standing = match found.status {
+            200..=299 => template.standing(found.body),
+            404 => return self.ensure(http, wish, product).await,
+            _ => return Ok(Outcome::Refused(said(&found))),
+        };
+        match standing {
+            Standing::Same => Ok(Outcome::UpToDate(template)),
+            Standing::Changed => Ok(Outcome::Changed(template)),
+            Standing::Foreign => Ok(Outcome::Foreign(template)),
+            Standing::Outdated => {
+                self.put(http, template, "").await.map(|put| put.map_or_else(Outcome::Refused, Outcome::Updated))
+            }
+        }
+    }
+
+    async fn put(&self, http: &Http, template: Template, query: &str) -> Result<Result<Template, String>, Refusal> {
+        let answer = self.ask(http, &template.path, query, Some(template.text.clone())).await?;
+        Ok(if answer.status < 300 { Ok(template) } else { Err(said(&answer)) })
+    }
+}
+
+fn said(answer: &Answer) -> String {
+    format!("status {}: {}", answer.status, quote(&answer.body))
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Created(template) => write!(f, "created {}", template.path),
+            Self::Exists => f.write_str("there is a template of that name, which stays as it is"),
+            Self::Updated(template) => write!(f, "updated {}", template.path),
+            Self::UpToDate(template) => write!(f, "{} is up to date", template.path),
+            Self::Changed(template) => {
+                write!(f, "{} was changed by hand and stays as it is; delete it to get a new one", template.path)
+            }
+            Self::Foreign(template) => write!(f, "{} is not expvastic's and stays as it is", template.path),
+            Self::NoName => f.write_str("no template: index_name holds nothing but patterns, which fit every index"),
+            Self::Refused(said) => write!(f, "the server refused it: {said}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_go_below_the_endpoints() {
+        for (url, path, query, expected) in [
+            ("http://h:9200", "/_bulk", "a=b", "http://h:9200/_bulk?a=b"),
+            ("http://h:9200/", "/", "", "http://h:9200/"),
+            ("http://h/es/?x=y", "/_bulk", "a=b", "http://h/es/_bulk?x=y&a=b"),
+            ("http://h/es/?x=y", "/_template/t", "", "http://h/es/_template/t?x=y"),
+        ] {
+            assert_eq!(Endpoint::new(url, Duration::ZERO).url(path, query).to_string(), expected);
+        }
+    }
+}

@@ -1,0 +1,392 @@
+//! The index template that makes the types right from the first document on, as text for each kind of server. Pure.
+//!
+//! Go prints a whole float without a point (`0`, then `0.0037`). A server that guesses types from the first document
+//! makes such a field a `long`, and cuts every later fraction of it for ever. So every number that is not known to be
+//! an integer is a `double`.
+//!
+//! It carries a mark of its owner and a checksum of itself as a server gives it back, so that one that a person changed
+//! is told from one of ours that is only older.
+
+use super::server::Product;
+use crate::json;
+use crate::limits;
+use simd_json::prelude::*;
+use simd_json::tape;
+use std::fmt::Write;
+
+/// Goes up with each change of what is written here.
+const VERSION: u32 = 1;
+const OWNER: &str = "expvastic";
+
+/// Numbers that are integers for sure: Go's own, and ours. `memstats.NextGC` is none of them: without a collector it is
+/// 2^64 - 1, which no `long` holds.
+const INTEGERS: &str = r"^(memstats\\.((Total|Heap)?Alloc|(Heap|Stack|MSpan|MCache|BuckHash|GC|Other)?Sys|Lookups|Mallocs|Frees|(Heap|Stack|MSpan|MCache)Inuse|Heap(Idle|Released|Objects)|LastGC|Pause(TotalNs|Ns|End)|Num(Forced)?GC|BySize\\.(Size|Mallocs|Frees))|readers\\..+\\.(polls|failures|late_ticks|down_ticks|body_bytes)|recorders\\..+\\.(made|acked|duplicate|dead_lettered|waiting)|process\\.resident_bytes)$";
+
+/// What a template is asked for by the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wish {
+    /// `index_name` with its patterns, or the name of a data stream.
+    pub(crate) index_name: String,
+    pub(crate) data_stream: bool,
+    /// Names that the readers together may ship.
+    pub(crate) fields_max: usize,
+    /// No reader converts numbers: integers stay integers.
+    pub(crate) verbatim: bool,
+}
+
+/// The forms that servers know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flavour {
+    /// `_index_template`; dotted names are kept flat.
+    Flat,
+    /// `_index_template`.
+    Composable,
+    /// `_template`.
+    Legacy7,
+    /// `_template`, with mapping types.
+    Legacy6,
+    /// `_template`, with mapping types and one pattern.
+    Legacy5,
+}
+
+/// One template, ready to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Template {
+    pub(crate) flavour: Flavour,
+    /// Path below the endpoint, such as `/_index_template/expvastic`.
+    pub(crate) path: String,
+    /// One line of JSON.
+    pub(crate) text: String,
+    checksum: String,
+}
+
+/// How what the server has stands to ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Same,
+    /// Ours, but of another version or for other settings.
+    Outdated,
+    /// Ours once; a person has changed it.
+    Changed,
+    /// Somebody else's.
+    Foreign,
+}
+
+impl Flavour {
+    pub(crate) const ALL: [Self; 5] = [Self::Flat, Self::Composable, Self::Legacy7, Self::Legacy6, Self::Legacy5];
+
+    pub(crate) fn of(product: Product) -> Self {
+        match product {
+            Product::Elasticsearch(version) if version.is_from(8, 3) => Self::Flat,
+            Product::Elasticsearch(version) if version.is_from(7, 8) => Self::Composable,
+            Product::Elasticsearch(version) if version.is_from(7, 0) => Self::Legacy7,
+            Product::Elasticsearch(version) if version.is_from(6, 0) => Self::Legacy6,
+            Product::Elasticsearch(_) => Self::Legacy5,
+            Product::OpenSearch(_) | Product::Unknown => Self::Composable,
+        }
+    }
+
+    /// The servers that it is for.
+    pub(crate) fn servers(self) -> &'static str {
+        match self {
+            Self::Flat => "Elasticsearch from 8.3 on",
+            Self::Composable => "OpenSearch, and Elasticsearch from 7.8 to 8.2",
+            Self::Legacy7 => "Elasticsearch from 7.0 to 7.7",
+            Self::Legacy6 => "Elasticsearch 6",
+            Self::Legacy5 => "Elasticsearch 5",
+        }
+    }
+
+    fn is_composable(self) -> bool {
+        matches!(self, Self::Flat | Self::Composable)
+    }
+}
+
+impl Template {
+    /// None if the name of the index would take in the indices of others: it has nothing but patterns.
+    pub(crate) fn new(wish: &Wish, flavour: Flavour) -> Option<Self> {
+        let pattern = glob(&wish.index_name);
+        if !pattern.contains(char::is_alphanumeric) {
+            return None;
+        }
+        let kind = if flavour.is_composable() { "_index_template" } else { "_template" };
+        let path = format!("/{kind}/{}", name(&wish.index_name));
+        let unmarked = text(wish, flavour, &pattern, "");
+        let checksum = checksum_of(&unmarked).unwrap_or_default();
+        let mark = format!(r#","_meta":{{"owner":"{OWNER}","checksum":"{checksum}"}}"#);
+        let text = text(wish, flavour, &pattern, &mark);
+        Some(Self { flavour, path, text, checksum })
+    }
+
+    /// Reads what the server has under this name.
+    pub(crate) fn standing(&self, mut answer: Vec<u8>) -> Standing {
+        let Ok(tape) = simd_json::to_tape(&mut answer) else { return Standing::Foreign };
+        let root = tape.as_value();
+        let stored = if self.flavour.is_composable() {
+            let first = root.get("index_templates").and_then(|list| list.as_array()?.iter().next());
+            first.and_then(|entry| entry.get("index_template"))
+        } else {
+            root.as_object().and_then(|templates| templates.values().next())
+        };
+        let Some(stored) = stored else { return Standing::Foreign };
+        let mark = |key| meta(stored, self.flavour).and_then(|meta| meta.get(key)?.into_string());
+        if mark("owner") != Some(OWNER) {
+            return Standing::Foreign;
+        }
+        let checksum = checksum(stored);
+        if mark("checksum") != Some(checksum.as_str()) {
+            Standing::Changed
+        } else if checksum == self.checksum {
+            Standing::Same
+        } else {
+            Standing::Outdated
+        }
+    }
+
+    /// The text for people.
+    pub(crate) fn pretty(&self) -> String {
+        let (mut pretty, mut depth, mut in_string, mut before) = (String::new(), 0, false, ' ');
+        for character in self.text.chars() {
+            if in_string {
+                pretty.push(character);
+                in_string = character != '"' || before == '\\';
+                before = if before == '\\' { ' ' } else { character };
+                continue;
+            }
+            match character {
+                '{' | '[' => depth += 1,
+                '}' | ']' => depth -= 1,
+                '"' => in_string = true,
+                _ => {}
+            }
+            if matches!(character, '}' | ']') && !matches!(before, '{' | '[') {
+                let _ = write!(pretty, "\n{:1$}", "", 2 * depth);
+            } else if matches!(before, '{' | '[' | ',') && !matches!(character, '}' | ']') {
+                let level = if matches!(character, '{' | '[') { depth - 1 } else { depth };
+                let _ = write!(pretty, "\n{:1$}", "", 2 * level);
+            }
+            pretty.push(character);
+            if character == ':' {
+                pretty.push(' ');
+            }
+            before = character;
+        }
+        pretty
+    }
+}
+
+/// The pattern of all indices that a name with `strftime` patterns can stand for.
+fn glob(index_name: &str) -> String {
+    let mut glob = String::new();
+    let mut characters = index_name.chars();
+    while let Some(character) = characters.next() {
+        if character != '%' {
+            glob.push(character);
+            continue;
+        }
+        // Flags and a width may stand before the letter.
+        let _ = characters.find(char::is_ascii_alphabetic);
+        if !glob.ends_with('*') {
+            glob.push('*');
+        }
+    }
+    glob
+}
+
+/// The name of the template: that of the indices, without what no name takes.
+fn name(index_name: &str) -> String {
+    let plain = index_name.to_lowercase().replace('%', "");
+    let prefix = if plain.starts_with(OWNER) { "" } else { "expvastic-" };
+    let mut name = prefix.to_owned();
+    for byte in plain.bytes() {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' => name.push(char::from(byte)),
+            other => _ = write!(name, "%{other:02X}"),
+        }
+    }
+    name
+}
+
+/// The template with this mark in it.
+fn text(wish: &Wish, flavour: Flavour, pattern: &str, mark: &str) -> String {
+    let pattern = quoted(pattern);
+    let settings = settings(wish, flavour);
+    if flavour.is_composable() {
+        // The more of a name is fixed, the more it is meant: the template with the longer pattern wins. The servers' own
+        // templates have at most 200.
+        let priority = 300 + pattern.bytes().filter(|&byte| byte != b'*').count();
+        let stream = if wish.data_stream { r#","data_stream":{}"# } else { "" };
+        let mappings = mappings(wish, flavour, "");
+        return format!(
+            r#"{{"index_patterns":[{pattern}],"priority":{priority},"version":{VERSION}{mark}{stream},"template":{{"settings":{settings},"mappings":{mappings}}}}}"#
+        );
+    }
+    let patterns = match flavour {
+        Flavour::Legacy5 => format!(r#""template":{pattern}"#),
+        _ => format!(r#""index_patterns":[{pattern}]"#),
+    };
+    let mappings = mappings(wish, flavour, mark);
+    let mappings = match flavour {
+        Flavour::Legacy7 => mappings,
+        _ => format!(r#"{{"_default_":{mappings}}}"#),
+    };
+    format!(r#"{{{patterns},"order":10,"version":{VERSION},"settings":{settings},"mappings":{mappings}}}"#)
+}
+
+/// A value that does not fit its field's type is kept and not indexed, rather than cost the document.
+fn settings(wish: &Wish, flavour: Flavour) -> String {
+    // Where dotted names become objects, each object counts as a field, too. Twice, as a program that starts anew may
+    // come with other names.
+    let each = if flavour == Flavour::Flat { 2 } else { limits::NAME_SEGMENTS_MAX };
+    let limit = wish.fields_max.saturating_mul(each).saturating_add(100).clamp(1_000, 1_000_000_000);
+    format!(r#"{{"index":{{"mapping":{{"total_fields":{{"limit":{limit}}},"ignore_malformed":true}}}}}}"#)
+}
+
+fn mappings(wish: &Wish, flavour: Flavour, mark: &str) -> String {
+    let flat = if flavour == Flavour::Flat { r#","subobjects":false"# } else { "" };
+    let integers = if wish.verbatim {
+        format!(
+            r#"{{"integers":{{"match_pattern":"regex","path_match":"{INTEGERS}","match_mapping_type":"long","mapping":{{"type":"long"}}}}}},"#
+        )
+    } else {
+        String::new()
+    };
+    format!(
+        r#"{{"date_detection":false{flat}{mark},"dynamic_templates":[{integers}{{"whole_numbers":{{"match_mapping_type":"long","mapping":{{"type":"double"}}}}}},{{"numbers":{{"match_mapping_type":"double","mapping":{{"type":"double"}}}}}},{{"strings":{{"match_mapping_type":"string","mapping":{{"type":"keyword","ignore_above":{}}}}}}}],"properties":{{"@timestamp":{{"type":"date"}}}}}}"#,
+        limits::INDEXED_STRING_CHARS_MAX
+    )
+}
+
+fn quoted(text: &str) -> String {
+    let mut quoted = Vec::new();
+    json::write_string(&mut quoted, text);
+    String::from_utf8(quoted).unwrap_or_default()
+}
+
+fn meta<'t, 'i>(stored: tape::Value<'t, 'i>, flavour: Flavour) -> Option<tape::Value<'t, 'i>> {
+    match flavour {
+        Flavour::Flat | Flavour::Composable => stored.get("_meta"),
+        Flavour::Legacy7 => stored.get("mappings")?.get("_meta"),
+        Flavour::Legacy6 | Flavour::Legacy5 => stored.get("mappings")?.get("_default_")?.get("_meta"),
+    }
+}
+
+fn checksum_of(text: &str) -> Option<String> {
+    let mut copy = text.as_bytes().to_vec();
+    let tape = simd_json::to_tape(&mut copy).ok()?;
+    Some(checksum(tape.as_value()))
+}
+
+/// The same for what a server was sent and for what it gives back, which differ in order, nesting and quotes.
+fn checksum(template: tape::Value<'_, '_>) -> String {
+    let mut lines = Vec::new();
+    leaves(template, &mut String::new(), &mut lines);
+    lines.sort_unstable();
+    let bytes = lines.iter().flat_map(|line| line.bytes().chain([b'\n']));
+    let hash =
+        bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    format!("{hash:016x}")
+}
+
+fn leaves(value: tape::Value<'_, '_>, path: &mut String, lines: &mut Vec<String>) {
+    let mark = path.len();
+    if let Some(object) = value.as_object() {
+        for (key, member) in &object {
+            // The mark itself, and what servers add of their own.
+            let is_added = mark == 0 && (key == "data_stream" || key.contains("_date"));
+            if key == "_meta" || is_added {
+                continue;
+            }
+            let _ = write!(path, ".{key}");
+            leaves(member, path, lines);
+            path.truncate(mark);
+        }
+    } else if let Some(array) = value.as_array() {
+        for (index, element) in array.iter().enumerate() {
+            let _ = write!(path, "[{index}]");
+            leaves(element, path, lines);
+            path.truncate(mark);
+        }
+    } else {
+        let text = match (value.as_str(), value.as_bool(), value.as_i64()) {
+            (Some(text), ..) => text.to_owned(),
+            (_, Some(truth), _) => truth.to_string(),
+            (.., Some(number)) => number.to_string(),
+            _ => value.as_f64().map(|number| number.to_string()).unwrap_or_default(),
+        };
+        lines.push(format!("{path}={text}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wish(index_name: &str) -> Wish {
+        Wish { index_name: index_name.to_owned(), data_stream: false, fields_max: 1_000, verbatim: true }
+    }
+
+    #[test]
+    fn patterns_take_in_no_more_than_the_names() {
+        for (index_name, pattern, name) in [
+            ("expvastic", "expvastic", "expvastic"),
+            ("shop", "shop", "expvastic-shop"),
+            ("shop-%Y.%m.%d", "shop-*.*.*", "expvastic-shop-y.m.d"),
+            ("expvastic-%Y%m%d", "expvastic-*", "expvastic-ymd"),
+            ("w-%G-%-V", "w-*-*", "expvastic-w-g--v"),
+            ("größe", "größe", "expvastic-gr%C3%B6%C3%9Fe"),
+        ] {
+            assert_eq!((glob(index_name).as_str(), super::name(index_name).as_str()), (pattern, name));
+            assert!(Template::new(&wish(index_name), Flavour::Flat).is_some());
+        }
+        for index_name in ["%Y.%m.%d", "%Y", ".%Y"] {
+            assert_eq!(Template::new(&wish(index_name), Flavour::Flat), None, "{index_name}");
+        }
+    }
+
+    #[test]
+    fn each_flavour_is_json_with_what_it_needs() {
+        for flavour in Flavour::ALL {
+            for data_stream in [false, true] {
+                let wish = Wish { data_stream, ..wish("shop-%Y.%m.%d") };
+                let template = Template::new(&wish, flavour).unwrap();
+                let parsed: serde_json::Value = serde_json::from_str(&template.text).unwrap();
+                let pretty: serde_json::Value = serde_json::from_str(&template.pretty()).unwrap();
+                assert_eq!(parsed, pretty);
+                assert!(template.pretty().lines().count() > 30);
+                assert_eq!(parsed.get("data_stream").is_some(), data_stream && flavour.is_composable());
+                let mappings = match flavour {
+                    Flavour::Flat | Flavour::Composable => &parsed["template"]["mappings"],
+                    Flavour::Legacy7 => &parsed["mappings"],
+                    Flavour::Legacy6 | Flavour::Legacy5 => &parsed["mappings"]["_default_"],
+                };
+                assert_eq!(mappings["date_detection"], false);
+                assert_eq!(mappings.get("subobjects").is_some(), flavour == Flavour::Flat);
+                let patterns = [&parsed["template"], &parsed["index_patterns"][0]];
+                assert!(patterns.contains(&&serde_json::Value::from("shop-*.*.*")));
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_person_changed_is_told_from_what_is_only_older() {
+        let template = Template::new(&wish("shop"), Flavour::Flat).unwrap();
+        let stored = |text: &str| {
+            format!(r#"{{"index_templates":[{{"name":"expvastic-shop","index_template":{text}}}]}}"#).into_bytes()
+        };
+        assert_eq!(template.standing(stored(&template.text)), Standing::Same);
+        // As servers give it back: settings as text, members in another order, members of their own.
+        let returned =
+            template.text.replace("2100", "\"2100\"").replacen('{', r#"{"composed_of":[],"created_date":7,"#, 1);
+        assert_eq!(template.standing(stored(&returned)), Standing::Same);
+        assert_eq!(template.standing(stored(&template.text.replace("2100", "2200"))), Standing::Changed);
+        assert_eq!(template.standing(stored(&template.text.replace(OWNER, "me"))), Standing::Foreign);
+        assert_eq!(template.standing(stored("{}")), Standing::Foreign);
+        assert_eq!(template.standing(b"{}".to_vec()), Standing::Foreign);
+        let other = Template::new(&Wish { fields_max: 2_000, ..wish("shop") }, Flavour::Flat).unwrap();
+        assert_eq!(template.standing(stored(&other.text)), Standing::Outdated);
+
+        let legacy = Template::new(&wish("shop"), Flavour::Legacy5).unwrap();
+        assert_eq!(legacy.standing(format!(r#"{{"expvastic-shop":{}}}"#, legacy.text).into_bytes()), Standing::Same);
+    }
+}
