@@ -98,9 +98,10 @@ impl Config {
     pub fn parse(origin: &str, text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let error = |problems| ConfigError::new(origin, problems);
         let mut root = node::parse(text)
-            .map_err(|(message, location)| error(vec![Problem { location, key: String::new(), message }]))?;
+            .map_err(|(message, location)| error(vec![Problem::new(Some(location), String::new(), message)]))?;
         let problems = Problems::new(text, Path::new(origin));
-        section::expand_all(&mut root, &Place::default(), variable, &problems);
+        let mut expanded_bytes_max = limits::CONFIG_VALUES_BYTES_MAX;
+        section::expand_all(&mut root, &Place::default(), variable, &mut expanded_bytes_max, &problems);
         let config = Self::from_node(&root, &problems);
         let (found, warnings) = problems.finish();
         match config {

@@ -9,6 +9,20 @@ use std::time::Duration;
 /// Bytes of a configuration file. 200,000 YAML keys take 98 MB to load, so the file itself is bounded.
 pub(crate) const CONFIG_BYTES_MAX: u64 = 1 << 20;
 
+/// Bytes that the values of a configuration take once aliases and `${NAME}` are filled in: a list of 50 kB with 20,000 aliases
+/// to it is a file of 100 kB, and would be gigabytes. Without either, no file of [`CONFIG_BYTES_MAX`] comes near it.
+pub(crate) const CONFIG_VALUES_BYTES_MAX: usize = 64 << 20;
+/// Problems of one file that are shown, the others being counted: for each the text is read once more to find its place.
+pub(crate) const PROBLEMS_MAX: usize = 100;
+/// Characters of a problem's message, and of its key path.
+pub(crate) const PROBLEM_CHARS_MAX: usize = 1_000;
+/// Characters of a name for which a similar one is looked for.
+pub(crate) const SUGGESTED_CHARS_MAX: usize = 64;
+
+/// Pairs of a reader and a recorder that routes join: each is a copy of each document. 10,000 readers with 10,000 recorders
+/// would be a gigabyte before the first poll.
+pub(crate) const ROUTED_PAIRS_MAX: usize = 100_000;
+
 /// Readers, recorders, routes: more in one process is a mistake in a template rather than a wish.
 pub(crate) const SECTION_ENTRIES_MAX: usize = 10_000;
 

@@ -94,6 +94,44 @@ fn a_file_that_cannot_be_read_says_why() {
     assert!(looped.starts_with("loop.yml: cannot be read: "), "{looped}");
 }
 
+/// What a small file can ask for without end is refused, with a line; of very many problems the first are shown.
+#[test]
+fn no_file_runs_away() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("conf.yml");
+    let said = |text: &str| {
+        std::fs::write(&config, text).expect("written");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
+        command.current_dir(&folder).env("LONG", "x".repeat(100_000)).args(["check", "-c", "conf.yml"]);
+        let output = command.output().expect("expvastic starts");
+        assert_eq!(output.status.code(), Some(78), "{text}");
+        stderr(&output)
+    };
+    let keys: String = (0..2_000).map(|key| format!("    k{key}: 1\n")).collect();
+    let unknown = said(&format!("readers:\n  a:\n{keys}"));
+    assert_eq!(unknown.lines().count(), 101);
+    assert!(unknown.ends_with("\nconf.yml: and 1904 more problems\n"), "{unknown}");
+    let aliases = said(&format!("a: &a [{}]\nb: [{}]\n", "a,".repeat(2_000), "*a,".repeat(2_000)));
+    assert!(aliases.ends_with(": aliases unfold into too much: write the values out\n"), "{aliases}");
+    let all = |start: &str| (0..400).map(|n| format!("{start}{n}")).collect::<Vec<_>>();
+    let entries = |start: &str, keys: &str| -> String {
+        all(start).iter().map(|name| format!("  {name}: {{type: {keys}}}\n")).collect()
+    };
+    let routes = said(&format!(
+        "readers:\n{}recorders:\n{}routes:\n  r: {{readers: [{}], recorders: [{}]}}\n",
+        entries("a", "self, type_name: a"),
+        entries("b", "file, path: b"),
+        all("a").join(","),
+        all("b").join(","),
+    ));
+    assert_eq!(routes, "conf.yml:803:1: routes: the routes join more than 100000 pairs of a reader and a recorder\n");
+    let expanded = said(&format!("settings: {{log_level: \"{}\"}}\n", "${LONG}".repeat(700)));
+    let message = "conf.yml:1:23: settings.log_level: `${…}` make the file too long: some variable holds too much\n";
+    assert!(expanded.contains(message), "{expanded}");
+    let odd = said("\"a\\nb\\e[1m\": 1\n");
+    assert!(odd.contains("\nconf.yml:1:1: a\\nb\\u{1b}[1m: unknown key"), "{odd}");
+}
+
 #[test]
 fn the_ending_may_be_left_out() {
     let folder = tempfile::tempdir().expect("a folder");

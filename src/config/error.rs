@@ -1,6 +1,7 @@
 //! What is wrong with a configuration, for people.
 
 use super::node::Location;
+use crate::limits::PROBLEM_CHARS_MAX;
 use std::fmt;
 
 /// Everything that is wrong with a configuration.
@@ -21,6 +22,10 @@ pub(super) struct Problem {
 }
 
 impl Problem {
+    pub(super) fn new(location: Option<Location>, key: String, message: String) -> Self {
+        Self { location, key: readable(key), message: readable(message) }
+    }
+
     pub(super) fn line(&self, origin: &str) -> String {
         let place = self.location.map(|at| format!(":{}:{}", at.line, at.column)).unwrap_or_default();
         let key = if self.key.is_empty() { String::new() } else { format!(": {}", self.key) };
@@ -34,7 +39,7 @@ impl ConfigError {
     }
 
     pub(crate) fn of(origin: &str, message: String) -> Self {
-        Self { origin: origin.to_owned(), problems: vec![Problem { location: None, key: String::new(), message }] }
+        Self { origin: origin.to_owned(), problems: vec![Problem::new(None, String::new(), message)] }
     }
 }
 
@@ -46,6 +51,26 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
+
+/// One line of bounded length that leaves a terminal as it is, whatever stands in a file.
+fn readable(text: String) -> String {
+    if text.len() <= PROBLEM_CHARS_MAX && !text.contains(char::is_control) {
+        return text;
+    }
+    let mut line = String::new();
+    for (index, character) in text.chars().enumerate() {
+        if index == PROBLEM_CHARS_MAX {
+            line.push_str("...");
+            break;
+        }
+        if character.is_control() {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+    }
+    line
+}
 
 /// At most 60 characters of something that a person wrote, to be repeated to them.
 pub(super) fn shorten(text: &str) -> String {

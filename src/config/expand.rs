@@ -1,10 +1,14 @@
 //! `${NAME}`, `${NAME:-default}`, `${NAME:?message}` in any scalar of the configuration.
 
-/// Replaces each form in `text`; nothing if there is none.
+/// Replaces each form in `text`, which then has at most `most` bytes; nothing if there is none.
 ///
 /// # Errors
 /// What a person has to set, or how the form is written.
-pub(super) fn expand(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<String>, String> {
+pub(super) fn expand(
+    text: &str,
+    variable: &dyn Fn(&str) -> Option<String>,
+    most: usize,
+) -> Result<Option<String>, String> {
     if !text.contains("${") {
         return Ok(None);
     }
@@ -16,6 +20,9 @@ pub(super) fn expand(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> R
         let end = inside.find('}').ok_or("`${` without its `}`")?;
         expanded.push_str(&value_of(&inside[..end], variable)?);
         rest = &inside[end + 1..];
+        if expanded.len() + rest.len() > most {
+            return Err("`${…}` make the file too long: some variable holds too much".to_owned());
+        }
     }
     expanded.push_str(rest);
     Ok(Some(expanded))
@@ -51,7 +58,7 @@ mod tests {
             "EMPTY" => Some(String::new()),
             _ => None,
         };
-        let expanded = |text: &str| expand(text, &environment);
+        let expanded = |text: &str| expand(text, &environment, 50);
         assert_eq!(expanded("no form, not even $HOST or $"), Ok(None));
         for (text, value) in [
             ("${HOST}", "es.local"),
@@ -72,6 +79,7 @@ mod tests {
             ("${9}", "does not name"),
             ("${HOST:+x}", "after the `:`"),
             ("${HOST:}", "after the `:`"),
+            ("${HOST}${HOST}${HOST}${HOST}${HOST}${HOST}${HOST}", "too long"),
         ] {
             let error = expanded(text).expect_err(text);
             assert!(error.contains(part), "{text}: {error}");

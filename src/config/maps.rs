@@ -5,6 +5,7 @@
 //! memory_bytes: {StackInuse: mb, memstats.Alloc: gb}  # numbers of bytes: b, kb, mb, gb
 //! ```
 
+use super::error::Problem;
 use super::section::{Place, Problems, Section};
 use super::{file, node};
 use crate::flatten::{Conversion, Conversions};
@@ -25,10 +26,8 @@ pub(super) fn load(path: &Path) -> Result<Conversions, String> {
 /// # Errors
 /// All that is wrong with it, on one line.
 pub(crate) fn parse(origin: &str, text: &str) -> Result<Conversions, String> {
-    let root = node::parse(text).map_err(|(message, location)| {
-        let place = location.map(|at| format!(":{}:{}", at.line, at.column)).unwrap_or_default();
-        format!("{origin}{place}: {message}")
-    })?;
+    let root = node::parse(text)
+        .map_err(|(message, location)| Problem::new(Some(location), String::new(), message).line(origin))?;
     let problems = Problems::new(text, Path::new(origin));
     let conversions = Section::new(&root, Place::default(), &problems).map(conversions);
     let (found, _) = problems.finish();

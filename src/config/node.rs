@@ -1,8 +1,12 @@
 //! The YAML text as a tree that keeps every entry of a map, in order, repeated keys included: what no serde struct does.
 //! This module alone names `serde_yaml`.
 
+use crate::limits::CONFIG_VALUES_BYTES_MAX;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use std::cell::Cell;
 use std::fmt;
+
+const UNFOLDED: &str = "aliases unfold into too much: write the values out";
 
 /// One value of the file.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,11 +36,14 @@ pub(super) struct Location {
 /// Reads the whole text.
 ///
 /// # Errors
-/// What is wrong and where, if the text is not YAML, or its aliases unfold without end.
-pub(super) fn parse(text: &str) -> Result<Node, (String, Option<Location>)> {
-    Node::deserialize(serde_yaml::Deserializer::from_str(text)).map_err(|error| {
+/// What is wrong and where, if the text is not YAML, or its aliases unfold into too much.
+pub(super) fn parse(text: &str) -> Result<Node, (String, Location)> {
+    let room = Cell::new(CONFIG_VALUES_BYTES_MAX);
+    NodeSeed(&room).deserialize(serde_yaml::Deserializer::from_str(text)).map_err(|error| {
         let location = location_of(&error);
-        (explain(&error, text, location), location)
+        // What has no place of its own concerns the file, or what comes behind a document.
+        let line = text.lines().skip(1).position(|line| line.starts_with("---")).map_or(1, |found| found + 2);
+        (explain(&error, text, location), location.unwrap_or(Location { line, column: 1 }))
     })
 }
 
@@ -59,8 +66,8 @@ fn explain(error: &serde_yaml::Error, text: &str, location: Option<Location>) ->
     if said.contains("cannot start any token") && line.contains('\t') {
         return "a tab cannot stand here: indent with blanks".to_owned();
     }
-    if said.contains("repetition limit") {
-        return "aliases unfold into too much: write the values out".to_owned();
+    if said.contains("repetition limit") || said.contains(UNFOLDED) {
+        return UNFOLDED.to_owned();
     }
     if said.contains("more than one document") {
         return "the file holds more than one YAML document: keep one, without `---` in between".to_owned();
@@ -83,10 +90,6 @@ impl Node {
         }
     }
 
-    fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(NodeVisitor)
-    }
-
     fn into_key<E: de::Error>(self) -> Result<String, E> {
         match self {
             Self::Text { text, .. } => Ok(text),
@@ -98,20 +101,27 @@ impl Node {
     }
 }
 
-struct NodeVisitor;
+/// Makes a `Node` of whatever comes, within so many bytes.
+#[derive(Clone, Copy)]
+struct NodeSeed<'r>(&'r Cell<usize>);
 
-/// Makes a nested `Node` with the visitor above.
-struct NodeSeed;
-
-impl<'de> DeserializeSeed<'de> for NodeSeed {
-    type Value = Node;
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Node, D::Error> {
-        Node::deserialize(from)
+impl NodeSeed<'_> {
+    fn take<E: de::Error>(self, text_bytes: usize) -> Result<(), E> {
+        let room = self.0.get().checked_sub(size_of::<Node>() + text_bytes);
+        room.map(|room| self.0.set(room)).ok_or_else(|| E::custom(UNFOLDED))
     }
 }
 
-impl<'de> Visitor<'de> for NodeVisitor {
+impl<'de> DeserializeSeed<'de> for NodeSeed<'_> {
+    type Value = Node;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Node, D::Error> {
+        self.take(0)?;
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for NodeSeed<'_> {
     type Value = Node;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -150,13 +160,14 @@ impl<'de> Visitor<'de> for NodeVisitor {
         Ok(Node::Float(value))
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Node, E> {
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Node, E> {
+        self.take(text.len())?;
         Ok(Node::Text { text: text.to_owned(), expanded: false })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Node, A::Error> {
         let mut items = Vec::new();
-        while let Some(item) = list.next_element_seed(NodeSeed)? {
+        while let Some(item) = list.next_element_seed(self)? {
             items.push(item);
         }
         Ok(Node::List(items))
@@ -164,8 +175,8 @@ impl<'de> Visitor<'de> for NodeVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
         let mut entries = Vec::new();
-        while let Some(key) = map.next_key_seed(NodeSeed)? {
-            entries.push((key.into_key()?, map.next_value_seed(NodeSeed)?));
+        while let Some(key) = map.next_key_seed(self)? {
+            entries.push((key.into_key()?, map.next_value_seed(self)?));
         }
         Ok(Node::Map(entries))
     }

@@ -4,6 +4,8 @@ use super::node::Node;
 use super::section::{Place, Problems, Section};
 use super::suggest::nearest;
 use super::{Config, Named, Reader, Recorder, Routed};
+use crate::limits;
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -25,13 +27,25 @@ pub(super) fn merge(
         );
         return Vec::new();
     };
+    if map.len() > limits::SECTION_ENTRIES_MAX {
+        problems.key(&place, format!("{} entries, at most {} are taken", map.len(), limits::SECTION_ENTRIES_MAX));
+        return Vec::new();
+    }
+    let (reader_names, recorder_names) = (Names::of(readers), Names::of(recorders));
+    let mut pairs = 0;
     // For each reader, in the order of the readers, the indices of its recorders, in the order of the routes.
     let mut joined: Vec<Vec<usize>> = vec![Vec::new(); readers.len()];
     for (index, (name, node)) in map.iter().enumerate() {
         let Some(mut route) = Section::new(node, place.entry(index, name), problems) else { continue };
-        let from = members(&mut route, "readers", readers, problems);
-        let to = members(&mut route, "recorders", recorders, problems);
+        let from = members(&mut route, "readers", &reader_names, problems);
+        let to = members(&mut route, "recorders", &recorder_names, problems);
         route.finish();
+        pairs += from.len().saturating_mul(to.len());
+        if pairs > limits::ROUTED_PAIRS_MAX {
+            let most = limits::ROUTED_PAIRS_MAX;
+            problems.key(&place, format!("the routes join more than {most} pairs of a reader and a recorder"));
+            return Vec::new();
+        }
         for reader in from {
             for &recorder in &to {
                 if !joined[reader].contains(&recorder) {
@@ -53,8 +67,23 @@ fn engines(joined: &[Vec<usize>], readers: &Named<Reader>, recorders: &Named<Rec
         .collect()
 }
 
+/// The names that routes may give.
+struct Names<'n> {
+    /// In the order of the file.
+    all: Vec<&'n str>,
+    places: HashMap<&'n str, usize>,
+}
+
+impl<'n> Names<'n> {
+    fn of<T>(named: &'n Named<T>) -> Self {
+        let all: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
+        let places = all.iter().enumerate().map(|(place, name)| (*name, place)).collect();
+        Self { all, places }
+    }
+}
+
 /// The indices of the entries that a route names.
-fn members<T>(route: &mut Section<'_, '_>, key: &'static str, known: &Named<T>, problems: &Problems<'_>) -> Vec<usize> {
+fn members(route: &mut Section<'_, '_>, key: &'static str, known: &Names<'_>, problems: &Problems<'_>) -> Vec<usize> {
     let kind = &key[..key.len() - 1];
     let Some(names) = route.texts(key) else {
         if route.node(key).is_none() {
@@ -65,13 +94,12 @@ fn members<T>(route: &mut Section<'_, '_>, key: &'static str, known: &Named<T>, 
     names.iter().filter_map(|(name, place)| find(name, place, kind, known, problems)).collect()
 }
 
-fn find<T>(name: &str, place: &Place, kind: &str, known: &Named<T>, problems: &Problems<'_>) -> Option<usize> {
-    let found = known.iter().position(|(other, _)| other == name);
+fn find(name: &str, place: &Place, kind: &str, known: &Names<'_>, problems: &Problems<'_>) -> Option<usize> {
+    let found = known.places.get(name).copied();
     // Without any, it is their section that has something wrong with it.
-    if found.is_none() && !known.is_empty() {
-        let hint = nearest(name, known.iter().map(|(name, _)| name.as_str()))
-            .map(|meant| format!(", did you mean {meant:?}?"))
-            .unwrap_or_default();
+    if found.is_none() && !known.all.is_empty() {
+        let near = if problems.is_full() { None } else { nearest(name, known.all.iter().copied()) };
+        let hint = near.map(|meant| format!(", did you mean {meant:?}?")).unwrap_or_default();
         problems.value(place, format!("there is no {kind} {:?}{hint}", super::shorten(name)));
     }
     found

@@ -6,7 +6,8 @@ use super::expand::expand;
 use super::node::{self, Location, Node};
 use super::suggest::nearest;
 use super::values;
-use std::cell::RefCell;
+use crate::limits::{PATTERNS_MAX, PROBLEMS_MAX};
+use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ pub(super) struct Problems<'t> {
     /// Where the file is: other files that it names are looked for from there.
     folder: PathBuf,
     found: RefCell<Vec<Problem>>,
+    /// Problems beyond those that are shown.
+    more: Cell<usize>,
     warnings: RefCell<Vec<Problem>>,
 }
 
@@ -29,7 +32,8 @@ pub(super) struct Place {
 impl Place {
     /// The place of entry `index`, called `key`, within this one.
     pub(super) fn entry(&self, index: usize, key: &str) -> Self {
-        let name = if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) };
+        let key = super::shorten(key);
+        let name = if self.name.is_empty() { key } else { format!("{}.{key}", self.name) };
         Self { name, indices: [&self.indices[..], &[index]].concat() }
     }
 
@@ -42,26 +46,44 @@ impl<'t> Problems<'t> {
     /// `origin` is the file that `text` came from.
     pub(super) fn new(text: &'t str, origin: &Path) -> Self {
         let folder = origin.parent().map(Path::to_owned).unwrap_or_default();
-        Self { text, folder, found: RefCell::default(), warnings: RefCell::default() }
+        Self { text, folder, found: RefCell::default(), more: Cell::new(0), warnings: RefCell::default() }
     }
 
     /// Something is wrong with the value at `place`.
     pub(super) fn value(&self, place: &Place, message: impl Into<String>) {
-        self.found.borrow_mut().push(self.problem(place, false, message.into()));
+        self.add(place, false, message.into());
     }
 
     /// Something is wrong with the key at `place`, or with the section that it opens.
     pub(super) fn key(&self, place: &Place, message: impl Into<String>) {
-        self.found.borrow_mut().push(self.problem(place, true, message.into()));
+        self.add(place, true, message.into());
+    }
+
+    fn add(&self, place: &Place, at_key: bool, message: String) {
+        if self.is_full() {
+            self.more.set(self.more.get() + 1);
+        } else {
+            self.found.borrow_mut().push(self.problem(place, at_key, message));
+        }
+    }
+
+    /// Whether further problems are only counted: what would be said of them need not be worked out.
+    pub(super) fn is_full(&self) -> bool {
+        self.found.borrow().len() == PROBLEMS_MAX
     }
 
     /// The key at `place` works, but there is something to say about it.
     pub(super) fn warning(&self, place: &Place, message: impl Into<String>) {
-        self.warnings.borrow_mut().push(self.problem(place, true, message.into()));
+        if self.warnings.borrow().len() < PROBLEMS_MAX {
+            self.warnings.borrow_mut().push(self.problem(place, true, message.into()));
+        }
     }
 
     /// Line of the key at `place`, to point at from elsewhere.
     pub(super) fn line(&self, place: &Place) -> usize {
+        if self.is_full() {
+            return 0;
+        }
         node::locate(self.text, &place.indices, true).map_or(0, |at| at.line)
     }
 
@@ -71,28 +93,35 @@ impl<'t> Problems<'t> {
         } else {
             node::locate(self.text, &place.indices, at_key)
         };
-        Problem { location, key: place.name.clone(), message }
+        Problem::new(location, place.name.clone(), message)
     }
 
-    /// What was found, in the order of the file; then the warnings.
+    /// What was found, in the order of the file, and how much more there is; then the warnings.
     pub(super) fn finish(self) -> (Vec<Problem>, Vec<Problem>) {
         let mut found = self.found.into_inner();
         found.sort_by_key(|problem| problem.location.map_or((0, 0), |at| (at.line, at.column)));
+        if self.more.get() > 0 {
+            found.push(Problem::new(None, String::new(), format!("and {} more problems", self.more.get())));
+        }
         (found, self.warnings.into_inner())
     }
 }
 
-/// Replaces `${NAME}` in every scalar below `node`.
+/// Replaces `${NAME}` in every scalar below `node`, of which at most `room` bytes come.
 pub(super) fn expand_all(
     node: &mut Node,
     place: &Place,
     variable: &dyn Fn(&str) -> Option<String>,
+    room: &mut usize,
     problems: &Problems<'_>,
 ) {
     match node {
-        Node::Text { text, .. } => match expand(text, variable) {
+        Node::Text { text, .. } => match expand(text, variable, *room) {
             Ok(None) => {}
-            Ok(Some(text)) => *node = Node::Text { text, expanded: true },
+            Ok(Some(text)) => {
+                *room -= text.len();
+                *node = Node::Text { text, expanded: true };
+            }
             Err(message) => {
                 problems.value(place, message);
                 *node = Node::Invalid;
@@ -100,12 +129,12 @@ pub(super) fn expand_all(
         },
         Node::List(items) => {
             for (index, item) in items.iter_mut().enumerate() {
-                expand_all(item, &place.item(index), variable, problems);
+                expand_all(item, &place.item(index), variable, room, problems);
             }
         }
         Node::Map(entries) => {
             for (index, (key, value)) in entries.iter_mut().enumerate() {
-                expand_all(value, &place.entry(index, key), variable, problems);
+                expand_all(value, &place.entry(index, key), variable, room, problems);
             }
         }
         Node::Null | Node::Bool(_) | Node::Int(_) | Node::Float(_) | Node::Invalid => {}
@@ -247,10 +276,11 @@ impl<'a, 't> Section<'a, 't> {
         self.parse(key, |text| loader(&folder.join(text)))
     }
 
-    /// Every key of the section with its text, read by `parser`: for sections whose keys are names of the user's.
+    /// Every key of the section with its text, read by `parser`: for sections whose keys are names of the user's. Of too
+    /// many only some are read.
     pub(super) fn each<T>(self, parser: impl Fn(&str) -> Result<T, String>) -> Vec<(String, T)> {
         let mut values = Vec::new();
-        for (index, (key, node)) in self.entries.iter().enumerate() {
+        for (index, (key, node)) in self.entries.iter().enumerate().take(PATTERNS_MAX + 1) {
             let place = self.place.entry(index, key);
             if let Some(first) = self.entries[..index].iter().position(|(other, _)| other == key) {
                 let line = self.problems.line(&self.place.entry(first, key));
@@ -288,6 +318,10 @@ impl<'a, 't> Section<'a, 't> {
                 continue;
             }
             let place = self.place.entry(index, key);
+            if self.problems.is_full() {
+                self.problems.key(&place, "");
+                continue;
+            }
             let hint = match nearest(key, self.known.iter().copied()) {
                 Some(meant) => format!(", did you mean {meant:?}?"),
                 None if key == "<<" => "; YAML merge keys are not supported: write the keys out".to_owned(),

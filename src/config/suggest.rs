@@ -1,12 +1,20 @@
 //! The known name that a misspelt one was probably meant to be.
 
+use crate::limits::SUGGESTED_CHARS_MAX;
+
 /// The nearest of `known` to `name`, if it is near enough: at most a third of its letters differ.
 pub(crate) fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let length = name.chars().count();
+    if length > SUGGESTED_CHARS_MAX {
+        return None;
+    }
     let lower = name.to_lowercase();
+    let is_near = |candidate: &str, distance| distance <= (candidate.chars().count() / 3).max(1);
     known
         .into_iter()
+        .filter(|candidate| is_near(candidate, length.abs_diff(candidate.chars().count())))
         .map(|candidate| (distance(&lower, &candidate.to_lowercase()), candidate))
-        .filter(|(distance, candidate)| *distance <= (candidate.chars().count() / 3).max(1))
+        .filter(|(distance, candidate)| is_near(candidate, *distance))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }

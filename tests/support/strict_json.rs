@@ -134,7 +134,10 @@ pub(crate) fn without_lone_surrogates(json: &str) -> String {
         let (taken, text) = match (unit(rest), rest.get(6..).and_then(unit)) {
             (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => (12, &rest[..12]),
             (Some(0xD800..=0xDFFF), _) => (6, "\\ufffd"),
-            _ if first == '\\' => (2, &rest[..2]),
+            _ if first == '\\' => {
+                let escaped = 1 + rest[1..].chars().next().map_or(0, char::len_utf8);
+                (escaped, &rest[..escaped])
+            }
             _ => (first.len_utf8(), &rest[..first.len_utf8()]),
         };
         mended.push_str(text);
