@@ -1,1 +1,31 @@
-//! What the fuzz targets share. There are none yet: `tests/payloads.rs` and the sanitiser's unit tests are what stands.
+//! What the fuzz targets assert: the same file that `tests/fuzz_corpus.rs` replays the corpus with.
+
+#![allow(clippy::expect_used, reason = "a check says what it expects")]
+
+#[path = "../tests/support/fuzz_checks.rs"]
+mod fuzz_checks;
+
+/// See `fuzz_checks`.
+pub fn flatten_any(input: &[u8]) {
+    fuzz_checks::flatten_any(input);
+}
+
+/// See `fuzz_checks`.
+pub fn flatten_twin(input: &[u8]) {
+    fuzz_checks::flatten_twin(input);
+}
+
+/// See `fuzz_checks`.
+pub fn salvage(input: &[u8]) {
+    fuzz_checks::salvage(input);
+}
+
+/// See `fuzz_checks`.
+pub fn config(input: &[u8]) {
+    fuzz_checks::config(input);
+}
+
+/// See `fuzz_checks`.
+pub fn map_file(input: &[u8]) {
+    fuzz_checks::map_file(input);
+}

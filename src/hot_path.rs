@@ -4,7 +4,7 @@
 use crate::bulk;
 use crate::clock;
 use crate::config::{Config, LogLevel, Reader, Recorder, maps};
-use crate::flatten::{Report, Scratch, VariableRules, Variables};
+use crate::flatten::{self, Report, Scratch, VariableRules, Variables};
 use crate::recorder::{Feed, Recording};
 use crate::workbench::Workbench;
 use std::sync::Arc;
@@ -146,4 +146,10 @@ impl Sanitiser {
         let shipped = numbers + strings + booleans + lists + u64::from(report.restarted);
         Ok(Counts { shipped, broken, first_broken })
     }
+}
+
+/// The name of the variable at `offset` of any body, as a log line about something broken would say it.
+#[must_use]
+pub fn name_at(body: &[u8], offset: usize) -> String {
+    flatten::name_at(body, offset)
 }

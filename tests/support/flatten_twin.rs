@@ -45,8 +45,12 @@ impl Options {
     /// Whether the variable with this raw flat name is wanted.
     fn choose(&self, raw: &str) -> bool {
         let prefixes = || raw.match_indices('.').map(|(dot, _)| &raw[..dot]).chain([raw]);
-        let any =
-            |patterns: &[String]| patterns.iter().any(|pattern| prefixes().any(|prefix| matches(pattern, prefix)));
+        let takes = |pattern: &String| match pattern.strip_suffix(".**").unwrap_or(pattern) {
+            stem if stem.is_empty() || stem.contains('*') => prefixes().any(|prefix| matches(pattern, prefix)),
+            // The same without looking at each prefix.
+            stem => raw.strip_prefix(stem).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')),
+        };
+        let any = |patterns: &[String]| patterns.iter().any(takes);
         any(&self.include) && !any(&self.exclude)
     }
 

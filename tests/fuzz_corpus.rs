@@ -1,0 +1,74 @@
+//! Replays the committed inputs of the fuzz targets (`fuzz/corpus/TARGET`) with the checks of the targets: what was found
+//! once stays found, without a fuzzer.
+
+#![allow(clippy::expect_used, reason = "a test says what it expects")]
+
+#[path = "support/fuzz_checks.rs"]
+mod fuzz_checks;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+const TARGETS: [(&str, fn(&[u8])); 5] = [
+    ("config", fuzz_checks::config),
+    ("flatten_any", fuzz_checks::flatten_any),
+    ("flatten_twin", fuzz_checks::flatten_twin),
+    ("map_file", fuzz_checks::map_file),
+    ("salvage", fuzz_checks::salvage),
+];
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    files.sort();
+    files
+}
+
+fn replay(target: &str) {
+    let (_, check) = TARGETS.iter().find(|(name, _)| *name == target).expect("a target");
+    let inputs = files(&format!("fuzz/corpus/{target}"));
+    assert!(inputs.len() >= 20, "only {} inputs for {target}", inputs.len());
+    for input in inputs {
+        // Shown if the check fails.
+        println!("{}", input.display());
+        check(&std::fs::read(&input).expect("readable"));
+    }
+}
+
+#[test]
+fn config() {
+    replay("config");
+}
+
+#[test]
+fn flatten_any() {
+    replay("flatten_any");
+}
+
+#[test]
+fn flatten_twin() {
+    replay("flatten_twin");
+}
+
+#[test]
+fn map_file() {
+    replay("map_file");
+}
+
+#[test]
+fn salvage() {
+    replay("salvage");
+}
+
+/// A target without a corpus, or a corpus without a target, would be forgotten.
+#[test]
+fn each_target_is_replayed() {
+    let names = |folder: &str| -> BTreeSet<String> {
+        let stem = |path: &PathBuf| path.file_stem().expect("a name").to_string_lossy().into_owned();
+        files(folder).iter().map(stem).collect()
+    };
+    let replayed: BTreeSet<String> = TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(names("fuzz/fuzz_targets"), replayed);
+    assert_eq!(names("fuzz/corpus"), replayed);
+}

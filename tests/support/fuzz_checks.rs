@@ -1,0 +1,396 @@
+//! What each fuzz target asserts of its input. `fuzz/` looks for inputs for which it does not hold; `tests/fuzz_corpus.rs`
+//! replays the committed ones.
+#![allow(dead_code, reason = "the targets take one each")]
+
+#[path = "payload_from_bytes.rs"]
+mod payload_from_bytes;
+#[path = "sanitised.rs"]
+mod sanitised;
+
+use expvastic::Config;
+use expvastic::hot_path::{self, Counts, Sanitiser};
+use payload_from_bytes::payload;
+use sanitised::flatten_twin::strict_json::{self, Json};
+use sanitised::flatten_twin::{GcPauses, Options, Reader};
+use sanitised::{Variables, assert_same, variables};
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+const OWN_MEMBERS: &[u8] = br#"{"@timestamp":"t","service.name":"app","host.name":"h""#;
+/// What an error says of a body that is an object, and nothing in it is shipped.
+const NO_VARIABLES: &str = "the payload holds no variable";
+/// Bytes of a document beside its payload's: the contract's 16 MiB.
+const DOCUMENT_BYTES_MAX: usize = 16 << 20;
+/// Not all of its columns would be shipped if a body had so many, and the twin ships them all.
+const TWIN_BYTES_MAX: usize = 6_000;
+/// Bytes of a name in a log line, each of which may be escaped.
+const NAME_SHOWN_BYTES_MAX: usize = 4 * 300;
+/// Objects and arrays within each other that are read at all.
+const DEPTH_MAX: usize = 64;
+
+/// What one body came to.
+#[derive(Debug, PartialEq)]
+enum Flat {
+    Document(Variables, Counts),
+    Refused(String),
+}
+
+impl Flat {
+    fn variables(&self) -> Option<&Variables> {
+        match self {
+            Self::Document(variables, _) => Some(variables),
+            Self::Refused(_) => None,
+        }
+    }
+
+    fn values(&self) -> Option<Vec<Json>> {
+        self.variables().map(values)
+    }
+}
+
+fn values(variables: &Variables) -> Vec<Json> {
+    variables.iter().map(|(_, value)| strict_json::same_text(value)).collect()
+}
+
+/// Flattens a body, and checks what holds whatever it is.
+fn flatten(sanitiser: &mut Sanitiser, body: &[u8]) -> Flat {
+    let mut document = OWN_MEMBERS.to_vec();
+    let mut read = body.to_vec();
+    let outcome = sanitiser.append(&mut read, &mut document);
+    assert!(read == body, "the body is left as it was");
+    match outcome {
+        Err(error) => {
+            assert!(document == OWN_MEMBERS, "an error leaves nothing behind: {error}");
+            let offset = error.split_once(" (byte ").map(|(_, offset)| offset.trim_end_matches(')'));
+            let offset = offset.map_or(0, |offset| offset.parse::<usize>().expect("an offset"));
+            assert!(offset <= body.len(), "{error}");
+            Flat::Refused(error)
+        }
+        Ok(counts) => {
+            assert!(document.len() <= OWN_MEMBERS.len() + DOCUMENT_BYTES_MAX, "{} bytes", document.len());
+            document.push(b'}');
+            let variables = variables(&document);
+            assert_eq!(variables.len() as u64, counts.shipped, "{counts:?}: each variable is counted");
+            assert_eq!(counts.broken > 0, counts.first_broken.is_some(), "{counts:?}");
+            if let Some(offset) = counts.first_broken {
+                assert!(offset <= body.len(), "{counts:?}");
+                let name = hot_path::name_at(body, offset);
+                assert!(name.len() <= NAME_SHOWN_BYTES_MAX, "{name}");
+            }
+            Flat::Document(variables, counts)
+        }
+    }
+}
+
+/// The options that the first byte of an input chooses from, with their configurations. All of them look into `memstats`:
+/// the twin does, even where nothing of it is wanted.
+static OPTIONS: LazyLock<Vec<(Options, Config)>> = LazyLock::new(|| {
+    let default = Options::default;
+    let patterns = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    let include = |texts: &[&str]| Options { include: patterns(texts), ..default() };
+    let exclude = |texts: &[&str]| Options { exclude: patterns(texts), ..default() };
+    let all = [
+        default(),
+        Options { gc_pauses: GcPauses::All, ..exclude(&[]) },
+        Options { gc_pauses: GcPauses::All, dots_underscore: true, ..exclude(&[]) },
+        Options { gc_pauses: GcPauses::All, drop_object_arrays: true, ..default() },
+        Options { gc_pauses: GcPauses::Off, max_fields: 100_000, ..default() },
+        Options { dots_underscore: true, ..exclude(&[]) },
+        Options { max_fields: 1, ..default() },
+        Options { max_fields: 5, ..default() },
+        Options { dots_underscore: true, drop_object_arrays: true, max_fields: 3, ..default() },
+        Options { gc_pauses: GcPauses::Off, dots_underscore: true, ..exclude(&["a._value", "**#*"]) },
+        include(&["a.*", "memstats.**"]),
+        include(&["*.b", "memstats.PauseEnd"]),
+        include(&["**.b", "*b*", "memstats.N*"]),
+        exclude(&["a.b", "memstats.PauseNs"]),
+        exclude(&["**b**"]),
+        exclude(&["a.*.c", "_id", "service.**", "memstats.NumGC"]),
+    ];
+    all.into_iter().map(|options| (options.clone(), sanitised::config(&options))).collect()
+});
+
+fn options(choice: u8) -> (&'static Options, Sanitiser) {
+    let (options, config) = &OPTIONS[usize::from(choice) % OPTIONS.len()];
+    (options, Sanitiser::of_config(config).expect("a reader"))
+}
+
+/// Any bytes: `BODY`, or `BODY 0xff OPTIONS EDIT…`; the edits make a second payload of the first.
+pub(crate) fn flatten_any(input: &[u8]) {
+    let (body, controls) = match input.iter().rposition(|&byte| byte == 0xff) {
+        Some(at) => (&input[..at], &input[at + 1..]),
+        None => (input, &[][..]),
+    };
+    let (choice, edits) = controls.split_first().map_or((0, controls), |(&choice, edits)| (choice, edits));
+    let (options, mut sanitiser) = options(choice);
+    let other = edited(body, edits);
+    let first = flatten(&mut sanitiser, body);
+    assert_eq!(flatten(&mut sanitiser, body), first, "the same again is the same");
+    let second = flatten(&mut sanitiser, &other);
+    for (body, flat) in [(body, &first), (&other, &second)] {
+        check_numbers(body, flat);
+        if let Flat::Document(variables, _) = flat {
+            assert!(variables.len() <= options.max_fields + 1, "{} variables", variables.len());
+        }
+    }
+    check_against_twin(options, &[(body, &first), (body, &first), (&other, &second)]);
+    if options.gc_pauses != GcPauses::New && options.max_fields >= 1000 {
+        check_memory(&mut sanitiser, body, &other, &second);
+    }
+}
+
+/// What a reader knows of its names decides what it makes of a payload, and not how it came to know it; the values are
+/// the same for a reader that knows nothing.
+fn check_memory(sanitiser: &mut Sanitiser, body: &[u8], other: &[u8], second: &Flat) {
+    sanitiser.forget();
+    let alone = flatten(sanitiser, other);
+    assert_eq!(alone.values(), second.values());
+    let first = flatten(sanitiser, body);
+    assert_eq!(flatten(sanitiser, other), *second, "learned in another order");
+    if matches!(&first, Flat::Refused(error) if error != NO_VARIABLES) {
+        assert_eq!(alone, *second, "what is refused leaves nothing behind");
+    }
+}
+
+/// A copy of `body` in which each edit (place, kind, byte) has been made.
+fn edited(body: &[u8], edits: &[u8]) -> Vec<u8> {
+    let mut copy = body.to_vec();
+    for edit in edits.chunks_exact(4).take(8) {
+        let at = usize::from(u16::from_le_bytes([edit[0], edit[1]])) % (copy.len() + 1);
+        let (kind, byte) = (edit[2], edit[3]);
+        let end = (at + usize::from(byte)).min(copy.len());
+        match kind % 5 {
+            0 => copy[at..].iter_mut().take(1).for_each(|found| *found = byte),
+            1 => copy.insert(at, byte),
+            2 => drop(copy.drain(at..end)),
+            3 => copy.extend_from_within(at..end),
+            _ => copy[at..end].reverse(),
+        }
+    }
+    copy
+}
+
+/// Each number of the document stands in the body as it is, between what can be no part of a number; or without the point
+/// that an integer beyond 64 bits gets.
+fn check_numbers(body: &[u8], flat: &Flat) {
+    let Flat::Document(variables, _) = flat else { return };
+    let part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
+    let numbers: HashSet<&[u8]> = body.split(|byte| !part(byte)).collect();
+    let is_there = |text: &str| numbers.contains(text.as_bytes());
+    for_each_number(variables.iter().map(|(_, value)| value), &|text| {
+        let pointless = text.strip_suffix(".0").filter(|text| text.parse::<i64>().is_err());
+        assert!(is_there(text) || pointless.is_some_and(is_there), "{text} is not in the body");
+    });
+}
+
+fn for_each_number<'j>(values: impl Iterator<Item = &'j Json>, check: &dyn Fn(&str)) {
+    for value in values {
+        match value {
+            Json::Number(text) => check(text),
+            Json::Array(elements) => for_each_number(elements.iter(), check),
+            Json::Object(_) => panic!("an object in a document"),
+            _ => {}
+        }
+    }
+}
+
+/// If all bodies are strict JSON of one reader, its documents are the twin's.
+fn check_against_twin(options: &Options, bodies: &[(&[u8], &Flat)]) {
+    let mut twin = Reader::new(options.clone());
+    for (body, found) in bodies {
+        let Some(text) = std::str::from_utf8(body).ok().filter(|text| text.len() <= TWIN_BYTES_MAX) else { return };
+        match Json::parse(&strict_json::without_lone_surrogates(text)) {
+            Ok(root @ Json::Object(_)) if depth(&root) <= DEPTH_MAX => {}
+            _ => return,
+        }
+        let expected = twin.document(text);
+        assert_same(found.variables(), expected.as_ref(), text);
+        match found {
+            Flat::Document(_, counts) => assert_eq!(counts.broken, 0, "{text}"),
+            // What a body without anything to ship leaves behind is nobody's concern.
+            Flat::Refused(error) => {
+                assert_eq!(error, NO_VARIABLES, "{text}");
+                return;
+            }
+        }
+    }
+}
+
+fn depth(json: &Json) -> usize {
+    match json {
+        Json::Array(elements) => 1 + elements.iter().map(depth).max().unwrap_or_default(),
+        Json::Object(members) => 1 + members.iter().map(|(_, value)| depth(value)).max().unwrap_or_default(),
+        _ => 0,
+    }
+}
+
+/// `OPTIONS EDITS (PLACE BYTE)… PAYLOAD`: a reader gives the twin's document of a payload that is made of the bytes, and of
+/// what becomes of it when some of them are others.
+pub(crate) fn flatten_twin(input: &[u8]) {
+    let Some((&[choice, edits], rest)) = input.split_first_chunk() else { return };
+    let (edits, bytes) = rest.split_at(rest.len().min(2 * usize::from(edits % 4)));
+    let (options, mut sanitiser) = options(choice);
+    let mut bytes = bytes.to_vec();
+    let mut bodies = vec![payload(&bytes, false).whole];
+    for edit in edits.chunks_exact(2) {
+        let place = usize::from(edit[0]);
+        if let Some(byte) = bytes.get_mut(place) {
+            *byte = edit[1];
+            bodies.push(payload(&bytes, false).whole);
+        }
+    }
+    let first = bodies[0].clone();
+    bodies.insert(1, first.clone());
+    bodies.push(first);
+    let mut twin = Reader::new(options.clone());
+    for body in &bodies {
+        let expected = twin.document(body);
+        let found = flatten(&mut sanitiser, body.as_bytes());
+        assert_same(found.variables(), expected.as_ref(), body);
+        match found {
+            Flat::Document(_, counts) => assert_eq!(counts.broken, 0, "{body}"),
+            Flat::Refused(error) => {
+                assert_eq!(error, NO_VARIABLES, "{body}");
+                return;
+            }
+        }
+    }
+}
+
+/// A payload that is made of the bytes, and broken here and there: what is not broken comes out as if what is broken
+/// could not be shipped for another reason, and each break is counted.
+pub(crate) fn salvage(input: &[u8]) {
+    let Some((&choice, bytes)) = input.split_first() else { return };
+    let options = &OPTIONS[1 + usize::from(choice) % 2];
+    let mut sanitiser = Sanitiser::of_config(&options.1).expect("a reader");
+    let payload = payload(bytes, true);
+    let mut twin = Reader::new(options.0.clone());
+    let equivalent = (payload.broken.as_slice(), payload.equivalent.as_str(), payload.breaks);
+    for (body, strict, breaks) in
+        [equivalent, equivalent, (payload.whole.as_bytes(), payload.whole.as_str(), 0), equivalent]
+    {
+        let expected = twin.document(strict);
+        let found = flatten(&mut sanitiser, body);
+        let what = || format!("{} as {strict}", body.escape_ascii());
+        if payload.names_may_differ {
+            assert_eq!(found.values(), expected.as_ref().map(values), "{}", what());
+        } else {
+            assert_same(found.variables(), expected.as_ref(), &what());
+        }
+        match found {
+            Flat::Document(_, counts) => assert_eq!(counts.broken, breaks, "{}", what()),
+            Flat::Refused(error) => {
+                assert_eq!(error, NO_VARIABLES, "{}", what());
+                return;
+            }
+        }
+    }
+}
+
+/// Any text as a configuration, with an environment: either a configuration whose first reader works, or errors of a
+/// bounded length that each name a line of the text.
+pub(crate) fn config(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let environment = |name: &str| match name {
+        "HOST" => Some("localhost".to_owned()),
+        "PORT" => Some("9200".to_owned()),
+        "EMPTY" => Some(String::new()),
+        "ODD" => Some("a: {b: \n${HOST}".to_owned()),
+        "LONG" => Some("long ".repeat(1_000)),
+        _ => None,
+    };
+    // A map_file would be looked for beside it.
+    match Config::parse("/there/is/no/such/folder/conf.yml", &text, &environment) {
+        Ok(config) => {
+            assert!(config.routes().len() <= 1_000 + 100 * text.len(), "{} bytes", config.routes().len());
+            if let Ok(mut sanitiser) = Sanitiser::of_config(&config) {
+                flatten(&mut sanitiser, br#"{"a":1,"b":{"c":[2,3]},"memstats":{"NumGC":4}}"#);
+            }
+        }
+        Err(error) => {
+            let said = error.to_string();
+            check_error(&said, "/there/is/no/such/folder/conf.yml", &text);
+            assert!(said.len() <= 64 << 10, "{} bytes", said.len());
+        }
+    }
+}
+
+/// Each line of an error is for people, and leads to a line of the text.
+fn check_error(said: &str, origin: &str, text: &str) {
+    assert!(!said.is_empty(), "an error without a word");
+    // YAML breaks lines at more characters than others do.
+    let lines = 1 + text.matches(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']).count();
+    for problem in said.lines() {
+        let place = problem.strip_prefix(origin).and_then(|rest| rest.strip_prefix(':'));
+        let Some(place) = place else { panic!("{problem:?} names no file") };
+        if place.starts_with(" and ") {
+            continue;
+        }
+        let mut numbers = place.splitn(3, ':').map(str::parse::<usize>);
+        let (Some(Ok(line)), Some(Ok(column))) = (numbers.next(), numbers.next()) else {
+            panic!("{problem:?} names no line");
+        };
+        assert!((1..=lines + 1).contains(&line) && column >= 1, "{problem:?} leads nowhere");
+        assert!(!problem.contains(char::is_control), "{problem:?} would upset a terminal");
+    }
+}
+
+/// Any text as a `map_file`, and a payload: `MAP_FILE 0xff BODY`. What it does not name is as without it.
+pub(crate) fn map_file(input: &[u8]) {
+    let (text, body) = match input.iter().position(|&byte| byte == 0xff) {
+        Some(at) => (&input[..at], &input[at + 1..]),
+        None => (input, &br#"{"Alloc":1536,"a":{"b":[0,1500]}}"#[..]),
+    };
+    let text = String::from_utf8_lossy(text);
+    let mut mapped = match Sanitiser::of_map_file(&text) {
+        Ok(sanitiser) => sanitiser,
+        Err(said) => {
+            assert!(said.starts_with("maps.yml:") && !said.contains(char::is_control), "{said:?}");
+            assert!(said.len() <= 64 << 10, "{} bytes", said.len());
+            return;
+        }
+    };
+    let mut plain = Sanitiser::of_map_file("").expect("nothing is wrong with nothing");
+    for _ in 0..2 {
+        let (mapped, plain) = (flatten(&mut mapped, body), flatten(&mut plain, body));
+        let (Flat::Document(mapped, counts), Flat::Document(plain, plain_counts)) = (&mapped, &plain) else {
+            assert_eq!(mapped, plain);
+            return;
+        };
+        assert_eq!(counts, plain_counts);
+        assert_eq!(mapped.len(), plain.len());
+        let lower = text.to_lowercase();
+        for ((name, value), (plain_name, plain_value)) in mapped.iter().zip(plain) {
+            assert_eq!(name, plain_name);
+            if value != plain_value {
+                check_conversion(value, plain_value);
+                let leaf = name.rsplit('.').next().unwrap_or_default().trim_end_matches(|c: char| c.is_ascii_digit());
+                let leaf = leaf.trim_end_matches('#').to_lowercase();
+                assert!(leaf == "_value" || leaf.starts_with('_') || lower.contains(&leaf), "{name:?} is not named");
+            }
+        }
+    }
+}
+
+/// `value` is `plain` in another unit.
+fn check_conversion(value: &Json, plain: &Json) {
+    let close = |value: f64, expected: f64| (value - expected).abs() <= expected.abs() * 1e-12;
+    let number = |json: &Json| if let Json::Number(text) = json { text.parse::<f64>().ok() } else { None };
+    match (value, plain) {
+        (Json::Number(_), Json::Number(_)) => {
+            let (value, plain) = (number(value).expect("a number"), number(plain).expect("a number"));
+            let units = [1024.0, 1024.0 * 1024.0, 1024.0 * 1024.0 * 1024.0];
+            assert!(units.iter().any(|unit| close(value, plain / unit)), "{plain} became {value}");
+        }
+        (Json::Array(values), Json::Array(plain)) => {
+            let plain: Vec<f64> = plain.iter().map(|json| number(json).expect("a number")).collect();
+            let plain: Vec<f64> = plain.into_iter().filter(|number| *number != 0.0).collect();
+            assert_eq!(values.len(), plain.len(), "only zeros are removed");
+            for (value, plain) in values.iter().zip(plain) {
+                let value = number(value).expect("a number");
+                assert!(close(value, plain / 1000.0), "{plain} became {value}");
+            }
+        }
+        _ => panic!("{plain:?} became {value:?}"),
+    }
+}

@@ -1,0 +1,330 @@
+//! Payloads made of arbitrary bytes: whatever the bytes are, they choose among odd names, numbers and shapes, so that a
+//! fuzzer that changes one of them changes one thing of a payload that is still JSON. On request some of it is broken.
+
+/// What is chosen with, byte by byte; zeros once they are used up, and a zero always ends things.
+struct Bytes<'a>(&'a [u8]);
+
+impl Bytes<'_> {
+    fn next(&mut self) -> u8 {
+        let Some((&first, rest)) = self.0.split_first() else { return 0 };
+        self.0 = rest;
+        first
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        usize::from(self.next()) % end
+    }
+
+    fn pick<'t>(&mut self, texts: &[&'t str]) -> &'t str {
+        texts[self.below(texts.len())]
+    }
+}
+
+/// One payload, written in three ways.
+#[derive(Default)]
+pub(crate) struct Payload {
+    /// Strict JSON, with nothing broken.
+    pub(crate) whole: String,
+    /// With what is broken: the same as `whole` unless something is asked to be.
+    pub(crate) broken: Vec<u8>,
+    /// Strict JSON that gives the document which `broken` must give: each broken value is a number that is out of range,
+    /// and a member with a broken name is not there.
+    pub(crate) equivalent: String,
+    /// How many things are broken.
+    pub(crate) breaks: u64,
+    /// An object or array is broken by what follows it: names that would have been in it are taken all the same, so the
+    /// names of others may not be those of `equivalent`.
+    pub(crate) names_may_differ: bool,
+}
+
+/// Few, so that they meet, and each odd in its way; as they stand in a payload.
+#[rustfmt::skip]
+const NAMES: &[&str] = &[
+    "a", "b", "c", "a.b", "a#2", "a#3", "_value", "a._value", "a_b", "a.b.c", "b.", ".c", "a..b", ".", "..", "", " ", "\\t\\n",
+    "\u{3000}", "\u{85}", "\\u001f.\\u0001", "\\u0061", "\\ud83d\\ude00", "\u{1f600}", "\u{e9}", "\u{65e5}\u{672c}", "_", "_id",
+    "_source", "_id.x", "vars", "vars._id", "@timestamp", "@timestamp.x", "service", "service.name", "service.name.x",
+    "service.name#2", "host", "host.name", "expvastic", "expvastic.restarted", "name", "restarted", "cmdline", "memstats",
+    "BySize", "PauseNs", "NumGC", "PauseTotalNs", "q\\\"", "\\\\", "\\/", "/", "\u{fffd}", "x\\ud83d", "\\ude00\\ud83d", "#2", "\\u0000",
+    "\u{7f}", "\u{2028}", "*", "**", "\\ud83d",
+];
+
+#[rustfmt::skip]
+const SCALARS: &[&str] = &[
+    "0", "null", "true", "false", "-0", "-0.0", "0e0", "1E+2", "1e-400", "1e400", "-1E400", "1.7976931348623157e308",
+    "1.7976931348623159e308", "18446744073709551615", "18446744073709551616", "-9223372036854775808", "-9223372036854775809",
+    "123456789012345678901234567890.5", "5e-324", "0.1e+1", "0.1000", "\"\"", "\"\\u2028\\n\"", "\"\u{e9}\u{7f}\"",
+    "\"\\ud800x\"", "\"\\ud83d\\ude00\"", "\"{[,:\\\"\"", "\"\\\\\"", "\"NaN\"",
+];
+
+const BLANKS: &[&str] = &["", "", "", "", "", " ", "\n", "\r\n\t "];
+
+/// What stands where a value should.
+#[rustfmt::skip]
+const BROKEN_VALUES: &[&[u8]] = &[
+    b"", b"NaN", b"+Inf", b"-Inf", b"Infinity", b"152.295657ms", b"01", b"1.", b"-", b".5", b"+1", b"0x1F", b"1_000", b"1e", b"1e+",
+    b"tru", b"nulll", b"truefalse", b"\"\\xe9\"", b"\"\\ud8\"", b"\"\\x\\\"\"", b"\"\\u00zz\"", b"1 2", b"x y", b"\"x\" y", b"y \"x\"",
+    b"\"x\"\"y\"", b"1\"x\"", b"\"x\"1", b"true false", b"'x'", b"\\xe9", b"// x", b"\"a\x01b\"", b"\"\n\"", b"\"\\\t\"", b"\"\0\"", b"\x01",
+    b"1\x0c", b"\xff", b"\"\xff\"", b"\"x\xc3\"", b"\"\xed\xa0\x80\"", b"\"\xc0\x80\"", b"\"\\\xff\"", b"1\xff", b"\"\\\\\\\xff\\\"\"",
+    "\u{feff}1".as_bytes(), "\u{a0}1".as_bytes(), "\u{e9}".as_bytes(), b"1:2", b":", b"\"x\":1", b"NaN{\"a\":[1,2]}", b"1[{},{}]",
+];
+
+/// What stands where a name and its colon should.
+#[rustfmt::skip]
+const BROKEN_NAMES: &[&[u8]] = &[
+    b"\"caf\\xe9\":", b"\"\\u12\":", b"\"a\x01\":", b"\"a\n\":", b"\"\xff\":", b"\"\xc3\":", b"a:", b"1:", b"NaN:", b"\"a\"", b"\"a\" ",
+    b":", b"", b"\"a\"=", b"'a':", b"\"a\"\"b\":", b"null:", b"\\:", b"\"\\\xff\":",
+];
+
+/// What follows an object or an array and makes it no value.
+const JUNK: &[&[u8]] = &[b" 1", b"x", b"\"x\"", b" NaN", b"\xff", b"{}", b"[1]", b":1"];
+
+/// The deepest that objects and arrays go; the program refuses what is deeper than 64.
+const DEPTH_MAX: usize = 62;
+
+/// What is printed in one go, at most: a fuzzer must not be slowed down by what it can make a thousand times.
+const BYTES_MAX: usize = 20_000;
+
+/// A payload that is as the bytes say; `breaking` lets them break some of it.
+pub(crate) fn payload(bytes: &[u8], breaking: bool) -> Payload {
+    let mut writer = Writer { bytes: Bytes(bytes), breaking, depth: 0, arrays: 0, payload: Payload::default() };
+    if breaking && writer.bytes.next() == 1 {
+        writer.payload.broken.extend_from_slice("\u{feff}".as_bytes());
+    }
+    writer.object();
+    writer.payload
+}
+
+struct Writer<'a> {
+    bytes: Bytes<'a>,
+    breaking: bool,
+    /// Objects and arrays around; of them arrays.
+    depth: usize,
+    arrays: usize,
+    payload: Payload,
+}
+
+impl Writer<'_> {
+    fn put(&mut self, text: &str) {
+        self.payload.whole.push_str(text);
+        self.payload.broken.extend_from_slice(text.as_bytes());
+        self.payload.equivalent.push_str(text);
+    }
+
+    fn blank(&mut self) {
+        let blank = self.bytes.pick(BLANKS);
+        self.put(blank);
+    }
+
+    /// Whether to break what comes next: often enough to be found, seldom enough that most stays whole.
+    fn breaks(&mut self) -> bool {
+        self.breaking && self.bytes.next() % 8 == 7
+    }
+
+    /// Whether another member or element comes.
+    fn goes_on(&mut self) -> bool {
+        self.payload.whole.len() < BYTES_MAX && !self.bytes.next().is_multiple_of(8)
+    }
+
+    fn object(&mut self) {
+        self.container("{", "}", Self::member);
+    }
+
+    fn array(&mut self) {
+        self.arrays += 1;
+        self.container("[", "]", |writer, _| writer.value());
+        self.arrays -= 1;
+    }
+
+    /// `entry` writes a member or an element; it is told where `equivalent` ends without it.
+    fn container(&mut self, open: &str, close: &str, entry: impl Fn(&mut Self, usize)) {
+        self.depth += 1;
+        self.put(open);
+        let (breaks, inside) = (self.payload.breaks, self.payload.broken.len());
+        let (mut first, start) = (true, self.payload.equivalent.len());
+        while self.goes_on() {
+            let end = self.payload.equivalent.len();
+            if !std::mem::take(&mut first) {
+                self.payload.whole.push(',');
+                self.payload.broken.push(b',');
+            }
+            if end > start {
+                self.payload.equivalent.push(',');
+            }
+            self.nothing_there();
+            entry(self, end);
+        }
+        if !first {
+            self.nothing_there();
+        }
+        if self.payload.broken[inside..].iter().all(u8::is_ascii_whitespace) {
+            // What is not there is not broken either.
+            self.payload.breaks = breaks;
+        }
+        self.put(close);
+        self.depth -= 1;
+    }
+
+    /// A comma without a member or element.
+    fn nothing_there(&mut self) {
+        if self.breaks() {
+            self.payload.broken.push(b',');
+            self.payload.breaks += 1;
+        }
+    }
+
+    fn member(&mut self, without: usize) {
+        if self.depth == 1 && self.bytes.next() % 16 == 15 {
+            return self.memstats();
+        }
+        if !self.breaks() {
+            self.name();
+            return self.value();
+        }
+        let breaks = self.payload.breaks;
+        let name = BROKEN_NAMES[self.bytes.below(BROKEN_NAMES.len())];
+        self.payload.broken.extend_from_slice(name);
+        self.payload.whole.push_str("\"lost\":");
+        // A broken value could make it whole again.
+        self.breaking = false;
+        self.value();
+        self.breaking = true;
+        self.payload.equivalent.truncate(without);
+        self.payload.breaks = breaks + 1;
+    }
+
+    fn name(&mut self) {
+        self.blank();
+        self.put("\"");
+        match self.bytes.below(16) {
+            0 => {
+                let text = self.bytes.pick(&["xxxx", "\u{e9}", "\u{65e5}", "a.", ".", "\\u00e9"]);
+                let times = usize::from(self.bytes.next());
+                self.put(&text.repeat(times));
+            }
+            1 | 2 => {
+                let text = char::from(self.bytes.next() | 0x40).to_string();
+                self.put(if text == "\\" { "\\\\" } else { &text });
+            }
+            _ => {
+                let text = self.bytes.pick(NAMES);
+                self.put(text);
+            }
+        }
+        self.put("\"");
+        self.blank();
+        self.put(":");
+    }
+
+    fn value(&mut self) {
+        self.blank();
+        if self.breaks() {
+            self.broken_value();
+        } else if self.depth >= DEPTH_MAX {
+            self.put("1");
+        } else {
+            let before = (self.payload.equivalent.len(), self.payload.breaks);
+            match self.bytes.below(16) {
+                0..=8 => return self.scalar(),
+                9..=11 => self.object(),
+                12 | 13 => self.array(),
+                _ => self.chain(),
+            }
+            if self.arrays == 0 && self.breaks() {
+                self.lose_container(before);
+            }
+        }
+        self.blank();
+    }
+
+    /// What was a container is none after all.
+    fn lose_container(&mut self, (equivalent, breaks): (usize, u64)) {
+        let junk = JUNK[self.bytes.below(JUNK.len())];
+        self.payload.broken.extend_from_slice(junk);
+        self.payload.equivalent.truncate(equivalent);
+        self.payload.equivalent.push_str("1e400");
+        self.payload.breaks = breaks + 1;
+        self.payload.names_may_differ = true;
+    }
+
+    fn broken_value(&mut self) {
+        let value = BROKEN_VALUES[self.bytes.below(BROKEN_VALUES.len())];
+        self.payload.broken.extend_from_slice(value);
+        self.payload.whole.push('7');
+        self.payload.equivalent.push_str("1e400");
+        self.payload.breaks += 1;
+    }
+
+    fn scalar(&mut self) {
+        match self.bytes.below(8) {
+            0..=3 => {
+                let text = self.bytes.pick(SCALARS);
+                self.put(text);
+            }
+            4 => {
+                let digits = [308, 309, 400, 999, 1000, 1001][self.bytes.below(6)];
+                let start = self.bytes.pick(&["", "-", "0."]);
+                self.put(start);
+                self.put(&"9".repeat(digits - start.len()));
+            }
+            5 => {
+                self.put("\"");
+                let text = self.bytes.pick(NAMES);
+                self.put(text);
+                self.put("\"");
+            }
+            _ => {
+                let mut number = [0; 8];
+                number.iter_mut().for_each(|byte| *byte = self.bytes.next());
+                let number = i64::from_le_bytes(number) >> (8 * self.bytes.below(8));
+                self.put(&number.to_string());
+                let fraction = self.bytes.pick(&["", "", ".5", ".000", "e5", "E-7"]);
+                self.put(fraction);
+            }
+        }
+        self.blank();
+    }
+
+    /// Objects or arrays within each other, more than the bytes could well say one by one.
+    fn chain(&mut self) {
+        const LINKS: [(&str, &str); 5] =
+            [("{\"a\":", "}"), ("{\"x.y\":", "}"), ("{\"\":", "}"), ("[", "]"), ("{\"_value\":1,\"a\":", "}")];
+        let (open, close) = LINKS[self.bytes.below(LINKS.len())];
+        let links = self.bytes.below(DEPTH_MAX).min(DEPTH_MAX - self.depth);
+        (0..links).for_each(|_| self.put(open));
+        let text = self.bytes.pick(SCALARS);
+        self.put(text);
+        (0..links).for_each(|_| self.put(close));
+    }
+
+    /// A member of the root with rings of pauses and their totals, true or not.
+    fn memstats(&mut self) {
+        let collections = usize::from(self.bytes.next()) * (1 + self.bytes.below(3));
+        let pause = 1 + self.bytes.below(3);
+        let lie = self.bytes.next() / 128;
+        let odd = self.bytes.pick(&["", "", "", "", "[1]", "\"x\"", "true", "null", "-1", "1.5", "1e400", "{}"]);
+        let length = [256, 256, 256, 256, 255, 257, 0][self.bytes.below(7)];
+        let mut ring = vec![0; length];
+        (1..=collections).for_each(|number| {
+            if let Some(entry) = ring.get_mut((number + 255) % 256) {
+                *entry = number * pause;
+            }
+        });
+        let total = (1..=collections).map(|number| number * pause).sum::<usize>() + usize::from(lie);
+        let mut elements: Vec<String> = ring.iter().map(usize::to_string).collect();
+        if let Some(first) = elements.first_mut().filter(|_| !odd.is_empty()) {
+            odd.clone_into(first);
+        }
+        let comma = self.bytes.pick(&[",", ", ", ",\n"]);
+        let ring = elements.join(comma);
+        let members = [
+            format!("\"PauseNs\":[{ring}]"),
+            format!("\"PauseEnd\":[{ring}]"),
+            format!("\"NumGC\":{collections}"),
+            format!("\"PauseTotalNs\":{total}"),
+        ];
+        let first = self.bytes.below(4);
+        let order = [first, (first + 1) % 4, (first + 2) % 4, (first + 3) % 4];
+        let members: Vec<&str> = order.iter().map(|&at| members[at].as_str()).collect();
+        self.put(&format!("\"memstats\":{{{}}}", members.join(",")));
+    }
+}
