@@ -63,7 +63,10 @@ fn answer(mut connection: TcpStream, body: &str, sender: &mpsc::Sender<String>) 
         }
         let mut request = vec![0; length];
         requests.read_exact(&mut request)?;
-        let _ = sender.send(String::from_utf8_lossy(&request).into_owned());
+        // Before its first bulk a server is asked what it is, and for its template.
+        if !request.is_empty() {
+            let _ = sender.send(String::from_utf8_lossy(&request).into_owned());
+        }
         write!(connection, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())?;
     }
 }
