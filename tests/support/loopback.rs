@@ -58,7 +58,20 @@ impl Server {
         Self::start_on(TcpListener::bind("127.0.0.1:0").expect("a free port"), handler)
     }
 
+    /// One whose handler answers everything, the small questions to a server too.
+    pub(crate) fn bare(handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        Self::serve_on(TcpListener::bind("127.0.0.1:0").expect("a free port"), handler, |_| None)
+    }
+
     pub(crate) fn start_on(listener: TcpListener, handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        Self::serve_on(listener, handler, small_answer)
+    }
+
+    fn serve_on(
+        listener: TcpListener,
+        handler: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+        before: fn(&Request) -> Option<Reply>,
+    ) -> Self {
         let address = listener.local_addr().expect("an address").to_string();
         let (requests, connections) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (counted, opened, handler) = (Arc::clone(&requests), Arc::clone(&connections), Arc::new(handler));
@@ -66,7 +79,7 @@ impl Server {
             for stream in listener.incoming().flatten() {
                 opened.fetch_add(1, Ordering::SeqCst);
                 let (handler, counted) = (Arc::clone(&handler), Arc::clone(&counted));
-                std::thread::spawn(move || serve(stream, &*handler, &counted));
+                std::thread::spawn(move || serve(stream, &*handler, before, &counted));
             }
         });
         Self { address, requests, connections }
@@ -77,11 +90,16 @@ impl Server {
     }
 }
 
-fn serve(stream: TcpStream, handler: &(dyn Fn(&Request) -> Reply + Send + Sync), counted: &AtomicUsize) {
+fn serve(
+    stream: TcpStream,
+    handler: &(dyn Fn(&Request) -> Reply + Send + Sync),
+    before: fn(&Request) -> Option<Reply>,
+    counted: &AtomicUsize,
+) {
     let mut output = stream.try_clone().expect("a second handle");
     let mut input = BufReader::new(stream);
     while let Some(request) = read_request(&mut input) {
-        if let Some(reply) = small_answer(&request) {
+        if let Some(reply) = before(&request) {
             let _ = send(&mut output, reply);
             continue;
         }
