@@ -198,9 +198,24 @@ fn without_the_right_to_a_template_there_is_one_warning() {
 #[test]
 fn a_server_that_never_says_what_it_is_gets_its_documents() {
     let busy = |request: &Request| is_root(request).then(|| Reply::Full(503, String::new(), Vec::new()));
-    let (seen, _) = requests("auto", busy);
+    let (seen, log) = requests("auto", busy);
+    let said = "the server does not say what it is, and is written to all the same: /: status 503";
+    assert_eq!(log.lines().filter(|line| line.contains(said)).count(), 1, "{log}");
     assert_eq!(seen.last().map(String::as_str), Some("POST /_bulk"));
     assert_eq!(seen.len(), 6, "{seen:?}");
+}
+
+#[test]
+fn a_server_that_comes_later_gets_the_template_first() {
+    let asked = AtomicUsize::new(0);
+    let away = move |request: &Request| {
+        (is_root(request) && asked.fetch_add(1, Ordering::SeqCst) < 5).then(|| Reply::Raw(Vec::new()))
+    };
+    let (seen, log) = requests("auto", away);
+    let name = "/_index_template/expvastic-shop";
+    assert_eq!(seen[..5], ["GET /"; 5]);
+    assert_eq!(seen[5..], ["GET /", &format!("GET {name}"), &format!("PUT {name}"), "POST /_bulk"]);
+    assert!(!log.contains("written to all the same"), "{log}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::limits;
 use crate::log::part_log;
 use crate::recorder::Feed;
 use server::Product;
-use setup::{Endpoint, Outcome};
+use setup::{Endpoint, Outcome, Silence};
 use std::sync::Arc;
 use template::Wish;
 use types::{Complaint, Types};
@@ -39,7 +39,7 @@ pub(super) struct Elasticsearch {
     product: Option<Product>,
     /// Whether `product` is what is there now, as far as is known.
     is_known: bool,
-    /// Times in a row that it could not be asked.
+    /// Times in a row that it was there and did not answer.
     failures: u32,
     types: Types,
     /// The product whose types are not those that it is known for, by the server's own word.
@@ -136,29 +136,31 @@ impl Elasticsearch {
         self.types != before
     }
 
-    /// Asks the server what it is, and puts the template in place.
+    /// Learns what the server is, and puts the template in place.
     async fn learn(&mut self, http: &Http) -> Result<(), Refusal> {
-        let learned = self.ask(http).await;
-        match learned {
-            Ok(()) => {
-                self.is_known = true;
-                self.failures = 0;
-                Ok(())
-            }
-            // Bulks may come through where questions do not.
-            Err(_) if self.failures + 1 >= limits::LEARNING_FAILURES_MAX => {
-                self.is_known = true;
-                self.failures = 0;
-                Ok(())
-            }
-            Err(refusal) => {
-                self.failures += 1;
-                Err(refusal)
-            }
+        let Err(silence) = self.ask(http).await else {
+            self.is_known = true;
+            self.failures = 0;
+            return Ok(());
+        };
+        self.failures += u32::from(silence.is_there);
+        if self.failures < limits::LEARNING_FAILURES_MAX {
+            return Err(Refusal { reason: silence.reason, after: None, slow: false });
         }
+        part_log!(
+            self.log_level,
+            Warn,
+            warn,
+            recorder = self.name,
+            "the server does not say what it is, and is written to all the same: {}",
+            silence.reason
+        );
+        self.is_known = true;
+        self.failures = 0;
+        Ok(())
     }
 
-    async fn ask(&mut self, http: &Http) -> Result<(), Refusal> {
+    async fn ask(&mut self, http: &Http) -> Result<(), Silence> {
         let product = self.endpoint.product(http).await?;
         if self.product != Some(product) {
             part_log!(self.log_level, Debug, debug, recorder = self.name, "the server is {product}");

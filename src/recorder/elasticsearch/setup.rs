@@ -2,8 +2,8 @@
 
 use super::server::Product;
 use super::template::{Flavour, Standing, Template, Wish};
-use super::verdict::{Refusal, quote};
-use crate::http::{Answer, Http, Uri};
+use super::verdict::quote;
+use crate::http::{Answer, Http, HttpError, Uri};
 use crate::limits;
 use std::fmt;
 use std::time::Duration;
@@ -16,6 +16,14 @@ pub(crate) struct Endpoint {
     /// Of the configured URL: a proxy may want it with every request.
     query: String,
     pub(super) timeout: Duration,
+}
+
+/// Why a question has no answer.
+#[derive(Debug)]
+pub(crate) struct Silence {
+    pub(crate) reason: String,
+    /// Somebody is there: bulks may come through where questions do not.
+    pub(crate) is_there: bool,
 }
 
 /// What became of the wish for a template.
@@ -50,13 +58,14 @@ impl Endpoint {
     }
 
     /// An answer that says something: not that the server is busy, or not there.
-    async fn ask(&self, http: &Http, path: &str, query: &str, put: Option<String>) -> Result<Answer, Refusal> {
-        let refusal = |reason| Refusal { reason, after: None, slow: false };
+    async fn ask(&self, http: &Http, path: &str, query: &str, put: Option<String>) -> Result<Answer, Silence> {
         let url = self.url(path, query);
-        let asked = http.ask(&url, self.timeout, put, limits::SMALL_ANSWER_BYTES_MAX).await;
-        let answer = asked.map_err(|error| refusal(error.to_string()))?;
+        let answer = http.ask(&url, self.timeout, put, limits::SMALL_ANSWER_BYTES_MAX).await.map_err(|error| {
+            let is_there = matches!(error, HttpError::Timeout(_));
+            Silence { reason: error.to_string(), is_there }
+        })?;
         match answer.status {
-            408 | 429 | 500..=599 => Err(refusal(format!("{path}: {}", said(&answer)))),
+            408 | 429 | 500..=599 => Err(Silence { reason: format!("{path}: {}", said(&answer)), is_there: true }),
             _ => Ok(answer),
         }
     }
@@ -65,7 +74,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// It could not be asked.
-    pub(crate) async fn product(&self, http: &Http) -> Result<Product, Refusal> {
+    pub(crate) async fn product(&self, http: &Http) -> Result<Product, Silence> {
         let mut answer = self.ask(http, "/", "", None).await?;
         Ok(if answer.status == 200 { Product::of_answer(&mut answer.body) } else { Product::Unknown })
     }
@@ -74,7 +83,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// It could not be asked.
-    pub(crate) async fn ensure(&self, http: &Http, wish: &Wish, product: Product) -> Result<Outcome, Refusal> {
+    pub(crate) async fn ensure(&self, http: &Http, wish: &Wish, product: Product) -> Result<Outcome, Silence> {
         let Some(template) = Template::new(wish, Flavour::of(product)) else { return Ok(Outcome::NoName) };
         let found = self.ask(http, &template.path, "", None).await?;
         match found.status {
@@ -91,7 +100,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// It could not be asked.
-    pub(crate) async fn set_up(&self, http: &Http, wish: &Wish, product: Product) -> Result<Outcome, Refusal> {
+    pub(crate) async fn set_up(&self, http: &Http, wish: &Wish, product: Product) -> Result<Outcome, Silence> {
         let Some(template) = Template::new(wish, Flavour::of(product)) else { return Ok(Outcome::NoName) };
         let found = self.ask(http, &template.path, "", None).await?;
         let standing = match found.status {
@@ -109,7 +118,7 @@ impl Endpoint {
         }
     }
 
-    async fn put(&self, http: &Http, template: Template, query: &str) -> Result<Result<Template, String>, Refusal> {
+    async fn put(&self, http: &Http, template: Template, query: &str) -> Result<Result<Template, String>, Silence> {
         let answer = self.ask(http, &template.path, query, Some(template.text.clone())).await?;
         Ok(if answer.status < 300 { Ok(template) } else { Err(said(&answer)) })
     }
