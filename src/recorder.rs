@@ -18,7 +18,7 @@ use crate::log::{FailureLog, part_log};
 use crate::metrics::{Ledger, Metrics};
 use crate::park;
 use elasticsearch::Elasticsearch;
-use elasticsearch::verdict::{Fate, Judgement, Refusal, Verdict};
+use elasticsearch::verdict::{DeadLetter, Fate, Judgement, Refusal, Verdict};
 use smol::channel::{Receiver, Sender};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -274,19 +274,18 @@ impl Recording {
             dead_lettered = dead,
             "shipped"
         );
-        if let Some(reason) = judgement.dead_letter_reason {
+        if let Some(DeadLetter { status, reason, message, .. }) = judgement.dead_letters.first() {
+            let reason = format!("item status {status}: {reason} {message}");
             self.lost("refused", &format!("the server refused documents for good: {reason}"));
         }
         let again = bulk.select(|index| judgement.fates[index] == Fate::Retry);
-        let refused = !again.is_empty();
-        let again = refused.then(|| Arc::new(again));
+        let again = (!again.is_empty()).then(|| Arc::new(again));
         self.bulks.borrow_mut().put_back(again.into_iter(), bulk);
-        let reason = judgement.retry_reason.unwrap_or_default();
-        refused.then_some(Refusal { reason, after: None, slow: false })
+        judgement.retry
     }
 
     fn failed(&self, pace: &mut Pace, refusal: &Refusal) {
-        if let Some(times) = pace.log.failed(&refusal.reason, clock::now()) {
+        if let Some(times) = pace.log.failed(&refusal.kind, clock::now()) {
             let waiting = self.ledger.get().waiting;
             part_log!(
                 self.log_level,
@@ -525,7 +524,8 @@ impl Sink {
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
                 Err(error) => {
                     let reason = format!("cannot write to {}: {error}", appender.path().display());
-                    Some(Verdict::Again(Refusal { reason, after: None, slow: false }))
+                    let kind = reason.clone();
+                    Some(Verdict::Again(Refusal { kind, reason, after: None, slow: false }))
                 }
             },
         }

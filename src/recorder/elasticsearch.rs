@@ -79,7 +79,7 @@ impl Elasticsearch {
             Ok(answer) => answer,
             Err(error) => {
                 self.is_known = false;
-                return Verdict::Again(Refusal { reason: error.to_string(), after: None, slow: false });
+                return Verdict::Again(Refusal::of(&error));
             }
         };
         let Some(complaint) = types::complaint_of_request(answer.status, &answer.body) else {
@@ -91,7 +91,7 @@ impl Elasticsearch {
         }
         match self.send(http, bulk).await {
             Ok(answer) => self.judge(answer, bulk),
-            Err(error) => Verdict::Again(Refusal { reason: error.to_string(), after: None, slow: false }),
+            Err(error) => Verdict::Again(Refusal::of(&error)),
         }
     }
 
@@ -145,7 +145,7 @@ impl Elasticsearch {
         };
         self.failures += u32::from(silence.is_there);
         if self.failures < limits::LEARNING_FAILURES_MAX {
-            return Err(Refusal { reason: silence.reason, after: None, slow: false });
+            return Err(silence.refusal);
         }
         part_log!(
             self.log_level,
@@ -153,7 +153,7 @@ impl Elasticsearch {
             warn,
             recorder = self.name,
             "the server does not say what it is, and is written to all the same: {}",
-            silence.reason
+            silence.refusal.reason
         );
         self.is_known = true;
         self.failures = 0;

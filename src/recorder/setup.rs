@@ -47,9 +47,9 @@ pub(crate) async fn apply(config: &Config, http: &Http) -> (String, bool) {
     for (recorder, target, wish) in wishes(config) {
         let endpoint = Endpoint::new(&target.url, target.timeout);
         let line = match endpoint.product(http).await {
-            Err(silence) => Err(silence.reason),
+            Err(silence) => Err(silence.refusal.reason),
             Ok(product) => match endpoint.set_up(http, &wish, product).await {
-                Err(silence) => Err(silence.reason),
+                Err(silence) => Err(silence.refusal.reason),
                 Ok(outcome @ (Outcome::Refused(_) | Outcome::NoName)) => Err(format!("{product}: {outcome}")),
                 Ok(outcome) => Ok(format!("{product}: {outcome}")),
             },

@@ -2,7 +2,7 @@
 
 use super::server::Product;
 use super::template::{Flavour, Standing, Template, Wish};
-use super::verdict::quote;
+use super::verdict::{Refusal, quote};
 use crate::http::{Answer, Http, HttpError, Uri};
 use crate::limits;
 use std::fmt;
@@ -21,7 +21,7 @@ pub(crate) struct Endpoint {
 /// Why a question has no answer.
 #[derive(Debug)]
 pub(crate) struct Silence {
-    pub(crate) reason: String,
+    pub(crate) refusal: Refusal,
     /// Somebody is there: bulks may come through where questions do not.
     pub(crate) is_there: bool,
 }
@@ -62,10 +62,14 @@ impl Endpoint {
         let url = self.url(path, query);
         let answer = http.ask(&url, self.timeout, put, limits::SMALL_ANSWER_BYTES_MAX).await.map_err(|error| {
             let is_there = matches!(error, HttpError::Timeout(_));
-            Silence { reason: error.to_string(), is_there }
+            Silence { refusal: Refusal::of(&error), is_there }
         })?;
         match answer.status {
-            408 | 429 | 500..=599 => Err(Silence { reason: format!("{path}: {}", said(&answer)), is_there: true }),
+            408 | 429 | 500..=599 => {
+                let kind = format!("{path}: status {}", answer.status);
+                let refusal = Refusal::new(kind, format!("{path}: {}", said(&answer)));
+                Err(Silence { refusal, is_there: true })
+            }
             _ => Ok(answer),
         }
     }

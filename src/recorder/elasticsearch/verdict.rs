@@ -4,7 +4,7 @@
 //! (a proxy's page, a body that is cut off, another number of items) delivers nothing; the documents carry lasting ids, so
 //! sending them again is harmless.
 
-use crate::http::Answer;
+use crate::http::{Answer, HttpError};
 use crate::limits;
 use simd_json::prelude::*;
 use simd_json::tape;
@@ -31,17 +31,31 @@ pub(crate) enum Fate {
     DeadLetter,
 }
 
-/// The fates of all documents, and what the server said of the first of each kind of failure.
+/// The fates of all documents, why the first of those that go again was not taken, and what the server said of each that
+/// it will never take.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Judgement {
     pub(crate) fates: Vec<Fate>,
-    pub(crate) retry_reason: Option<String>,
-    pub(crate) dead_letter_reason: Option<String>,
+    pub(crate) retry: Option<Refusal>,
+    pub(crate) dead_letters: Vec<DeadLetter>,
 }
 
-/// Why nothing was taken.
+/// A document that the server refused for good, and its words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DeadLetter {
+    /// Place in the bulk.
+    pub(crate) index: usize,
+    pub(crate) status: u64,
+    /// The server's name for it, such as `mapper_parsing_exception`; empty if it gave none.
+    pub(crate) reason: String,
+    pub(crate) message: String,
+}
+
+/// Why something was not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
+    /// The same for refusals that are alike, whatever is in their text.
+    pub(crate) kind: String,
     pub(crate) reason: String,
     /// The server asked for this pause.
     pub(crate) after: Option<Duration>,
@@ -58,10 +72,20 @@ impl Judgement {
     /// A document that the server refused goes again all the same.
     pub(super) fn retry(&mut self, document: usize, reason: &str) {
         self.fates[document] = Fate::Retry;
-        if !self.fates.contains(&Fate::DeadLetter) {
-            self.dead_letter_reason = None;
-        }
-        self.retry_reason.get_or_insert_with(|| reason.to_owned());
+        self.dead_letters.retain(|letter| letter.index != document);
+        self.retry.get_or_insert_with(|| Refusal::new(reason.to_owned(), reason.to_owned()));
+    }
+}
+
+impl Refusal {
+    /// One that passes by itself.
+    pub(crate) fn new(kind: String, reason: String) -> Self {
+        Self { kind, reason, after: None, slow: false }
+    }
+
+    /// There was no answer.
+    pub(crate) fn of(error: &HttpError) -> Self {
+        Self::new(error.kind(), error.to_string())
     }
 }
 
@@ -71,26 +95,30 @@ pub(crate) fn judge(mut answer: Answer, documents: usize) -> Verdict {
     match answer.status {
         200..=299 => {}
         413 if documents > 1 => return Verdict::Split,
-        413 => return lone(Fate::DeadLetter, "status 413: the document alone is larger than the server takes"),
+        413 => return too_large(),
         status => {
-            let reason = whole_request_reason(status, &mut answer.body);
+            let (kind, reason) = whole_request_reason(status, &mut answer.body);
             // 408 and 429 pass by themselves, and so does what is wrong with the server; the rest a person must mend.
             let slow = matches!(status, 300..=499) && !matches!(status, 408 | 429);
-            return Verdict::Again(Refusal { reason, after, slow });
+            return Verdict::Again(Refusal { kind, reason, after, slow });
         }
     }
     let quoted = quote(&answer.body);
     match judge_items(&mut answer.body, documents) {
         Ok(judgement) => Verdict::Judged(judgement),
         Err(mismatch) => {
-            let reason = format!("status {} but {mismatch}: {quoted}", answer.status);
-            Verdict::Again(Refusal { reason, after, slow: false })
+            let kind = format!("status {} but {mismatch}", answer.status);
+            let reason = format!("{kind}: {quoted}");
+            Verdict::Again(Refusal { kind, reason, after, slow: false })
         }
     }
 }
 
-fn lone(fate: Fate, reason: &str) -> Verdict {
-    Verdict::Judged(Judgement { fates: vec![fate], retry_reason: None, dead_letter_reason: Some(reason.to_owned()) })
+/// 413 for a document that was alone in its bulk.
+fn too_large() -> Verdict {
+    let message = "the document alone is larger than the server takes".to_owned();
+    let dead_letter = DeadLetter { index: 0, status: 413, reason: "too_large".to_owned(), message };
+    Verdict::Judged(Judgement { fates: vec![Fate::DeadLetter], retry: None, dead_letters: vec![dead_letter] })
 }
 
 /// Seconds, as servers send it; the date form is left to our own pause.
@@ -108,22 +136,17 @@ fn judge_items(body: &mut [u8], documents: usize) -> Result<Judgement, &'static 
     if items.len() != documents {
         return Err("the body speaks of another number of documents");
     }
-    let mut judgement = Judgement::default();
-    for item in &items {
-        let outcome = item.as_object().and_then(|item| item.values().next()).ok_or(NO_ANSWER)?;
-        let outcome = outcome.as_object().ok_or(NO_ANSWER)?;
+    let mut judgement = Judgement { fates: Vec::with_capacity(documents), ..Judgement::default() };
+    for (index, item) in items.iter().enumerate() {
+        let item = item.as_object().filter(|item| item.len() == 1).ok_or(NO_ANSWER)?;
+        let outcome = item.values().next().and_then(|outcome| outcome.as_object()).ok_or(NO_ANSWER)?;
         let status = outcome.get("status").and_then(|status| status.as_u64()).ok_or(NO_ANSWER)?;
         let error = outcome.get("error").map(ItemError::read).unwrap_or_default();
         let fate = fate_of(status, &error.kind);
-        let reason = match fate {
-            Fate::Acked | Fate::Duplicate => None,
-            Fate::Retry => Some(&mut judgement.retry_reason),
-            Fate::DeadLetter => Some(&mut judgement.dead_letter_reason),
-        };
-        if let Some(reason) = reason {
-            reason.get_or_insert_with(|| {
-                format!("item status {status}: {} {}", error.kind, quote(error.reason.as_bytes()))
-            });
+        match fate {
+            Fate::Acked | Fate::Duplicate => {}
+            Fate::Retry => _ = judgement.retry.get_or_insert_with(|| error.refusal(status)),
+            Fate::DeadLetter => judgement.dead_letters.push(error.dead_letter(index, status)),
         }
         judgement.fates.push(fate);
     }
@@ -135,10 +158,12 @@ fn fate_of(status: u64, error: &str) -> Fate {
     match status {
         200..=299 => Fate::Acked,
         409 => Fate::Duplicate,
-        408 | 429 | 500..=599 => Fate::Retry,
+        408 | 429 => Fate::Retry,
         // A write block, a full disk (403 before Elasticsearch 7), an index that was closed (403 in 5, 400 since 6).
-        _ if matches!(error, "cluster_block_exception" | "index_closed_exception") => Fate::Retry,
-        _ => Fate::DeadLetter,
+        400..=499 if matches!(error, "cluster_block_exception" | "index_closed_exception") => Fate::Retry,
+        400..=499 => Fate::DeadLetter,
+        // 5xx passes by itself; what no server says is no refusal.
+        _ => Fate::Retry,
     }
 }
 
@@ -157,10 +182,20 @@ impl ItemError {
         let text = |key| error.get(key).and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
         Self { kind: text("type"), reason: text("reason") }
     }
+
+    fn refusal(self, status: u64) -> Refusal {
+        let kind = format!("item status {status}: {}", self.kind);
+        let reason = format!("{kind} {}", quote(self.reason.as_bytes()));
+        Refusal::new(kind, reason)
+    }
+
+    fn dead_letter(self, index: usize, status: u64) -> DeadLetter {
+        DeadLetter { index, status, reason: self.kind, message: quote(self.reason.as_bytes()) }
+    }
 }
 
-/// What a server said of a whole request: its own reason if it gave one, else how its page begins.
-fn whole_request_reason(status: u16, body: &mut [u8]) -> String {
+/// What a server said of a whole request: the kind, then its own reason if it gave one, else how its page begins.
+fn whole_request_reason(status: u16, body: &mut [u8]) -> (String, String) {
     let quoted = quote(body);
     let error = simd_json::to_tape(body).ok().and_then(|tape| {
         let root = tape.as_value();
@@ -175,10 +210,12 @@ fn whole_request_reason(status: u16, body: &mut [u8]) -> String {
     };
     match error {
         Some(ItemError { kind, reason }) if !(kind.is_empty() && reason.is_empty()) => {
-            format!("status {status}{hint}: {kind} {}", quote(reason.as_bytes()))
+            let kind = format!("status {status}{hint}: {kind}");
+            let reason = format!("{kind} {}", quote(reason.as_bytes()));
+            (kind, reason)
         }
-        _ if quoted.is_empty() => format!("status {status}{hint}"),
-        _ => format!("status {status}{hint}: {quoted}"),
+        _ if quoted.is_empty() => (format!("status {status}"), format!("status {status}{hint}")),
+        _ => (format!("status {status}"), format!("status {status}{hint}: {quoted}")),
     }
 }
 
@@ -193,93 +230,4 @@ pub(super) fn quote(text: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn judged(status: u16, body: &str, documents: usize) -> Verdict {
-        judge(Answer { status, retry_after: None, body: body.as_bytes().to_vec() }, documents)
-    }
-
-    fn fates(body: &str, documents: usize) -> Vec<Fate> {
-        match judged(200, body, documents) {
-            Verdict::Judged(judgement) => judgement.fates,
-            other => panic!("{body}: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn each_item_has_its_fate_whatever_the_order_of_members() {
-        use Fate::{Acked, DeadLetter, Duplicate, Retry};
-        for (item, fate) in [
-            (r#"{"create":{"status":201}}"#, Acked),
-            (r#"{"create":{"_id":"x","status":200,"error":null}}"#, Acked),
-            (r#"{"index": {"error":{"type":"version_conflict_engine_exception"},"status" : 409}}"#, Duplicate),
-            (r#"{"create":{"status":429,"error":{"type":"es_rejected_execution_exception","reason":"r"}}}"#, Retry),
-            (r#"{"create":{"status":503,"error":{"type":"unavailable_shards_exception"}}}"#, Retry),
-            (r#"{"create":{"status":403,"error":{"type":"cluster_block_exception"}}}"#, Retry),
-            (r#"{"create":{"status":403,"error":{"type":"security_exception"}}}"#, DeadLetter),
-            (r#"{"create":{"status":400,"error":{"type":"index_closed_exception"}}}"#, Retry),
-            (r#"{"create":{"status":400,"error":{"type":"mapper_parsing_exception","reason":"r"}}}"#, DeadLetter),
-            (r#"{"create":{"status":400,"error":"MapperParsingException[failed]"}}"#, DeadLetter),
-        ] {
-            assert_eq!(fates(&format!("{{\"took\":1,\"errors\":true,\"items\":[{item}]}}"), 1), [fate], "{item}");
-            assert_eq!(fates(&format!("{{\"items\":[{item},{item}],\"errors\" : true}}"), 2), [fate, fate], "{item}");
-        }
-    }
-
-    #[test]
-    fn what_does_not_match_the_bulk_delivers_nothing() {
-        for body in [
-            "",
-            "<html>OK</html>",
-            "{}",
-            "[]",
-            r#"{"errors":false}"#,
-            r#"{"errors":false,"items":{}}"#,
-            r#"{"errors":false,"items":[{"create":{"status":201}}]}"#,
-            r#"{"items":[{"create":{"status":201}},{}]}"#,
-            r#"{"items":[{"create":{"status":201}},{"create":{}}]}"#,
-            r#"{"items":[{"create":{"status":201}},{"create":{"sta"#,
-            r#"{"items":[{"create":{"status":"201"}},{"create":{"status":201}}]}"#,
-        ] {
-            assert!(matches!(judged(200, body, 2), Verdict::Again(Refusal { slow: false, .. })), "{body}");
-        }
-    }
-
-    #[test]
-    fn whole_requests_are_tried_again_at_the_fitting_pace() {
-        for (status, slow) in [
-            (401, true),
-            (403, true),
-            (404, true),
-            (400, true),
-            (301, true),
-            (408, false),
-            (429, false),
-            (502, false),
-            (503, false),
-        ] {
-            let Verdict::Again(refusal) = judged(status, r#"{"error":{"type":"t","reason":"the reason"}}"#, 3) else {
-                panic!()
-            };
-            assert_eq!(refusal.slow, slow, "{status}");
-            assert!(refusal.reason.contains("the reason"), "{}", refusal.reason);
-        }
-        assert_eq!(judged(413, "", 2), Verdict::Split);
-        let Verdict::Judged(alone) = judged(413, "", 1) else { panic!() };
-        assert_eq!(alone.fates, [Fate::DeadLetter]);
-    }
-
-    #[test]
-    fn a_pause_that_the_server_asks_for_is_honoured_within_bounds() {
-        let after =
-            |value: &str| match judge(Answer { status: 429, retry_after: Some(value.to_owned()), body: Vec::new() }, 1)
-            {
-                Verdict::Again(refusal) => refusal.after,
-                other => panic!("{other:?}"),
-            };
-        assert_eq!(after("7"), Some(Duration::from_secs(7)));
-        assert_eq!(after("86400"), Some(limits::RETRY_AFTER_MAX));
-        assert_eq!(after("Wed, 21 Oct 2026 07:28:00 GMT"), None);
-    }
-}
+mod tests;
