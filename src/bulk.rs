@@ -112,6 +112,24 @@ impl Bulk {
         self.close_document();
     }
 
+    /// A bulk of text that holds documents with their action lines, each ending where `ends` says.
+    pub(crate) fn of_documents(text: Vec<u8>, ends: Vec<u32>) -> Self {
+        debug_assert_eq!(ends.last().map_or(0, |&end| end as usize), text.len());
+        Self { bytes: text, ends }
+    }
+
+    /// Appends a document with its action line and both line ends.
+    pub(crate) fn push_whole(&mut self, document: &[u8]) {
+        self.reserve(document.len());
+        self.bytes.extend_from_slice(document);
+        self.close_document();
+    }
+
+    /// One document with its action line and both line ends.
+    pub(crate) fn document(&self, index: usize) -> &[u8] {
+        &self.bytes[self.span(index)]
+    }
+
     /// Appends all documents of `other`.
     pub(crate) fn append(&mut self, other: &Self) {
         for index in 0..other.documents() {

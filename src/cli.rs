@@ -1,5 +1,7 @@
 //! The command line: arguments and their environment variables, the subcommands, exit codes, signals.
 
+mod spool;
+
 use crate::config::{Config, ConfigError, INDEX_NAME_DEFAULT, LogLevel, Reader, Recorder, Settings, nearest, values};
 use crate::engine::{self, EngineError, Report};
 use crate::http::Http;
@@ -7,6 +9,7 @@ use crate::limits;
 use crate::log;
 use crate::park;
 use crate::recorder::setup;
+use smol::channel::Sender;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::Write;
@@ -30,6 +33,8 @@ Usage:
   expvastic once --dry-run -c conf.yml  the same, but print the bulk text instead of shipping it
   expvastic setup -c conf.yml           put the index templates in place, say what was done, exit
   expvastic setup --print -c conf.yml   only show them, for each kind of server
+  expvastic spool ls -c conf.yml        what waits on disk; also verify (1: something is damaged), dump (print the
+                                        bulk text) and drop (delete it all)
 
 Options, each also as an environment variable (a flag wins):
   -c, --config FILE    configuration; .yml or .yaml may be left out            EXPVASTIC_CONFIG
@@ -46,7 +51,8 @@ Options, each also as an environment variable (a flag wins):
   -h, --help           this text
   -V, --version        the version
 
-Single dashes (-reader=…) work too. SIGINT and SIGTERM ship what waits, print what became of every document, and end.
+Single dashes (-reader=…) work too. SIGINT and SIGTERM ship what waits, print what became of every document, and end;
+SIGUSR1 ships at once what waits.
 Exit codes: 0 done, 64 wrong usage, 78 bad configuration, 1 anything else.
 ";
 
@@ -66,7 +72,7 @@ const VALUES: [(&str, &str); 9] = [
 /// Flags without a value.
 const SWITCHES: [&str; 4] = ["--dry-run", "--print", "--help", "--version"];
 
-const COMMANDS: [&str; 4] = ["check", "once", "setup", "run"];
+const COMMANDS: [&str; 5] = ["check", "once", "setup", "spool", "run"];
 
 /// Runs the program with these arguments (without its own name) and gives the exit code.
 #[must_use]
@@ -124,6 +130,7 @@ enum Command {
     Check,
     Once,
     Setup,
+    Spool(spool::Action),
     Help,
     Version,
 }
@@ -156,6 +163,7 @@ impl Invocation {
             Some("check") => Command::Check,
             Some("once") => Command::Once,
             Some("setup") => Command::Setup,
+            Some("spool") => Command::Spool(spool_action(&mut arguments)?),
             _ => Command::Run,
         };
         if arguments.contains(["-h", "--help"]) {
@@ -180,7 +188,7 @@ impl Invocation {
         match self.command {
             Command::Help => return Ok(print(HELP)),
             Command::Version => return Ok(print(concat!("expvastic ", env!("CARGO_PKG_VERSION"), "\n"))),
-            Command::Run | Command::Check | Command::Once | Command::Setup => {}
+            Command::Run | Command::Check | Command::Once | Command::Setup | Command::Spool(_) => {}
         }
         let mut config = match &self.source {
             Source::File(path) => Config::load(path).map_err(Failure::Config)?,
@@ -199,6 +207,11 @@ impl Invocation {
         if self.command == Command::Setup {
             return self.set_up(&config);
         }
+        if let Command::Spool(action) = self.command {
+            let (mut stdout, mut stderr) = (std::io::stdout().lock(), std::io::stderr());
+            let done = action.run(&config, &mut stdout, &mut stderr).and_then(|well| stdout.flush().map(|()| well));
+            return Ok(if done.unwrap_or(false) { DONE } else { FAILED });
+        }
         if self.only_shown {
             config.ship_to_standard_output();
         }
@@ -207,7 +220,7 @@ impl Invocation {
             tracing::warn!("{warning}");
         }
         if self.command == Command::Once {
-            let report = engine::tick_once(&config, stop_signal()).map_err(Failure::Engine)?;
+            let report = engine::tick_once(&config, stop_signal(None)).map_err(Failure::Engine)?;
             log_ledgers(&report);
             return Ok(if report.all_taken() { DONE } else { FAILED });
         }
@@ -250,7 +263,9 @@ fn run(config: &Config) -> Result<u8, Failure> {
     for route in config.routes().lines() {
         tracing::info!("{route}");
     }
-    let report = engine::start_engines(config, stop_signal()).map_err(Failure::Engine)?;
+    let (flush, flushes) = smol::channel::bounded(1);
+    let stop = stop_signal(Some(flush));
+    let report = engine::start_engines_with_flush(config, stop, flushes).map_err(Failure::Engine)?;
     log_ledgers(&report);
     let lost = report.ledgers.iter().any(|(_, ledger)| ledger.dropped.shutdown + ledger.dropped.recorder_gone > 0);
     Ok(if lost { FAILED } else { DONE })
@@ -259,11 +274,16 @@ fn run(config: &Config) -> Result<u8, Failure> {
 fn log_ledgers(report: &Report) {
     for (recorder, ledger) in &report.ledgers {
         tracing::info!(recorder, "ledger: {ledger}");
+        if ledger.spooled > 0 {
+            tracing::info!(recorder, documents = ledger.spooled, "wait on disk and are shipped after the next start");
+        }
         if ledger.dropped.total() > 0 {
             let dropped = ledger.dropped;
             tracing::error!(
                 recorder,
                 dropped.memory_limit,
+                dropped.spool_full,
+                dropped.damaged,
                 dropped.shutdown,
                 dropped.recorder_gone,
                 "documents were lost"
@@ -280,18 +300,26 @@ fn print(text: &str) -> u8 {
     }
 }
 
-/// Completes at SIGINT or SIGTERM.
-async fn stop_signal() {
+/// Completes at SIGINT or SIGTERM; passes SIGUSR1 on to `flush`.
+async fn stop_signal(flush: Option<Sender<()>>) {
     use async_signal::{Signal, Signals};
     use smol::stream::StreamExt;
-    let Ok(mut signals) = Signals::new([Signal::Int, Signal::Term]) else {
+    let Ok(mut signals) = Signals::new([Signal::Int, Signal::Term, Signal::Usr1]) else {
         tracing::warn!("signals cannot be caught: SIGINT and SIGTERM end the program without shipping what waits");
         return std::future::pending().await;
     };
     while let Some(signal) = signals.next().await {
-        if let Ok(signal) = signal {
-            tracing::info!("{signal:?} received: shipping what waits");
-            return;
+        match signal {
+            Ok(Signal::Usr1) => {
+                tracing::info!("Usr1 received: shipping what waits, now");
+                // Full means that a flush is under way.
+                let _ = flush.as_ref().map(|flush| flush.try_send(()));
+            }
+            Ok(signal) => {
+                tracing::info!("{signal:?} received: shipping what waits");
+                return;
+            }
+            Err(_) => {}
         }
     }
     std::future::pending::<()>().await;
@@ -367,6 +395,14 @@ fn subcommand(arguments: &mut pico_args::Arguments) -> Result<Option<String>, Fa
         return Err(Failure::Usage(format!("unknown command {unknown:?}{hint}")));
     }
     Ok(command)
+}
+
+fn spool_action(arguments: &mut pico_args::Arguments) -> Result<spool::Action, Failure> {
+    let name = arguments.subcommand().map_err(|error| Failure::Usage(error.to_string()))?.unwrap_or_default();
+    spool::Action::named(&name).ok_or_else(|| {
+        let expected = spool::Action::NAMES.join(", ");
+        Failure::Usage(format!("spool wants one of {expected}, found {name:?}: expvastic spool ls -c conf.yml"))
+    })
 }
 
 /// The values of the flags that were given.

@@ -137,7 +137,7 @@ impl Config {
     pub(crate) fn ship_to_standard_output(&mut self) {
         let redirected = |recorder: &Arc<Recorder>| {
             let target = Target::File { path: PathBuf::from("-"), bytes_max: u64::MAX, keep: 0 };
-            Arc::new(Recorder { target, ..Recorder::clone(recorder) })
+            Arc::new(Recorder { target, spool: None, dead_letter: None, ..Recorder::clone(recorder) })
         };
         let redirect: Vec<_> =
             self.recorders.iter().map(|recorder| (Arc::clone(recorder), redirected(recorder))).collect();
@@ -163,6 +163,7 @@ impl Config {
         let settings = root.section("settings").map(Settings::from_section);
         let readers = entries(&mut root, "readers", "reader", problems, Reader::from_section);
         let recorders = entries(&mut root, "recorders", "recorder", problems, Recorder::from_section);
+        check_folders(&mut root, &recorders, problems);
         let engines = routes::merge(&mut root, &readers, &recorders, problems);
         root.finish();
         Some(Self {
@@ -211,6 +212,26 @@ fn entries<T>(
         }
     }
     named
+}
+
+/// A spool folder has one recorder, and so has a file of dead letters.
+fn check_folders(root: &mut Section<'_, '_>, recorders: &Named<Recorder>, problems: &Problems<'_>) {
+    let Some((Node::Map(map), place)) = root.node("recorders") else { return };
+    let known: Vec<&Recorder> = recorders.iter().filter_map(|(_, recorder)| recorder.as_deref()).collect();
+    for (at, recorder) in known.iter().enumerate() {
+        let folder = recorder.spool.as_ref().map(|spool| &spool.path);
+        let spool_of = |other: &&&Recorder| other.spool.as_ref().map(|spool| &spool.path) == folder;
+        let letters_of = |other: &&&Recorder| other.dead_letter == recorder.dead_letter;
+        let first_spool = folder.and_then(|_| known[..at].iter().find(spool_of));
+        let first_letters = recorder.dead_letter.as_ref().and_then(|_| known[..at].iter().find(letters_of));
+        for (key, what, first) in [("spool", "folder", first_spool), ("dead_letter", "file", first_letters)] {
+            let Some(first) = first else { continue };
+            if let Some(index) = map.iter().position(|(name, _)| *name == recorder.name) {
+                let message = format!("{key} has the {what} of the recorder {:?}: each needs its own", first.name);
+                problems.key(&place.entry(index, &recorder.name), message);
+            }
+        }
+    }
 }
 
 impl Settings {

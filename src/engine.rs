@@ -103,7 +103,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::System`].
     pub fn start(self, stop: impl Future<Output = ()>) -> Result<Report, EngineError> {
-        run(&[self.routed], &self.settings, self.polls_max, stop)
+        run(&[self.routed], &self.settings, self.polls_max, stop, None)
     }
 }
 
@@ -112,7 +112,16 @@ impl Engine {
 /// # Errors
 /// [`EngineError::System`].
 pub fn start_engines(config: &Config, stop: impl Future<Output = ()>) -> Result<Report, EngineError> {
-    run(&config.engines, config.settings(), None, stop)
+    run(&config.engines, config.settings(), None, stop, None)
+}
+
+/// The same, and ships what waits at once for each message of `flush`.
+pub(crate) fn start_engines_with_flush(
+    config: &Config,
+    stop: impl Future<Output = ()>,
+    flush: Receiver<()>,
+) -> Result<Report, EngineError> {
+    run(&config.engines, config.settings(), None, stop, Some(flush))
 }
 
 /// One tick of every reader of a configuration; then ships what they gave.
@@ -120,7 +129,7 @@ pub fn start_engines(config: &Config, stop: impl Future<Output = ()>) -> Result<
 /// # Errors
 /// [`EngineError::System`].
 pub fn tick_once(config: &Config, stop: impl Future<Output = ()>) -> Result<Report, EngineError> {
-    run(&config.engines, config.settings(), Some(1), stop)
+    run(&config.engines, config.settings(), Some(1), stop, None)
 }
 
 impl Report {
@@ -150,11 +159,15 @@ fn run(
     settings: &Settings,
     polls_max: Option<u64>,
     stop: impl Future<Output = ()>,
+    flush: Option<Receiver<()>>,
 ) -> Result<Report, EngineError> {
     let runtime = Rc::new(Runtime::new(engines, settings, polls_max)?);
     let executor = LocalExecutor::new();
     // A task of its own: what it waits for is looked at when that wakes it, and not at every tick.
     let stop = executor.spawn(stop);
+    if let Some(flush) = flush {
+        executor.spawn(Rc::clone(&runtime).flush_when_told(flush)).detach();
+    }
     park::block_on(executor.run(runtime.run(&executor, stop)));
     // Tasks that are still under way end here, before the client that they use.
     drop(executor);
@@ -253,6 +266,14 @@ impl Runtime {
         smol::future::or(drained, deadline).await;
         for recording in &self.recordings {
             recording.give_up();
+        }
+    }
+
+    async fn flush_when_told(self: Rc<Self>, flush: Receiver<()>) {
+        while flush.recv().await.is_ok() {
+            for recording in &self.recordings {
+                recording.flush();
+            }
         }
     }
 

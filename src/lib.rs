@@ -33,6 +33,7 @@ mod http;
 mod metrics;
 mod reader;
 mod recorder;
+mod spool;
 mod workbench;
 
 mod clock;

@@ -79,6 +79,26 @@ pub(crate) const POOLED_BULK_BYTES_MAX: usize = 256 << 10;
 /// Default of `settings.memory_limit`, bytes, shared evenly by the recorders.
 pub(crate) const MEMORY_LIMIT_DEFAULT: u64 = 8 << 20;
 
+/// Default of `spool.bytes`.
+pub(crate) const SPOOL_BYTES_DEFAULT: u64 = 256 << 20;
+/// The least that `spool.bytes` can be set to: a segment takes two blocks, the lock one.
+pub(crate) const SPOOL_BYTES_MIN: u64 = 64 << 10;
+/// Default of `spool.sync`.
+pub(crate) const SPOOL_SYNC_DEFAULT: Duration = Duration::from_secs(1);
+/// A segment of the spool is closed before it grows over a bulk; it holds at least so many documents, as each takes two
+/// files.
+pub(crate) const SEGMENT_DOCUMENTS_MIN: u64 = 500;
+/// Parts of the spool's bytes that one segment takes at most: dropping one to make room must not drop everything.
+pub(crate) const SEGMENTS_MIN: u64 = 8;
+/// Bytes of a segment that are read: no segment of ours is larger than a bulk.
+pub(crate) const SEGMENT_READ_BYTES_MAX: u64 = BULK_BYTES_MAX + DOCUMENT_BYTES_MAX as u64;
+/// Files take whole blocks; this is the usual size, bytes.
+pub(crate) const DISK_BLOCK_BYTES: u64 = 4 << 10;
+/// A spool folder that cannot be opened or written to is tried again after this.
+pub(crate) const SPOOL_RETRY: Duration = Duration::from_secs(10);
+/// Bytes of a file of dead letters, after which it becomes `FILE.1`; one old file stays.
+pub(crate) const DEAD_LETTER_BYTES_MAX: u64 = 16 << 20;
+
 /// Defaults of a recorder's `bulk`.
 pub(crate) const BULK_DOCUMENTS_DEFAULT: u32 = 500;
 /// Bytes of a bulk at which it is sealed.

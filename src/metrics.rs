@@ -41,8 +41,12 @@ pub struct Ledger {
     pub dead_lettered: u64,
     /// Given up by a stated policy.
     pub dropped: Dropped,
-    /// In memory, or on their way.
+    /// In memory, on disk, or on their way.
     pub waiting: u64,
+    /// Of those that wait: on disk.
+    pub spooled: u64,
+    /// Of those that were made: by an earlier process, and found in the spool.
+    pub recovered: u64,
 }
 
 /// Documents that were given up, by reason.
@@ -50,6 +54,10 @@ pub struct Ledger {
 pub struct Dropped {
     /// The oldest made room for newer ones within `settings.memory_limit`.
     pub memory_limit: u64,
+    /// The oldest on disk made room for newer ones within `spool.bytes`.
+    pub spool_full: u64,
+    /// Their part of the spool was damaged.
+    pub damaged: u64,
     /// Still waiting when `settings.shutdown_timeout` was over.
     pub shutdown: u64,
     /// The recorder had gone: nobody reads its standard output any more.
@@ -60,7 +68,7 @@ impl Dropped {
     /// All of them.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.memory_limit + self.shutdown + self.recorder_gone
+        self.memory_limit + self.spool_full + self.damaged + self.shutdown + self.recorder_gone
     }
 }
 
@@ -68,7 +76,8 @@ impl Ledger {
     /// Whether every document is accounted for. It always is.
     #[must_use]
     pub fn balances(&self) -> bool {
-        self.made == self.acked + self.duplicate + self.dead_lettered + self.dropped.total() + self.waiting
+        let ways_out = self.acked + self.duplicate + self.dead_lettered + self.dropped.total();
+        self.made == ways_out + self.waiting && self.spooled <= self.waiting
     }
 
     /// Whether every document was taken.
@@ -77,29 +86,37 @@ impl Ledger {
         self.made == self.acked + self.duplicate
     }
 
-    fn members(&self) -> [(&'static str, u64); 8] {
+    fn members(&self) -> [(&'static str, u64); 12] {
         [
             ("made", self.made),
             ("acked", self.acked),
             ("duplicate", self.duplicate),
             ("dead_lettered", self.dead_lettered),
             ("dropped.memory_limit", self.dropped.memory_limit),
+            ("dropped.spool_full", self.dropped.spool_full),
+            ("dropped.damaged", self.dropped.damaged),
             ("dropped.shutdown", self.dropped.shutdown),
             ("dropped.recorder_gone", self.dropped.recorder_gone),
             ("waiting", self.waiting),
+            ("spooled", self.spooled),
+            ("recovered", self.recovered),
         ]
     }
 }
 
 impl fmt::Display for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { made, acked, duplicate, dead_lettered, waiting, .. } = self;
+        let Self { made, acked, duplicate, dead_lettered, waiting, spooled, recovered, .. } = self;
         let dropped = self.dropped.total();
         write!(
             f,
             "made {made} = acked {acked} + duplicate {duplicate} + dead_lettered {dead_lettered} + dropped {dropped} + \
              waiting {waiting}"
-        )
+        )?;
+        if *spooled + *recovered > 0 {
+            write!(f, " ({recovered} of them found in the spool, {spooled} wait there)")?;
+        }
+        Ok(())
     }
 }
 

@@ -19,6 +19,19 @@ pub struct Recorder {
     pub(crate) backoff: u32,
     pub(crate) log_level: Option<LogLevel>,
     pub(crate) bulk: BulkLimits,
+    /// Where documents wait that memory has no room for, and that must outlive the process.
+    pub(crate) spool: Option<SpoolFolder>,
+    /// A file for documents that the server refuses for good.
+    pub(crate) dead_letter: Option<PathBuf>,
+}
+
+/// A recorder's folder on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SpoolFolder {
+    pub(crate) path: PathBuf,
+    pub(crate) bytes_max: u64,
+    /// What waits is on disk for good after this.
+    pub(crate) sync: Duration,
 }
 
 /// Where a recorder's bulks go.
@@ -99,6 +112,8 @@ impl Recorder {
             backoff: limits::BACKOFF_DEFAULT,
             log_level: None,
             bulk: BulkLimits::default(),
+            spool: None,
+            dead_letter: None,
         }
     }
 
@@ -123,6 +138,19 @@ impl Recorder {
         Self { backoff, ..self }
     }
 
+    /// Lets documents wait in the folder `path` when the server is away, at most `bytes_max` of it, within `sync`.
+    #[must_use]
+    pub fn spool(self, path: impl Into<PathBuf>, bytes_max: u64, sync: Duration) -> Self {
+        let bytes_max = bytes_max.max(limits::SPOOL_BYTES_MIN);
+        Self { spool: Some(SpoolFolder { path: path.into(), bytes_max, sync }), ..self }
+    }
+
+    /// Keeps documents that the server refuses for good in the file `path`.
+    #[must_use]
+    pub fn dead_letter(self, path: impl Into<PathBuf>) -> Self {
+        Self { dead_letter: Some(path.into()), ..self }
+    }
+
     pub(super) fn from_section(name: &str, mut section: Section<'_, '_>) -> Option<Self> {
         let kind = kind(&mut section, &["elasticsearch", "file"]);
         let (target, index_name) = match kind {
@@ -132,9 +160,15 @@ impl Recorder {
         let backoff = backoff(&mut section);
         let log_level = section.parse("log_level", values::log_level);
         let bulk = section.section("bulk").map(BulkLimits::from_section).unwrap_or_default();
+        let (mut spool, mut dead_letter) = (None, None);
+        if kind != Some("file") {
+            spool = section.section("spool").and_then(SpoolFolder::from_section);
+            dead_letter = section.parse("dead_letter", |text| named_path("dead_letter", text, "a file"));
+        }
         section.finish();
         kind?;
-        Some(Self { name: name.to_owned(), target: target?, index_name: index_name?, backoff, log_level, bulk })
+        let name = name.to_owned();
+        Some(Self { name, target: target?, index_name: index_name?, backoff, log_level, bulk, spool, dead_letter })
     }
 }
 
@@ -177,13 +211,30 @@ fn file_target(section: &mut Section<'_, '_>) -> Option<Target> {
     if section.node("path").is_none() {
         section.lacks("path is missing: expected a file, or \"-\" for standard output");
     }
-    let path = section.parse("path", |text| match text {
-        "" => Err("path is empty: expected a file, or \"-\" for standard output".to_owned()),
-        text => Ok(PathBuf::from(text)),
-    });
+    let path = section.parse("path", |text| named_path("path", text, "a file, or \"-\" for standard output"));
     let bytes_max = section.size("bytes", 64 << 10, 1 << 50).unwrap_or(limits::FILE_BYTES_DEFAULT);
     let keep = section.number("keep", 0, limits::FILE_KEEP_MAX).unwrap_or_else(|| limits::FILE_KEEP_DEFAULT.into());
     Some(Target::File { path: path?, bytes_max, keep: u32::try_from(keep).unwrap_or(u32::MAX) })
+}
+
+fn named_path(key: &str, text: &str, expected: &str) -> Result<PathBuf, String> {
+    match text {
+        "" => Err(format!("{key} is empty: expected {expected}")),
+        text => Ok(PathBuf::from(text)),
+    }
+}
+
+impl SpoolFolder {
+    fn from_section(mut section: Section<'_, '_>) -> Option<Self> {
+        if section.node("path").is_none() {
+            section.lacks("path is missing: expected a folder that no other expvastic uses");
+        }
+        let path = section.parse("path", |text| named_path("path", text, "a folder that no other expvastic uses"));
+        let bytes_max = section.size("bytes", limits::SPOOL_BYTES_MIN, 1 << 50).unwrap_or(limits::SPOOL_BYTES_DEFAULT);
+        let sync = section.positive_duration("sync").unwrap_or(limits::SPOOL_SYNC_DEFAULT);
+        section.finish();
+        Some(Self { path: path?, bytes_max, sync })
+    }
 }
 
 impl BulkLimits {

@@ -118,7 +118,7 @@ impl Output {
 }
 
 /// `path` becomes `path.1`, `path.1` becomes `path.2` and so on; beyond `keep` they go.
-fn rotate(path: &Path, keep: u32) -> io::Result<File> {
+pub(super) fn rotate(path: &Path, keep: u32) -> io::Result<File> {
     let numbered = |number: u32| {
         let mut name = path.as_os_str().to_owned();
         name.push(format!(".{number}"));

@@ -6,7 +6,7 @@
 use serde_json::Value;
 use std::fs::File;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -18,7 +18,17 @@ pub(crate) struct Program {
 impl Program {
     /// Starts `expvastic ARGUMENTS -c conf.yml` in a folder of its own.
     pub(crate) fn start(arguments: &[&str], config: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        Self::start_in(tempfile::tempdir().expect("a folder"), arguments, config)
+    }
+
+    /// Starts it once more in the folder where an earlier one has ended.
+    pub(crate) fn start_again(mut self, arguments: &[&str], config: &str) -> Self {
+        self.kill();
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().expect("a folder"));
+        Self::start_in(folder, arguments, config)
+    }
+
+    fn start_in(folder: TempDir, arguments: &[&str], config: &str) -> Self {
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path("conf.yml"), config).expect("written");
         let mut command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
@@ -61,6 +71,18 @@ impl Program {
         assert!(sent.expect("kill starts").success());
     }
 
+    /// `kill -9`, if it still runs.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Runs `expvastic ARGUMENTS -c conf.yml` beside it.
+    pub(crate) fn beside(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
+        command.current_dir(self.folder.path()).args(arguments).args(["-c", "conf.yml"]).output().expect("it starts")
+    }
+
     /// Waits for the end; gives the exit code.
     pub(crate) fn wait(&mut self) -> Option<i32> {
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -76,8 +98,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
         if std::thread::panicking() {
             eprintln!("expvastic said:\n{}", self.read("stderr"));
         }

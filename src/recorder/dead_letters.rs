@@ -1,0 +1,161 @@
+//! Documents that the server refused for good, kept for a person: one JSON object a line, bounded by rotation.
+
+use super::elasticsearch::verdict::DeadLetter;
+use super::file;
+use crate::json;
+use crate::limits;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// A file of dead letters, opened when there is the first.
+#[derive(Debug)]
+pub(super) struct DeadLetters {
+    path: PathBuf,
+    bytes_max: u64,
+    open: Option<(File, u64)>,
+    line: Vec<u8>,
+}
+
+impl DeadLetters {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path, bytes_max: limits::DEAD_LETTER_BYTES_MAX, open: None, line: Vec::new() }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Appends a letter with its document, which comes with its action line.
+    ///
+    /// # Errors
+    /// What the system says; the file then holds whole lines only, as far as the system lets us see to it.
+    pub(super) fn write(
+        &mut self,
+        recorder: &str,
+        letter: &DeadLetter,
+        document: &[u8],
+        time: jiff::Timestamp,
+    ) -> io::Result<()> {
+        self.render(recorder, letter, document, time);
+        let bytes = self.line.len() as u64;
+        let (file, length) = match &mut self.open {
+            Some(open) => open,
+            none => none.insert(open(&self.path)?),
+        };
+        if *length > 0 && *length + bytes > self.bytes_max {
+            *file = file::rotate(&self.path, 1)?;
+            *length = 0;
+        }
+        if let Err(error) = file.write_all(&self.line) {
+            let _ = file.set_len(*length);
+            return Err(error);
+        }
+        *length += bytes;
+        Ok(())
+    }
+
+    fn render(&mut self, recorder: &str, letter: &DeadLetter, document: &[u8], time: jiff::Timestamp) {
+        let line = &mut self.line;
+        line.clear();
+        // Writing into memory does not fail.
+        let _ = write!(line, "{{\"time\":\"{time:.6}\",\"recorder\":");
+        json::write_string(line, recorder);
+        line.extend_from_slice(b",\"status\":");
+        json::write_u64(line, letter.status);
+        line.extend_from_slice(b",\"reason\":");
+        json::write_string(line, &letter.reason);
+        line.extend_from_slice(b",\"message\":");
+        json::write_string(line, &letter.message);
+        let end = memchr::memchr(b'\n', document).unwrap_or(document.len());
+        let (action, source) = document.split_at(end);
+        line.extend_from_slice(b",\"action\":");
+        line.extend_from_slice(action);
+        line.extend_from_slice(b",\"document\":");
+        line.extend_from_slice(source.trim_ascii());
+        line.extend_from_slice(b"}\n");
+        line.shrink_to(limits::POOLED_BULK_BYTES_MAX);
+    }
+}
+
+/// Opens the file and ends a line that a crash has left torn.
+fn open(path: &Path) -> io::Result<(File, u64)> {
+    let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+    let mut length = file.metadata()?.len();
+    let mut last = [b'\n'];
+    if length > 0 && file.seek(SeekFrom::End(-1)).is_ok() {
+        file.read_exact(&mut last)?;
+    }
+    if last != *b"\n" {
+        file.write_all(b"\n")?;
+        length += 1;
+    }
+    Ok((file, length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOCUMENT: &[u8] = b"{\"create\":{\"_index\":\"i\",\"_id\":\"x\"}}\n{\"n\":1,\"s\":\"a\\nb\"}\n";
+
+    fn letter() -> DeadLetter {
+        let message = "failed to parse\n\"n\"".to_owned();
+        DeadLetter { index: 0, status: 400, reason: "mapper_parsing_exception".to_owned(), message }
+    }
+
+    #[test]
+    fn a_letter_says_what_when_and_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dead.ndjson");
+        let time = "2026-11-22T05:06:07Z".parse().unwrap();
+        DeadLetters::new(path.clone()).write("a \"b\"", &letter(), DOCUMENT, time).unwrap();
+        DeadLetters::new(path.clone()).write("es", &letter(), DOCUMENT, time).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let expected = serde_json::json!({
+            "time": "2026-11-22T05:06:07.000000Z", "recorder": "a \"b\"", "status": 400,
+            "reason": "mapper_parsing_exception", "message": "failed to parse\n\"n\"",
+            "action": {"create": {"_index": "i", "_id": "x"}}, "document": {"n": 1, "s": "a\nb"},
+        });
+        assert_eq!((lines.len(), &lines[0], &lines[1]["recorder"]), (2, &expected, &"es".into()));
+    }
+
+    #[test]
+    fn the_file_is_bounded_and_the_newest_letters_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dead.ndjson");
+        let mut letters = DeadLetters { bytes_max: 1000, ..DeadLetters::new(path.clone()) };
+        for number in 0..100 {
+            let letter = DeadLetter { status: number, ..letter() };
+            letters.write("es", &letter, DOCUMENT, jiff::Timestamp::UNIX_EPOCH).unwrap();
+        }
+        let texts =
+            ["dead.ndjson.1", "dead.ndjson"].map(|name| std::fs::read_to_string(folder.path().join(name)).unwrap());
+        assert!(texts.iter().all(|text| text.len() <= 1000) && texts[0].len() > 500);
+        let statuses = texts
+            .iter()
+            .flat_map(|text| text.lines())
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["status"].as_u64().unwrap());
+        let statuses: Vec<u64> = statuses.collect();
+        let first = statuses[0];
+        assert_eq!(statuses, (first..100).collect::<Vec<u64>>());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_line_that_a_crash_has_torn_spoils_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dead.ndjson");
+        std::fs::write(&path, "{\"time\":\"2026").unwrap();
+        DeadLetters::new(path.clone()).write("es", &letter(), DOCUMENT, jiff::Timestamp::UNIX_EPOCH).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(serde_json::from_str::<serde_json::Value>(text.lines().nth(1).unwrap()).is_ok(), "{text}");
+    }
+
+    #[test]
+    fn what_cannot_be_written_leaves_no_half_line() {
+        let mut letters = DeadLetters::new(PathBuf::from("/dev/full"));
+        assert!(letters.write("es", &letter(), DOCUMENT, jiff::Timestamp::UNIX_EPOCH).is_err());
+    }
+}

@@ -1,0 +1,409 @@
+//! What becomes of one recorder's documents: filled into bulks, kept within their bounds, handed out to be sent, and booked
+//! when the answer is there. Sockets and clocks are elsewhere; `now` is an argument.
+//!
+//! Invariants: each document is in memory, on disk, under way, or in one of the ledger's ways out, and the ledger
+//! balances after every change; fresh documents go before held ones and the backlog on disk; whatever has waited for
+//! `spool.sync` is on disk, if there is a disk.
+
+mod keep;
+
+use super::dead_letters::DeadLetters;
+use super::elasticsearch::verdict::{DeadLetter, Fate, Judgement, Refusal, Verdict};
+use super::pace::Pace;
+use crate::bulk::{ActionLine, Bulk, DocumentKey};
+use crate::clock;
+use crate::config::{LogLevel, Recorder};
+use crate::limits;
+use crate::log::{FailureLog, part_log};
+use crate::metrics::Ledger;
+use crate::spool::files::Files;
+use crate::spool::{Bounds, Lane, Spool, Waiting};
+use keep::Storage;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// One recorder's documents.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    name: String,
+    log_level: LogLevel,
+    ledger: Ledger,
+    spool: Spool,
+    storage: Storage,
+    dead_letters: Option<DeadLetters>,
+    stage: Stage,
+    /// Of whole requests; nothing is sent before the pause is over.
+    requests: Pace,
+    paused_until: Option<Instant>,
+    /// Of documents that are refused one by one; the held lane and the backlog wait for it.
+    items: Pace,
+    held_until: Option<Instant>,
+    /// When a loss is worth a line.
+    losses: FailureLog,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Running,
+    /// No more documents come; ships what waits, then ends.
+    Draining,
+    /// Nothing can be recorded any more.
+    Gone,
+}
+
+/// What is to be done next.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Send this, then [`Delivery::settle`].
+    Send(Arc<Bulk>),
+    /// Nothing until then, or until something has changed.
+    Wait(Option<Instant>),
+    /// Nothing ever.
+    Ended,
+}
+
+impl Delivery {
+    /// `feeders` readers give it documents; `memory_bytes_max` is its share of `settings.memory_limit`. Opens the spool
+    /// folder, if there is to be one.
+    pub(super) fn new(
+        config: &Recorder,
+        settings_log_level: LogLevel,
+        feeders: usize,
+        memory_bytes_max: usize,
+        files: Files,
+        now: Instant,
+        random: &mut fastrand::Rng,
+    ) -> Self {
+        // A quarter each for the bulk under way and the open one leaves half for the lanes.
+        let spool_bytes = config.spool.as_ref().map_or(u64::MAX, |spool| spool.bytes_max / limits::SEGMENTS_MIN);
+        let bytes_max = usize::try_from(config.bulk.bytes.min(spool_bytes)).unwrap_or(usize::MAX);
+        let bytes_max = bytes_max.min(memory_bytes_max / 4);
+        let bounds = Bounds { documents_max: config.bulk.documents as usize, bytes_max, memory_bytes_max };
+        let mut delivery = Self {
+            name: config.name.clone(),
+            log_level: config.log_level.unwrap_or(settings_log_level),
+            ledger: Ledger::default(),
+            spool: Spool::new(ActionLine::new(&config.index_name), bounds, feeders),
+            storage: Storage::new(config, bounds, files, now),
+            dead_letters: config.dead_letter.clone().map(DeadLetters::new),
+            stage: Stage::Running,
+            requests: Pace::new(config.backoff, random.fork()),
+            paused_until: None,
+            items: Pace::new(config.backoff, random.fork()),
+            held_until: None,
+            losses: FailureLog::default(),
+        };
+        delivery.keep(now);
+        delivery
+    }
+
+    pub(super) fn log_level(&self) -> LogLevel {
+        self.log_level
+    }
+
+    pub(super) fn ledger(&self) -> Ledger {
+        self.ledger
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.stage == Stage::Gone
+    }
+
+    /// When the oldest document of the open bulk came.
+    pub(super) fn open_since(&self) -> Option<Instant> {
+        self.spool.open_since()
+    }
+
+    /// Copies a document into the open bulk. True if there is something new to send.
+    pub(super) fn add(&mut self, key: DocumentKey, document: &[u8], now: Instant) -> bool {
+        self.update(|ledger| {
+            ledger.made += 1;
+            ledger.waiting += 1;
+        });
+        if self.is_gone() {
+            self.drop_documents(1, |ledger| &mut ledger.dropped.recorder_gone);
+            return false;
+        }
+        if document.len() > self.spool.bounds().memory_bytes_max / 2 {
+            self.drop_documents(1, |ledger| &mut ledger.dropped.memory_limit);
+            self.lost("large", "a document is larger than half of settings.memory_limit", now);
+            return false;
+        }
+        let sealed = self.spool.push(key, document, now);
+        self.make_room(now);
+        sealed
+    }
+
+    /// Closes the open bulk. True if there is something new to send.
+    pub(super) fn seal(&mut self, now: Instant) -> bool {
+        let sealed = self.spool.seal();
+        if sealed {
+            self.make_room(now);
+        }
+        sealed
+    }
+
+    /// Tries everything again at once.
+    pub(super) fn flush(&mut self, now: Instant) {
+        self.seal(now);
+        self.paused_until = None;
+        self.held_until = None;
+    }
+
+    /// No more documents come.
+    pub(super) fn drain(&mut self, now: Instant) {
+        self.flush(now);
+        if self.stage == Stage::Running {
+            self.stage = Stage::Draining;
+        }
+    }
+
+    /// The time to drain is over: what still waits goes to the disk, or is dropped.
+    pub(super) fn give_up(&mut self, now: Instant) {
+        if self.stage != Stage::Gone {
+            self.seal(now);
+            self.save_at_last(now);
+        }
+        let lost = self.ledger.waiting - self.ledger.spooled;
+        self.drop_documents(lost, |ledger| &mut ledger.dropped.shutdown);
+        self.stage = Stage::Gone;
+    }
+
+    /// Nobody reads what is written: everything that waits is dropped, and nothing more is taken.
+    pub(super) fn go(&mut self) {
+        self.stage = Stage::Gone;
+        let waiting = self.ledger.waiting;
+        self.drop_documents(waiting, |ledger| &mut ledger.dropped.recorder_gone);
+        self.spool.forget();
+        part_log!(
+            self.log_level,
+            Error,
+            error,
+            recorder = self.name,
+            dropped = waiting,
+            "the recorder has gone: its output was closed"
+        );
+    }
+
+    /// What to do now; nothing is under way.
+    pub(super) fn next(&mut self, now: Instant) -> Step {
+        if self.stage == Stage::Gone {
+            return Step::Ended;
+        }
+        if let Some(until) = self.paused_until.filter(|until| now < *until) {
+            return Step::Wait(Some(until));
+        }
+        self.paused_until = None;
+        if let Some(bulk) = self.spool.send(Lane::Fresh) {
+            return Step::Send(bulk);
+        }
+        let held_until = self.held_until.filter(|until| now < *until);
+        if held_until.is_none() {
+            self.held_until = None;
+            if self.spool.is_lane_empty(Lane::Held) {
+                self.load_backlog(now);
+            }
+            if let Some(bulk) = self.spool.send(Lane::Held) {
+                return Step::Send(bulk);
+            }
+        }
+        let waits = !self.spool.is_lane_empty(Lane::Held) || self.storage.has_backlog();
+        if self.stage == Stage::Draining && !waits && self.spool.open_since().is_none() {
+            return Step::Ended;
+        }
+        Step::Wait(held_until.filter(|_| waits))
+    }
+
+    /// Books what became of the bulk that was under way. False if something failed.
+    pub(super) fn settle(&mut self, verdict: Verdict, now: Instant) -> bool {
+        let Some((lane, sent)) = self.spool.take_sent() else { return true };
+        match verdict {
+            Verdict::Judged(judgement) => {
+                self.requests_work(now);
+                self.settle_items(lane, sent, &judgement, now)
+            }
+            Verdict::Split => {
+                self.requests_work(now);
+                let half = sent.bulk.documents() / 2;
+                for bulk in [sent.bulk.select(|index| index >= half), sent.bulk.select(|index| index < half)] {
+                    self.spool.put_front(lane, Waiting { bulk: Arc::new(bulk), ..sent });
+                }
+                self.spool.recycle(sent.bulk);
+                true
+            }
+            Verdict::Again(refusal) => {
+                self.put_back(lane, sent);
+                self.requests_fail(&refusal, now);
+                false
+            }
+        }
+    }
+
+    fn settle_items(&mut self, lane: Lane, sent: Waiting, judgement: &Judgement, now: Instant) -> bool {
+        let number = |fate| judgement.fates.iter().filter(|other| **other == fate).count() as u64;
+        let (acked, duplicate, dead) = (number(Fate::Acked), number(Fate::Duplicate), number(Fate::DeadLetter));
+        if !judgement.dead_letters.is_empty() {
+            self.bury(&sent.bulk, &judgement.dead_letters, now);
+        }
+        self.finish_documents(sent.saved, acked + duplicate + dead);
+        self.update(|ledger| {
+            ledger.waiting -= acked + duplicate + dead;
+            ledger.acked += acked;
+            ledger.duplicate += duplicate;
+            ledger.dead_lettered += dead;
+        });
+        let name = self.name.as_str();
+        part_log!(self.log_level, Debug, debug, recorder = name, acked, duplicate, dead_lettered = dead, "shipped");
+        let Some(refusal) = &judgement.retry else {
+            self.spool.recycle(sent.bulk);
+            if lane == Lane::Held && self.spool.is_lane_empty(Lane::Held) {
+                self.items_work(now);
+            }
+            return true;
+        };
+        let again = sent.bulk.select(|index| judgement.fates[index] == Fate::Retry);
+        // The first that is refused, or those that were tried once more: others add nothing to how often it has failed.
+        let counts = lane == Lane::Held || self.spool.is_lane_empty(Lane::Held);
+        self.spool.append(Lane::Held, Waiting { bulk: Arc::new(again), ..sent });
+        self.spool.recycle(sent.bulk);
+        if counts {
+            self.items_fail(refusal, now);
+        }
+        false
+    }
+
+    /// Keeps the dead letters and says so at a bounded rate.
+    fn bury(&mut self, bulk: &Bulk, letters: &[DeadLetter], now: Instant) {
+        let mut failed = None;
+        if let Some(file) = &mut self.dead_letters {
+            let time = clock::timestamp();
+            for letter in letters {
+                if let Err(error) = file.write(&self.name, letter, bulk.document(letter.index), time) {
+                    failed = Some(format!("cannot write dead letters to {}: {error}", file.path().display()));
+                    break;
+                }
+            }
+        }
+        if let Some(failed) = failed {
+            self.lost("dead letters", &failed, now);
+        }
+        if let Some(DeadLetter { status, reason, message, .. }) = letters.first() {
+            let reason = format!("item status {status}: {reason} {message}");
+            self.lost("refused", &format!("the server refused documents for good: {reason}"), now);
+        }
+    }
+
+    fn requests_fail(&mut self, refusal: &Refusal, now: Instant) {
+        let failed = self.requests.failed(refusal, now);
+        self.paused_until = Some(now + failed.delay);
+        let name = self.name.as_str();
+        let Ledger { waiting, spooled, .. } = self.ledger;
+        if let Some(times) = failed.unsaid {
+            let reason = &refusal.reason;
+            part_log!(
+                self.log_level,
+                Warn,
+                warn,
+                recorder = name,
+                times,
+                waiting,
+                spooled,
+                "shipping failed: {reason}"
+            );
+        }
+        if failed.goes_down {
+            let interval = limits::PROBE_INTERVAL;
+            part_log!(
+                self.log_level,
+                Warn,
+                warn,
+                recorder = name,
+                "counts as down; tried about every {interval:?} from now on"
+            );
+        }
+    }
+
+    fn requests_work(&mut self, now: Instant) {
+        if let Some((failures, away)) = self.requests.recovered(now) {
+            let Ledger { waiting, spooled, dropped, .. } = self.ledger;
+            part_log!(
+                self.log_level,
+                Info,
+                info,
+                recorder = self.name,
+                failures,
+                waiting,
+                spooled,
+                dropped = dropped.total(),
+                "shipping again after {:.1} s",
+                away.as_secs_f64()
+            );
+        }
+    }
+
+    fn items_fail(&mut self, refusal: &Refusal, now: Instant) {
+        let failed = self.items.failed(refusal, now);
+        self.held_until = Some(now + failed.delay);
+        if let Some(times) = failed.unsaid {
+            let reason = &refusal.reason;
+            let waiting = self.ledger.waiting;
+            part_log!(
+                self.log_level,
+                Warn,
+                warn,
+                recorder = self.name,
+                times,
+                waiting,
+                "the server refuses documents for now: {reason}"
+            );
+        }
+    }
+
+    fn items_work(&mut self, now: Instant) {
+        if let Some((failures, away)) = self.items.recovered(now) {
+            part_log!(
+                self.log_level,
+                Info,
+                info,
+                recorder = self.name,
+                failures,
+                waiting = self.ledger.waiting,
+                "refused documents are taken again after {:.1} s",
+                away.as_secs_f64()
+            );
+        }
+    }
+
+    /// Documents were lost: says so at a bounded rate, with the totals so far.
+    fn lost(&mut self, kind: &str, message: &str, now: Instant) {
+        if self.losses.failed(kind, now).is_some() {
+            let Ledger { dead_lettered, dropped, waiting, .. } = self.ledger;
+            part_log!(
+                self.log_level,
+                Error,
+                error,
+                recorder = self.name,
+                dead_lettered,
+                dropped = dropped.total(),
+                waiting,
+                "{message}"
+            );
+        }
+    }
+
+    fn drop_documents(&mut self, documents: u64, reason: impl Fn(&mut Ledger) -> &mut u64) {
+        self.update(|ledger| {
+            ledger.waiting -= documents;
+            *reason(ledger) += documents;
+        });
+    }
+
+    fn update(&mut self, change: impl FnOnce(&mut Ledger)) {
+        change(&mut self.ledger);
+        self.ledger.spooled = self.storage.documents();
+        debug_assert!(self.ledger.balances(), "{:?}", self.ledger);
+    }
+}
+
+#[cfg(test)]
+mod tests;

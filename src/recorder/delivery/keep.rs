@@ -1,0 +1,263 @@
+//! What becomes of documents that have to wait: on disk after `spool.sync`, or when memory is full; back when their turn comes.
+
+use super::Delivery;
+use crate::bulk::Bulk;
+use crate::config::Recorder;
+use crate::limits;
+use crate::log::part_log;
+use crate::spool::disk::{self, Disk, SegmentId};
+use crate::spool::files::Files;
+use crate::spool::{Bounds, Lane, Waiting};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The disk behind the memory.
+#[derive(Debug)]
+pub(super) enum Storage {
+    /// None was asked for.
+    Off,
+    /// It could not be opened, and is tried again.
+    Closed { place: Place, retry_at: Instant },
+    /// `blocked_until`: it could not be written to, and is tried again then.
+    Open { place: Place, disk: Box<Disk>, blocked_until: Option<Instant> },
+}
+
+/// What was asked for.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    files: Files,
+    folder: PathBuf,
+    bounds: disk::Bounds,
+    sync: Duration,
+}
+
+impl Storage {
+    /// Not opened yet: [`Delivery::keep`] does.
+    pub(super) fn new(config: &Recorder, bounds: Bounds, files: Files, now: Instant) -> Self {
+        let Some(spool) = &config.spool else { return Self::Off };
+        let bounds = disk::Bounds {
+            bytes_max: spool.bytes_max,
+            segment_bytes_max: bounds.bytes_max as u64,
+            segment_documents_max: (bounds.documents_max as u64).max(limits::SEGMENT_DOCUMENTS_MIN),
+        };
+        let place = Place { files, folder: spool.path.clone(), bounds, sync: spool.sync };
+        Self::Closed { place, retry_at: now }
+    }
+
+    pub(super) fn documents(&self) -> u64 {
+        self.disk().map_or(0, Disk::documents)
+    }
+
+    pub(super) fn has_backlog(&self) -> bool {
+        self.disk().is_some_and(Disk::has_backlog)
+    }
+
+    fn disk(&self) -> Option<&Disk> {
+        match self {
+            Self::Open { disk, .. } => Some(disk),
+            Self::Off | Self::Closed { .. } => None,
+        }
+    }
+
+    fn disk_mut(&mut self) -> Option<&mut Disk> {
+        match self {
+            Self::Open { disk, .. } => Some(disk),
+            Self::Off | Self::Closed { .. } => None,
+        }
+    }
+
+    /// The disk, unless it could not be written to a short while ago.
+    fn writable(&mut self, now: Instant) -> Option<&mut Disk> {
+        match self {
+            Self::Open { disk, blocked_until, .. } if blocked_until.is_none_or(|until| until <= now) => Some(disk),
+            _ => None,
+        }
+    }
+}
+
+impl Delivery {
+    /// Saves what has waited for long enough; opens the folder if it is not. Gives when to ask again, at the latest, if
+    /// nothing else comes to wait.
+    pub(in crate::recorder) fn keep(&mut self, now: Instant) -> Option<Instant> {
+        if let Storage::Closed { retry_at, .. } = &self.storage
+            && *retry_at <= now
+        {
+            self.open_storage(now);
+        }
+        if self.save_due().is_some_and(|due| due <= now) {
+            self.save_all(now);
+        }
+        match &self.storage {
+            Storage::Off => None,
+            Storage::Closed { retry_at, .. } => Some(*retry_at),
+            Storage::Open { .. } => self.save_due(),
+        }
+    }
+
+    fn save_due(&self) -> Option<Instant> {
+        let Storage::Open { place, blocked_until, .. } = &self.storage else { return None };
+        let due = self.spool.unsaved_since()? + place.sync;
+        Some(blocked_until.map_or(due, |until| until.max(due)))
+    }
+
+    fn open_storage(&mut self, now: Instant) {
+        let Storage::Closed { place, .. } = &self.storage else { return };
+        let place = place.clone();
+        match Disk::open(place.files.clone(), &place.folder, place.bounds) {
+            Ok(disk) => {
+                // Those that are beyond a bound that was larger before go at once.
+                let found = disk.documents() + disk.dropped();
+                self.storage = Storage::Open { place, disk: Box::new(disk), blocked_until: None };
+                self.update(|ledger| {
+                    ledger.made += found;
+                    ledger.recovered += found;
+                    ledger.waiting += found;
+                });
+                self.count_dropped(now);
+                if found > 0 {
+                    let name = self.name.as_str();
+                    part_log!(self.log_level, Info, info, recorder = name, documents = found, "found in the spool");
+                }
+            }
+            Err(error) => {
+                self.storage = Storage::Closed { place, retry_at: now + limits::SPOOL_RETRY };
+                self.lost("spool", &format!("{error}; documents wait in memory only"), now);
+            }
+        }
+    }
+
+    /// Brings everything to the disk that is not there: what waits is then there only, what is under way is there, too.
+    fn save_all(&mut self, now: Instant) {
+        let Some(disk) = self.storage.writable(now) else { return };
+        let mut result = Ok(());
+        if let Some(sending) = self.spool.sending().filter(|sending| sending.saved.is_none()) {
+            result = disk.save_apart(&sending.bulk).map(|id| sending.saved = Some(id));
+        }
+        while result.is_ok() {
+            let Some((lane, waiting)) = self.spool.next_unsaved() else { break };
+            result = disk.save(&waiting.bulk);
+            match result {
+                Ok(()) => self.spool.recycle(waiting.bulk),
+                Err(_) => self.spool.put_front(lane, waiting),
+            }
+        }
+        if let Storage::Open { place, blocked_until, .. } = &mut self.storage {
+            *blocked_until = result.is_err().then(|| now + limits::SPOOL_RETRY);
+            if let Err(error) = &result {
+                let folder = place.folder.display();
+                let message = format!("cannot write to the spool folder {folder}: {error}; documents wait in memory");
+                self.lost("spool", &message, now);
+            }
+        }
+        self.count_dropped(now);
+    }
+
+    /// The last chance, whatever has failed before.
+    pub(super) fn save_at_last(&mut self, now: Instant) {
+        if let Storage::Open { blocked_until, .. } = &mut self.storage {
+            *blocked_until = None;
+            self.save_all(now);
+        }
+    }
+
+    /// Within the bounds of memory again: by the disk, else the oldest go.
+    pub(super) fn make_room(&mut self, now: Instant) {
+        let memory_bytes_max = self.spool.bounds().memory_bytes_max;
+        if self.spool.memory_bytes() <= memory_bytes_max {
+            return;
+        }
+        self.save_all(now);
+        let mut dropped = 0;
+        while self.spool.memory_bytes() > memory_bytes_max {
+            let Some(oldest) = self.spool.take_oldest() else { break };
+            let documents = oldest.bulk.documents() as u64;
+            if let Some(disk) = self.storage.disk_mut()
+                && let Some(id) = oldest.saved
+            {
+                if disk.unload(id, documents) {
+                    continue;
+                }
+                disk.done(id, documents);
+            }
+            dropped += documents;
+        }
+        if dropped > 0 {
+            self.drop_documents(dropped, |ledger| &mut ledger.dropped.memory_limit);
+            self.lost("dropped", "settings.memory_limit is reached: the oldest documents make room", now);
+        }
+    }
+
+    /// Books the documents that made room on disk.
+    fn count_dropped(&mut self, now: Instant) {
+        let dropped = self.storage.disk_mut().map_or(0, Disk::take_dropped);
+        self.drop_documents(dropped, |ledger| &mut ledger.dropped.spool_full);
+        if dropped > 0 {
+            self.lost("spool full", "spool.bytes is reached: the oldest documents make room", now);
+        }
+    }
+
+    /// Fills the held lane with the oldest segment on disk.
+    pub(super) fn load_backlog(&mut self, now: Instant) {
+        while self.spool.is_lane_empty(Lane::Held) {
+            let Some(loaded) = self.storage.disk_mut().and_then(Disk::load_oldest) else { return };
+            let whole = loaded.bulk.documents() as u64;
+            self.update(|ledger| {
+                // What is there beyond what was counted came from a write that had failed.
+                let found = whole + loaded.damaged - loaded.counted;
+                ledger.made += found;
+                ledger.recovered += found;
+                ledger.waiting = ledger.waiting + whole - loaded.counted;
+                ledger.dropped.damaged += loaded.damaged;
+            });
+            if loaded.damaged > 0 {
+                self.lost("damaged", "documents in the spool were damaged; what is left of them is set aside", now);
+            }
+            let bounds = self.spool.bounds();
+            for bulk in portions(loaded.bulk, bounds) {
+                let waiting = Waiting { bulk: Arc::new(bulk), since: now, saved: Some(loaded.id) };
+                self.spool.append(Lane::Held, waiting);
+            }
+        }
+    }
+
+    /// Ends a try that has failed as a whole: the documents wait where they came from.
+    pub(super) fn put_back(&mut self, lane: Lane, sent: Waiting) {
+        let documents = sent.bulk.documents() as u64;
+        let unloaded = |id| self.storage.disk_mut().is_some_and(|disk| disk.unload(id, documents));
+        if sent.saved.is_some_and(unloaded) {
+            self.spool.recycle(sent.bulk);
+        } else {
+            self.spool.put_front(lane, sent);
+        }
+    }
+
+    /// So many documents of a bulk are done.
+    pub(super) fn finish_documents(&mut self, saved: Option<SegmentId>, documents: u64) {
+        if let (Some(id), Some(disk)) = (saved, self.storage.disk_mut()) {
+            disk.done(id, documents);
+        }
+    }
+}
+
+/// A segment in portions that a request may have: it may come from a time of other bounds.
+fn portions(bulk: Bulk, bounds: Bounds) -> Vec<Bulk> {
+    if bulk.documents() <= bounds.documents_max && bulk.bytes().len() <= bounds.bytes_max {
+        return if bulk.is_empty() { Vec::new() } else { vec![bulk] };
+    }
+    let mut portions: Vec<Bulk> = Vec::new();
+    for index in 0..bulk.documents() {
+        let document = bulk.document(index);
+        let fits = |last: &&mut Bulk| {
+            last.documents() < bounds.documents_max && last.bytes().len() + document.len() <= bounds.bytes_max
+        };
+        if let Some(last) = portions.last_mut().filter(fits) {
+            last.push_whole(document);
+        } else {
+            let mut portion = Bulk::default();
+            portion.push_whole(document);
+            portions.push(portion);
+        }
+    }
+    portions
+}

@@ -1,0 +1,49 @@
+//! How often something that fails is tried again, and when that is worth a line in the log.
+
+use crate::backoff;
+use crate::log::FailureLog;
+use crate::recorder::elasticsearch::verdict::Refusal;
+use std::time::{Duration, Instant};
+
+/// The failures in a row of one recorder: of its requests, or of documents that are refused one by one.
+#[derive(Debug)]
+pub(super) struct Pace {
+    /// Failures in a row after which it counts as down.
+    backoff: u64,
+    log: FailureLog,
+    random: fastrand::Rng,
+}
+
+/// What follows from one more failure.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Failed {
+    /// How long to wait before the next try.
+    pub(super) delay: Duration,
+    /// How many failures of this kind have not been spoken of, if it is time for a line.
+    pub(super) unsaid: Option<u64>,
+    /// It counts as down from now on.
+    pub(super) goes_down: bool,
+}
+
+impl Pace {
+    pub(super) fn new(backoff: u32, random: fastrand::Rng) -> Self {
+        Self { backoff: backoff.into(), log: FailureLog::default(), random }
+    }
+
+    pub(super) fn failed(&mut self, refusal: &Refusal, now: Instant) -> Failed {
+        let unsaid = self.log.failed(&refusal.kind, now);
+        let in_a_row = self.log.in_a_row();
+        let own = if refusal.slow || in_a_row >= self.backoff {
+            backoff::probe_delay(&mut self.random)
+        } else {
+            backoff::retry_delay(in_a_row, &mut self.random)
+        };
+        let delay = refusal.after.map_or(own, |asked| asked.max(own));
+        Failed { delay, unsaid, goes_down: in_a_row == self.backoff }
+    }
+
+    /// It works again: the number of failures and for how long there were nothing but failures, if there were.
+    pub(super) fn recovered(&mut self, now: Instant) -> Option<(u64, Duration)> {
+        self.log.recovered(now)
+    }
+}

@@ -1,0 +1,42 @@
+//! Where bulks go: one exchange with whatever takes them.
+
+use super::Feed;
+use super::elasticsearch::Elasticsearch;
+use super::elasticsearch::verdict::{Judgement, Refusal, Verdict};
+use super::file::Appender;
+use crate::bulk::Bulk;
+use crate::config::{LogLevel, Recorder, Target};
+use crate::http::Http;
+use std::io;
+use std::sync::Arc;
+
+pub(super) enum Sink {
+    Elasticsearch(Box<Elasticsearch>),
+    File(Appender),
+}
+
+impl Sink {
+    pub(super) fn new(config: &Recorder, feed: Feed, log_level: LogLevel) -> Self {
+        match &config.target {
+            Target::Elasticsearch(server) => {
+                Self::Elasticsearch(Box::new(Elasticsearch::new(config, server, feed, log_level)))
+            }
+            Target::File { path, bytes_max, keep } => Self::File(Appender::new(path.clone(), *bytes_max, *keep)),
+        }
+    }
+
+    /// None if there is no use in ever trying again.
+    pub(super) async fn ship(&mut self, http: &Http, bulk: &Arc<Bulk>) -> Option<Verdict> {
+        match self {
+            Self::Elasticsearch(server) => Some(server.ship(http, bulk).await),
+            Self::File(appender) => match appender.append(bulk).await {
+                Ok(()) => Some(Verdict::Judged(Judgement::all_acked(bulk.documents()))),
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
+                Err(error) => {
+                    let reason = format!("cannot write to {}: {error}", appender.path().display());
+                    Some(Verdict::Again(Refusal::new(reason.clone(), reason)))
+                }
+            },
+        }
+    }
+}

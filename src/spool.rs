@@ -1,0 +1,244 @@
+//! The documents of one recorder that wait: those in memory here, those on disk in [`disk`].
+//!
+//! Invariants: a document that [`Spool::push`] was given is in the open bulk, in one of the two lanes, or under way, until it
+//! is taken out; what is in the lanes is sealed and never changed but for growing at the end; nothing here knows a clock,
+//! a file or a socket.
+
+pub(crate) mod disk;
+pub(crate) mod files;
+pub(crate) mod segment;
+
+use crate::bulk::{ActionLine, Bulk, DocumentKey};
+use crate::limits;
+use disk::SegmentId;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A sealed bulk.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) bulk: Arc<Bulk>,
+    /// When the oldest of its documents came.
+    pub(crate) since: Instant,
+    /// Its documents are on disk, too, in this segment.
+    pub(crate) saved: Option<SegmentId>,
+}
+
+/// Where a bulk waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// Not tried yet, or with a whole request that failed.
+    Fresh,
+    /// Refused one by one, for now; or from the disk. Behind what is fresh.
+    Held,
+}
+
+/// How much a recorder's bulks hold, and all of them together.
+#[derive(Debug, Clone, Copy)]
+#[allow(clippy::struct_field_names, reason = "each says that it is a bound")]
+pub(crate) struct Bounds {
+    pub(crate) documents_max: usize,
+    pub(crate) bytes_max: usize,
+    pub(crate) memory_bytes_max: usize,
+}
+
+/// The documents that wait in memory.
+#[derive(Debug)]
+pub(crate) struct Spool {
+    action: ActionLine,
+    bounds: Bounds,
+    /// Documents that come in one instant: bulks are made large enough for them at once.
+    feeders: usize,
+    /// Being filled; nobody else holds it.
+    open: Arc<Bulk>,
+    open_since: Option<Instant>,
+    /// Oldest first.
+    fresh: VecDeque<Waiting>,
+    held: VecDeque<Waiting>,
+    /// Bytes of both.
+    lanes_bytes: usize,
+    sending: Option<(Lane, Waiting)>,
+    /// Emptied buffers; nobody else holds them.
+    pool: Vec<Arc<Bulk>>,
+}
+
+impl Spool {
+    pub(crate) fn new(action: ActionLine, bounds: Bounds, feeders: usize) -> Self {
+        Self {
+            action,
+            bounds,
+            feeders,
+            open: Arc::default(),
+            open_since: None,
+            fresh: VecDeque::new(),
+            held: VecDeque::new(),
+            lanes_bytes: 0,
+            sending: None,
+            pool: Vec::with_capacity(limits::POOLED_BULKS_MAX),
+        }
+    }
+
+    /// Copies a document into the open bulk. True if that sealed a bulk.
+    pub(crate) fn push(&mut self, key: DocumentKey, document: &[u8], now: Instant) -> bool {
+        let mut sealed = false;
+        if self.open.bytes().len() + document.len() > self.bounds.bytes_max {
+            sealed = self.seal();
+        }
+        if let Some(open) = Arc::get_mut(&mut self.open) {
+            if open.is_empty() {
+                open.expect(self.feeders, document.len(), self.bounds.bytes_max);
+            }
+            open.push(&mut self.action, key, document);
+        }
+        self.open_since.get_or_insert(now);
+        if self.open.documents() >= self.bounds.documents_max || self.open.bytes().len() >= self.bounds.bytes_max {
+            sealed |= self.seal();
+        }
+        sealed
+    }
+
+    /// When the oldest document of the open bulk came.
+    pub(crate) fn open_since(&self) -> Option<Instant> {
+        self.open_since
+    }
+
+    /// Moves the open bulk to the end of the fresh lane, into the last one there if it has room. False if it was empty.
+    pub(crate) fn seal(&mut self) -> bool {
+        let Some(since) = self.open_since.take() else { return false };
+        let emptied = self.pool.pop().unwrap_or_default();
+        let bulk = std::mem::replace(&mut self.open, emptied);
+        self.append(Lane::Fresh, Waiting { bulk, since, saved: None });
+        true
+    }
+
+    /// The oldest of a lane, to be sent: nothing else is under way.
+    pub(crate) fn send(&mut self, lane: Lane) -> Option<Arc<Bulk>> {
+        let waiting = self.lane(lane).pop_front()?;
+        self.lanes_bytes -= waiting.bulk.memory_bytes();
+        let bulk = Arc::clone(&waiting.bulk);
+        self.sending = Some((lane, waiting));
+        Some(bulk)
+    }
+
+    /// Ends a try: what was under way, and where it came from.
+    pub(crate) fn take_sent(&mut self) -> Option<(Lane, Waiting)> {
+        self.sending.take()
+    }
+
+    pub(crate) fn sending(&mut self) -> Option<&mut Waiting> {
+        self.sending.as_mut().map(|(_, waiting)| waiting)
+    }
+
+    /// Before everything else in a lane.
+    pub(crate) fn put_front(&mut self, lane: Lane, waiting: Waiting) {
+        self.lanes_bytes += waiting.bulk.memory_bytes();
+        self.lane(lane).push_front(waiting);
+    }
+
+    /// Behind everything else in a lane, within the last bulk there if that has room and neither is on disk.
+    pub(crate) fn append(&mut self, lane: Lane, mut waiting: Waiting) {
+        let Bounds { documents_max, bytes_max, .. } = self.bounds;
+        let lanes_idle = self.sending.is_none();
+        let last = self.lane(lane).back_mut().filter(|last| last.saved.is_none() && waiting.saved.is_none());
+        if let Some(last) = last.and_then(|last| Arc::get_mut(&mut last.bulk)) {
+            let documents = last.documents() + waiting.bulk.documents();
+            if documents <= documents_max && last.bytes().len() + waiting.bulk.bytes().len() <= bytes_max {
+                let before = last.memory_bytes();
+                last.append(&waiting.bulk);
+                let grown = last.memory_bytes() - before;
+                self.lanes_bytes += grown;
+                self.recycle(waiting.bulk);
+                return;
+            }
+        }
+        if !lanes_idle && let Some(bulk) = Arc::get_mut(&mut waiting.bulk) {
+            bulk.shrink();
+        }
+        self.lanes_bytes += waiting.bulk.memory_bytes();
+        self.lane(lane).push_back(waiting);
+    }
+
+    /// Whatever waits in a lane and is not on disk, oldest first.
+    pub(crate) fn next_unsaved(&mut self) -> Option<(Lane, Waiting)> {
+        for lane in [Lane::Held, Lane::Fresh] {
+            if let Some(at) = self.lane(lane).iter().position(|waiting| waiting.saved.is_none()) {
+                return self.lane(lane).remove(at).map(|waiting| {
+                    self.lanes_bytes -= waiting.bulk.memory_bytes();
+                    (lane, waiting)
+                });
+            }
+        }
+        None
+    }
+
+    /// When the oldest document came that is not on disk, the open bulk aside.
+    pub(crate) fn unsaved_since(&self) -> Option<Instant> {
+        let sending = self.sending.iter().map(|(_, waiting)| waiting);
+        let all = self.fresh.iter().chain(&self.held).chain(sending);
+        all.filter(|waiting| waiting.saved.is_none()).map(|waiting| waiting.since).min()
+    }
+
+    /// The bulk whose documents are the oldest, to make room.
+    pub(crate) fn take_oldest(&mut self) -> Option<Waiting> {
+        let oldest = |lane: &VecDeque<Waiting>| {
+            let at = (0..lane.len()).min_by_key(|&at| lane[at].since)?;
+            Some((lane[at].since, at))
+        };
+        let (fresh, held) = (oldest(&self.fresh), oldest(&self.held));
+        let (lane, at) = match (fresh, held) {
+            (Some((since, at)), held) if held.is_none_or(|(other, _)| since < other) => (Lane::Fresh, at),
+            (_, held) => (Lane::Held, held?.1),
+        };
+        let waiting = self.lane(lane).remove(at)?;
+        self.lanes_bytes -= waiting.bulk.memory_bytes();
+        Some(waiting)
+    }
+
+    pub(crate) fn is_lane_empty(&self, lane: Lane) -> bool {
+        match lane {
+            Lane::Fresh => self.fresh.is_empty(),
+            Lane::Held => self.held.is_empty(),
+        }
+    }
+
+    /// Keeps an emptied buffer for the next bulk, if nobody else holds it.
+    pub(crate) fn recycle(&mut self, mut bulk: Arc<Bulk>) {
+        let Some(emptied) = Arc::get_mut(&mut bulk) else { return };
+        emptied.clear(limits::POOLED_BULK_BYTES_MAX);
+        if self.open.memory_bytes() == 0 {
+            // It was never used, as nothing has come since: one buffer is enough as long as answers come in time.
+            std::mem::swap(&mut self.open, &mut bulk);
+        }
+        if self.pool.len() < limits::POOLED_BULKS_MAX {
+            self.pool.push(bulk);
+        }
+    }
+
+    /// Bytes that all of it takes, buffers included.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let sending = self.sending.as_ref().map_or(0, |(_, waiting)| waiting.bulk.memory_bytes());
+        self.lanes_bytes + self.open.memory_bytes() + sending
+    }
+
+    pub(crate) fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
+    /// Lets go of everything.
+    pub(crate) fn forget(&mut self) {
+        self.open = Arc::default();
+        self.open_since = None;
+        self.fresh.clear();
+        self.held.clear();
+        self.lanes_bytes = 0;
+        self.sending = None;
+    }
+
+    fn lane(&mut self, lane: Lane) -> &mut VecDeque<Waiting> {
+        match lane {
+            Lane::Fresh => &mut self.fresh,
+            Lane::Held => &mut self.held,
+        }
+    }
+}

@@ -1,0 +1,255 @@
+use super::super::files::simulated;
+use super::*;
+use crate::bulk::{ActionLine, DocumentKey, IdSource};
+use std::collections::BTreeSet;
+
+const BOUNDS: Bounds = Bounds { bytes_max: 1 << 20, segment_bytes_max: 600, segment_documents_max: 6 };
+
+fn bulk(ids: &mut IdSource, documents: usize) -> Bulk {
+    let mut bulk = Bulk::default();
+    for number in 0..documents {
+        let key = DocumentKey { time: jiff::Timestamp::UNIX_EPOCH, id: ids.next_id() };
+        bulk.push(&mut ActionLine::new("i"), key, format!("{{\"n\":{number}}}").as_bytes());
+    }
+    bulk
+}
+
+fn documents(bulk: &Bulk) -> BTreeSet<Vec<u8>> {
+    (0..bulk.documents()).map(|index| bulk.document(index).to_vec()).collect()
+}
+
+fn open(files: Files) -> Disk {
+    Disk::open(files, Path::new("spool"), BOUNDS).unwrap()
+}
+
+/// Everything that a folder holds; each document once.
+fn drain(disk: &mut Disk) -> BTreeSet<Vec<u8>> {
+    let mut found = BTreeSet::new();
+    while let Some(loaded) = disk.load_oldest() {
+        found.extend(documents(&loaded.bulk));
+        disk.done(loaded.id, loaded.bulk.documents() as u64);
+    }
+    assert_eq!(disk.documents(), 0);
+    found
+}
+
+/// What must and what may be on a disk.
+#[derive(Default)]
+struct Expected {
+    safe: BTreeSet<Vec<u8>>,
+    ever: BTreeSet<Vec<u8>>,
+}
+
+/// One of everything that a recorder does with its disk; what fails is left out. Stops if the folder cannot be opened.
+fn exercise(files: &Files, expected: &mut Expected) {
+    let Ok(mut disk) = Disk::open(files.clone(), Path::new("spool"), BOUNDS) else { return };
+    let mut ids = IdSource::new([3; 9]);
+    for round in 0..3 {
+        for size in [1, 4, 2, 7] {
+            let bulk = bulk(&mut ids, size);
+            expected.ever.extend(documents(&bulk));
+            if disk.save(&bulk).is_ok() {
+                expected.safe.extend(documents(&bulk));
+            }
+        }
+        let apart = bulk(&mut ids, 3);
+        expected.ever.extend(documents(&apart));
+        if let Ok(id) = disk.save_apart(&apart) {
+            expected.safe.extend(documents(&apart));
+            if round == 1 {
+                assert!(disk.unload(id, 3), "nothing of it is done");
+            } else {
+                expected.safe.retain(|document| !documents(&apart).contains(document));
+                disk.done(id, 3);
+            }
+        }
+        if let Some(loaded) = disk.load_oldest() {
+            let loaded_documents = documents(&loaded.bulk);
+            expected.safe.retain(|document| !loaded_documents.contains(document));
+            disk.done(loaded.id, loaded.bulk.documents() as u64);
+        }
+        if let Some(loaded) = disk.load_oldest().filter(|loaded| loaded.bulk.documents() > 1) {
+            // In part: all of it stays.
+            disk.done(loaded.id, 1);
+            assert!(!disk.unload(loaded.id, loaded.bulk.documents() as u64 - 1), "some of it is done");
+        }
+    }
+}
+
+/// After whatever has happened: it opens, has what is safe, and nothing that never was.
+fn check(files: &Files, expected: &Expected, what: &str) {
+    let found = drain(&mut open(files.clone()));
+    let missing = expected.safe.difference(&found).count();
+    assert_eq!(missing, 0, "{what}: documents that were safe are missing");
+    assert!(found.is_subset(&expected.ever), "{what}: something was found that never was there");
+}
+
+fn steps_of_all() -> u64 {
+    let simulated = simulated::Disk::default();
+    exercise(&Files::Simulated(simulated.clone()), &mut Expected::default());
+    simulated.steps()
+}
+
+#[test]
+fn whichever_operation_fails_what_was_taken_is_there() {
+    let steps = steps_of_all();
+    assert!(steps > 100, "only {steps} operations");
+    for step in 0..steps {
+        for (kind, once) in [("once", true), ("from then on", false)] {
+            let simulated = simulated::Disk::default();
+            simulated.fail_at(once.then_some(step));
+            simulated.fail_from((!once).then_some(step));
+            let (files, mut expected) = (Files::Simulated(simulated.clone()), Expected::default());
+            exercise(&files, &mut expected);
+            simulated.fail_at(None);
+            simulated.fail_from(None);
+            check(&files, &expected, &format!("operation {step} fails {kind}"));
+        }
+    }
+}
+
+#[test]
+fn whenever_the_power_goes_what_was_synced_is_there() {
+    let steps = steps_of_all();
+    for step in 0..=steps {
+        for seed in 0..20 {
+            let simulated = simulated::Disk::default();
+            simulated.fail_from(Some(step));
+            let (files, mut expected) = (Files::Simulated(simulated.clone()), Expected::default());
+            exercise(&files, &mut expected);
+            simulated.crash(&mut fastrand::Rng::with_seed(seed));
+            check(&files, &expected, &format!("power lost at operation {step}, seed {seed}"));
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_lies_about_syncs_or_is_damaged_opens_and_gives_nothing_false() {
+    for seed in 0..2000 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let simulated = simulated::Disk::default();
+        if random.bool() {
+            simulated.lie();
+        }
+        let (files, mut expected) = (Files::Simulated(simulated.clone()), Expected::default());
+        exercise(&files, &mut expected);
+        simulated.crash(&mut random);
+        for _ in 0..random.u8(..8) {
+            simulated.damage(&mut random);
+        }
+        expected.safe.clear();
+        check(&files, &expected, &format!("seed {seed}"));
+    }
+}
+
+#[test]
+fn damage_costs_what_is_damaged_and_is_counted_and_set_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ids = IdSource::new([0; 9]);
+    let saved = bulk(&mut ids, 5);
+    Disk::open(Files::System, folder.path(), BOUNDS).unwrap().save(&saved).unwrap();
+    let text = text_path(folder.path(), 0);
+    assert_eq!(std::fs::read(&text).unwrap(), saved.bytes(), "the file is what curl would send");
+    let mut bytes = saved.bytes().to_vec();
+    let at = saved.document(0).len() + saved.document(1).len() + 12;
+    bytes[at] ^= 1;
+    std::fs::write(&text, &bytes).unwrap();
+
+    let mut disk = Disk::open(Files::System, folder.path(), BOUNDS).unwrap();
+    assert_eq!(disk.documents(), 5);
+    let loaded = disk.load_oldest().unwrap();
+    assert_eq!((loaded.bulk.documents(), loaded.counted, loaded.damaged), (4, 5, 1));
+    assert_eq!(std::fs::read(damaged_path(folder.path(), 0)).unwrap().len(), saved.document(2).len());
+    assert!(disk.unload(loaded.id, 4), "it can wait again");
+    let again = disk.load_oldest().unwrap();
+    assert_eq!((again.bulk.documents(), again.counted, again.damaged), (4, 4, 0), "counted once");
+    disk.done(again.id, 4);
+    assert!(!text.exists() && damaged_path(folder.path(), 0).exists());
+}
+
+#[test]
+fn a_segment_without_its_list_is_set_aside_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let saved = bulk(&mut IdSource::new([0; 9]), 5);
+    Disk::open(Files::System, folder.path(), BOUNDS).unwrap().save(&saved).unwrap();
+    std::fs::remove_file(folder.path().join("0000000000.sums")).unwrap();
+    let mut disk = Disk::open(Files::System, folder.path(), BOUNDS).unwrap();
+    assert_eq!(disk.documents(), 0);
+    let loaded = disk.load_oldest().unwrap();
+    assert_eq!((loaded.bulk.documents(), loaded.counted, loaded.damaged), (0, 0, 5));
+    assert_eq!(std::fs::read(damaged_path(folder.path(), 0)).unwrap(), saved.bytes());
+}
+
+#[test]
+fn a_folder_stays_within_its_bytes_and_the_oldest_go_first() {
+    let simulated = simulated::Disk::default();
+    let bounds = Bounds { bytes_max: 64 << 10, segment_bytes_max: 6000, segment_documents_max: 1000 };
+    let mut disk = Disk::open(Files::Simulated(simulated.clone()), Path::new("spool"), bounds).unwrap();
+    let (mut ids, mut all, mut dropped) = (IdSource::new([0; 9]), Vec::new(), 0);
+    for _ in 0..200 {
+        let bulk = bulk(&mut ids, 9);
+        disk.save(&bulk).unwrap();
+        all.extend((0..9).map(|index| bulk.document(index).to_vec()));
+        dropped += disk.take_dropped();
+        assert!(simulated.used() <= bounds.bytes_max);
+        assert_eq!(disk.documents() + dropped, all.len() as u64);
+    }
+    assert!(dropped > 0);
+    let kept = drain(&mut disk);
+    assert!(kept.len() > 300, "what fits is kept: {}", kept.len());
+    assert_eq!(kept, all.split_off(all.len() - kept.len()).into_iter().collect(), "the newest are kept");
+    // What is on its way is not dropped; if nothing else is left, the new ones are not taken.
+    disk.save(&bulk(&mut ids, 100)).unwrap();
+    let loaded = disk.load_oldest().unwrap();
+    assert!(disk.save(&bulk(&mut ids, 1000)).is_err());
+    assert_eq!((disk.documents(), loaded.bulk.documents()), (100, 100));
+    assert_eq!(disk.take_dropped(), 0);
+}
+
+#[test]
+fn a_smaller_bound_than_before_is_kept_to_at_once() {
+    let simulated = simulated::Disk::default();
+    let files = Files::Simulated(simulated.clone());
+    let mut ids = IdSource::new([0; 9]);
+    let mut disk = open(files.clone());
+    for _ in 0..20 {
+        disk.save(&bulk(&mut ids, 5)).unwrap();
+    }
+    let before = disk.documents();
+    let mut disk = Disk::open(files, Path::new("spool"), Bounds { bytes_max: 64 << 10, ..BOUNDS }).unwrap();
+    let dropped = disk.take_dropped();
+    assert!(dropped > 0 && simulated.used() <= 64 << 10);
+    assert_eq!(disk.documents() + dropped, before);
+}
+
+#[test]
+fn a_folder_has_one_owner_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Disk::open(Files::System, folder.path(), BOUNDS).unwrap();
+    let error = Disk::open(Files::System, folder.path(), BOUNDS).unwrap_err().to_string();
+    let expected = format!("is in use by process {}: give each expvastic a folder of its own", std::process::id());
+    assert!(error.ends_with(&expected), "{error}");
+    drop(first);
+    assert!(Disk::open(Files::System, folder.path(), BOUNDS).is_ok());
+}
+
+#[test]
+fn a_removal_that_a_crash_has_cut_short_is_no_loss() {
+    for kept in [&["ndjson", "sums"][..], &["ndjson", "gone"], &["gone"], &[]] {
+        let folder = tempfile::tempdir().unwrap();
+        let saved = bulk(&mut IdSource::new([0; 9]), 5);
+        Disk::open(Files::System, folder.path(), BOUNDS).unwrap().save(&saved).unwrap();
+        let file = |kind: &str| path(folder.path(), 0, kind);
+        if kept.contains(&"gone") {
+            std::fs::rename(file(SUMS), file(GONE)).unwrap();
+        }
+        for kind in [TEXT, SUMS, GONE].iter().filter(|kind| !kept.contains(kind)) {
+            let _ = std::fs::remove_file(file(kind));
+        }
+        let mut disk = Disk::open(Files::System, folder.path(), BOUNDS).unwrap();
+        let whole = if kept.contains(&"sums") { 5 } else { 0 };
+        assert_eq!(disk.documents(), whole, "{kept:?}");
+        assert_eq!(disk.load_oldest().map_or(0, |loaded| loaded.damaged), 0, "{kept:?}");
+        assert!(whole > 0 || std::fs::read_dir(folder.path()).unwrap().count() == 1, "{kept:?}: only the lock");
+    }
+}

@@ -1,0 +1,191 @@
+//! What a segment of the spool holds: `_bulk` text, and beside it a list of checksums, one line for each document.
+//!
+//! Invariant: a document counts as whole if its checksum is in the list, and only then. So it does not matter in which
+//! order the system has put things on the disk, or which of them: any part of both gives exactly the documents that
+//! are whole, and where they begin is found again behind what is damaged.
+
+use crate::bulk::Bulk;
+use memchr::memmem;
+use std::collections::HashSet;
+use std::io::Write;
+
+/// How each document begins: the action line. Nothing else in a bulk can, as quotes within text are escaped.
+const BEGINNING: &[u8] = b"{\"create\":{\"_";
+
+/// A line of the list: 16 hexadecimal digits and a line end.
+pub(crate) const SUM_BYTES: usize = 17;
+
+/// A segment's documents, told from what is none.
+#[derive(Debug, Default)]
+pub(crate) struct Checked {
+    pub(crate) bulk: Bulk,
+    /// What is no document, as it was found.
+    pub(crate) damaged: Vec<u8>,
+}
+
+/// Appends the line for one document of a bulk (action line, source, both line ends).
+pub(crate) fn write_sum(out: &mut Vec<u8>, document: &[u8]) {
+    // Writing into memory does not fail.
+    let _ = writeln!(out, "{:016x}", checksum(document));
+}
+
+/// Documents that a list of so many bytes speaks of.
+pub(crate) fn listed(sums_bytes: u64) -> u64 {
+    sums_bytes.div_ceil(SUM_BYTES as u64)
+}
+
+/// What looks like a document, going by how it begins.
+pub(crate) fn beginnings(text: &[u8]) -> u64 {
+    memmem::find_iter(text, BEGINNING).count() as u64
+}
+
+/// Tells the documents in `text` that are in the list of `sums` from everything else.
+pub(crate) fn check(text: Vec<u8>, sums: &[u8]) -> Checked {
+    let known: HashSet<u64> = sums.split(|&byte| byte == b'\n').filter_map(read_sum).collect();
+    let finder = memmem::Finder::new(BEGINNING);
+    let (mut ends, mut damaged) = (Vec::new(), Vec::new());
+    let mut whole: Vec<(usize, usize)> = Vec::new();
+    let mut start = 0;
+    while start < text.len() {
+        let rest = &text[start..];
+        let document = two_lines(rest).filter(|document| known.contains(&checksum(document)));
+        if let Some(document) = document {
+            whole.push((start, start + document.len()));
+            ends.push(u32::try_from(start + document.len()).unwrap_or(u32::MAX));
+            start += document.len();
+        } else {
+            let next = finder.find(&rest[1..]).map_or(rest.len(), |at| at + 1);
+            damaged.extend_from_slice(&rest[..next]);
+            start += next;
+        }
+    }
+    let bulk = if damaged.is_empty() {
+        Bulk::of_documents(text, ends)
+    } else {
+        let mut bulk = Bulk::default();
+        for (start, end) in whole {
+            bulk.push_whole(&text[start..end]);
+        }
+        bulk
+    };
+    Checked { bulk, damaged }
+}
+
+fn two_lines(text: &[u8]) -> Option<&[u8]> {
+    let second = memchr::memchr_iter(b'\n', text).nth(1)?;
+    Some(&text[..=second])
+}
+
+fn read_sum(line: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(line).ok().filter(|line| line.len() == SUM_BYTES - 1)?;
+    u64::from_str_radix(digits, 16).ok()
+}
+
+/// CRC-64 (ECMA-182, reflected): any single burst of up to 64 bits is seen for certain.
+fn checksum(bytes: &[u8]) -> u64 {
+    const TABLE: [u64; 256] = table();
+    let step = |sum: u64, byte: &u8| TABLE[usize::from(sum.to_le_bytes()[0] ^ byte)] ^ (sum >> 8);
+    !bytes.iter().fold(u64::MAX, step)
+}
+
+const fn table() -> [u64; 256] {
+    const POLYNOMIAL: u64 = 0xC96C_5795_D787_0F42;
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut sum = byte as u64;
+        let mut bit = 0;
+        while bit < 8 {
+            sum = if sum & 1 == 1 { POLYNOMIAL ^ (sum >> 1) } else { sum >> 1 };
+            bit += 1;
+        }
+        table[byte] = sum;
+        byte += 1;
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bulk::{ActionLine, DocumentKey, IdSource};
+    use proptest::prelude::*;
+
+    fn documents(number: usize) -> (Bulk, Vec<u8>) {
+        let (mut bulk, mut sums, mut ids) = (Bulk::default(), Vec::new(), IdSource::new([7; 9]));
+        for n in 0..number {
+            let key = DocumentKey { time: jiff::Timestamp::UNIX_EPOCH, id: ids.next_id() };
+            bulk.push(
+                &mut ActionLine::new("index"),
+                key,
+                format!("{{\"n\":{n},\"s\":\"{{\\\"create\\\"\"}}").as_bytes(),
+            );
+            write_sum(&mut sums, bulk.document(n));
+        }
+        (bulk, sums)
+    }
+
+    fn originals(bulk: &Bulk) -> HashSet<Vec<u8>> {
+        (0..bulk.documents()).map(|index| bulk.document(index).to_vec()).collect()
+    }
+
+    #[test]
+    fn the_checksum_is_the_known_one() {
+        assert_eq!(checksum(b"123456789"), 0x995D_C9BB_DF19_39FA);
+    }
+
+    #[test]
+    fn an_undamaged_segment_is_its_bulk() {
+        let (bulk, sums) = documents(9);
+        assert_eq!((sums.len(), listed(sums.len() as u64)), (9 * SUM_BYTES, 9));
+        let checked = check(bulk.bytes().to_vec(), &sums);
+        assert_eq!((checked.bulk.bytes(), checked.bulk.documents()), (bulk.bytes(), 9));
+        assert!(checked.damaged.is_empty());
+    }
+
+    #[test]
+    fn a_flipped_bit_costs_the_document_that_it_is_in_and_at_most_its_neighbour() {
+        let (bulk, sums) = documents(5);
+        let whole = originals(&bulk);
+        for bit in 0..bulk.bytes().len() * 8 {
+            let mut text = bulk.bytes().to_vec();
+            text[bit / 8] ^= 1 << (bit % 8);
+            let checked = check(text.clone(), &sums);
+            let found = originals(&checked.bulk);
+            assert!(found.is_subset(&whole), "bit {bit}");
+            assert!((3..=4).contains(&found.len()), "bit {bit}: {}", found.len());
+            assert_eq!(checked.damaged.len() + checked.bulk.bytes().len(), text.len());
+        }
+        for bit in 0..sums.len() * 8 {
+            let mut flipped = sums.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let found = originals(&check(bulk.bytes().to_vec(), &flipped).bulk);
+            // The case of a digit says nothing, so that one of its bits is of no consequence.
+            assert!(found.is_subset(&whole) && found.len() >= 3, "bit {bit}: {}", found.len());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_damaged_nothing_is_found_that_was_not_there(
+            cuts in prop::collection::vec((any::<bool>(), 0.0..1.0, 0.0..1.0, any::<Option<u8>>()), 1..6),
+        ) {
+            let (bulk, sums) = documents(12);
+            let mut both = [bulk.bytes().to_vec(), sums];
+            for (of_sums, from, to, byte) in cuts {
+                let bytes = &mut both[usize::from(of_sums)];
+                #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss,
+                    reason = "a place in a few hundred bytes")]
+                let place = |part: f64| (part * bytes.len() as f64) as usize;
+                let (from, to) = (place(from).min(place(to)), place(from).max(place(to)));
+                match byte {
+                    Some(byte) => bytes[from..to].fill(byte),
+                    None => drop(bytes.drain(from..to)),
+                }
+            }
+            let [text, sums] = both;
+            let checked = check(text, &sums);
+            prop_assert!(originals(&checked.bulk).is_subset(&originals(&bulk)));
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! What waits on disk: by the program itself, with real files and real sockets.
+
+#![allow(clippy::expect_used, reason = "a test says what it expects")]
+#![allow(clippy::disallowed_methods, reason = "threads of the test, not of the shipper")]
+
+#[path = "support/loopback.rs"]
+mod loopback;
+#[path = "support/program.rs"]
+mod program;
+
+use loopback::{Reply, Server, Store, counting_app, wait_until};
+use program::Program;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// A server that is overloaded until it is told not to be.
+fn overloaded_server() -> (Server, Arc<Mutex<Store>>, Arc<AtomicBool>) {
+    let (store, well) = (Arc::new(Mutex::new(Store::default())), Arc::new(AtomicBool::new(false)));
+    let (stored, is_well) = (Arc::clone(&store), Arc::clone(&well));
+    let server = Server::start(move |request| {
+        if is_well.load(Ordering::SeqCst) {
+            stored.lock().expect("the store").take(&request.body, |_| None)
+        } else {
+            Reply::Full(503, String::new(), Vec::new())
+        }
+    });
+    (server, store, well)
+}
+
+fn config(app: &str, server: &str, more: &str) -> String {
+    format!(
+        "settings: {{shutdown_timeout: 100ms}}\n\
+         readers: {{app: {{type_name: app, endpoint: \"{app}\", interval: 20ms, timeout: 2s}}}}\n\
+         recorders:\n  es: {{endpoint: \"{server}\", timeout: 2s, spool: {{path: spool, sync: 100ms}}{more}}}\n\
+         routes: {{r: {{readers: [app], recorders: [es]}}}}\n"
+    )
+}
+
+/// The number before `word` in the ledger that was printed last.
+fn ledger(program: &Program, word: &str) -> u64 {
+    let said = program.read("stderr");
+    let line = said.lines().rfind(|line| line.contains("ledger: made ")).expect("a ledger").to_owned();
+    let (_, behind) = line.split_once(&format!("{word} ")).expect("the word");
+    behind.split([' ', ')']).next().and_then(|number| number.parse().ok()).expect("a number")
+}
+
+fn spooled_files(program: &Program, ending: &str) -> Vec<PathBuf> {
+    let Ok(folder) = std::fs::read_dir(program.path("spool")) else { return Vec::new() };
+    let paths = folder.map(|entry| entry.expect("an entry").path());
+    let mut found: Vec<PathBuf> = paths.filter(|path| path.extension().is_some_and(|found| found == ending)).collect();
+    found.sort();
+    found
+}
+
+fn output(output: &std::process::Output) -> (String, String, Option<i32>) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("UTF-8");
+    (text(&output.stdout), text(&output.stderr), output.status.code())
+}
+
+fn sequence(store: &Mutex<Store>) -> BTreeSet<u64> {
+    let store = store.lock().expect("the store");
+    let numbers: BTreeSet<u64> =
+        store.documents.values().map(|document| document["poll_seq"].as_u64().expect("a number")).collect();
+    assert_eq!(numbers.len(), store.documents.len(), "no document twice");
+    numbers
+}
+
+#[test]
+fn what_waits_outlives_the_process_and_can_be_looked_at() {
+    let (app, (server, store, well)) = (counting_app(), overloaded_server());
+    let text = config(&app.address, &server.address, "");
+    let mut program = Program::start(&[], &text);
+    wait_until("documents on disk", || !spooled_files(&program, "ndjson").is_empty() && app.request_count() > 20);
+    program.signal("TERM");
+    assert_eq!(program.wait(), Some(0), "nothing is lost: {}", program.read("stderr"));
+    let (made, waiting) = (ledger(&program, "made"), ledger(&program, "waiting"));
+    assert_eq!(made, waiting);
+    assert!(
+        program
+            .read("stderr")
+            .contains(&format!("wait on disk and are shipped after the next start recorder=es documents={waiting}"))
+    );
+
+    let (listed, _, code) = output(&program.beside(&["spool", "ls"]));
+    assert_eq!(code, Some(0));
+    assert!(listed.contains(&format!("es: {waiting} documents wait in spool, ")), "{listed}");
+    let (verified, _, code) = output(&program.beside(&["spool", "verify"]));
+    assert_eq!(
+        (verified, code),
+        (format!("es: {waiting} of {waiting} documents are whole; nothing is damaged\n"), Some(0))
+    );
+    let (dumped, _, _) = output(&program.beside(&["spool", "dump"]));
+    let files: Vec<u8> =
+        spooled_files(&program, "ndjson").iter().flat_map(|path| std::fs::read(path).expect("read")).collect();
+    assert_eq!(dumped.as_bytes(), files, "the files are what would be sent");
+    assert_eq!(loopback::bulk_documents(&files).len() as u64, waiting);
+
+    well.store(true, Ordering::SeqCst);
+    let mut program = program.start_again(&[], &text);
+    wait_until("the backlog is delivered", || sequence(&store).len() as u64 > waiting);
+    program.signal("TERM");
+    assert_eq!(program.wait(), Some(0));
+    assert!(program.read("stderr").contains(&format!("found in the spool recorder=es documents={waiting}")));
+    assert_eq!(sequence(&store).len() as u64, ledger(&program, "made"), "each once");
+    assert!(spooled_files(&program, "ndjson").is_empty() && spooled_files(&program, "sums").is_empty());
+}
+
+#[test]
+fn a_damaged_spool_is_told_of_and_the_rest_is_delivered() {
+    let (app, (server, store, well)) = (counting_app(), overloaded_server());
+    let text = config(&app.address, &server.address, "");
+    let mut program = Program::start(&[], &text);
+    wait_until("documents on disk", || app.request_count() > 20 && !spooled_files(&program, "ndjson").is_empty());
+    program.signal("TERM");
+    assert_eq!(program.wait(), Some(0));
+    let waiting = ledger(&program, "waiting");
+    let file = &spooled_files(&program, "ndjson")[0];
+    let mut bytes = std::fs::read(file).expect("read");
+    bytes[100] ^= 4;
+    std::fs::write(file, &bytes).expect("written");
+    let (verified, _, code) = output(&program.beside(&["spool", "verify"]));
+    assert!(verified.contains("1 documents are lost") && verified.contains("the rest is damaged"), "{verified}");
+    assert_eq!(code, Some(1));
+
+    well.store(true, Ordering::SeqCst);
+    let mut program = program.start_again(&[], &text);
+    wait_until("the rest is delivered", || sequence(&store).len() as u64 >= waiting);
+    program.signal("TERM");
+    assert_eq!(program.wait(), Some(0));
+    assert_eq!(ledger(&program, "dropped"), 1);
+    assert_eq!(ledger(&program, "made"), sequence(&store).len() as u64 + 1);
+    let said = program.read("stderr");
+    assert!(said.contains("documents in the spool were damaged"), "{said}");
+    assert_eq!(spooled_files(&program, "damaged").len(), 1);
+    let (dropped, _, code) = output(&program.beside(&["spool", "drop"]));
+    assert_eq!((dropped.as_str(), code), ("es: dropped 0 documents\n", Some(0)));
+    assert!(spooled_files(&program, "damaged").is_empty());
+}
+
+#[test]
+fn a_folder_that_is_in_use_is_left_alone_and_documents_wait_in_memory() {
+    let (app, (server, store, well)) = (counting_app(), overloaded_server());
+    let text = config(&app.address, &server.address, "");
+    let first = Program::start(&[], &text);
+    wait_until("documents on disk", || !spooled_files(&first, "ndjson").is_empty());
+    let folder = first.path("spool");
+    let shared = text.replace("path: spool", &format!("path: \"{}\"", folder.display()));
+    let second = Program::start(&[], &shared);
+    wait_until("it says so", || second.read("stderr").contains("is in use by process"));
+    let (_, said, code) = output(&first.beside(&["spool", "drop"]));
+    assert!(said.contains("nothing is dropped") && said.contains("is in use by process"), "{said}");
+    assert_eq!(code, Some(1));
+    well.store(true, Ordering::SeqCst);
+    let before = app.request_count();
+    wait_until("both ship", || sequence(&store).len() > before + 20);
+}
+
+#[test]
+fn sigusr1_ships_at_once_what_waits() {
+    let (app, store, well) = (counting_app(), Arc::new(Mutex::new(Store::default())), Arc::new(AtomicBool::new(false)));
+    let (stored, is_well) = (Arc::clone(&store), Arc::clone(&well));
+    let server = Server::start(move |request| {
+        if is_well.load(Ordering::SeqCst) {
+            return stored.lock().expect("the store").take(&request.body, |_| None);
+        }
+        // Longer than this test waits for anything.
+        Reply::Full(503, "Retry-After: 300\r\n".to_owned(), Vec::new())
+    });
+    let mut program = Program::start(&[], &config(&app.address, &server.address, ""));
+    wait_until("it has been told to wait", || program.read("stderr").contains("shipping failed"));
+    well.store(true, Ordering::SeqCst);
+    let polled = app.request_count();
+    wait_until("ten more documents", || app.request_count() > polled + 10);
+    assert!(sequence(&store).is_empty(), "it waits as long as it was told");
+    program.signal("USR1");
+    wait_until("all are delivered", || sequence(&store).len() > polled);
+    assert!(program.is_running());
+    program.signal("TERM");
+    assert_eq!(program.wait(), Some(0));
+    assert_eq!(ledger(&program, "waiting"), 0);
+}
+
+#[test]
+fn a_dead_letter_is_kept_with_the_servers_words() {
+    let (app, store) = (counting_app(), Arc::new(Mutex::new(Store::default())));
+    let stored = Arc::clone(&store);
+    let server = Server::start(move |request| {
+        let bad: Vec<bool> =
+            loopback::bulk_documents(&request.body).iter().map(|(_, _, source)| source["poll_seq"] == 3).collect();
+        let refuse = |at: usize| bad[at].then_some((400, "mapper_parsing_exception"));
+        stored.lock().expect("the store").take(&request.body, refuse)
+    });
+    let mut program = Program::start(&[], &config(&app.address, &server.address, ", dead_letter: dead.ndjson"));
+    wait_until("ten are stored", || sequence(&store).len() >= 10);
+    program.signal("TERM");
+    assert_eq!(program.wait(), Some(0));
+    let letters = program.read("dead.ndjson");
+    let letter: serde_json::Value = serde_json::from_str(&letters).expect("one line of JSON");
+    assert_eq!(letter["document"]["poll_seq"], 3);
+    assert_eq!(
+        (&letter["reason"], &letter["message"]),
+        (&"mapper_parsing_exception".into(), &"as the test wants it".into())
+    );
+    assert_eq!((ledger(&program, "dead_lettered"), sequence(&store).contains(&3)), (1, false));
+}
