@@ -29,8 +29,12 @@ fn es_recorder(address: &str) -> Recorder {
 
 /// Ships `POLLS` documents to a server at `address`; the ledger of its recorder.
 fn ship(address: &str) -> Ledger {
+    ship_by(es_recorder(address))
+}
+
+fn ship_by(recorder: Recorder) -> Ledger {
     let app = counting_app();
-    let engine = Engine::with_reader_recorders(app_reader(&app), vec![es_recorder(address)]).expect("an engine");
+    let engine = Engine::with_reader_recorders(app_reader(&app), vec![recorder]).expect("an engine");
     only_ledger(&engine.polls(POLLS as u64).start(pending()).expect("it runs"))
 }
 
@@ -65,44 +69,203 @@ fn scripted(
     (server, store)
 }
 
+type Script = fn(usize, &Request, &mut Store) -> Option<Reply>;
+
+fn status(status: u16) -> Reply {
+    Reply::Full(status, String::new(), Vec::new())
+}
+
+/// Answers and takes in, but lets only half of the answer out.
+fn half_an_answer(request: &Request, store: &mut Store) -> Reply {
+    let Reply::Full(_, _, body) = store.take(&request.body, |_| None) else { panic!("an answer") };
+    Reply::Full(200, String::new(), body[..body.len() / 2].to_vec())
+}
+
+fn trickled(request: &Request, store: &mut Store, pause: Duration) -> Reply {
+    let Reply::Full(_, _, body) = store.take(&request.body, |_| None) else { panic!("an answer") };
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+    Reply::Trickle([head.into_bytes(), body].concat(), pause)
+}
+
+fn refuse_every_second(request: &Request, store: &mut Store, refusal: (u16, &'static str)) -> Reply {
+    store.take(&request.body, |position| Some(refusal).filter(|_| position % 2 == 0))
+}
+
+/// What the first answers are; `None` is a good one.
+const SCRIPTS: [(&str, Script); 19] = [
+    ("well at once", |_, _, _| None),
+    ("503 three times", |number, _, _| (number < 3).then(|| status(503))),
+    ("429 for the whole request", |number, _, _| (number < 2).then(|| status(429))),
+    ("429 with a time", |number, _, _| {
+        (number < 1).then(|| Reply::Full(429, "Retry-After: 1\r\n".to_owned(), Vec::new()))
+    }),
+    ("a proxy's page with 200", |number, _, _| (number < 2).then(|| Reply::ok("<html>OK</html>"))),
+    ("an empty 200", |number, _, _| (number < 2).then(|| Reply::ok(""))),
+    ("an answer to another bulk", |number, _, _| (number < 2).then(|| Reply::ok(r#"{"errors":false,"items":[]}"#))),
+    ("closed before an answer", |number, _, _| (number < 2).then(|| Reply::Raw(Vec::new()))),
+    ("taken in, but the answer is lost", |number, request, store| {
+        (number < 2).then(|| {
+            store.take(&request.body, |_| None);
+            Reply::Raw(Vec::new())
+        })
+    }),
+    ("taken in, but the answer is cut off", |number, request, store| {
+        (number < 2).then(|| half_an_answer(request, store))
+    }),
+    ("taken in, but the answer hangs half-way", |number, request, store| {
+        (number < 1).then(|| {
+            let Reply::Full(_, _, body) = half_an_answer(request, store) else { panic!("an answer") };
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len() * 2);
+            Reply::Hang([head.into_bytes(), body].concat())
+        })
+    }),
+    ("a hang", |number, _, _| (number < 1).then(|| Reply::Hang(Vec::new()))),
+    ("an answer that trickles in", |number, request, store| {
+        (number < 2).then(|| trickled(request, store, Duration::from_millis(2)))
+    }),
+    ("taken in, but the answer trickles for too long", |number, request, store| {
+        (number < 1).then(|| trickled(request, store, Duration::from_millis(50)))
+    }),
+    ("every second item gets 429", |number, request, store| {
+        (number < 4).then(|| refuse_every_second(request, store, (429, "es_rejected_execution_exception")))
+    }),
+    ("every second item gets 503", |number, request, store| {
+        (number < 4).then(|| refuse_every_second(request, store, (503, "unavailable_shards_exception")))
+    }),
+    ("every second item meets a blocked index", |number, request, store| {
+        (number < 4).then(|| refuse_every_second(request, store, (403, "cluster_block_exception")))
+    }),
+    ("requests of more than two documents are too large", |_, request, _| {
+        (loopback::bulk_documents(&request.body).len() > 2).then(|| status(413))
+    }),
+    ("one after the other", |number, request, store| match number {
+        0 => Some(status(502)),
+        1 => Some(refuse_every_second(request, store, (429, "es_rejected_execution_exception"))),
+        2 => Some(half_an_answer(request, store)),
+        3 => (loopback::bulk_documents(&request.body).len() > 1).then(|| status(413)),
+        4 => Some(Reply::Raw(Vec::new())),
+        _ => None,
+    }),
+];
+
+/// Each script, without a spool and with one, all at the same time.
 #[test]
 fn each_document_arrives_once_whatever_the_first_answers_are() {
-    type Script = fn(usize, &Request, &mut Store) -> Option<Reply>;
-    let scripts: [(&str, Script); 11] = [
-        ("well at once", |_, _, _| None),
-        ("503 three times", |number, _, _| (number < 3).then(|| Reply::Full(503, String::new(), Vec::new()))),
-        ("429 for the whole request", |number, _, _| (number < 2).then(|| Reply::Full(429, String::new(), Vec::new()))),
-        ("a proxy's page with 200", |number, _, _| (number < 2).then(|| Reply::ok("<html>OK</html>"))),
-        ("an empty 200", |number, _, _| (number < 2).then(|| Reply::ok(""))),
-        ("an answer to another bulk", |number, _, _| (number < 2).then(|| Reply::ok(r#"{"errors":false,"items":[]}"#))),
-        ("closed before an answer", |number, _, _| (number < 2).then(|| Reply::Raw(Vec::new()))),
-        ("taken in, but the answer is lost", |number, request, store| {
-            (number < 2).then(|| {
-                store.take(&request.body, |_| None);
-                Reply::Raw(Vec::new())
-            })
-        }),
-        ("taken in, but the answer is cut off", |number, request, store| {
-            (number < 2).then(|| {
-                let Reply::Full(_, _, body) = store.take(&request.body, |_| None) else { panic!("an answer") };
-                Reply::Full(200, String::new(), body[..body.len() / 2].to_vec())
-            })
-        }),
-        ("a hang", |number, _, _| (number < 1).then(|| Reply::Hang(Vec::new()))),
-        ("every second item is refused for now", |number, request, store| {
-            let busy = Some((429, "es_rejected_execution_exception"));
-            (number < 4).then(|| store.take(&request.body, |position| busy.filter(|_| position % 2 == 0)))
-        }),
-    ];
-    for (name, script) in scripts {
-        let (server, store) = scripted(script);
-        let ledger = ship(&server.address);
-        assert_eq!(ledger.made, POLLS as u64, "{name}");
-        assert!(ledger.all_taken(), "{name}: {ledger}");
-        assert_eq!(sequence(&store), (0..POLLS as u64).collect(), "{name}");
+    std::thread::scope(|scope| {
+        for (name, script) in SCRIPTS {
+            scope.spawn(move || {
+                check_script(name, script, |recorder| recorder);
+                let folder = tempfile::tempdir().expect("a folder");
+                let sync = Duration::from_millis(20);
+                check_script(name, script, |recorder| recorder.spool(folder.path(), 1 << 20, sync));
+                let left: Vec<_> = std::fs::read_dir(folder.path()).expect("the folder").collect();
+                assert_eq!(left.len(), 1, "{name}: nothing but the lock is left: {left:?}");
+            });
+        }
+    });
+}
+
+fn check_script(name: &str, script: Script, with: impl FnOnce(Recorder) -> Recorder) {
+    let (server, store) = scripted(script);
+    let ledger = ship_by(with(es_recorder(&server.address)));
+    assert_eq!(ledger.made, POLLS as u64, "{name}");
+    assert!(ledger.all_taken(), "{name}: {ledger}");
+    assert_eq!(sequence(&store), (0..POLLS as u64).collect(), "{name}");
+    if !name.starts_with("one after") {
         let repeated = name.starts_with("taken in");
         assert_eq!(ledger.duplicate > 0, repeated, "{name}: {ledger}");
     }
+}
+
+#[test]
+fn what_a_person_has_to_mend_is_delivered_when_it_is_mended() {
+    std::thread::scope(|scope| {
+        for code in [401, 403, 404] {
+            scope.spawn(move || {
+                let (server, store) = scripted(move |number, _, _| (number < 1).then(|| status(code)));
+                let app = counting_app();
+                let recorder = es_recorder(&server.address);
+                let engine = Engine::with_reader_recorders(app_reader(&app), vec![recorder]).expect("an engine");
+                let stored = Arc::clone(&store);
+                let mended = until(move || stored.lock().expect("the store").documents.len() >= POLLS);
+                let ledger = only_ledger(&engine.start(mended).expect("it runs"));
+                assert!(ledger.all_taken(), "{code}: {ledger}");
+                assert_eq!(sequence(&store).len() as u64, ledger.made, "{code}");
+            });
+        }
+    });
+}
+
+#[test]
+fn a_reset_before_the_request_is_read_costs_nothing() {
+    let store = Arc::new(Mutex::new(Store::default()));
+    let stored = Arc::clone(&store);
+    let server =
+        Server::start_resetting(3, move |request| stored.lock().expect("the store").take(&request.body, |_| None));
+    let ledger = ship(&server.address);
+    assert!(ledger.all_taken() && ledger.duplicate == 0, "{ledger}");
+    assert_eq!(sequence(&store), (0..POLLS as u64).collect());
+}
+
+/// Random scripts over real sockets. Their thousands, without sockets, are in `src/recorder/delivery/tests/scripts.rs`.
+#[test]
+fn each_document_arrives_once_whatever_the_answers_are_in_whatever_order() {
+    let cases = std::env::var("EXPVASTIC_SOCKET_SCRIPTS").map_or(24, |number| number.parse().expect("a number"));
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let seeds = std::iter::repeat_with(|| next.fetch_add(1, Ordering::SeqCst));
+                seeds.take_while(|seed| *seed < cases).for_each(random_script);
+            });
+        }
+    });
+}
+
+fn random_script(seed: usize) {
+    let random = Mutex::new(fastrand::Rng::with_seed(seed as u64));
+    let failing = random.lock().expect("random").usize(1..8);
+    let documents_max = random.lock().expect("random").usize(1..40);
+    let (server, store) = scripted(move |number, request, store| {
+        let mut random = random.lock().expect("random");
+        if loopback::bulk_documents(&request.body).len() > documents_max {
+            return Some(status(413));
+        }
+        if number >= failing {
+            return None;
+        }
+        Some(match random.u8(..11) {
+            0 => status(*random.choice(&[429, 500, 503]).expect("one")),
+            1 => Reply::ok("<html>OK</html>"),
+            2 => Reply::ok(""),
+            3 => Reply::Raw(Vec::new()),
+            4 => Reply::Hang(Vec::new()),
+            5 => half_an_answer(request, store),
+            6 => trickled(request, store, Duration::from_millis(random.u64(..4))),
+            7 => {
+                store.take(&request.body, |_| None);
+                Reply::Raw(Vec::new())
+            }
+            _ => store.take(&request.body, |_| match random.u8(..6) {
+                0 => Some((429, "es_rejected_execution_exception")),
+                1 => Some((503, "unavailable_shards_exception")),
+                2 => Some((403, "cluster_block_exception")),
+                _ => None,
+            }),
+        })
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut recorder = es_recorder(&server.address);
+    if seed.is_multiple_of(2) {
+        recorder = recorder.spool(folder.path(), 1 << 20, Duration::from_millis(20));
+    }
+    let app = counting_app();
+    let engine = Engine::with_reader_recorders(app_reader(&app), vec![recorder]).expect("an engine");
+    let stored = Arc::clone(&store);
+    let enough = until(move || (0..POLLS as u64).all(|number| sequence(&stored).contains(&number)));
+    let ledger = only_ledger(&engine.start(enough).expect("it runs"));
+    assert!(ledger.all_taken(), "script {seed}: {ledger}");
+    assert_eq!(sequence(&store).len() as u64, ledger.made, "script {seed}: {ledger}");
 }
 
 #[test]

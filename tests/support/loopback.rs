@@ -33,6 +33,8 @@ pub(crate) enum Reply {
     Raw(Vec<u8>),
     /// These bytes, then nothing until the other side has gone.
     Hang(Vec<u8>),
+    /// These bytes, one after the other with a pause between; then the connection stays open.
+    Trickle(Vec<u8>, Duration),
     /// Status 200 and one string of so many bytes.
     Repeated(usize),
     /// A header, then these bytes over and over until the other side has gone.
@@ -83,6 +85,22 @@ impl Server {
             }
         });
         Self { address, requests, connections }
+    }
+
+    /// Resets the first `resets` connections before their request is read; then answers as [`Server::start`] does. It
+    /// counts nothing.
+    pub(crate) fn start_resetting(resets: usize, handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let gate = listener.try_clone().expect("a second handle");
+        let address = listener.local_addr().expect("an address").to_string();
+        std::thread::spawn(move || {
+            for mut stream in gate.incoming().flatten().take(resets) {
+                // What is closed with something unread in it is reset.
+                let _ = stream.read_exact(&mut [0; 10]);
+            }
+            Self::start_on(listener, handler);
+        });
+        Self { address, requests: Arc::default(), connections: Arc::default() }
     }
 
     pub(crate) fn request_count(&self) -> usize {
@@ -173,6 +191,13 @@ fn send(output: &mut TcpStream, reply: Reply) -> std::io::Result<bool> {
         Reply::Hang(bytes) => {
             output.write_all(&bytes)?;
             std::io::copy(output, &mut std::io::sink()).map(|_| false)
+        }
+        Reply::Trickle(bytes, pause) => {
+            for byte in bytes {
+                output.write_all(&[byte])?;
+                std::thread::sleep(pause);
+            }
+            Ok(true)
         }
         Reply::Endless(bytes) => {
             output.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")?;

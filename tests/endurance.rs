@@ -1,0 +1,380 @@
+//! What takes long: hundreds of kills, a spool that is damaged between runs, a server that is down for a day's worth of
+//! documents, a backlog of tens of thousands. By the program itself, over real sockets, on a real disk.
+//!
+//! `cargo test` does a part of it. `EXPVASTIC_ENDURANCE=full`, as `ci/validate` sets it, does all (and the debug binary
+//! is good enough: what is measured here is memory, order and loss, not speed but for the backlog, which has room).
+
+#![allow(clippy::expect_used, reason = "a test says what it expects")]
+#![allow(clippy::disallowed_methods, reason = "a test has a clock, and threads")]
+#![allow(clippy::format_push_string, reason = "a configuration is put together for reading, not for speed")]
+#![allow(clippy::print_stderr, reason = "a test that takes long says what it has seen")]
+
+#[path = "support/loopback.rs"]
+mod loopback;
+#[path = "support/program.rs"]
+mod program;
+#[path = "support/recorded.rs"]
+mod recorded;
+
+use loopback::{Reply, Request, Server, Store, wait_until};
+use program::Program;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+const SYNC: Duration = Duration::from_millis(100);
+/// What a busy machine may take for a poll's answer to be read, for a wake-up, and for a sync that another one is ahead of.
+const SLACK: Duration = Duration::from_millis(300);
+
+fn is_full() -> bool {
+    std::env::var("EXPVASTIC_ENDURANCE").is_ok_and(|value| value == "full")
+}
+
+/// One of the loops at a time: they are about moments.
+static ONE_LOOP: Mutex<()> = Mutex::new(());
+
+/// An endpoint that remembers when it was polled.
+struct App {
+    server: Server,
+    polled: Arc<Mutex<Vec<Instant>>>,
+}
+
+/// What belongs to a number, so that a document shows by itself that it is unharmed.
+fn check_of(number: u64) -> String {
+    format!("{:016x}", (number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15)).repeat(20)
+}
+
+impl App {
+    fn start() -> Self {
+        let polled = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&polled);
+        let server = Server::start(move |_| {
+            let mut polled = noted.lock().expect("the times");
+            let number = polled.len() as u64;
+            polled.push(Instant::now());
+            Reply::ok(format!("{{\"poll_seq\":{number},\"check\":\"{}\"}}", check_of(number)))
+        });
+        Self { server, polled }
+    }
+
+    fn polls(&self) -> u64 {
+        self.polled.lock().expect("the times").len() as u64
+    }
+
+    /// Polls that were answered at this time or later.
+    fn since(&self, time: Instant) -> Vec<u64> {
+        let polled = self.polled.lock().expect("the times");
+        let numbers = polled.iter().enumerate().filter(|(_, at)| **at >= time);
+        numbers.map(|(number, _)| number as u64).collect()
+    }
+}
+
+/// A server that does well half of the time, until it is told to do well.
+struct Flaky {
+    server: Server,
+    store: Arc<Mutex<Store>>,
+    is_well: Arc<AtomicBool>,
+}
+
+impl Flaky {
+    fn start(seed: u64) -> Self {
+        let (store, is_well) = (Arc::new(Mutex::new(Store::default())), Arc::new(AtomicBool::new(false)));
+        let (stored, well) = (Arc::clone(&store), Arc::clone(&is_well));
+        let random = Mutex::new(fastrand::Rng::with_seed(seed));
+        let server = Server::start(move |request| {
+            let kind = random.lock().expect("random").u8(..12);
+            let mut store = stored.lock().expect("the store");
+            if well.load(Ordering::SeqCst) {
+                return store.take(&request.body, |_| None);
+            }
+            unwell(kind, request, &mut store)
+        });
+        Self { server, store, is_well }
+    }
+
+    /// The numbers of what is stored: each once, and unharmed.
+    fn numbers(&self) -> BTreeSet<u64> {
+        let store = self.store.lock().expect("the store");
+        let mut numbers = BTreeMap::new();
+        for document in store.documents.values() {
+            let number = document["poll_seq"].as_u64().expect("a number");
+            assert_eq!(document["check"], check_of(number), "a document is unharmed");
+            *numbers.entry(number).or_insert(0) += 1;
+        }
+        assert!(numbers.values().all(|times| *times == 1), "no document twice");
+        numbers.into_keys().collect()
+    }
+}
+
+fn unwell(kind: u8, request: &Request, store: &mut Store) -> Reply {
+    match kind {
+        0 | 1 => Reply::Full(503, String::new(), Vec::new()),
+        2 => Reply::Raw(Vec::new()),
+        3 => Reply::Hang(Vec::new()),
+        4 => {
+            store.take(&request.body, |_| None);
+            Reply::Raw(Vec::new())
+        }
+        5 => store.take(&request.body, |at| (at % 3 == 0).then_some((429, "es_rejected_execution_exception"))),
+        _ => store.take(&request.body, |_| None),
+    }
+}
+
+fn config(app: &str, server: &str) -> String {
+    format!(
+        "settings: {{shutdown_timeout: 20s}}\n\
+         readers: {{app: {{type_name: app, endpoint: \"{app}\", interval: 5ms, timeout: 2s}}}}\n\
+         recorders:\n  es: {{endpoint: \"{server}\", timeout: 400ms, spool: {{path: spool, sync: {}ms}}}}\n\
+         routes: {{r: {{readers: [app], recorders: [es]}}}}\n",
+        SYNC.as_millis()
+    )
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    entries.map(|entry| entry.expect("an entry").path()).collect()
+}
+
+/// The numbers of the documents in a segment, as far as it can be read.
+fn numbers_in(path: &Path) -> Vec<u64> {
+    let text = std::fs::read(path.with_extension("ndjson")).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let numbers = text.split("\"poll_seq\":").skip(1);
+    numbers.filter_map(|rest| rest.split(',').next()?.parse().ok()).collect()
+}
+
+/// Flips, cuts or removes something in a file of the spool. Gives the documents that this may cost.
+fn damage(folder: &Path, random: &mut fastrand::Rng) -> Vec<u64> {
+    let Some(path) = random.choice(files(folder)) else { return Vec::new() };
+    let numbers = numbers_in(&path);
+    let mut bytes = std::fs::read(&path).expect("read");
+    if bytes.is_empty() {
+        return numbers;
+    }
+    let at = random.usize(..bytes.len());
+    match random.u8(..8) {
+        0 => bytes.truncate(at),
+        1 => drop(bytes.drain(at..(at + 50).min(bytes.len()))),
+        2 => bytes[at..].fill(0),
+        3 => {
+            std::fs::remove_file(&path).expect("removed");
+            return numbers;
+        }
+        _ => bytes[at] ^= 1 << random.u8(..8),
+    }
+    std::fs::write(&path, bytes).expect("written");
+    numbers
+}
+
+/// Kills the program again and again, at random moments; damages its spool in between if `damages`.
+fn kill_loop(kills: usize, seed: u64, damages: bool) {
+    let _alone = ONE_LOOP.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let (app, server) = (App::start(), Flaky::start(seed));
+    let text = config(&app.server.address, &server.server.address);
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut forgivable = BTreeSet::new();
+    let mut program = Program::start(&[], &text);
+    let (mut spooled_kills, mut found) = (0, 0);
+    for kill in 0..kills {
+        let moment = Instant::now() + Duration::from_millis(random.u64(20..1300));
+        std::thread::sleep(moment.saturating_duration_since(Instant::now()));
+        assert!(program.is_running(), "kill {kill}: it had ended by itself: {}", program.read("stderr"));
+        let now = Instant::now();
+        program.kill();
+        forgivable.extend(app.since(now.checked_sub(SYNC + SLACK).expect("later than that")));
+        let said = program.read("stderr");
+        assert!(!said.contains("cannot be used") && !said.contains("in use"), "kill {kill}: {said}");
+        found += usize::from(said.contains("found in the spool"));
+        let folder = program.path("spool");
+        spooled_kills += usize::from(files(&folder).len() > 1);
+        if damages {
+            for _ in 0..random.u8(1..4) {
+                forgivable.extend(damage(&folder, &mut random));
+            }
+        }
+        program = program.start_again(&[], &text);
+    }
+    server.is_well.store(true, Ordering::SeqCst);
+    let polls = app.polls();
+    wait_until("the last one is at work", || app.polls() > polls + 10);
+    let required: BTreeSet<u64> = (0..polls).filter(|number| !forgivable.contains(number)).collect();
+    wait_until("the backlog is delivered", || server.numbers().is_superset(&required) || !program.is_running());
+    let missing: Vec<u64> = required.difference(&server.numbers()).copied().collect();
+    assert!(missing.is_empty(), "{} of {} are missing: {missing:?}", missing.len(), required.len());
+    program.signal("TERM");
+    assert_eq!(program.wait(), Some(0), "{}", program.read("stderr"));
+    assert!(program.read("stderr").contains("+ waiting 0"), "{}", program.read("stderr"));
+    let stored = server.numbers();
+    let lost = polls - stored.range(..polls).count() as u64;
+    eprintln!(
+        "{kills} kills, {spooled_kills} of them with documents on disk, {found} starts found some: {polls} polls, \
+         {} of them within {SYNC:?} + {SLACK:?} of a kill{}, {lost} lost",
+        forgivable.len(),
+        if damages { " or in damaged files" } else { "" },
+    );
+    assert!(spooled_kills > kills / 4, "only {spooled_kills} kills met documents on disk");
+    assert!(required.len() as u64 > polls / 10, "most polls are forgivable: {} of {polls}", forgivable.len());
+}
+
+#[test]
+fn kills_cost_at_most_what_was_not_yet_synced() {
+    kill_loop(if is_full() { 300 } else { 8 }, 1, false);
+}
+
+#[test]
+fn kills_and_damage_cost_at_most_what_was_damaged() {
+    kill_loop(if is_full() { 100 } else { 8 }, 2, true);
+}
+
+/// Twenty endpoints with payloads of real programs.
+fn twenty_apps() -> Vec<Server> {
+    let payloads =
+        recorded::payloads().into_iter().map(|(_, payload)| payload).filter(|payload| payload.len() < 40_000);
+    let apps: Vec<Server> =
+        payloads.take(20).map(|payload| Server::start(move |_| Reply::ok(payload.clone()))).collect();
+    assert_eq!(apps.len(), 20);
+    apps
+}
+
+fn twenty_readers(apps: &[Server], interval: &str, settings: &str, recorder: &str) -> String {
+    let mut text = format!("settings: {{{settings}}}\nreaders:\n");
+    for (number, app) in apps.iter().enumerate() {
+        let endpoint = &app.address;
+        text +=
+            &format!("  app_{number}: {{type_name: app_{number}, endpoint: \"{endpoint}\", interval: {interval}}}\n");
+    }
+    let names: Vec<String> = (0..20).map(|number| format!("app_{number}")).collect();
+    text +=
+        &format!("recorders:\n  es: {recorder}\nroutes: {{r: {{readers: [{}], recorders: [es]}}}}\n", names.join(", "));
+    text
+}
+
+fn polls(apps: &[Server]) -> usize {
+    apps.iter().map(Server::request_count).sum()
+}
+
+/// A server that keeps ids only, however many documents there are.
+#[derive(Default)]
+struct Ids {
+    seen: BTreeSet<Vec<u8>>,
+    /// Documents by the process that made them: the first 12 characters of their ids.
+    by_process: BTreeMap<Vec<u8>, usize>,
+}
+
+impl Ids {
+    fn start() -> (Server, Arc<Mutex<Self>>) {
+        let ids = Arc::new(Mutex::new(Self::default()));
+        let kept = Arc::clone(&ids);
+        (Server::start(move |request| kept.lock().expect("the ids").take(&request.body)), ids)
+    }
+
+    fn take(&mut self, body: &[u8]) -> Reply {
+        let mut answer = String::from("{\"errors\":false,\"items\":[");
+        for line in body.split(|&byte| byte == b'\n').step_by(2).filter(|line| !line.is_empty()) {
+            let id = line[line.len() - 23..line.len() - 3].to_vec();
+            let is_new = self.seen.insert(id.clone());
+            *self.by_process.entry(id[..12].to_vec()).or_default() += usize::from(is_new);
+            answer += if is_new { "{\"create\":{\"status\":201}}," } else { "{\"create\":{\"status\":409}}," };
+        }
+        answer.truncate(answer.trim_end_matches(',').len());
+        Reply::ok(answer + "]}")
+    }
+}
+
+/// Bytes that a folder takes on disk, its own entry aside.
+fn used_bytes(folder: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let blocks =
+        files(folder).into_iter().filter_map(|path| path.metadata().ok()).map(|metadata| metadata.blocks() * 512);
+    blocks.sum()
+}
+
+#[test]
+fn memory_and_disk_stay_bounded_while_the_server_is_down() {
+    const MEMORY_LIMIT_KB: u64 = 8 << 10;
+    const SPOOL_BYTES: u64 = 16 << 20;
+    let documents = if is_full() { 86_400 } else { 4_000 };
+    let settings = format!("memory_limit: {MEMORY_LIMIT_KB}KiB, shutdown_timeout: 100ms, log_level: error");
+    let (server, ids) = Ids::start();
+    let apps = twenty_apps();
+    let text = twenty_readers(&apps, "20ms", &settings, &format!("{{endpoint: \"{}\"}}", server.address));
+    let mut program = Program::start(&[], &text);
+    wait_until("documents that are shipped at once", || ids.lock().expect("the ids").seen.len() >= 2000);
+    let idle_kb = program.status("VmHWM");
+    program.signal("TERM");
+    program.wait();
+
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = nobody.local_addr().expect("an address");
+    drop(nobody);
+    for spool in ["", &format!(", spool: {{path: spool, bytes: {SPOOL_BYTES}}}")] {
+        let before = polls(&apps);
+        let text = twenty_readers(&apps, "20ms", &settings, &format!("{{endpoint: \"{address}\"{spool}}}"));
+        let mut program = Program::start(&[], &text);
+        let mut spool_max = 0;
+        let mut deadline = Instant::now() + Duration::from_secs(50);
+        let mut seen = before;
+        // As long as there is progress.
+        while polls(&apps) - before < documents {
+            spool_max = spool_max.max(used_bytes(&program.path("spool")));
+            std::thread::sleep(Duration::from_millis(5));
+            if polls(&apps) > seen + 1000 {
+                (seen, deadline) = (polls(&apps), Instant::now() + Duration::from_secs(50));
+            }
+            assert!(Instant::now() < deadline, "it polls no more");
+        }
+        let peak_kb = program.status("VmHWM");
+        program.signal("TERM");
+        program.wait();
+        let said = program.read("stderr");
+        eprintln!("{documents} documents{spool}: VmHWM {peak_kb} kB, idle {idle_kb} kB, spool up to {spool_max} bytes");
+        assert!(peak_kb <= idle_kb + MEMORY_LIMIT_KB + 1024, "{peak_kb} kB, idle {idle_kb} kB: {said}");
+        assert!(spool_max <= SPOOL_BYTES, "{spool_max} bytes");
+        assert_eq!(spool_max > SPOOL_BYTES / 2, !spool.is_empty(), "the spool is made use of: {spool_max}");
+    }
+}
+
+#[test]
+fn a_backlog_drains_fast_while_fresh_documents_go_first() {
+    let documents = if is_full() { 50_000 } else { 3_000 };
+    let apps = twenty_apps();
+    let (server, ids) = Ids::start();
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = nobody.local_addr().expect("an address");
+    drop(nobody);
+    let settings = "shutdown_timeout: 10s";
+    let recorder = |address: &str| format!("{{endpoint: \"{address}\", spool: {{path: spool, bytes: 4GiB}}}}");
+    let filling = twenty_readers(&apps, "20ms", settings, &recorder(&address.to_string()));
+    let mut program = Program::start(&[], &filling);
+    let mut seen = 0;
+    while seen < documents {
+        wait_until("more polls", || polls(&apps) >= documents.min(seen + 1000));
+        seen = polls(&apps);
+    }
+    program.kill();
+
+    let draining = twenty_readers(&apps, "1s", settings, &recorder(&server.address));
+    let mut program = program.start_again(&[], &draining);
+    wait_until("the first bulk", || server.request_count() > 0);
+    let begun = Instant::now();
+    let is_drained = |program: &Program| files(&program.path("spool")).len() == 1;
+    wait_until("the backlog is delivered", || is_drained(&program));
+    let took = begun.elapsed();
+    let (backlog, fresh) = {
+        let ids = ids.lock().expect("the ids");
+        let backlog = ids.by_process.values().max().copied().unwrap_or_default();
+        (backlog, ids.seen.len() - backlog)
+    };
+    let per_second = backlog as u128 * 1000 / took.as_millis().max(1);
+    let due = u128::from(took.as_secs()) * 20;
+    eprintln!(
+        "{backlog} documents in {took:?}, {per_second} a second (twenty times the production: 400); {fresh} fresh ones \
+         meanwhile, of {due}"
+    );
+    assert!(per_second >= 400, "{per_second} a second");
+    assert!(fresh as u128 >= due, "{fresh} fresh ones, of {due}");
+    program.signal("TERM");
+    assert_eq!(program.wait(), Some(0), "{}", program.read("stderr"));
+}
