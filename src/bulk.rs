@@ -130,12 +130,17 @@ impl Bulk {
         &self.bytes[self.span(index)]
     }
 
+    /// An empty one that does not have to grow up to so many bytes.
+    pub(crate) fn with_room(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), ends: Vec::new() }
+    }
+
     /// Appends all documents of `other`.
     pub(crate) fn append(&mut self, other: &Self) {
-        for index in 0..other.documents() {
-            self.bytes.extend_from_slice(&other.bytes[other.span(index)]);
-            self.close_document();
-        }
+        let start = self.bytes.len();
+        self.reserve(other.bytes.len());
+        self.bytes.extend_from_slice(&other.bytes);
+        self.ends.extend(other.ends.iter().map(|end| u32::try_from(start).unwrap_or(u32::MAX).saturating_add(*end)));
     }
 
     /// The documents whose index `wanted` takes, in order.
@@ -229,18 +234,10 @@ impl Bulk {
         self.ends.is_empty()
     }
 
-    /// Lets go of the documents and of memory beyond `capacity_bytes`.
-    pub(crate) fn clear(&mut self, capacity_bytes: usize) {
+    /// Lets go of the documents.
+    pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
-        self.bytes.shrink_to(capacity_bytes);
-        self.ends.shrink_to(capacity_bytes / 64);
-    }
-
-    /// Gives back memory that the documents do not need: for a bulk that waits.
-    pub(crate) fn shrink(&mut self) {
-        self.bytes.shrink_to_fit();
-        self.ends.shrink_to_fit();
     }
 }
 
@@ -311,8 +308,8 @@ mod tests {
             lines.iter().skip(1).step_by(2).copied().collect::<String>(),
             "{\"n\":1}{\"n\":3}{\"n\":0}{\"n\":2}{\"n\":4}"
         );
-        joined.clear(0);
-        assert!(joined.is_empty() && joined.bytes().is_empty() && joined.memory_bytes() == 0);
+        joined.clear();
+        assert!(joined.is_empty() && joined.bytes().is_empty());
     }
 
     #[test]

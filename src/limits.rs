@@ -73,7 +73,7 @@ pub(crate) const POOLED_BODIES_MAX: usize = 2;
 /// Emptied bulk buffers in the pool of one recorder: one is filled while one is under way.
 pub(crate) const POOLED_BULKS_MAX: usize = 2;
 
-/// An emptied bulk buffer keeps at most this capacity, bytes.
+/// An emptied bulk buffer that is larger is not kept, bytes.
 pub(crate) const POOLED_BULK_BYTES_MAX: usize = 256 << 10;
 
 /// Default of `settings.memory_limit`, bytes, shared evenly by the recorders.

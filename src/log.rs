@@ -6,6 +6,7 @@
 use crate::clock;
 use crate::config::{Config, LogFormat, LogLevel};
 use crate::json;
+use crate::limits;
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
 use std::sync::Mutex;
@@ -160,12 +161,15 @@ macro_rules! part_log {
 }
 pub(crate) use part_log;
 
-/// Says when a failure that goes on is worth another line: at once, then after growing periods, with a count.
+/// Says when a failure that goes on, or comes and goes, is worth another line: at once, then after growing periods, with a
+/// count.
 #[derive(Debug, Default)]
 pub(crate) struct FailureLog {
     kinds: Vec<FailureKind>,
     failures: u64,
     first: Option<Instant>,
+    /// Something was said since it last worked.
+    said: bool,
 }
 
 #[derive(Debug)]
@@ -180,24 +184,37 @@ impl FailureLog {
     /// One more failure of this kind. Gives the number of those not spoken of, this one included, if it is time for a
     /// line.
     pub(crate) fn failed(&mut self, kind: &str, now: Instant) -> Option<u64> {
-        use crate::limits::{FAILURE_KINDS_MAX, LOG_PERIOD_MAX, LOG_PERIOD_MIN};
         self.failures += 1;
         self.first.get_or_insert(now);
-        let known = self.kinds.iter().position(|known| known.name == kind);
-        let full = self.kinds.len() == FAILURE_KINDS_MAX;
-        let Some(at) = known.or_else(|| full.then_some(FAILURE_KINDS_MAX - 1)) else {
-            let period = LOG_PERIOD_MIN;
-            self.kinds.push(FailureKind { name: kind.to_owned(), silent_until: now + period, period, unsaid: 0 });
-            return Some(1);
-        };
+        let at = self.kind(kind, now);
         let known = &mut self.kinds[at];
         known.unsaid += 1;
         if now < known.silent_until {
             return None;
         }
-        known.period = (known.period * 2).min(LOG_PERIOD_MAX);
+        // What comes back is still the same, unless it was away for very long.
+        let is_new = known.period.is_zero() || now >= known.silent_until + limits::LOG_PERIOD_MAX;
+        known.period = if is_new { limits::LOG_PERIOD_MIN } else { (known.period * 2).min(limits::LOG_PERIOD_MAX) };
         known.silent_until = now + known.period;
+        self.said = true;
         Some(std::mem::take(&mut known.unsaid))
+    }
+
+    /// The place of a kind. A new one takes that of another whose silence is over, if there are too many.
+    fn kind(&mut self, name: &str, now: Instant) -> usize {
+        if let Some(at) = self.kinds.iter().position(|known| known.name == name) {
+            return at;
+        }
+        let over = self.kinds.iter().position(|known| known.silent_until <= now);
+        if self.kinds.len() == limits::FAILURE_KINDS_MAX && over.is_none() {
+            return limits::FAILURE_KINDS_MAX - 1;
+        }
+        if self.kinds.len() == limits::FAILURE_KINDS_MAX {
+            over.map(|at| self.kinds.swap_remove(at));
+        }
+        let period = Duration::ZERO;
+        self.kinds.push(FailureKind { name: name.to_owned(), silent_until: now, period, unsaid: 0 });
+        self.kinds.len() - 1
     }
 
     /// Failures since it last worked.
@@ -205,11 +222,13 @@ impl FailureLog {
         self.failures
     }
 
-    /// It works again. Gives the number of failures and for how long there were nothing but failures, if there were.
+    /// It works again. Gives the number of failures and for how long there were nothing but failures, if they were spoken
+    /// of.
     pub(crate) fn recovered(&mut self, now: Instant) -> Option<(u64, Duration)> {
         let first = self.first.take()?;
-        self.kinds.clear();
-        Some((std::mem::take(&mut self.failures), now.duration_since(first)))
+        let failures = std::mem::take(&mut self.failures);
+        let said = std::mem::take(&mut self.said);
+        said.then(|| (failures, now.duration_since(first)))
     }
 }
 
@@ -231,6 +250,33 @@ mod tests {
         let end = start + Duration::from_secs(3600);
         assert_eq!(log.recovered(end), Some((3601, Duration::from_secs(3600))));
         assert_eq!(log.recovered(end), None);
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "some instant to count from")]
+    fn what_comes_and_goes_takes_few_lines_too() {
+        let start = Instant::now();
+        let mut log = FailureLog::default();
+        let mut lines = 0;
+        for second in (0..3600).step_by(2) {
+            let at = |second| start + Duration::from_secs(second);
+            lines += usize::from(log.failed("refused", at(second)).is_some());
+            lines += usize::from(log.recovered(at(second + 1)).is_some());
+        }
+        assert!((2..=20).contains(&lines), "{lines}");
+        let later = start + Duration::from_secs(3600 + 2000);
+        assert!(log.failed("refused", later).is_some(), "after a long time it is new");
+        assert_eq!(log.failed("refused", later + limits::LOG_PERIOD_MIN), Some(1));
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "some instant to count from")]
+    fn many_kinds_share_a_place_until_another_is_free() {
+        let start = Instant::now();
+        let mut log = FailureLog::default();
+        let said = (0..100).filter(|kind| log.failed(&kind.to_string(), start).is_some()).count();
+        assert_eq!(said, limits::FAILURE_KINDS_MAX);
+        assert_eq!(log.failed("new", start + limits::LOG_PERIOD_MIN), Some(1));
     }
 
     #[test]

@@ -61,6 +61,8 @@ pub(crate) struct Spool {
     sending: Option<(Lane, Waiting)>,
     /// Emptied buffers; nobody else holds them.
     pool: Vec<Arc<Bulk>>,
+    /// A large one, kept while others wait: if each were given back and asked for again, the heap would grow in pieces.
+    spare: Option<Arc<Bulk>>,
 }
 
 impl Spool {
@@ -76,6 +78,7 @@ impl Spool {
             lanes_bytes: 0,
             sending: None,
             pool: Vec::with_capacity(limits::POOLED_BULKS_MAX),
+            spare: None,
         }
     }
 
@@ -139,7 +142,7 @@ impl Spool {
     /// Behind everything else in a lane, within the last bulk there if that has room and neither is on disk.
     pub(crate) fn append(&mut self, lane: Lane, mut waiting: Waiting) {
         let Bounds { documents_max, bytes_max, .. } = self.bounds;
-        let lanes_idle = self.sending.is_none();
+        let is_next = self.sending.is_none() && self.fresh.is_empty() && lane == Lane::Fresh;
         let last = self.lane(lane).back_mut().filter(|last| last.saved.is_none() && waiting.saved.is_none());
         if let Some(last) = last.and_then(|last| Arc::get_mut(&mut last.bulk)) {
             let documents = last.documents() + waiting.bulk.documents();
@@ -152,8 +155,14 @@ impl Spool {
                 return;
             }
         }
-        if !lanes_idle && let Some(bulk) = Arc::get_mut(&mut waiting.bulk) {
-            bulk.shrink();
+        if !is_next && waiting.saved.is_none() {
+            // It has to wait, and others will join it: all such buffers are of one size, so that those that come fit
+            // where those that went have been. Of what is not used, no page is touched.
+            let mut roomy = self.spare.take().unwrap_or_else(|| Arc::new(Bulk::with_room(bytes_max)));
+            if let Some(emptied) = Arc::get_mut(&mut roomy) {
+                emptied.append(&waiting.bulk);
+                self.recycle(std::mem::replace(&mut waiting.bulk, roomy));
+            }
         }
         self.lanes_bytes += waiting.bulk.memory_bytes();
         self.lane(lane).push_back(waiting);
@@ -202,10 +211,16 @@ impl Spool {
         }
     }
 
-    /// Keeps an emptied buffer for the next bulk, if nobody else holds it.
+    /// Keeps an emptied buffer for the next bulk, if nobody else holds it and it is not too large for that.
     pub(crate) fn recycle(&mut self, mut bulk: Arc<Bulk>) {
         let Some(emptied) = Arc::get_mut(&mut bulk) else { return };
-        emptied.clear(limits::POOLED_BULK_BYTES_MAX);
+        emptied.clear();
+        if emptied.memory_bytes() > limits::POOLED_BULK_BYTES_MAX {
+            let is_roomy = emptied.memory_bytes() >= self.bounds.bytes_max;
+            let is_idle = self.fresh.is_empty() && self.held.is_empty();
+            self.spare = Some(bulk).filter(|_| is_roomy && !is_idle);
+            return;
+        }
         if self.open.memory_bytes() == 0 {
             // It was never used, as nothing has come since: one buffer is enough as long as answers come in time.
             std::mem::swap(&mut self.open, &mut bulk);
@@ -215,10 +230,16 @@ impl Spool {
         }
     }
 
-    /// Bytes that all of it takes, buffers included.
-    pub(crate) fn memory_bytes(&self) -> usize {
+    /// Bytes that all of it takes, buffers included, but for one that is spare.
+    fn memory_bytes(&self) -> usize {
         let sending = self.sending.as_ref().map_or(0, |(_, waiting)| waiting.bulk.memory_bytes());
-        self.lanes_bytes + self.open.memory_bytes() + sending
+        let pool: usize = self.pool.iter().map(|bulk| bulk.memory_bytes()).sum();
+        self.lanes_bytes + self.open.memory_bytes() + sending + pool
+    }
+
+    /// Whether it takes more than it may, the spare buffer included.
+    pub(crate) fn is_over(&self) -> bool {
+        self.memory_bytes() > self.bounds.memory_bytes_max - self.bounds.bytes_max
     }
 
     pub(crate) fn bounds(&self) -> Bounds {
@@ -233,6 +254,7 @@ impl Spool {
         self.held.clear();
         self.lanes_bytes = 0;
         self.sending = None;
+        self.spare = None;
     }
 
     fn lane(&mut self, lane: Lane) -> &mut VecDeque<Waiting> {

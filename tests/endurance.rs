@@ -16,7 +16,7 @@ mod program;
 #[path = "support/recorded.rs"]
 mod recorded;
 
-use loopback::{Reply, Request, Server, Store, wait_until};
+use loopback::{Reply, Request, Server, wait_until};
 use program::Program;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -74,51 +74,70 @@ impl App {
 /// A server that does well half of the time, until it is told to do well.
 struct Flaky {
     server: Server,
-    store: Arc<Mutex<Store>>,
+    kept: Arc<Mutex<Seen>>,
     is_well: Arc<AtomicBool>,
+}
+
+/// What it has stored: ids, and the numbers of the documents.
+#[derive(Default)]
+struct Seen {
+    ids: BTreeSet<String>,
+    numbers: BTreeSet<u64>,
+}
+
+impl Seen {
+    /// Takes in what is not refused.
+    fn take(&mut self, body: &[u8], refuses: impl Fn(usize) -> bool) -> Reply {
+        let mut items = Vec::new();
+        for (at, (_, id, document)) in loopback::bulk_documents(body).into_iter().enumerate() {
+            let number = document["poll_seq"].as_u64().expect("a number");
+            assert_eq!(document["check"], check_of(number), "a document is unharmed");
+            items.push(if refuses(at) {
+                r#"{"create":{"status":429,"error":{"type":"es_rejected_execution_exception"}}}"#
+            } else if self.ids.insert(id) {
+                assert!(self.numbers.insert(number), "document {number} is stored twice");
+                r#"{"create":{"status":201}}"#
+            } else {
+                r#"{"create":{"status":409}}"#
+            });
+        }
+        Reply::ok(format!("{{\"errors\":true,\"items\":[{}]}}", items.join(",")))
+    }
 }
 
 impl Flaky {
     fn start(seed: u64) -> Self {
-        let (store, is_well) = (Arc::new(Mutex::new(Store::default())), Arc::new(AtomicBool::new(false)));
-        let (stored, well) = (Arc::clone(&store), Arc::clone(&is_well));
+        let (kept, is_well) = (Arc::new(Mutex::new(Seen::default())), Arc::new(AtomicBool::new(false)));
+        let (stored, well) = (Arc::clone(&kept), Arc::clone(&is_well));
         let random = Mutex::new(fastrand::Rng::with_seed(seed));
         let server = Server::start(move |request| {
             let kind = random.lock().expect("random").u8(..12);
-            let mut store = stored.lock().expect("the store");
+            let mut store = stored.lock().expect("no document was stored twice or harmed");
             if well.load(Ordering::SeqCst) {
-                return store.take(&request.body, |_| None);
+                store.take(&request.body, |_| false)
+            } else {
+                unwell(kind, request, &mut store)
             }
-            unwell(kind, request, &mut store)
         });
-        Self { server, store, is_well }
+        Self { server, kept, is_well }
     }
 
-    /// The numbers of what is stored: each once, and unharmed.
     fn numbers(&self) -> BTreeSet<u64> {
-        let store = self.store.lock().expect("the store");
-        let mut numbers = BTreeMap::new();
-        for document in store.documents.values() {
-            let number = document["poll_seq"].as_u64().expect("a number");
-            assert_eq!(document["check"], check_of(number), "a document is unharmed");
-            *numbers.entry(number).or_insert(0) += 1;
-        }
-        assert!(numbers.values().all(|times| *times == 1), "no document twice");
-        numbers.into_keys().collect()
+        self.kept.lock().expect("no document was stored twice or harmed").numbers.clone()
     }
 }
 
-fn unwell(kind: u8, request: &Request, store: &mut Store) -> Reply {
+fn unwell(kind: u8, request: &Request, seen: &mut Seen) -> Reply {
     match kind {
         0 | 1 => Reply::Full(503, String::new(), Vec::new()),
         2 => Reply::Raw(Vec::new()),
         3 => Reply::Hang(Vec::new()),
         4 => {
-            store.take(&request.body, |_| None);
+            seen.take(&request.body, |_| false);
             Reply::Raw(Vec::new())
         }
-        5 => store.take(&request.body, |at| (at % 3 == 0).then_some((429, "es_rejected_execution_exception"))),
-        _ => store.take(&request.body, |_| None),
+        5 => seen.take(&request.body, |at| at % 3 == 0),
+        _ => seen.take(&request.body, |_| false),
     }
 }
 
@@ -200,7 +219,8 @@ fn kill_loop(kills: usize, seed: u64, damages: bool) {
     let polls = app.polls();
     wait_until("the last one is at work", || app.polls() > polls + 10);
     let required: BTreeSet<u64> = (0..polls).filter(|number| !forgivable.contains(number)).collect();
-    wait_until("the backlog is delivered", || server.numbers().is_superset(&required) || !program.is_running());
+    let is_drained = |program: &Program| files(&program.path("spool")).iter().all(|path| path.extension().is_none());
+    wait_until("the backlog is delivered", || is_drained(&program) || !program.is_running());
     let missing: Vec<u64> = required.difference(&server.numbers()).copied().collect();
     assert!(missing.is_empty(), "{} of {} are missing: {missing:?}", missing.len(), required.len());
     program.signal("TERM");

@@ -228,6 +228,9 @@ impl Delivery {
                 for bulk in [sent.bulk.select(|index| index >= half), sent.bulk.select(|index| index < half)] {
                     self.spool.put_front(lane, Waiting { bulk: Arc::new(bulk), ..sent });
                 }
+                let documents = sent.bulk.documents();
+                let name = self.name.as_str();
+                part_log!(self.log_level, Debug, debug, recorder = name, documents, "too large: sent in halves");
                 self.spool.recycle(sent.bulk);
                 true
             }
@@ -267,7 +270,7 @@ impl Delivery {
         self.spool.append(Lane::Held, Waiting { bulk: Arc::new(again), ..sent });
         self.spool.recycle(sent.bulk);
         if counts {
-            self.items_fail(refusal, now);
+            self.items_fail(refusal, acked + duplicate + dead > 0, now);
         }
         false
     }
@@ -294,7 +297,7 @@ impl Delivery {
     }
 
     fn requests_fail(&mut self, refusal: &Refusal, now: Instant) {
-        let failed = self.requests.failed(refusal, now);
+        let failed = self.requests.failed(refusal, false, now);
         self.paused_until = Some(now + failed.delay);
         let name = self.name.as_str();
         let Ledger { waiting, spooled, .. } = self.ledger;
@@ -341,8 +344,8 @@ impl Delivery {
         }
     }
 
-    fn items_fail(&mut self, refusal: &Refusal, now: Instant) {
-        let failed = self.items.failed(refusal, now);
+    fn items_fail(&mut self, refusal: &Refusal, in_part: bool, now: Instant) {
+        let failed = self.items.failed(refusal, in_part, now);
         self.held_until = Some(now + failed.delay);
         if let Some(times) = failed.unsaid {
             let reason = &refusal.reason;

@@ -11,6 +11,7 @@ pub(super) struct Pace {
     /// Failures in a row after which it counts as down.
     backoff: u64,
     log: FailureLog,
+    in_a_row: u64,
     random: fastrand::Rng,
 }
 
@@ -27,12 +28,14 @@ pub(super) struct Failed {
 
 impl Pace {
     pub(super) fn new(backoff: u32, random: fastrand::Rng) -> Self {
-        Self { backoff: backoff.into(), log: FailureLog::default(), random }
+        Self { backoff: backoff.into(), log: FailureLog::default(), in_a_row: 0, random }
     }
 
-    pub(super) fn failed(&mut self, refusal: &Refusal, now: Instant) -> Failed {
+    /// A try that has failed; `in_part`: something of it was taken, so that it begins anew with short pauses.
+    pub(super) fn failed(&mut self, refusal: &Refusal, in_part: bool, now: Instant) -> Failed {
         let unsaid = self.log.failed(&refusal.kind, now);
-        let in_a_row = self.log.in_a_row();
+        self.in_a_row = if in_part { 1 } else { self.in_a_row + 1 };
+        let in_a_row = self.in_a_row;
         let own = if refusal.slow || in_a_row >= self.backoff {
             backoff::probe_delay(&mut self.random)
         } else {
@@ -44,6 +47,7 @@ impl Pace {
 
     /// It works again: the number of failures and for how long there were nothing but failures, if there were.
     pub(super) fn recovered(&mut self, now: Instant) -> Option<(u64, Duration)> {
+        self.in_a_row = 0;
         self.log.recovered(now)
     }
 }

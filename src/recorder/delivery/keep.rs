@@ -163,23 +163,24 @@ impl Delivery {
 
     /// Within the bounds of memory again: by the disk, else the oldest go.
     pub(super) fn make_room(&mut self, now: Instant) {
-        let memory_bytes_max = self.spool.bounds().memory_bytes_max;
-        if self.spool.memory_bytes() <= memory_bytes_max {
+        if !self.spool.is_over() {
             return;
         }
         self.save_all(now);
         let mut dropped = 0;
-        while self.spool.memory_bytes() > memory_bytes_max {
+        while self.spool.is_over() {
             let Some(oldest) = self.spool.take_oldest() else { break };
             let documents = oldest.bulk.documents() as u64;
             if let Some(disk) = self.storage.disk_mut()
                 && let Some(id) = oldest.saved
             {
                 if disk.unload(id, documents) {
+                    self.spool.recycle(oldest.bulk);
                     continue;
                 }
                 disk.done(id, documents);
             }
+            self.spool.recycle(oldest.bulk);
             dropped += documents;
         }
         if dropped > 0 {

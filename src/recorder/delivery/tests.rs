@@ -174,6 +174,31 @@ fn only_what_was_refused_is_sent_again_and_the_others_do_not_wait_for_it() {
 }
 
 #[test]
+fn a_server_that_takes_a_part_each_time_gets_the_rest_soon() {
+    let mut world = World::plain(&Recorder { backoff: 3, ..recorder() });
+    (0..10).for_each(|_| world.add());
+    let mut left: Vec<u64> = (0..10).collect();
+    assert_eq!(world.send(), left);
+    while left.len() > 1 {
+        let statuses: Vec<u16> = left.iter().map(|number| if *number == left[0] { 201 } else { 429 }).collect();
+        world.answer_items(&statuses);
+        left.remove(0);
+        let pause = world.pause();
+        assert!(pause <= limits::RETRY_DELAY_MIN, "it is not down: {pause:?}");
+        world.pass(pause);
+        assert_eq!(world.send(), left);
+    }
+    for _ in 0..3 {
+        world.answer_items(&[429]);
+        let pause = world.pause();
+        world.pass(pause);
+        assert_eq!(world.send(), left);
+    }
+    world.answer_items(&[429]);
+    assert!(world.pause() > limits::RETRY_DELAY_MAX.mul_f64(0.75), "nothing is taken any more");
+}
+
+#[test]
 fn a_server_that_is_well_never_makes_the_disk_be_written_to() {
     let disk = simulated::Disk::default();
     let mut world = World::new(&with_spool(1 << 20), 1 << 20, Files::Simulated(disk.clone()));
