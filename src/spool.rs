@@ -144,11 +144,14 @@ impl Spool {
         let Bounds { documents_max, bytes_max, .. } = self.bounds;
         let is_next = self.sending.is_none() && self.fresh.is_empty() && lane == Lane::Fresh;
         let last = self.lane(lane).back_mut().filter(|last| last.saved.is_none() && waiting.saved.is_none());
-        if let Some(last) = last.and_then(|last| Arc::get_mut(&mut last.bulk)) {
+        if let Some(Waiting { bulk, since, .. }) = last
+            && let Some(last) = Arc::get_mut(bulk)
+        {
             let documents = last.documents() + waiting.bulk.documents();
             if documents <= documents_max && last.bytes().len() + waiting.bulk.bytes().len() <= bytes_max {
                 let before = last.memory_bytes();
                 last.append(&waiting.bulk);
+                *since = waiting.since.min(*since);
                 let grown = last.memory_bytes() - before;
                 self.lanes_bytes += grown;
                 self.recycle(waiting.bulk);

@@ -158,6 +158,36 @@ fn a_folder_that_is_in_use_is_left_alone_and_documents_wait_in_memory() {
 }
 
 #[test]
+fn a_hung_server_or_none_at_all_keeps_nothing_from_the_spool_at_the_end() {
+    let hung = Server::start(|_| Reply::Hang(Vec::new()));
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address");
+    for server in [hung.address, nobody.to_string()] {
+        let app = counting_app();
+        let mut program = Program::start(&[], &config(&app.address, &server, ""));
+        wait_until("some polls", || app.request_count() > 10);
+        program.signal("TERM");
+        assert_eq!(program.wait(), Some(0), "{}", program.read("stderr"));
+        let made = ledger(&program, "made");
+        assert!(made >= 10 && ledger(&program, "waiting") == made, "{}", program.read("stderr"));
+        let (listed, _, _) = output(&program.beside(&["spool", "ls"]));
+        assert!(listed.contains(&format!("es: {made} documents wait in spool, ")), "{listed}");
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_is_no_reason_not_to_start() {
+    let (app, (server, store)) = (counting_app(), loopback::storing_server());
+    let text = config(&app.address, &server.address, "").replace("path: spool", "path: conf.yml/spool");
+    let mut program = Program::start(&[], &text);
+    wait_until("it ships", || sequence(&store).len() > 10);
+    assert!(program.read("stderr").contains("the spool folder conf.yml/spool cannot be used: "));
+    program.signal("TERM");
+    assert_eq!(program.wait(), Some(0));
+    let (listed, said, code) = output(&program.beside(&["spool", "ls"]));
+    assert!(said.contains("es: conf.yml/spool: ") && listed.is_empty() && code == Some(1), "{said}{listed}");
+}
+
+#[test]
 fn sigusr1_ships_at_once_what_waits() {
     let (app, store, well) = (counting_app(), Arc::new(Mutex::new(Store::default())), Arc::new(AtomicBool::new(false)));
     let (stored, is_well) = (Arc::clone(&store), Arc::clone(&well));

@@ -13,7 +13,7 @@ use super::files::{Files, Handle, Lock};
 use super::segment::{self, Checked};
 use crate::bulk::Bulk;
 use crate::limits;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -120,21 +120,24 @@ impl Survey {
     /// # Errors
     /// What the system says; [`io::ErrorKind::NotFound`] if there is no folder.
     pub(crate) fn of(files: &Files, folder: &Path) -> io::Result<Self> {
+        let mut segments: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
         let mut survey = Self::default();
         for (name, bytes) in files.list(folder)? {
             let Some((stem, kind)) = name.split_once('.') else { continue };
             let digits = stem.len() >= 10 && stem.bytes().all(|byte| byte.is_ascii_digit());
             let Some(number) = stem.parse().ok().filter(|_| digits) else { continue };
             match kind {
-                TEXT => survey.segment(number).1 = bytes,
-                SUMS => survey.segment(number).2 = bytes,
+                TEXT => segments.entry(number).or_default().0 = bytes,
+                SUMS => segments.entry(number).or_default().1 = bytes,
                 DAMAGED => survey.set_aside.push((number, bytes)),
                 GONE => survey.gone.push(number),
                 _ => {}
             }
         }
-        survey.segments.retain(|(number, ..)| !survey.gone.contains(number));
-        survey.segments.sort_unstable();
+        for number in &survey.gone {
+            segments.remove(number);
+        }
+        survey.segments = segments.into_iter().map(|(number, (text, sums))| (number, text, sums)).collect();
         survey.set_aside.sort_unstable();
         Ok(survey)
     }
@@ -164,14 +167,6 @@ impl Survey {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             synced => synced,
         }
-    }
-
-    fn segment(&mut self, number: u64) -> &mut (u64, u64, u64) {
-        let at = self.segments.iter().position(|segment| segment.0 == number).unwrap_or_else(|| {
-            self.segments.push((number, 0, 0));
-            self.segments.len() - 1
-        });
-        &mut self.segments[at]
     }
 }
 

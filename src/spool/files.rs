@@ -34,7 +34,15 @@ pub(crate) enum Lock {
 impl Files {
     pub(crate) fn create_folder(&self, folder: &Path) -> io::Result<()> {
         match self {
-            Self::System => std::fs::create_dir_all(folder),
+            Self::System => {
+                if folder.is_dir() {
+                    return Ok(());
+                }
+                std::fs::create_dir_all(folder)?;
+                // Its name has to last, too.
+                let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
+                self.sync_folder(parent.unwrap_or_else(|| Path::new(".")))
+            }
             #[cfg(test)]
             Self::Simulated(disk) => disk.step(),
         }

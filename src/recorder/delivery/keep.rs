@@ -122,7 +122,7 @@ impl Delivery {
             }
             Err(error) => {
                 self.storage = Storage::Closed { place, retry_at: now + limits::SPOOL_RETRY };
-                self.lost("spool", &format!("{error}; documents wait in memory only"), now);
+                self.warn_of_spool(&format!("{error}; documents wait in memory only"), now);
             }
         }
     }
@@ -147,10 +147,18 @@ impl Delivery {
             if let Err(error) = &result {
                 let folder = place.folder.display();
                 let message = format!("cannot write to the spool folder {folder}: {error}; documents wait in memory");
-                self.lost("spool", &message, now);
+                self.warn_of_spool(&message, now);
             }
         }
         self.count_dropped(now);
+    }
+
+    /// Nothing is lost by it yet.
+    fn warn_of_spool(&mut self, message: &str, now: Instant) {
+        if self.losses.failed("spool", now).is_some() {
+            let waiting = self.ledger.waiting;
+            part_log!(self.log_level, Warn, warn, recorder = self.name, waiting, "{message}");
+        }
     }
 
     /// The last chance, whatever has failed before.

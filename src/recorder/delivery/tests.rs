@@ -240,6 +240,23 @@ fn what_waits_for_a_hung_server_is_on_disk_within_sync() {
 }
 
 #[test]
+fn what_is_refused_again_and_again_is_on_disk_in_time_too() {
+    let mut world = World::plain(&with_spool(1 << 20));
+    world.add();
+    world.send();
+    world.pass(seconds(0.6));
+    world.add();
+    world.answer_items(&[429]);
+    assert_eq!(world.send(), [1]);
+    world.answer_items(&[429]);
+    // The two wait together now, and the older one counts.
+    let due = world.delivery.keep(world.now).unwrap();
+    assert_eq!(due - world.start, Duration::from_secs(1));
+    world.pass(due - world.now);
+    assert_eq!(world.delivery.ledger().spooled, 2);
+}
+
+#[test]
 fn fresh_documents_go_first_while_the_backlog_drains_from_its_oldest() {
     let mut world = World::plain(&with_spool(1 << 20));
     for _ in 0..30 {
