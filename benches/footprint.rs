@@ -9,7 +9,8 @@
 //!   a simple shipper does.
 //! - `floor same`: exactly the exchanges expvastic makes, all GETs at the tick and one POST for all documents.
 //!
-//! With one reader the two floors are the same thing. A figure counts only if the documents that arrived are those
+//! With one reader the two floors are the same thing. Neighbours are known by their number; in load d the server has a
+//! name, and is reached by libcurl like one that wants TLS. A figure counts only if the documents that arrived are those
 //! that were served, so this bench fails when they are not. It does not fail on a target that is missed.
 //!
 //! Memory is what the kernel counts, mapped pages of the binary and of libc included: those grow by some 0.3 MB
@@ -98,6 +99,7 @@ fn smoke() -> Outcome<()> {
         interval: Duration::from_secs(1),
         settle: Duration::from_secs(1),
         window: Duration::from_secs(2),
+        by_name: false,
     };
     let loopback = Loopback::start(scenario.readers)?;
     let binary = Path::new(env!("CARGO_BIN_EXE_expvastic"));
@@ -127,7 +129,7 @@ fn bench(options: &Options) -> Outcome<()> {
     if let Some(binary) = &binaries.plain {
         eprintln!("footprint: without TLS …");
         for scenario in options.short_scenarios() {
-            let subject = Subject::Program { binary: binary.clone() };
+            let subject = Subject::Program { binary: binary.clone(), by_name: false };
             report.plain_row(&scenario, &window::measure(&loopback, &subject, &scenario)?);
         }
     }

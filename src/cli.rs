@@ -9,6 +9,7 @@ use crate::limits;
 use crate::log;
 use crate::park;
 use crate::recorder::setup;
+use crate::signals::{Signal, Signals};
 use smol::channel::Sender;
 use std::ffi::OsString;
 use std::fmt;
@@ -231,8 +232,9 @@ impl Invocation {
         if self.only_shown {
             return Ok(print(&setup::shown(config)));
         }
-        let http = Http::start(config.recorders.len()).map_err(EngineError::System).map_err(Failure::Engine)?;
-        let (text, is_good) = park::block_on(setup::apply(config, &http));
+        let http = Http::new(config.recorders.len(), &|name| std::env::var(name).ok());
+        let (text, is_good) = park::block_on(setup::apply(config, &http))
+            .map_err(|error| Failure::Engine(EngineError::System(format!("the main thread cannot wait: {error}"))))?;
         Ok(if is_good { print(&text) } else { print(&text).max(FAILED) })
     }
 }
@@ -302,27 +304,28 @@ fn print(text: &str) -> u8 {
 
 /// Completes at SIGINT or SIGTERM; passes SIGUSR1 on to `flush`.
 async fn stop_signal(flush: Option<Sender<()>>) {
-    use async_signal::{Signal, Signals};
-    use smol::stream::StreamExt;
-    let Ok(mut signals) = Signals::new([Signal::Int, Signal::Term, Signal::Usr1]) else {
-        tracing::warn!("signals cannot be caught: SIGINT and SIGTERM end the program without shipping what waits");
-        return std::future::pending().await;
+    let signals = match Signals::catch() {
+        Ok(signals) => signals,
+        Err(error) => {
+            tracing::warn!(
+                "signals cannot be caught, so SIGINT and SIGTERM end the program without shipping what waits: {error}"
+            );
+            return std::future::pending().await;
+        }
     };
-    while let Some(signal) = signals.next().await {
-        match signal {
-            Ok(Signal::Usr1) => {
-                tracing::info!("Usr1 received: shipping what waits, now");
+    loop {
+        match signals.next().await {
+            Signal::Flush => {
+                tracing::info!("SIGUSR1 received: shipping what waits, now");
                 // Full means that a flush is under way.
                 let _ = flush.as_ref().map(|flush| flush.try_send(()));
             }
-            Ok(signal) => {
-                tracing::info!("{signal:?} received: shipping what waits");
+            Signal::Stop(name) => {
+                tracing::info!("{name} received: shipping what waits");
                 return;
             }
-            Err(_) => {}
         }
     }
-    std::future::pending::<()>().await;
 }
 
 /// Turns the Go program's spellings into ours and refuses what the parser would misread: a flag as another's value, a

@@ -8,7 +8,6 @@ use crate::clock;
 use crate::config::{Config, Reader, Recorder, Routed, Settings};
 use crate::flatten::Report as PayloadReport;
 use crate::http::Http;
-use crate::limits;
 use crate::metrics::{Ledger, Metrics, ProcessUsage, Snapshot};
 use crate::park;
 use crate::reader::{ReadError, Reading};
@@ -16,7 +15,6 @@ use crate::recorder::{Feed, Recording};
 use crate::workbench::Workbench;
 use smol::LocalExecutor;
 use smol::channel::{Receiver, Sender};
-use smol::lock::Semaphore;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
@@ -168,7 +166,8 @@ fn run(
     if let Some(flush) = flush {
         executor.spawn(Rc::clone(&runtime).flush_when_told(flush)).detach();
     }
-    park::block_on(executor.run(runtime.run(&executor, stop)));
+    park::block_on(executor.run(runtime.run(&executor, stop)))
+        .map_err(|error| EngineError::System(format!("the main thread cannot wait: {error}")))?;
     // Tasks that are still under way end here, before the client that they use.
     drop(executor);
     Ok(runtime.report())
@@ -199,10 +198,8 @@ struct EngineState {
 
 /// The polls that began at one instant.
 struct Instance {
-    started: Instant,
     timestamp: jiff::Timestamp,
     under_way: Cell<usize>,
-    turns: Semaphore,
 }
 
 impl Runtime {
@@ -233,7 +230,7 @@ impl Runtime {
         let mut process = [0_u8; 9];
         getrandom::fill(&mut process).map_err(|error| EngineError::System(format!("no random numbers: {error}")))?;
         Ok(Self {
-            http: Http::start(states.len() + recordings.len()).map_err(EngineError::System)?,
+            http: Http::new(states.len() + recordings.len(), &|name| std::env::var(name).ok()),
             engines: states,
             recordings,
             metrics: Rc::default(),
@@ -306,21 +303,15 @@ impl Runtime {
         ticks.chain(self.recordings.iter().filter_map(|recording| recording.seal_by())).min()
     }
 
-    /// Starts the polls whose tick is due: one instance, in turns.
+    /// Starts the polls whose tick is due: one instance.
     fn poll_due(self: &Rc<Self>, executor: &LocalExecutor<'_>) {
-        let started = clock::now();
-        let elapsed = started.duration_since(self.started);
+        let elapsed = clock::now().duration_since(self.started);
         let due = |engine: &EngineState| engine.reading.begin_tick(elapsed);
         let due: Vec<usize> = (0..self.engines.len()).filter(|&index| due(&self.engines[index])).collect();
         if due.is_empty() {
             return;
         }
-        let instance = Rc::new(Instance {
-            started,
-            timestamp: clock::timestamp(),
-            under_way: Cell::new(due.len()),
-            turns: Semaphore::new(limits::POLLS_TOGETHER),
-        });
+        let instance = Rc::new(Instance { timestamp: clock::timestamp(), under_way: Cell::new(due.len()) });
         self.metrics.reads_under_way.add(due.len() as u64);
         for index in due {
             if self.engines[index].reading.is_own() {
@@ -332,14 +323,9 @@ impl Runtime {
     }
 
     async fn read(self: Rc<Self>, index: usize, instance: Rc<Instance>) {
-        let turn = async { Some(instance.turns.acquire().await) };
-        let enough = async {
-            park::sleep_until(instance.started + limits::TURN_WAIT).await;
-            None
-        };
-        let _turn = smol::future::or(turn, enough).await;
-        let mut body = self.bench.borrow_mut().take_body();
-        let polled = self.engines[index].reading.poll(&self.http, &mut body).await;
+        let mut body = Vec::new();
+        let supply = || self.bench.borrow_mut().take_body();
+        let polled = self.engines[index].reading.poll(&self.http, &supply, &mut body).await;
         if self.stopping.get() {
             return;
         }

@@ -1,37 +1,69 @@
-//! The one HTTP client of the process: GET into a capped buffer, POST from a shared one. This module alone names isahc.
+//! The one HTTP client of the process: GET into a capped buffer, documents from a shared one; redirects of a poll are followed.
 //!
 //! HTTP/1.1 over kept connections. No decompression: what a body may inflate to could not be bounded. Each exchange is
-//! bounded in time as a whole, by libcurl's own clock, so that no timer of ours has to wake up for it.
+//! bounded in time as a whole.
+//!
+//! Two ways lead out. Plain `http://` to a number or to `localhost`, which is where a sidecar's neighbours are, goes
+//! [`direct`]: sockets on the main thread, no hand-over, next to no memory. Everything else (`https://`, names that must
+//! be resolved, proxies) goes by [`curl`], which is only started when it is needed.
+
+mod curl;
+mod direct;
+mod response;
 
 use crate::bulk::Bulk;
-use crate::flatten::PADDING_BYTES;
+use crate::clock;
 use crate::limits;
-use isahc::config::{Configurable, ExpectContinue, RedirectPolicy, VersionNegotiation};
-use isahc::error::ErrorKind;
-use isahc::http::header;
-use isahc::{AsyncBody, HttpClient, Request, Response};
-use smol::io::{AsyncRead, AsyncReadExt};
-use std::error::Error;
 use std::fmt;
-use std::io;
-use std::net::IpAddr;
-use std::pin::Pin;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-pub(crate) use isahc::http::Uri;
+use response::{Caps, Head};
 
-/// Bytes that a body buffer grows by. Small, as twenty of them may be filled at once; what libcurl has handed over is
-/// read in as many steps as it takes, without waiting in between.
-const READ_BYTES: usize = 4 << 10;
+pub(crate) use curl::Uri;
 
 const USER_AGENT: &str = concat!("expvastic/", env!("CARGO_PKG_VERSION"));
+
+/// Room for the answer to a bulk of one instant, header included; a longer one makes its buffer grow.
+const ANSWER_BYTES_USUAL: usize = 2 << 10;
+
+/// What a GET asks for.
+const ACCEPTED: &str = "application/json";
+
+/// Environment variables that may send a request through a proxy.
+const PROXY_VARIABLES: [&str; 4] = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"];
 
 /// The client.
 #[derive(Debug, Clone)]
 pub(crate) struct Http {
-    client: HttpClient,
+    ways: Rc<Ways>,
+}
+
+#[derive(Debug)]
+struct Ways {
+    direct: direct::Direct,
+    curl: curl::Curl,
+    /// Whether the environment names a proxy for strangers.
+    has_proxy: bool,
+}
+
+/// Where requests go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    url: Uri,
+    /// Where it is, in the order to try; empty if that has to be asked for.
+    addresses: Vec<SocketAddr>,
+}
+
+/// What a request carries, and how.
+#[derive(Debug, Clone)]
+pub(crate) enum Payload {
+    /// POST of documents.
+    Bulk(Arc<Bulk>),
+    /// PUT of a JSON text.
+    Json(Arc<str>),
 }
 
 /// Why an exchange gave no body.
@@ -48,7 +80,7 @@ pub(crate) enum HttpError {
     TooLong(u64),
 }
 
-/// A server's answer to a bulk.
+/// A server's answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -57,201 +89,178 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
+/// One exchange to be made.
+struct Request<'a> {
+    endpoint: &'a Endpoint,
+    /// None for GET.
+    payload: Option<Payload>,
+    timeout: Duration,
+    deadline: Instant,
+    caps: Caps,
+    /// Gives the body's buffer when an answer begins to arrive: exchanges that wait hold none.
+    supply: &'a dyn Fn() -> Vec<u8>,
+}
+
+/// An answer, its body being in the buffer.
+struct Received {
+    head: Head,
+    /// Whether the body is within its cap.
+    is_whole: bool,
+}
+
 impl Http {
-    /// Starts the client and its thread. `endpoints` connections are kept open.
-    ///
-    /// # Errors
-    /// What the system refuses.
-    pub(crate) fn start(endpoints: usize) -> Result<Self, String> {
-        let client = HttpClient::builder()
-            .connection_cache_size(endpoints + 4)
-            .version_negotiation(VersionNegotiation::http11())
-            .automatic_decompression(false)
-            .expect_continue(ExpectContinue::disabled())
-            .default_header(header::USER_AGENT, USER_AGENT)
-            .build();
-        client.map(|client| Self { client }).map_err(|error| format!("the HTTP client cannot start: {error}"))
+    /// A client that keeps connections to so many endpoints open. `environment` gives the value of a variable.
+    pub(crate) fn new(endpoints: usize, environment: &dyn Fn(&str) -> Option<String>) -> Self {
+        let has_proxy = PROXY_VARIABLES.iter().any(|name| environment(name).is_some_and(|value| !value.is_empty()));
+        let kept = endpoints + 4;
+        Self { ways: Rc::new(Ways { direct: direct::Direct::new(kept), curl: curl::Curl::new(kept), has_proxy }) }
     }
 
-    /// Gets `url` into `body`, which keeps its capacity from poll to poll.
+    /// Gets what is at `endpoint` into `body`: an empty buffer from `supply`, once the answer begins to arrive.
     ///
     /// # Errors
     /// [`HttpError`]; `body` then holds nothing of use.
     pub(crate) async fn get(
         &self,
-        url: &Uri,
+        endpoint: &Endpoint,
         timeout: Duration,
         bytes_max: u64,
+        supply: &dyn Fn() -> Vec<u8>,
         body: &mut Vec<u8>,
     ) -> Result<(), HttpError> {
-        body.clear();
-        let request = direct(Request::get(url.clone()), url)
-            .timeout(timeout)
-            .redirect_policy(RedirectPolicy::Limit(limits::REDIRECTS_MAX))
-            .header(header::ACCEPT, "application/json")
-            .body(());
-        let failed = |error: isahc::Error| HttpError::of(&error, timeout);
-        let request = request.map_err(|error| HttpError::Transport(error.to_string()))?;
-        let mut response = self.client.send_async(request).await.map_err(failed)?;
-        let status = response.status();
-        if !status.is_success() {
-            // A short page is read to its end, so that the connection can be used again.
-            let _ = read_capped(&mut response, limits::ERROR_PAGE_BYTES, body).await;
-            return Err(HttpError::Status(status.as_u16()));
+        let deadline = clock::now() + timeout;
+        let success = usize::try_from(bytes_max).unwrap_or(usize::MAX);
+        // A short page is read to its end, so that the connection can be used again.
+        let caps = Caps { success, other: limits::ERROR_PAGE_BYTES };
+        let mut hop = None;
+        for _ in 0..=limits::REDIRECTS_MAX {
+            let endpoint = hop.as_ref().unwrap_or(endpoint);
+            body.clear();
+            let request = Request { endpoint, payload: None, timeout, deadline, caps, supply };
+            let received = self.exchange(&request, body).await?;
+            hop = match (received.head.status, received.head.location) {
+                (200..=299, _) if received.is_whole => return Ok(()),
+                (200..=299, _) => return Err(HttpError::TooLong(bytes_max)),
+                (301 | 302 | 303 | 307 | 308, Some(location)) => Some(endpoint.redirected(&location)?),
+                (status, _) => return Err(HttpError::Status(status)),
+            };
         }
-        let cap = usize::try_from(bytes_max).unwrap_or(usize::MAX);
-        match read_capped(&mut response, cap, body).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(HttpError::TooLong(bytes_max)),
-            Err(error) => Err(HttpError::of_io(&error, timeout)),
-        }
+        Err(HttpError::TooManyRedirects)
     }
 
-    /// Posts a bulk as NDJSON. The answer's body is read up to `answer_bytes_max`.
+    /// Sends `payload`, or asks without one. Whatever the status, the answer's body is read up to `answer_bytes_max`; a
+    /// redirect is an answer like any other.
     ///
     /// # Errors
-    /// [`HttpError`] if there was no answer: the bulk may have arrived or not.
-    pub(crate) async fn post_bulk(
-        &self,
-        url: &Uri,
-        timeout: Duration,
-        bulk: Arc<Bulk>,
-        answer_bytes_max: usize,
-    ) -> Result<Answer, HttpError> {
-        let length = bulk.bytes().len() as u64;
-        let request = direct(Request::post(url.clone()), url)
-            .timeout(timeout)
-            .header(header::CONTENT_TYPE, "application/x-ndjson")
-            .body(AsyncBody::from_reader_sized(BulkBody { bulk, sent: 0 }, length))
-            .map_err(|error| HttpError::Transport(error.to_string()))?;
-        self.answer(request, timeout, answer_bytes_max).await
-    }
-
-    /// Asks a server something small: `GET`, or `PUT` of a JSON text. Whatever the status, the answer is read up to
-    /// `answer_bytes_max`; redirects are not followed.
-    ///
-    /// # Errors
-    /// [`HttpError`] if there was no answer.
+    /// [`HttpError`] if there was no answer: the payload may have arrived or not.
     pub(crate) async fn ask(
         &self,
-        url: &Uri,
+        endpoint: &Endpoint,
         timeout: Duration,
-        put: Option<String>,
+        payload: Option<Payload>,
         answer_bytes_max: usize,
     ) -> Result<Answer, HttpError> {
-        let request = match &put {
-            None => Request::get(url.clone()),
-            Some(_) => Request::put(url.clone()).header(header::CONTENT_TYPE, "application/json"),
+        let request = Request {
+            endpoint,
+            payload,
+            timeout,
+            deadline: clock::now() + timeout,
+            caps: Caps { success: answer_bytes_max, other: answer_bytes_max },
+            supply: &|| Vec::with_capacity(ANSWER_BYTES_USUAL),
         };
-        let request = direct(request, url)
-            .timeout(timeout)
-            .header(header::ACCEPT, "application/json")
-            .body(put.map_or_else(AsyncBody::empty, AsyncBody::from))
-            .map_err(|error| HttpError::Transport(error.to_string()))?;
-        self.answer(request, timeout, answer_bytes_max).await
-    }
-
-    async fn answer(
-        &self,
-        request: Request<AsyncBody>,
-        timeout: Duration,
-        answer_bytes_max: usize,
-    ) -> Result<Answer, HttpError> {
-        let failed = |error: isahc::Error| HttpError::of(&error, timeout);
-        let mut response = self.client.send_async(request).await.map_err(failed)?;
         let mut body = Vec::new();
-        read_capped(&mut response, answer_bytes_max, &mut body)
-            .await
-            .map_err(|error| HttpError::of_io(&error, timeout))?;
-        let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-        Ok(Answer { status: response.status().as_u16(), retry_after: retry_after.map(str::to_owned), body })
+        let Head { status, retry_after, .. } = self.exchange(&request, &mut body).await?.head;
+        Ok(Answer { status, retry_after, body })
     }
-}
 
-/// libcurl's own words where the client has none.
-fn describe(error: &isahc::Error) -> String {
-    match error.source() {
-        Some(source) if has_no_words(error) => source.to_string(),
-        _ => error.to_string(),
-    }
-}
-
-/// The client calls these an unknown error.
-fn has_no_words(error: &isahc::Error) -> bool {
-    matches!(error.kind(), ErrorKind::Io | ErrorKind::Unknown)
-}
-
-/// Never through a proxy of the environment to a neighbour on the same machine.
-fn direct(request: isahc::http::request::Builder, url: &Uri) -> isahc::http::request::Builder {
-    if is_loopback(url.host().unwrap_or_default()) { request.proxy(None) } else { request }
-}
-
-/// Whether `host` is this machine, by name or by number.
-fn is_loopback(host: &str) -> bool {
-    let number = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost") || number.parse().is_ok_and(|address: IpAddr| address.is_loopback())
-}
-
-/// Reads up to `cap` bytes; false if there is more.
-async fn read_capped(response: &mut Response<AsyncBody>, cap: usize, body: &mut Vec<u8>) -> io::Result<bool> {
-    loop {
-        let filled = body.len();
-        let room = (cap + 1 - filled).min(READ_BYTES);
-        if body.capacity() - filled < room + PADDING_BYTES {
-            body.reserve_exact((room + PADDING_BYTES).max(filled / 4));
+    async fn exchange(&self, request: &Request<'_>, body: &mut Vec<u8>) -> Result<Received, HttpError> {
+        if request.endpoint.is_direct(self.ways.has_proxy) {
+            self.ways.direct.exchange(request, body).await
+        } else {
+            // On the heap: it is much larger than the other, and most never need it.
+            Box::pin(self.ways.curl.exchange(request, body)).await
         }
-        body.resize(filled + room, 0);
-        let read = response.body_mut().read(&mut body[filled..]).await;
-        body.truncate(filled + *read.as_ref().unwrap_or(&0));
-        match read {
-            Ok(0) => return Ok(true),
-            Ok(_) if body.len() > cap => {
-                body.truncate(cap);
-                return Ok(false);
+    }
+}
+
+impl Payload {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Bulk(bulk) => bulk.bytes(),
+            Self::Json(text) => text.as_bytes(),
+        }
+    }
+
+    fn method(&self) -> &'static str {
+        match self {
+            Self::Bulk(_) => "POST",
+            Self::Json(_) => "PUT",
+        }
+    }
+
+    fn content_type(&self) -> &'static str {
+        match self {
+            Self::Bulk(_) => "application/x-ndjson",
+            Self::Json(_) => "application/json",
+        }
+    }
+}
+
+impl Endpoint {
+    /// `url` has been validated.
+    pub(crate) fn new(url: &str) -> Self {
+        Self::of(url.parse().unwrap_or_default())
+    }
+
+    fn of(url: Uri) -> Self {
+        let host = url.host().unwrap_or_default();
+        let default_port = if url.scheme_str() == Some("https") { 443 } else { 80 };
+        let port = url.port_u16().unwrap_or(default_port);
+        let addresses = match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+            Ok(address) => vec![SocketAddr::new(address, port)],
+            Err(_) if host.eq_ignore_ascii_case("localhost") => {
+                vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]
             }
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
+            Err(_) => Vec::new(),
+        };
+        Self { url, addresses }
     }
-}
 
-/// A bulk as a request body, without a copy.
-struct BulkBody {
-    bulk: Arc<Bulk>,
-    sent: usize,
-}
+    /// Where a redirect leads. What belongs to this endpoint alone stays behind.
+    fn redirected(&self, location: &str) -> Result<Self, HttpError> {
+        let wrong = |what: &str| HttpError::Transport(format!("a redirect leads to {location:?}, which is {what}"));
+        let base = url::Url::parse(&self.url.to_string()).map_err(|_| wrong("relative to no URL"))?;
+        let mut target = base.join(location).map_err(|_| wrong("no URL"))?;
+        if !matches!(target.scheme(), "http" | "https") {
+            return Err(wrong("neither http:// nor https://"));
+        }
+        if cfg!(not(feature = "tls")) && target.scheme() == "https" {
+            return Err(wrong("https://: this expvastic was built without TLS"));
+        }
+        target.set_fragment(None);
+        // Whoever answered must not choose whom we say we are.
+        let is_anonymous = target.set_username("").and_then(|()| target.set_password(None)).is_ok();
+        let url = target.as_str().parse().ok().filter(|_| is_anonymous).ok_or_else(|| wrong("no URL"))?;
+        Ok(Self::of(url))
+    }
 
-impl AsyncRead for BulkBody {
-    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        let rest = &self.bulk.bytes()[self.sent..];
-        let length = rest.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&rest[..length]);
-        self.sent += length;
-        Poll::Ready(Ok(length))
+    /// Whether it is on this machine: then it is never reached through a proxy of the environment.
+    fn is_neighbour(&self) -> bool {
+        !self.addresses.is_empty() && self.addresses.iter().all(|address| address.ip().is_loopback())
+    }
+
+    fn is_direct(&self, has_proxy: bool) -> bool {
+        let is_plain = self.url.scheme_str() == Some("http");
+        is_plain && (self.is_neighbour() || !self.addresses.is_empty() && !has_proxy)
+    }
+
+    /// Host and port, as people know them.
+    fn authority(&self) -> &str {
+        self.url.authority().map_or("", |authority| authority.as_str())
     }
 }
 
 impl HttpError {
-    fn of(error: &isahc::Error, timeout: Duration) -> Self {
-        match error.kind() {
-            ErrorKind::Timeout => Self::Timeout(timeout),
-            ErrorKind::TooManyRedirects => Self::TooManyRedirects,
-            _ => Self::Transport(describe(error)),
-        }
-    }
-
-    fn of_io(error: &io::Error, timeout: Duration) -> Self {
-        match error.get_ref().and_then(|inner| inner.downcast_ref::<isahc::Error>()) {
-            Some(inner) if has_no_words(inner) => {
-                Self::Transport(format!("the answer was cut off: {}", describe(inner)))
-            }
-            Some(inner) => Self::of(inner, timeout),
-            None if error.kind() == io::ErrorKind::TimedOut => Self::Timeout(timeout),
-            None => Self::Transport(format!("the answer was cut off: {error}")),
-        }
-    }
-
     /// The same for failures that are alike, whatever is in their text.
     pub(crate) fn kind(&self) -> String {
         match self {
@@ -282,11 +291,49 @@ mod tests {
 
     #[test]
     fn neighbours_are_told_from_strangers() {
-        for host in ["localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9", "[::1]"] {
-            assert!(is_loopback(host), "{host}");
+        for url in
+            ["http://localhost:1", "http://LOCALHOST", "http://127.0.0.1/x", "http://127.9.9.9", "http://[::1]:9"]
+        {
+            assert!(Endpoint::new(url).is_direct(true), "{url}");
         }
-        for host in ["", "10.0.0.1", "localhost.example", "[fe80::1]", "es"] {
-            assert!(!is_loopback(host), "{host}");
+        for url in ["http://10.0.0.1", "http://[fe80::1]:9200/x"] {
+            assert!(Endpoint::new(url).is_direct(false), "{url}");
+            assert!(!Endpoint::new(url).is_direct(true), "{url}");
         }
+        for url in ["http://localhost.example", "http://es:9200", "https://127.0.0.1", "https://localhost", "/"] {
+            assert!(!Endpoint::new(url).is_direct(false), "{url}");
+        }
+        assert!(Endpoint::new("https://localhost").is_neighbour());
+        assert!(!Endpoint::new("https://10.0.0.1").is_neighbour());
+    }
+
+    #[test]
+    fn localhost_is_looked_for_at_both_its_addresses() {
+        let addresses = |url| Endpoint::new(url).addresses.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(addresses("http://localhost:1234/debug/vars"), ["127.0.0.1:1234", "[::1]:1234"]);
+        assert_eq!(addresses("http://[::1]"), ["[::1]:80"]);
+    }
+
+    #[test]
+    fn redirects_are_resolved_and_lose_what_does_not_belong_to_them() {
+        let from = Endpoint::new("http://localhost:1234/debug/vars?x=y");
+        for (location, url) in [
+            ("/other", "http://localhost:1234/other"),
+            ("more", "http://localhost:1234/debug/more"),
+            ("../up?a=b#c", "http://localhost:1234/up?a=b"),
+            ("?z", "http://localhost:1234/debug/vars?z"),
+            ("//app:99/v", "http://app:99/v"),
+            ("http://[::1]:5/v", "http://[::1]:5/v"),
+            ("http://user:password@app/v", "http://app/v"),
+            ("/a b", "http://localhost:1234/a%20b"),
+        ] {
+            assert_eq!(from.redirected(location).unwrap(), Endpoint::new(url), "{location}");
+        }
+        for location in ["ftp://app/v", "file:///etc/passwd", "http://", "http://[::1/", "javascript:x"] {
+            let error = from.redirected(location).unwrap_err().to_string();
+            assert!(error.contains("a redirect leads to"), "{location}: {error}");
+        }
+        let to_tls = from.redirected("https://app/v");
+        assert_eq!(to_tls.is_ok(), cfg!(feature = "tls"), "{to_tls:?}");
     }
 }

@@ -41,6 +41,7 @@ mod json;
 mod limits;
 mod log;
 mod park;
+mod signals;
 
 #[doc(hidden)]
 pub mod cli;

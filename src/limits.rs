@@ -133,12 +133,21 @@ pub(crate) const LEARNING_FAILURES_MAX: u32 = 5;
 /// Bytes of a server's or an endpoint's own words that a log line repeats.
 pub(crate) const QUOTED_BYTES_MAX: usize = 300;
 
-/// Polls of one instant that are under way together. An exchange takes some 40 kB while it lasts, and a neighbour answers
-/// in less than a millisecond. Twenty readers, beside one, take 0.28 MB more with turns of 2, 0.36 MB with 4, 0.9 MB with
-/// no turns; their CPU per document is 1.24, 1.05 and 0.71 of the bench's floor.
-pub(crate) const POLLS_TOGETHER: usize = 4;
-/// The longest that a poll waits for its turn: however many endpoints hang, the others are polled.
-pub(crate) const TURN_WAIT: Duration = Duration::from_millis(25);
+/// Bytes of an answer's head, and of what may stand behind its last chunk. Go's own client takes a megabyte; servers send
+/// a few hundred.
+pub(crate) const HEAD_BYTES_MAX: usize = 16 << 10;
+/// Fields of an answer's head: each takes 32 B of the stack while it is parsed.
+pub(crate) const HEAD_FIELDS_MAX: usize = 100;
+/// Bytes of the line before a chunk: its length in at most 16 digits, and extensions that nobody sends.
+pub(crate) const CHUNK_LINE_BYTES_MAX: usize = 1 << 10;
+
+/// Room for a body that begins to arrive, bytes: a plain Go program's payload comes in one piece, and twenty of them that
+/// arrive slowly take a third of a megabyte.
+pub(crate) const READ_BYTES_MIN: usize = 16 << 10;
+/// The most that a body's buffer grows by at once because a longer one was announced: announcing costs a server nothing.
+pub(crate) const READ_BYTES_MAX: usize = 256 << 10;
+/// Bytes that are read of one answer before other exchanges have their turn.
+pub(crate) const READ_TURN_BYTES: usize = 1 << 20;
 
 /// Bytes of an error page that are read, so that its connection can be used again.
 pub(crate) const ERROR_PAGE_BYTES: usize = 16 << 10;

@@ -6,7 +6,7 @@ use crate::bulk;
 use crate::clock;
 use crate::config::{LogLevel, Reader, Source};
 use crate::flatten::{self, FlattenError, Report, Variables};
-use crate::http::{Http, HttpError, Uri};
+use crate::http::{Endpoint, Http, HttpError};
 use crate::limits;
 use crate::log::{FailureLog, part_log};
 use crate::metrics::ReaderCounts;
@@ -21,7 +21,7 @@ pub(crate) struct Reading {
     config: Arc<Reader>,
     log_level: LogLevel,
     /// What is polled; none for the own counters.
-    url: Option<Uri>,
+    endpoint: Option<Endpoint>,
     /// The members that each of its documents begins with, behind the time.
     own_members: Vec<u8>,
     pub(crate) counts: ReaderCounts,
@@ -55,14 +55,13 @@ impl Reading {
         host_name: &str,
         polls_max: Option<u64>,
     ) -> Self {
-        let url = match &config.source {
-            // The configuration has parsed it.
-            Source::Expvar { url } => Some(url.parse().unwrap_or_default()),
+        let endpoint = match &config.source {
+            Source::Expvar { url } => Some(Endpoint::new(url)),
             Source::Own => None,
         };
         Self {
             log_level: config.log_level.unwrap_or(settings_log_level),
-            url,
+            endpoint,
             own_members: bulk::own_members(&config.type_name, host_name),
             counts: ReaderCounts::default(),
             variables: RefCell::new(Variables::new(config.variables.clone())),
@@ -84,7 +83,7 @@ impl Reading {
 
     /// Whether it reads the program's own counters.
     pub(crate) fn is_own(&self) -> bool {
-        self.url.is_none()
+        self.endpoint.is_none()
     }
 
     pub(crate) fn own_members(&self) -> &[u8] {
@@ -110,10 +109,15 @@ impl Reading {
         true
     }
 
-    /// Gets the payload into `body`. Not for the own counters.
-    pub(crate) async fn poll(&self, http: &Http, body: &mut Vec<u8>) -> Result<(), HttpError> {
-        let Some(url) = &self.url else { return Ok(()) };
-        http.get(url, self.config.timeout, self.config.body_bytes_max, body).await
+    /// Gets the payload into `body`, a buffer from `supply`. Not for the own counters.
+    pub(crate) async fn poll(
+        &self,
+        http: &Http,
+        supply: &dyn Fn() -> Vec<u8>,
+        body: &mut Vec<u8>,
+    ) -> Result<(), HttpError> {
+        let Some(endpoint) = &self.endpoint else { return Ok(()) };
+        http.get(endpoint, self.config.timeout, self.config.body_bytes_max, supply, body).await
     }
 
     /// The poll has given a document.

@@ -52,7 +52,7 @@ impl Workbench {
         self.scratch.trim(body.len());
         self.document.clear();
         self.document.shrink_to(limits::KEPT_SCRATCH_BYTES_MAX);
-        if self.bodies.len() < limits::POOLED_BODIES_MAX {
+        if self.bodies.len() < limits::POOLED_BODIES_MAX && body.capacity() > 0 {
             body.clear();
             body.shrink_to(limits::POOLED_BODY_BYTES_MAX);
             self.bodies.push(body);

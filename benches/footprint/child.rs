@@ -17,8 +17,9 @@ const LOG_LINES: usize = 30;
 
 /// Who is measured.
 pub(crate) enum Subject {
-    /// expvastic itself.
-    Program { binary: PathBuf },
+    /// expvastic itself. It knows the server by its number, or by a name: then by way of a proxy, which is the server
+    /// itself, so that it takes the client that does TLS and names, and nothing has to be resolved.
+    Program { binary: PathBuf, by_name: bool },
     /// This bench, started again as a floor.
     Floor(Floor),
 }
@@ -38,9 +39,10 @@ impl Running {
         let folder = tempfile::tempdir()?;
         let log = folder.path().join("log");
         let mut command = match subject {
-            Subject::Program { binary } => {
+            Subject::Program { binary, by_name } => {
                 let file = folder.path().join("conf.yml");
-                fs::write(&file, configuration(interval, readers, sink))?;
+                let server = if *by_name { "search.test" } else { "127.0.0.1" };
+                fs::write(&file, configuration(interval, readers, server, sink))?;
                 let mut command = Command::new(binary);
                 command.arg("-c").arg(file);
                 command
@@ -55,6 +57,9 @@ impl Running {
         command.stdout(File::create(folder.path().join("out"))?).stderr(File::create(&log)?);
         // The environment of whoever runs the bench is not part of the measurement.
         command.env_clear();
+        if let Subject::Program { by_name: true, .. } = subject {
+            command.env("http_proxy", format!("http://127.0.0.1:{sink}"));
+        }
         let started = Instant::now();
         let child = command.spawn()?;
         Ok(Self { child, log, started, _folder: folder })
@@ -89,7 +94,7 @@ impl Drop for Running {
     }
 }
 
-fn configuration(interval: Duration, readers: &[u16], sink: u16) -> String {
+fn configuration(interval: Duration, readers: &[u16], server: &str, sink: u16) -> String {
     let mut text = String::from("readers:\n");
     let mut names = Vec::new();
     for (number, port) in readers.iter().enumerate() {
@@ -106,7 +111,7 @@ fn configuration(interval: Duration, readers: &[u16], sink: u16) -> String {
     let _ = write!(
         text,
         "recorders:\n  \
-         es: {{type: elasticsearch, endpoint: \"127.0.0.1:{sink}\", index_name: expvastic, timeout: 5s}}\n\
+         es: {{type: elasticsearch, endpoint: \"{server}:{sink}\", index_name: expvastic, timeout: 5s}}\n\
          routes:\n  r: {{readers: [{}], recorders: [es]}}\n",
         names.join(", ")
     );

@@ -34,7 +34,7 @@ impl Gap {
 pub(crate) fn measure(loopback: &Loopback, binary: &Path, gaps: usize) -> Outcome<Vec<Gap>> {
     thread::sleep(Duration::from_millis(100));
     loopback.sink.reset();
-    let subject = Subject::Program { binary: binary.to_owned() };
+    let subject = Subject::Program { binary: binary.to_owned(), by_name: false };
     let mut running = Running::start(&subject, INTERVAL, &loopback.app.ports[..1], loopback.sink.port)?;
     // The first tick belongs to the start: templates, version, first connections.
     let mut tick = Instant::now();

@@ -68,33 +68,35 @@ impl Options {
         Ok(if benched && !tested { Mode::Bench(options) } else { Mode::Smoke })
     }
 
-    /// The three loads, less those that `--only a` and the like leave out.
+    /// The loads, less those that `--only a` and the like leave out.
     pub(crate) fn scenarios(&self) -> Vec<Scenario> {
         let seconds = |full| if self.quick { 4 } else { full };
         let window = |full| self.window.unwrap_or_else(|| Duration::from_secs(seconds(full)));
         self.chosen([
-            ("a: 1 reader, 1 s", 1, 1000, window(30)),
-            ("b: 20 readers, 1 s", 20, 1000, window(20)),
-            ("c: 1 reader, 100 ms", 1, 100, window(20)),
+            ("a: 1 reader, 1 s", 1, 1000, window(30), false),
+            ("b: 20 readers, 1 s", 20, 1000, window(20), false),
+            ("c: 1 reader, 100 ms", 1, 100, window(20), false),
+            ("d: as a, by name", 1, 1000, window(30), true),
         ])
     }
 
     /// What the build without TLS is run with: only its memory is asked.
     pub(crate) fn short_scenarios(&self) -> Vec<Scenario> {
         let window = Duration::from_secs(if self.quick { 2 } else { 5 });
-        self.chosen([("a: 1 reader, 1 s", 1, 1000, window), ("b: 20 readers, 1 s", 20, 1000, window)])
+        self.chosen([("a: 1 reader, 1 s", 1, 1000, window, false), ("b: 20 readers, 1 s", 20, 1000, window, false)])
     }
 
-    fn chosen<const N: usize>(&self, all: [(&'static str, usize, u64, Duration); N]) -> Vec<Scenario> {
+    fn chosen<const N: usize>(&self, all: [(&'static str, usize, u64, Duration, bool); N]) -> Vec<Scenario> {
         let wanted = |name: &str| self.only.as_deref().is_none_or(|only| only.chars().any(|c| name.starts_with(c)));
         all.into_iter()
             .filter(|(name, ..)| wanted(name))
-            .map(|(name, readers, interval_ms, window)| Scenario {
+            .map(|(name, readers, interval_ms, window, by_name)| Scenario {
                 name,
                 readers,
                 interval: Duration::from_millis(interval_ms),
                 settle: Duration::from_secs(if self.quick { 1 } else { 3 }),
                 window,
+                by_name,
             })
             .collect()
     }

@@ -25,6 +25,8 @@ pub(crate) struct Scenario {
     pub(crate) interval: Duration,
     pub(crate) settle: Duration,
     pub(crate) window: Duration,
+    /// Whether the server is known by a name, which wants another client than a number does.
+    pub(crate) by_name: bool,
 }
 
 /// Both servers.
@@ -117,7 +119,8 @@ impl Figures {
             floor_same: Windows::default(),
         };
         for _ in 0..rounds {
-            let program = measure(loopback, &Subject::Program { binary: binary.to_owned() }, scenario)?;
+            let subject = Subject::Program { binary: binary.to_owned(), by_name: scenario.by_name };
+            let program = measure(loopback, &subject, scenario)?;
             let document_bytes = program.body_bytes / program.documents.max(1);
             figures.program.0.push(program);
             let floor = |pattern| {

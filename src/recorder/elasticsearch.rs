@@ -13,12 +13,12 @@ pub(super) mod verdict;
 
 use crate::bulk::Bulk;
 use crate::config::{LogLevel, Recorder, ServerTarget};
-use crate::http::{Answer, Http, HttpError, Uri};
+use crate::http::{Answer, Endpoint, Http, HttpError, Payload};
 use crate::limits;
 use crate::log::part_log;
 use crate::recorder::Feed;
 use server::Product;
-use setup::{Endpoint, Outcome, Silence};
+use setup::{Address, Outcome, Silence};
 use std::sync::Arc;
 use template::Wish;
 use types::{Complaint, Types};
@@ -32,8 +32,8 @@ const QUERY: &str = "filter_path=errors,items.*.status,items.*.error";
 pub(super) struct Elasticsearch {
     name: String,
     log_level: LogLevel,
-    endpoint: Endpoint,
-    bulk_url: Uri,
+    address: Address,
+    bulk: Endpoint,
     /// None if no template is to be put in place.
     wish: Option<Wish>,
     product: Option<Product>,
@@ -51,13 +51,13 @@ pub(super) struct Elasticsearch {
 impl Elasticsearch {
     /// `feed` is what the recorder is given.
     pub(super) fn new(config: &Recorder, target: &ServerTarget, feed: Feed, log_level: LogLevel) -> Self {
-        let endpoint = Endpoint::new(&target.url, target.timeout);
+        let address = Address::new(&target.url, target.timeout);
         let pipeline = target.pipeline.as_ref().map(|name| format!("&pipeline={name}")).unwrap_or_default();
         Self {
             name: config.name.clone(),
             log_level,
-            bulk_url: endpoint.url("/_bulk", &format!("{QUERY}{pipeline}")),
-            endpoint,
+            bulk: address.of("/_bulk", &format!("{QUERY}{pipeline}")),
+            address,
             wish: target.template.then(|| wish(config, target, feed)),
             product: None,
             is_known: false,
@@ -98,7 +98,7 @@ impl Elasticsearch {
     async fn send(&self, http: &Http, bulk: &Arc<Bulk>) -> Result<Answer, HttpError> {
         let answer_bytes = limits::ANSWER_BYTES_MIN + bulk.documents() * limits::ANSWER_BYTES_PER_DOCUMENT;
         let bulk = if self.types.wanted { Arc::new(self.types.apply(bulk)) } else { Arc::clone(bulk) };
-        http.post_bulk(&self.bulk_url, self.endpoint.timeout, bulk, answer_bytes).await
+        http.ask(&self.bulk, self.address.timeout, Some(Payload::Bulk(bulk)), answer_bytes).await
     }
 
     /// The fates of the documents. One that was refused for its type only goes again, with the right one.
@@ -161,13 +161,13 @@ impl Elasticsearch {
     }
 
     async fn ask(&mut self, http: &Http) -> Result<(), Silence> {
-        let product = self.endpoint.product(http).await?;
+        let product = self.address.product(http).await?;
         if self.product != Some(product) {
             part_log!(self.log_level, Debug, debug, recorder = self.name, "the server is {product}");
             self.product = Some(product);
         }
         if let Some(wish) = &self.wish {
-            let outcome = self.endpoint.ensure(http, wish, product).await?;
+            let outcome = self.address.ensure(http, wish, product).await?;
             if self.said.as_ref() != Some(&outcome) {
                 self.say(&outcome);
                 self.said = Some(outcome);

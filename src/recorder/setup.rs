@@ -1,7 +1,7 @@
 //! The command `setup`: the index templates of all recorders of a configuration, put in place or only shown.
 
 use super::Feed;
-use super::elasticsearch::setup::{Endpoint, Outcome};
+use super::elasticsearch::setup::{Address, Outcome};
 use super::elasticsearch::template::{Flavour, Template, Wish};
 use super::elasticsearch::wish;
 use crate::config::{Config, Recorder, ServerTarget, Target};
@@ -45,10 +45,10 @@ pub(crate) fn shown(config: &Config) -> String {
 pub(crate) async fn apply(config: &Config, http: &Http) -> (String, bool) {
     let (mut text, mut is_good) = (String::new(), true);
     for (recorder, target, wish) in wishes(config) {
-        let endpoint = Endpoint::new(&target.url, target.timeout);
-        let line = match endpoint.product(http).await {
+        let address = Address::new(&target.url, target.timeout);
+        let line = match address.product(http).await {
             Err(silence) => Err(silence.refusal.reason),
-            Ok(product) => match endpoint.set_up(http, &wish, product).await {
+            Ok(product) => match address.set_up(http, &wish, product).await {
                 Err(silence) => Err(silence.refusal.reason),
                 Ok(outcome @ (Outcome::Refused(_) | Outcome::NoName)) => Err(format!("{product}: {outcome}")),
                 Ok(outcome) => Ok(format!("{product}: {outcome}")),

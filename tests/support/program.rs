@@ -18,21 +18,27 @@ pub(crate) struct Program {
 impl Program {
     /// Starts `expvastic ARGUMENTS -c conf.yml` in a folder of its own.
     pub(crate) fn start(arguments: &[&str], config: &str) -> Self {
-        Self::start_in(tempfile::tempdir().expect("a folder"), arguments, config)
+        Self::start_with(&[], arguments, config)
+    }
+
+    /// The same with these environment variables.
+    pub(crate) fn start_with(environment: &[(&str, &str)], arguments: &[&str], config: &str) -> Self {
+        Self::start_in(tempfile::tempdir().expect("a folder"), environment, arguments, config)
     }
 
     /// Starts it once more in the folder where an earlier one has ended.
     pub(crate) fn start_again(mut self, arguments: &[&str], config: &str) -> Self {
         self.kill();
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().expect("a folder"));
-        Self::start_in(folder, arguments, config)
+        Self::start_in(folder, &[], arguments, config)
     }
 
-    fn start_in(folder: TempDir, arguments: &[&str], config: &str) -> Self {
+    fn start_in(folder: TempDir, environment: &[(&str, &str)], arguments: &[&str], config: &str) -> Self {
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path("conf.yml"), config).expect("written");
         let mut command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
         command.current_dir(folder.path()).args(arguments).args(["-c", "conf.yml"]).stdin(Stdio::null());
+        command.envs(environment.iter().copied());
         command.stdout(File::create(path("stdout")).expect("created"));
         command.stderr(File::create(path("stderr")).expect("created"));
         let child = command.spawn().expect("expvastic starts");

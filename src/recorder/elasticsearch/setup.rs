@@ -3,14 +3,14 @@
 use super::server::Product;
 use super::template::{Flavour, Standing, Template, Wish};
 use super::verdict::{Refusal, quote};
-use crate::http::{Answer, Http, HttpError, Uri};
+use crate::http::{Answer, Endpoint, Http, HttpError, Payload};
 use crate::limits;
 use std::fmt;
 use std::time::Duration;
 
 /// Where a server is.
 #[derive(Debug, Clone)]
-pub(crate) struct Endpoint {
+pub(crate) struct Address {
     /// Without a slash at its end, and without its query.
     base: String,
     /// Of the configured URL: a proxy may want it with every request.
@@ -44,26 +44,28 @@ pub(crate) enum Outcome {
     Refused(String),
 }
 
-impl Endpoint {
+impl Address {
     /// `url` is the validated URL of the endpoint, with or without a path of its own.
     pub(crate) fn new(url: &str, timeout: Duration) -> Self {
         let (base, query) = url.split_once('?').map_or((url, ""), |(base, query)| (base, query));
         Self { base: base.trim_end_matches('/').to_owned(), query: query.to_owned(), timeout }
     }
 
-    pub(super) fn url(&self, path: &str, query: &str) -> Uri {
+    pub(super) fn of(&self, path: &str, query: &str) -> Endpoint {
         let separator = if self.query.is_empty() || query.is_empty() { "" } else { "&" };
         let mark = if self.query.is_empty() && query.is_empty() { "" } else { "?" };
-        format!("{}{path}{mark}{}{separator}{query}", self.base, self.query).parse().unwrap_or_default()
+        Endpoint::new(&format!("{}{path}{mark}{}{separator}{query}", self.base, self.query))
     }
 
     /// An answer that says something: not that the server is busy, or not there.
     async fn ask(&self, http: &Http, path: &str, query: &str, put: Option<String>) -> Result<Answer, Silence> {
-        let url = self.url(path, query);
-        let answer = http.ask(&url, self.timeout, put, limits::SMALL_ANSWER_BYTES_MAX).await.map_err(|error| {
-            let is_there = matches!(error, HttpError::Timeout(_));
-            Silence { refusal: Refusal::of(&error), is_there }
-        })?;
+        let put = put.map(|text| Payload::Json(text.into()));
+        let answer = http.ask(&self.of(path, query), self.timeout, put, limits::SMALL_ANSWER_BYTES_MAX).await.map_err(
+            |error| {
+                let is_there = matches!(error, HttpError::Timeout(_));
+                Silence { refusal: Refusal::of(&error), is_there }
+            },
+        )?;
         match answer.status {
             408 | 429 | 500..=599 => {
                 let kind = format!("{path}: status {}", answer.status);
@@ -161,7 +163,7 @@ mod tests {
             ("http://h/es/?x=y", "/_bulk", "a=b", "http://h/es/_bulk?x=y&a=b"),
             ("http://h/es/?x=y", "/_template/t", "", "http://h/es/_template/t?x=y"),
         ] {
-            assert_eq!(Endpoint::new(url, Duration::ZERO).url(path, query).to_string(), expected);
+            assert_eq!(Address::new(url, Duration::ZERO).of(path, query), Endpoint::new(expected));
         }
     }
 }

@@ -1,0 +1,174 @@
+//! The way out by isahc, which is libcurl and a thread of its own: TLS, names that must be resolved, proxies. This module
+//! alone names isahc.
+//!
+//! It is started by the first exchange that needs it. The time that an exchange may take is kept by libcurl's own clock.
+
+use super::response::Head;
+use super::{ACCEPTED, HttpError, Payload, Received, Request, USER_AGENT};
+use crate::clock;
+use crate::flatten::PADDING_BYTES;
+use isahc::config::{Configurable, ExpectContinue, VersionNegotiation};
+use isahc::error::ErrorKind;
+use isahc::http::header;
+use isahc::{AsyncBody, HttpClient, Response};
+use smol::io::{AsyncRead, AsyncReadExt};
+use std::cell::OnceCell;
+use std::error::Error;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+pub(crate) use isahc::http::Uri;
+
+/// Bytes that a body buffer grows by: what libcurl has handed over is read in as many steps as it takes, without waiting
+/// in between.
+const READ_BYTES: usize = 4 << 10;
+
+/// The client, once it is needed.
+#[derive(Debug)]
+pub(super) struct Curl {
+    client: OnceCell<HttpClient>,
+    kept_connections: usize,
+}
+
+impl Curl {
+    pub(super) fn new(kept_connections: usize) -> Self {
+        Self { client: OnceCell::new(), kept_connections }
+    }
+
+    /// Sends the request and reads the answer into `body`.
+    ///
+    /// # Errors
+    /// [`HttpError`] if there is no whole answer.
+    pub(super) async fn exchange(&self, request: &Request<'_>, body: &mut Vec<u8>) -> Result<Received, HttpError> {
+        let failed = |error: isahc::Error| of_error(&error, request.timeout);
+        let sent = self.client()?.send_async(prepared(request)?);
+        let mut response = sent.await.map_err(failed)?;
+        let field = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let head = Head {
+            status: response.status().as_u16(),
+            location: field(header::LOCATION),
+            retry_after: field(header::RETRY_AFTER),
+            keep_alive: true,
+        };
+        let cap = if head.is_success() { request.caps.success } else { request.caps.other };
+        *body = (request.supply)();
+        match read_capped(&mut response, cap, body).await {
+            Ok(is_whole) => Ok(Received { head, is_whole }),
+            // A page that is no answer says what it has to say by its status.
+            Err(_) if !head.is_success() && request.payload.is_none() => Ok(Received { head, is_whole: false }),
+            Err(error) => Err(of_io(&error, request.timeout)),
+        }
+    }
+
+    fn client(&self) -> Result<&HttpClient, HttpError> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let client = HttpClient::builder()
+            .connection_cache_size(self.kept_connections)
+            .version_negotiation(VersionNegotiation::http11())
+            .automatic_decompression(false)
+            .expect_continue(ExpectContinue::disabled())
+            .default_header(header::USER_AGENT, USER_AGENT)
+            .build();
+        let client = client
+            .map_err(|error| HttpError::Transport(format!("the HTTP client cannot start: {}", describe(&error))))?;
+        Ok(self.client.get_or_init(|| client))
+    }
+}
+
+fn prepared(request: &Request<'_>) -> Result<isahc::Request<AsyncBody>, HttpError> {
+    let url = request.endpoint.url.clone();
+    let left = request.deadline.saturating_duration_since(clock::now());
+    if left.is_zero() {
+        return Err(HttpError::Timeout(request.timeout));
+    }
+    // libcurl counts milliseconds, and takes none for no bound.
+    let left = left.max(Duration::from_millis(1));
+    let mut builder = isahc::Request::builder().uri(url).timeout(left);
+    if request.endpoint.is_neighbour() {
+        builder = builder.proxy(None);
+    }
+    let built = match &request.payload {
+        None => builder.method("GET").header(header::ACCEPT, ACCEPTED).body(AsyncBody::empty()),
+        Some(payload) => {
+            let length = payload.bytes().len() as u64;
+            let body = AsyncBody::from_reader_sized(PayloadBody { payload: payload.clone(), sent: 0 }, length);
+            builder.method(payload.method()).header(header::CONTENT_TYPE, payload.content_type()).body(body)
+        }
+    };
+    built.map_err(|error| HttpError::Transport(error.to_string()))
+}
+
+/// A payload as a request body, without a copy.
+struct PayloadBody {
+    payload: Payload,
+    sent: usize,
+}
+
+impl AsyncRead for PayloadBody {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let rest = &self.payload.bytes()[self.sent..];
+        let length = rest.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&rest[..length]);
+        self.sent += length;
+        Poll::Ready(Ok(length))
+    }
+}
+
+/// Reads up to `cap` bytes; false if there is more.
+async fn read_capped(response: &mut Response<AsyncBody>, cap: usize, body: &mut Vec<u8>) -> io::Result<bool> {
+    loop {
+        let filled = body.len();
+        let room = (cap + 1 - filled).min(READ_BYTES);
+        if body.capacity() - filled < room + PADDING_BYTES {
+            body.reserve_exact((room + PADDING_BYTES).max(filled / 4));
+        }
+        body.resize(filled + room, 0);
+        let read = response.body_mut().read(&mut body[filled..]).await;
+        body.truncate(filled + *read.as_ref().unwrap_or(&0));
+        match read {
+            Ok(0) => return Ok(true),
+            Ok(_) if body.len() > cap => {
+                body.truncate(cap);
+                return Ok(false);
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn of_error(error: &isahc::Error, timeout: Duration) -> HttpError {
+    match error.kind() {
+        ErrorKind::Timeout => HttpError::Timeout(timeout),
+        _ => HttpError::Transport(describe(error)),
+    }
+}
+
+fn of_io(error: &io::Error, timeout: Duration) -> HttpError {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<isahc::Error>()) {
+        Some(inner) if has_no_words(inner) => {
+            HttpError::Transport(format!("the answer was cut off: {}", describe(inner)))
+        }
+        Some(inner) => of_error(inner, timeout),
+        None if error.kind() == io::ErrorKind::TimedOut => HttpError::Timeout(timeout),
+        None => HttpError::Transport(format!("the answer was cut off: {error}")),
+    }
+}
+
+/// libcurl's own words where the client has none.
+fn describe(error: &isahc::Error) -> String {
+    match error.source() {
+        Some(source) if has_no_words(error) => source.to_string(),
+        _ => error.to_string(),
+    }
+}
+
+/// The client calls these an unknown error.
+fn has_no_words(error: &isahc::Error) -> bool {
+    matches!(error.kind(), ErrorKind::Io | ErrorKind::Unknown)
+}

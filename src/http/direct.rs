@@ -1,0 +1,314 @@
+//! The way out to neighbours: HTTP/1.1 over plain sockets on the main thread, which never blocks on one of them.
+//!
+//! A connection is in the list of the kept ones or in one exchange, and goes back only after an answer that was whole. An
+//! exchange that waits holds its connection and next to nothing else: the body's buffer is asked for when there is
+//! something to put into it.
+
+use super::response::{AnswerError, Decoder, Progress};
+use super::{ACCEPTED, Endpoint, HttpError, Payload, Received, Request, USER_AGENT};
+use crate::flatten::PADDING_BYTES;
+use crate::limits;
+use crate::park::{self, Interest, Late};
+use rustix::buffer::spare_capacity;
+use rustix::io::{Errno, FdFlags};
+use rustix::net::{self, AddressFamily, RecvFlags, SocketType};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// The connections that are kept open.
+#[derive(Debug)]
+pub(super) struct Direct {
+    /// Oldest first.
+    kept: RefCell<VecDeque<Connection>>,
+    kept_max: usize,
+}
+
+#[derive(Debug)]
+struct Connection {
+    address: SocketAddr,
+    stream: Rc<TcpStream>,
+    /// Whether it was kept: then the server may have closed it meanwhile.
+    is_old: bool,
+}
+
+impl Direct {
+    pub(super) fn new(kept_max: usize) -> Self {
+        Self { kept: RefCell::default(), kept_max }
+    }
+
+    /// Sends the request and reads the answer into `body`.
+    ///
+    /// A kept connection over which not a byte came back is replaced by a new one, once. A POST may then go twice, as it
+    /// may whenever an answer is lost: documents have lasting ids.
+    ///
+    /// # Errors
+    /// [`HttpError`] if there is no whole answer.
+    pub(super) async fn exchange(&self, request: &Request<'_>, body: &mut Vec<u8>) -> Result<Received, HttpError> {
+        if let Some(kept) = self.take_kept(&request.endpoint.addresses)
+            && let Some(received) = self.attempt(kept, request, body).await?
+        {
+            return Ok(received);
+        }
+        let fresh = connect(request).await?;
+        self.attempt(fresh, request, body).await?.ok_or_else(|| HttpError::Transport(AnswerError::Nothing.to_string()))
+    }
+
+    /// One try over this connection, which is kept if that can be. None if the server had closed it before.
+    async fn attempt(
+        &self,
+        connection: Connection,
+        request: &Request<'_>,
+        body: &mut Vec<u8>,
+    ) -> Result<Option<Received>, HttpError> {
+        let mut decoder = Decoder::new(request.caps);
+        let ended = converse(&connection, request, &mut decoder, body).await;
+        let has_begun = decoder.has_begun();
+        let failure = match (ended, decoder.into_head()) {
+            (Ok(Ended { progress, is_sent }), Some(head)) => {
+                if head.keep_alive && is_sent {
+                    self.keep(connection);
+                }
+                return Ok(Some(Received { head, is_whole: progress == Progress::Whole }));
+            }
+            // A page that is no answer says what it has to say by its status.
+            (Err(_), Some(head)) if !head.is_success() && request.payload.is_none() => {
+                return Ok(Some(Received { head, is_whole: false }));
+            }
+            (Err(failure), _) => failure,
+            (Ok(_), None) => Failure::Answer(AnswerError::Nothing),
+        };
+        if failure.is_closed() && !has_begun && connection.is_old {
+            return Ok(None);
+        }
+        Err(failure.into_error(has_begun, request.timeout))
+    }
+
+    fn take_kept(&self, addresses: &[SocketAddr]) -> Option<Connection> {
+        let mut kept = self.kept.borrow_mut();
+        let newest = kept.iter().rposition(|connection| addresses.contains(&connection.address))?;
+        kept.remove(newest)
+    }
+
+    fn keep(&self, connection: Connection) {
+        let mut kept = self.kept.borrow_mut();
+        if kept.len() >= self.kept_max {
+            kept.pop_front();
+        }
+        kept.push_back(Connection { is_old: true, ..connection });
+    }
+}
+
+/// Connects to the first address that takes it.
+async fn connect(request: &Request<'_>) -> Result<Connection, HttpError> {
+    let mut first_error = None;
+    for &address in &request.endpoint.addresses {
+        match connect_to(address, request.deadline).await {
+            Ok(Ok(stream)) => return Ok(Connection { address, stream, is_old: false }),
+            Ok(Err(error)) => _ = first_error.get_or_insert(error),
+            Err(Late) => return Err(HttpError::Timeout(request.timeout)),
+        }
+    }
+    let place = request.endpoint.authority();
+    Err(HttpError::Transport(match first_error {
+        Some(error) if error.kind() == ErrorKind::ConnectionRefused => {
+            format!("nobody listens at {place} (connection refused)")
+        }
+        Some(error) => format!("cannot connect to {place}: {error}"),
+        None => format!("{place} has no address"),
+    }))
+}
+
+async fn connect_to(address: SocketAddr, deadline: Instant) -> Result<io::Result<Rc<TcpStream>>, Late> {
+    let stream = match start_connecting(address) {
+        Ok(stream) => Rc::new(stream),
+        Err(error) => return Ok(Err(error)),
+    };
+    park::ready(stream.clone(), Interest::Write, Some(deadline)).await?;
+    Ok(match net::sockopt::socket_error(&*stream) {
+        Ok(Ok(())) => Ok(stream),
+        Ok(Err(error)) | Err(error) => Err(error.into()),
+    })
+}
+
+fn start_connecting(address: SocketAddr) -> io::Result<TcpStream> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = net::socket(family, SocketType::STREAM, None)?;
+    rustix::io::fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&socket, true)?;
+    // The last piece of a bulk is not held back until the pieces before have been confirmed.
+    net::sockopt::set_tcp_nodelay(&socket, true)?;
+    match net::connect(&socket, &address) {
+        Ok(()) | Err(Errno::INPROGRESS) => Ok(socket.into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// How a conversation ended: how much of the answer there is, and whether the server has taken all of the request.
+struct Ended {
+    progress: Progress,
+    is_sent: bool,
+}
+
+/// Sends and receives until the answer is over. Both at once: a server may refuse a bulk while it is still being sent.
+async fn converse(
+    connection: &Connection,
+    request: &Request<'_>,
+    decoder: &mut Decoder,
+    body: &mut Vec<u8>,
+) -> Result<Ended, Failure> {
+    let mut unsent = Some(Unsent::new(request));
+    let mut is_sent = false;
+    loop {
+        if let Some(rest) = &mut unsent {
+            let sent = rest.send(&connection.stream);
+            is_sent = matches!(sent, Ok(true));
+            // A server that takes no more may have said why: that is to be read.
+            unsent = unsent.filter(|_| matches!(sent, Ok(false)));
+        }
+        let interest = if unsent.is_some() { Interest::Both } else { Interest::Read };
+        let ready = park::ready(connection.stream.clone(), interest, Some(request.deadline)).await;
+        ready.map_err(|Late| Failure::Late)?;
+        if body.capacity() == 0 {
+            *body = (request.supply)();
+        }
+        match receive(&connection.stream, decoder, body)? {
+            Progress::More => {}
+            progress => return Ok(Ended { progress, is_sent }),
+        }
+        if decoder.head().is_some_and(|head| !head.is_success()) {
+            // It is refused already: nobody wants the rest.
+            unsent = None;
+        }
+    }
+}
+
+/// A request, as far as it is not sent.
+struct Unsent {
+    head: Vec<u8>,
+    payload: Option<Payload>,
+    sent_bytes: usize,
+}
+
+impl Unsent {
+    fn new(request: &Request<'_>) -> Self {
+        Self { head: head(request.endpoint, request.payload.as_ref()), payload: request.payload.clone(), sent_bytes: 0 }
+    }
+
+    /// Sends what the system takes; true if that was the end of it.
+    fn send(&mut self, mut stream: &TcpStream) -> io::Result<bool> {
+        let payload = self.payload.as_ref().map_or(&[][..], |payload| payload.bytes());
+        let head = &self.head[self.sent_bytes.min(self.head.len())..];
+        let payload = &payload[self.sent_bytes.saturating_sub(self.head.len())..];
+        loop {
+            let sent = match (head, payload) {
+                (head, []) => stream.write(head),
+                (head, payload) => stream.write_vectored(&[IoSlice::new(head), IoSlice::new(payload)]),
+            };
+            match sent {
+                Ok(bytes) => {
+                    self.sent_bytes += bytes;
+                    return Ok(bytes == head.len() + payload.len());
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+fn head(endpoint: &Endpoint, payload: Option<&Payload>) -> Vec<u8> {
+    let url = &endpoint.url;
+    let mut head = Vec::with_capacity(256);
+    let method = payload.map_or("GET", Payload::method);
+    let (query_mark, query) = url.query().map_or(("", ""), |query| ("?", query));
+    for text in [method, " ", url.path(), query_mark, query, " HTTP/1.1\r\nHost: ", endpoint.authority()] {
+        head.extend_from_slice(text.as_bytes());
+    }
+    for text in ["\r\nUser-Agent: ", USER_AGENT] {
+        head.extend_from_slice(text.as_bytes());
+    }
+    // Writing into memory does not fail.
+    let _ = match payload {
+        None => write!(head, "\r\nAccept: {ACCEPTED}\r\n\r\n"),
+        Some(payload) => {
+            let (content_type, length) = (payload.content_type(), payload.bytes().len());
+            write!(head, "\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n")
+        }
+    };
+    head
+}
+
+/// Why an answer was not received to its end.
+enum Failure {
+    Late,
+    System(Errno),
+    Answer(AnswerError),
+}
+
+impl Failure {
+    /// Whether this is what a server's end of a kept connection looks like.
+    fn is_closed(&self) -> bool {
+        matches!(self, Self::Answer(AnswerError::Nothing) | Self::System(Errno::CONNRESET | Errno::PIPE))
+    }
+
+    fn into_error(self, has_begun: bool, timeout: Duration) -> HttpError {
+        HttpError::Transport(match self {
+            Self::Late => return HttpError::Timeout(timeout),
+            Self::Answer(error) => error.to_string(),
+            Self::System(Errno::CONNRESET) if has_begun => {
+                "the answer was cut off: the connection was reset".to_owned()
+            }
+            Self::System(Errno::CONNRESET) => "the connection was reset before an answer came".to_owned(),
+            Self::System(error) if has_begun => format!("the answer was cut off: {error}"),
+            Self::System(error) => format!("no answer came: {error}"),
+        })
+    }
+}
+
+/// Takes in what has arrived; says how far the answer is.
+fn receive(stream: &TcpStream, decoder: &mut Decoder, body: &mut Vec<u8>) -> Result<Progress, Failure> {
+    let mut received = 0;
+    loop {
+        make_room(body, decoder.bytes_to_come());
+        let room = body.capacity() - body.len();
+        let bytes = match net::recv(stream, spare_capacity(body), RecvFlags::empty()) {
+            Ok((bytes, _)) => bytes,
+            Err(Errno::INTR) => continue,
+            Err(Errno::AGAIN) => return Ok(Progress::More),
+            Err(error) => return Err(Failure::System(error)),
+        };
+        if bytes == 0 {
+            decoder.end(body).map_err(Failure::Answer)?;
+            return Ok(Progress::Whole);
+        }
+        received += bytes;
+        let progress = decoder.decode(body).map_err(Failure::Answer)?;
+        // What leaves room was all there is: no need to ask the system once more.
+        if progress != Progress::More || bytes < room || received >= limits::READ_TURN_BYTES {
+            return Ok(progress);
+        }
+    }
+}
+
+/// Room for what is certain to come, or for a little if nobody knows, and behind it what the sanitiser wants.
+fn make_room(body: &mut Vec<u8>, bytes_to_come: usize) {
+    let spare = body.capacity() - body.len();
+    let needed = bytes_to_come.saturating_add(CHUNK_FRAME_BYTES).clamp(READ_BYTES_LEAST, limits::READ_BYTES_MAX);
+    if spare < needed + PADDING_BYTES {
+        let growth = needed.max(limits::READ_BYTES_MIN).max(body.len() / 4);
+        body.reserve_exact(growth + PADDING_BYTES);
+    }
+}
+
+/// What may stand behind the last byte of a body: the end of its chunk, and the last chunk.
+const CHUNK_FRAME_BYTES: usize = 16;
+/// Less room than this is not worth a call.
+const READ_BYTES_LEAST: usize = 1 << 10;
+
+#[cfg(test)]
+mod tests;

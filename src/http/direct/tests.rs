@@ -1,0 +1,345 @@
+//! Over real sockets; the answers themselves are tested in `response`.
+
+use super::super::Http;
+use super::*;
+use crate::bulk::{ActionLine, Bulk, DocumentKey, IdSource};
+use crate::clock;
+use std::cell::Cell;
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+const LONG: Duration = Duration::from_secs(60);
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+
+/// The server's end of one connection.
+struct Served {
+    input: BufReader<TcpStream>,
+    output: TcpStream,
+}
+
+impl Served {
+    /// The head of the next request; none if the client has gone.
+    fn head(&mut self) -> Option<String> {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            if self.input.read_line(&mut head).ok()? == 0 {
+                return None;
+            }
+        }
+        Some(head)
+    }
+
+    /// The next request with its body.
+    fn request(&mut self) -> Option<(String, Vec<u8>)> {
+        let head = self.head()?;
+        let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+        let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+        self.input.read_exact(&mut body).ok()?;
+        Some((head, body))
+    }
+
+    fn answer(&mut self, bytes: &[u8]) -> bool {
+        self.output.write_all(bytes).is_ok()
+    }
+}
+
+/// Serves connection after connection with `serve`, which is told its number. Gives the address and the number so far.
+fn server(serve: impl Fn(usize, Served) + Send + Sync + 'static) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (count, serve) = (Arc::new(AtomicUsize::new(0)), Arc::new(serve));
+    let counted = Arc::clone(&count);
+    #[allow(clippy::disallowed_methods, reason = "the other side of the socket")]
+    let _detached = std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let number = counted.fetch_add(1, Ordering::SeqCst);
+            let (serve, output) = (Arc::clone(&serve), stream.try_clone().unwrap());
+            output.set_nodelay(true).unwrap();
+            std::thread::spawn(move || serve(number, Served { input: BufReader::new(stream), output }));
+        }
+    });
+    (address, count)
+}
+
+fn client() -> Http {
+    Http::new(1, &|_| None)
+}
+
+async fn get_within(http: &Http, address: &str, timeout: Duration) -> Result<String, HttpError> {
+    let mut body = Vec::new();
+    let endpoint = Endpoint::new(&format!("http://{address}/debug/vars?a=b"));
+    http.get(&endpoint, timeout, 1 << 20, &Vec::new, &mut body).await?;
+    Ok(String::from_utf8(body).unwrap())
+}
+
+async fn get(http: &Http, address: &str) -> Result<String, HttpError> {
+    get_within(http, address, LONG).await
+}
+
+fn payload(document_bytes: usize) -> Payload {
+    let mut bulk = Bulk::default();
+    let key = DocumentKey { time: jiff::Timestamp::UNIX_EPOCH, id: IdSource::new([0; 9]).next_id() };
+    bulk.push(&mut ActionLine::new("i"), key, &vec![b'x'; document_bytes]);
+    Payload::Bulk(Arc::new(bulk))
+}
+
+async fn post(http: &Http, address: &str, payload: Payload) -> Result<super::super::Answer, HttpError> {
+    http.ask(&Endpoint::new(&format!("http://{address}/_bulk")), LONG, Some(payload), 1 << 20).await
+}
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    park::block_on(future).unwrap()
+}
+
+#[test]
+fn requests_are_what_a_server_expects_and_share_a_connection() {
+    let (address, connections) = server(|_, mut served| {
+        while let Some((head, body)) = served.request() {
+            let answer = format!("{head}{}", String::from_utf8_lossy(&body));
+            served.answer(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{answer}", answer.len()).as_bytes());
+        }
+    });
+    let agent = format!("User-Agent: expvastic/{}", env!("CARGO_PKG_VERSION"));
+    let http = client();
+    run(async {
+        for _ in 0..3 {
+            let wanted = format!(
+                "GET /debug/vars?a=b HTTP/1.1\r\nHost: {address}\r\n{agent}\r\nAccept: application/json\r\n\r\n"
+            );
+            assert_eq!(get(&http, &address).await.unwrap(), wanted);
+            let payload = payload(1);
+            let bytes = payload.bytes();
+            let wanted = format!(
+                "POST /_bulk HTTP/1.1\r\nHost: {address}\r\n{agent}\r\nContent-Type: application/x-ndjson\r\n\
+                 Content-Length: {}\r\n\r\n{}",
+                bytes.len(),
+                String::from_utf8_lossy(bytes)
+            );
+            let answer = post(&http, &address, payload.clone()).await.unwrap();
+            assert_eq!((answer.status, String::from_utf8(answer.body).unwrap()), (200, wanted));
+        }
+    });
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_kept_connection_that_was_closed_is_replaced_once() {
+    // Each connection answers one request and is then closed, as far as the client can know at any time after.
+    let (address, connections) = server(|number, mut served| {
+        // From the fourth on it is closed without an answer.
+        if served.request().is_some() && number < 3 {
+            served.answer(OK);
+        }
+    });
+    let http = client();
+    run(async {
+        assert_eq!(get(&http, &address).await.unwrap(), "{}");
+        assert_eq!(get(&http, &address).await.unwrap(), "{}");
+        assert_eq!(post(&http, &address, payload(2 << 20)).await.unwrap().status, 200);
+        let error = get(&http, &address).await.unwrap_err().to_string();
+        assert_eq!(error, "the connection was closed before an answer came");
+    });
+    assert_eq!(connections.load(Ordering::SeqCst), 4, "a new connection that gives nothing is not tried again");
+}
+
+#[test]
+fn a_connection_is_not_used_again_after_an_answer_that_does_not_allow_it() {
+    for answer in [
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}",
+        "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}surplus",
+        "HTTP/1.1 500 Oh\r\nContent-Length: 99999999\r\n\r\n",
+    ] {
+        // The server leaves the connections open: it is the client that must not use them.
+        let (address, connections) =
+            server(move |_, mut served| while served.request().is_some() && served.answer(answer.as_bytes()) {});
+        let http = client();
+        for _ in 0..2 {
+            assert_eq!(run(get(&http, &address)).is_ok(), answer.contains("200 OK"), "{answer}");
+        }
+        assert_eq!(connections.load(Ordering::SeqCst), 2, "{answer}");
+    }
+}
+
+#[test]
+fn a_large_bulk_arrives_whole_at_a_slow_server() {
+    let (address, _) = server(|_, mut served| {
+        while let Some((_, body)) = served.request() {
+            let sum: u64 = body.iter().map(|&byte| u64::from(byte)).sum();
+            let answer = format!("{} {sum}", body.len());
+            served.answer(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{answer}", answer.len()).as_bytes());
+        }
+    });
+    let payload = payload(20 << 20);
+    let bytes = payload.bytes();
+    let wanted = format!("{} {}", bytes.len(), bytes.iter().map(|&byte| u64::from(byte)).sum::<u64>());
+    let answer = run(post(&client(), &address, payload.clone())).unwrap();
+    assert_eq!(String::from_utf8(answer.body).unwrap(), wanted);
+}
+
+#[test]
+fn a_refusal_is_heard_while_the_bulk_is_still_being_sent() {
+    // With and without a connection that is reset behind it: what was not read makes the system reset it.
+    for is_closed in [true, false] {
+        let (address, connections) = server(move |_, mut served| {
+            served.head();
+            served.answer(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nno!");
+            if !is_closed {
+                let _ = served.input.read_to_end(&mut Vec::new());
+            }
+        });
+        let http = client();
+        for number in 1..=2 {
+            let answer = run(post(&http, &address, payload(20 << 20))).unwrap();
+            assert_eq!((answer.status, answer.body.as_slice()), (413, &b"no!"[..]));
+            assert_eq!(connections.load(Ordering::SeqCst), number, "half a bulk is no place for another request");
+        }
+    }
+}
+
+#[test]
+fn an_answer_may_trickle_and_the_others_go_on() {
+    let text = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"a\":\r\n2\r\n1}\r\n0\r\n\r\n";
+    let (slow, _) = server(move |_, mut served| {
+        served.request();
+        for byte in text.as_bytes().chunks(1) {
+            served.answer(byte);
+        }
+        // It stays open: the end is in the answer.
+        served.request();
+    });
+    let (quick, _) = server(|_, mut served| while served.request().is_some() && served.answer(OK) {});
+    let http = client();
+    let (slowly, quickly) = run(smol::future::zip(get(&http, &slow), async {
+        for _ in 0..50 {
+            assert_eq!(get(&http, &quick).await.unwrap(), "{}");
+        }
+    }));
+    assert_eq!((slowly.unwrap().as_str(), quickly), ("{\"a\":1}", ()));
+}
+
+#[test]
+fn time_is_over_whatever_the_server_does_meanwhile() {
+    type Serve = fn(&mut Served) -> bool;
+    let table: [(&str, Serve); 4] = [
+        ("nothing", |_| true),
+        ("half a head", |served| served.answer(b"HTTP/1.1 200 OK\r\n")),
+        ("half a body", |served| served.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{")),
+        ("no end of interim answers", |served| {
+            while served.answer(b"HTTP/1.1 100 Continue\r\n\r\n") {}
+            true
+        }),
+    ];
+    for (name, serve) in table {
+        let (address, _) = server(move |_, mut served| {
+            served.request();
+            serve(&mut served);
+            served.request();
+        });
+        let timeout = Duration::from_millis(50);
+        let start = clock::now();
+        let error = run(get_within(&client(), &address, timeout)).unwrap_err();
+        assert!(matches!(error, HttpError::Timeout(limit) if limit == timeout), "{name}: {error}");
+        assert!(clock::now() >= start + timeout, "{name}");
+    }
+}
+
+#[test]
+fn an_exchange_that_waits_holds_no_buffer() {
+    let (address, _) = server(|_, mut served| while served.request().is_some() {});
+    let supplied = Cell::new(false);
+    let supply = || {
+        supplied.set(true);
+        Vec::new()
+    };
+    let mut body = Vec::new();
+    let (endpoint, http) = (Endpoint::new(&format!("http://{address}")), client());
+    let outcome = run(http.get(&endpoint, Duration::from_millis(50), 100, &supply, &mut body));
+    assert!(matches!(outcome, Err(HttpError::Timeout(_))));
+    assert!(!supplied.get() && body.capacity() == 0);
+}
+
+#[test]
+fn whoever_is_not_there_is_named() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let error = run(get(&client(), &address)).unwrap_err().to_string();
+    assert_eq!(error, format!("nobody listens at {address} (connection refused)"));
+    let place = format!("localhost:{}", address.rsplit_once(':').unwrap().1);
+    let error = run(get(&client(), &place)).unwrap_err().to_string();
+    assert_eq!(error, format!("nobody listens at {place} (connection refused)"));
+}
+
+#[test]
+fn localhost_is_found_at_either_address() {
+    for (place, has_to_be_there) in [("127.0.0.1:0", true), ("[::1]:0", false)] {
+        let listener = match TcpListener::bind(place) {
+            Ok(listener) => listener,
+            Err(error) => {
+                assert!(!has_to_be_there, "{error}");
+                continue;
+            }
+        };
+        let port = listener.local_addr().unwrap().port();
+        #[allow(clippy::disallowed_methods, reason = "the other side of the socket")]
+        let server = std::thread::spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            let mut served = Served { input: BufReader::new(stream.try_clone().unwrap()), output: stream };
+            served.head();
+            served.answer(OK);
+        });
+        assert_eq!(run(get(&client(), &format!("localhost:{port}"))).unwrap(), "{}", "{place}");
+        server.join().unwrap();
+    }
+}
+
+#[test]
+fn a_redirect_is_followed_to_another_server_with_nothing_but_the_request() {
+    let (target, _) = server(|_, mut served| {
+        let (head, _) = served.request().unwrap();
+        let is_plain = head.starts_with("GET /there?x HTTP/1.1\r\n") && head.lines().count() == 5;
+        served.answer(if is_plain { OK } else { b"HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n" });
+    });
+    for status in [301, 302, 303, 307, 308] {
+        let answer =
+            format!("HTTP/1.1 {status} There\r\nLocation: http://{target}/there?x#y\r\nContent-Length: 0\r\n\r\n");
+        let (address, _) =
+            server(move |_, mut served| while served.request().is_some() && served.answer(answer.as_bytes()) {});
+        let http = client();
+        assert_eq!(run(get(&http, &address)).unwrap(), "{}", "{status}");
+        let answer = run(post(&http, &address, payload(1))).unwrap();
+        assert_eq!(answer.status, status, "a bulk stays where it is");
+    }
+}
+
+#[test]
+fn redirects_come_to_an_end() {
+    let (address, connections) = server(|_, mut served| {
+        while served.request().is_some() {
+            served.answer(b"HTTP/1.1 302 Found\r\nLocation: again\r\nContent-Length: 5\r\n\r\nthere");
+        }
+    });
+    assert!(matches!(run(get(&client(), &address)), Err(HttpError::TooManyRedirects)));
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn no_more_connections_are_kept_than_may_be() {
+    let direct = Direct::new(2);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let connect = || {
+        let stream = Rc::new(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+        Connection { address: stream.peer_addr().unwrap(), stream, is_old: false }
+    };
+    let connections = [connect(), connect(), connect()];
+    let newest = connections[2].stream.local_addr().unwrap();
+    for connection in connections {
+        direct.keep(connection);
+    }
+    assert_eq!(direct.kept.borrow().len(), 2);
+    let found = direct.take_kept(&[listener.local_addr().unwrap()]).unwrap();
+    assert_eq!((found.stream.local_addr().unwrap(), found.is_old), (newest, true));
+}

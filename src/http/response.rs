@@ -1,0 +1,367 @@
+//! An HTTP/1.1 answer, from its bytes as they come: pure, and the same whatever pieces they come in.
+//!
+//! Bytes are read behind what the buffer holds and decoded in place. Invariant: after [`Decoder::decode`] the buffer holds
+//! the body so far, and behind it nothing but a piece of the head or of a chunk's frame that is not whole yet; both are
+//! bounded.
+
+use crate::limits;
+use std::fmt;
+use std::mem::MaybeUninit;
+
+/// Decodes one answer.
+#[derive(Debug)]
+pub(super) struct Decoder {
+    state: State,
+    caps: Caps,
+    has_begun: bool,
+    /// Bytes of the body so far, at the front of the buffer.
+    body_bytes: usize,
+    /// Bytes behind them that are known to hold no end of a line.
+    searched_bytes: usize,
+    trailer_bytes: usize,
+    head: Option<Head>,
+}
+
+/// How much of a body is taken, bytes: of a success, and of what is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Caps {
+    pub(super) success: usize,
+    pub(super) other: usize,
+}
+
+/// What matters of an answer's head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) status: u16,
+    pub(super) location: Option<String>,
+    pub(super) retry_after: Option<String>,
+    /// Whether the connection can be used again once the answer is over.
+    pub(super) keep_alive: bool,
+}
+
+/// How far an answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// There is more to come.
+    More,
+    /// It is whole, and the buffer holds its body.
+    Whole,
+    /// Its body is longer than the cap: the buffer holds the beginning. No more is taken.
+    TooLong,
+}
+
+/// Why bytes are no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AnswerError {
+    /// The end came before the first byte.
+    Nothing,
+    /// The end came too early.
+    CutOff,
+    NotHttp,
+    HeadTooLong,
+    TooManyFields,
+    BadLength,
+    UnknownCoding,
+    BadChunk,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Head,
+    /// So many bytes of the body are still to come.
+    Length(u64),
+    ChunkSize,
+    /// So many bytes of this chunk are still to come.
+    Chunk(u64),
+    ChunkEnd,
+    Trailer,
+    UntilClose,
+    Whole,
+}
+
+impl Head {
+    pub(super) fn is_success(&self) -> bool {
+        (200..=299).contains(&self.status)
+    }
+}
+
+impl Decoder {
+    pub(super) fn new(caps: Caps) -> Self {
+        Self {
+            state: State::Head,
+            caps,
+            has_begun: false,
+            body_bytes: 0,
+            searched_bytes: 0,
+            trailer_bytes: 0,
+            head: None,
+        }
+    }
+
+    /// Whether anything has come.
+    pub(super) fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
+    /// The head, once it is whole.
+    pub(super) fn head(&self) -> Option<&Head> {
+        self.head.as_ref()
+    }
+
+    /// The head of an answer that was begun.
+    pub(super) fn into_head(self) -> Option<Head> {
+        self.head
+    }
+
+    /// Bytes that are certain to come.
+    pub(super) fn bytes_to_come(&self) -> usize {
+        let left = match self.state {
+            State::Length(left) | State::Chunk(left) => left,
+            _ => 0,
+        };
+        usize::try_from(left).unwrap_or(usize::MAX)
+    }
+
+    /// Decodes what was read to the end of `buffer` since the last call.
+    ///
+    /// # Errors
+    /// [`AnswerError`]; the buffer then holds nothing of use.
+    pub(super) fn decode(&mut self, buffer: &mut Vec<u8>) -> Result<Progress, AnswerError> {
+        self.has_begun |= !buffer.is_empty();
+        let mut at = self.body_bytes;
+        let progress = loop {
+            let step = match self.state {
+                State::Head => self.head_step(&buffer[at..])?,
+                State::Length(left) => self.body_step(buffer, at, left, State::Length),
+                State::Chunk(left) => self.body_step(buffer, at, left, State::Chunk),
+                State::UntilClose => self.body_step(buffer, at, u64::MAX, |_| State::UntilClose),
+                State::ChunkSize => self.chunk_size_step(&buffer[at..])?,
+                State::ChunkEnd => self.chunk_end_step(&buffer[at..])?,
+                State::Trailer => self.trailer_step(&buffer[at..])?,
+                State::Whole => Step::Over(Progress::Whole),
+            };
+            match step {
+                Step::Past(bytes) => at += bytes,
+                Step::Over(progress) => break progress,
+            }
+        };
+        if progress == Progress::More {
+            buffer.copy_within(at.., self.body_bytes);
+            buffer.truncate(self.body_bytes + buffer.len() - at);
+        } else {
+            let is_clean = progress == Progress::Whole && at == buffer.len();
+            if let Some(head) = &mut self.head {
+                head.keep_alive &= is_clean;
+            }
+            buffer.truncate(self.body_bytes);
+        }
+        Ok(progress)
+    }
+
+    /// There are no more bytes. The buffer holds the body if this succeeds.
+    ///
+    /// # Errors
+    /// [`AnswerError::Nothing`], [`AnswerError::CutOff`], [`AnswerError::NotHttp`].
+    pub(super) fn end(&mut self, buffer: &[u8]) -> Result<(), AnswerError> {
+        match self.state {
+            State::UntilClose | State::Whole => Ok(()),
+            _ if !self.has_begun => Err(AnswerError::Nothing),
+            // A line that never ended has not been looked at.
+            State::Head => parse_head(buffer).and(Err(AnswerError::CutOff)),
+            _ => Err(AnswerError::CutOff),
+        }
+    }
+
+    fn head_step(&mut self, raw: &[u8]) -> Result<Step, AnswerError> {
+        let has_line = memchr::memchr(b'\n', &raw[self.searched_bytes..]).is_some();
+        let parsed = if has_line { parse_head(raw)? } else { None };
+        let Some((bytes, status, fields)) = parsed else {
+            self.searched_bytes = raw.len();
+            let is_bounded = raw.len() <= limits::HEAD_BYTES_MAX;
+            return if is_bounded { Ok(Step::Over(Progress::More)) } else { Err(AnswerError::HeadTooLong) };
+        };
+        self.searched_bytes = 0;
+        if status == 101 {
+            // Nobody asked for another protocol.
+            return Err(AnswerError::NotHttp);
+        }
+        if status >= 200 {
+            let (head, state) = fields.into_head(status);
+            self.state = state;
+            self.head = Some(head);
+        }
+        Ok(Step::Past(bytes))
+    }
+
+    /// Takes of the body what is there of `left` bytes, and what the cap allows.
+    fn body_step(&mut self, buffer: &mut [u8], at: usize, left: u64, state: fn(u64) -> State) -> Step {
+        let cap = if self.head.as_ref().is_some_and(Head::is_success) { self.caps.success } else { self.caps.other };
+        let there = buffer.len() - at;
+        let wanted = usize::try_from(left).unwrap_or(usize::MAX);
+        let room = cap - self.body_bytes;
+        let bytes = there.min(wanted).min(room);
+        if at > self.body_bytes {
+            buffer.copy_within(at..at + bytes, self.body_bytes);
+        }
+        self.body_bytes += bytes;
+        let is_endless = self.state == State::UntilClose;
+        // A length that is announced is believed: why read what will be refused?
+        if if is_endless { there > room } else { wanted > room } {
+            return Step::Over(Progress::TooLong);
+        }
+        if is_endless || bytes < wanted {
+            self.state = state(left - bytes as u64);
+            return if bytes == 0 { Step::Over(Progress::More) } else { Step::Past(bytes) };
+        }
+        self.state = if matches!(self.state, State::Chunk(_)) { State::ChunkEnd } else { State::Whole };
+        Step::Past(bytes)
+    }
+
+    fn chunk_size_step(&mut self, raw: &[u8]) -> Result<Step, AnswerError> {
+        if raw.first().is_some_and(|byte| !byte.is_ascii_hexdigit()) {
+            // The library takes a line without a number for that of the last chunk.
+            return Err(AnswerError::BadChunk);
+        }
+        match httparse::parse_chunk_size(raw) {
+            Ok(httparse::Status::Complete((bytes, size))) => {
+                self.state = if size == 0 { State::Trailer } else { State::Chunk(size) };
+                Ok(Step::Past(bytes))
+            }
+            Ok(httparse::Status::Partial) if raw.len() <= limits::CHUNK_LINE_BYTES_MAX => {
+                Ok(Step::Over(Progress::More))
+            }
+            _ => Err(AnswerError::BadChunk),
+        }
+    }
+
+    fn chunk_end_step(&mut self, raw: &[u8]) -> Result<Step, AnswerError> {
+        match raw {
+            [b'\r', b'\n', ..] => {
+                self.state = State::ChunkSize;
+                Ok(Step::Past(2))
+            }
+            [] | [b'\r'] => Ok(Step::Over(Progress::More)),
+            _ => Err(AnswerError::BadChunk),
+        }
+    }
+
+    /// Fields behind the last chunk say nothing that matters here.
+    fn trailer_step(&mut self, raw: &[u8]) -> Result<Step, AnswerError> {
+        let line = memchr::memchr(b'\n', raw).map(|end| &raw[..=end]);
+        if self.trailer_bytes + line.unwrap_or(raw).len() > limits::HEAD_BYTES_MAX {
+            return Err(AnswerError::HeadTooLong);
+        }
+        let Some(line) = line else { return Ok(Step::Over(Progress::More)) };
+        self.trailer_bytes += line.len();
+        if matches!(line, b"\r\n" | b"\n") {
+            self.state = State::Whole;
+        }
+        Ok(Step::Past(line.len()))
+    }
+}
+
+/// What came of a look at the bytes.
+enum Step {
+    /// So many bytes are done with; on with the state that it is in now.
+    Past(usize),
+    Over(Progress),
+}
+
+/// The fields that matter, as the head has them.
+#[derive(Default)]
+struct Fields {
+    is_http_1_1: bool,
+    length: Option<u64>,
+    chunked: bool,
+    /// What is said of the connection: false if it is to be closed.
+    connection: Option<bool>,
+    location: Option<String>,
+    retry_after: Option<String>,
+}
+
+/// Length of the head, its status and its fields; none if it is not whole.
+fn parse_head(raw: &[u8]) -> Result<Option<(usize, u16, Fields)>, AnswerError> {
+    let mut places = [const { MaybeUninit::uninit() }; limits::HEAD_FIELDS_MAX];
+    let mut response = httparse::Response::new(&mut []);
+    let config = httparse::ParserConfig::default();
+    let length = match config.parse_response_with_uninit_headers(&mut response, raw, &mut places) {
+        Ok(httparse::Status::Complete(length)) if length <= limits::HEAD_BYTES_MAX => length,
+        Ok(httparse::Status::Complete(_)) => return Err(AnswerError::HeadTooLong),
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(httparse::Error::TooManyHeaders) => return Err(AnswerError::TooManyFields),
+        Err(_) => return Err(AnswerError::NotHttp),
+    };
+    let mut fields = Fields { is_http_1_1: response.version == Some(1), ..Fields::default() };
+    for field in &*response.headers {
+        fields.take(field.name, field.value)?;
+    }
+    Ok(Some((length, response.code.unwrap_or_default(), fields)))
+}
+
+impl Fields {
+    fn take(&mut self, name: &str, value: &[u8]) -> Result<(), AnswerError> {
+        let text = || Some(String::from_utf8_lossy(value).into_owned());
+        let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
+        if is("content-length") {
+            let digits = std::str::from_utf8(value).ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+            let length = digits.and_then(|digits| digits.parse().ok()).ok_or(AnswerError::BadLength)?;
+            if self.length.is_some_and(|other| other != length) {
+                return Err(AnswerError::BadLength);
+            }
+            self.length = Some(length);
+        } else if is("transfer-encoding") {
+            if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
+                return Err(AnswerError::UnknownCoding);
+            }
+            self.chunked = true;
+        } else if is("connection") {
+            for token in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
+                if token.eq_ignore_ascii_case(b"close") {
+                    self.connection = Some(false);
+                } else if token.eq_ignore_ascii_case(b"keep-alive") {
+                    self.connection.get_or_insert(true);
+                }
+            }
+        } else if is("location") {
+            self.location = text();
+        } else if is("retry-after") {
+            self.retry_after = text();
+        }
+        Ok(())
+    }
+
+    fn into_head(self, status: u16) -> (Head, State) {
+        let state = match self.length {
+            _ if matches!(status, 204 | 304) => State::Whole,
+            _ if self.chunked => State::ChunkSize,
+            Some(0) => State::Whole,
+            Some(length) => State::Length(length),
+            None => State::UntilClose,
+        };
+        // Both a length and chunks: one of the two is not what the server meant.
+        let is_doubtful = self.chunked && self.length.is_some();
+        let is_kept = self.connection.unwrap_or(self.is_http_1_1);
+        let keep_alive = is_kept && !is_doubtful && state != State::UntilClose;
+        (Head { status, location: self.location, retry_after: self.retry_after, keep_alive }, state)
+    }
+}
+
+impl fmt::Display for AnswerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("the connection was closed before an answer came"),
+            Self::CutOff => f.write_str("the answer was cut off: the connection was closed before its end"),
+            Self::NotHttp => f.write_str("the answer is not HTTP/1.1: is this the right port?"),
+            Self::HeadTooLong => write!(f, "the answer's header is longer than {} bytes", limits::HEAD_BYTES_MAX),
+            Self::TooManyFields => {
+                write!(f, "the answer's header has more than {} fields", limits::HEAD_FIELDS_MAX)
+            }
+            Self::BadLength => f.write_str("the answer's Content-Length is not one number"),
+            Self::UnknownCoding => f.write_str("the answer has a Transfer-Encoding other than chunked"),
+            Self::BadChunk => f.write_str("the answer is not HTTP/1.1: a chunk is not framed as one"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
