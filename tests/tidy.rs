@@ -35,6 +35,7 @@ fn code() -> Vec<(String, String)> {
 fn each_library_has_its_place() {
     for (library, places) in [
         ("isahc::", &["http/curl.rs"][..]),
+        ("async_io::", &["recorder/file.rs"]),
         ("httparse::", &["http/response.rs"]),
         ("signal_hook::", &["signals.rs"]),
         ("rustix::net", &["http/direct.rs"]),

@@ -6,13 +6,12 @@
 
 use crate::bulk::Bulk;
 use crate::limits;
-use crate::park::{self, Interest};
+use async_io::Async;
 use smol::lock::Mutex;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 /// Held while a bulk is written to a stream: two recorders may share standard output, and their lines must not mix.
 static STREAM: Mutex<()> = Mutex::new(());
@@ -53,9 +52,11 @@ impl Appender {
 #[derive(Debug)]
 enum Output {
     /// Something that the system can say of whether it has room: a pipe, a terminal, a socket.
-    /// Not set to non-blocking: that would reach every other process that shares it, such as the shell.
-    Stream(Rc<File>),
-    /// Standard output that is a file: it never blocks and is not ours to rotate.
+    Stream {
+        ready: Async<File>,
+        file: File,
+    },
+    /// Standard output that is a file, or a device that takes everything: it never blocks and is not ours to rotate.
     Redirected(File),
     File {
         file: File,
@@ -70,25 +71,35 @@ impl Output {
     fn open(path: &Path, bytes_max: u64, keep: u32) -> io::Result<Self> {
         if path == Path::new("-") {
             let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-            let is_file = stdout.metadata()?.is_file();
-            return Ok(if is_file { Self::Redirected(stdout) } else { Self::Stream(Rc::new(stdout)) });
+            return Self::stream(stdout);
         }
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
         if !file.metadata()?.is_file() {
-            return Ok(Self::Stream(Rc::new(file)));
+            return Self::stream(file);
         }
         let length = cut_torn_end(&mut file)?;
         Ok(Self::File { file, path: path.to_owned(), length, bytes_max, keep })
     }
 
+    /// It is not set to non-blocking: that would reach every other process that shares it, such as the shell.
+    fn stream(file: File) -> io::Result<Self> {
+        if file.metadata()?.is_file() {
+            return Ok(Self::Redirected(file));
+        }
+        // What the system cannot wait for, such as /dev/null, never keeps anybody waiting.
+        match Async::new_nonblocking(file.try_clone()?) {
+            Ok(ready) => Ok(Self::Stream { ready, file }),
+            Err(_) => Ok(Self::Redirected(file)),
+        }
+    }
+
     async fn append(&mut self, bulk: &Bulk) -> io::Result<()> {
         match self {
-            Self::Stream(file) => {
+            Self::Stream { ready, file } => {
                 let _whole = STREAM.lock().await;
                 for piece in bulk.bytes().chunks(limits::PIPE_WRITE_BYTES) {
-                    // Without a deadline it is never late.
-                    let _ = park::ready(file.clone(), Interest::Write, None).await;
-                    (&**file).write_all(piece)?;
+                    ready.writable().await?;
+                    file.write_all(piece)?;
                 }
                 Ok(())
             }
