@@ -2,6 +2,7 @@
 //! once stays found, without a fuzzer.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
+#![allow(clippy::print_stdout, reason = "the input is shown if its check fails")]
 
 #[path = "support/fuzz_checks.rs"]
 mod fuzz_checks;
@@ -9,7 +10,9 @@ mod fuzz_checks;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-const TARGETS: [(&str, fn(&[u8])); 5] = [
+type Check = fn(&[u8]);
+
+const TARGETS: [(&str, Check); 5] = [
     ("config", fuzz_checks::config),
     ("flatten_any", fuzz_checks::flatten_any),
     ("flatten_twin", fuzz_checks::flatten_twin),
@@ -30,7 +33,6 @@ fn replay(target: &str) {
     let inputs = files(&format!("fuzz/corpus/{target}"));
     assert!(inputs.len() >= 20, "only {} inputs for {target}", inputs.len());
     for input in inputs {
-        // Shown if the check fails.
         println!("{}", input.display());
         check(&std::fs::read(&input).expect("readable"));
     }

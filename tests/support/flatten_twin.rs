@@ -5,6 +5,7 @@
 #[path = "strict_json.rs"]
 pub(crate) mod strict_json;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::slice::from_ref;
 
@@ -45,12 +46,8 @@ impl Options {
     /// Whether the variable with this raw flat name is wanted.
     fn choose(&self, raw: &str) -> bool {
         let prefixes = || raw.match_indices('.').map(|(dot, _)| &raw[..dot]).chain([raw]);
-        let takes = |pattern: &String| match pattern.strip_suffix(".**").unwrap_or(pattern) {
-            stem if stem.is_empty() || stem.contains('*') => prefixes().any(|prefix| matches(pattern, prefix)),
-            // The same without looking at each prefix.
-            stem => raw.strip_prefix(stem).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')),
-        };
-        let any = |patterns: &[String]| patterns.iter().any(takes);
+        let any =
+            |patterns: &[String]| patterns.iter().any(|pattern| prefixes().any(|prefix| matches(pattern, prefix)));
         any(&self.include) && !any(&self.exclude)
     }
 
@@ -166,6 +163,8 @@ pub(crate) struct Reader {
     taken: HashSet<(String, usize)>,
     objects: HashSet<String>,
     collections: Option<(u64, u64)>,
+    /// What has been found of raw names, so that looking at them stays cheap.
+    chosen: RefCell<HashMap<String, bool>>,
 }
 
 /// The document of a reader that has seen nothing before; none if there is nothing to ship.
@@ -176,7 +175,7 @@ pub(crate) fn document(options: &Options, payload: &str) -> Option<Vec<(String, 
 impl Reader {
     pub(crate) fn new(options: Options) -> Self {
         let objects = OWN.iter().flat_map(|own| parents(own)).map(str::to_owned).collect();
-        Self { options, taken: HashSet::new(), objects, collections: None }
+        Self { options, taken: HashSet::new(), objects, collections: None, chosen: RefCell::default() }
     }
 
     pub(crate) fn document(&mut self, payload: &str) -> Option<Vec<(String, Json)>> {
@@ -233,6 +232,11 @@ impl Reader {
         fields.iter().map(&mut name).collect()
     }
 
+    fn choose(&self, raw: String) -> bool {
+        let mut chosen = self.chosen.borrow_mut();
+        *chosen.entry(raw).or_insert_with_key(|raw| self.options.choose(raw))
+    }
+
     /// Every wanted member that is no object, with its keys from the root, and what is shipped of it.
     fn variables(&self, path: &[String], members: &[(String, Json)]) -> Vec<(Vec<String>, Option<Json>)> {
         let mut variables = Vec::new();
@@ -249,7 +253,7 @@ impl Reader {
                     };
                     variables.extend(columns.into_iter().map(|(path, values)| (path, Some(Json::Array(values)))));
                 }
-                leaf if self.options.choose(&path.join(".")) => variables.push((path, shipped(leaf))),
+                leaf if self.choose(path.join(".")) => variables.push((path, shipped(leaf))),
                 _ => {}
             }
         }
@@ -275,7 +279,7 @@ impl Reader {
             // A column is chosen by the name that it has.
             let chosen = |path: &[String]| {
                 let (array, column) = path.split_at(array);
-                self.options.choose(&format!("{}.{}", array.join("."), self.options.joined(column)))
+                self.choose(format!("{}.{}", array.join("."), self.options.joined(column)))
             };
             for (path, value) in cells.into_iter().filter(|(path, _)| chosen(path)) {
                 let name = self.options.joined(&path);

@@ -228,7 +228,7 @@ fn depth(json: &Json) -> usize {
 /// what becomes of it when some of them are others.
 pub(crate) fn flatten_twin(input: &[u8]) {
     let Some((&[choice, edits], rest)) = input.split_first_chunk() else { return };
-    let (edits, bytes) = rest.split_at(rest.len().min(2 * usize::from(edits % 4)));
+    let (edits, bytes) = rest.split_at(rest.len().min(2 * usize::from(edits % 3)));
     let (options, mut sanitiser) = options(choice);
     let mut bytes = bytes.to_vec();
     let mut bodies = vec![payload(&bytes, false).whole];
@@ -240,8 +240,10 @@ pub(crate) fn flatten_twin(input: &[u8]) {
         }
     }
     let first = bodies[0].clone();
-    bodies.insert(1, first.clone());
-    bodies.push(first);
+    if bodies.len() > 1 {
+        bodies.push(first.clone());
+    }
+    bodies.insert(1, first);
     let mut twin = Reader::new(options.clone());
     for body in &bodies {
         let expected = twin.document(body);
@@ -364,6 +366,10 @@ pub(crate) fn map_file(input: &[u8]) {
             assert_eq!(name, plain_name);
             if value != plain_value {
                 check_conversion(value, plain_value);
+                if name.len() > 400 {
+                    // What is behind its last dot may have been cut.
+                    continue;
+                }
                 let leaf = name.rsplit('.').next().unwrap_or_default().trim_end_matches(|c: char| c.is_ascii_digit());
                 let leaf = leaf.trim_end_matches('#').to_lowercase();
                 assert!(leaf == "_value" || leaf.starts_with('_') || lower.contains(&leaf), "{name:?} is not named");
