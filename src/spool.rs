@@ -240,9 +240,13 @@ impl Spool {
         self.lanes_bytes + self.open.memory_bytes() + sending + pool
     }
 
-    /// Whether it takes more than it may, the spare buffer included.
-    pub(crate) fn is_over(&self) -> bool {
-        self.memory_bytes() > self.bounds.memory_bytes_max - self.bounds.bytes_max
+    /// Whether it takes more than it may, the spare buffer included. Emptied buffers are given back before it comes to that.
+    pub(crate) fn is_over(&mut self) -> bool {
+        let most = self.bounds.memory_bytes_max - self.bounds.bytes_max;
+        if self.memory_bytes() > most {
+            self.pool.clear();
+        }
+        self.memory_bytes() > most
     }
 
     pub(crate) fn bounds(&self) -> Bounds {

@@ -74,10 +74,10 @@ impl Delivery {
         now: Instant,
         random: &mut fastrand::Rng,
     ) -> Self {
-        // A quarter each for the bulk under way and the open one leaves half for the lanes.
+        // An eighth each for the bulk under way, the open one and a spare buffer leaves most for the lanes.
         let spool_bytes = config.spool.as_ref().map_or(u64::MAX, |spool| spool.bytes_max / limits::SEGMENTS_MIN);
         let bytes_max = usize::try_from(config.bulk.bytes.min(spool_bytes)).unwrap_or(usize::MAX);
-        let bytes_max = bytes_max.min(memory_bytes_max / 4);
+        let bytes_max = bytes_max.min(memory_bytes_max / 8);
         let bounds = Bounds { documents_max: config.bulk.documents as usize, bytes_max, memory_bytes_max };
         let mut delivery = Self {
             name: config.name.clone(),
