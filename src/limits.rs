@@ -1,7 +1,7 @@
 //! Every bound of the program, with its unit and its reason.
 //!
-//! Memory that they allow, beside the idle process: the bodies under way (each at most the reader's `max_body`, given
-//! back to [`POOLED_BODY_BYTES_MAX`] afterwards), one document ([`DOCUMENT_BYTES_MAX`]), the scratch of the walk (about
+//! Memory that they allow, beside the idle process: the bodies that arrive (each at least [`READ_BYTES_MIN`], at most the
+//! reader's `max_body`, given back to [`POOLED_BODY_BYTES_MAX`] afterwards; an exchange that waits holds none), one document ([`DOCUMENT_BYTES_MAX`]), the scratch of the walk (about
 //! twice the largest body), and `settings.memory_limit` for all that waits.
 
 use std::time::Duration;
