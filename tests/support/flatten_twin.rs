@@ -79,8 +79,8 @@ fn glob(pattern: &str, name: &str) -> bool {
 }
 
 const RESERVED: &str = " _all _data_stream_timestamp _doc_count _feature _field_names _id _ignored _ignored_source _index \
-    _index_mode _inference_fields _meta _nested_path _parent _primary_term _recovery_source _routing _seq_no _size _slice \
-    _source _tier _timestamp _ts_routing_hash _tsid _ttl _type _uid _version ";
+    _index_mode _inference_fields _meta _nested _nested_path _parent _primary_term _recovery_source _routing _seq_no \
+    _seq_no_doc_values _size _slice _source _tier _timestamp _ts_routing_hash _tsid _ttl _type _uid _version ";
 pub(crate) const OWN: [&str; 4] = ["@timestamp", "service.name", "host.name", "expvastic.restarted"];
 
 /// A joined name as a server takes it, if it were alone.
