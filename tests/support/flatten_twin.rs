@@ -7,7 +7,7 @@ pub(crate) mod strict_json;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::slice::from_ref;
+use std::rc::Rc;
 
 use serde_json::Value;
 use strict_json::{Json, without_lone_surrogates};
@@ -52,7 +52,7 @@ impl Options {
     }
 
     /// The keys joined, before anything but their dots is mended.
-    fn joined(&self, keys: &[String]) -> String {
+    fn joined(&self, keys: &[Key]) -> String {
         if self.dots_underscore {
             keys.iter().map(|key| key.replace('.', "_")).collect::<Vec<_>>().join(".")
         } else {
@@ -88,8 +88,9 @@ fn mended(joined: &str) -> String {
     let blank = |segment: &str| segment.chars().all(|char| char.is_whitespace() || char <= ' ');
     let segments: Vec<&str> = joined.split('.').map(|segment| if blank(segment) { "_" } else { segment }).collect();
     let mut name = segments.join(".");
-    let own = OWN.iter().any(|own| name == *own || name.starts_with(&format!("{own}.")));
-    if own || RESERVED.split_whitespace().any(|reserved| reserved == segments[0]) {
+    let is_below = |rest: &str| rest.is_empty() || rest.starts_with('.');
+    let own = OWN.iter().any(|own| name.strip_prefix(own).is_some_and(is_below));
+    if own || name.starts_with('_') && RESERVED.split_whitespace().any(|reserved| reserved == segments[0]) {
         name = format!("vars.{name}");
     }
     let segments: Vec<&str> = name.split('.').collect();
@@ -157,6 +158,9 @@ fn kinds_in(value: &Json, kinds: &mut Vec<&'static str>) {
     }
 }
 
+/// A key on the way to a variable.
+type Key = Rc<str>;
+
 /// A reader's memory from one document to the next, and how it makes them.
 pub(crate) struct Reader {
     options: Options,
@@ -188,8 +192,9 @@ impl Reader {
             let occurrence = *occurrences.entry(name.clone()).and_modify(|count| *count += 1).or_insert(1);
             let field = (name, occurrence);
             if self.taken.contains(&field) || self.taken.len() < self.options.max_fields {
-                self.taken.insert(field.clone());
-                self.objects.extend(parents(&field.0).map(str::to_owned));
+                if self.taken.insert(field.clone()) {
+                    self.objects.extend(parents(&field.0).map(str::to_owned));
+                }
                 fields.push((field, value));
             }
         }
@@ -238,10 +243,10 @@ impl Reader {
     }
 
     /// Every wanted member that is no object, with its keys from the root, and what is shipped of it.
-    fn variables(&self, path: &[String], members: &[(String, Json)]) -> Vec<(Vec<String>, Option<Json>)> {
+    fn variables(&self, path: &[Key], members: &[(String, Json)]) -> Vec<(Vec<Key>, Option<Json>)> {
         let mut variables = Vec::new();
         for (key, value) in members {
-            let path = [path, from_ref(key)].concat();
+            let path = [path, &[Key::from(key.as_str())]].concat();
             match value {
                 Json::Object(members) => variables.extend(self.variables(&path, members)),
                 // Only its columns are variables.
@@ -261,23 +266,23 @@ impl Reader {
     }
 
     /// The wanted values of an array with objects, by their names; the outermost array has so many keys.
-    fn columns(&self, array: usize, path: &[String], elements: &[Json]) -> Vec<(Vec<String>, Vec<Json>)> {
-        let mut columns: Vec<(Vec<String>, Vec<Json>)> = Vec::new();
+    fn columns(&self, array: usize, path: &[Key], elements: &[Json]) -> Vec<(Vec<Key>, Vec<Json>)> {
+        let mut columns: Vec<(Vec<Key>, Vec<Json>)> = Vec::new();
         let mut names: Vec<String> = Vec::new();
         for element in elements {
-            let cells: Vec<(Vec<String>, Json)> = match element {
+            let cells: Vec<(Vec<Key>, Json)> = match element {
                 Json::Object(members) => self.cells(array, path, members),
                 Json::Array(further) if element.has_object() => {
                     let columns = self.columns(array, path, further).into_iter();
                     columns.flat_map(|(path, values)| values.into_iter().map(move |v| (path.clone(), v))).collect()
                 }
                 beside => {
-                    let path = [path, &["_value".to_owned()]].concat();
+                    let path = [path, &[Key::from("_value")]].concat();
                     shipped(beside).map(|value| (path, value)).into_iter().collect()
                 }
             };
             // A column is chosen by the name that it has.
-            let chosen = |path: &[String]| {
+            let chosen = |path: &[Key]| {
                 let (array, column) = path.split_at(array);
                 self.choose(format!("{}.{}", array.join("."), self.options.joined(column)))
             };
@@ -295,10 +300,10 @@ impl Reader {
     }
 
     /// What an object gives to the columns of the array that it is in.
-    fn cells(&self, array: usize, path: &[String], members: &[(String, Json)]) -> Vec<(Vec<String>, Json)> {
+    fn cells(&self, array: usize, path: &[Key], members: &[(String, Json)]) -> Vec<(Vec<Key>, Json)> {
         let mut cells = Vec::new();
         for (key, value) in members {
-            let path = [path, from_ref(key)].concat();
+            let path = [path, &[Key::from(key.as_str())]].concat();
             match value {
                 Json::Object(members) => cells.extend(self.cells(array, &path, members)),
                 Json::Array(elements) if value.has_object() => {

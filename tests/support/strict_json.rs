@@ -22,23 +22,39 @@ pub(crate) enum Json {
 impl Json {
     /// Strict: a lone surrogate is refused, too.
     pub(crate) fn parse(text: &str) -> Result<Self, serde_json::Error> {
-        Self::of_valid(serde_json::from_str::<&RawValue>(text)?.get())
+        Self::of_valid(serde_json::from_str::<&RawValue>(text)?.get(), &mut 0)
     }
 
-    fn of_valid(text: &str) -> Result<Self, serde_json::Error> {
-        Ok(match text.as_bytes()[0] {
-            b'n' => Self::Null,
-            b't' | b'f' => Self::Bool(text == "true"),
-            b'"' => Self::String(serde_json::from_str(text)?),
+    /// The value at `at` of a text that is known to be JSON, as far as its grammar goes; `at` is then behind it.
+    fn of_valid(text: &str, at: &mut usize) -> Result<Self, serde_json::Error> {
+        let start = *at;
+        Ok(match text.as_bytes()[start] {
+            b'"' => Self::String(string(text, at)?),
             b'[' => {
-                let elements: Vec<&RawValue> = serde_json::from_str(text)?;
-                Self::Array(elements.iter().map(|element| Self::of_valid(element.get())).collect::<Result<_, _>>()?)
+                let mut elements = Vec::new();
+                while is_another(text, at, b']') {
+                    elements.push(Self::of_valid(text, at)?);
+                }
+                Self::Array(elements)
             }
             b'{' => {
-                let members = members(text)?.into_iter();
-                Self::Object(members.map(|(key, raw)| Ok((key, Self::of_valid(raw)?))).collect::<Result<_, _>>()?)
+                let mut members = Vec::new();
+                while is_another(text, at, b'}') {
+                    let key = string(text, at)?;
+                    skip(text, at, b":");
+                    members.push((key, Self::of_valid(text, at)?));
+                }
+                Self::Object(members)
             }
-            _ => Self::Number(text.to_owned()),
+            first => {
+                let length = text[start..].find([',', ']', '}', ' ', '\t', '\n', '\r']);
+                *at = length.map_or(text.len(), |length| start + length);
+                match first {
+                    b'n' => Self::Null,
+                    b't' | b'f' => Self::Bool(first == b't'),
+                    _ => Self::Number(text[start..*at].to_owned()),
+                }
+            }
         })
     }
 
@@ -53,6 +69,33 @@ impl Json {
     pub(crate) fn as_u64(&self) -> Option<u64> {
         if let Self::Number(text) = self { text.parse().ok() } else { None }
     }
+}
+
+/// Steps over blanks and these bytes.
+fn skip(text: &str, at: &mut usize, these: &[u8]) {
+    while text.as_bytes().get(*at).is_some_and(|byte| byte.is_ascii_whitespace() || these.contains(byte)) {
+        *at += 1;
+    }
+}
+
+/// Steps over the bracket or comma before an element or a member; false at the closing bracket, which is then behind.
+fn is_another(text: &str, at: &mut usize, close: u8) -> bool {
+    *at += usize::from(matches!(text.as_bytes()[*at], b'[' | b'{'));
+    skip(text, at, b",");
+    let is_another = text.as_bytes()[*at] != close;
+    *at += usize::from(!is_another);
+    is_another
+}
+
+/// The string at `at`, which is then behind it.
+fn string(text: &str, at: &mut usize) -> Result<String, serde_json::Error> {
+    let start = *at;
+    *at += 1;
+    while text.as_bytes()[*at] != b'"' {
+        *at += if text.as_bytes()[*at] == b'\\' { 2 } else { 1 };
+    }
+    *at += 1;
+    serde_json::from_str(&text[start..*at])
 }
 
 /// Its text, without blanks.
