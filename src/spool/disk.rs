@@ -508,7 +508,7 @@ impl Disk {
     /// among the `documents` that are at hand.
     pub(crate) fn unload(&mut self, id: SegmentId, documents: u64) -> bool {
         let segment = self.segments.iter_mut().find(|segment| segment.number == id.0);
-        let Some(segment) = segment.filter(|segment| segment.total == documents && segment.left == documents) else {
+        let Some(segment) = segment.filter(|segment| segment.total == documents) else {
             return false;
         };
         segment.loaded = false;

@@ -241,15 +241,20 @@ fn what_waits_for_a_hung_server_is_on_disk_within_sync() {
 
 #[test]
 fn what_is_refused_again_and_again_is_on_disk_in_time_too() {
-    let mut world = World::plain(&with_spool(1 << 20));
+    let mut recorder = with_spool(1 << 20);
+    recorder.bulk.documents = 2;
+    let mut world = World::plain(&recorder);
     world.add();
-    world.send();
+    world.add();
+    assert_eq!(world.send(), [0, 1]);
+    world.answer_items(&[429, 429]);
     world.pass(seconds(0.6));
     world.add();
+    assert_eq!(world.send(), [2]);
     world.answer_items(&[429]);
-    assert_eq!(world.send(), [1]);
-    world.answer_items(&[429]);
-    // The two wait together now, and the older one counts.
+    assert_eq!(world.send(), [0, 1]);
+    world.answer_items(&[201, 429]);
+    // The older one has joined the younger one, and counts.
     let due = world.delivery.keep(world.now).unwrap();
     assert_eq!(due - world.start, Duration::from_secs(1));
     world.pass(due - world.now);
