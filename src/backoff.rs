@@ -6,13 +6,22 @@ use std::time::Duration;
 /// The pause before the next try after `failures` in a row (1 or more), while the server does not count as down:
 /// doubling, with the upper half of each pause drawn at random so that many shippers do not come back at once.
 pub(crate) fn retry_delay(failures: u64, random: &mut fastrand::Rng) -> Duration {
-    let doubled = limits::RETRY_DELAY_MIN.saturating_mul(1 << failures.saturating_sub(1).min(20));
-    jittered(doubled.min(limits::RETRY_DELAY_MAX), 0.5, 1.0, random)
+    doubling(failures, limits::RETRY_DELAY_MAX, random)
+}
+
+/// How long one of several hosts rests after `failures` in a row, while the others do its work.
+pub(crate) fn rest_delay(failures: u64, random: &mut fastrand::Rng) -> Duration {
+    doubling(failures, limits::HOST_REST_MAX, random)
 }
 
 /// The pause between two probes of something that counts as down.
 pub(crate) fn probe_delay(random: &mut fastrand::Rng) -> Duration {
     jittered(limits::PROBE_INTERVAL, 0.75, 1.25, random)
+}
+
+fn doubling(failures: u64, most: Duration, random: &mut fastrand::Rng) -> Duration {
+    let doubled = limits::RETRY_DELAY_MIN.saturating_mul(1 << failures.saturating_sub(1).min(20));
+    jittered(doubled.min(most), 0.5, 1.0, random)
 }
 
 fn jittered(delay: Duration, least: f64, most: f64, random: &mut fastrand::Rng) -> Duration {

@@ -232,7 +232,8 @@ impl Invocation {
         if self.only_shown {
             return Ok(print(&setup::shown(config)));
         }
-        let http = Http::new(config.recorders.len(), &|name| std::env::var(name).ok());
+        let http =
+            Http::new(config.recorders.iter().map(|recorder| recorder.hosts()).sum(), &|name| std::env::var(name).ok());
         let (text, is_good) = park::block_on(setup::apply(config, &http))
             .map_err(|error| Failure::Engine(EngineError::System(format!("the main thread cannot wait: {error}"))))?;
         Ok(if is_good { print(&text) } else { print(&text).max(FAILED) })

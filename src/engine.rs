@@ -230,7 +230,10 @@ impl Runtime {
         let mut process = [0_u8; 9];
         getrandom::fill(&mut process).map_err(|error| EngineError::System(format!("no random numbers: {error}")))?;
         Ok(Self {
-            http: Http::new(states.len() + recordings.len(), &|name| std::env::var(name).ok()),
+            http: Http::new(
+                states.len() + recordings.iter().map(|recording| recording.hosts()).sum::<usize>(),
+                &|name| std::env::var(name).ok(),
+            ),
             engines: states,
             recordings,
             metrics: Rc::default(),

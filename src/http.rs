@@ -62,6 +62,8 @@ pub(crate) struct Endpoint {
 pub(crate) enum Payload {
     /// POST of documents.
     Bulk(Arc<Bulk>),
+    /// The same, compressed by gzip.
+    Gzip(Arc<Vec<u8>>),
     /// PUT of a JSON text.
     Json(Arc<str>),
 }
@@ -187,21 +189,29 @@ impl Payload {
     fn bytes(&self) -> &[u8] {
         match self {
             Self::Bulk(bulk) => bulk.bytes(),
+            Self::Gzip(bytes) => bytes,
             Self::Json(text) => text.as_bytes(),
         }
     }
 
     fn method(&self) -> &'static str {
         match self {
-            Self::Bulk(_) => "POST",
+            Self::Bulk(_) | Self::Gzip(_) => "POST",
             Self::Json(_) => "PUT",
         }
     }
 
     fn content_type(&self) -> &'static str {
         match self {
-            Self::Bulk(_) => "application/x-ndjson",
+            Self::Bulk(_) | Self::Gzip(_) => "application/x-ndjson",
             Self::Json(_) => "application/json",
+        }
+    }
+
+    fn content_encoding(&self) -> Option<&'static str> {
+        match self {
+            Self::Gzip(_) => Some("gzip"),
+            Self::Bulk(_) | Self::Json(_) => None,
         }
     }
 }
@@ -245,7 +255,7 @@ impl Endpoint {
     }
 
     /// Whether it is on this machine: then it is never reached through a proxy of the environment.
-    fn is_neighbour(&self) -> bool {
+    pub(crate) fn is_neighbour(&self) -> bool {
         !self.addresses.is_empty() && self.addresses.iter().all(|address| address.ip().is_loopback())
     }
 

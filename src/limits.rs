@@ -110,6 +110,13 @@ pub(crate) const BULK_DOCUMENTS_MAX: u64 = 100_000;
 /// The most that `bulk.bytes` can be set to: servers refuse 100 MB by default.
 pub(crate) const BULK_BYTES_MAX: u64 = 64 << 20;
 
+/// A bulk of fewer bytes is sent as it is: it fits into one packet or two in any case.
+pub(crate) const COMPRESSED_BYTES_MIN: usize = 1 << 10;
+/// Bytes of compressed text that are made before others have their turn: some ten times as many of the bulk.
+pub(crate) const COMPRESSED_TURN_BYTES: usize = 8 << 10;
+/// gzip's level, 1 to 9: more takes three times as long for a tenth fewer bytes of what is mostly names that repeat.
+pub(crate) const COMPRESSION_LEVEL: u32 = 1;
+
 /// Bytes of a server's answer to a bulk that are read, for each document and in all: an item error with its cause is
 /// below 2 kB; a longer answer is no answer to our bulk.
 pub(crate) const ANSWER_BYTES_PER_DOCUMENT: usize = 4 << 10;
@@ -176,6 +183,13 @@ pub(crate) const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 pub(crate) const RETRY_DELAY_MIN: Duration = Duration::from_millis(100);
 /// The longest pause between two tries while the server does not yet count as down.
 pub(crate) const RETRY_DELAY_MAX: Duration = Duration::from_secs(8);
+/// Hosts in the list of one recorder: each may cost an exchange with every try while all are away.
+pub(crate) const HOSTS_MAX: usize = 64;
+/// The longest rest of a host while others do its work; first it is [`RETRY_DELAY_MIN`], then it doubles.
+pub(crate) const HOST_REST_MAX: Duration = Duration::from_secs(30);
+/// A host rests for at least so many times what documents waited for it in vain: one that hangs again and again takes a
+/// fifth of the time at most.
+pub(crate) const REST_PER_COST: u32 = 4;
 /// The longest `Retry-After` that is honoured: a server must not silence us for a day by a slip.
 pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 
@@ -201,4 +215,5 @@ const _: () = assert!(BODY_BYTES_MAX < u32::MAX as u64);
 const _: () = assert!(BULK_BYTES_DEFAULT <= BULK_BYTES_MAX);
 const _: () = assert!(BULK_BYTES_MAX + (DOCUMENT_BYTES_MAX as u64) < u32::MAX as u64);
 const _: () = assert!(BULK_DOCUMENTS_DEFAULT as u64 <= BULK_DOCUMENTS_MAX);
+const _: () = assert!(HOST_REST_MAX.as_millis() > RETRY_DELAY_MAX.as_millis());
 const _: () = assert!(RETRY_DELAY_MIN.as_millis() < RETRY_DELAY_MAX.as_millis());

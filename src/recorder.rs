@@ -80,6 +80,11 @@ impl Recording {
         &self.config.name
     }
 
+    /// Hosts that it may ship to.
+    pub(crate) fn hosts(&self) -> usize {
+        self.config.hosts()
+    }
+
     pub(crate) fn ledger(&self) -> Ledger {
         self.delivery.borrow().ledger()
     }
@@ -146,7 +151,7 @@ impl Recording {
                         metrics.error_jobs.add(1);
                     }
                 }
-                Step::Wait(until) => self.keeping(self.change_or(until)).await,
+                Step::Wait(until) => self.keeping(smol::future::or(self.change_or(until), sink.attend())).await,
                 Step::Ended => return,
             }
         }

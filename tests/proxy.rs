@@ -38,14 +38,21 @@ fn proxy(neighbour: &str, asked: &Arc<Mutex<Vec<String>>>, store: &Arc<Mutex<Sto
         asked.lock().expect("the list").push(request.target.clone());
         let host = request.target.strip_prefix("http://").and_then(|rest| rest.split(['/', ':']).next());
         match host.expect("a proxy is asked for a whole URL") {
-            "well.test" | "192.0.2.1" => Reply::Chunked(br#"{"x":1}"#.to_vec()),
+            "well.test" | "192.0.2.1" => {
+                Reply::Chunked(format!("{{\"x\":1,\"ballast\":\"{}\"}}", "x".repeat(2000)).into_bytes())
+            }
             "moved.test" => redirect(&moved_to),
             "circle.test" => redirect("/debug/vars"),
             "hung.test" => Reply::Hang(Vec::new()),
             "half.test" => Reply::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{\"x\":".to_vec()),
             "endless.test" => Reply::Endless(vec![b' '; 65536]),
             // Asked what it is, it does not say.
-            "es.test" if request.method == "POST" => store.lock().expect("the store").take(&request.body, |_| None),
+            "es.test" if request.method == "POST" => {
+                let plain = request.unpacked();
+                // A host somewhere else gets them compressed, unless they are short.
+                assert_eq!(request.is_packed(), plain.len() >= 1024, "{} bytes", plain.len());
+                store.lock().expect("the store").take(&plain, |_| None)
+            }
             _ => Reply::Full(404, String::new(), Vec::new()),
         }
     })

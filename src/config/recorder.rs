@@ -1,5 +1,6 @@
 //! What the configuration says of a recorder.
 
+use super::node::Node;
 use super::section::Section;
 use super::values::{self, LogLevel};
 use super::{ConfigError, backoff, kind, one_of};
@@ -46,7 +47,9 @@ pub(crate) enum Target {
 /// A server that speaks `_bulk`, and what is to be done there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ServerTarget {
-    pub(crate) url: String,
+    /// The hosts of one cluster, at least one.
+    pub(crate) urls: Vec<String>,
+    pub(crate) compression: Compression,
     pub(crate) timeout: Duration,
     /// The ingest pipeline that documents go through.
     pub(crate) pipeline: Option<String>,
@@ -56,9 +59,36 @@ pub(crate) struct ServerTarget {
     pub(crate) template: bool,
 }
 
+/// Whether bulks are compressed on their way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Compression {
+    Gzip,
+    None,
+    /// Only if they leave this machine.
+    WherePaid,
+}
+
 impl ServerTarget {
-    fn new(url: String) -> Self {
-        Self { url, timeout: limits::TIMEOUT_DEFAULT, pipeline: None, data_stream: false, template: true }
+    fn new(urls: Vec<String>) -> Self {
+        Self {
+            urls,
+            compression: Compression::WherePaid,
+            timeout: limits::TIMEOUT_DEFAULT,
+            pipeline: None,
+            data_stream: false,
+            template: true,
+        }
+    }
+}
+
+impl Compression {
+    /// Whether bulks to such a host are compressed.
+    pub(crate) fn suits(self, is_neighbour: bool) -> bool {
+        match self {
+            Self::Gzip => true,
+            Self::None => false,
+            Self::WherePaid => !is_neighbour,
+        }
     }
 }
 
@@ -89,7 +119,7 @@ impl Recorder {
         let error = |message| ConfigError::of(&format!("recorder {name}"), message);
         let url = values::url(endpoint, "").map_err(error)?;
         let index_name = values::index_name(index_name).map_err(error)?;
-        Ok(Self::new(name, Target::Elasticsearch(ServerTarget::new(url)), index_name))
+        Ok(Self::new(name, Target::Elasticsearch(ServerTarget::new(vec![url])), index_name))
     }
 
     /// A recorder that appends the `_bulk` text to the file `path`; `-` is standard output.
@@ -114,6 +144,14 @@ impl Recorder {
             bulk: BulkLimits::default(),
             spool: None,
             dead_letter: None,
+        }
+    }
+
+    /// Hosts that it ships to.
+    pub(crate) fn hosts(&self) -> usize {
+        match &self.target {
+            Target::Elasticsearch(server) => server.urls.len(),
+            Target::File { .. } => 0,
         }
     }
 
@@ -184,7 +222,7 @@ fn elasticsearch_target(section: &mut Section<'_, '_>) -> (Option<Target>, Optio
     if section.node("endpoint").is_none() {
         section.lacks("endpoint is missing: expected host:port such as localhost:9200");
     }
-    let url = section.parse("endpoint", |text| values::url(text, ""));
+    let urls = endpoints(section);
     let timeout = section.positive_duration("timeout").unwrap_or(limits::TIMEOUT_DEFAULT);
     let stream = section.node("data_stream").map(|(_, place)| place);
     let name = match &stream {
@@ -197,14 +235,52 @@ fn elasticsearch_target(section: &mut Section<'_, '_>) -> (Option<Target>, Optio
     };
     let pipeline = section.parse("pipeline", values::pipeline);
     let template = section.parse("template", |text| one_of("value", text, &[("auto", true), ("off", false)]));
-    let server = url.map(|url| ServerTarget {
+    let compression = section.parse("compression", |text| {
+        one_of("value", text, &[("gzip", Compression::Gzip), ("none", Compression::None)])
+    });
+    let server = urls.map(|urls| ServerTarget {
+        compression: compression.unwrap_or(Compression::WherePaid),
         timeout,
         pipeline,
         data_stream: stream.is_some(),
         template: template.unwrap_or(true),
-        ..ServerTarget::new(url)
+        ..ServerTarget::new(urls)
     });
     (server.map(Target::Elasticsearch), name)
+}
+
+/// The hosts of `endpoint`, which is one or a list.
+fn endpoints(section: &mut Section<'_, '_>) -> Option<Vec<String>> {
+    let Some((Node::List(items), list)) = section.node("endpoint") else {
+        return section.parse("endpoint", |text| values::url(text, "")).map(|url| vec![url]);
+    };
+    if items.is_empty() {
+        section.wrong(&list, "the list is empty, expected at least one host:port such as localhost:9200");
+        return None;
+    }
+    if items.len() > limits::HOSTS_MAX {
+        section.wrong(&list, format!("{} hosts, expected at most {}", items.len(), limits::HOSTS_MAX));
+        return None;
+    }
+    let (mut urls, mut seen) = (Vec::new(), Vec::<String>::new());
+    for (at, (text, place)) in section.texts("endpoint")?.into_iter().enumerate() {
+        let same = match values::url(&text, "") {
+            Err(message) => {
+                section.wrong(&place, message);
+                format!("wrong {at}")
+            }
+            Ok(url) => {
+                let same = values::same_url(&url);
+                urls.push(url);
+                same
+            }
+        };
+        if let Some(first) = seen.iter().position(|other| *other == same) {
+            section.wrong(&place, format!("the same host as endpoint[{first}]: take one of them out"));
+        }
+        seen.push(same);
+    }
+    (urls.len() == items.len()).then_some(urls)
 }
 
 fn file_target(section: &mut Section<'_, '_>) -> Option<Target> {

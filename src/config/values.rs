@@ -101,6 +101,12 @@ pub(crate) fn url(endpoint: &str, path: &str) -> Result<String, String> {
     }
 }
 
+/// The same text for URLs that [`url`] made of the same host and path, however they are written.
+pub(crate) fn same_url(url: &str) -> String {
+    let parsed = url::Url::parse(url).map(String::from);
+    parsed.unwrap_or_else(|_| url.to_owned()).trim_end_matches('/').to_owned()
+}
+
 fn check_authority(authority: &str) -> Result<(), String> {
     let port = match authority.strip_prefix('[') {
         Some(v6) => v6.split_once(']').ok_or("the address lacks its `]`")?.1.strip_prefix(':'),

@@ -96,6 +96,9 @@ fn prepared(request: &Request<'_>) -> Result<isahc::Request<AsyncBody>, HttpErro
         Some(payload) => {
             let length = payload.bytes().len() as u64;
             let body = AsyncBody::from_reader_sized(PayloadBody { payload: payload.clone(), sent: 0 }, length);
+            if let Some(encoding) = payload.content_encoding() {
+                builder = builder.header(header::CONTENT_ENCODING, encoding);
+            }
             builder.method(payload.method()).header(header::CONTENT_TYPE, payload.content_type()).body(body)
         }
     };

@@ -237,6 +237,9 @@ fn head(endpoint: &Endpoint, payload: Option<&Payload>) -> Vec<u8> {
         None => write!(head, "\r\nAccept: {ACCEPTED}\r\n\r\n"),
         Some(payload) => {
             let (content_type, length) = (payload.content_type(), payload.bytes().len());
+            for text in payload.content_encoding().iter().flat_map(|encoding| ["\r\nContent-Encoding: ", encoding]) {
+                head.extend_from_slice(text.as_bytes());
+            }
             write!(head, "\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n")
         }
     };

@@ -1,10 +1,14 @@
 //! Ships bulks to Elasticsearch, OpenSearch, or whatever else speaks `_bulk`. No product check: any server that answers
-//! like one is one.
+//! like one is one. Here is what is known of the cluster behind a recorder's hosts, and one exchange with one of them;
+//! [`cluster`] chooses the host.
 //!
 //! What the server is decides two things, the mapping types and the template, and is asked before the first bulk and
 //! again whenever it may have changed: after an exchange that failed, and when the server has something against the
 //! types, which settles the matter at once. A server that will not say what it is gets bulks like a new one.
 
+mod cluster;
+mod gzip;
+mod hosts;
 mod server;
 pub(super) mod setup;
 pub(super) mod template;
@@ -17,8 +21,9 @@ use crate::http::{Answer, Endpoint, Http, HttpError, Payload};
 use crate::limits;
 use crate::log::part_log;
 use crate::recorder::Feed;
+use gzip::Gzip;
 use server::Product;
-use setup::{Address, Outcome, Silence};
+use setup::{Address, Outcome, Question, Silence};
 use std::sync::Arc;
 use template::Wish;
 use types::{Complaint, Types};
@@ -27,13 +32,15 @@ use verdict::{Refusal, Verdict};
 /// What is asked of the answer: enough to know the fate of each document, and no more.
 const QUERY: &str = "filter_path=errors,items.*.status,items.*.error";
 
-/// One server.
+pub(super) use cluster::Cluster;
+
+/// The servers of one cluster.
 #[derive(Debug)]
-pub(super) struct Elasticsearch {
+struct Elasticsearch {
     name: String,
     log_level: LogLevel,
-    address: Address,
-    bulk: Endpoint,
+    hosts: Vec<Host>,
+    gzip: Gzip,
     /// None if no template is to be put in place.
     wish: Option<Wish>,
     product: Option<Product>,
@@ -48,16 +55,30 @@ pub(super) struct Elasticsearch {
     said: Option<Outcome>,
 }
 
+/// One of them.
+#[derive(Debug)]
+struct Host {
+    address: Address,
+    bulk: Endpoint,
+    /// Whether bulks go to it compressed.
+    compress: bool,
+}
+
 impl Elasticsearch {
     /// `feed` is what the recorder is given.
-    pub(super) fn new(config: &Recorder, target: &ServerTarget, feed: Feed, log_level: LogLevel) -> Self {
-        let address = Address::new(&target.url, target.timeout);
+    fn new(config: &Recorder, target: &ServerTarget, feed: Feed, log_level: LogLevel) -> Self {
         let pipeline = target.pipeline.as_ref().map(|name| format!("&pipeline={name}")).unwrap_or_default();
+        let host = |url: &String| {
+            let address = Address::new(url, target.timeout);
+            let bulk = address.of("/_bulk", &format!("{QUERY}{pipeline}"));
+            let compress = target.compression.suits(bulk.is_neighbour());
+            Host { address, bulk, compress }
+        };
         Self {
             name: config.name.clone(),
             log_level,
-            bulk: address.of("/_bulk", &format!("{QUERY}{pipeline}")),
-            address,
+            hosts: target.urls.iter().map(host).collect(),
+            gzip: Gzip::default(),
             wish: target.template.then(|| wish(config, target, feed)),
             product: None,
             is_known: false,
@@ -68,14 +89,29 @@ impl Elasticsearch {
         }
     }
 
-    /// Sends the bulk and judges the answer.
-    pub(super) async fn ship(&mut self, http: &Http, bulk: &Arc<Bulk>) -> Verdict {
+    /// Host and port of one of them.
+    fn host(&self, at: usize) -> &str {
+        self.hosts[at].address.host()
+    }
+
+    /// What it is to be asked when it rests.
+    fn question(&self, http: &Http, at: usize) -> Question {
+        Question { http: http.clone(), address: self.hosts[at].address.clone() }
+    }
+
+    /// What is known may have changed.
+    fn doubt(&mut self) {
+        self.is_known = false;
+    }
+
+    /// Sends the bulk to this host and judges the answer.
+    async fn ship(&mut self, http: &Http, at: usize, bulk: &Arc<Bulk>) -> Verdict {
         if !self.is_known
-            && let Err(refusal) = self.learn(http).await
+            && let Err(refusal) = self.learn(http, at).await
         {
             return Verdict::Again(refusal);
         }
-        let answer = match self.send(http, bulk).await {
+        let answer = match self.send(http, at, bulk).await {
             Ok(answer) => answer,
             Err(error) => {
                 self.is_known = false;
@@ -89,16 +125,38 @@ impl Elasticsearch {
         if !self.correct(&complaint, &[]) {
             return self.judge(answer, bulk);
         }
-        match self.send(http, bulk).await {
+        match self.send(http, at, bulk).await {
             Ok(answer) => self.judge(answer, bulk),
             Err(error) => Verdict::Again(Refusal::of(&error)),
         }
     }
 
-    async fn send(&self, http: &Http, bulk: &Arc<Bulk>) -> Result<Answer, HttpError> {
+    async fn send(&mut self, http: &Http, at: usize, bulk: &Arc<Bulk>) -> Result<Answer, HttpError> {
         let answer_bytes = limits::ANSWER_BYTES_MIN + bulk.documents() * limits::ANSWER_BYTES_PER_DOCUMENT;
         let bulk = if self.types.wanted { Arc::new(self.types.apply(bulk)) } else { Arc::clone(bulk) };
-        http.ask(&self.bulk, self.address.timeout, Some(Payload::Bulk(bulk)), answer_bytes).await
+        let host = &mut self.hosts[at];
+        let ask = async |payload| http.ask(&host.bulk, host.address.timeout, Some(payload), answer_bytes).await;
+        let compressed = if host.compress { self.gzip.compress(bulk.bytes()).await } else { None };
+        let Some(compressed) = compressed else { return ask(Payload::Bulk(bulk)).await };
+        let answer = ask(Payload::Gzip(Arc::clone(&compressed))).await;
+        self.gzip.recycle(compressed);
+        if !answer.as_ref().is_ok_and(may_be_for_compression) {
+            return answer;
+        }
+        let answer = ask(Payload::Bulk(bulk)).await?;
+        // Whatever else it says now, it has read this one.
+        if !may_be_for_compression(&answer) {
+            host.compress = false;
+            part_log!(
+                self.log_level,
+                Info,
+                info,
+                recorder = self.name,
+                "{} does not take compressed bulks: they are sent to it as they are from now on",
+                host.address.host()
+            );
+        }
+        Ok(answer)
     }
 
     /// The fates of the documents. One that was refused for its type only goes again, with the right one.
@@ -137,8 +195,8 @@ impl Elasticsearch {
     }
 
     /// Learns what the server is, and puts the template in place.
-    async fn learn(&mut self, http: &Http) -> Result<(), Refusal> {
-        let Err(silence) = self.ask(http).await else {
+    async fn learn(&mut self, http: &Http, at: usize) -> Result<(), Refusal> {
+        let Err(silence) = self.ask(http, at).await else {
             self.is_known = true;
             self.failures = 0;
             return Ok(());
@@ -160,14 +218,15 @@ impl Elasticsearch {
         Ok(())
     }
 
-    async fn ask(&mut self, http: &Http) -> Result<(), Silence> {
-        let product = self.address.product(http).await?;
+    async fn ask(&mut self, http: &Http, at: usize) -> Result<(), Silence> {
+        let address = &self.hosts[at].address;
+        let product = address.product(http).await?;
         if self.product != Some(product) {
             part_log!(self.log_level, Debug, debug, recorder = self.name, "the server is {product}");
             self.product = Some(product);
         }
         if let Some(wish) = &self.wish {
-            let outcome = self.address.ensure(http, wish, product).await?;
+            let outcome = address.ensure(http, wish, product).await?;
             if self.said.as_ref() != Some(&outcome) {
                 self.say(&outcome);
                 self.said = Some(outcome);
@@ -194,6 +253,16 @@ impl Elasticsearch {
             }
             _ => part_log!(self.log_level, Info, info, recorder = self.name, "index template: {outcome}"),
         }
+    }
+}
+
+/// Whether a compressed bulk may have been refused for being compressed. Servers that read it as text say 400, as they do
+/// for much else; what they have against types, they have read.
+fn may_be_for_compression(answer: &Answer) -> bool {
+    match answer.status {
+        415 => true,
+        400 => types::complaint_of_request(answer.status, &answer.body).is_none(),
+        _ => false,
     }
 }
 

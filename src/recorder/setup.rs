@@ -45,15 +45,7 @@ pub(crate) fn shown(config: &Config) -> String {
 pub(crate) async fn apply(config: &Config, http: &Http) -> (String, bool) {
     let (mut text, mut is_good) = (String::new(), true);
     for (recorder, target, wish) in wishes(config) {
-        let address = Address::new(&target.url, target.timeout);
-        let line = match address.product(http).await {
-            Err(silence) => Err(silence.refusal.reason),
-            Ok(product) => match address.set_up(http, &wish, product).await {
-                Err(silence) => Err(silence.refusal.reason),
-                Ok(outcome @ (Outcome::Refused(_) | Outcome::NoName)) => Err(format!("{product}: {outcome}")),
-                Ok(outcome) => Ok(format!("{product}: {outcome}")),
-            },
-        };
+        let line = apply_to(target, &wish, http).await;
         is_good &= line.is_ok();
         let (Ok(line) | Err(line)) = line;
         let _ = writeln!(text, "{}: {line}", recorder.name());
@@ -62,4 +54,25 @@ pub(crate) async fn apply(config: &Config, http: &Http) -> (String, bool) {
         text.push_str("no recorder of a route ships to a server: there is nothing to set up\n");
     }
     (text, is_good)
+}
+
+/// Asks one host after the other until one answers: they are one cluster.
+async fn apply_to(target: &ServerTarget, wish: &Wish, http: &Http) -> Result<String, String> {
+    let mut silent = Vec::new();
+    for url in &target.urls {
+        let address = Address::new(url, target.timeout);
+        let outcome = match address.product(http).await {
+            Err(silence) => Err(silence),
+            Ok(product) => address.set_up(http, wish, product).await.map(|outcome| (product, outcome)),
+        };
+        match outcome {
+            Ok((product, outcome @ (Outcome::Refused(_) | Outcome::NoName))) => {
+                return Err(format!("{product}: {outcome}"));
+            }
+            Ok((product, outcome)) => return Ok(format!("{product}: {outcome}")),
+            Err(silence) if target.urls.len() == 1 => return Err(silence.refusal.reason),
+            Err(silence) => silent.push(format!("{}: {}", address.host(), silence.refusal.reason)),
+        }
+    }
+    Err(silent.join("; "))
 }

@@ -1,7 +1,7 @@
 //! Where bulks go: one exchange with whatever takes them.
 
 use super::Feed;
-use super::elasticsearch::Elasticsearch;
+use super::elasticsearch::Cluster;
 use super::elasticsearch::verdict::{Judgement, Refusal, Verdict};
 use super::file::Appender;
 use crate::bulk::Bulk;
@@ -11,7 +11,7 @@ use std::io;
 use std::sync::Arc;
 
 pub(super) enum Sink {
-    Elasticsearch(Box<Elasticsearch>),
+    Elasticsearch(Box<Cluster>),
     File(Appender),
 }
 
@@ -19,7 +19,7 @@ impl Sink {
     pub(super) fn new(config: &Recorder, feed: Feed, log_level: LogLevel) -> Self {
         match &config.target {
             Target::Elasticsearch(server) => {
-                Self::Elasticsearch(Box::new(Elasticsearch::new(config, server, feed, log_level)))
+                Self::Elasticsearch(Box::new(Cluster::new(config, server, feed, log_level)))
             }
             Target::File { path, bytes_max, keep } => Self::File(Appender::new(path.clone(), *bytes_max, *keep)),
         }
@@ -28,7 +28,7 @@ impl Sink {
     /// None if there is no use in ever trying again.
     pub(super) async fn ship(&mut self, http: &Http, bulk: &Arc<Bulk>) -> Option<Verdict> {
         match self {
-            Self::Elasticsearch(server) => Some(server.ship(http, bulk).await),
+            Self::Elasticsearch(cluster) => Some(cluster.ship(http, bulk).await),
             Self::File(appender) => match appender.append(bulk).await {
                 Ok(()) => Some(Verdict::Judged(Judgement::all_acked(bulk.documents()))),
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
@@ -37,6 +37,13 @@ impl Sink {
                     Some(Verdict::Again(Refusal::new(reason.clone(), reason)))
                 }
             },
+        }
+    }
+    /// What is to be done while there is nothing to ship, for as long as this is polled.
+    pub(super) async fn attend<T>(&mut self) -> T {
+        match self {
+            Self::Elasticsearch(cluster) => cluster.attend().await,
+            Self::File(_) => std::future::pending().await,
         }
     }
 }

@@ -23,6 +23,24 @@ pub(crate) struct Request {
     pub(crate) body: Vec<u8>,
 }
 
+impl Request {
+    /// Whether the body is compressed by gzip.
+    pub(crate) fn is_packed(&self) -> bool {
+        self.head.lines().any(|line| line.trim() == "content-encoding: gzip")
+    }
+
+    /// The body as it was before it was compressed.
+    pub(crate) fn unpacked(&self) -> Vec<u8> {
+        let mut plain = Vec::new();
+        if self.is_packed() {
+            flate2::read::GzDecoder::new(&self.body[..]).read_to_end(&mut plain).expect("a whole gzip body");
+        } else {
+            plain.extend_from_slice(&self.body);
+        }
+        plain
+    }
+}
+
 /// What is sent back.
 pub(crate) enum Reply {
     /// A status, further header fields (each ended by CR LF), a body with its length.
@@ -62,7 +80,11 @@ impl Server {
 
     /// One whose handler answers everything, the small questions to a server too.
     pub(crate) fn bare(handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
-        Self::serve_on(TcpListener::bind("127.0.0.1:0").expect("a free port"), handler, |_| None)
+        Self::bare_on(TcpListener::bind("127.0.0.1:0").expect("a free port"), handler)
+    }
+
+    pub(crate) fn bare_on(listener: TcpListener, handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        Self::serve_on(listener, handler, |_| None)
     }
 
     pub(crate) fn start_on(listener: TcpListener, handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {

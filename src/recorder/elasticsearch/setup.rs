@@ -44,11 +44,32 @@ pub(crate) enum Outcome {
     Refused(String),
 }
 
+/// What a host is asked that rests.
+#[derive(Debug)]
+pub(super) struct Question {
+    pub(super) http: Http,
+    pub(super) address: Address,
+}
+
+impl Question {
+    /// # Errors
+    /// There is nobody, or nobody who has time.
+    pub(super) async fn ask(&self) -> Result<(), Silence> {
+        self.address.product(&self.http).await.map(|_| ())
+    }
+}
+
 impl Address {
     /// `url` is the validated URL of the endpoint, with or without a path of its own.
     pub(crate) fn new(url: &str, timeout: Duration) -> Self {
         let (base, query) = url.split_once('?').map_or((url, ""), |(base, query)| (base, query));
         Self { base: base.trim_end_matches('/').to_owned(), query: query.to_owned(), timeout }
+    }
+
+    /// Host and port, for people.
+    pub(crate) fn host(&self) -> &str {
+        let rest = self.base.split_once("://").map_or(self.base.as_str(), |(_, rest)| rest);
+        rest.split('/').next().unwrap_or_default()
     }
 
     pub(super) fn of(&self, path: &str, query: &str) -> Endpoint {

@@ -1,0 +1,181 @@
+//! The hosts of one recorder at work: each bulk goes to one that is well, and on to the next if that one fails; those that
+//! rest are asked meanwhile how they do.
+//!
+//! All hosts are taken for one cluster, which is what makes going on to the next one safe: it has the same documents, and
+//! says 409 of those that came through the first. Invariants: no bulk waits for a host that rests while another is well;
+//! a bulk fails only if each host that was tried has failed.
+
+use super::Elasticsearch;
+use super::hosts::{Failure, Hosts};
+use super::setup::{Question, Silence};
+use super::verdict::{Refusal, Verdict};
+use crate::bulk::Bulk;
+use crate::clock;
+use crate::config::{LogLevel, Recorder, ServerTarget};
+use crate::http::Http;
+use crate::log::{FailureLog, part_log};
+use crate::park;
+use crate::recorder::Feed;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+/// One cluster.
+pub(in crate::recorder) struct Cluster {
+    server: Elasticsearch,
+    watch: Watch,
+}
+
+/// How the hosts do.
+struct Watch {
+    name: String,
+    log_level: LogLevel,
+    hosts: Hosts,
+    logs: Vec<FailureLog>,
+    random: fastrand::Rng,
+    /// One for each host that rests.
+    probes: Vec<Probe>,
+    /// A host has come back: it may have been upgraded meanwhile.
+    has_news: bool,
+}
+
+/// Waits for the end of a host's rest, then asks it what it is.
+struct Probe {
+    at: usize,
+    answer: Pin<Box<dyn Future<Output = Answer>>>,
+}
+
+/// An answer of any kind that is not a plea of being busy; or none, and the question once more.
+type Answer = Result<(), (Silence, Question)>;
+
+impl Cluster {
+    pub(in crate::recorder) fn new(config: &Recorder, target: &ServerTarget, feed: Feed, log_level: LogLevel) -> Self {
+        let mut random = fastrand::Rng::new();
+        let count = target.urls.len();
+        let watch = Watch {
+            name: config.name.clone(),
+            log_level,
+            hosts: Hosts::new(count, &mut random),
+            logs: (0..count).map(|_| FailureLog::default()).collect(),
+            random,
+            probes: Vec::new(),
+            has_news: false,
+        };
+        Self { server: Elasticsearch::new(config, target, feed, log_level), watch }
+    }
+
+    /// Sends the bulk, to as many hosts as it takes.
+    pub(in crate::recorder) async fn ship(&mut self, http: &Http, bulk: &Arc<Bulk>) -> Verdict {
+        if self.server.hosts.len() == 1 {
+            // The recorder's own pace is all there is to a single host.
+            return self.server.ship(http, 0, bulk).await;
+        }
+        let mut last: Option<Refusal> = None;
+        for at in self.watch.hosts.candidates(clock::now()) {
+            if std::mem::take(&mut self.watch.has_news) {
+                self.server.doubt();
+            }
+            let started = clock::now();
+            let verdict = smol::future::or(self.server.ship(http, at, bulk), self.watch.attend()).await;
+            let Verdict::Again(mut refusal) = verdict else {
+                self.watch.worked(at, self.server.host(at));
+                return verdict;
+            };
+            refusal.reason = format!("{}: {}", self.server.host(at), refusal.reason);
+            let until = self.watch.failed(at, &refusal, started);
+            self.watch.ask(at, until, self.server.question(http, at));
+            // One that passes by itself is enough to try soon.
+            refusal.slow &= last.is_none_or(|last| last.slow);
+            last = Some(refusal);
+        }
+        let refusal = last.unwrap_or_else(|| Refusal::new("no host".to_owned(), "there is no host to try".to_owned()));
+        Verdict::Again(Refusal { after: self.watch.hosts.asked_pause(clock::now()), ..refusal })
+    }
+
+    /// Asks hosts that rest how they do, for as long as this is polled.
+    pub(in crate::recorder) async fn attend<T>(&mut self) -> T {
+        self.watch.attend().await
+    }
+}
+
+impl Watch {
+    /// The host has taken a bulk, or said what is wrong with it.
+    fn worked(&mut self, at: usize, host: &str) {
+        self.probes.retain(|probe| probe.at != at);
+        if self.hosts.worked(at)
+            && let Some((failures, away)) = self.logs[at].recovered(clock::now())
+        {
+            part_log!(
+                self.log_level,
+                Info,
+                info,
+                recorder = self.name,
+                failures,
+                "{host} takes bulks again after {:.1} s",
+                away.as_secs_f64()
+            );
+        }
+    }
+
+    /// Gives the end of its rest.
+    fn failed(&mut self, at: usize, refusal: &Refusal, started: Instant) -> Instant {
+        let now = clock::now();
+        if let Some(times) = self.logs[at].failed(&refusal.kind, now) {
+            let reason = &refusal.reason;
+            part_log!(
+                self.log_level,
+                Warn,
+                warn,
+                recorder = self.name,
+                times,
+                "a host failed, and rests while others are well: {reason}"
+            );
+        }
+        let failure = Failure { cost: now - started, asked: refusal.after, slow: refusal.slow };
+        self.hosts.failed(at, failure, now, &mut self.random)
+    }
+
+    /// Has the question asked at the end of the rest.
+    fn ask(&mut self, at: usize, until: Instant, question: Question) {
+        self.probes.retain(|probe| probe.at != at);
+        let answer = async move {
+            park::sleep_until(until).await;
+            match question.ask().await {
+                Ok(()) => Ok(()),
+                Err(silence) => Err((silence, question)),
+            }
+        };
+        self.probes.push(Probe { at, answer: Box::pin(answer) });
+    }
+
+    /// Goes on for as long as it is polled: with nothing to ask it only sleeps.
+    async fn attend<T>(&mut self) -> T {
+        loop {
+            let (at, answer) = poll_fn(|context| self.poll_probes(context)).await;
+            self.probes.retain(|probe| probe.at != at);
+            match answer {
+                Ok(()) => {
+                    self.hosts.returned(at);
+                    self.has_news = true;
+                }
+                Err((silence, question)) => {
+                    // Nobody waited for it.
+                    let failure = Failure { asked: silence.refusal.after, ..Failure::default() };
+                    let until = self.hosts.failed(at, failure, clock::now(), &mut self.random);
+                    self.ask(at, until, question);
+                }
+            }
+        }
+    }
+
+    fn poll_probes(&mut self, context: &mut Context<'_>) -> Poll<(usize, Answer)> {
+        for probe in &mut self.probes {
+            if let Poll::Ready(answer) = probe.answer.as_mut().poll(context) {
+                return Poll::Ready((probe.at, answer));
+            }
+        }
+        Poll::Pending
+    }
+}

@@ -1,0 +1,106 @@
+//! Bulks compressed for their way. This module alone names flate2.
+//!
+//! Memory: the compressed text is given up as soon as it is as long as the bulk, so that it takes at most as much again as
+//! the bulk under way, which `settings.memory_limit` bounds; in practice a tenth. gzip's own state (some 300 kB) is there
+//! while a bulk is compressed and no longer.
+
+use crate::limits;
+use flate2::Compression;
+use flate2::bufread::GzEncoder;
+use std::io::Read;
+use std::sync::Arc;
+
+/// Compresses into one buffer after the other.
+#[derive(Debug, Default)]
+pub(super) struct Gzip {
+    spare: Vec<u8>,
+}
+
+impl Gzip {
+    /// None if that is not worth its while. Others have their turn in between.
+    pub(super) async fn compress(&mut self, plain: &[u8]) -> Option<Arc<Vec<u8>>> {
+        if plain.len() < limits::COMPRESSED_BYTES_MIN {
+            return None;
+        }
+        let mut packed = std::mem::take(&mut self.spare);
+        packed.clear();
+        let mut encoder = GzEncoder::new(plain, Compression::new(limits::COMPRESSION_LEVEL));
+        loop {
+            if packed.capacity() - packed.len() < limits::COMPRESSED_TURN_BYTES {
+                // Doubling could take twice the bulk.
+                packed.reserve_exact(limits::COMPRESSED_TURN_BYTES.max(packed.len() / 4));
+            }
+            let turn = (&mut encoder).take(limits::COMPRESSED_TURN_BYTES as u64).read_to_end(&mut packed);
+            if turn.is_err() || packed.len() >= plain.len() {
+                self.keep(packed);
+                return None;
+            }
+            if matches!(turn, Ok(0)) {
+                return Some(Arc::new(packed));
+            }
+            smol::future::yield_now().await;
+        }
+    }
+
+    /// Takes a buffer back, if nobody else has it still.
+    pub(super) fn recycle(&mut self, packed: Arc<Vec<u8>>) {
+        if let Ok(buffer) = Arc::try_unwrap(packed) {
+            self.keep(buffer);
+        }
+    }
+
+    fn keep(&mut self, buffer: Vec<u8>) {
+        if buffer.capacity() <= limits::POOLED_BULK_BYTES_MAX {
+            self.spare = buffer;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::bufread::GzDecoder;
+
+    fn compressed(gzip: &mut Gzip, plain: &[u8]) -> Option<Arc<Vec<u8>>> {
+        smol::block_on(gzip.compress(plain))
+    }
+
+    #[test]
+    fn what_is_compressed_reads_back() {
+        let mut gzip = Gzip::default();
+        for length in [limits::COMPRESSED_BYTES_MIN, 10_000, 3 << 20] {
+            let mut random = fastrand::Rng::with_seed(7);
+            let plain: Vec<u8> = (0..length).map(|_| random.u8(b'a'..b'k')).collect();
+            let packed = compressed(&mut gzip, &plain).unwrap();
+            assert!(packed.len() < plain.len() * 2 / 3, "{length}: {}", packed.len());
+            let mut back = Vec::new();
+            GzDecoder::new(&packed[..]).read_to_end(&mut back).unwrap();
+            assert!(back == plain, "{length}");
+            gzip.recycle(packed);
+        }
+    }
+
+    #[test]
+    fn what_gains_nothing_is_left_as_it_is() {
+        let mut gzip = Gzip::default();
+        assert!(compressed(&mut gzip, &[b'a'; limits::COMPRESSED_BYTES_MIN - 1]).is_none());
+        let mut random = fastrand::Rng::with_seed(7);
+        let noise: Vec<u8> = (0..100_000).map(|_| random.u8(..)).collect();
+        assert!(compressed(&mut gzip, &noise).is_none());
+        // With room for the turn in which that was seen.
+        let most = noise.len() + noise.len() / 4 + limits::COMPRESSED_TURN_BYTES;
+        assert!(gzip.spare.capacity() <= most, "{}", gzip.spare.capacity());
+    }
+
+    #[test]
+    fn buffers_are_used_again() {
+        let mut gzip = Gzip::default();
+        let packed = compressed(&mut gzip, &[b'a'; 10_000]).unwrap();
+        let place = packed.as_ptr();
+        let held = Arc::clone(&packed);
+        gzip.recycle(packed);
+        assert_eq!(gzip.spare.capacity(), 0, "somebody has it still");
+        gzip.recycle(held);
+        assert_eq!(compressed(&mut gzip, &[b'b'; 10_000]).unwrap().as_ptr(), place);
+    }
+}

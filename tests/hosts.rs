@@ -1,0 +1,303 @@
+//! Several hosts of one cluster: by real sockets, with one store behind all of them. And what goes over the wire compressed.
+
+#![allow(clippy::disallowed_methods, reason = "the hosts of the test have clocks of their own")]
+#![allow(clippy::expect_used, reason = "a test says what it expects")]
+
+#[path = "support/loopback.rs"]
+mod loopback;
+#[path = "support/program.rs"]
+mod program;
+
+use loopback::{Reply, Request, Server, Store, counting_app, wait_until};
+use program::Program;
+use std::collections::BTreeSet;
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// How a host behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Well,
+    /// Takes a bulk in and dies before it has answered; whatever else it is asked, it hangs up.
+    Dying,
+    /// Answers questions, and takes a bulk in without ever answering it.
+    Hung,
+    /// Answers every bulk with this, and a `Retry-After` if it is not 0.
+    Refusing(u16, u64),
+}
+
+/// One host of a cluster.
+#[derive(Clone)]
+struct Host {
+    mode: Arc<Mutex<Mode>>,
+    /// When bulks came, whatever became of them.
+    bulks: Arc<Mutex<Vec<Instant>>>,
+    /// Bulks that it has answered as taken.
+    taken: Arc<AtomicUsize>,
+    store: Arc<Mutex<Store>>,
+}
+
+impl Host {
+    fn new(store: &Arc<Mutex<Store>>) -> Self {
+        let mode = Arc::new(Mutex::new(Mode::Well));
+        Self { mode, bulks: Arc::default(), taken: Arc::default(), store: Arc::clone(store) }
+    }
+
+    fn start(store: &Arc<Mutex<Store>>) -> (Self, Server) {
+        let host = Self::new(store);
+        let answering = host.clone();
+        (host, Server::bare(move |request| answering.answer(request)))
+    }
+
+    fn answer(&self, request: &Request) -> Reply {
+        let mode = *self.mode.lock().expect("the mode");
+        let is_bulk = request.method == "POST";
+        if is_bulk {
+            self.bulks.lock().expect("the list").push(Instant::now());
+        }
+        match (mode, is_bulk) {
+            (Mode::Dying, false) => Reply::Raw(Vec::new()),
+            (_, false) if request.target == "/" => Reply::ok(r#"{"version":{"number":"9.0.4"}}"#),
+            (_, false) => Reply::ok("{}"),
+            (Mode::Well, true) => {
+                let reply = self.take(request);
+                self.taken.fetch_add(1, Ordering::SeqCst);
+                reply
+            }
+            (Mode::Dying, true) => {
+                self.take(request);
+                Reply::Raw(Vec::new())
+            }
+            (Mode::Hung, true) => {
+                self.take(request);
+                Reply::Hang(Vec::new())
+            }
+            (Mode::Refusing(status, after), true) => {
+                let pause = if after == 0 { String::new() } else { format!("Retry-After: {after}\r\n") };
+                Reply::Full(status, pause, Vec::new())
+            }
+        }
+    }
+
+    fn take(&self, request: &Request) -> Reply {
+        self.store.lock().expect("the store").take(&request.unpacked(), |_| None)
+    }
+
+    fn turn(&self, mode: Mode) {
+        *self.mode.lock().expect("the mode") = mode;
+    }
+
+    fn bulks(&self) -> usize {
+        self.bulks.lock().expect("the list").len()
+    }
+
+    fn taken(&self) -> usize {
+        self.taken.load(Ordering::SeqCst)
+    }
+
+    /// Waits until it has taken so many more.
+    fn wait_for(&self, more: usize) {
+        let before = self.taken();
+        wait_until("the host takes bulks", || self.taken() >= before + more);
+    }
+}
+
+/// Ships what one application says to these hosts; `more` are further keys of the recorder.
+fn start(hosts: &[&str], more: &str) -> (Program, Server) {
+    let app = counting_app();
+    let hosts: Vec<String> = hosts.iter().map(|host| format!("\"{host}\"")).collect();
+    let config = format!(
+        "settings: {{log_level: debug}}\n\
+         readers: {{app: {{type_name: app, endpoint: \"{}\", interval: 10ms}}}}\n\
+         recorders: {{es: {{endpoint: [{}], index_name: i, timeout: 500ms{more}}}}}\n\
+         routes: {{r: {{readers: [app], recorders: [es]}}}}\n",
+        app.address,
+        hosts.join(", ")
+    );
+    (Program::start(&[], &config), app)
+}
+
+/// Ends it; gives the ledger line and the whole log. Each document must be in the store once, and none be missing.
+fn finish(mut program: Program, store: &Mutex<Store>) -> String {
+    program.signal("TERM");
+    assert_eq!(program.wait(), Some(0));
+    let log = program.read("stderr");
+    let store = store.lock().expect("the store");
+    let numbers: Vec<u64> =
+        store.documents.values().map(|document| document["poll_seq"].as_u64().expect("a number")).collect();
+    let distinct: BTreeSet<u64> = numbers.iter().copied().collect();
+    assert_eq!(distinct.len(), numbers.len(), "no document twice");
+    let count = |name: &str| ledger(&log, name);
+    assert_eq!(count("made"), numbers.len() as u64, "nothing is missing");
+    assert_eq!(count("made"), count("acked") + count("duplicate"), "the ledger balances");
+    log
+}
+
+fn ledger(log: &str, name: &str) -> u64 {
+    let line = log.lines().rfind(|line| line.contains("made")).expect("a ledger");
+    let at = line.find(name).unwrap_or_else(|| panic!("{name} in {line}")) + name.len();
+    let digits: String =
+        line[at..].chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
+    digits.parse().expect("a number")
+}
+
+#[test]
+fn a_host_that_dies_and_comes_back_costs_nothing() {
+    let store = Arc::default();
+    let ((one, first), (two, second)) = (Host::start(&store), Host::start(&store));
+    let (program, _app) = start(&[&first.address, &second.address], ", backoff: 1");
+    one.wait_for(3);
+    two.wait_for(3);
+    let before = one.bulks();
+    one.turn(Mode::Dying);
+    wait_until("it has died with a bulk", || one.bulks() > before);
+    two.wait_for(10);
+    one.turn(Mode::Well);
+    one.wait_for(3);
+    let log = finish(program, &store);
+    assert!(ledger(&log, "duplicate") > 0, "what died half-sent went to the other\n{log}");
+    assert!(!log.contains("counts as down") && !log.contains("shipping failed"), "{log}");
+    assert!(log.contains(&format!("a host failed, and rests while others are well: {}", first.address)), "{log}");
+    assert!(log.contains(&format!("{} takes bulks again after ", first.address)), "{log}");
+}
+
+#[test]
+fn a_host_that_is_not_there_yet_is_found_when_it_comes() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let absent = listener.local_addr().expect("an address").to_string();
+    drop(listener);
+    let store = Arc::default();
+    let (one, first) = Host::start(&store);
+    let two = Host::new(&store);
+    let (program, _app) = start(&[&absent, &first.address], ", backoff: 1");
+    one.wait_for(10);
+    let answering = two.clone();
+    let listener = TcpListener::bind(&absent).expect("the port is still free");
+    let _late = Server::bare_on(listener, move |request| answering.answer(request));
+    two.wait_for(3);
+    let log = finish(program, &store);
+    assert!(!log.contains("counts as down") && !log.contains("shipping failed"), "{log}");
+    assert!(log.contains(&format!("nobody listens at {absent}")), "{log}");
+}
+
+#[test]
+fn all_hosts_may_go_and_come_back() {
+    let store = Arc::default();
+    let ((one, first), (two, second)) = (Host::start(&store), Host::start(&store));
+    let (program, _app) = start(&[&first.address, &second.address], "");
+    one.wait_for(1);
+    two.wait_for(1);
+    one.turn(Mode::Dying);
+    two.turn(Mode::Dying);
+    wait_until("the recorder has failed", || program.read("stderr").contains("shipping failed"));
+    two.turn(Mode::Well);
+    two.wait_for(3);
+    one.turn(Mode::Well);
+    one.wait_for(3);
+    let log = finish(program, &store);
+    assert!(log.contains("shipping again after"), "{log}");
+}
+
+#[test]
+fn a_host_that_hangs_is_tried_seldom_while_the_other_works() {
+    let store = Arc::default();
+    let ((one, first), (two, second)) = (Host::start(&store), Host::start(&store));
+    let (program, _app) = start(&[&first.address, &second.address], "");
+    one.wait_for(1);
+    one.turn(Mode::Hung);
+    let before = one.bulks();
+    wait_until("it has hung twice", || one.bulks() >= before + 2);
+    two.wait_for(10);
+    let log = finish(program, &store);
+    assert!(!log.contains("shipping failed"), "{log}");
+    // A bulk waits for half a second, then the host rests four times as long.
+    let tried = one.bulks.lock().expect("the list")[before..].to_vec();
+    for pair in tried.windows(2) {
+        assert!(pair[1] - pair[0] >= Duration::from_millis(2500), "{:?}", pair[1] - pair[0]);
+    }
+}
+
+#[test]
+fn a_host_that_refuses_rests_while_the_other_takes_everything() {
+    for (status, after) in [(429, 0), (503, 0), (503, 3600), (429, 3600)] {
+        let store = Arc::default();
+        let ((one, first), (two, second)) = (Host::start(&store), Host::start(&store));
+        one.turn(Mode::Refusing(status, after));
+        let (program, _app) = start(&[&first.address, &second.address], ", backoff: 1");
+        wait_until("it has refused a bulk", || one.bulks() > 0);
+        two.wait_for(20);
+        let log = finish(program, &store);
+        assert_eq!(one.taken(), 0);
+        assert!(!log.contains("counts as down") && !log.contains("shipping failed"), "{log}");
+        if after > 0 {
+            assert_eq!(one.bulks(), 1, "its pause is kept");
+        }
+        assert!(log.contains(&format!("{}: status {status}", first.address)), "{log}");
+    }
+}
+
+#[test]
+fn bulks_are_compressed_where_the_configuration_says_so() {
+    for (more, is_packed) in [("", false), (", compression: none", false), (", compression: gzip", true)] {
+        let store = Arc::new(Mutex::new(Store::default()));
+        let (stored, seen) = (Arc::clone(&store), Arc::new(Mutex::new(Vec::new())));
+        let kept = Arc::clone(&seen);
+        let server = Server::start(move |request| {
+            let plain = request.unpacked();
+            kept.lock().expect("the list").push((request.is_packed(), request.body.len(), plain.len()));
+            stored.lock().expect("the store").take(&plain, |_| None)
+        });
+        // The pages of one instant make a bulk that is long enough, after a first one that may be short.
+        let program = start_many(&server.address, more);
+        wait_until("long bulks have come", || {
+            seen.lock().expect("the list").iter().filter(|(_, _, plain)| *plain >= 1024).count() >= 3
+        });
+        finish(program.0, &store);
+        for &(packed, sent, plain) in seen.lock().expect("the list").iter() {
+            assert_eq!(packed, is_packed && plain >= 1024, "{more}: {sent} of {plain} bytes");
+            assert!(if packed { sent * 3 < plain } else { sent == plain }, "{more}: {sent} of {plain} bytes");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_takes_no_compressed_bulks_gets_them_as_they_are() {
+    for status in [415, 400] {
+        let store = Arc::new(Mutex::new(Store::default()));
+        let (stored, packed) = (Arc::clone(&store), Arc::new(AtomicUsize::new(0)));
+        let counted = Arc::clone(&packed);
+        let server = Server::start(move |request| {
+            if request.is_packed() {
+                counted.fetch_add(1, Ordering::SeqCst);
+                return Reply::Full(status, String::new(), b"Illegal character ((CTRL-CHAR, code 31))".to_vec());
+            }
+            stored.lock().expect("the store").take(&request.body, |_| None)
+        });
+        let program = start_many(&server.address, ", compression: gzip");
+        wait_until("documents are stored", || store.lock().expect("the store").documents.len() > 100);
+        let log = finish(program.0, &store);
+        assert_eq!(packed.load(Ordering::SeqCst), 1, "{log}");
+        let lines = log.lines().filter(|line| line.contains("does not take compressed bulks")).count();
+        assert_eq!(lines, 1, "{log}");
+        assert!(!log.contains("shipping failed"), "{log}");
+    }
+}
+
+/// Ships long documents to one server.
+fn start_many(address: &str, more: &str) -> (Program, Server) {
+    let polls = AtomicUsize::new(0);
+    let app = Server::start(move |_| {
+        let seq = polls.fetch_add(1, Ordering::SeqCst);
+        Reply::ok(format!("{{\"poll_seq\":{seq},\"ballast\":\"{}\"}}", "x".repeat(2000)))
+    });
+    let config = format!(
+        "settings: {{log_level: debug}}\n\
+         readers: {{app: {{type_name: app, endpoint: \"{}\", interval: 10ms}}}}\n\
+         recorders: {{es: {{endpoint: \"{address}\", index_name: i{more}}}}}\n\
+         routes: {{r: {{readers: [app], recorders: [es]}}}}\n",
+        app.address
+    );
+    (Program::start(&[], &config), app)
+}
