@@ -24,6 +24,8 @@ enum Mode {
     Dying,
     /// Answers questions, and takes a bulk in without ever answering it.
     Hung,
+    /// Any of these, and pages that are no answer, drawn anew for each request.
+    Moody(u64),
     /// Answers every bulk with this, and a `Retry-After` if it is not 0.
     Refusing(u16, u64),
 }
@@ -52,7 +54,7 @@ impl Host {
     }
 
     fn answer(&self, request: &Request) -> Reply {
-        let mode = *self.mode.lock().expect("the mode");
+        let mode = self.mode();
         let is_bulk = request.method == "POST";
         if is_bulk {
             self.bulks.lock().expect("the list").push(Instant::now());
@@ -74,10 +76,26 @@ impl Host {
                 self.take(request);
                 Reply::Hang(Vec::new())
             }
+            (Mode::Refusing(200, _) | Mode::Moody(_), true) => Reply::ok("<html>OK</html>"),
             (Mode::Refusing(status, after), true) => {
                 let pause = if after == 0 { String::new() } else { format!("Retry-After: {after}\r\n") };
                 Reply::Full(status, pause, Vec::new())
             }
+        }
+    }
+
+    fn mode(&self) -> Mode {
+        let mut mode = self.mode.lock().expect("the mode");
+        let Mode::Moody(seed) = &mut *mode else { return *mode };
+        let mut random = fastrand::Rng::with_seed(*seed);
+        *seed = random.u64(..);
+        match random.u8(..20) {
+            0..3 => Mode::Dying,
+            3 => Mode::Hung,
+            4..6 => Mode::Refusing(429, 0),
+            6..8 => Mode::Refusing(503, 0),
+            8..10 => Mode::Refusing(200, 0),
+            _ => Mode::Well,
         }
     }
 
@@ -235,6 +253,57 @@ fn a_host_that_refuses_rests_while_the_other_takes_everything() {
             assert_eq!(one.bulks(), 1, "its pause is kept");
         }
         assert!(log.contains(&format!("{}: status {status}", first.address)), "{log}");
+    }
+}
+
+/// Whatever two hosts do, each document is stored once.
+#[test]
+fn moody_hosts_lose_and_double_nothing() {
+    std::thread::scope(|scope| {
+        for seed in 0..4 {
+            scope.spawn(move || {
+                let store = Arc::default();
+                let ((one, first), (two, second)) = (Host::start(&store), Host::start(&store));
+                one.turn(Mode::Moody(seed));
+                two.turn(Mode::Moody(100 + seed));
+                let (program, _app) = start(&[&first.address, &second.address], ", compression: gzip");
+                one.wait_for(8);
+                two.wait_for(8);
+                one.turn(Mode::Well);
+                two.turn(Mode::Well);
+                one.wait_for(3);
+                two.wait_for(3);
+                finish(program, &store);
+            });
+        }
+    });
+}
+
+#[test]
+fn setup_asks_the_first_host_that_answers() {
+    let nobody = || {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        listener.local_addr().expect("an address").to_string()
+    };
+    let store = Arc::default();
+    let (_host, server) = Host::start(&store);
+    let (gone, gone_too) = (nobody(), nobody());
+    let said = |second: &str| {
+        let config = format!(
+            "readers: {{app: {{type: self, type_name: app}}}}\n\
+             recorders: {{es: {{endpoint: [\"{gone}\", \"{second}\"]}}}}\n\
+             routes: {{r: {{readers: app, recorders: es}}}}\n"
+        );
+        let mut program = Program::start(&["setup"], &config);
+        (program.wait(), program.read("stdout") + &program.read("stderr"))
+    };
+    let (status, text) = said(&server.address);
+    assert!(text.starts_with("es: Elasticsearch 9.0: "), "{text}");
+    assert_eq!(status, Some(0), "{text}");
+    let (status, text) = said(&gone_too);
+    assert_eq!(status, Some(1), "{text}");
+    for host in [gone.as_str(), &gone_too] {
+        assert!(text.contains(&format!("nobody listens at {host} (connection refused)")), "{text}");
     }
 }
 

@@ -71,7 +71,7 @@ async fn apply_to(target: &ServerTarget, wish: &Wish, http: &Http) -> Result<Str
             }
             Ok((product, outcome)) => return Ok(format!("{product}: {outcome}")),
             Err(silence) if target.urls.len() == 1 => return Err(silence.refusal.reason),
-            Err(silence) => silent.push(format!("{}: {}", address.host(), silence.refusal.reason)),
+            Err(silence) => silent.push(address.named(silence.refusal.reason)),
         }
     }
     Err(silent.join("; "))

@@ -83,7 +83,7 @@ impl Cluster {
                 self.watch.worked(at, self.server.host(at));
                 return verdict;
             };
-            refusal.reason = format!("{}: {}", self.server.host(at), refusal.reason);
+            refusal.reason = self.server.hosts[at].address.named(refusal.reason);
             let until = self.watch.failed(at, &refusal, started);
             self.watch.ask(at, until, self.server.question(http, at));
             // One that passes by itself is enough to try soon.

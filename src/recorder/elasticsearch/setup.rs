@@ -72,6 +72,12 @@ impl Address {
         rest.split('/').next().unwrap_or_default()
     }
 
+    /// What is wrong there, with its name if that is not said yet.
+    pub(crate) fn named(&self, reason: String) -> String {
+        let host = self.host();
+        if reason.contains(host) { reason } else { format!("{host}: {reason}") }
+    }
+
     pub(super) fn of(&self, path: &str, query: &str) -> Endpoint {
         let separator = if self.query.is_empty() || query.is_empty() { "" } else { "&" };
         let mark = if self.query.is_empty() && query.is_empty() { "" } else { "?" };
