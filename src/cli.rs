@@ -52,6 +52,7 @@ Options, each also as an environment variable (a flag wins):
   -h, --help           this text
   -V, --version        the version
 
+Passwords and keys are given in the file (auth), never on the command line, which everybody on the machine can see.
 Single dashes (-reader=…) work too. SIGINT and SIGTERM ship what waits, print what became of every document, and end;
 SIGUSR1 ships at once what waits.
 Exit codes: 0 done, 64 wrong usage, 78 bad configuration, 1 anything else.
@@ -69,6 +70,9 @@ const VALUES: [(&str, &str); 9] = [
     ("--backoff", "EXPVASTIC_BACKOFF"),
     ("--loglevel", "EXPVASTIC_LOGLEVEL"),
 ];
+
+/// Those of them that name an endpoint.
+const ENDPOINTS: [&str; 2] = ["--reader", "--recorder"];
 
 /// Flags without a value.
 const SWITCHES: [&str; 4] = ["--dry-run", "--print", "--help", "--version"];
@@ -199,10 +203,12 @@ impl Invocation {
         if let Some(level) = self.log_level {
             config.settings.log_level = level;
         }
-        if self.command == Command::Check {
+        if matches!(self.command, Command::Check | Command::Setup) {
             for warning in &config.warnings {
                 let _ = writeln!(std::io::stderr(), "{warning}");
             }
+        }
+        if self.command == Command::Check {
             return Ok(print(&config.routes()));
         }
         if self.command == Command::Setup {
@@ -466,6 +472,14 @@ impl Flags {
 
     fn single(&mut self, environment: &dyn Fn(&str) -> Option<String>) -> Result<SingleEngine, Failure> {
         let text = |text: &str| Ok(text.to_owned());
+        for ((flag, _), value) in VALUES.iter().zip(&self.0).filter(|((flag, _), _)| ENDPOINTS.contains(flag)) {
+            if value.as_deref().is_some_and(values::has_credentials) {
+                let message = format!(
+                    "{flag}: credentials on a command line are seen by everybody on the machine: put them into a file (auth)"
+                );
+                return Err(Failure::Usage(message));
+            }
+        }
         let positive = |text: &str| match values::duration(text)? {
             Duration::ZERO => Err("cannot be zero, expected a duration such as 500ms or 1s".to_owned()),
             duration => Ok(duration),

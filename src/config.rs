@@ -3,6 +3,7 @@
 //! Loading collects everything that is wrong, each with file, line, key path, what was found and what was expected, and
 //! gives either a [`Config`] that needs no further check or a [`ConfigError`] with all of it.
 
+mod access;
 mod error;
 mod expand;
 mod file;
@@ -27,7 +28,7 @@ pub use error::ConfigError;
 pub use reader::Reader;
 pub(crate) use reader::Source;
 pub use recorder::Recorder;
-pub(crate) use recorder::{INDEX_NAME_DEFAULT, ServerTarget, Target};
+pub(crate) use recorder::{Host, INDEX_NAME_DEFAULT, ServerTarget, Target};
 pub(crate) use suggest::nearest;
 pub use values::LogLevel;
 

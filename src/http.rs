@@ -9,8 +9,10 @@
 
 mod curl;
 mod direct;
+mod identity;
 mod response;
 
+use crate::access::Sent;
 use crate::bulk::Bulk;
 use crate::clock;
 use crate::limits;
@@ -23,6 +25,7 @@ use std::time::{Duration, Instant};
 use response::{Caps, Head};
 
 pub(crate) use curl::Uri;
+pub(crate) use identity::Identity;
 
 const USER_AGENT: &str = concat!("expvastic/", env!("CARGO_PKG_VERSION"));
 
@@ -55,6 +58,8 @@ pub(crate) struct Endpoint {
     url: Uri,
     /// Where it is, in the order to try; empty if that has to be asked for.
     addresses: Vec<SocketAddr>,
+    /// Who we are there.
+    identity: Rc<Identity>,
 }
 
 /// What a request carries, and how.
@@ -75,8 +80,8 @@ pub(crate) enum HttpError {
     Transport(String),
     /// No whole answer in time.
     Timeout(Duration),
-    /// An answer that is no success.
-    Status(u16),
+    /// An answer that is no success, and what to do about it, if that is known.
+    Status(u16, Option<String>),
     TooManyRedirects,
     /// The body is longer than these bytes.
     TooLong(u64),
@@ -94,6 +99,8 @@ pub(crate) struct Answer {
 /// One exchange to be made.
 struct Request<'a> {
     endpoint: &'a Endpoint,
+    /// The fields that say who we are.
+    sent: Rc<Sent>,
     /// None for GET.
     payload: Option<Payload>,
     timeout: Duration,
@@ -138,13 +145,14 @@ impl Http {
         for _ in 0..=limits::REDIRECTS_MAX {
             let endpoint = hop.as_ref().unwrap_or(endpoint);
             body.clear();
-            let request = Request { endpoint, payload: None, timeout, deadline, caps, supply };
-            let received = self.exchange(&request, body).await?;
+            let sent = endpoint.identity.sent(clock::now())?;
+            let request = Request { endpoint, sent, payload: None, timeout, deadline, caps, supply };
+            let received = self.exchange(request, body).await?;
             hop = match (received.head.status, received.head.location) {
                 (200..=299, _) if received.is_whole => return Ok(()),
                 (200..=299, _) => return Err(HttpError::TooLong(bytes_max)),
                 (301 | 302 | 303 | 307 | 308, Some(location)) => Some(endpoint.redirected(&location)?),
-                (status, _) => return Err(HttpError::Status(status)),
+                (status, _) => return Err(HttpError::Status(status, endpoint.advice(status))),
             };
         }
         Err(HttpError::TooManyRedirects)
@@ -162,20 +170,34 @@ impl Http {
         payload: Option<Payload>,
         answer_bytes_max: usize,
     ) -> Result<Answer, HttpError> {
+        let now = clock::now();
         let request = Request {
             endpoint,
+            sent: endpoint.identity.sent(now)?,
             payload,
             timeout,
-            deadline: clock::now() + timeout,
+            deadline: now + timeout,
             caps: Caps { success: answer_bytes_max, other: answer_bytes_max },
             supply: &|| Vec::with_capacity(ANSWER_BYTES_USUAL),
         };
         let mut body = Vec::new();
-        let Head { status, retry_after, .. } = self.exchange(&request, &mut body).await?.head;
+        let Head { status, retry_after, .. } = self.exchange(request, &mut body).await?.head;
         Ok(Answer { status, retry_after, body })
     }
 
-    async fn exchange(&self, request: &Request<'_>, body: &mut Vec<u8>) -> Result<Received, HttpError> {
+    /// One exchange, and another if it turns out that what we say of ourselves has changed meanwhile.
+    async fn exchange(&self, mut request: Request<'_>, body: &mut Vec<u8>) -> Result<Received, HttpError> {
+        let received = self.exchange_once(&request, body).await?;
+        let now = clock::now();
+        if received.head.status != 401 || !request.endpoint.identity.reread(now) {
+            return Ok(received);
+        }
+        request.sent = request.endpoint.identity.sent(now)?;
+        body.clear();
+        self.exchange_once(&request, body).await
+    }
+
+    async fn exchange_once(&self, request: &Request<'_>, body: &mut Vec<u8>) -> Result<Received, HttpError> {
         if request.endpoint.is_direct(self.ways.has_proxy) {
             self.ways.direct.exchange(request, body).await
         } else {
@@ -217,12 +239,18 @@ impl Payload {
 }
 
 impl Endpoint {
-    /// `url` has been validated.
+    /// One that wants to know nothing of us. `url` has been validated.
+    #[cfg(test)]
     pub(crate) fn new(url: &str) -> Self {
-        Self::of(url.parse().unwrap_or_default())
+        Self::with(url, Rc::default())
     }
 
-    fn of(url: Uri) -> Self {
+    /// `url` has been validated, and holds no credentials; `identity` is shared by all that is asked of one origin.
+    pub(crate) fn with(url: &str, identity: Rc<Identity>) -> Self {
+        Self::of(url.parse().unwrap_or_default(), identity)
+    }
+
+    fn of(url: Uri, identity: Rc<Identity>) -> Self {
         let host = url.host().unwrap_or_default();
         let default_port = if url.scheme_str() == Some("https") { 443 } else { 80 };
         let port = url.port_u16().unwrap_or(default_port);
@@ -233,12 +261,16 @@ impl Endpoint {
             }
             Err(_) => Vec::new(),
         };
-        Self { url, addresses }
+        Self { url, addresses, identity }
     }
 
     /// Where a redirect leads. What belongs to this endpoint alone stays behind.
     fn redirected(&self, location: &str) -> Result<Self, HttpError> {
-        let wrong = |what: &str| HttpError::Transport(format!("a redirect leads to {location:?}, which is {what}"));
+        let wrong = |what: &str| {
+            let mut text = format!("a redirect leads to {location:?}, which is {what}");
+            self.identity.scrub(&mut text);
+            HttpError::Transport(text)
+        };
         let base = url::Url::parse(&self.url.to_string()).map_err(|_| wrong("relative to no URL"))?;
         let mut target = base.join(location).map_err(|_| wrong("no URL"))?;
         if !matches!(target.scheme(), "http" | "https") {
@@ -251,7 +283,18 @@ impl Endpoint {
         // Whoever answered must not choose whom we say we are.
         let is_anonymous = target.set_username("").and_then(|()| target.set_password(None)).is_ok();
         let url = target.as_str().parse().ok().filter(|_| is_anonymous).ok_or_else(|| wrong("no URL"))?;
-        Ok(Self::of(url))
+        let identity = if target.origin() == base.origin() { Rc::clone(&self.identity) } else { Rc::default() };
+        Ok(Self::of(url, identity))
+    }
+
+    /// What a person should look at after an answer with this status.
+    pub(crate) fn advice(&self, status: u16) -> Option<String> {
+        self.identity.access().advice(status)
+    }
+
+    /// Takes what is secret there out of a text that came from there.
+    pub(crate) fn scrub(&self, text: &mut String) {
+        self.identity.scrub(text);
     }
 
     /// Whether it is on this machine: then it is never reached through a proxy of the environment.
@@ -276,7 +319,7 @@ impl HttpError {
         match self {
             Self::Transport(text) => text.clone(),
             Self::Timeout(_) => "timeout".to_owned(),
-            Self::Status(status) => status.to_string(),
+            Self::Status(status, _) => status.to_string(),
             Self::TooManyRedirects => "redirects".to_owned(),
             Self::TooLong(_) => "too long".to_owned(),
         }
@@ -288,7 +331,10 @@ impl fmt::Display for HttpError {
         match self {
             Self::Transport(text) => f.write_str(text),
             Self::Timeout(limit) => write!(f, "no whole answer within {limit:?}"),
-            Self::Status(status) => write!(f, "the answer has status {status}, expected 200"),
+            Self::Status(status, advice) => {
+                write!(f, "the answer has status {status}, expected 200")?;
+                advice.iter().try_for_each(|advice| write!(f, "; {advice}"))
+            }
             Self::TooManyRedirects => write!(f, "more than {} redirects", limits::REDIRECTS_MAX),
             Self::TooLong(bytes) => write!(f, "the body is longer than max_body ({bytes} bytes)"),
         }

@@ -25,6 +25,7 @@
 
 mod config;
 
+mod access;
 mod backoff;
 mod bulk;
 mod engine;

@@ -56,6 +56,16 @@ pub(crate) const FIELDS_MAX: u64 = 100_000;
 /// Patterns in `include` or `exclude`.
 pub(crate) const PATTERNS_MAX: usize = 1_000;
 
+/// Bytes of a password, a key, a token, or a header field's value: servers take some 8 kB of header in all.
+pub(crate) const SECRET_BYTES_MAX: usize = 16 << 10;
+/// Fields in a reader's `headers`.
+pub(crate) const HEADERS_MAX: usize = 32;
+/// Bytes of a file with certificates or a key that is looked at when a configuration is loaded. The bundle of a Linux
+/// system has 250 kB.
+pub(crate) const CERTIFICATES_BYTES_MAX: u64 = 4 << 20;
+/// A file with a secret is looked at no more often: a look costs a call of the system at each exchange.
+pub(crate) const SECRET_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Bytes of a `type_name`.
 pub(crate) const TYPE_NAME_BYTES_MAX: usize = 512;
 

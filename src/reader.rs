@@ -6,13 +6,14 @@ use crate::bulk;
 use crate::clock;
 use crate::config::{LogLevel, Reader, Source};
 use crate::flatten::{self, FlattenError, Report, Variables};
-use crate::http::{Endpoint, Http, HttpError};
+use crate::http::{Endpoint, Http, HttpError, Identity};
 use crate::limits;
 use crate::log::{FailureLog, part_log};
 use crate::metrics::ReaderCounts;
 use schedule::Schedule;
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,7 +57,7 @@ impl Reading {
         polls_max: Option<u64>,
     ) -> Self {
         let endpoint = match &config.source {
-            Source::Expvar { url } => Some(Endpoint::new(url)),
+            Source::Expvar { url, access } => Some(Endpoint::with(url, Rc::new(Identity::new(access.clone())))),
             Source::Own => None,
         };
         Self {
@@ -208,7 +209,7 @@ impl Reading {
 
     fn url(&self) -> &str {
         match &self.config.source {
-            Source::Expvar { url } => url,
+            Source::Expvar { url, .. } => url,
             Source::Own => "self",
         }
     }

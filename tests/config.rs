@@ -43,7 +43,10 @@ fn each_wrong_file_gives_its_message_and_nothing_else() {
 
 #[test]
 fn each_good_file_gives_its_routes() {
-    let good = files("tests/config/good", "yml");
+    let mut good = files("tests/config/good", "yml");
+    if cfg!(feature = "tls") {
+        good.extend(files("tests/config/good_tls", "yml"));
+    }
     assert!(good.len() >= 4, "only {} files", good.len());
     for config in good {
         let output = check(&config);

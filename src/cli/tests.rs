@@ -118,6 +118,10 @@ fn wrong_usage_is_refused_with_a_hint() {
         (&["--reader=a", "--int=5"], "--int: the duration \"5\" has no unit: write 5s or 5ms"),
         (&["--reader=a", "--backoff=-1"], "--backoff: expected a whole number from 1 to 1000000, found \"-1\""),
         (
+            &["--recorder=https://elastic:hunter2@h:9200/x"],
+            "--recorder: credentials on a command line are seen by everybody on the machine: put them into a file (auth)",
+        ),
+        (
             &["--reader=a", "--loglevel=loud"],
             "--loglevel: expected one of error, warn, info, debug, trace, found \"loud\"",
         ),

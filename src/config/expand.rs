@@ -32,7 +32,8 @@ fn value_of(form: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Str
     let (name, otherwise) = form.split_once(':').map_or((form, None), |(name, otherwise)| (name, Some(otherwise)));
     let named = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if !named || name.is_empty() || name.starts_with(|first: char| first.is_ascii_digit()) {
-        return Err(format!("`${{{form}}}` does not name a variable: letters, digits and _ only"));
+        // What stands there may be a part of a secret.
+        return Err("a `${…}` does not name a variable: letters, digits and _ only".to_owned());
     }
     let set = variable(name);
     match otherwise.map(|text| (text.get(..1), text.get(1..).unwrap_or_default())) {
@@ -43,7 +44,8 @@ fn value_of(form: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Str
         Some((Some("?"), message)) => set
             .filter(|value| !value.is_empty())
             .ok_or_else(|| format!("the environment variable {name} is not set: {message}")),
-        Some(_) => Err(format!("`${{{form}}}`: after the `:` comes `-default` or `?message`")),
+        // What was meant for a default may be a secret.
+        Some(_) => Err(format!("`${{{name}:…}}`: after the `:` comes `-default` or `?message`")),
     }
 }
 

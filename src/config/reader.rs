@@ -2,7 +2,8 @@
 
 use super::section::Section;
 use super::values::{self, LogLevel};
-use super::{ConfigError, backoff, kind, maps, one_of};
+use super::{ConfigError, access, backoff, kind, maps, one_of};
+use crate::access::Access;
 use crate::flatten::{Choice, GcPauses, VariableRules};
 use crate::limits;
 use std::time::Duration;
@@ -25,7 +26,7 @@ pub struct Reader {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
     /// `type: expvar`: GET this URL.
-    Expvar { url: String },
+    Expvar { url: String, access: Access },
     /// `type: self`: the program's own counters.
     Own,
 }
@@ -37,8 +38,10 @@ impl Reader {
     /// # Errors
     /// [`ConfigError`] if the endpoint is not one.
     pub fn expvar(name: &str, type_name: &str, endpoint: &str) -> Result<Self, ConfigError> {
-        let url = expvar_url(endpoint, None).map_err(|message| ConfigError::of(&format!("reader {name}"), message))?;
-        Ok(Self::new(name, type_name, Source::Expvar { url }))
+        let error = |message| ConfigError::of(&format!("reader {name}"), message);
+        let (endpoint, auth) = access::take_credentials(endpoint).map_err(error)?;
+        let url = expvar_url(&endpoint, None).map_err(error)?;
+        Ok(Self::new(name, type_name, Source::Expvar { url, access: Access { auth, ..Access::default() } }))
     }
 
     /// A reader of the program's own counters.
@@ -95,6 +98,7 @@ impl Reader {
             Some("self") => {
                 // The Go program's configurations give a self reader an endpoint; it goes over no network here.
                 let _ = (section.node("endpoint"), section.node("routepath"));
+                access::refuse(&mut section, &["auth", "tls", "headers"], "a self reader asks nobody");
                 Some(Source::Own)
             }
             _ => reader_endpoint(&mut section),
@@ -164,7 +168,13 @@ fn reader_endpoint(section: &mut Section<'_, '_>) -> Option<Source> {
         section.lacks("endpoint is missing: expected host:port such as localhost:1234");
         return None;
     }
-    section.parse("endpoint", |text| expvar_url(text, route_path.as_deref())).map(|url| Source::Expvar { url })
+    let parsed = section.parse("endpoint", |text| {
+        let (endpoint, auth) = access::take_credentials(text)?;
+        Ok((expvar_url(&endpoint, route_path.as_deref())?, auth))
+    });
+    let (url, auth) = parsed.unzip();
+    let access = access::reader_access(section, url.as_deref().zip(auth));
+    url.map(|url| Source::Expvar { url, access })
 }
 
 /// Both dialects: the path stands in `endpoint`, or beside it; without either it is Go's own.

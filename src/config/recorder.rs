@@ -3,7 +3,8 @@
 use super::node::Node;
 use super::section::Section;
 use super::values::{self, LogLevel};
-use super::{ConfigError, backoff, kind, one_of};
+use super::{ConfigError, access, backoff, kind, one_of};
+use crate::access::{Access, Auth};
 use crate::limits;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -48,7 +49,7 @@ pub(crate) enum Target {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ServerTarget {
     /// The hosts of one cluster, at least one.
-    pub(crate) urls: Vec<String>,
+    pub(crate) hosts: Vec<Host>,
     pub(crate) compression: Compression,
     pub(crate) timeout: Duration,
     /// The ingest pipeline that documents go through.
@@ -57,6 +58,13 @@ pub(crate) struct ServerTarget {
     pub(crate) data_stream: bool,
     /// Whether a template is put in place where there is none.
     pub(crate) template: bool,
+}
+
+/// One of them, and who we are there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Host {
+    pub(crate) url: String,
+    pub(crate) access: Access,
 }
 
 /// Whether bulks are compressed on their way.
@@ -69,9 +77,9 @@ pub(crate) enum Compression {
 }
 
 impl ServerTarget {
-    fn new(urls: Vec<String>) -> Self {
+    fn new(hosts: Vec<Host>) -> Self {
         Self {
-            urls,
+            hosts,
             compression: Compression::WherePaid,
             timeout: limits::TIMEOUT_DEFAULT,
             pipeline: None,
@@ -117,9 +125,11 @@ impl Recorder {
     /// [`ConfigError`] if the endpoint is not one, or the server would refuse the index name.
     pub fn elasticsearch(name: &str, endpoint: &str, index_name: &str) -> Result<Self, ConfigError> {
         let error = |message| ConfigError::of(&format!("recorder {name}"), message);
-        let url = values::url(endpoint, "").map_err(error)?;
+        let (endpoint, auth) = access::take_credentials(endpoint).map_err(error)?;
+        let url = values::url(&endpoint, "").map_err(error)?;
+        let access = Access { auth, ..Access::default() };
         let index_name = values::index_name(index_name).map_err(error)?;
-        Ok(Self::new(name, Target::Elasticsearch(ServerTarget::new(vec![url])), index_name))
+        Ok(Self::new(name, Target::Elasticsearch(ServerTarget::new(vec![Host { url, access }])), index_name))
     }
 
     /// A recorder that appends the `_bulk` text to the file `path`; `-` is standard output.
@@ -150,7 +160,7 @@ impl Recorder {
     /// Hosts that it ships to.
     pub(crate) fn hosts(&self) -> usize {
         match &self.target {
-            Target::Elasticsearch(server) => server.urls.len(),
+            Target::Elasticsearch(server) => server.hosts.len(),
             Target::File { .. } => 0,
         }
     }
@@ -222,7 +232,11 @@ fn elasticsearch_target(section: &mut Section<'_, '_>) -> (Option<Target>, Optio
     if section.node("endpoint").is_none() {
         section.lacks("endpoint is missing: expected host:port such as localhost:9200");
     }
-    let urls = endpoints(section);
+    let hosts = endpoints(section);
+    let access = access::access(
+        section,
+        &hosts.iter().flatten().map(|(url, auth)| (url.as_str(), auth.as_ref())).collect::<Vec<_>>(),
+    );
     let timeout = section.positive_duration("timeout").unwrap_or(limits::TIMEOUT_DEFAULT);
     let stream = section.node("data_stream").map(|(_, place)| place);
     let name = match &stream {
@@ -238,21 +252,29 @@ fn elasticsearch_target(section: &mut Section<'_, '_>) -> (Option<Target>, Optio
     let compression = section.parse("compression", |text| {
         one_of("value", text, &[("gzip", Compression::Gzip), ("none", Compression::None)])
     });
-    let server = urls.map(|urls| ServerTarget {
+    let host = |(url, auth): (String, Option<Auth>)| {
+        let auth = auth.or_else(|| access.auth.clone());
+        Host { url, access: Access { auth, ..access.clone() } }
+    };
+    let server = hosts.map(|hosts| hosts.into_iter().map(host).collect()).map(|hosts| ServerTarget {
         compression: compression.unwrap_or(Compression::WherePaid),
         timeout,
         pipeline,
         data_stream: stream.is_some(),
         template: template.unwrap_or(true),
-        ..ServerTarget::new(urls)
+        ..ServerTarget::new(hosts)
     });
     (server.map(Target::Elasticsearch), name)
 }
 
-/// The hosts of `endpoint`, which is one or a list.
-fn endpoints(section: &mut Section<'_, '_>) -> Option<Vec<String>> {
+/// The hosts of `endpoint`, which is one or a list, and the credentials that stood in each.
+fn endpoints(section: &mut Section<'_, '_>) -> Option<Vec<(String, Option<Auth>)>> {
+    let parse = |text: &str| {
+        let (endpoint, auth) = access::take_credentials(text)?;
+        Ok((values::url(&endpoint, "")?, auth))
+    };
     let Some((Node::List(items), list)) = section.node("endpoint") else {
-        return section.parse("endpoint", |text| values::url(text, "")).map(|url| vec![url]);
+        return section.parse("endpoint", parse).map(|host| vec![host]);
     };
     if items.is_empty() {
         section.wrong(&list, "the list is empty, expected at least one host:port such as localhost:9200");
@@ -262,16 +284,16 @@ fn endpoints(section: &mut Section<'_, '_>) -> Option<Vec<String>> {
         section.wrong(&list, format!("{} hosts, expected at most {}", items.len(), limits::HOSTS_MAX));
         return None;
     }
-    let (mut urls, mut seen) = (Vec::new(), Vec::<String>::new());
+    let (mut hosts, mut seen) = (Vec::new(), Vec::<String>::new());
     for (at, (text, place)) in section.texts("endpoint")?.into_iter().enumerate() {
-        let same = match values::url(&text, "") {
+        let same = match parse(&text) {
             Err(message) => {
                 section.wrong(&place, message);
                 format!("wrong {at}")
             }
-            Ok(url) => {
-                let same = values::same_url(&url);
-                urls.push(url);
+            Ok(host) => {
+                let same = values::same_url(&host.0);
+                hosts.push(host);
                 same
             }
         };
@@ -280,10 +302,11 @@ fn endpoints(section: &mut Section<'_, '_>) -> Option<Vec<String>> {
         }
         seen.push(same);
     }
-    (urls.len() == items.len()).then_some(urls)
+    (hosts.len() == items.len()).then_some(hosts)
 }
 
 fn file_target(section: &mut Section<'_, '_>) -> Option<Target> {
+    access::refuse(section, &["auth", "tls"], "a file asks for neither");
     if section.node("path").is_none() {
         section.lacks("path is missing: expected a file, or \"-\" for standard output");
     }

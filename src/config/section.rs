@@ -196,6 +196,40 @@ impl<'a, 't> Section<'a, 't> {
         Self::new(node, place, self.problems)
     }
 
+    /// The same for a section of secrets, which may be meant by whatever stands there: it is not repeated.
+    pub(super) fn secret_section(&mut self, key: &'static str) -> Option<Self> {
+        let (node, place) = self.node(key)?;
+        match node {
+            Node::Map(_) | Node::Null | Node::Invalid => Self::new(node, place, self.problems),
+            _ => {
+                self.problems.value(&place, format!("expected a section of keys below {key}"));
+                None
+            }
+        }
+    }
+
+    /// The text of `key`, a secret or what stands in its place, read by `parser`. What is not text is not repeated.
+    pub(super) fn secret_parse<T>(
+        &mut self,
+        key: &'static str,
+        parser: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let (node, place) = self.sound_node(key)?;
+        let value = secret_text_of(node).and_then(parser);
+        self.report(value, &place)
+    }
+
+    /// True or false.
+    pub(super) fn boolean(&mut self, key: &'static str) -> Option<bool> {
+        let (node, place) = self.sound_node(key)?;
+        let value = match node {
+            Node::Bool(value) => Ok(*value),
+            Node::Text { text, expanded: true } if text == "true" || text == "false" => Ok(text == "true"),
+            other => Err(format!("expected true or false, found {}", other.describe())),
+        };
+        self.report(value, &place)
+    }
+
     /// The text of `key`. A whole number is taken as the text that it is.
     pub(super) fn text(&mut self, key: &'static str) -> Option<String> {
         self.parse(key, |text| Ok(text.to_owned()))
@@ -293,6 +327,26 @@ impl<'a, 't> Section<'a, 't> {
         values
     }
 
+    /// The names of its keys, as the user has chosen them.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Every key with its text, both read by `parser`: for sections whose keys are names of the user's and whose values are
+    /// secrets.
+    pub(super) fn each_secret<T>(self, parser: impl Fn(&str, &str) -> Result<T, String>) -> Vec<T> {
+        let read = |(index, (key, node)): (usize, &(String, Node))| {
+            let value = secret_text_of(node).and_then(|text| parser(key, text));
+            self.report(value, &self.place.entry(index, key))
+        };
+        self.entries.iter().enumerate().filter_map(read).collect()
+    }
+
+    /// The folder of the configuration: files that are read are looked for from there.
+    pub(super) fn folder(&self) -> PathBuf {
+        self.problems.folder.clone()
+    }
+
     /// What is wrong with the value at `place`.
     pub(super) fn wrong(&self, place: &Place, message: impl Into<String>) {
         self.problems.value(place, message);
@@ -328,6 +382,16 @@ impl<'a, 't> Section<'a, 't> {
                 None => format!("; known here: {}", self.known.join(", ")),
             };
             self.problems.key(&place, format!("unknown key {:?}{hint}", super::shorten(key)));
+        }
+    }
+}
+
+fn secret_text_of(node: &Node) -> Result<&str, String> {
+    match node {
+        Node::Text { text, .. } => Ok(text),
+        Node::Int(_) | Node::Float(_) | Node::Bool(_) => Err("expected text: put it in quotes".to_owned()),
+        Node::Null | Node::List(_) | Node::Map(_) | Node::Invalid => {
+            Err(format!("expected text, found {}", node.describe()))
         }
     }
 }

@@ -107,6 +107,12 @@ pub(crate) fn same_url(url: &str) -> String {
     parsed.unwrap_or_else(|_| url.to_owned()).trim_end_matches('/').to_owned()
 }
 
+/// Whether an endpoint holds credentials.
+pub(crate) fn has_credentials(endpoint: &str) -> bool {
+    let rest = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
+    rest.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@'))
+}
+
 fn check_authority(authority: &str) -> Result<(), String> {
     let port = match authority.strip_prefix('[') {
         Some(v6) => v6.split_once(']').ok_or("the address lacks its `]`")?.1.strip_prefix(':'),

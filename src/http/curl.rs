@@ -5,11 +5,15 @@
 
 use super::response::Head;
 use super::{ACCEPTED, HttpError, Payload, Received, Request, USER_AGENT};
+#[cfg(feature = "tls")]
+use crate::access::{ClientCertificate, Tls};
 use crate::clock;
 use crate::flatten::PADDING_BYTES;
 use isahc::config::{Configurable, ExpectContinue, VersionNegotiation};
 use isahc::error::ErrorKind;
 use isahc::http::header;
+#[cfg(feature = "tls")]
+use isahc::tls::{Identity, PrivateKey, TlsConfig, TrustStore};
 use isahc::{AsyncBody, HttpClient, Response};
 use smol::io::{AsyncRead, AsyncReadExt};
 use std::cell::OnceCell;
@@ -91,6 +95,16 @@ fn prepared(request: &Request<'_>) -> Result<isahc::Request<AsyncBody>, HttpErro
     if request.endpoint.is_neighbour() {
         builder = builder.proxy(None);
     }
+    #[cfg(feature = "tls")]
+    if request.endpoint.url.scheme_str() == Some("https") {
+        builder = builder.tls_config(tls_config(&request.endpoint.identity.access().tls));
+    }
+    for (name, value) in &request.sent.fields {
+        let mut value = header::HeaderValue::from_str(value.expose())
+            .map_err(|_| HttpError::Transport(format!("the header field {name} cannot be sent")))?;
+        value.set_sensitive(true);
+        builder = builder.header(name, value);
+    }
     let built = match &request.payload {
         None => builder.method("GET").header(header::ACCEPT, ACCEPTED).body(AsyncBody::empty()),
         Some(payload) => {
@@ -103,6 +117,20 @@ fn prepared(request: &Request<'_>) -> Result<isahc::Request<AsyncBody>, HttpErro
         }
     };
     built.map_err(|error| HttpError::Transport(error.to_string()))
+}
+
+/// Files are read by libcurl whenever it connects: certificates may be replaced under way.
+#[cfg(feature = "tls")]
+fn tls_config(tls: &Tls) -> TlsConfig {
+    let mut config = TlsConfig::builder().danger_accept_invalid_certs(!tls.verify);
+    if let Some(path) = &tls.ca_file {
+        config = config.trust_store(TrustStore::from_file(path));
+    }
+    if let Some(ClientCertificate { cert_file, key_file }) = &tls.client {
+        let key = PrivateKey::from_pem_file(key_file, None);
+        config = config.identity(Identity::from_pem_file(cert_file, Some(key)));
+    }
+    config.build()
 }
 
 /// A payload as a request body, without a copy.

@@ -5,7 +5,7 @@
 //! something to put into it.
 
 use super::response::{AnswerError, Decoder, Progress};
-use super::{ACCEPTED, Endpoint, HttpError, Payload, Received, Request, USER_AGENT};
+use super::{ACCEPTED, HttpError, Payload, Received, Request, USER_AGENT};
 use crate::flatten::PADDING_BYTES;
 use crate::limits;
 use crate::park::{self, Interest, Late};
@@ -195,7 +195,7 @@ struct Unsent {
 
 impl Unsent {
     fn new(request: &Request<'_>) -> Self {
-        Self { head: head(request.endpoint, request.payload.as_ref()), payload: request.payload.clone(), sent_bytes: 0 }
+        Self { head: head(request), payload: request.payload.clone(), sent_bytes: 0 }
     }
 
     /// Sends what the system takes; true if that was the end of it.
@@ -221,7 +221,8 @@ impl Unsent {
     }
 }
 
-fn head(endpoint: &Endpoint, payload: Option<&Payload>) -> Vec<u8> {
+fn head(request: &Request<'_>) -> Vec<u8> {
+    let (endpoint, payload) = (request.endpoint, request.payload.as_ref());
     let url = &endpoint.url;
     let mut head = Vec::with_capacity(256);
     let method = payload.map_or("GET", Payload::method);
@@ -231,6 +232,11 @@ fn head(endpoint: &Endpoint, payload: Option<&Payload>) -> Vec<u8> {
     }
     for text in ["\r\nUser-Agent: ", USER_AGENT] {
         head.extend_from_slice(text.as_bytes());
+    }
+    for (name, value) in &request.sent.fields {
+        for text in ["\r\n", name, ": ", value.expose()] {
+            head.extend_from_slice(text.as_bytes());
+        }
     }
     // Writing into memory does not fail.
     let _ = match payload {

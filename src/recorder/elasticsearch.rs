@@ -16,7 +16,7 @@ mod types;
 pub(super) mod verdict;
 
 use crate::bulk::Bulk;
-use crate::config::{LogLevel, Recorder, ServerTarget};
+use crate::config::{self, LogLevel, Recorder, ServerTarget};
 use crate::http::{Answer, Endpoint, Http, HttpError, Payload};
 use crate::limits;
 use crate::log::part_log;
@@ -68,8 +68,8 @@ impl Elasticsearch {
     /// `feed` is what the recorder is given.
     fn new(config: &Recorder, target: &ServerTarget, feed: Feed, log_level: LogLevel) -> Self {
         let pipeline = target.pipeline.as_ref().map(|name| format!("&pipeline={name}")).unwrap_or_default();
-        let host = |url: &String| {
-            let address = Address::new(url, target.timeout);
+        let host = |config::Host { url, access }: &config::Host| {
+            let address = Address::new(url, access, target.timeout);
             let bulk = address.of("/_bulk", &format!("{QUERY}{pipeline}"));
             let compress = target.compression.suits(bulk.is_neighbour());
             Host { address, bulk, compress }
@@ -77,7 +77,7 @@ impl Elasticsearch {
         Self {
             name: config.name.clone(),
             log_level,
-            hosts: target.urls.iter().map(host).collect(),
+            hosts: target.hosts.iter().map(host).collect(),
             gzip: Gzip::default(),
             wish: target.template.then(|| wish(config, target, feed)),
             product: None,
@@ -106,6 +106,13 @@ impl Elasticsearch {
 
     /// Sends the bulk to this host and judges the answer.
     async fn ship(&mut self, http: &Http, at: usize, bulk: &Arc<Bulk>) -> Verdict {
+        let mut verdict = self.attempt(http, at, bulk).await;
+        // A server may repeat what it was sent.
+        verdict.for_each_text(|text| self.hosts[at].bulk.scrub(text));
+        verdict
+    }
+
+    async fn attempt(&mut self, http: &Http, at: usize, bulk: &Arc<Bulk>) -> Verdict {
         if !self.is_known
             && let Err(refusal) = self.learn(http, at).await
         {
@@ -119,14 +126,14 @@ impl Elasticsearch {
             }
         };
         let Some(complaint) = types::complaint_of_request(answer.status, &answer.body) else {
-            return self.judge(answer, bulk);
+            return self.judge(at, answer, bulk);
         };
         // The whole bulk had the wrong types, so that nothing of it was taken: at once again, with the right ones.
         if !self.correct(&complaint, &[]) {
-            return self.judge(answer, bulk);
+            return self.judge(at, answer, bulk);
         }
         match self.send(http, at, bulk).await {
-            Ok(answer) => self.judge(answer, bulk),
+            Ok(answer) => self.judge(at, answer, bulk),
             Err(error) => Verdict::Again(Refusal::of(&error)),
         }
     }
@@ -160,8 +167,9 @@ impl Elasticsearch {
     }
 
     /// The fates of the documents. One that was refused for its type only goes again, with the right one.
-    fn judge(&mut self, answer: Answer, bulk: &Bulk) -> Verdict {
+    fn judge(&mut self, at: usize, answer: Answer, bulk: &Bulk) -> Verdict {
         let complaints = types::complaints_of_items(&answer.body);
+        let advice = self.hosts[at].bulk.advice(answer.status);
         let mut verdict = verdict::judge(answer, bulk.documents());
         match &mut verdict {
             Verdict::Judged(judgement) if !complaints.is_empty() => {
@@ -176,7 +184,10 @@ impl Elasticsearch {
                 }
             }
             // A person may mend it by another server.
-            Verdict::Again(Refusal { slow: true, .. }) => self.is_known = false,
+            Verdict::Again(refusal) if refusal.slow => {
+                self.is_known = false;
+                refusal.advise(advice);
+            }
             _ => {}
         }
         verdict

@@ -4,7 +4,7 @@ use super::Feed;
 use super::elasticsearch::setup::{Address, Outcome};
 use super::elasticsearch::template::{Flavour, Template, Wish};
 use super::elasticsearch::wish;
-use crate::config::{Config, Recorder, ServerTarget, Target};
+use crate::config::{Config, Host, Recorder, ServerTarget, Target};
 use crate::http::Http;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -59,8 +59,8 @@ pub(crate) async fn apply(config: &Config, http: &Http) -> (String, bool) {
 /// Asks one host after the other until one answers: they are one cluster.
 async fn apply_to(target: &ServerTarget, wish: &Wish, http: &Http) -> Result<String, String> {
     let mut silent = Vec::new();
-    for url in &target.urls {
-        let address = Address::new(url, target.timeout);
+    for Host { url, access } in &target.hosts {
+        let address = Address::new(url, access, target.timeout);
         let outcome = match address.product(http).await {
             Err(silence) => Err(silence),
             Ok(product) => address.set_up(http, wish, product).await.map(|outcome| (product, outcome)),
@@ -70,7 +70,7 @@ async fn apply_to(target: &ServerTarget, wish: &Wish, http: &Http) -> Result<Str
                 return Err(format!("{product}: {outcome}"));
             }
             Ok((product, outcome)) => return Ok(format!("{product}: {outcome}")),
-            Err(silence) if target.urls.len() == 1 => return Err(silence.refusal.reason),
+            Err(silence) if target.hosts.len() == 1 => return Err(silence.refusal.reason),
             Err(silence) => silent.push(address.named(silence.refusal.reason)),
         }
     }

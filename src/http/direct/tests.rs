@@ -1,6 +1,6 @@
 //! Over real sockets; the answers themselves are tested in `response`.
 
-use super::super::Http;
+use super::super::{Endpoint, Http};
 use super::*;
 use crate::bulk::{ActionLine, Bulk, DocumentKey, IdSource};
 use crate::clock;

@@ -53,7 +53,7 @@ type Answer = Result<(), (Silence, Question)>;
 impl Cluster {
     pub(in crate::recorder) fn new(config: &Recorder, target: &ServerTarget, feed: Feed, log_level: LogLevel) -> Self {
         let mut random = fastrand::Rng::new();
-        let count = target.urls.len();
+        let count = target.hosts.len();
         let watch = Watch {
             name: config.name.clone(),
             log_level,

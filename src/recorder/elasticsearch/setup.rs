@@ -3,9 +3,11 @@
 use super::server::Product;
 use super::template::{Flavour, Standing, Template, Wish};
 use super::verdict::{Refusal, quote};
-use crate::http::{Answer, Endpoint, Http, HttpError, Payload};
+use crate::access::Access;
+use crate::http::{Answer, Endpoint, Http, HttpError, Identity, Payload};
 use crate::limits;
 use std::fmt;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// Where a server is.
@@ -16,6 +18,7 @@ pub(crate) struct Address {
     /// Of the configured URL: a proxy may want it with every request.
     query: String,
     pub(super) timeout: Duration,
+    identity: Rc<Identity>,
 }
 
 /// Why a question has no answer.
@@ -61,9 +64,10 @@ impl Question {
 
 impl Address {
     /// `url` is the validated URL of the endpoint, with or without a path of its own.
-    pub(crate) fn new(url: &str, timeout: Duration) -> Self {
+    pub(crate) fn new(url: &str, access: &Access, timeout: Duration) -> Self {
         let (base, query) = url.split_once('?').map_or((url, ""), |(base, query)| (base, query));
-        Self { base: base.trim_end_matches('/').to_owned(), query: query.to_owned(), timeout }
+        let identity = Rc::new(Identity::new(access.clone()));
+        Self { base: base.trim_end_matches('/').to_owned(), query: query.to_owned(), timeout, identity }
     }
 
     /// Host and port, for people.
@@ -81,7 +85,8 @@ impl Address {
     pub(super) fn of(&self, path: &str, query: &str) -> Endpoint {
         let separator = if self.query.is_empty() || query.is_empty() { "" } else { "&" };
         let mark = if self.query.is_empty() && query.is_empty() { "" } else { "?" };
-        Endpoint::new(&format!("{}{path}{mark}{}{separator}{query}", self.base, self.query))
+        let url = format!("{}{path}{mark}{}{separator}{query}", self.base, self.query);
+        Endpoint::with(&url, Rc::clone(&self.identity))
     }
 
     /// An answer that says something: not that the server is busy, or not there.
@@ -96,7 +101,7 @@ impl Address {
         match answer.status {
             408 | 429 | 500..=599 => {
                 let kind = format!("{path}: status {}", answer.status);
-                let refusal = Refusal::new(kind, format!("{path}: {}", said(&answer)));
+                let refusal = Refusal::new(kind, format!("{path}: {}", self.said(&answer)));
                 Err(Silence { refusal, is_there: true })
             }
             _ => Ok(answer),
@@ -125,7 +130,7 @@ impl Address {
                 .put(http, template, "create=true")
                 .await
                 .map(|put| put.map_or_else(Outcome::Refused, Outcome::Created)),
-            _ => Ok(Outcome::Refused(said(&found))),
+            _ => Ok(Outcome::Refused(self.said(&found))),
         }
     }
 
@@ -139,7 +144,7 @@ impl Address {
         let standing = match found.status {
             200..=299 => template.standing(found.body),
             404 => return self.ensure(http, wish, product).await,
-            _ => return Ok(Outcome::Refused(said(&found))),
+            _ => return Ok(Outcome::Refused(self.said(&found))),
         };
         match standing {
             Standing::Same => Ok(Outcome::UpToDate(template)),
@@ -151,14 +156,21 @@ impl Address {
         }
     }
 
+    /// What the server said, for a person.
+    fn said(&self, answer: &Answer) -> String {
+        let endpoint = self.of("/", "");
+        let mut text = format!("status {}: {}", answer.status, quote(&answer.body));
+        endpoint.scrub(&mut text);
+        match endpoint.advice(answer.status) {
+            Some(advice) => format!("{text}; {advice}"),
+            None => text,
+        }
+    }
+
     async fn put(&self, http: &Http, template: Template, query: &str) -> Result<Result<Template, String>, Silence> {
         let answer = self.ask(http, &template.path, query, Some(template.text.clone())).await?;
-        Ok(if answer.status < 300 { Ok(template) } else { Err(said(&answer)) })
+        Ok(if answer.status < 300 { Ok(template) } else { Err(self.said(&answer)) })
     }
-}
-
-fn said(answer: &Answer) -> String {
-    format!("status {}: {}", answer.status, quote(&answer.body))
 }
 
 impl fmt::Display for Outcome {
@@ -190,7 +202,7 @@ mod tests {
             ("http://h/es/?x=y", "/_bulk", "a=b", "http://h/es/_bulk?x=y&a=b"),
             ("http://h/es/?x=y", "/_template/t", "", "http://h/es/_template/t?x=y"),
         ] {
-            assert_eq!(Address::new(url, Duration::ZERO).of(path, query), Endpoint::new(expected));
+            assert_eq!(Address::new(url, &Access::default(), Duration::ZERO).of(path, query), Endpoint::new(expected));
         }
     }
 }

@@ -63,6 +63,27 @@ pub(crate) struct Refusal {
     pub(crate) slow: bool,
 }
 
+impl Verdict {
+    /// Every text in it that may come from outside.
+    pub(super) fn for_each_text(&mut self, mut change: impl FnMut(&mut String)) {
+        let refusal = match self {
+            Self::Judged(judgement) => {
+                for letter in &mut judgement.dead_letters {
+                    change(&mut letter.reason);
+                    change(&mut letter.message);
+                }
+                judgement.retry.as_mut()
+            }
+            Self::Again(refusal) => Some(refusal),
+            Self::Split => None,
+        };
+        if let Some(Refusal { kind, reason, .. }) = refusal {
+            change(kind);
+            change(reason);
+        }
+    }
+}
+
 impl Judgement {
     /// Every document was taken.
     pub(crate) fn all_acked(documents: usize) -> Self {
@@ -81,6 +102,13 @@ impl Refusal {
     /// One that passes by itself.
     pub(crate) fn new(kind: String, reason: String) -> Self {
         Self { kind, reason, after: None, slow: false }
+    }
+
+    /// Adds what a person should look at.
+    pub(super) fn advise(&mut self, advice: Option<String>) {
+        if let Some(advice) = advice {
+            self.reason = format!("{}; {advice}", self.reason);
+        }
     }
 
     /// There was no answer.
@@ -203,8 +231,7 @@ fn whole_request_reason(status: u16, body: &mut [u8]) -> (String, String) {
     });
     let hint = match status {
         300..=399 => " (redirects are not followed when shipping: put the final address into `endpoint`)",
-        401 => " (the server asks for credentials)",
-        403 => " (the server forbids it: check the proxy or the user's rights)",
+        403 => " (shipping wants the privileges create_doc and auto_configure for the index)",
         404 => " (no `_bulk` there: check the path of `endpoint`)",
         _ => "",
     };

@@ -1,0 +1,386 @@
+//! Who we say we are to an endpoint, and how we know that it is the one: what the configuration says of it, and what is
+//! sent because of it.
+//!
+//! Invariant: a [`Secret`] is shown by no `Debug`; whoever wants its text says so with [`Secret::expose`].
+
+use crate::limits;
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// A text that is for the endpoint only.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(Box<str>);
+
+/// Where a secret is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SecretSource {
+    Text(Secret),
+    /// In a file, which is read again when it changes.
+    File(PathBuf),
+}
+
+/// What an endpoint is told of who we are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Auth {
+    Basic { user: String, password: SecretSource },
+    ApiKey(SecretSource),
+    Bearer(SecretSource),
+}
+
+/// How it is known that the endpoint is the one; of use for `https://` only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Tls {
+    /// Who is trusted instead of those whom the system trusts.
+    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) client: Option<ClientCertificate>,
+    pub(crate) verify: bool,
+}
+
+/// A certificate of our own, and its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ClientCertificate {
+    pub(crate) cert_file: PathBuf,
+    pub(crate) key_file: PathBuf,
+}
+
+/// All of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Access {
+    pub(crate) auth: Option<Auth>,
+    /// Further header fields. They may hold secrets.
+    pub(crate) headers: Vec<(String, SecretSource)>,
+    pub(crate) tls: Tls,
+}
+
+/// The header fields that are sent, and what no text from outside may repeat.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sent {
+    pub(crate) fields: Vec<(String, Secret)>,
+    secrets: Vec<Secret>,
+}
+
+/// What a secret may look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// Anything but control characters: it is sent in base64.
+    Password,
+    /// Visible ASCII.
+    Token,
+    /// ASCII, blanks included.
+    Field,
+}
+
+impl Secret {
+    /// # Errors
+    /// What is wrong with the text, which is not repeated.
+    pub(crate) fn new(text: &str, shape: Shape) -> Result<Self, &'static str> {
+        let is_wrong = |c: char| match shape {
+            Shape::Password => c.is_control(),
+            Shape::Token => !c.is_ascii_graphic(),
+            Shape::Field => !(c.is_ascii_graphic() || c == ' '),
+        };
+        if text.is_empty() {
+            return Err("is empty");
+        }
+        if text.len() > limits::SECRET_BYTES_MAX {
+            return Err("is too long to be one");
+        }
+        match (text.contains(is_wrong), shape) {
+            (false, _) => Ok(Self(text.into())),
+            (true, Shape::Password) => Err("holds a control character, such as the end of a line"),
+            (true, Shape::Token) => Err("holds a blank or a character that is not ASCII"),
+            (true, Shape::Field) => Err("holds a character that no header field may hold"),
+        }
+    }
+
+    /// Reads a secret from a file; the ends of lines at its end are no part of it.
+    ///
+    /// # Errors
+    /// The file, and what is wrong with it.
+    pub(crate) fn read(path: &Path, shape: Shape) -> Result<Self, String> {
+        let wrong = |what: &str| format!("{}: {what}", path.display());
+        let mut text = String::new();
+        let most = limits::SECRET_BYTES_MAX as u64 + 2;
+        let read = File::open(path).and_then(|file| file.take(most).read_to_string(&mut text));
+        read.map_err(|error| wrong(&format!("cannot be read: {error}")))?;
+        Self::new(text.trim_end_matches(['\r', '\n']), shape).map_err(wrong)
+    }
+
+    /// The text itself.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl SecretSource {
+    fn load(&self, shape: Shape) -> Result<Secret, String> {
+        match self {
+            Self::Text(secret) => Ok(secret.clone()),
+            Self::File(path) => Secret::read(path, shape),
+        }
+    }
+
+    fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Text(_) => None,
+            Self::File(path) => Some(path),
+        }
+    }
+
+    /// ` in FILE`, for an advice.
+    fn place(&self) -> String {
+        self.file().map(|path| format!(" in {}", path.display())).unwrap_or_default()
+    }
+}
+
+impl Auth {
+    fn secret(&self) -> &SecretSource {
+        let (Self::Basic { password: secret, .. } | Self::ApiKey(secret) | Self::Bearer(secret)) = self;
+        secret
+    }
+
+    /// The value of `Authorization`, and what of it is secret.
+    fn value(&self) -> Result<(String, Vec<String>), String> {
+        let (scheme, secret, sent) = match self {
+            Self::Basic { user, password } => {
+                let password = password.load(Shape::Password)?;
+                let both = base64(format!("{user}:{}", password.expose()).as_bytes());
+                ("Basic", password, both)
+            }
+            Self::ApiKey(key) => {
+                let key = key.load(Shape::Token)?;
+                // Servers give it out as `encoded`, or in its two halves.
+                let sent =
+                    if key.expose().contains(':') { base64(key.expose().as_bytes()) } else { key.expose().to_owned() };
+                ("ApiKey", key, sent)
+            }
+            Self::Bearer(token) => {
+                let token = token.load(Shape::Token)?;
+                let sent = token.expose().to_owned();
+                ("Bearer", token, sent)
+            }
+        };
+        let mut secrets = vec![secret.expose().to_owned(), sent.clone()];
+        if let Self::ApiKey(_) = self
+            && let Some((_, key)) = secret.expose().split_once(':')
+        {
+            secrets.push(key.to_owned());
+        }
+        Ok((format!("{scheme} {sent}"), secrets))
+    }
+
+    /// What it is, for a person who has to look after it.
+    fn describe(&self) -> String {
+        match self {
+            Self::Basic { user, password } => format!("the user {user:?} and the password{}", password.place()),
+            Self::ApiKey(key) => format!("the API key{}, which may be wrong, expired or withdrawn", key.place()),
+            Self::Bearer(token) => format!("the bearer token{}, which may be wrong or expired", token.place()),
+        }
+    }
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self { ca_file: None, client: None, verify: true }
+    }
+}
+
+impl Access {
+    /// What is to be sent, files being read.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or holds no secret.
+    pub(crate) fn load(&self) -> Result<Sent, String> {
+        let mut sent = Sent::default();
+        let mut secrets = Vec::new();
+        if let Some(auth) = &self.auth {
+            let (value, parts) = auth.value()?;
+            secrets.extend(parts);
+            sent.fields.push(("Authorization".to_owned(), Secret(value.into())));
+        }
+        for (name, value) in &self.headers {
+            let value = value.load(Shape::Field)?;
+            secrets.push(value.expose().to_owned());
+            sent.fields.push((name.clone(), value));
+        }
+        // The longest first: another may be a part of it.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        sent.secrets =
+            secrets.into_iter().filter(|secret| !secret.is_empty()).map(|text| Secret(text.into())).collect();
+        Ok(sent)
+    }
+
+    /// The files that secrets come from.
+    pub(crate) fn secret_files(&self) -> impl Iterator<Item = &Path> {
+        let auth = self.auth.iter().filter_map(|auth| auth.secret().file());
+        auth.chain(self.headers.iter().filter_map(|(_, value)| value.file()))
+    }
+
+    /// What a person should look at after this answer; none if it has nothing to do with who we are.
+    pub(crate) fn advice(&self, status: u16) -> Option<String> {
+        match (status, &self.auth) {
+            (401, None) => Some("it asks for credentials: set `auth`".to_owned()),
+            (401, Some(auth)) => Some(format!("check `auth`: {}", auth.describe())),
+            (403, None) => Some("it forbids this: check its rules, or set `auth`".to_owned()),
+            (403, Some(auth)) => Some(format!("check the rights of `auth`: {}", auth.describe())),
+            _ => None,
+        }
+    }
+}
+
+impl Sent {
+    /// Takes what is secret out of a text from outside, which may end with `…` where it was cut.
+    pub(crate) fn scrub(&self, text: &mut String) {
+        for secret in &self.secrets {
+            if text.contains(secret.expose()) {
+                *text = text.replace(secret.expose(), HIDDEN);
+            }
+        }
+        let Some(shown) = text.strip_suffix('…') else { return };
+        let shown = shown.trim_end_matches(char::REPLACEMENT_CHARACTER);
+        let begun = self.secrets.iter().filter_map(|secret| beginning_at_end(shown, secret.expose())).max();
+        if let Some(bytes) = begun {
+            *text = format!("{}{HIDDEN}…", &shown[..shown.len() - bytes]);
+        }
+    }
+}
+
+/// So many bytes at the end of `text` are the beginning of `secret`; fewer than that may be chance, and tell nothing.
+fn beginning_at_end(text: &str, secret: &str) -> Option<usize> {
+    const TELLING_BYTES: usize = 3;
+    let ends = secret.char_indices().map(|(at, _)| at).filter(|&at| at >= TELLING_BYTES);
+    ends.filter(|&end| text.ends_with(&secret[..end])).max()
+}
+
+const HIDDEN: &str = "***";
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(HIDDEN)
+    }
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for three in bytes.chunks(3) {
+        let bits = three.iter().fold(0, |bits, &byte| bits << 8 | u32::from(byte)) << (8 * (3 - three.len()));
+        for digit in 0..4 {
+            let value = bits >> (18 - 6 * digit) & 63;
+            text.push(if digit > three.len() { '=' } else { char::from(DIGITS[value as usize]) });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn basic(user: &str, password: &str) -> Access {
+        let password = SecretSource::Text(Secret::new(password, Shape::Password).unwrap());
+        Access { auth: Some(Auth::Basic { user: user.to_owned(), password }), ..Access::default() }
+    }
+
+    fn authorization(auth: Auth) -> String {
+        let sent = Access { auth: Some(auth), ..Access::default() }.load().unwrap();
+        sent.fields[0].1.expose().to_owned()
+    }
+
+    #[test]
+    fn base64_is_that_of_the_rfc() {
+        for (text, encoded) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+            ("fooba", "Zm9vYmE="),
+            ("foobar", "Zm9vYmFy"),
+            ("\u{fb}\u{ff}?>", "w7vDvz8+"),
+        ] {
+            assert_eq!(base64(text.as_bytes()), encoded);
+        }
+    }
+
+    #[test]
+    fn each_kind_is_sent_as_servers_want_it() {
+        let token = |text: &str| SecretSource::Text(Secret::new(text, Shape::Token).unwrap());
+        let basic = basic("Aladdin", "open sesame").load().unwrap();
+        assert_eq!(basic.fields[0].1.expose(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        assert_eq!(authorization(Auth::ApiKey(token("SWQ6S2V5"))), "ApiKey SWQ6S2V5");
+        assert_eq!(authorization(Auth::ApiKey(token("Id:Key"))), "ApiKey SWQ6S2V5");
+        assert_eq!(authorization(Auth::Bearer(token("a.b-c"))), "Bearer a.b-c");
+    }
+
+    #[test]
+    fn what_no_header_can_carry_is_refused_without_being_repeated() {
+        for (text, shape) in [
+            ("", Shape::Password),
+            ("hunter2\nX: y", Shape::Password),
+            ("hunter2 ", Shape::Token),
+            ("h\u{fc}nter2", Shape::Token),
+            ("hunter2\r\nX: y", Shape::Field),
+        ] {
+            let error = Secret::new(text, shape).unwrap_err();
+            assert!(!error.contains("nter2"), "{error}");
+        }
+        assert!(Secret::new("p\u{e4}ss w\u{f6}rd", Shape::Password).is_ok());
+        assert!(Secret::new(&"x".repeat(limits::SECRET_BYTES_MAX + 1), Shape::Token).is_err());
+    }
+
+    #[test]
+    fn a_secret_is_shown_by_no_debug() {
+        let access = Access {
+            headers: vec![("X-Key".to_owned(), SecretSource::Text(Secret::new("hunter3", Shape::Field).unwrap()))],
+            ..basic("shipper", "hunter2")
+        };
+        let sent = access.load().unwrap();
+        for shown in [format!("{access:?}"), format!("{access:#?}"), format!("{sent:?}")] {
+            assert!(shown.contains("***") && !shown.contains("hunter"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn texts_from_outside_lose_what_is_secret() {
+        let sent = basic("shipper", "hunter2").load().unwrap();
+        for (text, scrubbed) in [
+            ("nothing to hide", "nothing to hide"),
+            ("hunter2 is wrong, hunter2!", "*** is wrong, ***!"),
+            ("Authorization: Basic c2hpcHBlcjpodW50ZXIy", "Authorization: Basic ***"),
+            ("cut: hunt\u{2026}", "cut: ***\u{2026}"),
+            ("cut: c2hpcHBl\u{2026}", "cut: ***\u{2026}"),
+            ("cut: h\u{2026}", "cut: h\u{2026}"),
+            ("\u{2026}", "\u{2026}"),
+        ] {
+            let mut text = text.to_owned();
+            sent.scrub(&mut text);
+            assert_eq!(text, scrubbed);
+        }
+    }
+
+    #[test]
+    fn a_file_holds_one_secret_and_the_end_of_a_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        let read = |text: &[u8]| {
+            std::fs::write(&path, text).unwrap();
+            Secret::read(&path, Shape::Password)
+        };
+        assert_eq!(read(b"hunter2").unwrap().expose(), "hunter2");
+        assert_eq!(read(b" hunter2 \r\n").unwrap().expose(), " hunter2 ");
+        for (text, problem) in [
+            (&b""[..], "is empty"),
+            (b"\n", "is empty"),
+            (b"hunter2\nmore\n", "holds a control character"),
+            (b"hunter2\xff", "cannot be read"),
+            ("x".repeat(70_000).as_bytes(), "is too long"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(problem) && !error.contains("hunter2"), "{error}");
+        }
+        assert!(Secret::read(folder.path(), Shape::Token).unwrap_err().contains("cannot be read"));
+    }
+}

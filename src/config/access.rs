@@ -1,0 +1,280 @@
+//! `auth`, `tls` and `headers`: who we say we are to an endpoint, and how we know that it is the one.
+//!
+//! Nothing here repeats a value: it may be a secret in the wrong place.
+
+use super::section::Section;
+use super::values;
+use crate::access::{Access, Auth, ClientCertificate, Secret, SecretSource, Shape, Tls};
+use crate::limits;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Fields that the program sets itself, and those that would change how a message is read.
+const OWN_HEADERS: [&str; 13] = [
+    "accept",
+    "accept-encoding",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+];
+
+/// Refuses the keys where nobody is there to be told; `why` says so.
+pub(super) fn refuse(section: &mut Section<'_, '_>, keys: &[&'static str], why: &str) {
+    for &key in keys {
+        // Asking for a key makes it one that is known here.
+        let is_given = section.keys().any(|given| given == key);
+        if let Some((_, place)) = is_given.then(|| section.node(key)).flatten() {
+            section.wrong(&place, format!("{key} goes with a server or an endpoint: {why}"));
+        }
+    }
+}
+
+/// What a section says of these endpoints, some of which may have held credentials.
+pub(super) fn access(section: &mut Section<'_, '_>, endpoints: &[(&str, Option<&Auth>)]) -> Access {
+    let place = section.node("auth").map(|(_, place)| place);
+    let auth = section.secret_section("auth").and_then(auth);
+    if let Some(place) = place.filter(|_| endpoints.iter().any(|(_, given)| given.is_some())) {
+        section.wrong(&place, "the endpoint holds credentials, too: give them once");
+    }
+    let place = section.node("tls").map(|(_, place)| place);
+    let tls = section.section("tls").map(tls).unwrap_or_default();
+    if let Some(place) = place.filter(|_| !endpoints.is_empty()) {
+        if !endpoints.iter().any(|(url, _)| url.starts_with("https:")) {
+            section.warn(&place, "tls has no effect: the endpoint is http://; write https:// if it speaks TLS");
+        } else if !tls.verify {
+            section.warn(
+                &place,
+                "verify is false: the certificate is not checked, so that anybody in between can read and change \
+                 everything, credentials included; name the CA in ca_file instead",
+            );
+        }
+    }
+    Access { auth, headers: Vec::new(), tls }
+}
+
+/// The same for a reader, which may have `headers`; its endpoint is given if it is one.
+pub(super) fn reader_access(section: &mut Section<'_, '_>, endpoint: Option<(&str, Option<Auth>)>) -> Access {
+    let endpoints: Vec<_> = endpoint.iter().map(|(url, auth)| (*url, auth.as_ref())).collect();
+    let access = access(section, &endpoints);
+    let auth = access.auth.or_else(|| endpoint.and_then(|(_, auth)| auth));
+    let place = section.node("headers").map(|(_, place)| place);
+    let headers = section.secret_section("headers").map(headers).unwrap_or_default();
+    let is_authorization = |(name, _): &(String, SecretSource)| name.eq_ignore_ascii_case("authorization");
+    if let Some(place) = place.filter(|_| auth.is_some() && headers.iter().any(is_authorization)) {
+        section.wrong(&place, "Authorization is what auth sends: give one of the two");
+    }
+    Access { auth, headers, tls: access.tls }
+}
+
+fn auth(mut section: Section<'_, '_>) -> Option<Auth> {
+    let has_user = section.node("user").is_some();
+    let has = |section: &mut Section<'_, '_>, keys: [&'static str; 2]| keys.map(|key| section.node(key).is_some());
+    let (passwords, keys, tokens) =
+        (has(&mut section, PASSWORD), has(&mut section, API_KEY), has(&mut section, BEARER));
+    let has_password = passwords.contains(&true);
+    let kinds = [has_user || has_password, keys.contains(&true), tokens.contains(&true)];
+    match kinds.iter().filter(|is_given| **is_given).count() {
+        0 => section.lacks("expected user and password, or api_key, or bearer (each secret also as …_file)"),
+        1 if has_user && !has_password => section.lacks("the user has no password: give password or password_file"),
+        1 if has_password && !has_user => section.lacks("the password has no user: give user"),
+        1 => {}
+        _ => section.lacks("user and password, api_key, bearer: give one of the three"),
+    }
+    let user = section.secret_parse("user", user);
+    let password = secret(&mut section, PASSWORD, Shape::Password);
+    let api_key = secret(&mut section, API_KEY, Shape::Token);
+    let bearer = secret(&mut section, BEARER, Shape::Token);
+    section.finish();
+    let basic = user.zip(password).map(|(user, password)| Auth::Basic { user, password });
+    let key = || api_key.map(Auth::ApiKey);
+    basic.or_else(key).or_else(|| bearer.map(Auth::Bearer))
+}
+
+/// Secrets: each in the file, or in one of its own.
+const PASSWORD: [&str; 2] = ["password", "password_file"];
+const API_KEY: [&str; 2] = ["api_key", "api_key_file"];
+const BEARER: [&str; 2] = ["bearer", "bearer_file"];
+
+fn secret(section: &mut Section<'_, '_>, [key, file_key]: [&'static str; 2], shape: Shape) -> Option<SecretSource> {
+    let is_text = section.node(key).is_some();
+    let file = section.node(file_key).map(|(_, place)| place);
+    if let (true, Some(place)) = (is_text, &file) {
+        section.wrong(place, format!("{key} and {file_key}: give one of the two"));
+    }
+    if is_text {
+        let text = |text: &str| Secret::new(text, shape).map_err(|problem| format!("{key} {problem}"));
+        return section.secret_parse(key, text).map(SecretSource::Text);
+    }
+    section.file(file_key, |path| secret_file(path, shape))
+}
+
+fn secret_file(path: &Path, shape: Shape) -> Result<SecretSource, String> {
+    Secret::read(path, shape).map(|_| SecretSource::File(path.to_owned()))
+}
+
+fn user(text: &str) -> Result<String, String> {
+    if text.contains(':') {
+        return Err("user holds a `:`, which basic authentication cannot send".to_owned());
+    }
+    Secret::new(text, Shape::Password).map(|user| user.expose().to_owned()).map_err(|problem| format!("user {problem}"))
+}
+
+fn headers(section: Section<'_, '_>) -> Vec<(String, SecretSource)> {
+    let count = section.keys().count();
+    if count > limits::HEADERS_MAX {
+        section.lacks(format!("{count} fields, at most {} are taken", limits::HEADERS_MAX));
+        return Vec::new();
+    }
+    let names: Vec<String> = section.keys().map(str::to_owned).collect();
+    let folder = section.folder();
+    section.each_secret(|name, text| {
+        let (name, is_file) = name.strip_suffix("_file").map_or((name, false), |name| (name, true));
+        let lower = name.to_ascii_lowercase();
+        if names.iter().filter(|other| other.trim_end_matches("_file").eq_ignore_ascii_case(name)).count() > 1 {
+            return Err(format!("the header field {lower} is given twice"));
+        }
+        if OWN_HEADERS.contains(&lower.as_str()) {
+            return Err(format!("{lower} is set by expvastic itself"));
+        }
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)) {
+            return Err("this is no name of a header field".to_owned());
+        }
+        let value = if is_file {
+            secret_file(&folder.join(text), Shape::Field)?
+        } else {
+            SecretSource::Text(Secret::new(text, Shape::Field).map_err(|problem| format!("the value {problem}"))?)
+        };
+        Ok((name.to_owned(), value))
+    })
+}
+
+fn tls(mut section: Section<'_, '_>) -> Tls {
+    let ca_file = section.file("ca_file", |path| pem_file(path, "-----BEGIN CERTIFICATE-----", "certificate"));
+    let cert_file = section.file("cert_file", |path| pem_file(path, "-----BEGIN CERTIFICATE-----", "certificate"));
+    let key_file = section.file("key_file", |path| pem_file(path, "PRIVATE KEY-----", "private key"));
+    let verify = section.boolean("verify").unwrap_or(true);
+    let has = |section: &mut Section<'_, '_>, key| section.node(key).is_some();
+    if has(&mut section, "cert_file") != has(&mut section, "key_file") {
+        section.lacks("cert_file and key_file go together: the certificate and its private key");
+    }
+    section.finish();
+    let client = cert_file.zip(key_file).map(|(cert_file, key_file)| ClientCertificate { cert_file, key_file });
+    Tls { ca_file, client, verify }
+}
+
+/// A file that holds `what` as PEM. It is read again by libcurl, whenever that connects.
+fn pem_file(path: &Path, mark: &str, what: &str) -> Result<PathBuf, String> {
+    let wrong = |problem: &str| format!("{}: {problem}", path.display());
+    let mut text = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(limits::CERTIFICATES_BYTES_MAX).read_to_end(&mut text));
+    read.map_err(|error| wrong(&format!("cannot be read: {error}")))?;
+    let holds = |mark: &str| memchr::memmem::find(&text, mark.as_bytes()).is_some();
+    if holds("ENCRYPTED") {
+        return Err(wrong("the private key is encrypted: expected one without a passphrase"));
+    }
+    if !holds(mark) {
+        return Err(wrong(&format!("holds no {what} in PEM form (-----BEGIN …)")));
+    }
+    Ok(path.to_owned())
+}
+
+/// Takes `user:password@` out of an endpoint. Both are percent-decoded.
+///
+/// # Errors
+/// What is wrong with it, without repeating any of it.
+pub(super) fn take_credentials(endpoint: &str) -> Result<(String, Option<Auth>), String> {
+    let (scheme, rest) = endpoint.split_once("://").map_or(("", endpoint), |(scheme, rest)| (scheme, rest));
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let Some((credentials, host)) = rest[..end].rsplit_once('@') else {
+        // `u:p/w@host`: the authority would end within the password.
+        let is_odd = rest[..end].contains(':') && rest[end..].contains('@') && values::url(&rest[..end], "").is_err();
+        if is_odd {
+            return Err(format!("the endpoint seems to hold credentials with a {:?}: {ADVICE}", &rest[end..=end]));
+        }
+        return Ok((endpoint.to_owned(), None));
+    };
+    let (name, password) =
+        credentials.split_once(':').ok_or_else(|| format!("the endpoint holds a user without a password: {ADVICE}"))?;
+    let decoded = |text: &str| {
+        percent_decoded(text)
+            .ok_or_else(|| format!("the credentials in the endpoint are not well percent-encoded: {ADVICE}"))
+    };
+    let problem = |what: &str| format!("in the endpoint's credentials, {what}");
+    let user = user(&decoded(name)?).map_err(|what| problem(&what))?;
+    let password =
+        Secret::new(&decoded(password)?, Shape::Password).map_err(|what| problem(&format!("password {what}")))?;
+    let separator = if scheme.is_empty() { "" } else { "://" };
+    let bare = format!("{scheme}{separator}{host}{}", &rest[end..]);
+    Ok((bare, Some(Auth::Basic { user, password: SecretSource::Text(password) })))
+}
+
+const ADVICE: &str = "use auth: {user, password}, or percent-encode what is not a letter or digit";
+
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((&byte, behind)) = rest.split_first() {
+        rest = behind;
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let (digits, behind) = rest.split_at_checked(2)?;
+        let digits = std::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        rest = behind;
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_leave_the_endpoint() {
+        for (endpoint, bare, user, password) in [
+            ("http://u:p@h:1/x?y@z", "http://h:1/x?y@z", "u", "p"),
+            ("u:p@h:1", "h:1", "u", "p"),
+            ("https://u:p:q@[::1]:9", "https://[::1]:9", "u", "p:q"),
+            ("https://u%40x:%70%2Fw%C3%A9@h", "https://h", "u@x", "p/wé"),
+            ("https://u:p@w@h", "https://h", "u", "p@w"),
+        ] {
+            let (left, auth) = take_credentials(endpoint).unwrap();
+            let Some(Auth::Basic { user: found, password: SecretSource::Text(secret) }) = auth else { panic!() };
+            assert_eq!((left.as_str(), found.as_str(), secret.expose()), (bare, user, password));
+        }
+        for endpoint in ["h:1", "http://h/a@b", "http://h:1/a:b@c", "", "http://[::1]:9/x@y"] {
+            assert_eq!(take_credentials(endpoint), Ok((endpoint.to_owned(), None)));
+        }
+    }
+
+    #[test]
+    fn odd_credentials_are_refused_and_not_repeated() {
+        for endpoint in [
+            "http://hunter2@h",
+            "http://:hunter2@h",
+            "http://hunter2:@h",
+            "http://u:hunter2/x@h",
+            "http://u:hunter2#x@h:9200",
+            "hunter2:hunter2?@h:9200",
+            "http://u:hunter2%@h",
+            "http://u:hunter2%zz@h",
+            "http://u:hunter2%ff@h",
+            "http://u:hunter2%0a@h",
+            "http://hunter2%3a:x@h",
+        ] {
+            let error = take_credentials(endpoint).unwrap_err();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+}

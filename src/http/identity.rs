@@ -1,0 +1,112 @@
+//! Who we are for one origin: the header fields that go there, read again when the files that they come from change.
+
+use super::HttpError;
+use crate::access::{Access, Sent};
+use crate::limits;
+use std::cell::RefCell;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::rc::Rc;
+use std::time::Instant;
+
+/// What is known of an origin's [`Access`].
+#[derive(Debug, Default)]
+pub(crate) struct Identity {
+    access: Access,
+    known: RefCell<Option<Known>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    sent: Rc<Sent>,
+    /// How the files looked when they were read, in their order.
+    stamps: Vec<Option<Stamp>>,
+    looked: Instant,
+}
+
+/// A file that looks the same has the same text.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    bytes: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Identity {
+    pub(crate) fn new(access: Access) -> Self {
+        Self { access, known: RefCell::default() }
+    }
+
+    pub(super) fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// What is to be sent now. A file that cannot be read any more leaves what was in it.
+    ///
+    /// # Errors
+    /// A file that could not be read yet.
+    pub(super) fn sent(&self, now: Instant) -> Result<Rc<Sent>, HttpError> {
+        let mut known = self.known.borrow_mut();
+        if let Some(known) = &mut *known {
+            let is_recent = now.saturating_duration_since(known.looked) < limits::SECRET_LOOK_INTERVAL;
+            if is_recent || known.stamps.is_empty() {
+                return Ok(Rc::clone(&known.sent));
+            }
+            known.looked = now;
+            if known.stamps == self.stamps() {
+                return Ok(Rc::clone(&known.sent));
+            }
+        }
+        match (self.load(now), &*known) {
+            (Ok(new), _) => Ok(Rc::clone(&known.insert(new).sent)),
+            (Err(_), Some(old)) => Ok(Rc::clone(&old.sent)),
+            (Err(error), None) => Err(HttpError::Transport(error)),
+        }
+    }
+
+    /// Reads the files whatever they look like; whether something else is to be sent from now on.
+    pub(super) fn reread(&self, now: Instant) -> bool {
+        if self.access.secret_files().next().is_none() {
+            return false;
+        }
+        let Ok(new) = self.load(now) else { return false };
+        let mut known = self.known.borrow_mut();
+        let is_other = known.as_ref().is_none_or(|known| known.sent != new.sent);
+        *known = Some(new);
+        is_other
+    }
+
+    /// Takes what is secret out of a text from outside.
+    pub(super) fn scrub(&self, text: &mut String) {
+        if let Some(known) = &*self.known.borrow() {
+            known.sent.scrub(text);
+        }
+    }
+
+    fn load(&self, now: Instant) -> Result<Known, String> {
+        // Looked at first: what changes behind this look is seen at the next.
+        let stamps = self.stamps();
+        Ok(Known { sent: Rc::new(self.access.load()?), stamps, looked: now })
+    }
+
+    fn stamps(&self) -> Vec<Option<Stamp>> {
+        let stamp = |path| {
+            fs::metadata(path).ok().map(|file| Stamp {
+                inode: file.ino(),
+                bytes: file.size(),
+                modified: (file.mtime(), file.mtime_nsec()),
+                changed: (file.ctime(), file.ctime_nsec()),
+            })
+        };
+        self.access.secret_files().map(stamp).collect()
+    }
+}
+
+impl PartialEq for Identity {
+    fn eq(&self, other: &Self) -> bool {
+        self.access == other.access
+    }
+}
+
+impl Eq for Identity {}
