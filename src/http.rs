@@ -7,6 +7,8 @@
 //! [`direct`]: sockets on the main thread, no hand-over, next to no memory. Everything else (`https://`, names that must
 //! be resolved, proxies) goes by [`curl`], which is only started when it is needed.
 
+#[cfg(feature = "tls")]
+mod certificate;
 mod curl;
 mod direct;
 mod identity;

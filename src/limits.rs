@@ -63,6 +63,9 @@ pub(crate) const HEADERS_MAX: usize = 32;
 /// Bytes of a file with certificates or a key that is looked at when a configuration is loaded. The bundle of a Linux
 /// system has 250 kB.
 pub(crate) const CERTIFICATES_BYTES_MAX: u64 = 4 << 20;
+/// For a second look at a certificate that was refused, to say why. Behind a proxy it may come to nothing.
+#[cfg(feature = "tls")]
+pub(crate) const CERTIFICATE_LOOK_TIME: Duration = Duration::from_secs(5);
 /// A file with a secret is looked at no more often: a look costs a call of the system at each exchange.
 pub(crate) const SECRET_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 

@@ -35,6 +35,8 @@ fn code() -> Vec<(String, String)> {
 fn each_library_has_its_place() {
     for (library, places) in [
         ("isahc::", &["http/curl.rs"][..]),
+        ("rustls::", &["http/certificate.rs"]),
+        ("rustls_platform_verifier::", &["http/certificate.rs"]),
         ("async_io::", &["recorder/file.rs"]),
         ("flate2::", &["recorder/elasticsearch/gzip.rs"]),
         ("httparse::", &["http/response.rs"]),

@@ -3,10 +3,13 @@
 //!
 //! It is started by the first exchange that needs it. The time that an exchange may take is kept by libcurl's own clock.
 
-use super::response::Head;
-use super::{ACCEPTED, HttpError, Payload, Received, Request, USER_AGENT};
 #[cfg(feature = "tls")]
-use crate::access::{ClientCertificate, Tls};
+use super::certificate;
+use super::response::Head;
+use super::{ACCEPTED, Endpoint, HttpError, Payload, Received, Request, USER_AGENT};
+use crate::access::ClientCertificate;
+#[cfg(feature = "tls")]
+use crate::access::Tls;
 use crate::clock;
 use crate::flatten::PADDING_BYTES;
 use isahc::config::{Configurable, ExpectContinue, VersionNegotiation};
@@ -22,6 +25,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tracing::Dispatch;
 
 pub(crate) use isahc::http::Uri;
 
@@ -46,9 +50,14 @@ impl Curl {
     /// # Errors
     /// [`HttpError`] if there is no whole answer.
     pub(super) async fn exchange(&self, request: &Request<'_>, body: &mut Vec<u8>) -> Result<Received, HttpError> {
-        let failed = |error: isahc::Error| of_error(&error, request.timeout);
-        let sent = self.client()?.send_async(prepared(request)?);
-        let mut response = sent.await.map_err(failed)?;
+        let prepared = prepared(request)?;
+        let client = self.client()?;
+        // Whoever uses the library may listen to all that is traced; isahc would tell them each header field.
+        let sent = tracing::dispatcher::with_default(&Dispatch::none(), || client.send_async(prepared));
+        let mut response = match sent.await {
+            Ok(response) => response,
+            Err(error) => return Err(explained(&error, request).await),
+        };
         let field = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let head = Head {
             status: response.status().as_u16(),
@@ -62,7 +71,7 @@ impl Curl {
             Ok(is_whole) => Ok(Received { head, is_whole }),
             // A page that is no answer says what it has to say by its status.
             Err(_) if !head.is_success() && request.payload.is_none() => Ok(Received { head, is_whole: false }),
-            Err(error) => Err(of_io(&error, request.timeout)),
+            Err(error) => Err(of_io(&error, request)),
         }
     }
 
@@ -173,22 +182,69 @@ async fn read_capped(response: &mut Response<AsyncBody>, cap: usize, body: &mut 
     }
 }
 
-fn of_error(error: &isahc::Error, timeout: Duration) -> HttpError {
+/// The error, and for a certificate what is wrong with it.
+async fn explained(error: &isahc::Error, request: &Request<'_>) -> HttpError {
+    #[cfg(feature = "tls")]
+    if *error.kind() == ErrorKind::BadServerCertificate
+        && let Some(problem) = certificate::problem(request.endpoint, request.deadline).await
+    {
+        let place = request.endpoint.authority();
+        return HttpError::Transport(format!("the certificate of {place} is not accepted: {problem}"));
+    }
+    of_error(error, request)
+}
+
+fn of_error(error: &isahc::Error, request: &Request<'_>) -> HttpError {
     match error.kind() {
-        ErrorKind::Timeout => HttpError::Timeout(timeout),
-        _ => HttpError::Transport(describe(error)),
+        ErrorKind::Timeout => HttpError::Timeout(request.timeout),
+        _ => HttpError::Transport(of_place(error, request.endpoint).unwrap_or_else(|| describe(error))),
     }
 }
 
-fn of_io(error: &io::Error, timeout: Duration) -> HttpError {
+fn of_io(error: &io::Error, request: &Request<'_>) -> HttpError {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<isahc::Error>()) {
         Some(inner) if has_no_words(inner) => {
             HttpError::Transport(format!("the answer was cut off: {}", describe(inner)))
         }
-        Some(inner) => of_error(inner, timeout),
-        None if error.kind() == io::ErrorKind::TimedOut => HttpError::Timeout(timeout),
+        Some(inner) => of_error(inner, request),
+        None if error.kind() == io::ErrorKind::TimedOut => HttpError::Timeout(request.timeout),
         None => HttpError::Transport(format!("the answer was cut off: {error}")),
     }
+}
+
+/// What a person can do about it, where libcurl's words are too few.
+fn of_place(error: &isahc::Error, endpoint: &Endpoint) -> Option<String> {
+    let place = endpoint.authority();
+    let tls = &endpoint.identity.access().tls;
+    let is_tls = endpoint.url.scheme_str() == Some("https");
+    let number = error.source().map(ToString::to_string).unwrap_or_default();
+    Some(match error.kind() {
+        ErrorKind::BadServerCertificate => {
+            format!("the certificate of {place} is not accepted: it may be untrusted, expired, or for another name")
+        }
+        ErrorKind::BadClientCertificate => {
+            let ClientCertificate { cert_file, key_file } = tls.client.as_ref()?;
+            let (cert_file, key_file) = (cert_file.display(), key_file.display());
+            format!("the certificate in {cert_file} and the key in {key_file} cannot be used: do they belong together?")
+        }
+        ErrorKind::InvalidTlsConfiguration => {
+            let path = tls.ca_file.as_ref()?.display();
+            format!("the certificates in {path} cannot be used")
+        }
+        ErrorKind::ConnectionFailed if number.starts_with("[35]") => {
+            format!("no TLS comes about with {place}: does this port speak TLS? If not, write http://")
+        }
+        ErrorKind::ConnectionFailed => format!("cannot connect to {place}: does anybody listen there?"),
+        ErrorKind::NameResolution => format!("the name of {place} cannot be resolved"),
+        ErrorKind::Io if is_tls && tls.client.is_none() => format!(
+            "the connection with {place} was broken off: if the server wants a client certificate, give tls.cert_file \
+             and tls.key_file"
+        ),
+        ErrorKind::Io if is_tls => {
+            format!("the connection with {place} was broken off: does it accept the certificate in tls.cert_file?")
+        }
+        _ => return None,
+    })
 }
 
 /// libcurl's own words where the client has none.

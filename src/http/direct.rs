@@ -122,7 +122,7 @@ async fn connect(request: &Request<'_>) -> Result<Connection, HttpError> {
     }))
 }
 
-async fn connect_to(address: SocketAddr, deadline: Instant) -> Result<io::Result<Rc<TcpStream>>, Late> {
+pub(super) async fn connect_to(address: SocketAddr, deadline: Instant) -> Result<io::Result<Rc<TcpStream>>, Late> {
     let stream = match start_connecting(address) {
         Ok(stream) => Rc::new(stream),
         Err(error) => return Ok(Err(error)),

@@ -58,6 +58,8 @@ pub(super) enum AnswerError {
     /// The end came too early.
     CutOff,
     NotHttp,
+    /// It is a TLS record, so that the request should have been one.
+    Tls,
     HeadTooLong,
     TooManyFields,
     BadLength,
@@ -289,6 +291,7 @@ fn parse_head(raw: &[u8]) -> Result<Option<(usize, u16, Fields)>, AnswerError> {
         Ok(httparse::Status::Complete(_)) => return Err(AnswerError::HeadTooLong),
         Ok(httparse::Status::Partial) => return Ok(None),
         Err(httparse::Error::TooManyHeaders) => return Err(AnswerError::TooManyFields),
+        Err(_) if matches!(raw, [TLS_ALERT | TLS_HANDSHAKE, 3, ..]) => return Err(AnswerError::Tls),
         Err(_) => return Err(AnswerError::NotHttp),
     };
     let mut fields = Fields { is_http_1_1: response.version == Some(1), ..Fields::default() };
@@ -297,6 +300,10 @@ fn parse_head(raw: &[u8]) -> Result<Option<(usize, u16, Fields)>, AnswerError> {
     }
     Ok(Some((length, response.code.unwrap_or_default(), fields)))
 }
+
+/// What a TLS record begins with, before its version, whose first number is 3.
+const TLS_ALERT: u8 = 21;
+const TLS_HANDSHAKE: u8 = 22;
 
 impl Fields {
     fn take(&mut self, name: &str, value: &[u8]) -> Result<(), AnswerError> {
@@ -349,9 +356,12 @@ impl Fields {
 impl fmt::Display for AnswerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Nothing => f.write_str("the connection was closed before an answer came"),
+            Self::Nothing => {
+                f.write_str("the connection was closed before an answer came (if this port speaks TLS, write https://)")
+            }
             Self::CutOff => f.write_str("the answer was cut off: the connection was closed before its end"),
             Self::NotHttp => f.write_str("the answer is not HTTP/1.1: is this the right port?"),
+            Self::Tls => f.write_str("the answer is TLS: write https://"),
             Self::HeadTooLong => write!(f, "the answer's header is longer than {} bytes", limits::HEAD_BYTES_MAX),
             Self::TooManyFields => {
                 write!(f, "the answer's header has more than {} fields", limits::HEAD_FIELDS_MAX)

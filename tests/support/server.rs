@@ -30,12 +30,19 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(folder: &Workdir, engine: &str) -> Self {
+        Self::start_with(folder, engine, &[])
+    }
+
+    /// With further arguments of `serve`. Its data is in `server` of the folder.
+    pub(crate) fn start_with(folder: &Workdir, engine: &str, more: &[&str]) -> Self {
         let data = folder.join("server");
-        let arguments = [engine, "--port", "0", "--data", data.to_str().expect("a plain path")];
+        let mut arguments = vec![engine, "--port", "0", "--data", data.to_str().expect("a plain path")];
+        arguments.extend(more);
         let serve = tests_folder().join("servers/serve");
         let mut running = Running::start(folder, "serve", Orphaned::Terminate, serve, &arguments);
         let ready = running.wait_for_lines("ready ", 1, SERVER_TIME_MAX).remove(0);
-        let address = ready.split(' ').find_map(|word| word.strip_prefix("http://")).expect("a URL in the ready line");
+        let url = ready.split(' ').find_map(|word| word.strip_prefix("http")).expect("a URL in the ready line");
+        let address = url.trim_start_matches('s').trim_start_matches("://");
         Self { address: address.to_owned(), _running: running }
     }
 

@@ -139,7 +139,7 @@ fn a_kept_connection_that_was_closed_is_replaced_once() {
         assert_eq!(get(&http, &address).await.unwrap(), "{}");
         assert_eq!(post(&http, &address, payload(2 << 20)).await.unwrap().status, 200);
         let error = get(&http, &address).await.unwrap_err().to_string();
-        assert_eq!(error, "the connection was closed before an answer came");
+        assert!(error.starts_with("the connection was closed before an answer came"), "{error}");
     });
     assert_eq!(connections.load(Ordering::SeqCst), 4, "a new connection that gives nothing is not tried again");
 }

@@ -144,6 +144,7 @@ fn what_is_no_answer_is_refused() {
     let long = "x".repeat(limits::HEAD_BYTES_MAX);
     let table = [
         (String::new(), AnswerError::Nothing),
+        ("\u{15}\u{3}\u{3}\0\u{2}\u{2}F".to_owned(), AnswerError::Tls),
         ("SSH-2.0-OpenSSH_9.2\r\n".to_owned(), AnswerError::NotHttp),
         ("HTTP/2 200\r\n\r\n".to_owned(), AnswerError::NotHttp),
         ("HTTP/1.1 xxx OK\r\n\r\n".to_owned(), AnswerError::NotHttp),

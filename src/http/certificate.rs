@@ -1,0 +1,126 @@
+//! Why a server's certificate is not accepted, in words: libcurl knows, but its client passes a number on.
+//!
+//! So after such a failure the server is asked for its certificate once more, and nothing else: the handshake ends with
+//! the refusal. This module alone names rustls, which is libcurl's own TLS, too.
+
+use super::{Endpoint, direct};
+use crate::access::Tls;
+use crate::clock;
+use crate::limits;
+use crate::park::{self, Interest, Late};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, ClientConfig, ClientConnection, Error, RootCertStore};
+use rustls_platform_verifier::Verifier;
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What is wrong with the certificate that the endpoint shows; none if that cannot be found out by `deadline`.
+pub(super) async fn problem(endpoint: &Endpoint, deadline: Instant) -> Option<String> {
+    let late = async {
+        park::sleep_until(deadline.min(clock::now() + limits::CERTIFICATE_LOOK_TIME)).await;
+        None
+    };
+    smol::future::or(find_problem(endpoint, deadline), late).await
+}
+
+async fn find_problem(endpoint: &Endpoint, deadline: Instant) -> Option<String> {
+    let tls = &endpoint.identity.access().tls;
+    let host = endpoint.url.host()?.trim_matches(['[', ']']);
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+    let config = config.with_safe_default_protocol_versions().ok()?.dangerous();
+    let config = Arc::new(config.with_custom_certificate_verifier(verifier(tls)?).with_no_client_auth());
+    let addresses = match &endpoint.addresses[..] {
+        [] => smol::net::resolve((host, endpoint.url.port_u16().unwrap_or(443))).await.ok()?,
+        known => known.to_vec(),
+    };
+    for address in addresses {
+        let name = ServerName::try_from(host.to_owned()).ok()?;
+        let connection = ClientConnection::new(Arc::clone(&config), name).ok()?;
+        if let Some(Error::InvalidCertificate(error)) = refusal(connection, address, deadline).await {
+            return Some(describe(&error, host, tls));
+        }
+    }
+    None
+}
+
+/// The same that libcurl uses.
+fn verifier(tls: &Tls) -> Option<Arc<dyn ServerCertVerifier>> {
+    let provider: Arc<CryptoProvider> = Arc::new(aws_lc_rs::default_provider());
+    let Some(path) = &tls.ca_file else { return Some(Arc::new(Verifier::new(provider).ok()?)) };
+    let mut roots = RootCertStore::empty();
+    let certificates = CertificateDer::pem_file_iter(path).ok()?.collect::<Result<Vec<_>, _>>().ok()?;
+    roots.add_parsable_certificates(certificates);
+    Some(WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()?)
+}
+
+/// Shakes hands until something is wrong.
+async fn refusal(mut connection: ClientConnection, address: SocketAddr, deadline: Instant) -> Option<Error> {
+    let stream = direct::connect_to(address, deadline).await.ok()?.ok()?;
+    while connection.is_handshaking() {
+        if connection.wants_write() && is_blocked(&connection.write_tls(&mut &*stream))? {
+            park::ready(stream.clone(), Interest::Both, Some(deadline)).await.map_err(|Late| ()).ok()?;
+            continue;
+        }
+        if !connection.wants_read() {
+            continue;
+        }
+        park::ready(stream.clone(), Interest::Read, Some(deadline)).await.map_err(|Late| ()).ok()?;
+        let stream: &TcpStream = &stream;
+        let read = connection.read_tls(&mut &*stream);
+        if matches!(read, Ok(0)) {
+            return None;
+        }
+        if !is_blocked(&read)?
+            && let Err(error) = connection.process_new_packets()
+        {
+            return Some(error);
+        }
+    }
+    None
+}
+
+/// Whether the socket has to be waited for; none if it is of no more use.
+fn is_blocked(done: &io::Result<usize>) -> Option<bool> {
+    match done {
+        Ok(_) => Some(false),
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Some(true),
+        Err(_) => None,
+    }
+}
+
+fn describe(error: &CertificateError, host: &str, tls: &Tls) -> String {
+    use CertificateError as Wrong;
+    let instant = |time: &UnixTime| {
+        let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+        jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX)
+    };
+    match error {
+        Wrong::ExpiredContext { not_after, .. } => format!("it expired at {}", instant(not_after)),
+        Wrong::NotValidYetContext { not_before, .. } => {
+            format!("it is valid from {} on; is the clock right?", instant(not_before))
+        }
+        Wrong::UnknownIssuer => match &tls.ca_file {
+            Some(path) => format!("it is signed by none of those in {}", path.display()),
+            None => "it is signed by none of those whom the system trusts; name its CA in tls.ca_file".to_owned(),
+        },
+        Wrong::NotValidForNameContext { presented, .. } => {
+            // Each as `DnsName("app.test")`.
+            let bare = |name: &String| name.split(['(', '"', ')']).rfind(|part| !part.is_empty()).map(str::to_owned);
+            let names: Vec<String> = presented.iter().filter_map(bare).collect();
+            format!(
+                "it is for {}, not for {host}",
+                if names.is_empty() { "nobody".to_owned() } else { names.join(", ") }
+            )
+        }
+        Wrong::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+            "it is that of a CA (CA:TRUE), and not of a server; give the server one of its own".to_owned()
+        }
+        other => other.to_string(),
+    }
+}

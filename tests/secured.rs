@@ -1,0 +1,212 @@
+//! Servers that want to know who asks, and endpoints that show a certificate: whom the program trusts, and what it says
+//! when it does not.
+//!
+//! Wants Maven, the JDKs that `tests/servers/serve` asks for, curl and openssl; `.ci/run` installs them. Run it with
+//! `cargo test --test secured`.
+#![forbid(unsafe_code)]
+#![cfg(feature = "tls")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by a panic")]
+#![allow(clippy::disallowed_methods, reason = "a test has deadlines of its own")]
+#![allow(clippy::print_stderr, reason = "a failed test says where its logs are")]
+
+#[path = "support/flatten_twin.rs"]
+mod flatten_twin;
+#[path = "support/http.rs"]
+mod http;
+#[path = "support/processes.rs"]
+mod processes;
+#[path = "support/server.rs"]
+mod server;
+
+use processes::{Orphaned, Running, Workdir};
+use server::Server;
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+const TIME_MAX: Duration = Duration::from_secs(60);
+
+/// Runs `expvastic COMMAND -c conf.yml` in the folder: whether it went well, and all that it said.
+fn expvastic(folder: &Workdir, command: &str, config: &str) -> (bool, String) {
+    fs::write(folder.join("conf.yml"), config).expect("written");
+    let mut expvastic = Command::new(env!("CARGO_BIN_EXE_expvastic"));
+    expvastic.current_dir(folder.join("")).args([command, "-c", "conf.yml"]).env("EXPVASTIC_LOGLEVEL", "trace");
+    // The trust of this machine is none of the test's.
+    expvastic.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR");
+    let output = expvastic.output().expect("expvastic starts");
+    (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+}
+
+fn openssl(folder: &Workdir, arguments: &str) {
+    processes::run(&folder.join(""), "openssl", &arguments.split_whitespace().collect::<Vec<_>>());
+}
+
+/// A key, and a certificate that signs itself.
+fn self_signed(folder: &Workdir, name: &str, extensions: &str) {
+    openssl(
+        folder,
+        &format!(
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN={name} -keyout {name}.key \
+             -out {name}.crt {extensions}"
+        ),
+    );
+}
+
+/// A key, and a certificate that `ca` signs for these dates.
+fn signed(folder: &Workdir, name: &str, extensions: &str, dates: &str) {
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
+    openssl(folder, &format!("req {key} -subj /CN={name} -keyout {name}.key -out {name}.csr"));
+    let settings = "[ca]\ndefault_ca = test\n[test]\ndatabase = index\nnew_certs_dir = .\nrand_serial = yes\n\
+                    default_md = sha256\npolicy = any\ncertificate = ca.crt\nprivate_key = ca.key\n\
+                    [any]\ncommonName = supplied\n";
+    fs::write(folder.join("ca.conf"), settings).expect("written");
+    fs::write(folder.join("index"), "").expect("written");
+    fs::write(folder.join("extensions"), format!("basicConstraints = critical,CA:FALSE\n{extensions}\n"))
+        .expect("written");
+    openssl(
+        folder,
+        &format!("ca -batch -notext -config ca.conf -extfile extensions -in {name}.csr -out {name}.crt {dates}"),
+    );
+}
+
+/// An endpoint that shows the certificate NAME; `{x: 1}` is at `/vars`.
+fn endpoint(folder: &Workdir, name: &str, more: &[&str]) -> (Running, String) {
+    let (certificate, key) = (folder.join(&format!("{name}.crt")), folder.join(&format!("{name}.key")));
+    let paths = [&certificate, &key].map(|path| path.to_str().expect("a plain path"));
+    let script = "cd \"$0\" && exec openssl s_server -HTTP -accept 127.0.0.1:0 \"$@\"";
+    let in_folder = folder.join("");
+    let mut arguments =
+        vec!["-c", script, in_folder.to_str().expect("a plain path"), "-cert", paths[0], "-key", paths[1]];
+    arguments.extend(more);
+    let mut running = Running::start(folder, "s_server", Orphaned::Kill, "sh", &arguments);
+    let address = running.wait_for_lines("ACCEPT ", 1, TIME_MAX).remove(0);
+    let port = address.rsplit_once(':').expect("a port").1.to_owned();
+    (running, port)
+}
+
+/// Certificate of the endpoint, arguments of it, how it is asked (`PORT` is its port), and what is said; nothing if all is
+/// well.
+#[rustfmt::skip]
+const CERTIFICATES: [(&str, &[&str], &str, &str); 19] = [
+    ("good", &[], "https://localhost:PORT/vars\", tls: {ca_file: ca.crt}", ""),
+    ("good", &[], "https://127.0.0.1:PORT/vars\", tls: {ca_file: ca.crt}", ""),
+    ("good", &[], "https://localhost:PORT/vars\", tls: {verify: false}", ""),
+    ("good", &[], "https://localhost:PORT/vars\"", "the certificate of localhost:PORT is not accepted: it is signed by none of those whom the system trusts; name its CA in tls.ca_file"),
+    ("good", &[], "https://localhost:PORT/vars\", tls: {ca_file: other.crt}", "the certificate of localhost:PORT is not accepted: it is signed by none of those in other.crt"),
+    ("expired", &[], "https://localhost:PORT/vars\", tls: {ca_file: ca.crt}", "the certificate of localhost:PORT is not accepted: it expired at 2020-02-01T00:00:00Z"),
+    ("expired", &[], "https://localhost:PORT/vars\", tls: {verify: false}", ""),
+    ("elsewhere", &[], "https://localhost:PORT/vars\", tls: {ca_file: ca.crt}", "the certificate of localhost:PORT is not accepted: it is for elsewhere.test, not for localhost"),
+    ("elsewhere", &[], "https://localhost:PORT/vars\", tls: {verify: false}", ""),
+    ("self", &[], "https://localhost:PORT/vars\"", "the certificate of localhost:PORT is not accepted: it is signed by none of those whom the system trusts; name its CA in tls.ca_file"),
+    ("self", &[], "https://localhost:PORT/vars\", tls: {verify: false}", ""),
+    ("self", &[], "https://localhost:PORT/vars\", tls: {ca_file: self.crt}", ""),
+    ("ca", &[], "https://localhost:PORT/vars\", tls: {ca_file: ca.crt}", "the certificate of localhost:PORT is not accepted: it is that of a CA (CA:TRUE), and not of a server; give the server one of its own"),
+    ("good", CLIENTS, "https://localhost:PORT/vars\", tls: {ca_file: ca.crt, cert_file: client.crt, key_file: client.key}", ""),
+    ("good", CLIENTS, "https://localhost:PORT/vars\", tls: {ca_file: ca.crt}", "the connection with localhost:PORT was broken off: if the server wants a client certificate, give tls.cert_file and tls.key_file"),
+    ("good", CLIENTS, "https://localhost:PORT/vars\", tls: {ca_file: ca.crt, cert_file: self.crt, key_file: self.key}", "the connection with localhost:PORT was broken off: does it accept the certificate in tls.cert_file?"),
+    ("good", CLIENTS, "https://localhost:PORT/vars\", tls: {ca_file: ca.crt, cert_file: client.crt, key_file: self.key}", "the certificate in client.crt and the key in self.key cannot be used: do they belong together?"),
+    ("good", &[], "http://localhost:PORT/vars\"", "the connection was closed before an answer came (if this port speaks TLS, write https://)"),
+    ("good", &[], "https://localhost:1/vars\"", "cannot connect to localhost:1: does anybody listen there?"),
+];
+
+const CLIENTS: &[&str] = &["-CAfile", "ca.crt", "-Verify", "1", "-verify_return_error"];
+
+#[test]
+fn certificates_are_checked_and_what_is_wrong_with_them_is_said() {
+    let folder = Workdir::new("certificates");
+    let names = "subjectAltName=DNS:localhost,IP:127.0.0.1";
+    for ca in ["ca", "other"] {
+        self_signed(&folder, ca, &format!("-addext {names}"));
+    }
+    self_signed(&folder, "self", &format!("-addext {names} -addext basicConstraints=critical,CA:FALSE"));
+    signed(&folder, "good", names, "-days 30");
+    signed(&folder, "expired", names, "-startdate 20200101000000Z -enddate 20200201000000Z");
+    signed(&folder, "elsewhere", "subjectAltName=DNS:elsewhere.test", "-days 30");
+    signed(&folder, "client", "", "-days 30");
+    fs::write(folder.join("vars"), "HTTP/1.0 200 OK\r\nContent-Length: 8\r\n\r\n{\"x\": 1}").expect("written");
+    let mut problems = Vec::new();
+    for (name, more, asked, expected) in CERTIFICATES {
+        let (_running, port) = endpoint(&folder, name, more);
+        let asked = asked.replace("PORT", &port);
+        let config = format!(
+            "readers: {{app: {{type_name: app, timeout: 20s, endpoint: \"{asked}}}}}\n\
+             recorders: {{out: {{type: file, path: \"-\"}}}}\nroutes: {{r: {{readers: app, recorders: out}}}}\n"
+        );
+        let (is_good, said) = expvastic(&folder, "once", &config);
+        let expected = expected.replace("PORT", &port);
+        let is_read = said.contains("\"x\":1");
+        let is_warned = said.contains("verify is false: the certificate is not checked");
+        let is_right =
+            if expected.is_empty() { is_good && is_read } else { !is_good && !is_read && has(&said, &expected) };
+        if !is_right || is_warned != asked.contains("verify: false") {
+            problems.push(format!("{name}, {asked}: expected {expected:?}, said\n{said}"));
+        }
+    }
+    server::assert_none("certificates", &problems);
+}
+
+/// Whether a line has all of this; `…` stands for whatever a server says.
+fn has(said: &str, expected: &str) -> bool {
+    let (begins, ends) = expected.split_once('…').unwrap_or((expected, ""));
+    said.lines().any(|line| line.split_once(begins).is_some_and(|(_, behind)| behind.contains(ends)))
+}
+
+/// How a server with TLS and passwords is asked, and what is said; nothing if all is well. `ADDRESS` is the server's.
+#[rustfmt::skip]
+const SERVERS: [(&str, &str); 9] = [
+    ("https://ADDRESS\", tls: {ca_file: server/ca.crt}, auth: {user: shipper, password: changeme}", ""),
+    ("https://shipper:changeme@ADDRESS\", tls: {ca_file: server/ca.crt}", ""),
+    ("https://ADDRESS\", tls: {verify: false}, auth: {user: shipper, password_file: password}", ""),
+    ("https://ADDRESS\", tls: {ca_file: server/ca.crt}, auth: {user: shipper, password: hunter2}", "status 401: …; check `auth`: the user \"shipper\" and the password"),
+    ("https://ADDRESS\", tls: {ca_file: server/ca.crt}, auth: {bearer: hunter2}", "status 401: …; check `auth`: the bearer token, which may be wrong or expired"),
+    ("https://ADDRESS\", tls: {ca_file: server/ca.crt}", "status 401: …; it asks for credentials: set `auth`"),
+    ("https://ADDRESS\", auth: {user: shipper, password: changeme}", "the certificate of ADDRESS is not accepted: it is signed by none of those whom the system trusts; name its CA in tls.ca_file"),
+    ("https://ADDRESS\", tls: {ca_file: other.crt}, auth: {user: shipper, password: changeme}", "the certificate of ADDRESS is not accepted: it is signed by none of those in other.crt"),
+    ("http://ADDRESS\", auth: {user: shipper, password: changeme}", "the connection was closed before an answer came (if this port speaks TLS, write https://)"),
+];
+
+macro_rules! tests_of_engines {
+    ($($test:ident $engine:literal)+) => {$(
+        #[test]
+        fn $test() {
+            check($engine);
+        }
+    )+};
+}
+
+tests_of_engines! {
+    elasticsearch_7 "elasticsearch-7"
+    elasticsearch_8 "elasticsearch-8"
+    opensearch_2 "opensearch-2"
+    opensearch_3 "opensearch-3"
+}
+
+fn config(recorder: &str) -> String {
+    format!(
+        "settings: {{shutdown_timeout: 20s}}\nreaders: {{own: {{type: self, type_name: own}}}}\n\
+         recorders: {{es: {{timeout: 20s, endpoint: \"{recorder}}}}}\nroutes: {{r: {{readers: own, recorders: es}}}}\n"
+    )
+}
+
+fn check(engine: &str) {
+    let _alone = server::alone();
+    let folder = Workdir::new(engine);
+    self_signed(&folder, "other", "");
+    fs::write(folder.join("password"), "changeme\n").expect("written");
+    let mut problems = Vec::new();
+    let server = Server::start_with(&folder, engine, &["--auth", "shipper:changeme", "--tls"]);
+    for (asked, expected) in SERVERS {
+        let asked = asked.replace("ADDRESS", &server.address);
+        let expected = expected.replace("ADDRESS", &server.address);
+        // `setup` asks once, where shipping would go on trying until its time is over.
+        for command in ["setup", "once"].iter().take(if expected.is_empty() { 2 } else { 1 }) {
+            let (is_good, said) = expvastic(&folder, command, &config(&asked));
+            let is_right = if expected.is_empty() { is_good } else { !is_good && has(&said, &expected) };
+            if !is_right || said.contains("changeme") || said.contains("hunter2") {
+                problems.push(format!("{command}, {asked}: expected {expected:?}, said\n{said}"));
+            }
+        }
+    }
+    drop(server);
+    server::assert_none(engine, &problems);
+}
