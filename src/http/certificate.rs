@@ -105,7 +105,8 @@ fn describe(error: &CertificateError, host: &str, tls: &Tls) -> String {
         Wrong::NotValidYetContext { not_before, .. } => {
             format!("it is valid from {} on; is the clock right?", instant(not_before))
         }
-        Wrong::UnknownIssuer => match &tls.ca_file {
+        // The second: somebody of the issuer's name is trusted, who is not the issuer.
+        Wrong::UnknownIssuer | Wrong::BadSignature => match &tls.ca_file {
             Some(path) => format!("it is signed by none of those in {}", path.display()),
             None => "it is signed by none of those whom the system trusts; name its CA in tls.ca_file".to_owned(),
         },
@@ -121,6 +122,7 @@ fn describe(error: &CertificateError, host: &str, tls: &Tls) -> String {
         Wrong::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
             "it is that of a CA (CA:TRUE), and not of a server; give the server one of its own".to_owned()
         }
+        Wrong::Expired => "it has expired".to_owned(),
         other => other.to_string(),
     }
 }
