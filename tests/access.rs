@@ -218,6 +218,35 @@ fn a_redirect_takes_nothing_to_another_origin() {
     assert_nothing_is_told("the log", &program.read("stderr"));
 }
 
+/// The same by the other way out, which names that must be resolved take: a proxy stands for the world.
+#[test]
+fn names_are_told_who_asks_and_their_redirects_are_not() {
+    let heads = Heads::default();
+    let kept = Arc::clone(&heads);
+    let proxy = Server::bare(move |request: &Request| {
+        kept.lock().expect("the list").push(format!("{}\r\n{}", request.target, request.head));
+        match request.target.as_str() {
+            "http://app.test/vars" => Reply::Full(302, "Location: /again\r\n".to_owned(), Vec::new()),
+            "http://app.test/again" => Reply::Full(302, "Location: http://app.test:81/\r\n".to_owned(), Vec::new()),
+            _ => Reply::ok(r#"{"x": 1}"#),
+        }
+    });
+    let config = "readers: {app: {type_name: app, endpoint: \"http://me:planted-in-a-url@app.test/vars\", headers: {X-Key: planted-header}}}\n\
+                  recorders: {out: {type: file, path: out}}\nroutes: {r: {readers: app, recorders: out}}\n";
+    let address = format!("http://{}", proxy.address);
+    let environment = [("http_proxy", address.as_str()), ("no_proxy", "")];
+    let mut program = Program::start_with(&environment, &["once", "--loglevel=trace"], config);
+    assert_eq!(program.wait(), Some(0), "{}", program.read("stderr"));
+    let heads = heads.lock().expect("the list");
+    let targets: Vec<&str> = heads.iter().filter_map(|head| head.lines().next()).collect();
+    assert_eq!(targets, ["http://app.test/vars", "http://app.test/again", "http://app.test:81/"]);
+    for (head, is_own) in heads.iter().zip([true, true, false]) {
+        assert_eq!(head.contains(&basic("me:planted-in-a-url")), is_own, "{head}");
+        assert_eq!(head.contains("x-key: planted-header"), is_own, "{head}");
+    }
+    assert_nothing_is_told("the log", &program.read("stderr"));
+}
+
 /// Servers that repeat whatever they were sent get none of it into the log, or anywhere else.
 #[test]
 fn what_a_server_repeats_is_not_passed_on() {

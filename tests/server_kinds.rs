@@ -271,7 +271,13 @@ fn setup_says_what_it_could_not_do() {
         _ => Reply::Full(401, String::new(), b"Unauthorized".to_vec()),
     });
     let (code, said) = setup(&config(&format!("{{endpoint: \"{}\"}}", server.address)));
-    assert_eq!((code, &*said), (Some(1), "es: Elasticsearch 9.0: the server refused it: status 401: Unauthorized\n"));
+    assert_eq!(
+        (code, &*said),
+        (
+            Some(1),
+            "es: Elasticsearch 9.0: the server refused it: status 401: Unauthorized; it asks for credentials: set `auth`\n"
+        )
+    );
     let (code, said) = setup(&config("{endpoint: \"127.0.0.1:1\"}"));
     assert!(code == Some(1) && said.starts_with("es: ") && said.lines().count() == 1, "{said}");
     let (code, said) = setup(&config("{type: file, path: x}"));
