@@ -26,6 +26,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tracing::Dispatch;
+use tracing::instrument::WithSubscriber;
 
 pub(crate) use isahc::http::Uri;
 
@@ -50,10 +51,8 @@ impl Curl {
     /// # Errors
     /// [`HttpError`] if there is no whole answer.
     pub(super) async fn exchange(&self, request: &Request<'_>, body: &mut Vec<u8>) -> Result<Received, HttpError> {
-        let prepared = prepared(request)?;
-        let client = self.client()?;
         // Whoever uses the library may listen to all that is traced; isahc would tell them each header field.
-        let sent = tracing::dispatcher::with_default(&Dispatch::none(), || client.send_async(prepared));
+        let sent = self.client()?.send_async(prepared(request)?).with_subscriber(Dispatch::none());
         let mut response = match sent.await {
             Ok(response) => response,
             Err(error) => return Err(explained(&error, request).await),
