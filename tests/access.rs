@@ -91,7 +91,7 @@ fn each_kind_of_credentials_goes_with_every_request() {
          \x20 headers: {{type_name: a, endpoint: \"{}\", interval: 50ms, headers: {{X-Key: planted-header, X-Tenant: \"a b\"}}}}\n\
          \x20 url: {{type_name: a, endpoint: \"me:planted-in-a-url@{}\", interval: 50ms}}\n\
          recorders:\n\
-         \x20 basic: {{endpoint: \"{}\", auth: {{user: me, password: planted-password}}, bulk: {{age: 50ms}}}}\n\
+         \x20 basic: {{endpoint: [\"me:planted-password@{}\"], bulk: {{age: 50ms}}}}\n\
          \x20 key: {{endpoint: \"{}\", auth: {{api_key: planted-api-key}}, bulk: {{age: 50ms}}}}\n\
          \x20 bearer: {{endpoint: \"{}\", auth: {{bearer: \"${{TOKEN}}\"}}, bulk: {{age: 50ms}}}}\n\
          \x20 none: {{endpoint: \"{}\", bulk: {{age: 50ms}}}}\n\
