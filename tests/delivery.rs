@@ -171,7 +171,8 @@ fn check_script(name: &str, script: Script, with: impl FnOnce(Recorder) -> Recor
     assert_eq!(ledger.made, POLLS as u64, "{name}");
     assert!(ledger.all_taken(), "{name}: {ledger}");
     assert_eq!(sequence(&store), (0..POLLS as u64).collect(), "{name}");
-    if !name.starts_with("one after") {
+    // What trickles in may take too long on a busy machine, and is then sent again.
+    if !name.starts_with("one after") && name != "an answer that trickles in" {
         let repeated = name.starts_with("taken in");
         assert_eq!(ledger.duplicate > 0, repeated, "{name}: {ledger}");
     }

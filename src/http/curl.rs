@@ -182,6 +182,7 @@ async fn read_capped(response: &mut Response<AsyncBody>, cap: usize, body: &mut 
 }
 
 /// The error, and for a certificate what is wrong with it.
+#[cfg_attr(not(feature = "tls"), allow(clippy::unused_async, reason = "there are no certificates to look at"))]
 async fn explained(error: &isahc::Error, request: &Request<'_>) -> HttpError {
     #[cfg(feature = "tls")]
     if *error.kind() == ErrorKind::BadServerCertificate
