@@ -35,10 +35,16 @@ fn is_full() -> bool {
 /// One of the loops at a time: they are about moments.
 static ONE_LOOP: Mutex<()> = Mutex::new(());
 
-/// An endpoint that remembers when it was polled.
+/// An endpoint that remembers when it was polled, and by which run of the program.
 struct App {
     server: Server,
-    polled: Arc<Mutex<Vec<Instant>>>,
+    polled: Arc<Mutex<Vec<Polled>>>,
+}
+
+#[derive(Clone, Copy)]
+struct Polled {
+    at: Instant,
+    run: usize,
 }
 
 /// What belongs to a number, so that a document shows by itself that it is unharmed.
@@ -50,10 +56,11 @@ impl App {
     fn start() -> Self {
         let polled = Arc::new(Mutex::new(Vec::new()));
         let noted = Arc::clone(&polled);
-        let server = Server::start(move |_| {
+        let server = Server::start(move |request| {
+            let run = request.target.rsplit('=').next().and_then(|run| run.parse().ok()).expect("a run");
             let mut polled = noted.lock().expect("the times");
             let number = polled.len() as u64;
-            polled.push(Instant::now());
+            polled.push(Polled { at: Instant::now(), run });
             Reply::ok(format!("{{\"poll_seq\":{number},\"check\":\"{}\"}}", check_of(number)))
         });
         Self { server, polled }
@@ -63,23 +70,35 @@ impl App {
         self.polled.lock().expect("the times").len() as u64
     }
 
-    /// How long before the next kill these were answered, in the middle of them.
-    fn median_age(&self, numbers: &[u64], kills: &[Instant]) -> Duration {
-        let polled = self.polled.lock().expect("the times");
-        let age = |number: &u64| {
-            let at = polled[usize::try_from(*number).expect("small")];
-            kills.iter().find(|kill| **kill >= at).map(|kill| *kill - at)
-        };
-        let mut ages: Vec<Duration> = numbers.iter().filter_map(age).collect();
-        ages.sort_unstable();
-        ages.get(ages.len() / 2).copied().unwrap_or_default()
+    fn polls_of(&self, run: usize) -> usize {
+        self.polled.lock().expect("the times").iter().filter(|polled| polled.run == run).count()
     }
 
-    /// Polls that were answered at this time or later.
-    fn since(&self, time: Instant) -> Vec<u64> {
+    /// Polls that the kills, one for each run, may have cost: those within `sync`, and the last one before, whose answer
+    /// may not even have been read if a sync took long.
+    fn doubtful(&self, kills: &[Instant]) -> BTreeSet<u64> {
         let polled = self.polled.lock().expect("the times");
-        let numbers = polled.iter().enumerate().filter(|(_, at)| **at >= time);
-        numbers.map(|(number, _)| number as u64).collect()
+        let mut doubtful = BTreeSet::new();
+        for (run, &kill) in kills.iter().enumerate() {
+            let of_run = (0..).zip(polled.iter()).filter(|(_, polled)| polled.run == run);
+            let last = of_run.clone().filter(|(_, polled)| polled.at < kill).last();
+            doubtful.extend(last.map(|(number, _)| number));
+            let young = of_run.filter(|(_, polled)| polled.at + SYNC + SLACK >= kill);
+            doubtful.extend(young.map(|(number, _)| number));
+        }
+        doubtful
+    }
+
+    /// How old these were when the kill of their run came, oldest first.
+    fn ages(&self, numbers: &[u64], kills: &[Instant]) -> Vec<(Duration, u64)> {
+        let polled = self.polled.lock().expect("the times");
+        let age = |&number: &u64| {
+            let Polled { at, run } = polled[usize::try_from(number).expect("small")];
+            kills.get(run).map(|kill| (kill.saturating_duration_since(at), number))
+        };
+        let mut ages: Vec<_> = numbers.iter().filter_map(age).collect();
+        ages.sort_unstable_by(|one, other| other.cmp(one));
+        ages
     }
 }
 
@@ -153,10 +172,10 @@ fn unwell(kind: u8, request: &Request, seen: &mut Seen) -> Reply {
     }
 }
 
-fn config(app: &str, server: &str) -> String {
+fn config(app: &str, server: &str, run: usize) -> String {
     format!(
         "settings: {{shutdown_timeout: 20s}}\n\
-         readers: {{app: {{type_name: app, endpoint: \"{app}\", interval: 5ms, timeout: 2s}}}}\n\
+         readers: {{app: {{type_name: app, endpoint: \"{app}/?run={run}\", interval: 5ms, timeout: 2s}}}}\n\
          recorders:\n  es: {{endpoint: \"{server}\", timeout: 400ms, spool: {{path: spool, sync: {}ms}}}}\n\
          routes: {{r: {{readers: [app], recorders: [es]}}}}\n",
         SYNC.as_millis()
@@ -203,21 +222,17 @@ fn damage(folder: &Path, random: &mut fastrand::Rng) -> Vec<u64> {
 fn kill_loop(kills: usize, seed: u64, damages: bool) {
     let _alone = ONE_LOOP.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let (app, server) = (App::start(), Flaky::start(seed));
-    let text = config(&app.server.address, &server.server.address);
+    let config = |run| config(&app.server.address, &server.server.address, run);
     let mut random = fastrand::Rng::with_seed(seed);
     let mut forgivable = BTreeSet::new();
-    let mut program = Program::start(&[], &text);
+    let mut program = Program::start(&[], &config(0));
     let (mut spooled_kills, mut found, mut kills_at) = (0, 0, Vec::new());
     for kill in 0..kills {
         let moment = Instant::now() + Duration::from_millis(random.u64(20..1300));
         std::thread::sleep(moment.saturating_duration_since(Instant::now()));
         assert!(program.is_running(), "kill {kill}: it had ended by itself: {}", program.read("stderr"));
-        let now = Instant::now();
+        kills_at.push(Instant::now());
         program.kill();
-        forgivable.extend(app.since(now.checked_sub(SYNC + SLACK).expect("later than that")));
-        // The answer to the last poll may not even have been read, if a sync took long.
-        forgivable.extend(app.polls().checked_sub(1));
-        kills_at.push(now);
         let said = program.read("stderr");
         assert!(!said.contains("cannot be used") && !said.contains("in use"), "kill {kill}: {said}");
         found += usize::from(said.contains("found in the spool"));
@@ -228,30 +243,34 @@ fn kill_loop(kills: usize, seed: u64, damages: bool) {
                 forgivable.extend(damage(&folder, &mut random));
             }
         }
-        program = program.start_again(&[], &text);
+        program = program.start_again(&[], &config(kill + 1));
     }
     server.is_well.store(true, Ordering::SeqCst);
+    wait_until("the last one is at work", || app.polls_of(kills) > 10);
     let polls = app.polls();
-    wait_until("the last one is at work", || app.polls() > polls + 10);
-    let required: BTreeSet<u64> = (0..polls).filter(|number| !forgivable.contains(number)).collect();
     let is_drained = |program: &Program| {
         files(&program.path("spool")).iter().all(|path| path.extension().is_none_or(|kind| kind != "ndjson"))
     };
     wait_until("the backlog is delivered", || is_drained(&program) || !program.is_running());
-    let missing: Vec<u64> = required.difference(&server.numbers()).copied().collect();
-    assert!(missing.is_empty(), "{} of {} are missing: {missing:?}", missing.len(), required.len());
     program.signal("TERM");
     assert_eq!(program.wait(), Some(0), "{}", program.read("stderr"));
     assert!(program.read("stderr").contains("+ waiting 0"), "{}", program.read("stderr"));
+
+    forgivable.extend(app.doubtful(&kills_at));
     let stored = server.numbers();
+    let required: BTreeSet<u64> = (0..polls).filter(|number| !forgivable.contains(number)).collect();
+    let missing: Vec<u64> = required.difference(&stored).copied().collect();
+    let told = app.ages(&missing, &kills_at);
+    assert!(missing.is_empty(), "{} of {} are missing, with their age: {told:?}", missing.len(), required.len());
     let lost: Vec<u64> = (0..polls).filter(|number| !stored.contains(number)).collect();
+    let ages = app.ages(&lost, &kills_at);
     eprintln!(
         "{kills} kills, {spooled_kills} of them with documents on disk, {found} starts found some: {polls} polls, {} of \
          them within {SYNC:?} + {SLACK:?} of a kill{}, {} lost, half of them younger than {:?} when it came",
         forgivable.len(),
         if damages { " or in damaged files" } else { "" },
         lost.len(),
-        app.median_age(&lost, &kills_at),
+        ages.get(ages.len() / 2).map(|(age, _)| *age).unwrap_or_default(),
     );
     assert!(spooled_kills > kills / 4, "only {spooled_kills} kills met documents on disk");
     assert!(required.len() as u64 > polls / 10, "most polls are forgivable: {} of {polls}", forgivable.len());
