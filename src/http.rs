@@ -384,10 +384,13 @@ mod tests {
             ("http://[::1]:5/v", "http://[::1]:5/v"),
             ("http://user:password@app/v", "http://app/v"),
             ("/a b", "http://localhost:1234/a%20b"),
+            ("http://xn--bcher-kva.test/v", "http://xn--bcher-kva.test/v"),
         ] {
             assert_eq!(from.redirected(location).unwrap(), Endpoint::new(url), "{location}");
         }
-        for location in ["ftp://app/v", "file:///etc/passwd", "http://", "http://[::1/", "javascript:x"] {
+        for location in
+            ["ftp://app/v", "file:///etc/passwd", "http://", "http://[::1/", "javascript:x", "http://bücher.test/v"]
+        {
             let error = from.redirected(location).unwrap_err().to_string();
             assert!(error.contains("a redirect leads to"), "{location}: {error}");
         }
