@@ -273,6 +273,7 @@ fn what_a_server_repeats_is_not_passed_on() {
             ("bearer", &["planted-bearer"]),
         ];
         let mut program = Program::start(&["--loglevel=trace"], &config);
+        program.hears_secrets();
         wait_until("each recorder was refused", || {
             let log = program.read("stderr");
             own.iter().all(|(recorder, _)| log.lines().any(|line| line.contains(&format!("recorder={recorder} "))))

@@ -88,6 +88,11 @@ fn check(engine: &Engine) {
     problems.extend(bench.templates());
     problems.extend(bench.data_streams());
     problems.extend(bench.pipelines());
+    let row = bench.row();
+    eprintln!("{row}");
+    // The README's table is made of what is printed here.
+    let is_told = include_str!("../README.md").lines().any(|line| line == row);
+    problems.extend(unless(is_told, || format!("the README lacks the row {row}")));
     server::assert_none(engine.name, &problems);
 }
 
@@ -113,6 +118,26 @@ impl Bench<'_> {
         let mut command = Command::new(release_binary());
         command.current_dir(self.folder.join("")).args(arguments).args(["-c", "conf.yml"]);
         command.output().expect("expvastic starts")
+    }
+
+    /// What there is to tell of this server, as a row of the README's table.
+    fn row(&self) -> String {
+        let about = parsed(&http::get(&self.server.address, "/"));
+        let version = &about["version"];
+        let product = if version["distribution"] == "opensearch" { "OpenSearch" } else { "Elasticsearch" };
+        let count =
+            |indices: &str| parsed(&http::get(&self.server.address, &format!("/{indices}/_count")))["count"].clone();
+        let hit = parsed(&http::get(&self.server.address, "/changing-*/_search?size=1"))["hits"]["hits"][0].clone();
+        let types = if matches!(hit["_type"].as_str(), None | Some("_doc")) { "none" } else { "`type_name`" };
+        let names = if self.engine.flat { "flat" } else { "nested" };
+        let streams = if self.engine.streams { "yes" } else { "not in this build" };
+        format!(
+            "| {product} {} | {} | {} | {types} | `{}` | {names} | {streams} |",
+            version["number"].as_str().unwrap_or("?"),
+            count("payload-*"),
+            count("changing-*"),
+            self.engine.templates,
+        )
     }
 
     /// Each recorded payload as one document: taken, and stored as it was sent.
@@ -163,7 +188,6 @@ impl Bench<'_> {
                 );
             }
         }
-        eprintln!("{}: {} payloads stored", self.engine.name, payloads.len());
         problems
     }
 

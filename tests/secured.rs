@@ -21,6 +21,7 @@ mod server;
 use processes::{Orphaned, Running, Workdir};
 use server::Server;
 use std::fs;
+use std::io::{Read, Write};
 use std::process::Command;
 use std::time::Duration;
 
@@ -143,6 +144,27 @@ fn certificates_are_checked_and_what_is_wrong_with_them_is_said() {
         }
     }
     server::assert_none("certificates", &problems);
+}
+
+#[test]
+fn tls_to_a_port_without_it_is_told() {
+    let folder = Workdir::new("no-tls");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        }
+    });
+    let config = format!(
+        "readers: {{app: {{type_name: app, timeout: 20s, endpoint: \"https://localhost:{port}/vars\"}}}}\n\
+         recorders: {{out: {{type: file, path: \"-\"}}}}\nroutes: {{r: {{readers: app, recorders: out}}}}\n"
+    );
+    let (is_good, said) = expvastic(&folder, "once", &config);
+    let expected = format!("no TLS comes about with localhost:{port}: does this port speak TLS? If not, write http://");
+    assert!(!is_good && said.contains(&expected), "{said}");
 }
 
 /// Whether a line has all of this; `…` stands for whatever a server says.
