@@ -24,7 +24,7 @@ pub(super) struct Node {
     pub(super) kind: Kind,
     pub(super) role: Role,
     pub(super) conversion: Conversion,
-    /// Its value is needed, but not shipped.
+    /// It is looked at, but not shipped: its value is needed, or it is beyond `max_fields`.
     pub(super) hidden: bool,
     pub(super) key_bytes: u32,
     /// Its name is its keys as they stand, joined with dots: it is not in `names`.

@@ -8,7 +8,7 @@
 //! has shipped (they are bounded, first come first kept) and of the names that were objects (a name that once was one
 //! stays one, else the server's mapping would refuse the value that takes its place).
 
-use super::layout::{Kind, Layout, Node, Role};
+use super::layout::{Kind, Layout, Node};
 use super::scalar;
 use crate::json;
 use crate::limits::{NAME_BYTES_MAX, NAME_SEGMENTS_MAX};
@@ -245,9 +245,9 @@ fn collect(leaf: &mut Leaf<'_>, fields: &mut Fields, table: &mut Table<'_>, mend
     let occurrence = table.get(hash).occurrences + 1;
     if !fields.take(leaf.name, occurrence) {
         mended.over_limit += 1;
-        // What tells which pauses are new is needed all the same.
-        leaf.node.hidden = leaf.node.role != Role::None;
-        leaf.node.kind = if leaf.node.hidden { Kind::Leaf } else { Kind::Out };
+        // It is still looked at: what it is may be needed, and in the next payload it may be an object with names that
+        // have been taken.
+        leaf.node.hidden = true;
         return Ok(());
     }
     mended.add(leaf.kinds);

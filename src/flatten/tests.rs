@@ -249,6 +249,11 @@ fn the_first_fields_are_kept_for_the_life_of_the_reader() {
     assert_eq!(ticks(rules(), &payloads), [r#""a":1,"b":2"#, r#""x":0,"a":3,"b":4"#, r#""x":6"#]);
     let report = flat_with(&mut Variables::new(rules()), br#"{"a":1,"a":2,"a":3,"a":4,"b":5}"#).unwrap();
     assert_eq!((report.0.as_str(), report.1.names.over_limit), (r#""a":1,"a#2":2,"a#3":3"#, 2));
+    // A variable that is beyond them may be an object next time, with a field that was among them.
+    let objects =
+        [r#"{"a":1,"b":{"c":2},"d":[{"e":3}]}"#, r#"{"a":4,"b":5,"d":6}"#, r#"{"a":7,"b":{"c":8},"d":[{"e":9}]}"#];
+    let kept = [r#""a":1,"b.c":2,"d.e":[3]"#, r#""a":4"#, r#""a":7,"b.c":8,"d.e":[9]"#];
+    assert_eq!(ticks(rules(), &objects), kept);
 }
 
 #[test]
