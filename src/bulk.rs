@@ -3,6 +3,7 @@
 //! Invariants: a document is in a bulk whole or not at all; what [`Bulk::bytes`] gives is always a complete `_bulk` body
 //! (each line ended), or empty.
 
+use crate::flatten::Label;
 use crate::json;
 use memchr::memmem;
 use std::ops::Range;
@@ -258,11 +259,17 @@ pub(crate) fn end_document(out: &mut Vec<u8>) {
 }
 
 /// The members that all documents of one reader carry, as [`begin_document`] takes them.
-pub(crate) fn own_members(service_name: &str, host_name: &str) -> Vec<u8> {
+pub(crate) fn own_members(service_name: &str, host_name: &str, labels: &[Label]) -> Vec<u8> {
     let mut members = b",\"service.name\":".to_vec();
     json::write_string(&mut members, service_name);
     members.extend_from_slice(b",\"host.name\":");
     json::write_string(&mut members, host_name);
+    for Label { name, value } in labels {
+        members.push(b',');
+        json::write_string(&mut members, name);
+        members.push(b':');
+        json::write_string(&mut members, value);
+    }
     members
 }
 
@@ -327,10 +334,11 @@ mod tests {
 
     #[test]
     fn a_document_begins_with_its_time_and_names() {
+        let labels = [Label { name: "zone".to_owned(), value: "\u{1}".to_owned() }];
         let mut out = Vec::new();
-        begin_document(&mut out, "2026-11-22T05:06:07Z".parse().unwrap(), &own_members("my \"app\"", "box"));
+        begin_document(&mut out, "2026-11-22T05:06:07Z".parse().unwrap(), &own_members("my \"app\"", "box", &labels));
         end_document(&mut out);
-        let expected = r#"{"@timestamp":"2026-11-22T05:06:07.000000Z","service.name":"my \"app\"","host.name":"box"}"#;
+        let expected = r#"{"@timestamp":"2026-11-22T05:06:07.000000Z","service.name":"my \"app\"","host.name":"box","zone":"\u0001"}"#;
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 }

@@ -42,7 +42,7 @@ use walk::{Options, Walk};
 
 pub(crate) use choice::Choice;
 pub(crate) use convert::{Conversion, Conversions};
-pub(crate) use names::Mended;
+pub(crate) use names::{Mended, unfit_for_label};
 
 pub(crate) use index::PADDING_BYTES;
 pub(crate) use locate::name_at;
@@ -71,6 +71,14 @@ pub(crate) struct VariableRules {
     pub(crate) drop_object_arrays: bool,
     pub(crate) conversions: Conversions,
     pub(crate) fields_max: usize,
+    pub(crate) labels: Vec<Label>,
+}
+
+/// A member that each document of a reader carries as it is: no variable has its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Label {
+    pub(crate) name: String,
+    pub(crate) value: String,
 }
 
 /// What is shipped of the ring buffers of garbage collections.
@@ -101,6 +109,7 @@ impl Default for VariableRules {
             drop_object_arrays: false,
             conversions: Conversions::default(),
             fields_max: limits::FIELDS_DEFAULT,
+            labels: Vec::new(),
         }
     }
 }
@@ -122,7 +131,7 @@ impl Variables {
     }
 
     pub(crate) fn new(rules: VariableRules) -> Self {
-        let fields = Fields::new(rules.fields_max);
+        let fields = Fields::new(rules.fields_max, &rules.labels);
         Self { rules, layout: Layout::default(), fields, totals: None }
     }
 }
@@ -292,8 +301,8 @@ impl Scratch {
         });
         self.arena.reset();
         let named = learned.and_then(|()| {
-            let underscore = variables.rules.dots_underscore;
-            names::resolve(&mut variables.layout, &mut variables.fields, &mut self.names, underscore, &self.arena)
+            let Variables { layout, fields, rules, .. } = variables;
+            names::resolve(layout, fields, &mut self.names, rules, &self.arena)
                 .map_err(|names::NoRoom| FlattenError { cause: Cause::DocumentTooLong, offset: 0 })
         });
         self.arena.reset();

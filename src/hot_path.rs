@@ -37,6 +37,7 @@ impl HotPath {
 
     fn with_rules(service_name: &str, index_name: &str, rules: VariableRules) -> Result<Self, crate::ConfigError> {
         let recorder = Recorder::file("bench", "-", index_name)?;
+        let own_members = bulk::own_members(service_name, "host", &rules.labels);
         Ok(Self {
             bench: Workbench::new([0; 9]),
             recording: Recording::new(
@@ -46,7 +47,7 @@ impl HotPath {
                 64 << 20,
             ),
             variables: Variables::new(rules),
-            own_members: bulk::own_members(service_name, "host"),
+            own_members,
         })
     }
 

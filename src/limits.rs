@@ -56,6 +56,11 @@ pub(crate) const FIELDS_MAX: u64 = 100_000;
 /// Patterns in `include` or `exclude`.
 pub(crate) const PATTERNS_MAX: usize = 1_000;
 
+/// Labels of a reader.
+pub(crate) const LABELS_MAX: usize = 32;
+/// Bytes of a label: each document carries it, and our template indexes no longer text.
+pub(crate) const LABEL_BYTES_MAX: usize = INDEXED_STRING_CHARS_MAX;
+
 /// Bytes of a password, a key, a token, or a header field's value: servers take some 8 kB of header in all.
 pub(crate) const SECRET_BYTES_MAX: usize = 16 << 10;
 /// Fields in a reader's `headers`.

@@ -63,7 +63,7 @@ impl Reading {
         Self {
             log_level: config.log_level.unwrap_or(settings_log_level),
             endpoint,
-            own_members: bulk::own_members(&config.type_name, host_name),
+            own_members: bulk::own_members(&config.type_name, host_name, &config.variables.labels),
             counts: ReaderCounts::default(),
             variables: RefCell::new(Variables::new(config.variables.clone())),
             schedule: RefCell::new(Schedule::new(config.interval, polls_max)),

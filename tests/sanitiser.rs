@@ -110,6 +110,13 @@ const CHOSEN: &[(&str, &str, &str)] = &[
     ("exclude a.x", r#"{"a":[{"x":1,"y":2}, 3]}"#, r#"{"a.y":[2],"a._value":[3]}"#),
     ("exclude a._value", r#"{"a":[{"x":1}, 3]}"#, r#"{"a.x":[1]}"#),
     ("exclude a", r#"{"a":1,"a.b":2,"b":3,"a":[{"x":1}]}"#, r#"{"b":3}"#),
+    // A label keeps its name, whatever a variable's is or becomes.
+    ("labels a", r#"{"a":1,"a.b":2,"b":{"a":3}}"#, r#"{"a":"label","vars.a._value":1,"vars.a.b":2,"b.a":3}"#),
+    ("labels a.b c", r#"{"a":1,"a.c":{"d":2},"a.b":3,"a.bc":4}"#,
+     r#"{"a.b":"label","c":"label","a._value":1,"a.c.d":2,"vars.a.b":3,"a.bc":4}"#),
+    ("labels a", r#"{"a":1,"vars":{"a":2}}"#, r#"{"a":"label","vars.a":1,"vars.a#2":2}"#),
+    ("labels b#2 c._value", r#"{"b":1,"b":2,"c":3,"c.d":4}"#,
+     r#"{"b#2":"label","c._value":"label","b":1,"b#3":2,"c._value#2":3,"c.d":4}"#),
 ];
 
 fn options_of(short: &str) -> Options {
@@ -120,6 +127,7 @@ fn options_of(short: &str) -> Options {
         ("max", fields) => options.max_fields = fields.parse().expect("a number"),
         ("include", pattern) => options.include = vec![pattern.to_owned()],
         ("exclude", pattern) => options.exclude = vec![pattern.to_owned()],
+        ("labels", names) => options.labels = names.split(' ').map(str::to_owned).collect(),
         _ => {}
     }
     options
@@ -399,6 +407,12 @@ fn payloads() -> impl Strategy<Value = String> {
     })
 }
 
+/// Names that payloads have too, none of which is both a value and an object.
+fn labels() -> impl Strategy<Value = Vec<String>> {
+    let names = ["a", "b#2", "x._value", "service.x", "é", "c.d", "a_b"];
+    prop::sample::subsequence(names.to_vec(), 1..4).prop_map(|names| names.into_iter().map(str::to_owned).collect())
+}
+
 fn options() -> impl Strategy<Value = Options> {
     #[rustfmt::skip]
     let patterns = vec![
@@ -415,14 +429,10 @@ fn options() -> impl Strategy<Value = Options> {
         select(vec![GcPauses::New, GcPauses::All, GcPauses::Off]),
         prop::bool::weighted(0.2),
         prop_oneof![3 => Just(1000), 1 => 1..9_usize],
+        prop_oneof![3 => Just(Vec::new()), 1 => labels()],
     )
-        .prop_map(|(include, exclude, dots_underscore, gc_pauses, drop_object_arrays, max_fields)| Options {
-            include,
-            exclude,
-            dots_underscore,
-            gc_pauses,
-            drop_object_arrays,
-            max_fields,
+        .prop_map(|(include, exclude, dots_underscore, gc_pauses, drop_object_arrays, max_fields, labels)| {
+            Options { include, exclude, dots_underscore, gc_pauses, drop_object_arrays, max_fields, labels }
         })
 }
 

@@ -50,14 +50,15 @@ fn conversions(mut root: Section<'_, '_>) -> Conversions {
     Conversions { gc_lists, sizes }
 }
 
-fn size(unit: &str) -> Result<Conversion, String> {
-    match unit.to_ascii_lowercase().as_str() {
+fn size(name: &str, unit: &str) -> Result<(String, Conversion), String> {
+    let conversion = match unit.to_ascii_lowercase().as_str() {
         "b" => Ok(Conversion::Bytes),
         "kb" => Ok(Conversion::Kilobytes),
         "mb" => Ok(Conversion::Megabytes),
         "gb" => Ok(Conversion::Gigabytes),
         _ => Err(format!("unknown unit {unit:?}, expected b, kb, mb or gb")),
-    }
+    }?;
+    Ok((name.to_owned(), conversion))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::section::Section;
 use super::values::{self, LogLevel};
 use super::{ConfigError, access, backoff, kind, maps, one_of};
 use crate::access::Access;
-use crate::flatten::{Choice, GcPauses, VariableRules};
+use crate::flatten::{Choice, GcPauses, Label, VariableRules, unfit_for_label};
 use crate::limits;
 use std::time::Duration;
 
@@ -130,6 +130,7 @@ fn variable_rules(section: &mut Section<'_, '_>) -> VariableRules {
     let dots_underscore = section.parse("dots", |text| one_of("value", text, &[("keep", false), ("underscore", true)]));
     let fields_max = section.number("max_fields", 1, limits::FIELDS_MAX);
     let conversions = section.file("map_file", maps::load);
+    let labels = labels(section);
     VariableRules {
         choice,
         dots_underscore: dots_underscore.unwrap_or(default.dots_underscore),
@@ -137,7 +138,30 @@ fn variable_rules(section: &mut Section<'_, '_>) -> VariableRules {
         drop_object_arrays: drop_object_arrays.unwrap_or(default.drop_object_arrays),
         conversions: conversions.unwrap_or_default(),
         fields_max: fields_max.map_or(default.fields_max, |fields| usize::try_from(fields).unwrap_or(usize::MAX)),
+        labels,
     }
+}
+
+fn labels(section: &mut Section<'_, '_>) -> Vec<Label> {
+    let Some(names) = section.section("labels") else { return Vec::new() };
+    if names.keys().count() > limits::LABELS_MAX {
+        names.lacks(format!("{} labels, at most {} are taken", names.keys().count(), limits::LABELS_MAX));
+        return Vec::new();
+    }
+    let all: Vec<String> = names.keys().map(str::to_owned).collect();
+    names.each(|name, value| {
+        let is_below = |other: &&String| name.strip_prefix(other.as_str()).is_some_and(|rest| rest.starts_with('.'));
+        if let Some(problem) = unfit_for_label(name) {
+            return Err(format!("the name of this label {problem}: choose another"));
+        }
+        if let Some(other) = all.iter().find(is_below) {
+            return Err(format!("a label called {other:?} is there too: a name is a value or has others below it"));
+        }
+        if value.len() > limits::LABEL_BYTES_MAX {
+            return Err(format!("the label is longer than {} bytes", limits::LABEL_BYTES_MAX));
+        }
+        Ok(Label { name: name.to_owned(), value: value.to_owned() })
+    })
 }
 
 fn patterns(section: &mut Section<'_, '_>, key: &'static str) -> Option<Vec<String>> {

@@ -310,9 +310,9 @@ impl<'a, 't> Section<'a, 't> {
         self.parse(key, |text| loader(&folder.join(text)))
     }
 
-    /// Every key of the section with its text, read by `parser`: for sections whose keys are names of the user's. Of too
-    /// many only some are read.
-    pub(super) fn each<T>(self, parser: impl Fn(&str) -> Result<T, String>) -> Vec<(String, T)> {
+    /// Every key of the section with its text, both read by `parser`: for sections whose keys are names of the user's. Of
+    /// too many only some are read.
+    pub(super) fn each<T>(self, parser: impl Fn(&str, &str) -> Result<T, String>) -> Vec<T> {
         let mut values = Vec::new();
         for (index, (key, node)) in self.entries.iter().enumerate().take(PATTERNS_MAX + 1) {
             let place = self.place.entry(index, key);
@@ -321,8 +321,7 @@ impl<'a, 't> Section<'a, 't> {
                 self.problems.key(&place, format!("given twice, first in line {line}"));
                 continue;
             }
-            let value = self.report(text_of(node).and_then(|text| parser(&text)), &place);
-            values.extend(value.map(|value| (key.clone(), value)));
+            values.extend(self.report(text_of(node).and_then(|text| parser(key, &text)), &place));
         }
         values
     }

@@ -10,6 +10,7 @@
 
 use super::layout::{Kind, Layout, Node};
 use super::scalar;
+use super::{Label, VariableRules};
 use crate::json;
 use crate::limits::{NAME_BYTES_MAX, NAME_SEGMENTS_MAX};
 use bumpalo::Bump;
@@ -52,6 +53,25 @@ pub(crate) struct Mended {
     pub(crate) over_limit: u64,
 }
 
+/// A name of the user's that each document carries as it is, so that no variable can have it: why it cannot be one.
+pub(crate) fn unfit_for_label(name: &str) -> Option<String> {
+    let is_below = |name: &str, other: &str| name.strip_prefix(other).is_some_and(|rest| rest.starts_with('.'));
+    // What a variable's name is mended to may begin with `vars.`.
+    let reserved = name.split('.').next().filter(|first| *first == "vars" || RESERVED.contains(first));
+    let own = OWN_NAMES.iter().find(|own| *own == &name || is_below(name, own) || is_below(own, name));
+    if name.split('.').any(|segment| is_blank(segment.as_bytes())) {
+        Some("has an empty segment".to_owned())
+    } else if let Some(taken) = reserved.or_else(|| own.copied()) {
+        Some(format!("is taken by {taken}"))
+    } else if name.split('.').count() > NAME_SEGMENTS_MAX {
+        Some(format!("has more than {NAME_SEGMENTS_MAX} segments"))
+    } else if name.len() > NAME_BYTES_MAX {
+        Some(format!("is longer than {NAME_BYTES_MAX} bytes"))
+    } else {
+        None
+    }
+}
+
 /// What a reader remembers of its names as long as it lives.
 #[derive(Debug)]
 pub(super) struct Fields {
@@ -77,7 +97,8 @@ pub(super) struct NoRoom;
 /// A name of this document, by its hash.
 #[derive(Debug, Default, Clone, Copy)]
 struct Slot {
-    /// Variables whose mended name it is: of those that were met, then of those that have been settled.
+    /// Variables whose mended name it is: of those that were met, then of those that have been settled. A label counts as
+    /// the first.
     occurrences: u32,
     settled: u32,
     /// The last `#n` that was tried.
@@ -122,6 +143,11 @@ impl<'a> Table<'a> {
         self.slots.get(&hash).copied().unwrap_or_default()
     }
 
+    fn add_label(&mut self, hash: u64) -> Result<(), NoRoom> {
+        *self.slot(hash)? = Slot { occurrences: 1, settled: 1, ..Slot::default() };
+        Ok(())
+    }
+
     fn slot(&mut self, hash: u64) -> Result<&mut Slot, NoRoom> {
         self.slots.try_reserve(1).map_err(|_| NoRoom)?;
         Ok(self.slots.entry(hash).or_default())
@@ -129,10 +155,10 @@ impl<'a> Table<'a> {
 }
 
 impl Fields {
-    pub(super) fn new(max: usize) -> Self {
+    pub(super) fn new(max: usize, labels: &[Label]) -> Self {
         let hasher = RandomState::new();
         let mut fields = Self { hasher, max, taken: HashSet::new(), objects: HashSet::new() };
-        for name in OWN_NAMES {
+        for name in OWN_NAMES.into_iter().chain(labels.iter().map(|label| label.name.as_str())) {
             fields.add_objects(name.as_bytes());
         }
         fields
@@ -169,16 +195,20 @@ pub(super) fn resolve(
     layout: &mut Layout,
     fields: &mut Fields,
     work: &mut Work,
-    dots_underscore: bool,
+    rules: &VariableRules,
     arena: &Bump,
 ) -> Result<(), NoRoom> {
+    let labels = rules.labels.as_slice();
     let leaves = layout.nodes.iter().filter(|node| node.kind == Kind::Leaf && !node.hidden).count();
-    let mut table = Table::new(leaves.min(fields.max), arena)?;
+    let mut table = Table::new(leaves.min(fields.max) + labels.len(), arena)?;
+    for label in labels {
+        table.add_label(fields.hash(label.name.as_bytes()))?;
+    }
     let mut mended = Mended::default();
-    work.path.reset(dots_underscore);
-    each_leaf(layout, work, |leaf| collect(leaf, fields, &mut table, &mut mended))?;
-    work.path.reset(dots_underscore);
-    each_leaf(layout, work, |leaf| settle(leaf, fields, &mut table, &mut mended))?;
+    work.path.reset(rules.dots_underscore);
+    each_leaf(layout, work, labels, |leaf| collect(leaf, fields, &mut table, &mut mended))?;
+    work.path.reset(rules.dots_underscore);
+    each_leaf(layout, work, labels, |leaf| settle(leaf, fields, &mut table, &mut mended))?;
     layout.mended = mended;
     Ok(())
 }
@@ -201,6 +231,7 @@ struct Leaf<'l> {
 fn each_leaf(
     layout: &mut Layout,
     work: &mut Work,
+    labels: &[Label],
     mut visit: impl FnMut(&mut Leaf<'_>) -> Result<(), NoRoom>,
 ) -> Result<(), NoRoom> {
     let Layout { nodes, keys, names, .. } = layout;
@@ -221,7 +252,7 @@ fn each_leaf(
                 raw.truncate(mark);
             }
             Kind::Object | Kind::Columns => {
-                path.enter(key, false);
+                path.enter(key, false, labels);
                 in_columns = node.kind == Kind::Columns;
                 raw_marks.push(raw.len());
                 raw.extend_from_slice(key);
@@ -229,7 +260,7 @@ fn each_leaf(
             }
             Kind::Leaf if node.hidden => {}
             Kind::Leaf => {
-                path.enter(key, in_columns);
+                path.enter(key, in_columns, labels);
                 let kinds = path.render(name);
                 path.leave();
                 visit(&mut Leaf { node, key, raw, name, kinds, names })?;
@@ -361,7 +392,7 @@ impl Path {
     }
 
     /// `key` is escaped as JSON; the dots of a column's are those between keys.
-    fn enter(&mut self, key: &[u8], column: bool) {
+    fn enter(&mut self, key: &[u8], column: bool, labels: &[Label]) {
         let mut decoded = std::mem::take(&mut self.key);
         decoded.clear();
         scalar::decode(&mut decoded, key);
@@ -370,13 +401,13 @@ impl Path {
             decoded.iter_mut().filter(|byte| **byte == b'.').for_each(|byte| *byte = b'_');
         }
         for segment in decoded.split(|&byte| byte == b'.') {
-            self.push(&mut level, segment);
+            self.push(&mut level, segment, labels);
         }
         self.key = decoded;
         self.levels.push(level);
     }
 
-    fn push(&mut self, level: &mut Level, segment: &[u8]) {
+    fn push(&mut self, level: &mut Level, segment: &[u8], labels: &[Label]) {
         if level.segments > 0 {
             let deep = level.segments + usize::from(level.prefixed) >= NAME_SEGMENTS_MAX;
             level.kinds.deep = u64::from(deep);
@@ -388,7 +419,9 @@ impl Path {
         self.append(level, if blank { b"_" } else { segment });
         let text = &self.text[..level.text_bytes];
         let reserved = level.segments == 1 && RESERVED.iter().any(|name| name.as_bytes() == text);
-        if !level.prefixed && (reserved || OWN_NAMES.iter().any(|name| name.as_bytes() == text)) {
+        let own = || OWN_NAMES.iter().any(|name| name.as_bytes() == text);
+        let label = || labels.iter().any(|label| label.name.as_bytes() == text);
+        if !level.prefixed && (reserved || own() || label()) {
             level.prefixed = true;
             level.kinds.reserved = 1;
             level.hash = fnv(fnv(FNV_OFFSET, VARS.as_bytes()), text);

@@ -27,6 +27,8 @@ pub(crate) struct Options {
     pub(crate) gc_pauses: GcPauses,
     pub(crate) drop_object_arrays: bool,
     pub(crate) max_fields: usize,
+    /// Each has the value `label`.
+    pub(crate) labels: Vec<String>,
 }
 
 impl Default for Options {
@@ -38,6 +40,7 @@ impl Default for Options {
             gc_pauses: GcPauses::New,
             drop_object_arrays: false,
             max_fields: 1000,
+            labels: Vec::new(),
         }
     }
 }
@@ -83,13 +86,14 @@ const RESERVED: &str = " _all _data_stream_timestamp _doc_count _feature _field_
     _seq_no_doc_values _size _slice _source _tier _timestamp _ts_routing_hash _tsid _ttl _type _uid _version ";
 pub(crate) const OWN: [&str; 4] = ["@timestamp", "service.name", "host.name", "expvastic.restarted"];
 
-/// A joined name as a server takes it, if it were alone.
-fn mended(joined: &str) -> String {
+/// A joined name as a server takes it, if there were none but ours and the labels.
+fn mended(joined: &str, labels: &[String]) -> String {
     let blank = |segment: &str| segment.chars().all(|char| char.is_whitespace() || char <= ' ');
     let segments: Vec<&str> = joined.split('.').map(|segment| if blank(segment) { "_" } else { segment }).collect();
     let mut name = segments.join(".");
     let is_below = |rest: &str| rest.is_empty() || rest.starts_with('.');
-    let own = OWN.iter().any(|own| name.strip_prefix(own).is_some_and(is_below));
+    let mut own = OWN.into_iter().chain(labels.iter().map(String::as_str));
+    let own = own.any(|own| name.strip_prefix(own).is_some_and(is_below));
     if own || name.starts_with('_') && RESERVED.split_whitespace().any(|reserved| reserved == segments[0]) {
         name = format!("vars.{name}");
     }
@@ -178,7 +182,8 @@ pub(crate) fn document(options: &Options, payload: &str) -> Option<Vec<(String, 
 
 impl Reader {
     pub(crate) fn new(options: Options) -> Self {
-        let objects = OWN.iter().flat_map(|own| parents(own)).map(str::to_owned).collect();
+        let own = OWN.into_iter().chain(options.labels.iter().map(String::as_str));
+        let objects = own.flat_map(parents).map(str::to_owned).collect();
         Self { options, taken: HashSet::new(), objects, collections: None, chosen: RefCell::default() }
     }
 
@@ -186,9 +191,10 @@ impl Reader {
         let Ok(Json::Object(mut root)) = Json::parse(&without_lone_surrogates(payload)) else { return None };
         let restarted = self.mend_pauses(&mut root);
         let mut fields = Vec::new();
-        let mut occurrences: HashMap<String, usize> = HashMap::new();
+        let mut occurrences: HashMap<String, usize> =
+            self.options.labels.iter().map(|label| (label.clone(), 1)).collect();
         for (keys, value) in self.variables(&[], &root) {
-            let name = mended(&self.options.joined(&keys));
+            let name = mended(&self.options.joined(&keys), &self.options.labels);
             let occurrence = *occurrences.entry(name.clone()).and_modify(|count| *count += 1).or_insert(1);
             let field = (name, occurrence);
             if self.taken.contains(&field) || self.taken.len() < self.options.max_fields {
@@ -205,6 +211,8 @@ impl Reader {
         if document.is_empty() {
             return None;
         }
+        let label = |name: &String| (name.clone(), Json::String("label".to_owned()));
+        document.splice(..0, self.options.labels.iter().map(label));
         if restarted {
             document.push(("expvastic.restarted".to_owned(), Json::Bool(true)));
         }
@@ -214,7 +222,8 @@ impl Reader {
     /// A name for each field: those that can have theirs as it is come first.
     fn names(&self, fields: &[((String, usize), Option<Json>)]) -> Vec<String> {
         let as_it_is = |(name, occurrence): &(String, usize)| *occurrence == 1 && !self.objects.contains(name);
-        let mut used: HashSet<String> = OWN.into_iter().map(str::to_owned).collect();
+        let own = OWN.into_iter().chain(self.options.labels.iter().map(String::as_str));
+        let mut used: HashSet<String> = own.map(str::to_owned).collect();
         used.extend(fields.iter().filter(|(field, _)| as_it_is(field)).map(|((name, _), _)| name.clone()));
         // Of a base, the numbers before this one are taken.
         let mut tried: HashMap<String, usize> = HashMap::new();

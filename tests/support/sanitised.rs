@@ -20,9 +20,11 @@ pub(crate) fn config(options: &Options) -> Config {
         GcPauses::All => "all",
         GcPauses::Off => "off",
     };
+    let labels: Vec<String> = options.labels.iter().map(|name| format!("{name:?}: label")).collect();
+    let labels = labels.join(", ");
     let yaml = format!(
         "readers: {{app: {{type_name: app, endpoint: \"localhost:1\", include: {}, exclude: {}, dots: {}, \
-         gc_pauses: {gc_pauses}, object_arrays: {}, max_fields: {}}}}}\n\
+         gc_pauses: {gc_pauses}, object_arrays: {}, max_fields: {}, labels: {{{labels}}}}}}}\n\
          recorders: {{out: {{type: file, path: \"-\"}}}}\nroutes: {{r: {{readers: [app], recorders: [out]}}}}\n",
         list(&options.include),
         list(&options.exclude),
@@ -33,7 +35,7 @@ pub(crate) fn config(options: &Options) -> Config {
     Config::parse("test", &yaml, &|_| None).expect("a good configuration")
 }
 
-/// The variables of a document that keeps what each one promises.
+/// The labels and variables of a document that keeps what each one promises.
 pub(crate) fn variables(document: &[u8]) -> Variables {
     assert!(!document.contains(&b'\n') && !document.contains(&b'\r'), "a document is one line");
     let text = std::str::from_utf8(document).expect("a document is UTF-8");

@@ -138,7 +138,7 @@ mod tests {
         for (index, type_name) in documents {
             let time = jiff::Timestamp::UNIX_EPOCH;
             let mut document = Vec::new();
-            bulk::begin_document(&mut document, time, &bulk::own_members(type_name, "box"));
+            bulk::begin_document(&mut document, time, &bulk::own_members(type_name, "box", &[]));
             bulk::end_document(&mut document);
             bulk.push(&mut ActionLine::new(index), DocumentKey { time, id: ids.next_id() }, &document);
         }
