@@ -3,8 +3,8 @@
 //! HTTP/1.1 over kept connections. No decompression: what a body may inflate to could not be bounded. Each exchange is
 //! bounded in time as a whole.
 //!
-//! Two ways lead out. Plain `http://` to a number or to `localhost`, which is where a sidecar's neighbours are, goes
-//! [`direct`]: sockets on the main thread, no hand-over, next to no memory. Everything else (`https://`, names that must
+//! Two ways lead out. Plain `http://` to a number, to `localhost` or to a `unix://` socket, which is where a sidecar's
+//! neighbours are, goes [`direct`]: sockets on the main thread, no hand-over, next to no memory. Everything else (`https://`, names that must
 //! be resolved, proxies) goes by [`curl`], which is only started when it is needed.
 
 #[cfg(feature = "tls")]
@@ -18,8 +18,10 @@ use crate::access::Sent;
 use crate::bulk::Bulk;
 use crate::clock;
 use crate::limits;
+use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,6 +35,9 @@ const USER_AGENT: &str = concat!("expvastic/", env!("CARGO_PKG_VERSION"));
 
 /// Room for the answer to a bulk of one instant, header included; a longer one makes its buffer grow.
 const ANSWER_BYTES_USUAL: usize = 2 << 10;
+
+/// What the URL of a socket in the file system begins with.
+pub(crate) const UNIX_SCHEME: &str = "unix://";
 
 /// What a GET asks for.
 const ACCEPTED: &str = "application/json";
@@ -59,9 +64,17 @@ struct Ways {
 pub(crate) struct Endpoint {
     url: Uri,
     /// Where it is, in the order to try; empty if that has to be asked for.
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<Address>,
     /// Who we are there.
     identity: Rc<Identity>,
+}
+
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Address {
+    Net(SocketAddr),
+    /// A socket in the file system.
+    Unix(Rc<Path>),
 }
 
 /// What a request carries, and how.
@@ -249,7 +262,11 @@ impl Endpoint {
 
     /// `url` has been validated, and holds no credentials; `identity` is shared by all that is asked of one origin.
     pub(crate) fn with(url: &str, identity: Rc<Identity>) -> Self {
-        Self::of(url.parse().unwrap_or_default(), identity)
+        let Some((socket, target)) = unix_parts(url) else {
+            return Self::of(url.parse().unwrap_or_default(), identity);
+        };
+        let url = format!("http://localhost{target}").parse().unwrap_or_default();
+        Self { url, addresses: vec![Address::Unix(Path::new(socket).into())], identity }
     }
 
     fn of(url: Uri, identity: Rc<Identity>) -> Self {
@@ -257,9 +274,10 @@ impl Endpoint {
         let default_port = if url.scheme_str() == Some("https") { 443 } else { 80 };
         let port = url.port_u16().unwrap_or(default_port);
         let addresses = match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
-            Ok(address) => vec![SocketAddr::new(address, port)],
+            Ok(address) => vec![Address::Net(SocketAddr::new(address, port))],
             Err(_) if host.eq_ignore_ascii_case("localhost") => {
-                vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]
+                let both = [(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()];
+                both.map(Address::Net).to_vec()
             }
             Err(_) => Vec::new(),
         };
@@ -285,8 +303,10 @@ impl Endpoint {
         // Whoever answered must not choose whom we say we are.
         let is_anonymous = target.set_username("").and_then(|()| target.set_password(None)).is_ok();
         let url = target.as_str().parse().ok().filter(|_| is_anonymous).ok_or_else(|| wrong("no URL"))?;
-        let identity = if target.origin() == base.origin() { Rc::clone(&self.identity) } else { Rc::default() };
-        Ok(Self::of(url, identity))
+        if target.origin() != base.origin() {
+            return Ok(Self::of(url, Rc::default()));
+        }
+        Ok(Self { url, addresses: self.addresses.clone(), identity: Rc::clone(&self.identity) })
     }
 
     /// What a person should look at after an answer with this status.
@@ -301,7 +321,7 @@ impl Endpoint {
 
     /// Whether it is on this machine: then it is never reached through a proxy of the environment.
     pub(crate) fn is_neighbour(&self) -> bool {
-        !self.addresses.is_empty() && self.addresses.iter().all(|address| address.ip().is_loopback())
+        !self.addresses.is_empty() && self.addresses.iter().all(Address::is_here)
     }
 
     fn is_direct(&self, has_proxy: bool) -> bool {
@@ -313,6 +333,31 @@ impl Endpoint {
     fn authority(&self) -> &str {
         self.url.authority().map_or("", |authority| authority.as_str())
     }
+
+    /// The same, or the path of the socket.
+    fn place(&self) -> Cow<'_, str> {
+        match &self.addresses[..] {
+            [Address::Unix(socket)] => socket.to_string_lossy(),
+            _ => self.authority().into(),
+        }
+    }
+}
+
+impl Address {
+    /// Whether it is on this machine.
+    fn is_here(&self) -> bool {
+        match self {
+            Self::Net(address) => address.ip().is_loopback(),
+            Self::Unix(_) => true,
+        }
+    }
+}
+
+/// The socket's path and what is asked for over it, of a URL such as `unix:///run/app.sock:/debug/vars`.
+pub(crate) fn unix_parts(url: &str) -> Option<(&str, &str)> {
+    let rest = url.strip_prefix(UNIX_SCHEME)?;
+    let colon = rest.rfind(":/")?;
+    Some((&rest[..colon], &rest[colon + 1..]))
 }
 
 impl HttpError {
@@ -349,9 +394,14 @@ mod tests {
 
     #[test]
     fn neighbours_are_told_from_strangers() {
-        for url in
-            ["http://localhost:1", "http://LOCALHOST", "http://127.0.0.1/x", "http://127.9.9.9", "http://[::1]:9"]
-        {
+        for url in [
+            "http://localhost:1",
+            "http://LOCALHOST",
+            "http://127.0.0.1/x",
+            "http://127.9.9.9",
+            "http://[::1]:9",
+            "unix:///s:/x",
+        ] {
             assert!(Endpoint::new(url).is_direct(true), "{url}");
         }
         for url in ["http://10.0.0.1", "http://[fe80::1]:9200/x"] {
@@ -367,9 +417,10 @@ mod tests {
 
     #[test]
     fn localhost_is_looked_for_at_both_its_addresses() {
-        let addresses = |url| Endpoint::new(url).addresses.iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!(addresses("http://localhost:1234/debug/vars"), ["127.0.0.1:1234", "[::1]:1234"]);
-        assert_eq!(addresses("http://[::1]"), ["[::1]:80"]);
+        let net = |address: &str| Address::Net(address.parse().unwrap());
+        let addresses = |url| Endpoint::new(url).addresses;
+        assert_eq!(addresses("http://localhost:1234/debug/vars"), [net("127.0.0.1:1234"), net("[::1]:1234")]);
+        assert_eq!(addresses("http://[::1]"), [net("[::1]:80")]);
     }
 
     #[test]

@@ -74,6 +74,8 @@ pub(crate) const CERTIFICATE_LOOK_TIME: Duration = Duration::from_secs(5);
 /// A file with a secret is looked at no more often: a look costs a call of the system at each exchange.
 pub(crate) const SECRET_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Bytes of the path of a socket: `sockaddr_un` has room for so many and a zero.
+pub(crate) const SOCKET_PATH_BYTES_MAX: usize = 107;
 /// Bytes of a `type_name`.
 pub(crate) const TYPE_NAME_BYTES_MAX: usize = 512;
 

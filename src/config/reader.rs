@@ -5,6 +5,7 @@ use super::values::{self, LogLevel};
 use super::{ConfigError, access, backoff, kind, maps, one_of};
 use crate::access::Access;
 use crate::flatten::{Choice, GcPauses, Label, VariableRules, unfit_for_label};
+use crate::http::UNIX_SCHEME;
 use crate::limits;
 use std::time::Duration;
 
@@ -203,6 +204,9 @@ fn reader_endpoint(section: &mut Section<'_, '_>) -> Option<Source> {
 
 /// Both dialects: the path stands in `endpoint`, or beside it; without either it is Go's own.
 fn expvar_url(endpoint: &str, route_path: Option<&str>) -> Result<String, String> {
+    if endpoint.trim().starts_with(UNIX_SCHEME) {
+        return values::unix_url(endpoint, route_path.unwrap_or_default());
+    }
     let url = values::url(endpoint, route_path.unwrap_or_default())?;
     if route_path.is_some_and(|path| !path.is_empty()) || values::has_path(&url) {
         return Ok(url);

@@ -2,7 +2,7 @@
 //!
 //! Each parser gives a value that needs no further check, or what was expected, for a person.
 
-use crate::http::Uri;
+use crate::http::{UNIX_SCHEME, Uri, unix_parts};
 use crate::limits;
 use std::fmt::Write;
 use std::time::Duration;
@@ -99,6 +99,28 @@ pub(crate) fn url(endpoint: &str, path: &str) -> Result<String, String> {
         Ok(_) => Ok(joined),
         Err(error) => Err(format!("{joined:?} is not a URL: {error}")),
     }
+}
+
+/// The URL of what is served over a socket in the file system: `unix:///run/app.sock`, or `unix:///run/app.sock:/path`, or
+/// with `path` behind it; Go's own path if there is none.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn unix_url(endpoint: &str, path: &str) -> Result<String, String> {
+    let (endpoint, path) = (endpoint.trim(), path.trim());
+    let (socket, inner) = unix_parts(endpoint).unwrap_or_else(|| (endpoint.trim_start_matches(UNIX_SCHEME), ""));
+    if !socket.starts_with('/') || socket.contains(['?', '#']) {
+        return Err(format!("the endpoint {endpoint:?} names no socket, expected unix:///run/app.sock"));
+    }
+    if socket.len() > limits::SOCKET_PATH_BYTES_MAX {
+        let most = limits::SOCKET_PATH_BYTES_MAX;
+        return Err(format!("the path of the socket has {} bytes, the system takes {most}", socket.len()));
+    }
+    let target = if path.is_empty() && inner.is_empty() { "/debug/vars" } else { inner };
+    let target = url("localhost", target).and_then(|url| self::url(&url, path))?;
+    let target = target.strip_prefix("http://localhost").unwrap_or_default();
+    let slash = if target.starts_with('/') { "" } else { "/" };
+    Ok(format!("{UNIX_SCHEME}{socket}:{slash}{target}"))
 }
 
 /// The same text for URLs that [`url`] made of the same host and path, however they are written.
@@ -302,6 +324,25 @@ mod tests {
         }
         assert_eq!(url("https://h", "").is_ok(), cfg!(feature = "tls"));
         assert!(has_path("http://h:1/x") && !has_path("http://h:1/") && !has_path("http://h?x=/y"));
+    }
+
+    #[test]
+    fn sockets_become_urls() {
+        for (endpoint, path, expected) in [
+            ("unix:///run/app.sock", "", "unix:///run/app.sock:/debug/vars"),
+            ("unix:///run/app.sock", "vars?r=^mem", "unix:///run/app.sock:/vars?r=^mem"),
+            ("unix:///run/app.sock:/vars?a=b", "", "unix:///run/app.sock:/vars?a=b"),
+            ("unix:///run/a:b.sock:/x", "/vars", "unix:///run/a:b.sock:/x/vars"),
+            ("unix:///run/app.sock:/", "", "unix:///run/app.sock:/"),
+        ] {
+            assert_eq!(unix_url(endpoint, path).as_deref(), Ok(expected));
+        }
+        let long = format!("unix:///{}", "x".repeat(107));
+        for endpoint in
+            ["unix://", "unix://app.sock", "unix:///run/app.sock?a=b", "unix:///app.sock:/a b", long.as_str()]
+        {
+            assert!(unix_url(endpoint, "").is_err(), "{endpoint}");
+        }
     }
 
     #[test]

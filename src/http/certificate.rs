@@ -3,7 +3,7 @@
 //! So after such a failure the server is asked for its certificate once more, and nothing else: the handshake ends with
 //! the refusal. This module alone names rustls, which is libcurl's own TLS, too.
 
-use super::{Endpoint, direct};
+use super::{Address, Endpoint, direct};
 use crate::access::Tls;
 use crate::clock;
 use crate::limits;
@@ -16,7 +16,8 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, ClientConnection, Error, RootCertStore};
 use rustls_platform_verifier::Verifier;
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -36,13 +37,16 @@ async fn find_problem(endpoint: &Endpoint, deadline: Instant) -> Option<String> 
     let config = config.with_safe_default_protocol_versions().ok()?.dangerous();
     let config = Arc::new(config.with_custom_certificate_verifier(verifier(tls)?).with_no_client_auth());
     let addresses = match &endpoint.addresses[..] {
-        [] => smol::net::resolve((host, endpoint.url.port_u16().unwrap_or(443))).await.ok()?,
+        [] => {
+            let resolved = smol::net::resolve((host, endpoint.url.port_u16().unwrap_or(443))).await.ok()?;
+            resolved.into_iter().map(Address::Net).collect()
+        }
         known => known.to_vec(),
     };
     for address in addresses {
         let name = ServerName::try_from(host.to_owned()).ok()?;
         let connection = ClientConnection::new(Arc::clone(&config), name).ok()?;
-        if let Some(Error::InvalidCertificate(error)) = refusal(connection, address, deadline).await {
+        if let Some(Error::InvalidCertificate(error)) = refusal(connection, &address, deadline).await {
             return Some(describe(&error, host, tls));
         }
     }
@@ -60,8 +64,9 @@ fn verifier(tls: &Tls) -> Option<Arc<dyn ServerCertVerifier>> {
 }
 
 /// Shakes hands until something is wrong.
-async fn refusal(mut connection: ClientConnection, address: SocketAddr, deadline: Instant) -> Option<Error> {
-    let stream = direct::connect_to(address, deadline).await.ok()?.ok()?;
+async fn refusal(mut connection: ClientConnection, address: &Address, deadline: Instant) -> Option<Error> {
+    let socket = direct::connect_to(address, deadline).await.ok()?.ok()?;
+    let stream = Rc::new(TcpStream::from(socket.try_clone().ok()?));
     while connection.is_handshaking() {
         if connection.wants_write() && is_blocked(&connection.write_tls(&mut &*stream))? {
             park::ready(stream.clone(), Interest::Both, Some(deadline)).await.map_err(|Late| ()).ok()?;

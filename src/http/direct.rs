@@ -5,17 +5,18 @@
 //! something to put into it.
 
 use super::response::{AnswerError, Decoder, Progress};
-use super::{ACCEPTED, HttpError, Payload, Received, Request, USER_AGENT};
+use super::{ACCEPTED, Address, HttpError, Payload, Received, Request, USER_AGENT};
 use crate::flatten::PADDING_BYTES;
 use crate::limits;
 use crate::park::{self, Interest, Late};
 use rustix::buffer::spare_capacity;
 use rustix::io::{Errno, FdFlags};
-use rustix::net::{self, AddressFamily, RecvFlags, SocketType};
+use rustix::net::{self, AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, SocketAddrUnix, SocketType};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -29,8 +30,8 @@ pub(super) struct Direct {
 
 #[derive(Debug)]
 struct Connection {
-    address: SocketAddr,
-    stream: Rc<TcpStream>,
+    address: Address,
+    stream: Rc<OwnedFd>,
     /// Whether it was kept: then the server may have closed it meanwhile.
     is_old: bool,
 }
@@ -87,7 +88,7 @@ impl Direct {
         Err(failure.into_error(has_begun, request.timeout))
     }
 
-    fn take_kept(&self, addresses: &[SocketAddr]) -> Option<Connection> {
+    fn take_kept(&self, addresses: &[Address]) -> Option<Connection> {
         let mut kept = self.kept.borrow_mut();
         let newest = kept.iter().rposition(|connection| addresses.contains(&connection.address))?;
         kept.remove(newest)
@@ -105,14 +106,14 @@ impl Direct {
 /// Connects to the first address that takes it.
 async fn connect(request: &Request<'_>) -> Result<Connection, HttpError> {
     let mut first_error = None;
-    for &address in &request.endpoint.addresses {
+    for address in &request.endpoint.addresses {
         match connect_to(address, request.deadline).await {
-            Ok(Ok(stream)) => return Ok(Connection { address, stream, is_old: false }),
+            Ok(Ok(stream)) => return Ok(Connection { address: address.clone(), stream, is_old: false }),
             Ok(Err(error)) => _ = first_error.get_or_insert(error),
             Err(Late) => return Err(HttpError::Timeout(request.timeout)),
         }
     }
-    let place = request.endpoint.authority();
+    let place = request.endpoint.place();
     Err(HttpError::Transport(match first_error {
         Some(error) if error.kind() == ErrorKind::ConnectionRefused => {
             format!("nobody listens at {place} (connection refused)")
@@ -122,7 +123,7 @@ async fn connect(request: &Request<'_>) -> Result<Connection, HttpError> {
     }))
 }
 
-pub(super) async fn connect_to(address: SocketAddr, deadline: Instant) -> Result<io::Result<Rc<TcpStream>>, Late> {
+pub(super) async fn connect_to(address: &Address, deadline: Instant) -> Result<io::Result<Rc<OwnedFd>>, Late> {
     let stream = match start_connecting(address) {
         Ok(stream) => Rc::new(stream),
         Err(error) => return Ok(Err(error)),
@@ -134,15 +135,25 @@ pub(super) async fn connect_to(address: SocketAddr, deadline: Instant) -> Result
     })
 }
 
-fn start_connecting(address: SocketAddr) -> io::Result<TcpStream> {
-    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+fn start_connecting(address: &Address) -> io::Result<OwnedFd> {
+    let family = match address {
+        Address::Net(SocketAddr::V4(_)) => AddressFamily::INET,
+        Address::Net(SocketAddr::V6(_)) => AddressFamily::INET6,
+        Address::Unix(_) => AddressFamily::UNIX,
+    };
     let socket = net::socket(family, SocketType::STREAM, None)?;
     rustix::io::fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
     rustix::io::ioctl_fionbio(&socket, true)?;
-    // The last piece of a bulk is not held back until the pieces before have been confirmed.
-    net::sockopt::set_tcp_nodelay(&socket, true)?;
-    match net::connect(&socket, &address) {
-        Ok(()) | Err(Errno::INPROGRESS) => Ok(socket.into()),
+    let begun = match address {
+        Address::Net(address) => {
+            // The last piece of a bulk is not held back until the pieces before have been confirmed.
+            net::sockopt::set_tcp_nodelay(&socket, true)?;
+            net::connect(&socket, address)
+        }
+        Address::Unix(path) => net::connect(&socket, &SocketAddrUnix::new(&**path)?),
+    };
+    match begun {
+        Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
         Err(error) => Err(error.into()),
     }
 }
@@ -199,22 +210,20 @@ impl Unsent {
     }
 
     /// Sends what the system takes; true if that was the end of it.
-    fn send(&mut self, mut stream: &TcpStream) -> io::Result<bool> {
+    fn send(&mut self, stream: &OwnedFd) -> Result<bool, Errno> {
         let payload = self.payload.as_ref().map_or(&[][..], |payload| payload.bytes());
         let head = &self.head[self.sent_bytes.min(self.head.len())..];
         let payload = &payload[self.sent_bytes.saturating_sub(self.head.len())..];
         loop {
-            let sent = match (head, payload) {
-                (head, []) => stream.write(head),
-                (head, payload) => stream.write_vectored(&[IoSlice::new(head), IoSlice::new(payload)]),
-            };
-            match sent {
+            let pieces = [IoSlice::new(head), IoSlice::new(payload)];
+            // A server that has gone is an error here, not a signal to the process.
+            match net::sendmsg(stream, &pieces, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL) {
                 Ok(bytes) => {
                     self.sent_bytes += bytes;
                     return Ok(bytes == head.len() + payload.len());
                 }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(false),
                 Err(error) => return Err(error),
             }
         }
@@ -280,7 +289,7 @@ impl Failure {
 }
 
 /// Takes in what has arrived; says how far the answer is.
-fn receive(stream: &TcpStream, decoder: &mut Decoder, body: &mut Vec<u8>) -> Result<Progress, Failure> {
+fn receive(stream: &OwnedFd, decoder: &mut Decoder, body: &mut Vec<u8>) -> Result<Progress, Failure> {
     let mut received = 0;
     loop {
         make_room(body, decoder.bytes_to_come());

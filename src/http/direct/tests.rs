@@ -6,7 +6,8 @@ use crate::bulk::{ActionLine, Bulk, DocumentKey, IdSource};
 use crate::clock;
 use std::cell::Cell;
 use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -274,6 +275,42 @@ fn whoever_is_not_there_is_named() {
 }
 
 #[test]
+fn a_socket_in_the_file_system_is_a_server_like_any_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("app.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let url = format!("unix://{}:/debug/vars?a=b", socket.display());
+    #[allow(clippy::disallowed_methods, reason = "the other side of the socket")]
+    let server = std::thread::spawn(move || {
+        // One connection: it is kept, and a redirect stays on it.
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        let mut answer = |bytes: &[u8]| {
+            let head: Vec<String> = lines.by_ref().map(Result::unwrap).take_while(|line| !line.is_empty()).collect();
+            stream.write_all(bytes).unwrap();
+            head[..2].join("|")
+        };
+        let redirect = b"HTTP/1.1 302 There\r\nLocation: /there\r\nContent-Length: 0\r\n\r\n";
+        [answer(redirect), answer(OK), answer(OK)]
+    });
+    let (http, mut body) = (client(), Vec::new());
+    let endpoint = Endpoint::new(&url);
+    run(http.get(&endpoint, LONG, 100, &Vec::new, &mut body)).unwrap();
+    assert_eq!(body, b"{}");
+    let absolute = endpoint.redirected("http://elsewhere/x").unwrap();
+    assert_eq!(absolute, Endpoint::new("http://elsewhere/x"), "another origin is not behind the socket");
+    run(http.get(&endpoint.redirected("/x").unwrap(), LONG, 100, &Vec::new, &mut body)).unwrap();
+    let host = "HTTP/1.1|Host: localhost";
+    let expected = [format!("GET /debug/vars?a=b {host}"), format!("GET /there {host}"), format!("GET /x {host}")];
+    assert_eq!(server.join().unwrap(), expected);
+    let refused = run(client().get(&endpoint, LONG, 100, &Vec::new, &mut body)).unwrap_err().to_string();
+    assert_eq!(refused, format!("nobody listens at {} (connection refused)", socket.display()));
+    std::fs::remove_file(&socket).unwrap();
+    let missing = run(client().get(&endpoint, LONG, 100, &Vec::new, &mut body)).unwrap_err().to_string();
+    assert!(missing.contains(&format!("cannot connect to {}: No such file", socket.display())), "{missing}");
+}
+
+#[test]
 fn localhost_is_found_at_either_address() {
     for (place, has_to_be_there) in [("127.0.0.1:0", true), ("[::1]:0", false)] {
         let listener = match TcpListener::bind(place) {
@@ -330,16 +367,17 @@ fn redirects_come_to_an_end() {
 fn no_more_connections_are_kept_than_may_be() {
     let direct = Direct::new(2);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = Address::Net(listener.local_addr().unwrap());
     let connect = || {
-        let stream = Rc::new(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
-        Connection { address: stream.peer_addr().unwrap(), stream, is_old: false }
+        let stream: OwnedFd = TcpStream::connect(listener.local_addr().unwrap()).unwrap().into();
+        Connection { address: address.clone(), stream: Rc::new(stream), is_old: false }
     };
     let connections = [connect(), connect(), connect()];
-    let newest = connections[2].stream.local_addr().unwrap();
+    let newest = Rc::clone(&connections[2].stream);
     for connection in connections {
         direct.keep(connection);
     }
     assert_eq!(direct.kept.borrow().len(), 2);
-    let found = direct.take_kept(&[listener.local_addr().unwrap()]).unwrap();
-    assert_eq!((found.stream.local_addr().unwrap(), found.is_old), (newest, true));
+    let found = direct.take_kept(&[address]).unwrap();
+    assert!(Rc::ptr_eq(&found.stream, &newest) && found.is_old);
 }
