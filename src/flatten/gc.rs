@@ -1,9 +1,9 @@
 //! New garbage collections: which entries of Go's ring buffers `PauseNs` and `PauseEnd` came since the last document.
 //!
 //! The runtime writes the j-th collection (from 1) to entry `(j + 255) % 256` and adds its pause to `PauseTotalNs`
-//! (`runtime.MemStats`), so what `NumGC` says can be checked to the nanosecond.
+//! (`runtime.MemStats`), so what `NumGC` says can be checked to the nanosecond. Collections count from 0 here.
 
-use std::ops::RangeInclusive;
+use std::ops::Range;
 
 /// Entries of a ring.
 pub(super) const RING: usize = 256;
@@ -18,8 +18,8 @@ pub(super) struct Totals {
 /// What is new.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fresh {
-    /// Numbers of the collections whose entries are new and still there, oldest first; empty if first > last.
-    pub(super) collections: RangeInclusive<u64>,
+    /// Numbers of the collections whose entries are new and still there, oldest first.
+    pub(super) collections: Range<u64>,
     /// Collections that were overwritten before anyone saw them.
     pub(super) missed: u64,
     /// The target is another process than before.
@@ -28,43 +28,44 @@ pub(super) struct Fresh {
     pub(super) doubtful: bool,
 }
 
-/// Entry of the ring that the collection `number` (from 1) was written to.
+/// Entry of the ring that the collection `number` was written to.
 pub(super) fn entry(number: u64) -> usize {
     // The low byte: a ring has 256 entries.
-    usize::from(number.wrapping_add(255).to_le_bytes()[0])
+    usize::from(number.to_le_bytes()[0])
 }
 
 /// Compares with the last document; `pause` gives an entry of `PauseNs`.
 pub(super) fn fresh(before: Option<Totals>, now: Totals, pause: impl Fn(usize) -> u64) -> Fresh {
-    let nothing = |doubtful| Fresh { collections: RangeInclusive::new(1, 0), missed: 0, restarted: false, doubtful };
+    let nothing = |doubtful| Fresh { collections: 0..0, missed: 0, restarted: false, doubtful };
     let Some(before) = before else { return nothing(false) };
-    let sum_of = |numbers: RangeInclusive<u64>| numbers.fold(0_u64, |sum, n| sum.wrapping_add(pause(entry(n))));
+    // Of no more collections than a ring has entries: what a target says of itself may be anything.
+    let sum_of = |numbers: Range<u64>| numbers.fold(0_u64, |sum, n| sum.wrapping_add(pause(entry(n))));
     let since = |first: u64, restarted| {
-        let kept = first.max(now.collections.saturating_sub(RING as u64 - 1).max(1));
-        Fresh { collections: kept..=now.collections, missed: kept - first, restarted, doubtful: false }
+        let kept = first.max(now.collections.saturating_sub(RING as u64));
+        Fresh { collections: kept..now.collections, missed: kept - first, restarted, doubtful: false }
     };
     let fell = now.collections < before.collections || now.pause_ns < before.pause_ns;
     if !fell {
         let new = now.collections - before.collections;
-        if new > RING as u64 || sum_of(before.collections + 1..=now.collections) == now.pause_ns - before.pause_ns {
-            return since(before.collections + 1, false);
+        if new > RING as u64 || sum_of(before.collections..now.collections) == now.pause_ns - before.pause_ns {
+            return since(before.collections, false);
         }
     }
-    let since_its_start = now.collections <= RING as u64 && sum_of(1..=now.collections) == now.pause_ns;
-    if fell || since_its_start { since(1, true) } else { nothing(true) }
+    let since_its_start = now.collections <= RING as u64 && sum_of(0..now.collections) == now.pause_ns;
+    if fell || since_its_start { since(0, true) } else { nothing(true) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A target that pauses n µs in its n-th collection.
+    /// A target that pauses n µs in its n-th collection, from 1.
     fn totals(collections: u64) -> Totals {
         Totals { collections, pause_ns: (1..=collections).map(|n| n * 1000).sum() }
     }
 
     fn ring_of(collections: u64) -> impl Fn(usize) -> u64 {
-        move |at| (1..=collections).rev().find(|&n| entry(n) == at).map_or(0, |n| n * 1000)
+        move |at| (0..collections).rev().find(|&n| entry(n) == at).map_or(0, |n| (n + 1) * 1000)
     }
 
     fn seen(before: Option<u64>, now: u64) -> (Vec<u64>, u64, bool, bool) {
@@ -76,21 +77,37 @@ mod tests {
     fn the_new_ones_come_in_order() {
         assert_eq!(seen(None, 7), (vec![], 0, false, false));
         assert_eq!(seen(Some(7), 7), (vec![], 0, false, false));
-        assert_eq!(seen(Some(7), 10), (vec![8, 9, 10], 0, false, false));
-        assert_eq!(seen(Some(254), 258), (vec![255, 256, 257, 258], 0, false, false));
-        assert_eq!(seen(Some(0), 256), ((1..=256).collect(), 0, false, false));
-        assert_eq!(seen(Some(10), 400), ((145..=400).collect(), 134, false, false));
-        assert_eq!((entry(1), entry(256), entry(257)), (0, 255, 0));
+        assert_eq!(seen(Some(7), 10), (vec![7, 8, 9], 0, false, false));
+        assert_eq!(seen(Some(254), 258), (vec![254, 255, 256, 257], 0, false, false));
+        assert_eq!(seen(Some(0), 256), ((0..256).collect(), 0, false, false));
+        assert_eq!(seen(Some(10), 400), ((144..400).collect(), 134, false, false));
+        assert_eq!((entry(0), entry(255), entry(256)), (0, 255, 0));
     }
 
     #[test]
     fn a_restart_is_seen_by_the_fall_or_by_the_sum() {
-        assert_eq!(seen(Some(50), 3), (vec![1, 2, 3], 0, true, false));
+        assert_eq!(seen(Some(50), 3), (vec![0, 1, 2], 0, true, false));
         assert_eq!(seen(Some(50), 0), (vec![], 0, true, false));
         // The new process has made more collections than the old one had.
         let before = Totals { collections: 2, pause_ns: 77 };
         let fresh = fresh(Some(before), totals(5), ring_of(5));
-        assert_eq!((fresh.collections, fresh.restarted), (1..=5, true));
+        assert_eq!((fresh.collections, fresh.restarted), (0..5, true));
+    }
+
+    #[test]
+    fn a_target_that_says_the_most_possible_costs_no_more_than_others() {
+        let most = Totals { collections: u64::MAX, pause_ns: u64::MAX };
+        let before = |collections| Some(Totals { collections, pause_ns: u64::MAX });
+        for (before, new) in [(before(u64::MAX), 0), (before(u64::MAX - 1), 1), (before(0), 256), (None, 0)] {
+            let looked_at = std::cell::Cell::new(0);
+            let count = |_| {
+                looked_at.set(looked_at.get() + 1);
+                0
+            };
+            let fresh = fresh(before, most, count);
+            assert_eq!((fresh.collections.count(), fresh.doubtful), (new, false), "{before:?}");
+            assert!(looked_at.get() <= RING);
+        }
     }
 
     #[test]

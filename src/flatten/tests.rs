@@ -283,7 +283,7 @@ fn include_and_exclude_choose_by_flat_names() {
 /// `memstats` of a target after so many collections, of 1 ns, 2 ns and so on, at 1001 ns, 1002 ns and so on.
 fn memstats(collections: u64) -> String {
     let entries = |base: u64| -> String {
-        let entry = |at| (1..=collections).rev().find(|&n| gc::entry(n) == at).map_or(0, |n| base + n);
+        let entry = |at| (1..=collections).rev().find(|&n| gc::entry(n - 1) == at).map_or(0, |n| base + n);
         (0..gc::RING).map(|at| entry(at).to_string()).collect::<Vec<_>>().join(",")
     };
     let total: u64 = (1..=collections).sum();
