@@ -13,6 +13,7 @@ mod curl;
 mod direct;
 mod identity;
 mod response;
+mod retry_after;
 
 use crate::access::Sent;
 use crate::bulk::Bulk;
@@ -106,7 +107,8 @@ pub(crate) enum HttpError {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    pub(crate) retry_after: Option<String>,
+    /// The pause that it asks for, from now on.
+    pub(crate) retry_after: Option<Duration>,
     /// The body, up to the cap.
     pub(crate) body: Vec<u8>,
 }
@@ -197,6 +199,7 @@ impl Http {
         };
         let mut body = Vec::new();
         let Head { status, retry_after, .. } = self.exchange(request, &mut body).await?.head;
+        let retry_after = retry_after.and_then(|asked| asked.pause(clock::timestamp()));
         Ok(Answer { status, retry_after, body })
     }
 

@@ -92,12 +92,18 @@ fn refuse_every_second(request: &Request, store: &mut Store, refusal: (u16, &'st
 }
 
 /// What the first answers are; `None` is a good one.
-const SCRIPTS: [(&str, Script); 19] = [
+const SCRIPTS: [(&str, Script); 20] = [
     ("well at once", |_, _, _| None),
     ("503 three times", |number, _, _| (number < 3).then(|| status(503))),
     ("429 for the whole request", |number, _, _| (number < 2).then(|| status(429))),
     ("429 with a time", |number, _, _| {
         (number < 1).then(|| Reply::Full(429, "Retry-After: 1\r\n".to_owned(), Vec::new()))
+    }),
+    ("429 with a date, by a clock of its own", |number, _, _| {
+        (number < 1).then(|| {
+            let fields = "Date: Sun, 06 Nov 1994 08:49:36 GMT\r\nRetry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+            Reply::Full(429, fields.to_owned(), Vec::new())
+        })
     }),
     ("a proxy's page with 200", |number, _, _| (number < 2).then(|| Reply::ok("<html>OK</html>"))),
     ("an empty 200", |number, _, _| (number < 2).then(|| Reply::ok(""))),

@@ -188,15 +188,20 @@ fn a_folder_that_cannot_be_is_no_reason_not_to_start() {
 }
 
 #[test]
-fn sigusr1_ships_at_once_what_waits() {
+fn a_server_is_left_alone_as_long_as_it_asks_until_sigusr1_ships_at_once() {
+    // Both are longer than this test waits for anything.
+    left_alone("Retry-After: 300\r\n");
+    left_alone("Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: Sun, 06 Nov 1994 08:54:37 GMT\r\n");
+}
+
+fn left_alone(asked: &'static str) {
     let (app, store, well) = (counting_app(), Arc::new(Mutex::new(Store::default())), Arc::new(AtomicBool::new(false)));
     let (stored, is_well) = (Arc::clone(&store), Arc::clone(&well));
     let server = Server::start(move |request| {
         if is_well.load(Ordering::SeqCst) {
             return stored.lock().expect("the store").take(&request.body, |_| None);
         }
-        // Longer than this test waits for anything.
-        Reply::Full(503, "Retry-After: 300\r\n".to_owned(), Vec::new())
+        Reply::Full(503, asked.to_owned(), Vec::new())
     });
     let mut program = Program::start(&[], &config(&app.address, &server.address, ""));
     wait_until("it has been told to wait", || program.read("stderr").contains("shipping failed"));

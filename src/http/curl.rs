@@ -6,6 +6,7 @@
 #[cfg(feature = "tls")]
 use super::certificate;
 use super::response::Head;
+use super::retry_after::RetryAfter;
 use super::{ACCEPTED, Endpoint, HttpError, Payload, Received, Request, USER_AGENT};
 use crate::access::ClientCertificate;
 #[cfg(feature = "tls")]
@@ -61,7 +62,7 @@ impl Curl {
         let head = Head {
             status: response.status().as_u16(),
             location: field(header::LOCATION),
-            retry_after: field(header::RETRY_AFTER),
+            retry_after: field(header::RETRY_AFTER).map(|asked| RetryAfter { asked, date: field(header::DATE) }),
             keep_alive: true,
         };
         let cap = if head.is_success() { request.caps.success } else { request.caps.other };

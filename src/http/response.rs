@@ -4,6 +4,7 @@
 //! the body so far, and behind it nothing but a piece of the head or of a chunk's frame that is not whole yet; both are
 //! bounded.
 
+use super::retry_after::RetryAfter;
 use crate::limits;
 use std::fmt;
 use std::mem::MaybeUninit;
@@ -34,7 +35,7 @@ pub(super) struct Caps {
 pub(super) struct Head {
     pub(super) status: u16,
     pub(super) location: Option<String>,
-    pub(super) retry_after: Option<String>,
+    pub(super) retry_after: Option<RetryAfter>,
     /// Whether the connection can be used again once the answer is over.
     pub(super) keep_alive: bool,
 }
@@ -278,7 +279,7 @@ struct Fields {
     /// What is said of the connection: false if it is to be closed.
     connection: Option<bool>,
     location: Option<String>,
-    retry_after: Option<String>,
+    retry_after: Option<RetryAfter>,
 }
 
 /// Length of the head, its status and its fields; none if it is not whole.
@@ -297,6 +298,10 @@ fn parse_head(raw: &[u8]) -> Result<Option<(usize, u16, Fields)>, AnswerError> {
     let mut fields = Fields { is_http_1_1: response.version == Some(1), ..Fields::default() };
     for field in &*response.headers {
         fields.take(field.name, field.value)?;
+    }
+    if let Some(retry_after) = &mut fields.retry_after {
+        let date = response.headers.iter().find(|field| field.name.eq_ignore_ascii_case("date"));
+        retry_after.date = date.map(|date| String::from_utf8_lossy(date.value).into_owned());
     }
     Ok(Some((length, response.code.unwrap_or_default(), fields)))
 }
@@ -332,7 +337,7 @@ impl Fields {
         } else if is("location") {
             self.location = text();
         } else if is("retry-after") {
-            self.retry_after = text();
+            self.retry_after = text().map(|asked| RetryAfter { asked, date: None });
         }
         Ok(())
     }

@@ -71,9 +71,9 @@ impl World {
         }
     }
 
-    fn answer(&mut self, status: u16, retry_after: Option<&str>, body: &str, documents: usize) {
+    fn answer(&mut self, status: u16, retry_after: Option<Duration>, body: &str, documents: usize) {
         let body = body.as_bytes().to_vec();
-        let answer = Answer { status, retry_after: retry_after.map(str::to_owned), body };
+        let answer = Answer { status, retry_after, body };
         self.delivery.settle(verdict::judge(answer, documents), self.now);
         assert!(self.delivery.ledger().balances(), "{}", self.delivery.ledger());
     }
@@ -148,7 +148,7 @@ fn what_a_person_has_to_mend_is_tried_slowly_at_once_and_retry_after_is_honoured
     let mut world = World::plain(&recorder());
     world.add();
     world.send();
-    world.answer(429, Some("37"), "", 1);
+    world.answer(429, Some(Duration::from_secs(37)), "", 1);
     assert_eq!(world.pause(), Duration::from_secs(37));
     world.delivery.flush(world.now);
     assert_eq!(world.send(), [0], "a flush waits for nothing");

@@ -119,7 +119,7 @@ impl Refusal {
 
 /// Judges an answer to a bulk of `documents`.
 pub(crate) fn judge(mut answer: Answer, documents: usize) -> Verdict {
-    let after = answer.retry_after.as_deref().and_then(retry_after);
+    let after = answer.retry_after.map(|asked| asked.min(limits::RETRY_AFTER_MAX));
     match answer.status {
         200..=299 => {}
         413 if documents > 1 => return Verdict::Split,
@@ -147,12 +147,6 @@ fn too_large() -> Verdict {
     let message = "the document alone is larger than the server takes".to_owned();
     let dead_letter = DeadLetter { index: 0, status: 413, reason: "too_large".to_owned(), message };
     Verdict::Judged(Judgement { fates: vec![Fate::DeadLetter], retry: None, dead_letters: vec![dead_letter] })
-}
-
-/// Seconds, as servers send it; the date form is left to our own pause.
-fn retry_after(value: &str) -> Option<Duration> {
-    let seconds = value.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(limits::RETRY_AFTER_MAX))
 }
 
 fn judge_items(body: &mut [u8], documents: usize) -> Result<Judgement, &'static str> {

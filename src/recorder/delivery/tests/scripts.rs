@@ -43,7 +43,7 @@ impl Server {
         };
         let documents = bulk.documents();
         let answer = |status, retry_after: Option<u64>, body: Vec<u8>| {
-            let retry_after = retry_after.map(|seconds| seconds.to_string());
+            let retry_after = retry_after.map(Duration::from_secs);
             verdict::judge(Answer { status, retry_after, body }, documents)
         };
         if bulk.bytes().len() > self.bytes_max && documents > 1 {
