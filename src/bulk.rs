@@ -154,6 +154,27 @@ impl Bulk {
         selected
     }
 
+    /// In portions of at most so many documents and bytes, as far as a document alone is not larger.
+    pub(crate) fn portions(self, documents_max: usize, bytes_max: usize) -> Vec<Self> {
+        if self.documents() <= documents_max && self.bytes.len() <= bytes_max {
+            return if self.is_empty() { Vec::new() } else { vec![self] };
+        }
+        let mut portions: Vec<Self> = Vec::new();
+        for index in 0..self.documents() {
+            let document = self.document(index);
+            let fits =
+                |last: &&mut Self| last.documents() < documents_max && last.bytes.len() + document.len() <= bytes_max;
+            if let Some(last) = portions.last_mut().filter(fits) {
+                last.push_whole(document);
+            } else {
+                let mut portion = Self::default();
+                portion.push_whole(document);
+                portions.push(portion);
+            }
+        }
+        portions
+    }
+
     /// The same documents with a `_type` each, for the servers that ask for one: what `type_for` gives for the index and
     /// the service name, each a JSON string without its quotes.
     pub(crate) fn typed<'t>(&'t self, type_for: impl Fn(&'t [u8], &'t [u8]) -> &'t [u8]) -> Self {

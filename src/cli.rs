@@ -1,16 +1,16 @@
-//! The command line: arguments and their environment variables, the subcommands, exit codes, signals.
+//! The command line: arguments and their environment variables, the subcommands, exit codes.
 
+mod orders;
 mod spool;
 
 use crate::config::{Config, ConfigError, INDEX_NAME_DEFAULT, LogLevel, Reader, Recorder, Settings, nearest, values};
 use crate::engine::{self, EngineError, Report};
 use crate::http::Http;
 use crate::limits;
-use crate::log;
+use crate::log::Log;
 use crate::park;
 use crate::recorder::setup;
-use crate::signals::{Signal, Signals};
-use smol::channel::Sender;
+use orders::Control;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::Write;
@@ -54,7 +54,7 @@ Options, each also as an environment variable (a flag wins):
 
 Passwords and keys are given in the file (auth), never on the command line, which everybody on the machine can see.
 Single dashes (-reader=…) work too. SIGINT and SIGTERM ship what waits, print what became of every document, and end;
-SIGUSR1 ships at once what waits.
+SIGHUP loads the file again; SIGUSR1 ships at once what waits.
 Exit codes: 0 done, 64 wrong usage, 78 bad configuration, 1 anything else.
 ";
 
@@ -200,9 +200,7 @@ impl Invocation {
             Source::Flags(single) => single.config()?,
             Source::None => return Ok(USAGE),
         };
-        if let Some(level) = self.log_level {
-            config.settings.log_level = level;
-        }
+        self.overrule(&mut config);
         if matches!(self.command, Command::Check | Command::Setup) {
             for warning in &config.warnings {
                 let _ = writeln!(std::io::stderr(), "{warning}");
@@ -222,16 +220,33 @@ impl Invocation {
         if self.only_shown {
             config.ship_to_standard_output();
         }
-        log::start(&config);
+        let log = Log::start(&config);
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
         if self.command == Command::Once {
-            let report = engine::tick_once(&config, stop_signal(None)).map_err(Failure::Engine)?;
+            let report = engine::tick_once(&config, orders::until_stopped(None)).map_err(Failure::Engine)?;
             log_ledgers(&report);
             return Ok(if report.all_taken() { DONE } else { FAILED });
         }
-        run(&config)
+        run(&config, &log, &|| self.load_again())
+    }
+
+    /// The file once more; none if there is no file.
+    fn load_again(&self) -> Option<Result<Config, ConfigError>> {
+        let Source::File(path) = &self.source else { return None };
+        let mut loaded = Config::load(path);
+        if let Ok(config) = &mut loaded {
+            self.overrule(config);
+        }
+        Some(loaded)
+    }
+
+    /// What the command line says of a configuration's settings.
+    fn overrule(&self, config: &mut Config) {
+        if let Some(level) = self.log_level {
+            config.settings.log_level = level;
+        }
     }
 
     fn set_up(&self, config: &Config) -> Result<u8, Failure> {
@@ -267,14 +282,15 @@ fn only_shown(
     Ok(only_shown)
 }
 
-fn run(config: &Config) -> Result<u8, Failure> {
+/// Runs until it is told to stop; `load` loads the configuration again, if it came from a file.
+fn run(config: &Config, log: &Log, load: &dyn Fn() -> Option<Result<Config, ConfigError>>) -> Result<u8, Failure> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "starting");
     for route in config.routes().lines() {
         tracing::info!("{route}");
     }
-    let (flush, flushes) = smol::channel::bounded(1);
-    let stop = stop_signal(Some(flush));
-    let report = engine::start_engines_with_flush(config, stop, flushes).map_err(Failure::Engine)?;
+    let (orders, obeyed) = smol::channel::bounded(1);
+    let stop = orders::until_stopped(Some(Control { orders, log, load }));
+    let report = engine::start_engines_with_orders(config, stop, obeyed).map_err(Failure::Engine)?;
     log_ledgers(&report);
     let lost = report.ledgers.iter().any(|(_, ledger)| ledger.dropped.shutdown + ledger.dropped.recorder_gone > 0);
     Ok(if lost { FAILED } else { DONE })
@@ -282,22 +298,7 @@ fn run(config: &Config) -> Result<u8, Failure> {
 
 fn log_ledgers(report: &Report) {
     for (recorder, ledger) in &report.ledgers {
-        tracing::info!(recorder, "ledger: {ledger}");
-        if ledger.spooled > 0 {
-            tracing::info!(recorder, documents = ledger.spooled, "wait on disk and are shipped after the next start");
-        }
-        if ledger.dropped.total() > 0 {
-            let dropped = ledger.dropped;
-            tracing::error!(
-                recorder,
-                dropped.memory_limit,
-                dropped.spool_full,
-                dropped.damaged,
-                dropped.shutdown,
-                dropped.recorder_gone,
-                "documents were lost"
-            );
-        }
+        ledger.log(recorder);
     }
 }
 
@@ -306,32 +307,6 @@ fn print(text: &str) -> u8 {
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Ok(()) => DONE,
         Err(_) => FAILED,
-    }
-}
-
-/// Completes at SIGINT or SIGTERM; passes SIGUSR1 on to `flush`.
-async fn stop_signal(flush: Option<Sender<()>>) {
-    let signals = match Signals::catch() {
-        Ok(signals) => signals,
-        Err(error) => {
-            tracing::warn!(
-                "signals cannot be caught, so SIGINT and SIGTERM end the program without shipping what waits: {error}"
-            );
-            return std::future::pending().await;
-        }
-    };
-    loop {
-        match signals.next().await {
-            Signal::Flush => {
-                tracing::info!("SIGUSR1 received: shipping what waits, now");
-                // Full means that a flush is under way.
-                let _ = flush.as_ref().map(|flush| flush.try_send(()));
-            }
-            Signal::Stop(name) => {
-                tracing::info!("{name} received: shipping what waits");
-                return;
-            }
-        }
     }
 }
 

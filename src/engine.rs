@@ -1,26 +1,19 @@
-//! Engines: one for each reader, with the recorders that its routes give it. All of them run on one thread.
-//!
-//! The loop in [`Runtime::tick`] is the only one that waits for the time of a tick, and the only one that starts polls.
-//! Readers whose ticks fall together are polled together; their documents leave in one bulk, sealed when the last of
-//! them is in, or when the oldest has waited for `bulk.age`.
+//! Engines: one for each reader, with the recorders that its routes give it. All of them run on one thread. Here is what
+//! the outside sees of them; [`runtime`] runs them, [`routing`] decides who goes on when the configuration changes.
 
-use crate::clock;
+mod routing;
+mod runtime;
+
 use crate::config::{Config, Reader, Recorder, Routed, Settings};
-use crate::flatten::Report as PayloadReport;
-use crate::http::Http;
-use crate::metrics::{Ledger, Metrics, ProcessUsage, Snapshot};
+use crate::metrics::Ledger;
 use crate::park;
-use crate::reader::{ReadError, Reading};
-use crate::recorder::{Feed, Recording};
-use crate::workbench::Workbench;
+use runtime::Runtime;
 use smol::LocalExecutor;
-use smol::channel::{Receiver, Sender};
-use std::cell::{Cell, RefCell};
+use smol::channel::Receiver;
 use std::fmt;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// One reader and its recorders, ready to start.
 #[derive(Debug, Clone)]
@@ -113,13 +106,13 @@ pub fn start_engines(config: &Config, stop: impl Future<Output = ()>) -> Result<
     run(&config.engines, config.settings(), None, stop, None)
 }
 
-/// The same, and ships what waits at once for each message of `flush`.
-pub(crate) fn start_engines_with_flush(
+/// The same, and obeys orders meanwhile.
+pub(crate) fn start_engines_with_orders(
     config: &Config,
     stop: impl Future<Output = ()>,
-    flush: Receiver<()>,
+    orders: Receiver<Order>,
 ) -> Result<Report, EngineError> {
-    run(&config.engines, config.settings(), None, stop, Some(flush))
+    run(&config.engines, config.settings(), None, stop, Some(orders))
 }
 
 /// One tick of every reader of a configuration; then ships what they gave.
@@ -152,275 +145,32 @@ impl fmt::Display for EngineError {
 
 impl std::error::Error for EngineError {}
 
+/// What running engines are told.
+pub(crate) enum Order {
+    /// Ship what waits, at once.
+    Flush,
+    /// Go on by another configuration.
+    Follow(Box<Config>),
+}
+
 fn run(
     engines: &[Routed],
     settings: &Settings,
     polls_max: Option<u64>,
     stop: impl Future<Output = ()>,
-    flush: Option<Receiver<()>>,
+    orders: Option<Receiver<Order>>,
 ) -> Result<Report, EngineError> {
-    let runtime = Rc::new(Runtime::new(engines, settings, polls_max)?);
+    let runtime = Rc::new(Runtime::new(settings, polls_max)?);
     let executor = LocalExecutor::new();
+    runtime.follow(engines, settings, &executor);
     // A task of its own: what it waits for is looked at when that wakes it, and not at every tick.
     let stop = executor.spawn(stop);
-    if let Some(flush) = flush {
-        executor.spawn(Rc::clone(&runtime).flush_when_told(flush)).detach();
+    if let Some(orders) = orders {
+        executor.spawn(Rc::clone(&runtime).obey(orders)).detach();
     }
     park::block_on(executor.run(runtime.run(&executor, stop)))
         .map_err(|error| EngineError::System(format!("the main thread cannot wait: {error}")))?;
     // Tasks that are still under way end here, before the client that they use.
     drop(executor);
     Ok(runtime.report())
-}
-
-/// Everything that the engines of one process share.
-struct Runtime {
-    http: Http,
-    engines: Vec<EngineState>,
-    recordings: Vec<Rc<Recording>>,
-    metrics: Rc<Metrics>,
-    bench: RefCell<Workbench>,
-    started: Instant,
-    shutdown_timeout: Duration,
-    stopping: Cell<bool>,
-    /// Whether the tick loop waits for the age of a bulk, too.
-    bulk_waits: Cell<bool>,
-    /// Wakes the tick loop before its time: a bulk waits for others of its instant, or no longer does, or an engine may
-    /// have ended.
-    changed: (Sender<()>, Receiver<()>),
-}
-
-struct EngineState {
-    reading: Reading,
-    /// Indices of its recorders.
-    recordings: Vec<usize>,
-}
-
-/// The polls that began at one instant.
-struct Instance {
-    timestamp: jiff::Timestamp,
-    under_way: Cell<usize>,
-}
-
-impl Runtime {
-    fn new(engines: &[Routed], settings: &Settings, polls_max: Option<u64>) -> Result<Self, EngineError> {
-        let mut recorders: Vec<Arc<Recorder>> = Vec::new();
-        let mut states = Vec::new();
-        let host_name = host_name();
-        for engine in engines {
-            let mut recordings = Vec::new();
-            for recorder in &engine.recorders {
-                let known = recorders.iter().position(|known| Arc::ptr_eq(known, recorder));
-                recordings.push(known.unwrap_or(recorders.len()));
-                if known.is_none() {
-                    recorders.push(Arc::clone(recorder));
-                }
-            }
-            let reading = Reading::new(Arc::clone(&engine.reader), settings.log_level, &host_name, polls_max);
-            states.push(EngineState { reading, recordings });
-        }
-        let share = settings.memory_limit_bytes / recorders.len().max(1) as u64;
-        let share = usize::try_from(share).unwrap_or(usize::MAX);
-        let record = |(index, recorder)| {
-            let feeders = states.iter().zip(engines).filter(|(state, _)| state.recordings.contains(&index));
-            let feed = Feed::of(feeders.map(|(_, engine)| &*engine.reader));
-            Rc::new(Recording::new(recorder, settings.log_level, feed, share))
-        };
-        let recordings: Vec<Rc<Recording>> = recorders.into_iter().enumerate().map(record).collect();
-        let mut process = [0_u8; 9];
-        getrandom::fill(&mut process).map_err(|error| EngineError::System(format!("no random numbers: {error}")))?;
-        Ok(Self {
-            http: Http::new(
-                states.len() + recordings.iter().map(|recording| recording.hosts()).sum::<usize>(),
-                &|name| std::env::var(name).ok(),
-            ),
-            engines: states,
-            recordings,
-            metrics: Rc::default(),
-            bench: RefCell::new(Workbench::new(process)),
-            started: clock::now(),
-            shutdown_timeout: settings.shutdown_timeout,
-            stopping: Cell::new(false),
-            bulk_waits: Cell::new(false),
-            changed: smol::channel::bounded(1),
-        })
-    }
-
-    async fn run(self: &Rc<Self>, executor: &LocalExecutor<'_>, stop: impl Future<Output = ()>) {
-        let shipping: Vec<_> = self
-            .recordings
-            .iter()
-            .map(|recording| executor.spawn(Rc::clone(recording).ship(self.http.clone(), Rc::clone(&self.metrics))))
-            .collect();
-        smol::future::or(stop, self.tick(executor)).await;
-        self.stopping.set(true);
-        for recording in &self.recordings {
-            recording.drain();
-        }
-        let drained = async {
-            for task in shipping {
-                task.await;
-            }
-        };
-        let deadline = park::sleep_until(clock::now() + self.shutdown_timeout);
-        smol::future::or(drained, deadline).await;
-        for recording in &self.recordings {
-            recording.give_up();
-        }
-    }
-
-    async fn flush_when_told(self: Rc<Self>, flush: Receiver<()>) {
-        while flush.recv().await.is_ok() {
-            for recording in &self.recordings {
-                recording.flush();
-            }
-        }
-    }
-
-    /// Polls at each tick until no engine has anything left to do.
-    async fn tick(self: &Rc<Self>, executor: &LocalExecutor<'_>) {
-        while !self.has_ended() {
-            self.poll_due(executor);
-            self.seal_aged();
-            let changed = async { _ = self.changed.1.recv().await };
-            match self.next_wake() {
-                Some(at) => smol::future::or(park::sleep_until(at), changed).await,
-                None => changed.await,
-            }
-        }
-    }
-
-    /// Every reader has ended and no poll is under way, or every recorder has gone.
-    fn has_ended(&self) -> bool {
-        let ended = |engine: &EngineState| {
-            let reading = &engine.reading;
-            let done = reading.schedule.borrow().due().is_none() && !reading.is_under_way();
-            done || engine.recordings.iter().all(|&index| self.recordings[index].is_gone())
-        };
-        self.engines.iter().all(ended)
-    }
-
-    fn next_wake(&self) -> Option<Instant> {
-        let due = self.engines.iter().filter_map(|engine| engine.reading.schedule.borrow().due());
-        let ticks = due.filter_map(|due| self.started.checked_add(due));
-        ticks.chain(self.recordings.iter().filter_map(|recording| recording.seal_by())).min()
-    }
-
-    /// Starts the polls whose tick is due: one instance.
-    fn poll_due(self: &Rc<Self>, executor: &LocalExecutor<'_>) {
-        let elapsed = clock::now().duration_since(self.started);
-        let due = |engine: &EngineState| engine.reading.begin_tick(elapsed);
-        let due: Vec<usize> = (0..self.engines.len()).filter(|&index| due(&self.engines[index])).collect();
-        if due.is_empty() {
-            return;
-        }
-        let instance = Rc::new(Instance { timestamp: clock::timestamp(), under_way: Cell::new(due.len()) });
-        self.metrics.reads_under_way.add(due.len() as u64);
-        for index in due {
-            if self.engines[index].reading.is_own() {
-                self.read_own(index, &instance);
-            } else {
-                executor.spawn(Rc::clone(self).read(index, Rc::clone(&instance))).detach();
-            }
-        }
-    }
-
-    async fn read(self: Rc<Self>, index: usize, instance: Rc<Instance>) {
-        let mut body = Vec::new();
-        let supply = || self.bench.borrow_mut().take_body();
-        let polled = self.engines[index].reading.poll(&self.http, &supply, &mut body).await;
-        if self.stopping.get() {
-            return;
-        }
-        self.finish(index, polled.map_err(ReadError::Http), body, &instance);
-    }
-
-    fn read_own(&self, index: usize, instance: &Instance) {
-        let mut body = self.bench.borrow_mut().take_body();
-        let snapshot = Snapshot {
-            metrics: &self.metrics,
-            usage: ProcessUsage::now(clock::now().duration_since(self.started)),
-            readers: self.engines.iter().map(|engine| (engine.reading.name(), &engine.reading.counts)).collect(),
-            recorders: self.recordings.iter().map(|recording| (recording.name(), recording.ledger())).collect(),
-        };
-        snapshot.render(&mut body);
-        self.finish(index, Ok(()), body, instance);
-    }
-
-    /// Makes a document of the body, hands it to the recorders, and seals the bulks if it was the last of its instant.
-    fn finish(&self, index: usize, polled: Result<(), ReadError>, mut body: Vec<u8>, instance: &Instance) {
-        let engine = &self.engines[index];
-        let made = polled.and_then(|()| self.make_document(engine, &mut body, instance.timestamp));
-        match made {
-            Ok(report) => {
-                engine.reading.succeeded(&report, &body);
-                self.metrics.count_payload(&report);
-            }
-            Err(error) => {
-                if matches!(error, ReadError::Payload(_)) {
-                    self.metrics.payloads_refused.add(1);
-                }
-                self.metrics.error_jobs.add(1);
-                engine.reading.failed(&error, clock::now().duration_since(self.started));
-            }
-        }
-        self.bench.borrow_mut().take_back(body);
-        self.metrics.reads_under_way.subtract(1);
-        instance.under_way.set(instance.under_way.get() - 1);
-        let last = instance.under_way.get() == 0;
-        if last {
-            for recording in &self.recordings {
-                recording.seal();
-            }
-        }
-        let waiting = self.recordings.iter().any(|recording| recording.seal_by().is_some());
-        if self.bulk_waits.replace(waiting) != waiting || engine.reading.schedule.borrow().due().is_none() {
-            // Full means that the loop is awake already.
-            let _ = self.changed.0.try_send(());
-        }
-    }
-
-    fn make_document(
-        &self,
-        engine: &EngineState,
-        body: &mut Vec<u8>,
-        timestamp: jiff::Timestamp,
-    ) -> Result<PayloadReport, ReadError> {
-        let mut bench = self.bench.borrow_mut();
-        let variables = &mut engine.reading.variables.borrow_mut();
-        let made = bench.document(variables, engine.reading.own_members(), timestamp, body);
-        let (key, document, report) = made.map_err(ReadError::Payload)?;
-        let now = clock::now();
-        for &index in &engine.recordings {
-            self.recordings[index].add(key, document, now);
-        }
-        Ok(report)
-    }
-
-    fn seal_aged(&self) {
-        let now = clock::now();
-        for recording in &self.recordings {
-            if recording.seal_by().is_some_and(|at| at <= now) {
-                recording.seal();
-            }
-        }
-        self.bulk_waits.set(self.recordings.iter().any(|recording| recording.seal_by().is_some()));
-    }
-
-    fn report(&self) -> Report {
-        let counts = || self.engines.iter().map(|engine| &engine.reading.counts);
-        Report {
-            ledgers: self
-                .recordings
-                .iter()
-                .map(|recording| (recording.name().to_owned(), recording.ledger()))
-                .collect(),
-            polls: counts().map(|counts| counts.polls.get()).sum(),
-            failed_polls: counts().map(|counts| counts.failures.get()).sum(),
-        }
-    }
-}
-
-fn host_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

@@ -5,6 +5,7 @@ use crate::bulk;
 use crate::clock;
 use crate::config::{Config, LogLevel, Reader, Recorder, maps};
 use crate::flatten::{self, Report, Scratch, VariableRules, Variables};
+use crate::log::PartLevel;
 use crate::recorder::{Feed, Recording};
 use crate::workbench::Workbench;
 use std::sync::Arc;
@@ -42,7 +43,7 @@ impl HotPath {
             bench: Workbench::new([0; 9]),
             recording: Recording::new(
                 Arc::new(recorder),
-                LogLevel::Error,
+                &PartLevel::of_settings(LogLevel::Error),
                 Feed { readers: 1, ..Feed::default() },
                 64 << 20,
             ),

@@ -138,8 +138,15 @@ impl Http {
     /// A client that keeps connections to so many endpoints open. `environment` gives the value of a variable.
     pub(crate) fn new(endpoints: usize, environment: &dyn Fn(&str) -> Option<String>) -> Self {
         let has_proxy = PROXY_VARIABLES.iter().any(|name| environment(name).is_some_and(|value| !value.is_empty()));
-        let kept = endpoints + 4;
+        let kept = kept_max(endpoints);
         Self { ways: Rc::new(Ways { direct: direct::Direct::new(kept), curl: curl::Curl::new(kept), has_proxy }) }
+    }
+
+    /// Goes on with another number of endpoints.
+    pub(crate) fn expect(&self, endpoints: usize) {
+        let kept = kept_max(endpoints);
+        self.ways.direct.keep_at_most(kept);
+        self.ways.curl.keep_at_most(kept);
     }
 
     /// Gets what is at `endpoint` into `body`: an empty buffer from `supply`, once the answer begins to arrive.
@@ -223,6 +230,11 @@ impl Http {
             Box::pin(self.ways.curl.exchange(request, body)).await
         }
     }
+}
+
+/// Connections that are kept open for so many endpoints.
+fn kept_max(endpoints: usize) -> usize {
+    endpoints + 4
 }
 
 impl Payload {

@@ -7,9 +7,11 @@ use crate::clock;
 use crate::config::{Config, LogFormat, LogLevel};
 use crate::json;
 use crate::limits;
+use std::cell::Cell;
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
-use std::sync::Mutex;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -19,18 +21,41 @@ use tracing::{Event, Level, Metadata, Subscriber};
 /// Target of the events of one reader or recorder, which has a level of its own.
 pub(crate) const PART: &str = "expvastic::part";
 
-/// Begins logging for the rest of the process.
-pub(crate) fn start(config: &Config) {
-    let settings = config.settings();
-    let most_detailed = config.part_log_levels().fold(settings.log_level, LogLevel::max);
-    let lines = Lines {
-        level: level(settings.log_level),
-        part_level: level(most_detailed),
-        format: settings.log_format,
-        line: Mutex::new(Vec::new()),
-    };
-    // Only fails if a subscriber is set already: then the host program of the library shows the events.
-    let _ = tracing::subscriber::set_global_default(lines);
+/// What is logged by the process, from its start to its end.
+pub(crate) struct Log(Arc<Lines>);
+
+impl Log {
+    /// Begins logging for the rest of the process.
+    pub(crate) fn start(config: &Config) -> Self {
+        let lines = Arc::new(Lines { shown: Mutex::new(Shown::of(config)), line: Mutex::new(Vec::new()) });
+        // Only fails if a subscriber is set already: then the host program of the library shows the events.
+        let _ = tracing::subscriber::set_global_default(Arc::clone(&lines));
+        Self(lines)
+    }
+
+    /// Goes on as another configuration says.
+    pub(crate) fn follow(&self, config: &Config) {
+        *self.0.shown.lock().unwrap_or_else(PoisonError::into_inner) = Shown::of(config);
+        // What is off is known to each place that logs, so that it costs nothing there.
+        tracing::callsite::rebuild_interest_cache();
+    }
+}
+
+/// What is shown, and how.
+#[derive(Debug, Clone, Copy)]
+struct Shown {
+    level: Level,
+    /// Of whichever reader or recorder wants to see most; each holds back what is above its own.
+    part_level: Level,
+    format: LogFormat,
+}
+
+impl Shown {
+    fn of(config: &Config) -> Self {
+        let settings = config.settings();
+        let most_detailed = config.part_log_levels().fold(settings.log_level, LogLevel::max);
+        Self { level: level(settings.log_level), part_level: level(most_detailed), format: settings.log_format }
+    }
 }
 
 fn level(level: LogLevel) -> Level {
@@ -44,22 +69,26 @@ fn level(level: LogLevel) -> Level {
 }
 
 struct Lines {
-    level: Level,
-    /// Of whichever reader or recorder wants to see most; each holds back what is above its own.
-    part_level: Level,
-    format: LogFormat,
+    shown: Mutex<Shown>,
     line: Mutex<Vec<u8>>,
+}
+
+impl Lines {
+    fn shown(&self) -> Shown {
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Subscriber for Lines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         let target = metadata.target();
-        let level = if target == PART { self.part_level } else { self.level };
+        let shown = self.shown();
+        let level = if target == PART { shown.part_level } else { shown.level };
         *metadata.level() <= level && (target == "expvastic" || target.starts_with("expvastic::"))
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(self.part_level.into())
+        Some(self.shown().part_level.into())
     }
 
     fn event(&self, event: &Event<'_>) {
@@ -67,7 +96,7 @@ impl Subscriber for Lines {
         event.record(&mut fields);
         let Ok(mut line) = self.line.lock() else { return };
         line.clear();
-        match self.format {
+        match self.shown().format {
             LogFormat::Text => fields.write_text(&mut line, *event.metadata().level()),
             LogFormat::Json => fields.write_json(&mut line, *event.metadata().level()),
         }
@@ -150,11 +179,39 @@ fn write_printable(line: &mut Vec<u8>, text: &str) {
     }
 }
 
+/// How much of one reader or recorder is shown: as much as it says itself, else as much as the settings say, now.
+#[derive(Debug, Clone)]
+pub(crate) struct PartLevel {
+    own: Option<LogLevel>,
+    settings: Rc<Cell<LogLevel>>,
+}
+
+impl PartLevel {
+    /// The level of the settings, for those that have none of their own.
+    pub(crate) fn of_settings(level: LogLevel) -> Self {
+        Self { own: None, settings: Rc::new(Cell::new(level)) }
+    }
+
+    /// That of a reader or recorder of the same settings.
+    pub(crate) fn with(&self, own: Option<LogLevel>) -> Self {
+        Self { own, settings: Rc::clone(&self.settings) }
+    }
+
+    /// Changes the level of the settings for all who share it.
+    pub(crate) fn change_settings(&self, level: LogLevel) {
+        self.settings.set(level);
+    }
+
+    pub(crate) fn shows(&self, level: LogLevel) -> bool {
+        level <= self.own.unwrap_or_else(|| self.settings.get())
+    }
+}
+
 /// Logs an event of one reader or recorder, if its own level shows it:
 /// `part_log!(part.log_level, Warn, warn, …)` with what [`tracing`]'s macro of that level takes.
 macro_rules! part_log {
     ($shown:expr, $level:ident, $macro:ident, $($arguments:tt)+) => {
-        if $crate::config::LogLevel::$level <= $shown {
+        if $shown.shows($crate::config::LogLevel::$level) {
             tracing::$macro!(target: $crate::log::PART, $($arguments)+);
         }
     };

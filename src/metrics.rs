@@ -58,7 +58,7 @@ pub struct Dropped {
     pub spool_full: u64,
     /// Their part of the spool was damaged.
     pub damaged: u64,
-    /// Still waiting when `settings.shutdown_timeout` was over.
+    /// Still waiting when the recorder, or the program, had ended and `settings.shutdown_timeout` was over.
     pub shutdown: u64,
     /// The recorder had gone: nobody reads its standard output any more.
     pub recorder_gone: u64,
@@ -83,7 +83,35 @@ impl Ledger {
     /// Whether every document was taken.
     #[must_use]
     pub fn all_taken(&self) -> bool {
-        self.made == self.acked + self.duplicate
+        self.made == self.taken()
+    }
+
+    pub(crate) fn taken(&self) -> u64 {
+        self.acked + self.duplicate
+    }
+
+    /// Says what became of a recorder's documents, when it has ended.
+    pub(crate) fn log(&self, recorder: &str) {
+        tracing::info!(recorder, "ledger: {self}");
+        if self.spooled > 0 {
+            tracing::info!(
+                recorder,
+                documents = self.spooled,
+                "wait on disk and are shipped when a recorder has their folder again"
+            );
+        }
+        if self.dropped.total() > 0 {
+            let dropped = self.dropped;
+            tracing::error!(
+                recorder,
+                dropped.memory_limit,
+                dropped.spool_full,
+                dropped.damaged,
+                dropped.shutdown,
+                dropped.recorder_gone,
+                "documents were lost"
+            );
+        }
     }
 
     fn members(&self) -> [(&'static str, u64); 12] {
@@ -164,9 +192,14 @@ impl ReaderCounts {
 /// Counters of the whole process, by the Go program's names.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
+    /// Polls that were begun, and those that gave no document.
+    pub(crate) reads: Count,
+    pub(crate) reads_failed: Count,
     pub(crate) reads_under_way: Count,
     pub(crate) records_sent: Count,
     pub(crate) records_under_way: Count,
+    /// Documents that are where they should be.
+    pub(crate) documents_taken: Count,
     pub(crate) documents: Count,
     pub(crate) document_errors: Count,
     pub(crate) payloads_refused: Count,
@@ -225,18 +258,16 @@ impl Snapshot<'_> {
     /// Writes an expvar payload into `out`.
     pub(crate) fn render(self, out: &mut Vec<u8>) {
         let metrics = self.metrics;
-        let polls = self.readers.iter().map(|(_, counts)| counts.polls.get()).sum();
-        let taken: u64 = self.recorders.iter().map(|(_, ledger)| ledger.acked + ledger.duplicate).sum();
         let mut object = Object::new(out);
         for (name, value) in [
             ("Readers", self.readers.len() as u64),
             ("Recorders", self.recorders.len() as u64),
-            ("Read Jobs", polls),
+            ("Read Jobs", metrics.reads.get()),
             ("Waiting Read Jobs", metrics.reads_under_way.get()),
             ("Record Jobs", metrics.records_sent.get()),
             ("Waiting Record Jobs", metrics.records_under_way.get()),
             ("Error Jobs", metrics.error_jobs.get()),
-            ("ElasticSearch Records", taken),
+            ("ElasticSearch Records", metrics.documents_taken.get()),
             ("DataType Objects", metrics.documents.get()),
             ("DataType Objects Errors", metrics.document_errors.get()),
             ("Unidentified JSON Count", metrics.payloads_refused.get()),
@@ -351,6 +382,8 @@ mod tests {
         metrics.count_payload(&flatten::Report { numbers: 3, lists: 2, gc_lists: 1, ..flatten::Report::default() });
         let counts = ReaderCounts::default();
         counts.polls.add(5);
+        metrics.reads.add(6);
+        metrics.documents_taken.add(4);
         let ledger = Ledger { made: 5, acked: 3, duplicate: 1, waiting: 1, ..Ledger::default() };
         assert!(ledger.balances() && !ledger.all_taken());
         let mut out = Vec::new();
@@ -367,7 +400,7 @@ mod tests {
         snapshot.render(&mut out);
         let payload: serde_json::Value = serde_json::from_slice(&out).expect("strict JSON");
         for (pointer, expected) in [
-            ("/Read Jobs", "5"),
+            ("/Read Jobs", "6"),
             ("/ElasticSearch Records", "4"),
             ("/FloatType Count", "3"),
             ("/FloatListType Count", "1"),

@@ -4,11 +4,11 @@ pub(crate) mod schedule;
 
 use crate::bulk;
 use crate::clock;
-use crate::config::{LogLevel, Reader, Source};
+use crate::config::{Reader, Source};
 use crate::flatten::{self, FlattenError, Report, Variables};
 use crate::http::{Endpoint, Http, HttpError, Identity};
 use crate::limits;
-use crate::log::{FailureLog, part_log};
+use crate::log::{FailureLog, PartLevel, part_log};
 use crate::metrics::ReaderCounts;
 use schedule::Schedule;
 use std::cell::{Cell, RefCell};
@@ -20,7 +20,7 @@ use std::time::Duration;
 /// One reader at work.
 pub(crate) struct Reading {
     config: Arc<Reader>,
-    log_level: LogLevel,
+    log_level: PartLevel,
     /// What is polled; none for the own counters.
     endpoint: Option<Endpoint>,
     /// The members that each of its documents begins with, behind the time.
@@ -49,11 +49,12 @@ pub(crate) enum ReadError {
 }
 
 impl Reading {
-    /// `polls_max` ends the reader after so many polls.
+    /// It begins at `elapsed` since the start; `polls_max` ends it after so many polls.
     pub(crate) fn new(
         config: Arc<Reader>,
-        settings_log_level: LogLevel,
+        settings_level: &PartLevel,
         host_name: &str,
+        elapsed: Duration,
         polls_max: Option<u64>,
     ) -> Self {
         let endpoint = match &config.source {
@@ -61,12 +62,12 @@ impl Reading {
             Source::Own => None,
         };
         Self {
-            log_level: config.log_level.unwrap_or(settings_log_level),
+            log_level: settings_level.with(config.log_level),
             endpoint,
             own_members: bulk::own_members(&config.type_name, host_name, &config.variables.labels),
             counts: ReaderCounts::default(),
             variables: RefCell::new(Variables::new(config.variables.clone())),
-            schedule: RefCell::new(Schedule::new(config.interval, polls_max)),
+            schedule: RefCell::new(Schedule::new(config.interval, elapsed, polls_max)),
             under_way: Cell::new(false),
             fields_logged: Cell::new(false),
             health: RefCell::new(Health {
@@ -80,6 +81,10 @@ impl Reading {
 
     pub(crate) fn name(&self) -> &str {
         &self.config.name
+    }
+
+    pub(crate) fn config(&self) -> &Reader {
+        &self.config
     }
 
     /// Whether it reads the program's own counters.

@@ -12,16 +12,18 @@ mod sink;
 
 use crate::bulk::DocumentKey;
 use crate::clock;
-use crate::config::{LogLevel, Reader, Recorder};
+use crate::config::{Reader, Recorder};
 use crate::http::Http;
+use crate::log::PartLevel;
 use crate::metrics::{Ledger, Metrics};
 use crate::park;
 use crate::spool::files::Files;
 use delivery::{Delivery, Step};
 use elasticsearch::verdict::{Judgement, Verdict};
 use sink::Sink;
+use smol::Task;
 use smol::channel::{Receiver, Sender};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -30,12 +32,14 @@ use std::time::{Duration, Instant};
 /// One recorder at work, shared by the engines that feed it and the task that ships.
 pub(crate) struct Recording {
     config: Arc<Recorder>,
-    delivery: RefCell<Delivery>,
+    /// Handed on to the recording that goes on after this one.
+    delivery: Rc<RefCell<Delivery>>,
+    is_succeeded: Cell<bool>,
     /// The open bulk is sealed when its oldest document has waited for so long.
     age_max: Duration,
     /// Wakes the shipping task: there is something to ship, or the stage has changed.
     wake: (Sender<()>, Receiver<()>),
-    feed: Feed,
+    feed: Cell<Feed>,
 }
 
 /// What a recorder is given by its readers together.
@@ -61,28 +65,51 @@ impl Feed {
 
 impl Recording {
     /// `memory_bytes_max` is its share of `settings.memory_limit`.
-    pub(crate) fn new(
+    pub(crate) fn new(config: Arc<Recorder>, settings_level: &PartLevel, feed: Feed, memory_bytes_max: usize) -> Self {
+        let mut random = fastrand::Rng::new();
+        let (files, now, log_level) = (Files::System, clock::now(), settings_level.with(config.log_level));
+        let delivery = Delivery::new(&config, log_level, feed.readers, memory_bytes_max, files, now, &mut random);
+        Self::of(config, Rc::new(RefCell::new(delivery)), feed)
+    }
+
+    /// One that goes on with what waits here, by another configuration. This one only ends the exchange that is under way.
+    pub(crate) fn successor(
+        &self,
         config: Arc<Recorder>,
-        settings_log_level: LogLevel,
+        settings_level: &PartLevel,
         feed: Feed,
         memory_bytes_max: usize,
     ) -> Self {
-        let mut random = fastrand::Rng::new();
-        let (files, now) = (Files::System, clock::now());
-        let delivery =
-            Delivery::new(&config, settings_log_level, feed.readers, memory_bytes_max, files, now, &mut random);
+        self.is_succeeded.set(true);
+        self.wake_up();
+        let log_level = settings_level.with(config.log_level);
+        self.delivery.borrow_mut().follow(&config, log_level, &mut fastrand::Rng::new());
+        let successor = Self::of(config, Rc::clone(&self.delivery), feed);
+        successor.expect(feed, memory_bytes_max);
+        successor
+    }
+
+    fn of(config: Arc<Recorder>, delivery: Rc<RefCell<Delivery>>, feed: Feed) -> Self {
         // What waits has to be on disk after `sync`: half of it is left for the exchange that makes that unnecessary.
         let age_max = config.spool.as_ref().map_or(config.bulk.age, |spool| config.bulk.age.min(spool.sync / 2));
-        Self { config, delivery: RefCell::new(delivery), age_max, wake: smol::channel::bounded(1), feed }
+        let (is_succeeded, wake, feed) = (Cell::new(false), smol::channel::bounded(1), Cell::new(feed));
+        Self { config, delivery, is_succeeded, age_max, wake, feed }
     }
 
     pub(crate) fn name(&self) -> &str {
         &self.config.name
     }
 
-    /// Hosts that it may ship to.
-    pub(crate) fn hosts(&self) -> usize {
-        self.config.hosts()
+    pub(crate) fn config(&self) -> &Recorder {
+        &self.config
+    }
+
+    /// It is given something else from now on, and has another share of the memory.
+    pub(crate) fn expect(&self, feed: Feed, memory_bytes_max: usize) {
+        self.feed.set(feed);
+        let (files, now) = (Files::System, clock::now());
+        self.delivery.borrow_mut().fit(&self.config, feed.readers, memory_bytes_max, files, now);
+        self.wake_up();
     }
 
     pub(crate) fn ledger(&self) -> Ledger {
@@ -130,11 +157,56 @@ impl Recording {
         self.delivery.borrow_mut().give_up(clock::now());
     }
 
-    /// Ships until it has drained or is gone.
+    /// Whether another one goes on with what waited here.
+    pub(crate) fn is_succeeded(&self) -> bool {
+        self.is_succeeded.get()
+    }
+
+    /// Goes on where `before` has shipped, which may end its exchange before `deadline`.
+    pub(crate) async fn ship_after(
+        self: Rc<Self>,
+        before: Task<()>,
+        deadline: Option<Instant>,
+        http: Http,
+        metrics: Rc<Metrics>,
+    ) {
+        self.end(before, deadline, &metrics).await;
+        // A server that is no longer asked may have asked for a pause.
+        self.flush();
+        self.ship(http, metrics).await;
+    }
+
+    /// Ships what waits until `deadline`; what is left then goes to the disk, or counts as dropped.
+    pub(crate) async fn retire(self: Rc<Self>, shipping: Task<()>, deadline: Instant, metrics: Rc<Metrics>) {
+        self.end(shipping, Some(deadline), &metrics).await;
+        if !self.is_succeeded() {
+            self.give_up();
+            self.ledger().log(self.name());
+        }
+    }
+
+    /// Waits until `shipping` has ended, or ends it; what it was about to send waits again.
+    async fn end(&self, mut shipping: Task<()>, deadline: Option<Instant>, metrics: &Metrics) {
+        match deadline {
+            Some(deadline) => smol::future::or(&mut shipping, park::sleep_until(deadline)).await,
+            None => (&mut shipping).await,
+        }
+        shipping.cancel().await;
+        if self.delivery.borrow_mut().take_back() {
+            metrics.records_under_way.subtract(1);
+        }
+    }
+
+    /// Ships until it has drained or is gone, or another one goes on.
     pub(crate) async fn ship(self: Rc<Self>, http: Http, metrics: Rc<Metrics>) {
         let log_level = self.delivery.borrow().log_level();
-        let mut sink = Sink::new(&self.config, self.feed, log_level);
-        loop {
+        let mut feed = self.feed.get();
+        let mut sink = Sink::new(&self.config, feed, log_level);
+        while !self.is_succeeded() {
+            if feed != self.feed.get() {
+                feed = self.feed.get();
+                sink.expect(feed);
+            }
             let step = self.delivery.borrow_mut().next(clock::now());
             match step {
                 Step::Send(bulk) => {
@@ -147,9 +219,11 @@ impl Recording {
                         self.delivery.borrow_mut().go();
                         return;
                     };
+                    let taken = self.ledger().taken();
                     if !self.delivery.borrow_mut().settle(verdict, clock::now()) {
                         metrics.error_jobs.add(1);
                     }
+                    metrics.documents_taken.add(self.ledger().taken() - taken);
                 }
                 Step::Wait(until) => self.keeping(smol::future::or(self.change_or(until), sink.attend())).await,
                 Step::Ended => return,

@@ -4,7 +4,7 @@
 //! any other.
 
 use crate::park::{self, Interest};
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::{flag, low_level};
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
@@ -17,6 +17,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 pub(crate) enum Signal {
     /// To end; the signal's name.
     Stop(&'static str),
+    /// To load the configuration again.
+    Reload,
     /// To ship at once what waits.
     Flush,
 }
@@ -26,27 +28,29 @@ pub(crate) struct Signals {
     bytes: Rc<UnixStream>,
     /// The last one that asked it to end; 0 is none.
     stop: Arc<AtomicUsize>,
+    reload: Arc<AtomicBool>,
     flush: Arc<AtomicBool>,
 }
 
 impl Signals {
-    /// Catches SIGINT, SIGTERM and SIGUSR1 for the rest of the process.
+    /// Catches SIGINT, SIGTERM, SIGHUP and SIGUSR1 for the rest of the process.
     ///
     /// # Errors
     /// What the system says.
     pub(crate) fn catch() -> io::Result<Self> {
         let (bytes, handler) = UnixStream::pair()?;
         bytes.set_nonblocking(true)?;
-        let (stop, flush) = (Arc::default(), Arc::default());
+        let (stop, reload, flush) = (Arc::default(), Arc::default(), Arc::default());
         // The flags first: who hears the byte finds them set.
         for signal in [SIGINT, SIGTERM] {
             flag::register_usize(signal, Arc::clone(&stop), usize::try_from(signal).unwrap_or_default())?;
         }
+        flag::register(SIGHUP, Arc::clone(&reload))?;
         flag::register(SIGUSR1, Arc::clone(&flush))?;
-        for signal in [SIGINT, SIGTERM, SIGUSR1] {
+        for signal in [SIGINT, SIGTERM, SIGHUP, SIGUSR1] {
             low_level::pipe::register(signal, handler.try_clone()?)?;
         }
-        Ok(Self { bytes: Rc::new(bytes), stop, flush })
+        Ok(Self { bytes: Rc::new(bytes), stop, reload, flush })
     }
 
     /// Waits for the next one; of several, to end comes first.
@@ -56,6 +60,9 @@ impl Signals {
                 Ok(SIGINT) => return Signal::Stop("SIGINT"),
                 Ok(SIGTERM) => return Signal::Stop("SIGTERM"),
                 _ => {}
+            }
+            if self.reload.swap(false, Ordering::SeqCst) {
+                return Signal::Reload;
             }
             if self.flush.swap(false, Ordering::SeqCst) {
                 return Signal::Flush;

@@ -253,6 +253,38 @@ impl Spool {
         self.bounds
     }
 
+    /// Goes on by another configuration. What waits keeps its action lines.
+    pub(crate) fn follow(&mut self, action: ActionLine) {
+        self.action = action;
+    }
+
+    /// Goes on within other bounds: what waits in larger portions than these is divided, but for what is on disk as it is.
+    pub(crate) fn fit(&mut self, bounds: Bounds, feeders: usize) {
+        self.feeders = feeders;
+        let before = std::mem::replace(&mut self.bounds, bounds);
+        let Bounds { documents_max, bytes_max, .. } = bounds;
+        if documents_max < before.documents_max || bytes_max < before.bytes_max {
+            self.seal();
+            for lane in [Lane::Fresh, Lane::Held] {
+                for Waiting { bulk, since, saved } in std::mem::take(self.lane(lane)) {
+                    let portions = match Arc::try_unwrap(bulk) {
+                        Ok(bulk) if saved.is_none() => bulk.portions(documents_max, bytes_max),
+                        Ok(bulk) => vec![bulk],
+                        Err(shared) => vec![shared.select(|_| true)],
+                    };
+                    let waiting = portions.into_iter().map(|bulk| Waiting { bulk: Arc::new(bulk), since, saved });
+                    self.lane(lane).extend(waiting);
+                }
+            }
+            self.lanes_bytes = self.fresh.iter().chain(&self.held).map(|waiting| waiting.bulk.memory_bytes()).sum();
+        }
+        if bytes_max != before.bytes_max {
+            // They have the size that was usual so far.
+            self.spare = None;
+            self.pool.clear();
+        }
+    }
+
     /// Lets go of everything.
     pub(crate) fn forget(&mut self) {
         self.open = Arc::default();

@@ -77,11 +77,9 @@ fn what_waits_outlives_the_process_and_can_be_looked_at() {
     assert_eq!(program.wait(), Some(0), "nothing is lost: {}", program.read("stderr"));
     let (made, waiting) = (ledger(&program, "made"), ledger(&program, "waiting"));
     assert_eq!(made, waiting);
-    assert!(
-        program
-            .read("stderr")
-            .contains(&format!("wait on disk and are shipped after the next start recorder=es documents={waiting}"))
-    );
+    assert!(program.read("stderr").contains(&format!(
+        "wait on disk and are shipped when a recorder has their folder again recorder=es documents={waiting}"
+    )));
 
     let (listed, _, code) = output(&program.beside(&["spool", "ls"]));
     assert_eq!(code, Some(0));

@@ -10,7 +10,7 @@ use crate::limits;
 use std::time::Duration;
 
 /// A reader: which endpoint is polled, how often, and how its documents are called.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Reader {
     pub(crate) name: String,
     pub(crate) type_name: String,

@@ -13,7 +13,7 @@ use std::time::Duration;
 pub(crate) const INDEX_NAME_DEFAULT: &str = "expvastic";
 
 /// A recorder: where documents are shipped to, and in what portions.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Recorder {
     pub(crate) name: String,
     pub(crate) target: Target,

@@ -20,7 +20,7 @@ use isahc::http::header;
 use isahc::tls::{Identity, PrivateKey, TlsConfig, TrustStore};
 use isahc::{AsyncBody, HttpClient, Response};
 use smol::io::{AsyncRead, AsyncReadExt};
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::error::Error;
 use std::io;
 use std::pin::Pin;
@@ -39,12 +39,17 @@ const READ_BYTES: usize = 4 << 10;
 #[derive(Debug)]
 pub(super) struct Curl {
     client: OnceCell<HttpClient>,
-    kept_connections: usize,
+    kept_connections: Cell<usize>,
 }
 
 impl Curl {
     pub(super) fn new(kept_connections: usize) -> Self {
-        Self { client: OnceCell::new(), kept_connections }
+        Self { client: OnceCell::new(), kept_connections: Cell::new(kept_connections) }
+    }
+
+    /// Keeps so many connections open, if it is not started yet.
+    pub(super) fn keep_at_most(&self, kept_connections: usize) {
+        self.kept_connections.set(kept_connections);
     }
 
     /// Sends the request and reads the answer into `body`.
@@ -80,7 +85,7 @@ impl Curl {
             return Ok(client);
         }
         let client = HttpClient::builder()
-            .connection_cache_size(self.kept_connections)
+            .connection_cache_size(self.kept_connections.get())
             .version_negotiation(VersionNegotiation::http11())
             .automatic_decompression(false)
             .expect_continue(ExpectContinue::disabled())

@@ -12,7 +12,7 @@ use crate::park::{self, Interest, Late};
 use rustix::buffer::spare_capacity;
 use rustix::io::{Errno, FdFlags};
 use rustix::net::{self, AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, SocketAddrUnix, SocketType};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 pub(super) struct Direct {
     /// Oldest first.
     kept: RefCell<VecDeque<Connection>>,
-    kept_max: usize,
+    kept_max: Cell<usize>,
 }
 
 #[derive(Debug)]
@@ -38,7 +38,15 @@ struct Connection {
 
 impl Direct {
     pub(super) fn new(kept_max: usize) -> Self {
-        Self { kept: RefCell::default(), kept_max }
+        Self { kept: RefCell::default(), kept_max: Cell::new(kept_max) }
+    }
+
+    /// Keeps so many connections open from now on.
+    pub(super) fn keep_at_most(&self, kept_max: usize) {
+        self.kept_max.set(kept_max);
+        let mut kept = self.kept.borrow_mut();
+        let beyond = kept.len().saturating_sub(kept_max);
+        kept.drain(..beyond);
     }
 
     /// Sends the request and reads the answer into `body`.
@@ -96,7 +104,7 @@ impl Direct {
 
     fn keep(&self, connection: Connection) {
         let mut kept = self.kept.borrow_mut();
-        if kept.len() >= self.kept_max {
+        if kept.len() >= self.kept_max.get() {
             kept.pop_front();
         }
         kept.push_back(Connection { is_old: true, ..connection });

@@ -13,9 +13,10 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// `polls_max` ends the schedule after so many polls.
-    pub(crate) fn new(interval: Duration, polls_max: Option<u64>) -> Self {
-        Self { interval_ns: interval.as_nanos().max(1), next: 0, polls_left: polls_max }
+    /// Its first tick is at `elapsed`, the others on the grid; `polls_max` ends the schedule after so many polls.
+    pub(crate) fn new(interval: Duration, elapsed: Duration, polls_max: Option<u64>) -> Self {
+        let interval_ns = interval.as_nanos().max(1);
+        Self { interval_ns, next: elapsed.as_nanos() / interval_ns, polls_left: polls_max }
     }
 
     /// When the next tick is due, if there is one.
@@ -64,7 +65,7 @@ mod tests {
 
     #[test]
     fn the_first_tick_is_at_once_and_the_grid_never_drifts() {
-        let mut schedule = Schedule::new(ms(500), None);
+        let mut schedule = Schedule::new(ms(500), ms(0), None);
         assert_eq!(schedule.take(ms(0)), Some(0));
         assert_eq!(schedule.take(ms(0)), None);
         // Each wake-up comes a little late; the next tick is due on the grid all the same.
@@ -77,7 +78,7 @@ mod tests {
 
     #[test]
     fn ticks_that_were_slept_through_are_counted_not_piled_up() {
-        let mut schedule = Schedule::new(ms(100), None);
+        let mut schedule = Schedule::new(ms(100), ms(0), None);
         assert_eq!(schedule.take(ms(1050)), Some(10));
         assert_eq!(schedule.due(), Some(ms(1100)));
         assert_eq!(schedule.take(ms(1050)), None);
@@ -85,7 +86,7 @@ mod tests {
 
     #[test]
     fn readers_of_one_interval_fall_together_after_any_pause() {
-        let mut slow = Schedule::new(ms(1000), None);
+        let mut slow = Schedule::new(ms(1000), ms(0), None);
         assert_eq!(slow.postpone(ms(10_400)), 11);
         assert_eq!(slow.due(), Some(ms(11_000)));
         assert_eq!(slow.postpone(ms(5_000)), 0);
@@ -93,8 +94,15 @@ mod tests {
     }
 
     #[test]
+    fn one_that_comes_later_begins_at_once_and_joins_the_grid() {
+        let mut schedule = Schedule::new(ms(100), ms(1050), None);
+        assert_eq!(schedule.take(ms(1050)), Some(0), "nothing was missed before it came");
+        assert_eq!(schedule.due(), Some(ms(1100)));
+    }
+
+    #[test]
     fn a_schedule_may_end() {
-        let mut schedule = Schedule::new(ms(100), Some(2));
+        let mut schedule = Schedule::new(ms(100), ms(0), Some(2));
         assert_eq!(schedule.take(ms(0)), Some(0));
         schedule.polled();
         assert_eq!(schedule.take(ms(100)), Some(0));

@@ -12,9 +12,9 @@ use super::elasticsearch::verdict::{DeadLetter, Fate, Judgement, Refusal, Verdic
 use super::pace::Pace;
 use crate::bulk::{ActionLine, Bulk, DocumentKey};
 use crate::clock;
-use crate::config::{LogLevel, Recorder};
+use crate::config::Recorder;
 use crate::limits;
-use crate::log::{FailureLog, part_log};
+use crate::log::{FailureLog, PartLevel, part_log};
 use crate::metrics::Ledger;
 use crate::spool::files::Files;
 use crate::spool::{Bounds, Lane, Spool, Waiting};
@@ -26,7 +26,7 @@ use std::time::Instant;
 #[derive(Debug)]
 pub(super) struct Delivery {
     name: String,
-    log_level: LogLevel,
+    log_level: PartLevel,
     ledger: Ledger,
     spool: Spool,
     storage: Storage,
@@ -67,21 +67,17 @@ impl Delivery {
     /// folder, if there is to be one.
     pub(super) fn new(
         config: &Recorder,
-        settings_log_level: LogLevel,
+        log_level: PartLevel,
         feeders: usize,
         memory_bytes_max: usize,
         files: Files,
         now: Instant,
         random: &mut fastrand::Rng,
     ) -> Self {
-        // An eighth each for the bulk under way, the open one and a spare buffer leaves most for the lanes.
-        let spool_bytes = config.spool.as_ref().map_or(u64::MAX, |spool| spool.bytes_max / limits::SEGMENTS_MIN);
-        let bytes_max = usize::try_from(config.bulk.bytes.min(spool_bytes)).unwrap_or(usize::MAX);
-        let bytes_max = bytes_max.min(memory_bytes_max / 8);
-        let bounds = Bounds { documents_max: config.bulk.documents as usize, bytes_max, memory_bytes_max };
+        let bounds = bounds(config, memory_bytes_max);
         let mut delivery = Self {
             name: config.name.clone(),
-            log_level: config.log_level.unwrap_or(settings_log_level),
+            log_level,
             ledger: Ledger::default(),
             spool: Spool::new(ActionLine::new(&config.index_name), bounds, feeders),
             storage: Storage::new(config, bounds, files, now),
@@ -97,8 +93,42 @@ impl Delivery {
         delivery
     }
 
-    pub(super) fn log_level(&self) -> LogLevel {
-        self.log_level
+    /// Goes on by another configuration with all that waits, and at once, if it was about to end.
+    pub(super) fn follow(&mut self, config: &Recorder, log_level: PartLevel, random: &mut fastrand::Rng) {
+        self.name.clone_from(&config.name);
+        self.log_level = log_level;
+        self.spool.follow(ActionLine::new(&config.index_name));
+        if self.dead_letters.as_ref().map(DeadLetters::path) != config.dead_letter.as_deref() {
+            self.dead_letters = config.dead_letter.clone().map(DeadLetters::new);
+        }
+        // What has failed so far says nothing of what is to come.
+        self.requests = Pace::new(config.backoff, random.fork());
+        self.items = Pace::new(config.backoff, random.fork());
+        (self.paused_until, self.held_until) = (None, None);
+        if self.stage == Stage::Draining {
+            self.stage = Stage::Running;
+        }
+    }
+
+    /// Goes on with so many readers, and within other bounds: what is beyond them goes to the disk, or the oldest go.
+    pub(super) fn fit(
+        &mut self,
+        config: &Recorder,
+        feeders: usize,
+        memory_bytes_max: usize,
+        files: Files,
+        now: Instant,
+    ) {
+        let bounds = bounds(config, memory_bytes_max);
+        self.spool.fit(bounds, feeders);
+        self.storage.follow(config, bounds, files, now);
+        self.keep(now);
+        self.make_room(now);
+        self.count_dropped(now);
+    }
+
+    pub(super) fn log_level(&self) -> PartLevel {
+        self.log_level.clone()
     }
 
     pub(super) fn ledger(&self) -> Ledger {
@@ -406,6 +436,14 @@ impl Delivery {
         self.ledger.spooled = self.storage.documents();
         debug_assert!(self.ledger.balances(), "{:?}", self.ledger);
     }
+}
+
+fn bounds(config: &Recorder, memory_bytes_max: usize) -> Bounds {
+    // An eighth each for the bulk under way, the open one and a spare buffer leaves most for the lanes.
+    let spool_bytes = config.spool.as_ref().map_or(u64::MAX, |spool| spool.bytes_max / limits::SEGMENTS_MIN);
+    let bytes_max = usize::try_from(config.bulk.bytes.min(spool_bytes)).unwrap_or(usize::MAX);
+    let bytes_max = bytes_max.min(memory_bytes_max / 8);
+    Bounds { documents_max: config.bulk.documents as usize, bytes_max, memory_bytes_max }
 }
 
 #[cfg(test)]

@@ -16,10 +16,10 @@ mod types;
 pub(super) mod verdict;
 
 use crate::bulk::Bulk;
-use crate::config::{self, LogLevel, Recorder, ServerTarget};
+use crate::config::{self, Recorder, ServerTarget};
 use crate::http::{Answer, Endpoint, Http, HttpError, Payload};
 use crate::limits;
-use crate::log::part_log;
+use crate::log::{PartLevel, part_log};
 use crate::recorder::Feed;
 use gzip::Gzip;
 use server::Product;
@@ -38,7 +38,7 @@ pub(super) use cluster::Cluster;
 #[derive(Debug)]
 struct Elasticsearch {
     name: String,
-    log_level: LogLevel,
+    log_level: PartLevel,
     hosts: Vec<Host>,
     gzip: Gzip,
     /// None if no template is to be put in place.
@@ -66,7 +66,7 @@ struct Host {
 
 impl Elasticsearch {
     /// `feed` is what the recorder is given.
-    fn new(config: &Recorder, target: &ServerTarget, feed: Feed, log_level: LogLevel) -> Self {
+    fn new(config: &Recorder, target: &ServerTarget, feed: Feed, log_level: PartLevel) -> Self {
         let pipeline = target.pipeline.as_ref().map(|name| format!("&pipeline={name}")).unwrap_or_default();
         let host = |config::Host { url, access }: &config::Host| {
             let address = Address::new(url, access, target.timeout);
@@ -86,6 +86,13 @@ impl Elasticsearch {
             types: Types::default(),
             overruled: None,
             said: None,
+        }
+    }
+
+    /// A template that is still to be put in place has to fit something else from now on.
+    fn expect(&mut self, feed: Feed) {
+        if let Some(wish) = &mut self.wish {
+            (wish.fields_max, wish.verbatim) = (feed.fields_max, !feed.converts);
         }
     }
 

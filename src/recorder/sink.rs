@@ -5,8 +5,9 @@ use super::elasticsearch::Cluster;
 use super::elasticsearch::verdict::{Judgement, Refusal, Verdict};
 use super::file::Appender;
 use crate::bulk::Bulk;
-use crate::config::{LogLevel, Recorder, Target};
+use crate::config::{Recorder, Target};
 use crate::http::Http;
+use crate::log::PartLevel;
 use std::io;
 use std::sync::Arc;
 
@@ -16,12 +17,19 @@ pub(super) enum Sink {
 }
 
 impl Sink {
-    pub(super) fn new(config: &Recorder, feed: Feed, log_level: LogLevel) -> Self {
+    pub(super) fn new(config: &Recorder, feed: Feed, log_level: PartLevel) -> Self {
         match &config.target {
             Target::Elasticsearch(server) => {
                 Self::Elasticsearch(Box::new(Cluster::new(config, server, feed, log_level)))
             }
             Target::File { path, bytes_max, keep } => Self::File(Appender::new(path.clone(), *bytes_max, *keep)),
+        }
+    }
+
+    /// It is given something else from now on.
+    pub(super) fn expect(&mut self, feed: Feed) {
+        if let Self::Elasticsearch(cluster) = self {
+            cluster.expect(feed);
         }
     }
 

@@ -282,6 +282,12 @@ impl Disk {
         Ok(disk)
     }
 
+    /// Goes on within other bounds.
+    pub(crate) fn follow(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
+        let _ = self.make_room(0);
+    }
+
     /// Documents that are not done.
     pub(crate) fn documents(&self) -> u64 {
         self.documents

@@ -1,7 +1,6 @@
 //! What becomes of documents that have to wait: on disk after `spool.sync`, or when memory is full; back when their turn comes.
 
 use super::Delivery;
-use crate::bulk::Bulk;
 use crate::config::Recorder;
 use crate::limits;
 use crate::log::part_log;
@@ -43,6 +42,19 @@ impl Storage {
         };
         let place = Place { files, folder: spool.path.clone(), bounds, sync: spool.sync };
         Self::Closed { place, retry_at: now }
+    }
+
+    /// Goes on as another configuration says, with the same folder or with one where there was none.
+    pub(super) fn follow(&mut self, config: &Recorder, bounds: Bounds, files: Files, now: Instant) {
+        let Self::Closed { place: new, .. } = Self::new(config, bounds, files, now) else { return };
+        match self {
+            Self::Off => *self = Self::Closed { place: new, retry_at: now },
+            Self::Closed { place, retry_at } => (*place, *retry_at) = (new, now),
+            Self::Open { place, disk, blocked_until } => {
+                disk.follow(new.bounds);
+                (*place, *blocked_until) = (new, None);
+            }
+        }
     }
 
     pub(super) fn documents(&self) -> u64 {
@@ -198,7 +210,7 @@ impl Delivery {
     }
 
     /// Books the documents that made room on disk.
-    fn count_dropped(&mut self, now: Instant) {
+    pub(super) fn count_dropped(&mut self, now: Instant) {
         let dropped = self.storage.disk_mut().map_or(0, Disk::take_dropped);
         self.drop_documents(dropped, |ledger| &mut ledger.dropped.spool_full);
         if dropped > 0 {
@@ -222,12 +234,20 @@ impl Delivery {
             if loaded.damaged > 0 {
                 self.lost("damaged", "documents in the spool were damaged; what is left of them is set aside", now);
             }
-            let bounds = self.spool.bounds();
-            for bulk in portions(loaded.bulk, bounds) {
+            // It may come from a time of other bounds.
+            let Bounds { documents_max, bytes_max, .. } = self.spool.bounds();
+            for bulk in loaded.bulk.portions(documents_max, bytes_max) {
                 let waiting = Waiting { bulk: Arc::new(bulk), since: now, saved: Some(loaded.id) };
                 self.spool.append(Lane::Held, waiting);
             }
         }
+    }
+
+    /// Ends a try whose end nobody waits for any more. True if one was under way.
+    pub(in crate::recorder) fn take_back(&mut self) -> bool {
+        let Some((lane, sent)) = self.spool.take_sent() else { return false };
+        self.put_back(lane, sent);
+        true
     }
 
     /// Ends a try that has failed as a whole: the documents wait where they came from.
@@ -247,26 +267,4 @@ impl Delivery {
             disk.done(id, documents);
         }
     }
-}
-
-/// A segment in portions that a request may have: it may come from a time of other bounds.
-fn portions(bulk: Bulk, bounds: Bounds) -> Vec<Bulk> {
-    if bulk.documents() <= bounds.documents_max && bulk.bytes().len() <= bounds.bytes_max {
-        return if bulk.is_empty() { Vec::new() } else { vec![bulk] };
-    }
-    let mut portions: Vec<Bulk> = Vec::new();
-    for index in 0..bulk.documents() {
-        let document = bulk.document(index);
-        let fits = |last: &&mut Bulk| {
-            last.documents() < bounds.documents_max && last.bytes().len() + document.len() <= bounds.bytes_max
-        };
-        if let Some(last) = portions.last_mut().filter(fits) {
-            last.push_whole(document);
-        } else {
-            let mut portion = Bulk::default();
-            portion.push_whole(document);
-            portions.push(portion);
-        }
-    }
-    portions
 }

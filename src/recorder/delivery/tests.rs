@@ -5,6 +5,7 @@ mod scripts;
 
 use super::*;
 use crate::bulk::IdSource;
+use crate::config::LogLevel;
 use crate::http::Answer;
 use crate::recorder::elasticsearch::verdict;
 use crate::spool::files::simulated;
@@ -40,7 +41,15 @@ impl World {
     fn new(recorder: &Recorder, memory_bytes_max: usize, files: Files) -> Self {
         let start = Instant::now();
         let mut random = fastrand::Rng::with_seed(1);
-        let delivery = Delivery::new(recorder, LogLevel::Trace, 1, memory_bytes_max, files, start, &mut random);
+        let delivery = Delivery::new(
+            recorder,
+            PartLevel::of_settings(LogLevel::Trace),
+            1,
+            memory_bytes_max,
+            files,
+            start,
+            &mut random,
+        );
         Self { start, now: start, delivery, ids: IdSource::new([5; 9]), made: 0 }
     }
 

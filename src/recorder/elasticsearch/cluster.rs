@@ -11,9 +11,9 @@ use super::setup::{Question, Silence};
 use super::verdict::{Refusal, Verdict};
 use crate::bulk::Bulk;
 use crate::clock;
-use crate::config::{LogLevel, Recorder, ServerTarget};
+use crate::config::{Recorder, ServerTarget};
 use crate::http::Http;
-use crate::log::{FailureLog, part_log};
+use crate::log::{FailureLog, PartLevel, part_log};
 use crate::park;
 use crate::recorder::Feed;
 use std::future::{Future, poll_fn};
@@ -31,7 +31,7 @@ pub(in crate::recorder) struct Cluster {
 /// How the hosts do.
 struct Watch {
     name: String,
-    log_level: LogLevel,
+    log_level: PartLevel,
     hosts: Hosts,
     logs: Vec<FailureLog>,
     random: fastrand::Rng,
@@ -51,12 +51,12 @@ struct Probe {
 type Answer = Result<(), (Silence, Question)>;
 
 impl Cluster {
-    pub(in crate::recorder) fn new(config: &Recorder, target: &ServerTarget, feed: Feed, log_level: LogLevel) -> Self {
+    pub(in crate::recorder) fn new(config: &Recorder, target: &ServerTarget, feed: Feed, log_level: PartLevel) -> Self {
         let mut random = fastrand::Rng::new();
         let count = target.hosts.len();
         let watch = Watch {
             name: config.name.clone(),
-            log_level,
+            log_level: log_level.clone(),
             hosts: Hosts::new(count, &mut random),
             logs: (0..count).map(|_| FailureLog::default()).collect(),
             random,
@@ -64,6 +64,11 @@ impl Cluster {
             has_news: false,
         };
         Self { server: Elasticsearch::new(config, target, feed, log_level), watch }
+    }
+
+    /// It is given something else from now on.
+    pub(in crate::recorder) fn expect(&mut self, feed: Feed) {
+        self.server.expect(feed);
     }
 
     /// Sends the bulk, to as many hosts as it takes.

@@ -237,8 +237,15 @@ impl Script {
             std::mem::replace(&mut self.world, World::plain(&Recorder { spool: None, ..self.recorder.clone() }));
         let files = Files::Simulated(self.disk.clone());
         let mut random = self.random.fork();
-        let delivery =
-            Delivery::new(&self.recorder, LogLevel::Trace, 1, self.memory_bytes_max, files, now, &mut random);
+        let delivery = Delivery::new(
+            &self.recorder,
+            PartLevel::of_settings(LogLevel::Trace),
+            1,
+            self.memory_bytes_max,
+            files,
+            now,
+            &mut random,
+        );
         self.world = World { start: now, now, delivery, ids, made };
     }
 

@@ -1,0 +1,75 @@
+//! What signals ask for while the program runs.
+
+use crate::config::{Config, ConfigError};
+use crate::engine::Order;
+use crate::log::Log;
+use crate::signals::{Signal, Signals};
+use smol::channel::Sender;
+
+/// What can be asked of a run that has no end of its own.
+pub(super) struct Control<'c> {
+    pub(super) orders: Sender<Order>,
+    pub(super) log: &'c Log,
+    /// Loads the configuration again; none if it is not from a file.
+    pub(super) load: &'c dyn Fn() -> Option<Result<Config, ConfigError>>,
+}
+
+/// Completes at SIGINT or SIGTERM; passes on what the other signals ask for.
+pub(super) async fn until_stopped(control: Option<Control<'_>>) {
+    let signals = match Signals::catch() {
+        Ok(signals) => signals,
+        Err(error) => {
+            tracing::warn!(
+                "signals cannot be caught, so SIGINT and SIGTERM end the program without shipping what waits: {error}"
+            );
+            return std::future::pending().await;
+        }
+    };
+    loop {
+        match (signals.next().await, &control) {
+            (Signal::Stop(name), _) => {
+                tracing::info!("{name} received: shipping what waits");
+                return;
+            }
+            (Signal::Flush, Some(control)) => {
+                tracing::info!("SIGUSR1 received: shipping what waits, now");
+                control.pass_on(Order::Flush).await;
+            }
+            (Signal::Reload, Some(control)) => control.reload().await,
+            (Signal::Flush | Signal::Reload, None) => {
+                tracing::info!("a signal was received and is ignored: there is one tick, and it is under way");
+            }
+        }
+    }
+}
+
+impl Control<'_> {
+    async fn pass_on(&self, order: Order) {
+        // Nobody listens any more when the engines have ended, and then there is nothing to do.
+        let _ = self.orders.send(order).await;
+    }
+
+    /// Loads the file again, and has it followed if it is good.
+    async fn reload(&self) {
+        const AS_BEFORE: &str = "kept running with the configuration as before";
+        match (self.load)() {
+            None => tracing::warn!("SIGHUP received, but there is no file to load again: {AS_BEFORE}"),
+            Some(Err(error)) => {
+                tracing::error!("SIGHUP received, but the file is not good: {AS_BEFORE}");
+                for line in error.to_string().lines() {
+                    tracing::error!("{line}");
+                }
+            }
+            Some(Ok(config)) if config.engines.is_empty() => {
+                tracing::error!("SIGHUP received, but the file joins no reader to a recorder: {AS_BEFORE}");
+            }
+            Some(Ok(config)) => {
+                self.log.follow(&config);
+                for warning in &config.warnings {
+                    tracing::warn!("{warning}");
+                }
+                self.pass_on(Order::Follow(Box::new(config))).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Which readers and recorders go on when the configuration changes, and from what. Pure.
+
+use super::Routed;
+use crate::config::{Reader, Recorder, Settings};
+use crate::recorder::Feed;
+use std::fmt;
+use std::sync::Arc;
+
+/// The recorders of all engines, each once, and what each of them is given.
+pub(super) struct Plan {
+    pub(super) recorders: Vec<(Arc<Recorder>, Feed)>,
+    /// For each engine the places of its recorders.
+    pub(super) routes: Vec<Vec<usize>>,
+    /// Each recorder's share of `settings.memory_limit`.
+    pub(super) memory_bytes_max: usize,
+    /// Endpoints that are talked to.
+    pub(super) endpoints: usize,
+}
+
+impl Plan {
+    pub(super) fn of(engines: &[Routed], settings: &Settings) -> Self {
+        let mut recorders: Vec<Arc<Recorder>> = Vec::new();
+        let mut routes = Vec::new();
+        for engine in engines {
+            let mut route = Vec::new();
+            for recorder in &engine.recorders {
+                let known = recorders.iter().position(|known| Arc::ptr_eq(known, recorder));
+                route.push(known.unwrap_or(recorders.len()));
+                if known.is_none() {
+                    recorders.push(Arc::clone(recorder));
+                }
+            }
+            routes.push(route);
+        }
+        let feed = |(place, recorder)| {
+            let feeders = routes.iter().zip(engines).filter(|(route, _)| route.contains(&place));
+            (recorder, Feed::of(feeders.map(|(_, engine)| &*engine.reader)))
+        };
+        let recorders: Vec<_> = recorders.into_iter().enumerate().map(feed).collect();
+        let share = settings.memory_limit_bytes / recorders.len().max(1) as u64;
+        let hosts: usize = recorders.iter().map(|(recorder, _)| recorder.hosts()).sum();
+        Self {
+            endpoints: engines.len() + hosts,
+            memory_bytes_max: usize::try_from(share).unwrap_or(usize::MAX),
+            recorders,
+            routes,
+        }
+    }
+}
+
+/// A recorder that was there before: it may go on, or hand on what waits.
+#[derive(Clone, Copy)]
+pub(super) struct Predecessor<'r> {
+    pub(super) recorder: &'r Recorder,
+    /// False if it is about to end.
+    pub(super) is_running: bool,
+}
+
+/// Where a recorder comes from: places among those that were there before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// It has been there, and stays as it is.
+    Same(usize),
+    /// It goes on with what waits there.
+    Heir(usize),
+    New,
+}
+
+/// Why a recorder goes on from another one; the closest come first.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kinship {
+    Same,
+    /// They have one spool folder, whatever they are called.
+    Folder,
+    /// They have one name, and nothing would be left in a folder that the new one does not have.
+    Name,
+}
+
+impl Kinship {
+    fn between(old: &Predecessor<'_>, new: &Recorder) -> Option<Self> {
+        let folder_of = |recorder: &Recorder| recorder.spool.as_ref().map(|spool| spool.path.clone());
+        match folder_of(old.recorder) {
+            _ if old.is_running && old.recorder == new => Some(Self::Same),
+            None => (old.recorder.name == new.name).then_some(Self::Name),
+            folder => (folder == folder_of(new)).then_some(Self::Folder),
+        }
+    }
+}
+
+/// Where each recorder comes from; each of those before is the origin of one at most.
+pub(super) fn origins(before: &[Predecessor<'_>], recorders: &[(Arc<Recorder>, Feed)]) -> Vec<Origin> {
+    let mut origins = vec![Origin::New; recorders.len()];
+    let mut is_taken = vec![false; before.len()];
+    for kinship in [Kinship::Same, Kinship::Folder, Kinship::Name] {
+        for ((recorder, _), origin) in recorders.iter().zip(&mut origins).filter(|(_, origin)| **origin == Origin::New)
+        {
+            let is_kin =
+                |&place: &usize| !is_taken[place] && Kinship::between(&before[place], recorder) == Some(kinship);
+            if let Some(place) = (0..before.len()).find(is_kin) {
+                *origin = if kinship == Kinship::Same { Origin::Same(place) } else { Origin::Heir(place) };
+                is_taken[place] = true;
+            }
+        }
+    }
+    origins
+}
+
+/// For each engine the place of the reader that goes on with all that it knows: the same one.
+pub(super) fn kept_readers(before: &[&Reader], engines: &[Routed]) -> Vec<Option<usize>> {
+    engines.iter().map(|engine| before.iter().position(|old| **old == *engine.reader)).collect()
+}
+
+/// What became of the readers or the recorders, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Changes {
+    kept: usize,
+    changed: usize,
+    new: usize,
+    gone: usize,
+}
+
+impl Changes {
+    /// From the names before, and the names after, with whether each has stayed as it was.
+    pub(super) fn between<'n>(before: &[String], after: impl Iterator<Item = (&'n str, bool)>) -> Self {
+        let mut changes = Self { kept: 0, changed: 0, new: 0, gone: 0 };
+        let mut lasting = 0;
+        for (name, is_kept) in after {
+            let is_known = before.iter().any(|other| other == name);
+            lasting += usize::from(is_known);
+            match (is_kept, is_known) {
+                (true, _) => changes.kept += 1,
+                (false, true) => changes.changed += 1,
+                (false, false) => changes.new += 1,
+            }
+        }
+        changes.gone = before.len() - lasting;
+        changes
+    }
+}
+
+impl fmt::Display for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kept, changed, new, gone } = self;
+        write!(f, "{kept} kept, {changed} changed, {new} new, {gone} gone")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn recorder(name: &str, endpoint: &str, folder: Option<&str>) -> Recorder {
+        let recorder = Recorder::elasticsearch(name, endpoint, "i").unwrap();
+        match folder {
+            Some(folder) => recorder.spool(folder, 1 << 20, Duration::from_secs(1)),
+            None => recorder,
+        }
+    }
+
+    fn found(before: &[(Recorder, bool)], after: &[Recorder]) -> Vec<Origin> {
+        let before: Vec<_> =
+            before.iter().map(|(recorder, is_running)| Predecessor { recorder, is_running: *is_running }).collect();
+        let after: Vec<_> = after.iter().map(|new| (Arc::new(new.clone()), Feed::default())).collect();
+        origins(&before, &after)
+    }
+
+    #[test]
+    fn the_same_recorder_goes_on_whatever_its_place() {
+        let [a, b] = [recorder("a", "h:1", None), recorder("b", "h:2", Some("s"))];
+        let before = [(a.clone(), true), (b.clone(), true)];
+        assert_eq!(found(&before, &[b, a]), [Origin::Same(1), Origin::Same(0)]);
+        assert_eq!(found(&before, &[recorder("c", "h:1", None)]), [Origin::New]);
+    }
+
+    #[test]
+    fn what_waits_goes_with_the_folder_else_with_the_name() {
+        let before = [(recorder("a", "h:1", None), true), (recorder("b", "h:2", Some("s")), true)];
+        for (new, origin, why) in [
+            (recorder("a", "h:9", None), Origin::Heir(0), "another endpoint"),
+            (recorder("a", "h:1", Some("new")), Origin::Heir(0), "a spool where there was none"),
+            (recorder("c", "h:2", Some("s")), Origin::Heir(1), "another name"),
+            (recorder("b", "h:2", Some("other")), Origin::New, "another folder"),
+            (recorder("b", "h:2", None), Origin::New, "no folder any more"),
+        ] {
+            assert_eq!(found(&before, &[new]), [origin], "{why}");
+        }
+        let swapped = [recorder("a", "h:1", Some("s")), recorder("b", "h:2", None)];
+        assert_eq!(found(&before, &swapped), [Origin::Heir(1), Origin::New], "a folder has one recorder");
+    }
+
+    #[test]
+    fn one_that_is_about_to_end_hands_on_what_it_still_has() {
+        let b = recorder("b", "h:2", Some("s"));
+        assert_eq!(found(&[(b.clone(), false)], &[b]), [Origin::Heir(0)]);
+        let a = recorder("a", "h:1", None);
+        assert_eq!(found(&[(a.clone(), false), (a.clone(), true)], &[a]), [Origin::Same(1)], "the running one first");
+    }
+
+    #[test]
+    fn changes_are_counted_by_name() {
+        let after = [("a", true), ("b", false), ("d", false)];
+        let changes = Changes::between(&["a", "b", "c"].map(str::to_owned), after.into_iter());
+        assert_eq!(changes.to_string(), "1 kept, 1 changed, 1 new, 1 gone");
+    }
+}

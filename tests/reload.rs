@@ -1,0 +1,519 @@
+//! SIGHUP: what goes on, what begins, what ends, and where the documents are afterwards. By the program itself, with real
+//! files and real sockets.
+
+#![allow(clippy::expect_used, reason = "a test says what it expects")]
+
+#[path = "support/loopback.rs"]
+mod loopback;
+#[path = "support/program.rs"]
+mod program;
+
+use loopback::{Reply, Server, Store, counting_app, storing_server, wait_until};
+use program::Program;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// What `line`s say, with a reader `app` that is the same in each.
+fn config(app: &str, readers: &str, recorders: &str, routes: &str) -> String {
+    format!(
+        "settings: {{shutdown_timeout: 300ms}}\n\
+         readers:\n  app: {{type_name: app, endpoint: \"{app}\", interval: 10ms, timeout: 2s}}\n{readers}\
+         recorders:\n{recorders}\nroutes: {{{routes}}}\n"
+    )
+}
+
+/// One recorder of this name, and its keys.
+fn only(app: &str, name: &str, keys: &str) -> String {
+    config(app, "", &format!("  {name}: {{{keys}}}"), &format!("r: {{readers: [app], recorders: [{name}]}}"))
+}
+
+fn loaded(program: &Program) -> usize {
+    program.read("stderr").matches("configuration loaded again: ").count()
+}
+
+/// Has another configuration loaded; gives what it says of it.
+fn reload(program: &Program, config: &str) -> String {
+    std::fs::write(program.path("conf.yml"), config).expect("written");
+    let before = loaded(program);
+    program.signal("HUP");
+    wait_until("it is loaded", || loaded(program) > before);
+    let said = program.read("stderr");
+    let line = said.lines().rfind(|line| line.contains("configuration loaded again: ")).expect("the line");
+    line.split_once("again: ").expect("what it says").1.to_owned()
+}
+
+fn sequence(store: &Mutex<Store>) -> BTreeSet<u64> {
+    let store = store.lock().expect("the store");
+    let numbers: Vec<u64> = store.documents.values().filter_map(|document| document["poll_seq"].as_u64()).collect();
+    let distinct: BTreeSet<u64> = numbers.iter().copied().collect();
+    assert_eq!(distinct.len(), numbers.len(), "no document twice");
+    distinct
+}
+
+fn up_to(end: u64) -> BTreeSet<u64> {
+    (0..end).collect()
+}
+
+/// The ledgers of this recorder, in the order in which they were said: the number before each of these words.
+fn ledgers(program: &Program, recorder: &str, words: &[&str]) -> Vec<Vec<u64>> {
+    let said = program.read("stderr");
+    let its = said.lines().filter(|line| line.contains("ledger: made ") && line.ends_with(&format!("={recorder}")));
+    let number = |line: &str, word: &str| {
+        let (_, behind) = line.split_once(&format!("{word} ")).expect("the word");
+        behind.split([' ', ')']).next().and_then(|number| number.parse().ok()).expect("a number")
+    };
+    its.map(|line| words.iter().map(|word| number(line, word)).collect()).collect()
+}
+
+/// What the last ledger of this recorder says was made and taken; nothing else may have become of any document.
+fn all_taken(program: &Program, recorder: &str) -> u64 {
+    let words = ["made", "acked", "duplicate", "dead_lettered", "dropped", "waiting"];
+    let ledger = ledgers(program, recorder, &words).pop().expect("a ledger");
+    assert_eq!(ledger[0], ledger[1] + ledger[2], "{}", program.read("stderr"));
+    ledger[0]
+}
+
+fn stop(program: &mut Program) -> Option<i32> {
+    program.signal("TERM");
+    program.wait()
+}
+
+/// A server that refuses everything until it is told not to.
+fn overloaded_server() -> (Server, Arc<Mutex<Store>>, Arc<AtomicBool>) {
+    let (store, well) = (Arc::new(Mutex::new(Store::default())), Arc::new(AtomicBool::new(false)));
+    let (stored, is_well) = (Arc::clone(&store), Arc::clone(&well));
+    let server = Server::start(move |request| {
+        if is_well.load(Ordering::SeqCst) {
+            stored.lock().expect("the store").take(&request.body, |_| None)
+        } else {
+            Reply::Full(503, String::new(), Vec::new())
+        }
+    });
+    (server, store, well)
+}
+
+#[test]
+fn readers_and_recorders_join_and_leave_and_the_others_do_not_notice() {
+    // `a` is an object once, so that it is `a._value` from then on, as long as the reader goes on.
+    let polls = AtomicUsize::new(0);
+    let app = Server::start(move |_| match polls.fetch_add(1, Ordering::SeqCst) {
+        0 => Reply::ok("{\"poll_seq\":0,\"a\":{\"b\":1}}"),
+        seq => Reply::ok(format!("{{\"poll_seq\":{seq},\"a\":1}}")),
+    });
+    let (other_app, (first, stored), (second, also_stored)) = (counting_app(), storing_server(), storing_server());
+    let es = format!("  es: {{endpoint: \"{}\"}}", first.address);
+    let own = "  me: {type: self, type_name: me, interval: 20ms}\n";
+    let alone = config(&app.address, own, &es, "r: {readers: [app, me], recorders: [es]}");
+    let mut program = Program::start(&[], &alone);
+    wait_until("ten are stored", || sequence(&stored).len() >= 10);
+
+    let more = config(
+        &app.address,
+        &format!("  other: {{type_name: other, endpoint: \"{}\", interval: 10ms}}\n{own}", other_app.address),
+        &format!("{es}\n  two: {{endpoint: \"{}\"}}", second.address),
+        "r: {readers: [app, me], recorders: [es, two]}, s: {readers: [other], recorders: [two]}",
+    );
+    let said = reload(&program, &more);
+    assert_eq!(said, "readers 2 kept, 0 changed, 1 new, 0 gone; recorders 1 kept, 0 changed, 1 new, 0 gone");
+    let names = |store: &Mutex<Store>| -> BTreeSet<String> {
+        let store = store.lock().expect("the store");
+        store.documents.values().map(|document| document["service.name"].to_string()).collect()
+    };
+    wait_until("all reach the new one", || names(&also_stored).len() == 3);
+
+    let said = reload(&program, &alone);
+    assert_eq!(said, "readers 2 kept, 0 changed, 0 new, 1 gone; recorders 1 kept, 0 changed, 0 new, 1 gone");
+    wait_until("the one that left has said what it did", || !ledgers(&program, "two", &["made"]).is_empty());
+    all_taken(&program, "two");
+    let polled = app.request_count();
+    wait_until("it goes on", || sequence(&stored).len() > polled + 10);
+    assert_eq!(stop(&mut program), Some(0));
+
+    let there = sequence(&stored);
+    assert_eq!(there, up_to(there.len() as u64), "each poll of the reader that stayed is there");
+    assert_eq!(all_taken(&program, "es"), stored.lock().expect("the store").documents.len() as u64);
+    assert_eq!(names(&stored).len(), 2, "what is not routed there does not get there");
+    for (server, what) in [(&app, "the endpoint"), (&first, "the server")] {
+        assert_eq!(server.connections.load(Ordering::SeqCst), 1, "{what} sees one connection all the time");
+    }
+    let store = stored.lock().expect("the store");
+    let of = |name: &'static str| store.documents.values().filter(move |document| document["service.name"] == name);
+    assert!(of("app").all(|document| document["poll_seq"] == 0 || document["a._value"] == 1), "it knows what it knew");
+    let own: Vec<[u64; 4]> = sorted(of("me"))
+        .map(|document| {
+            ["Readers", "Recorders", "Read Jobs", "readers.app.polls"].map(|name| document[name].as_u64().expect(name))
+        })
+        .collect();
+    assert!(own.iter().any(|counts| counts[..2] == [3, 2]) && own.last().expect("some")[..2] == [2, 1], "{own:?}");
+    assert!(own.is_sorted_by_key(|counts| (counts[2], counts[3])), "counters go on: {own:?}");
+}
+
+/// Documents in the order of their ticks.
+fn sorted<'d>(documents: impl Iterator<Item = &'d Value>) -> impl Iterator<Item = &'d Value> {
+    let mut documents: Vec<&Value> = documents.collect();
+    documents.sort_by_key(|document| document["@timestamp"].to_string());
+    documents.into_iter()
+}
+
+#[test]
+fn a_bad_file_changes_nothing_and_is_told_as_check_tells_it() {
+    let (app, (server, store)) = (counting_app(), storing_server());
+    let good = only(&app.address, "es", &format!("endpoint: \"{}\"", server.address));
+    let mut program = Program::start(&[], &good);
+    let path = program.path("conf.yml");
+    let heading = "SIGHUP received, but the file is not good: kept running with the configuration as before";
+    let headings = |program: &Program| program.read("stderr").matches(heading).count();
+    let refused = |program: &Program, what: &str| {
+        let before = headings(program);
+        let beside = program.beside(&["check"]);
+        assert_eq!(beside.status.code(), Some(78));
+        program.signal("HUP");
+        wait_until(what, || headings(program) > before);
+        let lines = String::from_utf8(beside.stderr).expect("UTF-8");
+        let polled = app.request_count();
+        wait_until("it goes on", || sequence(&store).len() > polled + 5);
+        let said = program.read("stderr");
+        let (_, behind) = said.rsplit_once(heading).expect("the heading");
+        let behind: Vec<&str> = behind.lines().skip(1).collect();
+        assert_eq!(behind.len(), lines.lines().count(), "{said}");
+        for (said, line) in behind.iter().zip(lines.lines()) {
+            assert!(said.ends_with(&format!(" ERROR {line}")), "{said}\n{line}");
+        }
+        behind.len()
+    };
+    wait_until("ten are stored", || sequence(&store).len() >= 10);
+    std::fs::write(&path, good.replace("interval", "intervall").replace("endpoint: \"127", "endpoint: \"ftp://127"))
+        .expect("written");
+    assert!(refused(&program, "it refuses wrong keys") >= 3, "all that is wrong, at once");
+    std::fs::write(&path, "readers: [").expect("written");
+    refused(&program, "it refuses what is no YAML");
+    std::fs::remove_file(&path).expect("removed");
+    refused(&program, "it refuses a file that is not there");
+    std::fs::create_dir(&path).expect("made");
+    refused(&program, "it refuses a folder");
+    std::fs::remove_dir(&path).expect("removed");
+    std::fs::write(&path, good.split("routes").next().expect("text").to_owned() + "routes: {}\n").expect("written");
+    program.signal("HUP");
+    wait_until("it refuses to do nothing", || program.read("stderr").contains("joins no reader to a recorder"));
+
+    let said = reload(&program, &good);
+    assert_eq!(said, "readers 1 kept, 0 changed, 0 new, 0 gone; recorders 1 kept, 0 changed, 0 new, 0 gone");
+    assert_eq!(stop(&mut program), Some(0));
+    assert_eq!(sequence(&store), up_to(all_taken(&program, "es")));
+    assert_eq!((app.connections.load(Ordering::SeqCst), server.connections.load(Ordering::SeqCst)), (1, 1));
+}
+
+#[test]
+fn a_recorder_that_stays_keeps_what_waits_and_the_exchange_that_is_under_way() {
+    let (app, (other, _)) = (counting_app(), storing_server());
+    let (store, gate) = (Arc::new(Mutex::new(Store::default())), Arc::new(AtomicBool::new(false)));
+    let (stored, open, bulks) = (Arc::clone(&store), Arc::clone(&gate), AtomicUsize::new(0));
+    let server = Server::start(move |request| match bulks.fetch_add(1, Ordering::SeqCst) {
+        0 => {
+            wait_until("the test opens the gate", || open.load(Ordering::SeqCst));
+            stored.lock().expect("the store").take(&request.body, |_| None)
+        }
+        1..5 => Reply::Full(503, String::new(), Vec::new()),
+        _ => stored.lock().expect("the store").take(&request.body, |_| None),
+    });
+    let es = format!("  es: {{endpoint: \"{}\", timeout: 1h}}", server.address);
+    let mut program = Program::start(&[], &config(&app.address, "", &es, "r: {readers: [app], recorders: [es]}"));
+    wait_until("some documents wait", || app.request_count() > 20);
+    let more = format!("{es}\n  new: {{endpoint: \"{}\"}}", other.address);
+    let more = config(&app.address, "", &more, "r: {readers: [app], recorders: [es, new]}");
+    for kept in [1, 2, 2] {
+        assert!(reload(&program, &more).contains(&format!("recorders {kept} kept, 0 changed")));
+    }
+    gate.store(true, Ordering::SeqCst);
+    let polled = app.request_count();
+    wait_until("all are delivered", || sequence(&store).len() > polled + 10);
+    assert_eq!(stop(&mut program), Some(0));
+    let made = all_taken(&program, "es");
+    assert_eq!(sequence(&store), up_to(made));
+    assert_eq!(ledgers(&program, "es", &["acked", "duplicate"]), [[made, 0]], "nothing was sent twice");
+}
+
+#[test]
+fn what_waits_goes_to_where_the_recorder_leads_now() {
+    let hung = || Server::start(|_| Reply::Hang(Vec::new()));
+    for before in [overloaded_server().0, hung()] {
+        let (app, (server, store)) = (counting_app(), storing_server());
+        let mut program = Program::start(&[], &only(&app.address, "es", &format!("endpoint: \"{}\"", before.address)));
+        wait_until("some documents wait", || app.request_count() > 20);
+        let keys = format!("endpoint: \"{}\", index_name: other, bulk: {{documents: 3}}", server.address);
+        let said = reload(&program, &only(&app.address, "es", &keys));
+        assert_eq!(said, "readers 1 kept, 0 changed, 0 new, 0 gone; recorders 0 kept, 1 changed, 0 new, 0 gone");
+        let polled = app.request_count();
+        wait_until("all are delivered", || sequence(&store).len() > polled + 10);
+        let said = reload(&program, &only(&app.address, "es", "type: file, path: out.ndjson"));
+        assert!(said.ends_with("recorders 0 kept, 1 changed, 0 new, 0 gone"), "{said}");
+        wait_until("the file gets the next ones", || program.documents("out.ndjson").len() > 10);
+        assert_eq!(stop(&mut program), Some(0));
+
+        let made = all_taken(&program, "es");
+        let mut there = sequence(&store);
+        assert_eq!(ledgers(&program, "es", &["duplicate"]), [[0]], "one ledger, and nothing twice");
+        for document in program.documents("out.ndjson") {
+            assert!(there.insert(document["poll_seq"].as_u64().expect("a number")), "no document twice");
+        }
+        assert_eq!(there, up_to(made));
+        let store = store.lock().expect("the store");
+        let largest = store.bulk_sizes.iter().max().copied();
+        // The one that was under way goes as it was.
+        let others = store.bulk_sizes.iter().filter(|size| **size > 3).count();
+        assert!(others <= 1, "what waits is divided as the new bounds say: {largest:?}, {others}");
+        let indices: BTreeSet<&str> = store.documents.keys().map(|(index, _)| index.as_str()).collect();
+        assert_eq!(indices, ["expvastic", "other"].into(), "documents keep the index that they were made for");
+    }
+}
+
+#[test]
+fn a_recorder_that_goes_has_its_time_and_accounts_for_every_document() {
+    let (app, (server, store), (down, ..)) = (counting_app(), storing_server(), overloaded_server());
+    let good = format!("  es: {{endpoint: \"{}\"}}", server.address);
+    let both = format!("{good}\n  gone: {{endpoint: \"{}\"}}", down.address);
+    let mut program =
+        Program::start(&[], &config(&app.address, "", &both, "r: {readers: [app], recorders: [es, gone]}"));
+    wait_until("some documents", || sequence(&store).len() > 20);
+    let alone = config(&app.address, "", &good, "r: {readers: [app], recorders: [es]}");
+    let said = reload(&program, &alone);
+    assert!(said.ends_with("recorders 1 kept, 0 changed, 0 new, 1 gone"), "{said}");
+    let polled = app.request_count();
+    wait_until("the other goes on", || sequence(&store).len() > polled + 5);
+    wait_until("it has ended", || program.read("stderr").contains("documents were lost"));
+    let ledger = ledgers(&program, "gone", &["made", "dropped", "waiting"]);
+    assert!(ledger.len() == 1 && ledger[0][0] > 20 && ledger[0][0] == ledger[0][1] && ledger[0][2] == 0, "{ledger:?}");
+    let said = program.read("stderr");
+    assert!(said.contains(&format!("dropped.shutdown={}", ledger[0][1])), "{said}");
+    assert_eq!(stop(&mut program), Some(0));
+    assert_eq!(sequence(&store), up_to(all_taken(&program, "es")));
+}
+
+#[test]
+fn what_is_on_disk_goes_with_its_folder() {
+    let (app, (server, store, well)) = (counting_app(), overloaded_server());
+    let keys = |more: &str| format!("endpoint: \"{}\", spool: {{path: spool, sync: 50ms}}{more}", server.address);
+    let mut program = Program::start(&[], &only(&app.address, "es", &keys("")));
+    let on_disk = |program: &Program| {
+        let files = std::fs::read_dir(program.path("spool")).into_iter().flatten().flatten();
+        files.filter(|file| file.path().extension().is_some_and(|ending| ending == "ndjson")).count()
+    };
+    wait_until("documents on disk", || app.request_count() > 20 && on_disk(&program) > 0);
+    let said = reload(&program, &only(&app.address, "es", &keys(", timeout: 3s, bulk: {documents: 7}")));
+    assert!(said.ends_with("recorders 0 kept, 1 changed, 0 new, 0 gone"), "{said}");
+    let said = reload(&program, &only(&app.address, "renamed", &keys("")));
+    assert!(said.ends_with("recorders 0 kept, 0 changed, 1 new, 1 gone"), "{said}");
+    assert!(ledgers(&program, "es", &["made"]).is_empty(), "its documents are with the other");
+
+    // Without its folder it cannot go on with what is there; that waits until somebody has the folder again.
+    let (file, polls) = (only(&app.address, "renamed", "type: file, path: out.ndjson"), app.request_count());
+    reload(&program, &file);
+    wait_until("it has ended", || program.read("stderr").contains("when a recorder has their folder again"));
+    let ledger = ledgers(&program, "renamed", &["made", "waiting", "dropped"]).remove(0);
+    assert!(ledger[0] == ledger[1] && ledger[0] + 1 >= polls as u64 && ledger[2] == 0, "{ledger:?}");
+    let lock = std::fs::File::open(program.path("spool/lock")).expect("its lock");
+    let take = || rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_ok();
+    wait_until("it has let go of the folder", take);
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::Unlock).expect("unlocked");
+    well.store(true, Ordering::SeqCst);
+    assert!(sequence(&store).is_empty());
+    reload(&program, &only(&app.address, "es", &keys("")));
+    let polled = app.request_count();
+    let all = |program: &Program| {
+        let mut there = sequence(&store);
+        let filed = program.documents("out.ndjson");
+        for document in &filed {
+            assert!(there.insert(document["poll_seq"].as_u64().expect("a number")), "no document twice");
+        }
+        (there, filed.len() as u64)
+    };
+    wait_until("all are delivered", || all(&program).0.len() > polled + 10);
+    assert_eq!(stop(&mut program), Some(0));
+    let (there, filed) = all(&program);
+    assert_eq!(there, up_to(there.len() as u64));
+    assert_eq!(all_taken(&program, "es"), there.len() as u64 - filed);
+    assert_eq!(on_disk(&program), 0);
+    assert!(!program.read("stderr").contains("is in use"), "{}", program.read("stderr"));
+}
+
+/// A recorder that is taken out and put back while it still drains goes on as if nothing had been.
+#[test]
+fn one_that_is_about_to_end_can_come_back() {
+    let (app, (server, store, well), (other, _)) = (counting_app(), overloaded_server(), storing_server());
+    let text = |name: &str, endpoint: &str| {
+        only(&app.address, name, &format!("endpoint: \"{endpoint}\"")).replace("300ms", "1h")
+    };
+    let mut program = Program::start(&[], &text("es", &server.address));
+    wait_until("some documents wait", || app.request_count() > 20);
+    reload(&program, &text("new", &other.address));
+    reload(&program, &text("es", &server.address));
+    well.store(true, Ordering::SeqCst);
+    let polled = app.request_count();
+    wait_until("all are delivered", || sequence(&store).last() > Some(&(polled as u64 + 10)));
+    assert_eq!(stop(&mut program), Some(0));
+    all_taken(&program, "new");
+    assert_eq!(all_taken(&program, "es"), sequence(&store).len() as u64);
+    assert!(sequence(&store).is_superset(&up_to(20)), "what waited before is there");
+}
+
+/// Two hosts of one cluster, each of which fails now and then in all the ways that there are.
+fn failing_cluster(seed: u64, well: &Arc<AtomicBool>) -> ([Server; 2], Arc<Mutex<Store>>) {
+    let store = Arc::new(Mutex::new(Store::default()));
+    let host = |seed| {
+        let random = Mutex::new(fastrand::Rng::with_seed(seed));
+        let (stored, well) = (Arc::clone(&store), Arc::clone(well));
+        Server::start(move |request| {
+            let mut random = random.lock().expect("random");
+            let mut store = stored.lock().expect("the store");
+            if well.load(Ordering::SeqCst) {
+                return store.take(&request.body, |_| None);
+            }
+            match random.u8(..8) {
+                0 => Reply::Full(503, String::new(), Vec::new()),
+                1 => Reply::Raw(Vec::new()),
+                2 => Reply::Hang(Vec::new()),
+                3 => {
+                    store.take(&request.body, |_| None);
+                    Reply::Raw(Vec::new())
+                }
+                4 => Reply::Full(429, "Retry-After: 300\r\n".to_owned(), Vec::new()),
+                5 => store.take(&request.body, |at| (at % 3 == 0).then_some((429, "es_rejected_execution_exception"))),
+                _ => store.take(&request.body, |_| None),
+            }
+        })
+    };
+    ([host(seed), host(seed + 1)], store)
+}
+
+#[test]
+fn fifty_reloads_in_a_row_lose_nothing_and_store_nothing_twice() {
+    std::thread::scope(|scope| {
+        for (seed, spool) in [(1, ""), (2, ", spool: {path: spool, sync: 20ms}")] {
+            scope.spawn(move || fifty_reloads(seed, spool));
+        }
+    });
+}
+
+fn fifty_reloads(seed: u64, spool: &str) {
+    let well = Arc::new(AtomicBool::new(false));
+    let (hosts, store) = failing_cluster(seed * 100, &well);
+    let app = counting_app();
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut text = || {
+        let host = &hosts[random.usize(..2)].address;
+        let (documents, timeout) = (random.usize(1..30), random.usize(50..200));
+        // With a folder it may have any name.
+        let name = if spool.is_empty() || random.bool() { "es" } else { "renamed" };
+        let keys = format!("endpoint: \"{host}\", timeout: {timeout}ms, bulk: {{documents: {documents}}}{spool}");
+        only(&app.address, name, &keys).replace("300ms", "100ms")
+    };
+    let mut program = Program::start(&[], &text());
+    for _ in 0..50 {
+        let polled = app.request_count();
+        wait_until("a few polls", || app.request_count() > polled + 2);
+        reload(&program, &text());
+    }
+    well.store(true, Ordering::SeqCst);
+    let last = only(&app.address, "es", &format!("endpoint: \"{}\"{spool}", hosts[0].address)).replace("300ms", "1m");
+    reload(&program, &last);
+    let polled = app.request_count();
+    wait_until("all are delivered", || sequence(&store).len() > polled + 10);
+    assert_eq!(stop(&mut program), Some(0));
+    let made = all_taken(&program, "es");
+    assert_eq!(sequence(&store), up_to(made), "{}", program.read("stderr"));
+    assert_eq!(loaded(&program), 51);
+    assert_eq!(program.read("stderr").matches("ledger: made ").count(), 1, "one ledger from the first to the last");
+    assert_eq!(app.connections.load(Ordering::SeqCst), 1, "the reader has not noticed");
+}
+
+#[test]
+fn settings_apply_and_a_reader_is_another_one_if_what_it_includes_is() {
+    let (app, (server, store)) = (counting_app(), storing_server());
+    let text = |settings: &str| {
+        let text = only(&app.address, "es", &format!("endpoint: \"{}\"", server.address));
+        text.replace("timeout: 2s}", "timeout: 2s, map_file: maps.yml}").replace("300ms", &format!("300ms{settings}"))
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    let write = |name: &str, text: &str| std::fs::write(path(name), text).expect("written");
+    write("maps.yml", "memory_bytes: {alloc: b}");
+    write("conf.yml", &text(""));
+    let log = std::fs::File::create(path("log")).expect("created");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
+    let mut child = command.args(["-c", path("conf.yml").to_str().expect("a plain path")]).stderr(log).spawn();
+    let child = child.as_mut().expect("it starts");
+    let signal = |name: &str| {
+        let sent = Command::new("kill").args([format!("-{name}"), child.id().to_string()]).status();
+        assert!(sent.expect("kill starts").success());
+    };
+    let said = || std::fs::read_to_string(path("log")).expect("read");
+    wait_until("a document", || !sequence(&store).is_empty());
+    assert!(!said().contains("DEBUG"));
+
+    write("maps.yml", "memory_bytes: {alloc: kb}");
+    write("conf.yml", &text(", log_level: debug, log_format: json"));
+    signal("HUP");
+    wait_until("it tells more", || said().contains("\"level\":\"debug\",\"message\":\"read\",\"reader\":\"app\""));
+    let again = "readers 0 kept, 1 changed, 0 new, 0 gone; recorders 1 kept, 0 changed, 0 new, 0 gone";
+    assert!(said().contains(again), "{}", said());
+    let converted = |store: &Store| store.documents.values().any(|document| document["memstats.Alloc"] != 1);
+    wait_until("the other unit", || converted(&store.lock().expect("the store")));
+
+    write("conf.yml", &text(", log_level: error"));
+    signal("HUP");
+    let mut lines = said().len();
+    let polled = app.request_count();
+    wait_until("it tells less", || {
+        let before = std::mem::replace(&mut lines, said().len());
+        before == lines && app.request_count() > polled + 5
+    });
+    signal("TERM");
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn without_a_file_there_is_nothing_to_load_and_it_runs_on() {
+    let (app, (server, store)) = (counting_app(), storing_server());
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("log");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
+    command.args(["--reader", &app.address, "--recorder", &server.address, "--int", "10ms"]).stdin(Stdio::null());
+    let mut child = command.stderr(std::fs::File::create(&log).expect("created")).spawn().expect("it starts");
+    let signal = |name: &str, id: u32| {
+        let sent = Command::new("kill").args([format!("-{name}"), id.to_string()]).status();
+        assert!(sent.expect("kill starts").success());
+    };
+    wait_until("a document", || !sequence(&store).is_empty());
+    signal("HUP", child.id());
+    let said = || std::fs::read_to_string(&log).expect("read");
+    wait_until("it says so", || said().contains("SIGHUP received, but there is no file to load again"));
+    let polled = app.request_count();
+    wait_until("it runs on", || sequence(&store).len() > polled + 5);
+    signal("TERM", child.id());
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn once_is_not_disturbed() {
+    let gate = Arc::new(AtomicBool::new(false));
+    let (open, asked) = (Arc::clone(&gate), Arc::new(AtomicBool::new(false)));
+    let is_asked = Arc::clone(&asked);
+    let app = Server::start(move |_| {
+        is_asked.store(true, Ordering::SeqCst);
+        wait_until("the test opens the gate", || open.load(Ordering::SeqCst));
+        Reply::ok("{\"poll_seq\":0}")
+    });
+    let (server, store) = storing_server();
+    let text =
+        only(&app.address, "es", &format!("endpoint: \"{}\"", server.address)).replace("timeout: 2s", "timeout: 1m");
+    let mut program = Program::start(&["once"], &text);
+    wait_until("the poll is under way", || asked.load(Ordering::SeqCst));
+    program.signal("HUP");
+    wait_until("it says so", || program.read("stderr").contains("a signal was received and is ignored"));
+    gate.store(true, Ordering::SeqCst);
+    assert_eq!(program.wait(), Some(0));
+    assert_eq!(sequence(&store), up_to(1));
+}
