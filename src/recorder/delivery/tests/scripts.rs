@@ -142,6 +142,8 @@ struct Script {
     /// What earlier runs have let go of.
     given_up: u64,
     restarted: bool,
+    /// Another configuration is followed now and then.
+    reloads: bool,
     /// The disk has been failing, so that nothing can be said of what is on it.
     disk_failed: bool,
 }
@@ -167,6 +169,7 @@ impl Script {
             forgivable: BTreeSet::new(),
             given_up: 0,
             restarted: false,
+            reloads: random.u8(..3) == 0,
             disk_failed: false,
             random,
         }
@@ -197,9 +200,19 @@ impl Script {
         match self.world.delivery.next(self.world.now) {
             Step::Send(bulk) => {
                 self.pass(takes);
+                let is_superseded = self.reloads && self.random.u8(..8) == 0;
+                if is_superseded {
+                    self.reload();
+                }
                 let verdict = self.server.take(&bulk, behaviour, &mut self.random);
                 drop(bulk);
-                self.world.delivery.settle(verdict, self.world.now);
+                if is_superseded && self.random.bool() {
+                    // Nobody waits for the answer any more.
+                    assert!(self.world.delivery.take_back());
+                    self.world.delivery.flush(self.world.now);
+                } else {
+                    self.world.delivery.settle(verdict, self.world.now);
+                }
                 assert!(self.world.delivery.ledger().balances());
                 true
             }
@@ -213,6 +226,20 @@ impl Script {
                 false
             }
         }
+    }
+
+    /// Goes on by another configuration.
+    fn reload(&mut self) {
+        self.recorder.bulk.documents = self.random.u32(1..30);
+        self.recorder.backoff = self.random.u32(1..8);
+        if let Some(spool) = &mut self.recorder.spool {
+            spool.bytes_max = self.random.u64((64 << 10)..(256 << 10));
+        }
+        self.memory_bytes_max = if self.random.bool() { 1 << 20 } else { self.random.usize(4_000..20_000) };
+        let (level, files) = (PartLevel::of_settings(LogLevel::Trace), Files::Simulated(self.disk.clone()));
+        self.world.delivery.follow(&self.recorder, level, &mut self.random.fork());
+        self.world.delivery.fit(&self.recorder, 1, self.memory_bytes_max, files, self.world.now);
+        assert!(self.world.delivery.ledger().balances());
     }
 
     /// Ends this run, by the power or in good order, and starts the next one.
@@ -269,6 +296,9 @@ impl Script {
             }
             if disk_fails && self.random.u8(..15) == 0 {
                 self.fail_disk();
+            }
+            if self.reloads && self.random.u8(..10) == 0 {
+                self.reload();
             }
             if self.random.u8(..30) == 0 {
                 self.world.delivery.flush(self.world.now);
