@@ -12,7 +12,7 @@ use loopback::{Reply, Server, Store, counting_app, storing_server, wait_until};
 use program::Program;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -238,14 +238,22 @@ fn a_recorder_that_stays_keeps_what_waits_and_the_exchange_that_is_under_way() {
 
 #[test]
 fn what_waits_goes_to_where_the_recorder_leads_now() {
-    let hung = || Server::start(|_| Reply::Hang(Vec::new()));
-    for before in [overloaded_server().0, hung()] {
+    let hung = Server::start(|_| Reply::Hang(Vec::new()));
+    // This one asks for a long pause, but only when nobody wants anything of it any more.
+    let (gate, open) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let is_open = Arc::clone(&gate);
+    let late = Server::start(move |_| {
+        wait_until("the test opens the gate", || is_open.load(Ordering::SeqCst));
+        Reply::Full(503, "Retry-After: 300\r\n".to_owned(), Vec::new())
+    });
+    for (before, gate) in [(overloaded_server().0, &open), (hung, &open), (late, &gate)] {
         let (app, (server, store)) = (counting_app(), storing_server());
         let mut program = Program::start(&[], &only(&app.address, "es", &format!("endpoint: \"{}\"", before.address)));
         wait_until("some documents wait", || app.request_count() > 20);
         let keys = format!("endpoint: \"{}\", index_name: other, bulk: {{documents: 3}}", server.address);
         let said = reload(&program, &only(&app.address, "es", &keys));
         assert_eq!(said, "readers 1 kept, 0 changed, 0 new, 0 gone; recorders 0 kept, 1 changed, 0 new, 0 gone");
+        gate.store(true, Ordering::SeqCst);
         let polled = app.request_count();
         wait_until("all are delivered", || sequence(&store).len() > polled + 10);
         let said = reload(&program, &only(&app.address, "es", "type: file, path: out.ndjson"));
@@ -432,46 +440,50 @@ fn fifty_reloads(seed: u64, spool: &str) {
 #[test]
 fn settings_apply_and_a_reader_is_another_one_if_what_it_includes_is() {
     let (app, (server, store)) = (counting_app(), storing_server());
+    let folder = tempfile::tempdir().expect("a folder");
+    let maps = folder.path().join("maps.yml");
     let text = |settings: &str| {
         let text = only(&app.address, "es", &format!("endpoint: \"{}\"", server.address));
-        text.replace("timeout: 2s}", "timeout: 2s, map_file: maps.yml}").replace("300ms", &format!("300ms{settings}"))
+        let reader = format!("timeout: 2s, map_file: \"{}\"}}", maps.display());
+        text.replace("timeout: 2s}", &reader).replace("300ms", &format!("300ms{settings}"))
     };
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = |name: &str| folder.path().join(name);
-    let write = |name: &str, text: &str| std::fs::write(path(name), text).expect("written");
-    write("maps.yml", "memory_bytes: {alloc: b}");
-    write("conf.yml", &text(""));
-    let log = std::fs::File::create(path("log")).expect("created");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
-    let mut child = command.args(["-c", path("conf.yml").to_str().expect("a plain path")]).stderr(log).spawn();
-    let child = child.as_mut().expect("it starts");
-    let signal = |name: &str| {
-        let sent = Command::new("kill").args([format!("-{name}"), child.id().to_string()]).status();
-        assert!(sent.expect("kill starts").success());
-    };
-    let said = || std::fs::read_to_string(path("log")).expect("read");
+    std::fs::write(&maps, "memory_bytes: {alloc: b}").expect("written");
+    let mut program = Program::start(&[], &text(""));
     wait_until("a document", || !sequence(&store).is_empty());
-    assert!(!said().contains("DEBUG"));
+    assert!(!program.read("stderr").contains("DEBUG"));
 
-    write("maps.yml", "memory_bytes: {alloc: kb}");
-    write("conf.yml", &text(", log_level: debug, log_format: json"));
-    signal("HUP");
-    wait_until("it tells more", || said().contains("\"level\":\"debug\",\"message\":\"read\",\"reader\":\"app\""));
+    std::fs::write(&maps, "memory_bytes: {alloc: kb}").expect("written");
+    let said = reload(&program, &text(", log_level: debug, log_format: json"));
     let again = "readers 0 kept, 1 changed, 0 new, 0 gone; recorders 1 kept, 0 changed, 0 new, 0 gone";
-    assert!(said().contains(again), "{}", said());
+    assert!(said.starts_with(again) && said.ends_with("\"}"), "{said}");
+    let read = "\"level\":\"debug\",\"message\":\"read\",\"reader\":\"app\"";
+    wait_until("it tells more", || program.read("stderr").contains(read));
     let converted = |store: &Store| store.documents.values().any(|document| document["memstats.Alloc"] != 1);
     wait_until("the other unit", || converted(&store.lock().expect("the store")));
 
-    write("conf.yml", &text(", log_level: error"));
-    signal("HUP");
-    let mut lines = said().len();
-    let polled = app.request_count();
-    wait_until("it tells less", || {
-        let before = std::mem::replace(&mut lines, said().len());
-        before == lines && app.request_count() > polled + 5
+    std::fs::write(program.path("conf.yml"), text(", log_level: error")).expect("written");
+    program.signal("HUP");
+    let mut length = program.read("stderr").len();
+    let polled = std::cell::Cell::new(app.request_count());
+    wait_until("it tells nothing more", || {
+        let before = std::mem::replace(&mut length, program.read("stderr").len());
+        if before != length {
+            polled.set(app.request_count());
+        }
+        app.request_count() > polled.get() + 10
     });
-    signal("TERM");
-    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+    assert_eq!(stop(&mut program), Some(0));
+    assert_eq!(loaded(&program), 1, "that it was loaded is told at a level that was switched off");
+}
+
+/// Ends with the test, however that ends.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 #[test]
@@ -481,19 +493,21 @@ fn without_a_file_there_is_nothing_to_load_and_it_runs_on() {
     let log = folder.path().join("log");
     let mut command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
     command.args(["--reader", &app.address, "--recorder", &server.address, "--int", "10ms"]).stdin(Stdio::null());
-    let mut child = command.stderr(std::fs::File::create(&log).expect("created")).spawn().expect("it starts");
-    let signal = |name: &str, id: u32| {
-        let sent = Command::new("kill").args([format!("-{name}"), id.to_string()]).status();
+    let child = command.stderr(std::fs::File::create(&log).expect("created")).spawn();
+    let mut child = Ended(child.expect("it starts"));
+    let pid = child.0.id().to_string();
+    let signal = |name: &str| {
+        let sent = Command::new("kill").args([&format!("-{name}"), &pid]).status();
         assert!(sent.expect("kill starts").success());
     };
     wait_until("a document", || !sequence(&store).is_empty());
-    signal("HUP", child.id());
+    signal("HUP");
     let said = || std::fs::read_to_string(&log).expect("read");
     wait_until("it says so", || said().contains("SIGHUP received, but there is no file to load again"));
     let polled = app.request_count();
     wait_until("it runs on", || sequence(&store).len() > polled + 5);
-    signal("TERM", child.id());
-    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+    signal("TERM");
+    assert_eq!(child.0.wait().expect("it ends").code(), Some(0));
 }
 
 #[test]
