@@ -4,7 +4,8 @@
 //! reader's `max_body`, given back to [`POOLED_BODY_BYTES_MAX`] afterwards; an exchange that waits holds none), one document ([`DOCUMENT_BYTES_MAX`]), the scratch of the walk (about
 //! twice the largest body), and `settings.memory_limit` for all that waits. A bulk that is sent compressed has a copy
 //! meanwhile, in practice a tenth of it and never longer than it is; a recorder keeps the buffer if it is small
-//! ([`POOLED_BULK_BYTES_MAX`]).
+//! ([`POOLED_BULK_BYTES_MAX`]). A recorder that another configuration does without keeps its share of the memory until it has
+//! ended, for `settings.shutdown_timeout` at most.
 
 use std::time::Duration;
 

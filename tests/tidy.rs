@@ -82,6 +82,7 @@ fn what_computes_knows_no_outside() {
         "recorder/elasticsearch/types.rs",
         "http/response.rs",
         "http/retry_after.rs",
+        "engine/routing.rs",
         "recorder/elasticsearch/verdict.rs",
         "backoff.rs",
         "reader/schedule.rs",
