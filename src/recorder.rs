@@ -162,20 +162,6 @@ impl Recording {
         self.is_succeeded.get()
     }
 
-    /// Goes on where `before` has shipped, which may end its exchange before `deadline`.
-    pub(crate) async fn ship_after(
-        self: Rc<Self>,
-        before: Task<()>,
-        deadline: Option<Instant>,
-        http: Http,
-        metrics: Rc<Metrics>,
-    ) {
-        self.end(before, deadline, &metrics).await;
-        // A server that is no longer asked may have asked for a pause.
-        self.flush();
-        self.ship(http, metrics).await;
-    }
-
     /// Ships what waits until `deadline`; what is left then goes to the disk, or counts as dropped.
     pub(crate) async fn retire(self: Rc<Self>, shipping: Task<()>, deadline: Instant, metrics: Rc<Metrics>) {
         self.end(shipping, Some(deadline), &metrics).await;
@@ -197,8 +183,19 @@ impl Recording {
         }
     }
 
-    /// Ships until it has drained or is gone, or another one goes on.
-    pub(crate) async fn ship(self: Rc<Self>, http: Http, metrics: Rc<Metrics>) {
+    /// Ships until it has drained or is gone, or another one goes on. Begins when the task `before` it has ended, which it
+    /// may do before its deadline.
+    pub(crate) async fn ship(
+        self: Rc<Self>,
+        before: Option<(Task<()>, Option<Instant>)>,
+        http: Http,
+        metrics: Rc<Metrics>,
+    ) {
+        if let Some((shipping, deadline)) = before {
+            self.end(shipping, deadline, &metrics).await;
+            // A server that is no longer asked may have asked for a pause.
+            self.flush();
+        }
         let log_level = self.delivery.borrow().log_level();
         let mut feed = self.feed.get();
         let mut sink = Sink::new(&self.config, feed, log_level);

@@ -348,7 +348,7 @@ impl Runtime {
             };
             let new = || {
                 let new = Recording::new(Arc::clone(config), &self.log_level, *feed, memory_bytes_max);
-                self.begin(Rc::new(new), executor)
+                self.begin(new, None, executor)
             };
             self.recorders.borrow_mut().push(shipping.unwrap_or_else(new));
         }
@@ -362,8 +362,15 @@ impl Runtime {
         changes
     }
 
-    fn begin(&self, recording: Rc<Recording>, executor: &LocalExecutor<'_>) -> Shipping {
-        let ship = Rc::clone(&recording).ship(self.http.clone(), Rc::clone(&self.metrics));
+    /// A recorder begins to ship, once the task before it has ended or its time is over.
+    fn begin(
+        &self,
+        recording: Recording,
+        before: Option<(Task<()>, Option<Instant>)>,
+        executor: &LocalExecutor<'_>,
+    ) -> Shipping {
+        let recording = Rc::new(recording);
+        let ship = Rc::clone(&recording).ship(before, self.http.clone(), Rc::clone(&self.metrics));
         Shipping { recording, task: executor.spawn(ship) }
     }
 
@@ -373,10 +380,7 @@ impl Runtime {
         let is_same_file = matches!((&before.recording.config().target, &heir.config().target),
             (Target::File { path: old, .. }, Target::File { path: new, .. }) if old == new);
         let deadline = (!is_same_file).then(|| clock::now() + self.shutdown_timeout.get());
-        let recording = Rc::new(heir);
-        let (http, metrics) = (self.http.clone(), Rc::clone(&self.metrics));
-        let ship = Rc::clone(&recording).ship_after(before.task, deadline, http, metrics);
-        Shipping { recording, task: executor.spawn(ship) }
+        self.begin(heir, Some((before.task, deadline)), executor)
     }
 
     /// Lets a recorder ship what it has, and end.
