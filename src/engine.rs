@@ -4,6 +4,7 @@
 //! Readers whose ticks fall together are polled together; their documents leave in one bulk, sealed when the last of
 //! them is in, or when the oldest has waited for `bulk.age`.
 
+use crate::calendar::Timestamp;
 use crate::clock;
 use crate::config::{Config, Reader, Recorder, Routed, Settings};
 use crate::flatten::Report as PayloadReport;
@@ -198,7 +199,7 @@ struct EngineState {
 
 /// The polls that began at one instant.
 struct Instance {
-    timestamp: jiff::Timestamp,
+    timestamp: Timestamp,
     under_way: Cell<usize>,
 }
 
@@ -384,7 +385,7 @@ impl Runtime {
         &self,
         engine: &EngineState,
         body: &mut Vec<u8>,
-        timestamp: jiff::Timestamp,
+        timestamp: Timestamp,
     ) -> Result<PayloadReport, ReadError> {
         let mut bench = self.bench.borrow_mut();
         let variables = &mut engine.reading.variables.borrow_mut();

@@ -36,6 +36,7 @@ mod recorder;
 mod spool;
 mod workbench;
 
+mod calendar;
 mod clock;
 mod limits;
 mod log;
