@@ -3,6 +3,7 @@
 //! Invariants: a document is in a bulk whole or not at all; what [`Bulk::bytes`] gives is always a complete `_bulk` body
 //! (each line ended), or empty.
 
+use crate::calendar::Timestamp;
 use crate::flatten::Label;
 use crate::json;
 use memchr::memmem;
@@ -20,7 +21,7 @@ pub(crate) struct Bulk {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DocumentKey {
     /// The tick's time: decides which index a patterned name stands for.
-    pub(crate) time: jiff::Timestamp,
+    pub(crate) time: Timestamp,
     pub(crate) id: [u8; ID_BYTES],
 }
 
@@ -82,14 +83,12 @@ impl ActionLine {
         Self { index_name: index_name.to_owned(), rendered: Vec::new() }
     }
 
-    fn index_for(&mut self, time: jiff::Timestamp) -> &[u8] {
+    fn index_for(&mut self, time: Timestamp) -> &[u8] {
         if !self.index_name.contains('%') {
             return self.index_name.as_bytes();
         }
         self.rendered.clear();
-        let zoned = time.to_zoned(jiff::tz::TimeZone::UTC);
-        let broken_down = jiff::fmt::strtime::BrokenDownTime::from(&zoned);
-        if broken_down.format(self.index_name.as_bytes(), &mut self.rendered).is_err() {
+        if time.fill(&self.index_name, &mut self.rendered).is_err() {
             // Cannot be: the configuration has rendered this pattern. The text before it is still a valid name.
             self.rendered.clear();
             self.rendered.extend(self.index_name.bytes().take_while(|&byte| byte != b'%'));
@@ -264,12 +263,9 @@ impl Bulk {
 }
 
 /// Appends the members that each document begins with; [`end_document`] closes the object.
-pub(crate) fn begin_document(out: &mut Vec<u8>, time: jiff::Timestamp, own_members: &[u8]) {
-    const PRINTER: jiff::fmt::temporal::DateTimePrinter =
-        jiff::fmt::temporal::DateTimePrinter::new().precision(Some(6));
+pub(crate) fn begin_document(out: &mut Vec<u8>, time: Timestamp, own_members: &[u8]) {
     out.extend_from_slice(b"{\"@timestamp\":\"");
-    // Writing into memory does not fail.
-    let _ = PRINTER.print_timestamp(&time, &mut *out);
+    time.append_micros(out);
     out.push(b'"');
     out.extend_from_slice(own_members);
 }
@@ -298,9 +294,10 @@ pub(crate) fn own_members(service_name: &str, host_name: &str, labels: &[Label])
 mod tests {
     use super::*;
     use std::collections::HashSet;
+    use std::time::Duration;
 
     fn key(ids: &mut IdSource) -> DocumentKey {
-        DocumentKey { time: "2026-11-22T23:59:59.999999999Z".parse().unwrap(), id: ids.next_id() }
+        DocumentKey { time: Timestamp::since_epoch(Duration::new(1_795_391_999, 999_999_999)), id: ids.next_id() }
     }
 
     #[test]
@@ -357,7 +354,11 @@ mod tests {
     fn a_document_begins_with_its_time_and_names() {
         let labels = [Label { name: "zone".to_owned(), value: "\u{1}".to_owned() }];
         let mut out = Vec::new();
-        begin_document(&mut out, "2026-11-22T05:06:07Z".parse().unwrap(), &own_members("my \"app\"", "box", &labels));
+        begin_document(
+            &mut out,
+            Timestamp::since_epoch(Duration::from_secs(1_795_323_967)),
+            &own_members("my \"app\"", "box", &labels),
+        );
         end_document(&mut out);
         let expected = r#"{"@timestamp":"2026-11-22T05:06:07.000000Z","service.name":"my \"app\"","host.name":"box","zone":"\u0001"}"#;
         assert_eq!(String::from_utf8(out).unwrap(), expected);

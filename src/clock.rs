@@ -2,6 +2,7 @@
 //! argument.
 #![allow(clippy::disallowed_methods, reason = "the one place that asks the system for the time")]
 
+use crate::calendar::Timestamp;
 use std::time::{Instant, SystemTime};
 
 /// For durations and deadlines.
@@ -10,6 +11,7 @@ pub(crate) fn now() -> Instant {
 }
 
 /// For what people and servers see.
-pub(crate) fn timestamp() -> jiff::Timestamp {
-    jiff::Timestamp::try_from(SystemTime::now()).unwrap_or_default()
+pub(crate) fn timestamp() -> Timestamp {
+    // A clock that is set to before 1970 gives its beginning.
+    Timestamp::since_epoch(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }

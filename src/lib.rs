@@ -29,7 +29,6 @@ mod access;
 mod backoff;
 mod bulk;
 mod engine;
-mod flatten;
 mod http;
 mod metrics;
 mod reader;
@@ -37,12 +36,14 @@ mod recorder;
 mod spool;
 mod workbench;
 
+mod calendar;
 mod clock;
-mod json;
 mod limits;
 mod log;
 mod park;
 mod signals;
+
+use expvastic_flatten::{self as flatten, json};
 
 #[doc(hidden)]
 pub mod cli;

@@ -7,6 +7,10 @@
 //! ([`POOLED_BULK_BYTES_MAX`]). A recorder that another configuration does without keeps its share of the memory until it has
 //! ended, for `settings.shutdown_timeout` at most.
 
+// The sanitiser's own, as far as others keep to them, too.
+pub(crate) use expvastic_flatten::limits::{
+    DOCUMENT_BYTES_MAX, KEPT_SCRATCH_BYTES_MAX, NAME_SEGMENTS_MAX, QUOTED_BYTES_MAX,
+};
 use std::time::Duration;
 
 /// Bytes of a configuration file. 200,000 YAML keys take 98 MB to load, so the file itself is bounded.
@@ -36,22 +40,6 @@ pub(crate) const BODY_BYTES_DEFAULT: u64 = 1 << 20;
 /// structural character, so a larger body would need a gigabyte of scratch.
 pub(crate) const BODY_BYTES_MAX: u64 = 256 << 20;
 
-/// Objects and arrays within each other. Go's own `encoding/json` stops at 10,000, servers at 20 levels of names.
-pub(crate) const DEPTH_MAX: usize = 64;
-
-/// Columns of one array of objects, at most: what has more is a table of names, not of values, and finding a column takes
-/// a look at each in the worst case. Further members are left out and counted.
-pub(crate) const COLUMNS_MAX: usize = 1_000;
-
-/// Bytes of a variable's name; longer ones are cut, with a hash at the end. Far above any real one (136 in the recorded
-/// payloads), and low enough that a thousand of them are half a megabyte.
-pub(crate) const NAME_BYTES_MAX: usize = 512;
-/// Segments of a name: the servers' `index.mapping.depth.limit`.
-pub(crate) const NAME_SEGMENTS_MAX: usize = 20;
-/// Bytes of a number: the servers' JSON parsers stop at a thousand characters.
-pub(crate) const NUMBER_BYTES_MAX: usize = 1_000;
-/// Default of a reader's `max_fields`.
-pub(crate) const FIELDS_DEFAULT: usize = 1_000;
 /// The most that `max_fields` can be set to: a name costs some 100 bytes while a payload's layout is learned.
 pub(crate) const FIELDS_MAX: u64 = 100_000;
 /// Patterns in `include` or `exclude`.
@@ -80,15 +68,8 @@ pub(crate) const SOCKET_PATH_BYTES_MAX: usize = 107;
 /// Bytes of a `type_name`.
 pub(crate) const TYPE_NAME_BYTES_MAX: usize = 512;
 
-/// Bytes of one flat document. Joined names can make it much larger than the payload (a 100 kB name over 1,000
-/// numbers makes 100 MB), and a server refuses a request over 100 MB whatever is in it.
-pub(crate) const DOCUMENT_BYTES_MAX: usize = 16 << 20;
-
 /// A body buffer that goes back to the pool keeps at most this capacity, bytes: one outlier must not be kept for ever.
 pub(crate) const POOLED_BODY_BYTES_MAX: usize = 64 << 10;
-
-/// Scratch of the sanitiser above this is given back after a tick, bytes.
-pub(crate) const KEPT_SCRATCH_BYTES_MAX: usize = 1 << 20;
 
 /// Body buffers in the pool. Readers beyond this number that answer at the same instant allocate.
 pub(crate) const POOLED_BODIES_MAX: usize = 2;
@@ -160,9 +141,6 @@ pub(crate) const MAPPING_TYPE_BYTES_MAX: usize = 255;
 pub(crate) const INDEX_TYPES_MAX: usize = 16;
 /// Failures in a row to learn what a server is, after which bulks are sent to it all the same.
 pub(crate) const LEARNING_FAILURES_MAX: u32 = 5;
-
-/// Bytes of a server's or an endpoint's own words that a log line repeats.
-pub(crate) const QUOTED_BYTES_MAX: usize = 300;
 
 /// Bytes of an answer's head, and of what may stand behind its last chunk. Go's own client takes a megabyte; servers send
 /// a few hundred.

@@ -1,6 +1,7 @@
 //! What turns a body into a document: one set for the whole process, used by one poll at a time, never across an await.
 
 use crate::bulk::{self, DocumentKey, IdSource};
+use crate::calendar::Timestamp;
 use crate::flatten::{FlattenError, Report, Scratch, Variables};
 use crate::limits;
 
@@ -36,7 +37,7 @@ impl Workbench {
         &mut self,
         variables: &mut Variables,
         own_members: &[u8],
-        time: jiff::Timestamp,
+        time: Timestamp,
         body: &mut Vec<u8>,
     ) -> Result<(DocumentKey, &[u8], Report), FlattenError> {
         self.document.clear();

@@ -46,7 +46,10 @@ fn each_library_has_its_place() {
         ("rustix::event", &["park.rs"]),
         ("serde_yaml::", &["config/node.rs"]),
         ("pico_args::", &["cli.rs"]),
-        ("bumpalo::", &["flatten.rs", "flatten/walk.rs", "flatten/columns.rs", "flatten/fit.rs", "flatten/names.rs"]),
+        (
+            "bumpalo::",
+            &["flatten/lib.rs", "flatten/walk.rs", "flatten/columns.rs", "flatten/fit.rs", "flatten/names.rs"],
+        ),
         ("hashbrown::", &["flatten/names.rs"]),
         (
             "simd_json::",
@@ -86,7 +89,7 @@ fn what_computes_knows_no_outside() {
         "recorder/elasticsearch/verdict.rs",
         "backoff.rs",
         "reader/schedule.rs",
-        "json.rs",
+        "calendar",
     ];
     let mut seen = 0;
     for (name, text) in code().iter().filter(|(name, _)| pure.iter().any(|pure| name.starts_with(pure))) {

@@ -5,7 +5,7 @@ use super::section::{Place, Problems, Section};
 use super::suggest::nearest;
 use super::{Config, Named, Reader, Recorder, Routed};
 use crate::limits;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -71,7 +71,7 @@ fn engines(joined: &[Vec<usize>], readers: &Named<Reader>, recorders: &Named<Rec
 struct Names<'n> {
     /// In the order of the file.
     all: Vec<&'n str>,
-    places: HashMap<&'n str, usize>,
+    places: BTreeMap<&'n str, usize>,
 }
 
 impl<'n> Names<'n> {

@@ -2,6 +2,7 @@
 //!
 //! Each parser gives a value that needs no further check, or what was expected, for a person.
 
+use crate::calendar::{Timestamp, UnknownDirective};
 use crate::http::{UNIX_SCHEME, Uri, unix_parts};
 use crate::limits;
 use std::fmt::Write;
@@ -174,7 +175,7 @@ pub(crate) fn has_path(url: &str) -> bool {
 /// # Errors
 /// The rule that it breaks.
 pub(crate) fn index_name(text: &str) -> Result<String, String> {
-    let sample = jiff::Timestamp::UNIX_EPOCH;
+    let sample = Timestamp::EPOCH;
     let rendered = render_index(text, sample).map_err(|_| {
         format!("the index name {text:?} holds a pattern that is not known: use %Y, %m, %d, %H, %j, %V and the like")
     })?;
@@ -233,11 +234,10 @@ pub(crate) fn pipeline(text: &str) -> Result<String, String> {
 }
 
 /// Fills in the patterns of an index name for an instant, UTC.
-pub(crate) fn render_index(pattern: &str, time: jiff::Timestamp) -> Result<String, jiff::Error> {
-    if !pattern.contains('%') {
-        return Ok(pattern.to_owned());
-    }
-    jiff::fmt::strtime::format(pattern, &time.to_zoned(jiff::tz::TimeZone::UTC))
+pub(crate) fn render_index(pattern: &str, time: Timestamp) -> Result<String, UnknownDirective> {
+    let mut name = Vec::new();
+    time.fill(pattern, &mut name)?;
+    Ok(String::from_utf8_lossy(&name).into_owned())
 }
 
 /// How much is logged.
@@ -355,7 +355,7 @@ mod tests {
         {
             assert!(index_name(name).is_err(), "{name}");
         }
-        let time: jiff::Timestamp = "2026-11-22T23:59:59.9Z".parse().unwrap();
+        let time = Timestamp::since_epoch(Duration::from_millis(1_795_391_999_900));
         assert_eq!(render_index("expvastic-%Y.%m.%d", time).unwrap(), "expvastic-2026.11.22");
     }
 }

@@ -9,6 +9,7 @@
 
 use super::routing::{self, Changes, Origin, Plan, Predecessor};
 use super::{EngineError, Order, Report};
+use crate::calendar::Timestamp;
 use crate::clock;
 use crate::config::{Config, Reader, Routed, Settings, Target};
 use crate::flatten::Report as PayloadReport;
@@ -71,7 +72,7 @@ struct Retiring {
 
 /// The polls that began at one instant.
 struct Instance {
-    timestamp: jiff::Timestamp,
+    timestamp: Timestamp,
     under_way: Cell<usize>,
 }
 
@@ -252,7 +253,7 @@ impl Runtime {
         &self,
         engine: &Engine,
         body: &mut Vec<u8>,
-        timestamp: jiff::Timestamp,
+        timestamp: Timestamp,
     ) -> Result<PayloadReport, ReadError> {
         let mut bench = self.bench.borrow_mut();
         let variables = &mut engine.reading.variables.borrow_mut();

@@ -5,7 +5,7 @@
 
 /// The patterns of `include` and `exclude`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Choice {
+pub struct Choice {
     include: Vec<Glob>,
     exclude: Vec<Glob>,
 }
@@ -23,7 +23,8 @@ impl Choice {
     }
 
     /// With other patterns where they are given.
-    pub(crate) fn replaced<P: AsRef<str>>(self, include: Option<&[P]>, exclude: Option<&[P]>) -> Self {
+    #[must_use]
+    pub fn replaced<P: AsRef<str>>(self, include: Option<&[P]>, exclude: Option<&[P]>) -> Self {
         Self { include: include.map_or(self.include, compile), exclude: exclude.map_or(self.exclude, compile) }
     }
 

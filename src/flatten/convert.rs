@@ -8,24 +8,27 @@ use std::ops::Range;
 
 /// What a `map_file` names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Conversions {
+pub struct Conversions {
     /// Names of lists whose zeros are removed and whose numbers are divided by a thousand.
-    pub(crate) gc_lists: Vec<String>,
+    pub gc_lists: Vec<String>,
     /// Names of sizes in bytes, and what they become.
-    pub(crate) sizes: Vec<(String, Conversion)>,
+    pub sizes: Vec<(String, Conversion)>,
 }
 
 /// What becomes of one variable's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Conversion {
+pub enum Conversion {
     /// Shipped as it is.
     None,
     /// A list of nanoseconds: zeros removed, divided by a thousand.
     Microseconds,
-    /// A number of bytes, in these units.
+    /// A number of bytes, that stays one.
     Bytes,
+    /// A number of bytes, divided by 1024.
     Kilobytes,
+    /// A number of bytes, divided by 1024².
     Megabytes,
+    /// A number of bytes, divided by 1024³.
     Gigabytes,
 }
 

@@ -8,7 +8,7 @@ use super::{Cause, FlattenError};
 use simd_json::{Buffers, ErrorType, Tape};
 
 /// Bytes that must be free behind the body while it is indexed: SIMD loads read past the end.
-pub(crate) const PADDING_BYTES: usize = simd_json::INPUT_PADDING;
+pub const PADDING_BYTES: usize = simd_json::INPUT_PADDING;
 
 const MAX_DEPTH: usize = 0;
 

@@ -11,7 +11,8 @@ struct Open<'b> {
 }
 
 /// The keys around and at byte `offset`, joined with dots, as they stand; empty if it is in none.
-pub(crate) fn name_at(body: &[u8], offset: usize) -> String {
+#[must_use]
+pub fn name_at(body: &[u8], offset: usize) -> String {
     let mut open: Vec<Open<'_>> = Vec::new();
     let mut last_string: &[u8] = b"";
     let mut at = 0;

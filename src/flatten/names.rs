@@ -36,25 +36,26 @@ const RESERVED: [&str; 31] = [
 
 /// How many variables of a document have a name that was mended, by kind.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Mended {
+pub struct Mended {
     /// A segment was empty or blank, and is `_`.
-    pub(crate) empty: u64,
+    pub empty: u64,
     /// A name of ours or of the server's, behind `vars.`.
-    pub(crate) reserved: u64,
+    pub reserved: u64,
     /// More levels than a server takes: the last are joined with `_`.
-    pub(crate) deep: u64,
+    pub deep: u64,
     /// Cut, with a hash at the end.
-    pub(crate) long: u64,
+    pub long: u64,
     /// Equal to one before, with `#2` and so on at the end.
-    pub(crate) repeated: u64,
+    pub repeated: u64,
     /// Both value and object: `._value` is at the end.
-    pub(crate) moved: u64,
+    pub moved: u64,
     /// Variables beyond `max_fields`, left out.
-    pub(crate) over_limit: u64,
+    pub over_limit: u64,
 }
 
 /// A name of the user's that each document carries as it is, so that no variable can have it: why it cannot be one.
-pub(crate) fn unfit_for_label(name: &str) -> Option<String> {
+#[must_use]
+pub fn unfit_for_label(name: &str) -> Option<String> {
     let is_below = |name: &str, other: &str| name.strip_prefix(other).is_some_and(|rest| rest.starts_with('.'));
     // What a variable's name is mended to may begin with `vars.`.
     let reserved = name.split('.').next().filter(|first| *first == "vars" || RESERVED.contains(first));
@@ -342,10 +343,12 @@ fn rename(name: &mut Vec<u8>, fields: &Fields, table: &mut Table<'_>, mended: &m
 
 impl Mended {
     /// Names of the kinds, in the order of [`Mended::counts`].
-    pub(crate) const KINDS: [&str; 7] =
+    pub const KINDS: [&str; 7] =
         ["empty_segment", "reserved", "too_deep", "too_long", "repeated", "value_and_object", "over_max_fields"];
 
-    pub(crate) fn counts(&self) -> [u64; 7] {
+    /// How many there are of each of [`Self::KINDS`].
+    #[must_use]
+    pub fn counts(&self) -> [u64; 7] {
         let Self { empty, reserved, deep, long, repeated, moved, over_limit } = *self;
         [empty, reserved, deep, long, repeated, moved, over_limit]
     }

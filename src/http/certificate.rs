@@ -5,6 +5,7 @@
 
 use super::{Address, Endpoint, direct};
 use crate::access::Tls;
+use crate::calendar::Timestamp;
 use crate::clock;
 use crate::limits;
 use crate::park::{self, Interest, Late};
@@ -19,7 +20,7 @@ use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What is wrong with the certificate that the endpoint shows; none if that cannot be found out by `deadline`.
 pub(super) async fn problem(endpoint: &Endpoint, deadline: Instant) -> Option<String> {
@@ -101,10 +102,7 @@ fn is_blocked(done: &io::Result<usize>) -> Option<bool> {
 
 fn describe(error: &CertificateError, host: &str, tls: &Tls) -> String {
     use CertificateError as Wrong;
-    let instant = |time: &UnixTime| {
-        let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
-        jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX)
-    };
+    let instant = |time: &UnixTime| Timestamp::since_epoch(Duration::from_secs(time.as_secs()));
     match error {
         Wrong::ExpiredContext { not_after, .. } => format!("it expired at {}", instant(not_after)),
         Wrong::NotValidYetContext { not_before, .. } => {

@@ -1,7 +1,7 @@
 //! `Retry-After`: how long a server asks us to stay away, as seconds or as a date (RFC 9110, 10.2.3). Pure.
 
-use jiff::Timestamp;
-use std::time::Duration;
+use crate::calendar::Timestamp;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// What an answer says of when to come back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,25 +22,26 @@ impl RetryAfter {
         if let Ok(seconds) = asked.parse() {
             return Some(Duration::from_secs(seconds));
         }
-        let sent = self.date.as_deref().and_then(date).unwrap_or(received);
-        Some(Duration::try_from(date(asked)?.duration_since(sent)).unwrap_or_default())
+        let sent = self.date.as_deref().and_then(date).unwrap_or_else(|| received.duration_since_epoch());
+        Some(date(asked)?.saturating_sub(sent))
     }
 }
 
-/// Any of the three forms that HTTP has.
-fn date(text: &str) -> Option<Timestamp> {
-    Timestamp::try_from(httpdate::parse_http_date(text).ok()?).ok()
+/// Any of the three forms that HTTP has, counted from the beginning of 1970.
+fn date(text: &str) -> Option<Duration> {
+    httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const RECEIVED: &str = "1994-11-06T08:49:30Z";
+    /// 1994-11-06T08:49:30Z.
+    const RECEIVED: Duration = Duration::from_secs(784_111_770);
 
     fn pause(asked: &str, date: Option<&str>) -> Option<u64> {
         let field = RetryAfter { asked: asked.to_owned(), date: date.map(str::to_owned) };
-        field.pause(RECEIVED.parse().unwrap()).map(|pause| pause.as_secs())
+        field.pause(Timestamp::since_epoch(RECEIVED)).map(|pause| pause.as_secs())
     }
 
     #[test]

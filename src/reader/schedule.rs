@@ -6,17 +6,17 @@ use std::time::Duration;
 /// The ticks of one reader.
 #[derive(Debug)]
 pub(crate) struct Schedule {
-    interval_ns: u128,
+    interval_ns: u64,
     /// Number of the next tick; 0 is at the start.
-    next: u128,
+    next: u64,
     polls_left: Option<u64>,
 }
 
 impl Schedule {
     /// Its first tick is at `elapsed`, the others on the grid; `polls_max` ends the schedule after so many polls.
     pub(crate) fn new(interval: Duration, elapsed: Duration, polls_max: Option<u64>) -> Self {
-        let interval_ns = interval.as_nanos().max(1);
-        Self { interval_ns, next: elapsed.as_nanos() / interval_ns, polls_left: polls_max }
+        let interval_ns = nanos(interval).max(1);
+        Self { interval_ns, next: nanos(elapsed) / interval_ns, polls_left: polls_max }
     }
 
     /// When the next tick is due, if there is one.
@@ -24,8 +24,7 @@ impl Schedule {
         if self.polls_left == Some(0) {
             return None;
         }
-        let nanos = self.next.saturating_mul(self.interval_ns);
-        Some(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
+        Some(Duration::from_nanos(self.next.saturating_mul(self.interval_ns)))
     }
 
     /// Takes the tick that is due at `elapsed`, if one is. Gives the number of ticks before it that are past as well.
@@ -33,10 +32,10 @@ impl Schedule {
         if self.due()? > elapsed {
             return None;
         }
-        let current = elapsed.as_nanos() / self.interval_ns;
+        let current = nanos(elapsed) / self.interval_ns;
         let late = current - self.next;
         self.next = current + 1;
-        Some(u64::try_from(late).unwrap_or(u64::MAX))
+        Some(late)
     }
 
     /// A poll has begun: one less is left.
@@ -48,11 +47,16 @@ impl Schedule {
 
     /// Leaves out the ticks before `until`; gives their number.
     pub(crate) fn postpone(&mut self, until: Duration) -> u64 {
-        let first = until.as_nanos().div_ceil(self.interval_ns);
+        let first = nanos(until).div_ceil(self.interval_ns);
         let skipped = first.saturating_sub(self.next);
         self.next += skipped;
-        u64::try_from(skipped).unwrap_or(u64::MAX)
+        skipped
     }
+}
+
+/// 64 bits of nanoseconds are 584 years, and to divide by them takes no routine of the compiler's library.
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::elasticsearch::verdict::DeadLetter;
 use super::file;
+use crate::calendar::Timestamp;
 use crate::json;
 use crate::limits;
 use std::fs::{File, OpenOptions};
@@ -35,7 +36,7 @@ impl DeadLetters {
         recorder: &str,
         letter: &DeadLetter,
         document: &[u8],
-        time: jiff::Timestamp,
+        time: Timestamp,
     ) -> io::Result<()> {
         self.render(recorder, letter, document, time);
         let bytes = self.line.len() as u64;
@@ -55,7 +56,7 @@ impl DeadLetters {
         Ok(())
     }
 
-    fn render(&mut self, recorder: &str, letter: &DeadLetter, document: &[u8], time: jiff::Timestamp) {
+    fn render(&mut self, recorder: &str, letter: &DeadLetter, document: &[u8], time: Timestamp) {
         let line = &mut self.line;
         line.clear();
         // Writing into memory does not fail.
@@ -96,6 +97,7 @@ fn open(path: &Path) -> io::Result<(File, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     const DOCUMENT: &[u8] = b"{\"create\":{\"_index\":\"i\",\"_id\":\"x\"}}\n{\"n\":1,\"s\":\"a\\nb\"}\n";
 
@@ -108,7 +110,7 @@ mod tests {
     fn a_letter_says_what_when_and_why() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dead.ndjson");
-        let time = "2026-11-22T05:06:07Z".parse().unwrap();
+        let time = Timestamp::since_epoch(Duration::from_secs(1_795_323_967));
         DeadLetters::new(path.clone()).write("a \"b\"", &letter(), DOCUMENT, time).unwrap();
         DeadLetters::new(path.clone()).write("es", &letter(), DOCUMENT, time).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
@@ -128,7 +130,7 @@ mod tests {
         let mut letters = DeadLetters { bytes_max: 1000, ..DeadLetters::new(path.clone()) };
         for number in 0..100 {
             let letter = DeadLetter { status: number, ..letter() };
-            letters.write("es", &letter, DOCUMENT, jiff::Timestamp::UNIX_EPOCH).unwrap();
+            letters.write("es", &letter, DOCUMENT, Timestamp::EPOCH).unwrap();
         }
         let texts =
             ["dead.ndjson.1", "dead.ndjson"].map(|name| std::fs::read_to_string(folder.path().join(name)).unwrap());
@@ -148,7 +150,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dead.ndjson");
         std::fs::write(&path, "{\"time\":\"2026").unwrap();
-        DeadLetters::new(path.clone()).write("es", &letter(), DOCUMENT, jiff::Timestamp::UNIX_EPOCH).unwrap();
+        DeadLetters::new(path.clone()).write("es", &letter(), DOCUMENT, Timestamp::EPOCH).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(serde_json::from_str::<serde_json::Value>(text.lines().nth(1).unwrap()).is_ok(), "{text}");
     }
@@ -156,6 +158,6 @@ mod tests {
     #[test]
     fn what_cannot_be_written_leaves_no_half_line() {
         let mut letters = DeadLetters::new(PathBuf::from("/dev/full"));
-        assert!(letters.write("es", &letter(), DOCUMENT, jiff::Timestamp::UNIX_EPOCH).is_err());
+        assert!(letters.write("es", &letter(), DOCUMENT, Timestamp::EPOCH).is_err());
     }
 }

@@ -170,11 +170,12 @@ fn cut_torn_end(file: &mut File) -> io::Result<u64> {
 mod tests {
     use super::*;
     use crate::bulk::{ActionLine, DocumentKey, IdSource};
+    use crate::calendar::Timestamp;
 
     fn bulk(ids: &mut IdSource, documents: usize) -> Bulk {
         let mut bulk = Bulk::default();
         for _ in 0..documents {
-            let key = DocumentKey { time: jiff::Timestamp::UNIX_EPOCH, id: ids.next_id() };
+            let key = DocumentKey { time: Timestamp::EPOCH, id: ids.next_id() };
             bulk.push(&mut ActionLine::new("i"), key, b"{\"a\":1}");
         }
         bulk

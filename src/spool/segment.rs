@@ -109,12 +109,13 @@ const fn table() -> [u64; 256] {
 mod tests {
     use super::*;
     use crate::bulk::{ActionLine, DocumentKey, IdSource};
+    use crate::calendar::Timestamp;
     use proptest::prelude::*;
 
     fn documents(number: usize) -> (Bulk, Vec<u8>) {
         let (mut bulk, mut sums, mut ids) = (Bulk::default(), Vec::new(), IdSource::new([7; 9]));
         for n in 0..number {
-            let key = DocumentKey { time: jiff::Timestamp::UNIX_EPOCH, id: ids.next_id() };
+            let key = DocumentKey { time: Timestamp::EPOCH, id: ids.next_id() };
             bulk.push(
                 &mut ActionLine::new("index"),
                 key,

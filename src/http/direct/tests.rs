@@ -3,6 +3,7 @@
 use super::super::{Endpoint, Http};
 use super::*;
 use crate::bulk::{ActionLine, Bulk, DocumentKey, IdSource};
+use crate::calendar::Timestamp;
 use crate::clock;
 use std::cell::Cell;
 use std::io::{BufRead, BufReader, Read};
@@ -81,7 +82,7 @@ async fn get(http: &Http, address: &str) -> Result<String, HttpError> {
 
 fn payload(document_bytes: usize) -> Payload {
     let mut bulk = Bulk::default();
-    let key = DocumentKey { time: jiff::Timestamp::UNIX_EPOCH, id: IdSource::new([0; 9]).next_id() };
+    let key = DocumentKey { time: Timestamp::EPOCH, id: IdSource::new([0; 9]).next_id() };
     bulk.push(&mut ActionLine::new("i"), key, &vec![b'x'; document_bytes]);
     Payload::Bulk(Arc::new(bulk))
 }

@@ -5,6 +5,7 @@ mod scripts;
 
 use super::*;
 use crate::bulk::IdSource;
+use crate::calendar::Timestamp;
 use crate::config::LogLevel;
 use crate::http::Answer;
 use crate::recorder::elasticsearch::verdict;
@@ -59,7 +60,7 @@ impl World {
 
     /// A document that is sealed at once.
     fn add(&mut self) {
-        let key = DocumentKey { time: jiff::Timestamp::UNIX_EPOCH, id: self.ids.next_id() };
+        let key = DocumentKey { time: Timestamp::EPOCH, id: self.ids.next_id() };
         let document = format!("{{\"n\":{}}}", self.made);
         self.made += 1;
         self.delivery.add(key, document.as_bytes(), self.now);
@@ -386,7 +387,7 @@ fn what_waits_when_the_time_to_drain_is_over_is_spooled_or_counted() {
         world.add();
         world.send();
         world.add();
-        let key = DocumentKey { time: jiff::Timestamp::UNIX_EPOCH, id: world.ids.next_id() };
+        let key = DocumentKey { time: Timestamp::EPOCH, id: world.ids.next_id() };
         world.delivery.add(key, b"{}", world.now);
         world.delivery.drain(world.now);
         world.delivery.give_up(world.now);

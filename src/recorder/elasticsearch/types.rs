@@ -131,12 +131,13 @@ fn complaint_of_reason(reason: &str) -> Option<Complaint> {
 mod tests {
     use super::*;
     use crate::bulk::{self, ActionLine, DocumentKey, IdSource};
+    use crate::calendar::Timestamp;
 
     fn bulk_of(documents: &[(&str, &str)]) -> Bulk {
         let mut bulk = Bulk::default();
         let mut ids = IdSource::new([0; 9]);
         for (index, type_name) in documents {
-            let time = jiff::Timestamp::UNIX_EPOCH;
+            let time = Timestamp::EPOCH;
             let mut document = Vec::new();
             bulk::begin_document(&mut document, time, &bulk::own_members(type_name, "box", &[]));
             bulk::end_document(&mut document);

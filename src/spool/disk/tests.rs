@@ -1,6 +1,7 @@
 use super::super::files::simulated;
 use super::*;
 use crate::bulk::{ActionLine, DocumentKey, IdSource};
+use crate::calendar::Timestamp;
 use std::collections::BTreeSet;
 
 const BOUNDS: Bounds = Bounds { bytes_max: 1 << 20, segment_bytes_max: 600, segment_documents_max: 6 };
@@ -8,7 +9,7 @@ const BOUNDS: Bounds = Bounds { bytes_max: 1 << 20, segment_bytes_max: 600, segm
 fn bulk(ids: &mut IdSource, documents: usize) -> Bulk {
     let mut bulk = Bulk::default();
     for number in 0..documents {
-        let key = DocumentKey { time: jiff::Timestamp::UNIX_EPOCH, id: ids.next_id() };
+        let key = DocumentKey { time: Timestamp::EPOCH, id: ids.next_id() };
         bulk.push(&mut ActionLine::new("i"), key, format!("{{\"n\":{number}}}").as_bytes());
     }
     bulk

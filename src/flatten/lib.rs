@@ -32,7 +32,9 @@ mod rings;
 mod scalar;
 mod walk;
 
-use crate::limits;
+pub mod json;
+pub mod limits;
+
 use guide::{Follow, Learn, LearnWork, Stop};
 use index::Index;
 use layout::Layout;
@@ -40,17 +42,17 @@ use names::Fields;
 use std::fmt;
 use walk::{Options, Walk};
 
-pub(crate) use choice::Choice;
-pub(crate) use convert::{Conversion, Conversions};
-pub(crate) use names::{Mended, unfit_for_label};
+pub use choice::Choice;
+pub use convert::{Conversion, Conversions};
+pub use names::{Mended, unfit_for_label};
 
-pub(crate) use index::PADDING_BYTES;
-pub(crate) use locate::name_at;
+pub use index::PADDING_BYTES;
+pub use locate::name_at;
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Working memory of the sanitiser, one for the whole process, used only within [`Scratch::flatten`].
-pub(crate) struct Scratch {
+pub struct Scratch {
     index: Index,
     /// Name of a column: escaped as JSON, joined with dots.
     path: Vec<u8>,
@@ -64,26 +66,35 @@ pub(crate) struct Scratch {
 
 /// What a reader's configuration says of its variables.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct VariableRules {
-    pub(crate) choice: Choice,
-    pub(crate) dots_underscore: bool,
-    pub(crate) gc_pauses: GcPauses,
-    pub(crate) drop_object_arrays: bool,
-    pub(crate) conversions: Conversions,
-    pub(crate) fields_max: usize,
-    pub(crate) labels: Vec<Label>,
+pub struct VariableRules {
+    /// Which variables are shipped at all.
+    pub choice: Choice,
+    /// Names are joined with `_` instead of dots.
+    pub dots_underscore: bool,
+    /// What is shipped of the ring buffers of garbage collections.
+    pub gc_pauses: GcPauses,
+    /// Arrays that hold an object are left out, instead of becoming one array for each member.
+    pub drop_object_arrays: bool,
+    /// What a `map_file` says of units.
+    pub conversions: Conversions,
+    /// Names that one reader ships at most.
+    pub fields_max: usize,
+    /// Names that no variable gets.
+    pub labels: Vec<Label>,
 }
 
 /// A member that each document of a reader carries as it is: no variable has its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Label {
-    pub(crate) name: String,
-    pub(crate) value: String,
+pub struct Label {
+    /// As it stands in the document.
+    pub name: String,
+    /// A text.
+    pub value: String,
 }
 
 /// What is shipped of the ring buffers of garbage collections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum GcPauses {
+pub enum GcPauses {
     /// The pauses since the last document.
     New,
     /// The buffers as they are.
@@ -93,7 +104,7 @@ pub(crate) enum GcPauses {
 }
 
 /// What is remembered of one reader's variables from one payload to the next.
-pub(crate) struct Variables {
+pub struct Variables {
     rules: VariableRules,
     layout: Layout,
     fields: Fields,
@@ -116,7 +127,8 @@ impl Default for VariableRules {
 
 impl VariableRules {
     /// Whether numbers may leave with other digits than they came with.
-    pub(crate) fn converts(&self) -> bool {
+    #[must_use]
+    pub fn converts(&self) -> bool {
         self.conversions != Conversions::default()
     }
 }
@@ -130,7 +142,9 @@ impl Variables {
         }
     }
 
-    pub(crate) fn new(rules: VariableRules) -> Self {
+    /// A reader that has seen nothing yet.
+    #[must_use]
+    pub fn new(rules: VariableRules) -> Self {
         let fields = Fields::new(rules.fields_max, &rules.labels);
         Self { rules, layout: Layout::default(), fields, totals: None }
     }
@@ -138,66 +152,85 @@ impl Variables {
 
 /// What one payload held, for the own metrics.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Report {
+pub struct Report {
     /// Numbers that were shipped outside of arrays.
-    pub(crate) numbers: u64,
+    pub numbers: u64,
     /// Strings that were shipped outside of arrays.
-    pub(crate) strings: u64,
+    pub strings: u64,
     /// Booleans that were shipped outside of arrays.
-    pub(crate) booleans: u64,
+    pub booleans: u64,
     /// Arrays that were shipped, a column of an array of objects counting as one.
-    pub(crate) lists: u64,
+    pub lists: u64,
     /// Of `lists`, the ring buffers of garbage collections.
-    pub(crate) gc_lists: u64,
+    pub gc_lists: u64,
     /// Objects within the payload.
-    pub(crate) objects: u64,
+    pub objects: u64,
     /// `null`, which has no place in a flat document.
-    pub(crate) nulls: u64,
+    pub nulls: u64,
     /// Values that are no JSON and were left out.
-    pub(crate) broken: u64,
+    pub broken: u64,
     /// Numbers beyond the largest double, left out.
-    pub(crate) out_of_range: u64,
+    pub out_of_range: u64,
     /// Lone surrogates in strings, written as U+FFFD.
-    pub(crate) mended: u64,
+    pub mended: u64,
     /// Byte offset of the first broken value.
-    pub(crate) first_broken: Option<usize>,
+    pub first_broken: Option<usize>,
     /// Names that had to be mended, and variables beyond `max_fields`.
-    pub(crate) names: Mended,
+    pub names: Mended,
     /// Of `numbers`, those that a `map_file` calls sizes in bytes.
-    pub(crate) sizes: u64,
+    pub sizes: u64,
     /// Garbage collections that were overwritten before they were seen.
-    pub(crate) gc_missed: u64,
+    pub gc_missed: u64,
     /// 1 if the totals of garbage collections contradict each other.
-    pub(crate) gc_doubtful: u64,
+    pub gc_doubtful: u64,
     /// The target is another process than that of the last document.
-    pub(crate) restarted: bool,
+    pub restarted: bool,
 }
 
 /// Why a payload gave no document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct FlattenError {
-    pub(crate) cause: Cause,
+pub struct FlattenError {
+    /// What is wrong.
+    pub cause: Cause,
     /// Byte offset in the body.
-    pub(crate) offset: usize,
+    pub offset: usize,
 }
 
 /// The kinds of payload that are refused as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cause {
+pub enum Cause {
+    /// There is no text.
     Empty,
+    /// It is another value, or no JSON at all.
     NotAnObject,
+    /// It ends within the object.
     CutOff,
+    /// Something stands behind the object.
     TrailingData,
+    /// A byte that the grammar does not have here.
     Unexpected(u8),
+    /// Nested beyond [`limits::DEPTH_MAX`].
     TooDeep,
+    /// Bytes that are no text.
     InvalidUtf8,
+    /// A control character within a string.
     ControlCharacter,
+    /// The document would be longer than [`limits::DOCUMENT_BYTES_MAX`].
     DocumentTooLong,
+    /// Nothing is left to ship.
     NoVariables,
 }
 
+impl Default for Scratch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Scratch {
-    pub(crate) fn new() -> Self {
+    /// Takes no memory yet.
+    #[must_use]
+    pub fn new() -> Self {
         let arena = bumpalo::Bump::new();
         arena.set_allocation_limit(Some(limits::DOCUMENT_BYTES_MAX));
         Self {
@@ -220,7 +253,7 @@ impl Scratch {
     ///
     /// # Errors
     /// [`FlattenError`] with `out` as it was.
-    pub(crate) fn flatten(
+    pub fn flatten(
         &mut self,
         variables: &mut Variables,
         body: &mut Vec<u8>,
@@ -313,7 +346,7 @@ impl Scratch {
     }
 
     /// Gives back what an outlier made it grow to.
-    pub(crate) fn trim(&mut self, body_bytes: usize) {
+    pub fn trim(&mut self, body_bytes: usize) {
         if body_bytes > limits::KEPT_SCRATCH_BYTES_MAX {
             *self = Self::new();
         }

@@ -4,19 +4,19 @@
 //! and nothing else.
 
 /// Appends `text` as a JSON string, quotes included.
-pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
+pub fn write_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     write_escaped(out, text);
     out.push(b'"');
 }
 
 /// Appends `text` as it stands between the quotes of a JSON string.
-pub(crate) fn write_escaped(out: &mut Vec<u8>, text: &str) {
+pub fn write_escaped(out: &mut Vec<u8>, text: &str) {
     write_escaped_bytes(out, text.as_bytes());
 }
 
 /// Appends `bytes`, which are UTF-8, as they stand between the quotes of a JSON string.
-pub(crate) fn write_escaped_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+pub fn write_escaped_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let mut copied = 0;
     for (at, &byte) in bytes.iter().enumerate() {
@@ -42,7 +42,7 @@ pub(crate) fn write_escaped_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// Appends an integer.
-pub(crate) fn write_u64(out: &mut Vec<u8>, mut value: u64) {
+pub fn write_u64(out: &mut Vec<u8>, mut value: u64) {
     let mut digits = [0_u8; 20];
     let mut at = digits.len();
     loop {

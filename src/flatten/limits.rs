@@ -1,0 +1,31 @@
+//! The bounds of the sanitiser, each with its unit and its reason.
+
+/// Objects and arrays within each other. Go's own `encoding/json` stops at 10,000, servers at 20 levels of names.
+pub const DEPTH_MAX: usize = 64;
+
+/// Columns of one array of objects, at most: what has more is a table of names, not of values, and finding a column takes
+/// a look at each in the worst case. Further members are left out and counted.
+pub const COLUMNS_MAX: usize = 1_000;
+
+/// Bytes of a variable's name; longer ones are cut, with a hash at the end. Far above any real one (136 in the recorded
+/// payloads), and low enough that a thousand of them are half a megabyte.
+pub const NAME_BYTES_MAX: usize = 512;
+
+/// Segments of a name: the servers' `index.mapping.depth.limit`.
+pub const NAME_SEGMENTS_MAX: usize = 20;
+
+/// Bytes of a number: the servers' JSON parsers stop at a thousand characters.
+pub const NUMBER_BYTES_MAX: usize = 1_000;
+
+/// Default of a reader's `max_fields`.
+pub const FIELDS_DEFAULT: usize = 1_000;
+
+/// Bytes of one flat document. Joined names can make it much larger than the payload (a 100 kB name over 1,000
+/// numbers makes 100 MB), and a server refuses a request over 100 MB whatever is in it.
+pub const DOCUMENT_BYTES_MAX: usize = 16 << 20;
+
+/// Scratch of the sanitiser above this is given back after a tick, bytes.
+pub const KEPT_SCRATCH_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes of a server's or an endpoint's own words that a log line repeats.
+pub const QUOTED_BYTES_MAX: usize = 300;
