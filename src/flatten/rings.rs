@@ -92,7 +92,8 @@ impl<G: Guide> Walk<'_, G> {
             self.report.gc_missed = fresh.missed;
             self.report.gc_doubtful = u64::from(fresh.doubtful);
             self.report.restarted = fresh.restarted;
-            if fresh.restarted {
+            // Of a payload that gives no variable there is no document to mark.
+            if fresh.restarted && self.has_written() {
                 self.out.extend_from_slice(b",\"");
                 self.out.extend_from_slice(names::RESTARTED.as_bytes());
                 self.out.extend_from_slice(b"\":true");

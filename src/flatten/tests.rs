@@ -329,6 +329,17 @@ fn a_document_carries_the_pauses_since_the_last() {
 }
 
 #[test]
+fn a_restart_alone_is_no_document() {
+    let mut variables = Variables::new(with(|rules| rules.fields_max = 1));
+    let mut ship = |json: &str| flat_with(&mut variables, json.as_bytes());
+    let first = |name: &str, collections: u64| format!(r#"{{"{name}":1,{}"#, &memstats(collections)[1..]);
+    assert_eq!(ship(&first("x", 5)).unwrap().0, r#""x":1"#);
+    assert_eq!(ship(&first("x", 2)).unwrap().0, r#""x":1,"expvastic.restarted":true"#);
+    let without = first("y", 1);
+    assert_eq!(ship(&without).unwrap_err().cause, Cause::NoVariables);
+}
+
+#[test]
 fn what_is_no_ring_is_shipped_as_it_is() {
     for json in [
         r#"{"memstats":{"PauseNs":[1,2],"NumGC":2,"PauseTotalNs":3}}"#,

@@ -382,6 +382,11 @@ impl<'a, G: Guide> Walk<'a, G> {
         if self.out.len() > self.out_bytes_max { Err(self.error_before(Cause::DocumentTooLong)) } else { Ok(()) }
     }
 
+    /// Whether anything of this payload is in the document.
+    pub(super) fn has_written(&self) -> bool {
+        self.out.len() + limits::DOCUMENT_BYTES_MAX > self.out_bytes_max
+    }
+
     pub(super) fn broken(&mut self) {
         self.broken_at(self.at);
     }
