@@ -8,7 +8,7 @@ mod loopback;
 #[path = "support/program.rs"]
 mod program;
 
-use loopback::{Reply, Server, Store, counting_app, storing_server, wait_until};
+use loopback::{Reply, Server, Store, counting_app, overloaded_server, storing_server, wait_until};
 use program::Program;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -79,20 +79,6 @@ fn all_taken(program: &Program, recorder: &str) -> u64 {
 fn stop(program: &mut Program) -> Option<i32> {
     program.signal("TERM");
     program.wait()
-}
-
-/// A server that refuses everything until it is told not to.
-fn overloaded_server() -> (Server, Arc<Mutex<Store>>, Arc<AtomicBool>) {
-    let (store, well) = (Arc::new(Mutex::new(Store::default())), Arc::new(AtomicBool::new(false)));
-    let (stored, is_well) = (Arc::clone(&store), Arc::clone(&well));
-    let server = Server::start(move |request| {
-        if is_well.load(Ordering::SeqCst) {
-            stored.lock().expect("the store").take(&request.body, |_| None)
-        } else {
-            Reply::Full(503, String::new(), Vec::new())
-        }
-    });
-    (server, store, well)
 }
 
 #[test]

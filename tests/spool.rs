@@ -8,26 +8,12 @@ mod loopback;
 #[path = "support/program.rs"]
 mod program;
 
-use loopback::{Reply, Server, Store, counting_app, wait_until};
+use loopback::{Reply, Server, Store, counting_app, overloaded_server, wait_until};
 use program::Program;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-
-/// A server that is overloaded until it is told not to be.
-fn overloaded_server() -> (Server, Arc<Mutex<Store>>, Arc<AtomicBool>) {
-    let (store, well) = (Arc::new(Mutex::new(Store::default())), Arc::new(AtomicBool::new(false)));
-    let (stored, is_well) = (Arc::clone(&store), Arc::clone(&well));
-    let server = Server::start(move |request| {
-        if is_well.load(Ordering::SeqCst) {
-            stored.lock().expect("the store").take(&request.body, |_| None)
-        } else {
-            Reply::Full(503, String::new(), Vec::new())
-        }
-    });
-    (server, store, well)
-}
 
 fn config(app: &str, server: &str, more: &str) -> String {
     format!(

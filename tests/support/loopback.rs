@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -297,6 +297,20 @@ pub(crate) fn storing_server() -> (Server, Arc<Mutex<Store>>) {
     let stored = Arc::clone(&store);
     let server = Server::start(move |request| stored.lock().expect("the store").take(&request.body, |_| None));
     (server, store)
+}
+
+/// The same, but overloaded until it is told not to be.
+pub(crate) fn overloaded_server() -> (Server, Arc<Mutex<Store>>, Arc<AtomicBool>) {
+    let (store, well) = (Arc::new(Mutex::new(Store::default())), Arc::new(AtomicBool::new(false)));
+    let (stored, is_well) = (Arc::clone(&store), Arc::clone(&well));
+    let server = Server::start(move |request| {
+        if is_well.load(Ordering::SeqCst) {
+            stored.lock().expect("the store").take(&request.body, |_| None)
+        } else {
+            Reply::Full(503, String::new(), Vec::new())
+        }
+    });
+    (server, store, well)
 }
 
 /// An expvar endpoint that counts its polls in `poll_seq`.
