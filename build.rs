@@ -1,0 +1,33 @@
+//! Links the unwinder of the C compiler in (`libgcc_eh.a`), where there is one, in place of `libgcc_s.so.1`: a library
+//! less to load, some 0.1 MB of peak memory less, and a program that needs nothing but glibc, as in the smallest images.
+//! Where the linker has none, or belongs to another target, the shared one is used as ever.
+
+use std::env;
+use std::path::Path;
+use std::process::Command;
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-env-changed=RUSTC_LINKER");
+    if is_dynamic_glibc() && linker().is_some_and(|linker| has_unwinder(&linker)) {
+        println!("cargo::rustc-link-lib=gcc_eh");
+    }
+}
+
+fn is_dynamic_glibc() -> bool {
+    let of_target = |key: &str| env::var(key).unwrap_or_default();
+    of_target("CARGO_CFG_TARGET_OS") == "linux"
+        && of_target("CARGO_CFG_TARGET_ENV") == "gnu"
+        && !of_target("CARGO_CFG_TARGET_FEATURE").split(',').any(|feature| feature == "crt-static")
+}
+
+/// The compiler driver that links for the target: the configured one, else this system's if the program is for it.
+fn linker() -> Option<String> {
+    env::var("RUSTC_LINKER").ok().or_else(|| (env::var("HOST") == env::var("TARGET")).then(|| "cc".to_owned()))
+}
+
+/// A driver that does not know a library answers with its bare name.
+fn has_unwinder(linker: &str) -> bool {
+    let Ok(answer) = Command::new(linker).arg("-print-file-name=libgcc_eh.a").output() else { return false };
+    answer.status.success() && Path::new(String::from_utf8_lossy(&answer.stdout).trim()).is_absolute()
+}
