@@ -13,8 +13,9 @@
 //! name, and is reached by libcurl like one that wants TLS. A figure counts only if the documents that arrived are those
 //! that were served, so this bench fails when they are not. It does not fail on a target that is missed.
 //!
-//! Memory is what the kernel counts, mapped pages of the binary and of libc included: those grow by some 0.3 MB
-//! with the state of the page cache, so compare `RssAnon` first.
+//! Memory is what the kernel counts, mapped pages of the binary and of libc included. Those differ by 0.1 MB and more from
+//! one process to the next, and grow with the state of the page cache, so compare `RssAnon` first; the binary is measured
+//! as it is after a boot, read from disk.
 //!
 //! `-- --quick` shortens the windows, `-- --record FILE` appends the tables to a file,
 //! `-- --binary FILE` measures a program that is already built. Linux only: everything is read from `/proc`.

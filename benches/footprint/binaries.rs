@@ -1,7 +1,7 @@
 //! The programs that are measured: true release builds, since the bench profile keeps symbols and debug lines.
 
 use std::{
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -43,9 +43,14 @@ impl Binaries {
     }
 }
 
+/// The copy is forgotten by the system, and read from disk when it is first started, as after a boot. What has just been
+/// written stands in memory in large pieces, and Linux from 6.18 on maps, and counts, each of them whole.
 fn keep(binary: &Path, folder: &TempDir, name: &str) -> Outcome<PathBuf> {
     let copy = folder.path().join(name);
     fs::copy(binary, &copy).map_err(|error| format!("{}: {error}", binary.display()))?;
+    let file = File::open(&copy)?;
+    file.sync_all()?;
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
     Ok(copy)
 }
 
