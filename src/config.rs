@@ -20,6 +20,7 @@ use crate::limits;
 use error::{Problem, shorten};
 use node::Node;
 use section::{Place, Problems, Section};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +57,8 @@ pub(crate) struct Routed {
 pub struct Settings {
     pub(crate) log_level: LogLevel,
     pub(crate) log_format: LogFormat,
+    /// Of the own pages; none without.
+    pub(crate) listen: Option<SocketAddr>,
     pub(crate) memory_limit_bytes: u64,
     pub(crate) shutdown_timeout: Duration,
 }
@@ -74,6 +77,7 @@ impl Default for Settings {
         Self {
             log_level: LogLevel::Info,
             log_format: LogFormat::Text,
+            listen: None,
             memory_limit_bytes: limits::MEMORY_LIMIT_DEFAULT,
             shutdown_timeout: limits::SHUTDOWN_TIMEOUT_DEFAULT,
         }
@@ -248,6 +252,7 @@ impl Settings {
         let settings = Self {
             log_level: section.parse("log_level", values::log_level).or(old[0]).or(old[1]).unwrap_or(default.log_level),
             log_format: section.parse("log_format", log_format).unwrap_or(default.log_format),
+            listen: section.parse("listen", values::listen_address),
             memory_limit_bytes: section.size("memory_limit", 64 << 10, 1 << 40).unwrap_or(default.memory_limit_bytes),
             shutdown_timeout: section.duration("shutdown_timeout").unwrap_or(default.shutdown_timeout),
         };

@@ -31,6 +31,7 @@ mod bulk;
 mod engine;
 mod http;
 mod metrics;
+mod pages;
 mod reader;
 mod recorder;
 mod spool;

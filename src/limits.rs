@@ -63,6 +63,18 @@ pub(crate) const CERTIFICATE_LOOK_TIME: Duration = Duration::from_secs(5);
 /// A file with a secret is looked at no more often: a look costs a call of the system at each exchange.
 pub(crate) const SECRET_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Clients of the own pages that are answered at once: a probe, a collector and a browser with its six.
+pub(crate) const PAGE_CONNECTIONS_MAX: usize = 8;
+/// For one client of the own pages, from the first byte to the last: they are asked for from nearby.
+pub(crate) const PAGE_TIME: Duration = Duration::from_secs(5);
+/// Bytes of the head of a request for one of the own pages: browsers send less than 1 kB, cookies of other programs on the
+/// same host included some more.
+pub(crate) const PAGE_REQUEST_BYTES_MAX: usize = 8 << 10;
+/// Fields in that head.
+pub(crate) const PAGE_REQUEST_FIELDS_MAX: usize = 64;
+/// An address for the own pages that cannot be had is tried again after this.
+pub(crate) const PAGE_RETRY: Duration = Duration::from_secs(10);
+
 /// Bytes of the path of a socket: `sockaddr_un` has room for so many and a zero.
 pub(crate) const SOCKET_PATH_BYTES_MAX: usize = 107;
 /// Bytes of a `type_name`.

@@ -6,6 +6,7 @@ use crate::calendar::{Timestamp, UnknownDirective};
 use crate::http::{UNIX_SCHEME, Uri, unix_parts};
 use crate::limits;
 use std::fmt::Write;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// A duration as the Go program wrote them: `300ms`, `1.5s`, `1h15m`.
@@ -122,6 +123,25 @@ pub(crate) fn unix_url(endpoint: &str, path: &str) -> Result<String, String> {
     let target = target.strip_prefix("http://localhost").unwrap_or_default();
     let slash = if target.starts_with('/') { "" } else { "/" };
     Ok(format!("{UNIX_SCHEME}{socket}:{slash}{target}"))
+}
+
+/// Where the own pages are served: `127.0.0.1:9102`, `localhost:9102`, `[::1]:9102`, or `:9102` for all of this machine's
+/// IPv4 addresses. With port 0 the system chooses one.
+///
+/// # Errors
+/// What was expected.
+pub(crate) fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let (host, port) = text.trim().rsplit_once(':').unwrap_or((text, ""));
+    let host = match host {
+        "" => "0.0.0.0",
+        "localhost" => "127.0.0.1",
+        number => number,
+    };
+    format!("{host}:{port}").parse().map_err(|_| {
+        format!(
+            "expected an address of this machine and a port, such as 127.0.0.1:9102, or :9102 for all, found {text:?}"
+        )
+    })
 }
 
 /// The same text for URLs that [`url`] made of the same host and path, however they are written.
@@ -290,6 +310,23 @@ mod tests {
         }
         for text in ["", "s", "5", "5x", "5 s", "-1s", "1s5", "1.2.3s", "9999h", "1e3s", "inf", "NaNs"] {
             assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_to_listen_at_is_a_number_or_localhost() {
+        for (text, address) in [
+            ("127.0.0.1:9102", "127.0.0.1:9102"),
+            (" localhost:0 ", "127.0.0.1:0"),
+            (":80", "0.0.0.0:80"),
+            ("[::1]:9102", "[::1]:9102"),
+        ] {
+            assert_eq!(listen_address(text).map(|address| address.to_string()), Ok(address.to_owned()), "{text}");
+        }
+        for text in
+            ["", "9102", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", ":70000", "::1:x", "host:1", "http://127.0.0.1:1"]
+        {
+            assert!(listen_address(text).is_err(), "{text}");
         }
     }
 

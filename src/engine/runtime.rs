@@ -16,6 +16,7 @@ use crate::flatten::Report as PayloadReport;
 use crate::http::Http;
 use crate::log::PartLevel;
 use crate::metrics::{Metrics, ProcessUsage, Snapshot};
+use crate::pages::{self, Page};
 use crate::park;
 use crate::reader::{ReadError, Reading};
 use crate::recorder::Recording;
@@ -24,6 +25,7 @@ use smol::channel::{Receiver, Sender};
 use smol::{LocalExecutor, Task};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
+use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,6 +38,8 @@ pub(super) struct Runtime {
     /// Recorders that no engine feeds any more: they ship what they have, and end.
     retiring: RefCell<Vec<Retiring>>,
     metrics: Rc<Metrics>,
+    /// Where the own pages are served, and by whom.
+    pages: RefCell<Option<(SocketAddr, Task<()>)>>,
     bench: RefCell<Workbench>,
     started: Instant,
     log_level: PartLevel,
@@ -86,6 +90,7 @@ impl Runtime {
             recorders: RefCell::default(),
             retiring: RefCell::default(),
             metrics: Rc::default(),
+            pages: RefCell::default(),
             bench: RefCell::new(Workbench::new(process)),
             started: clock::now(),
             log_level: PartLevel::of_settings(settings.log_level),
@@ -201,6 +206,11 @@ impl Runtime {
 
     fn read_own(&self, engine: &Engine, instance: &Instance) {
         let mut body = self.bench.borrow_mut().take_body();
+        self.render(Page::Vars, &mut body);
+        self.finish(engine, Ok(()), body, instance);
+    }
+
+    fn render(&self, page: Page, out: &mut Vec<u8>) {
         let (engines, recorders) = (self.engines.borrow(), self.recorders.borrow());
         let snapshot = Snapshot {
             metrics: &self.metrics,
@@ -208,8 +218,7 @@ impl Runtime {
             readers: engines.iter().map(|engine| (engine.reading.name(), &engine.reading.counts)).collect(),
             recorders: recorders.iter().map(|one| (one.recording.name(), one.recording.ledger())).collect(),
         };
-        snapshot.render(&mut body);
-        self.finish(engine, Ok(()), body, instance);
+        page.render(snapshot, out);
     }
 
     /// Makes a document of the body, hands it to the recorders, and seals the bulks if it was the last of its instant.
@@ -299,14 +308,14 @@ impl Runtime {
 /// Following a configuration.
 impl Runtime {
     /// Goes on by another configuration, and says what that changes.
-    fn follow_again(&self, config: &Config, executor: &LocalExecutor<'_>) {
+    fn follow_again(self: &Rc<Self>, config: &Config, executor: &LocalExecutor<'_>) {
         let (readers, recorders) = self.follow(&config.engines, config.settings(), executor);
         tracing::info!("configuration loaded again: readers {readers}; recorders {recorders}");
     }
 
     /// Goes on with these engines: what is the same is left as it is, the rest ends, begins, or hands on what waits.
     pub(super) fn follow(
-        &self,
+        self: &Rc<Self>,
         engines: &[Routed],
         settings: &Settings,
         executor: &LocalExecutor<'_>,
@@ -317,7 +326,21 @@ impl Runtime {
         self.http.expect(plan.endpoints);
         let recorders = self.follow_recorders(&plan, executor);
         let readers = self.follow_readers(engines, &plan.routes);
+        self.follow_pages(settings.listen, executor);
         (readers, recorders)
+    }
+
+    /// Nobody looks at the pages of a process that ends by itself.
+    fn follow_pages(self: &Rc<Self>, listen: Option<SocketAddr>, executor: &LocalExecutor<'_>) {
+        let listen = listen.filter(|_| self.polls_max.is_none());
+        let mut pages = self.pages.borrow_mut();
+        if pages.as_ref().map(|(at, _)| *at) != listen {
+            let runtime = Rc::downgrade(self);
+            let render = move |page, out: &mut Vec<u8>| {
+                runtime.upgrade().inspect(|runtime| runtime.render(page, out));
+            };
+            *pages = listen.map(|at| (at, executor.spawn(pages::serve(at, render))));
+        }
     }
 
     fn follow_recorders(&self, plan: &Plan, executor: &LocalExecutor<'_>) -> Changes {

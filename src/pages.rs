@@ -1,0 +1,228 @@
+//! The own HTTP pages (`settings.listen`): how the process does, for people, probes and other collectors.
+//!
+//! Only what is asked for is rendered, and nobody is woken but by who asks. Invariants: a client holds one of
+//! [`limits::PAGE_CONNECTIONS_MAX`] connections for [`limits::PAGE_TIME`] at most, and whatever it sends, polls and bulks
+//! go on; pages show counters and names, never what is configured as a secret, and no URL.
+
+mod html;
+mod request;
+
+use crate::clock;
+use crate::limits;
+use crate::log::FailureLog;
+use crate::metrics::Snapshot;
+use crate::park::{self, Interest, Late};
+use request::{Asked, Method, Target};
+use smol::LocalExecutor;
+use std::cell::Cell;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::rc::Rc;
+use std::time::Instant;
+
+/// A page that wants the process's figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Page {
+    /// For people.
+    Overview,
+    /// The own counters as an expvar payload, as the `self` reader reads them.
+    Vars,
+}
+
+impl Page {
+    /// Appends its text.
+    pub(crate) fn render(self, snapshot: Snapshot<'_>, out: &mut Vec<u8>) {
+        match self {
+            Self::Overview => html::overview(&snapshot, out),
+            Self::Vars => snapshot.render(out),
+        }
+    }
+
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Overview => "text/html; charset=utf-8",
+            Self::Vars => "application/json; charset=utf-8",
+        }
+    }
+}
+
+/// Serves the pages at `address` until it is dropped; `render` appends the text of one. An address that cannot be had is
+/// tried again: what is shipped does not depend on it.
+pub(crate) async fn serve(address: SocketAddr, render: impl Fn(Page, &mut Vec<u8>)) {
+    let mut failures = FailureLog::default();
+    loop {
+        match listen(address) {
+            Ok(listener) => {
+                let _ = failures.recovered(clock::now());
+                let at = listener.local_addr().unwrap_or(address);
+                tracing::info!("own pages at http://{at}/");
+                let error = accept_all(Rc::new(listener), &render).await;
+                tracing::warn!(listen = %at, "no more connections to the own pages for now: {error}");
+            }
+            Err(error) => {
+                if let Some(times) = failures.failed(&error.kind().to_string(), clock::now()) {
+                    tracing::warn!(
+                        listen = %address,
+                        times,
+                        "the own pages cannot be served: {}; tried again every {:?}",
+                        said(&error),
+                        limits::PAGE_RETRY
+                    );
+                }
+            }
+        }
+        park::sleep_until(clock::now() + limits::PAGE_RETRY).await;
+    }
+}
+
+fn said(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::AddrInUse => "another process has this address (choose another port in settings.listen)".to_owned(),
+        ErrorKind::AddrNotAvailable => "this machine has no such address (settings.listen)".to_owned(),
+        ErrorKind::PermissionDenied => "this process may not have this port (choose one from 1024 on)".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Answers each connection beside the others, until the system gives no more.
+async fn accept_all(listener: Rc<TcpListener>, render: &impl Fn(Page, &mut Vec<u8>)) -> io::Error {
+    let open = Cell::new(0);
+    let connections = LocalExecutor::new();
+    let accept = async {
+        loop {
+            let _ = park::ready(listener.clone(), Interest::Read, None).await;
+            match listener.accept() {
+                // One too many is closed at once: who asks again finds a free one soon.
+                Ok(_) if open.get() >= limits::PAGE_CONNECTIONS_MAX => {}
+                Ok((stream, _)) => {
+                    open.set(open.get() + 1);
+                    let open = &open;
+                    let answered = async move {
+                        // A client that has gone, or is too slow, wants no answer.
+                        let _ = answer(stream, render).await;
+                        open.set(open.get() - 1);
+                    };
+                    connections.spawn(answered).detach();
+                }
+                Err(error) if is_passing(error.kind()) => {}
+                Err(error) => return error,
+            }
+        }
+    };
+    connections.run(accept).await
+}
+
+/// The connection that was there is gone again, or the call has to be made once more.
+fn is_passing(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset
+    )
+}
+
+/// One request, one answer.
+async fn answer(stream: TcpStream, render: &impl Fn(Page, &mut Vec<u8>)) -> io::Result<()> {
+    stream.set_nonblocking(true)?;
+    let stream = Rc::new(stream);
+    let deadline = clock::now() + limits::PAGE_TIME;
+    let asked = read_request(&stream, deadline).await?;
+    write_all(&stream, &reply(asked, render), deadline).await?;
+    // What is left unread would make the system take the answer back.
+    stream.shutdown(Shutdown::Write)?;
+    let mut rest = [0; 512];
+    for _ in 0..limits::PAGE_REQUEST_BYTES_MAX / rest.len() {
+        if read(&stream, &mut rest, deadline).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn read_request(stream: &Rc<TcpStream>, deadline: Instant) -> io::Result<Asked> {
+    let mut head = Vec::new();
+    loop {
+        let mut piece = [0; 512];
+        let bytes = read(stream, &mut piece, deadline).await?;
+        if bytes == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        head.extend_from_slice(&piece[..bytes]);
+        if let Some(asked) = request::parse(&head) {
+            return Ok(asked);
+        }
+    }
+}
+
+async fn read(stream: &Rc<TcpStream>, into: &mut [u8], deadline: Instant) -> io::Result<usize> {
+    loop {
+        match (&**stream).read(into) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            other => return other,
+        }
+        wait(stream, Interest::Read, deadline).await?;
+    }
+}
+
+async fn write_all(stream: &Rc<TcpStream>, mut text: &[u8], deadline: Instant) -> io::Result<()> {
+    while !text.is_empty() {
+        match (&**stream).write(text) {
+            Ok(bytes) => text = &text[bytes..],
+            Err(error) if error.kind() == ErrorKind::WouldBlock => wait(stream, Interest::Write, deadline).await?,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+async fn wait(stream: &Rc<TcpStream>, interest: Interest, deadline: Instant) -> io::Result<()> {
+    park::ready(stream.clone(), interest, Some(deadline)).await.map_err(|Late| ErrorKind::TimedOut.into())
+}
+
+/// The whole answer, head and body.
+fn reply(asked: Asked, render: &impl Fn(Page, &mut Vec<u8>)) -> Vec<u8> {
+    let mut body = Vec::new();
+    let plain = "text/plain; charset=utf-8";
+    let (status, content_type) = match asked {
+        Asked::Page(_, Target::Page(page)) => {
+            render(page, &mut body);
+            ("200 OK", page.content_type())
+        }
+        Asked::Page(_, Target::Health) => {
+            body.extend_from_slice(b"ok\n");
+            ("200 OK", plain)
+        }
+        Asked::Page(_, Target::Unknown) => {
+            body.extend_from_slice(b"there are /, /debug/vars and /healthz\n");
+            ("404 Not Found", plain)
+        }
+        Asked::OtherMethod => {
+            body.extend_from_slice(b"pages are only read: GET or HEAD\n");
+            ("405 Method Not Allowed\r\nAllow: GET, HEAD", plain)
+        }
+        Asked::Nonsense => {
+            body.extend_from_slice(b"this is no HTTP request\n");
+            ("400 Bad Request", plain)
+        }
+    };
+    let mut reply = Vec::with_capacity(256 + body.len());
+    // Writing into memory does not fail.
+    let _ = write!(
+        reply,
+        "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\nConnection: close\r\n\
+         Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n\
+         Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n\r\n",
+        body.len()
+    );
+    if !matches!(asked, Asked::Page(Method::Head, _)) {
+        reply.extend_from_slice(&body);
+    }
+    reply
+}

@@ -1,0 +1,202 @@
+//! The own HTTP pages, as clients of every kind see them: by the program itself, over real sockets.
+
+#![allow(clippy::expect_used, reason = "a test says what it expects")]
+
+#[path = "support/loopback.rs"]
+mod loopback;
+#[path = "support/program.rs"]
+mod program;
+
+use loopback::{Server, Store, counting_app, storing_server, wait_until};
+use program::Program;
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+/// The program with pages, and what it polls and fills.
+struct Served {
+    program: Program,
+    address: String,
+    server: Server,
+    store: Arc<Mutex<Store>>,
+    app: Server,
+}
+
+fn config(listen: &str, app: &Server, server: &Server) -> String {
+    format!(
+        "settings: {{{listen}}}\nreaders: {{app: {{type_name: app, interval: 20ms, timeout: 2s, \
+         endpoint: \"http://user:planted-password@{}/debug/vars?token=planted-token\"}}}}\n\
+         recorders: {{es: {{endpoint: \"{}\", timeout: 2s}}}}\nroutes: {{r: {{readers: [app], recorders: [es]}}}}\n",
+        app.address, server.address
+    )
+}
+
+impl Served {
+    fn start() -> Self {
+        let (server, store) = storing_server();
+        let app = counting_app();
+        let program = Program::start(&[], &config("listen: \"127.0.0.1:0\"", &app, &server));
+        let address = page_address(&program, 1);
+        Self { program, address, server, store, app }
+    }
+
+    fn stored(&self) -> usize {
+        self.store.lock().expect("the store").documents.len()
+    }
+
+    /// Documents keep coming.
+    fn goes_on(&self) {
+        let before = self.stored();
+        wait_until("more documents are stored", || self.stored() > before + 3);
+    }
+}
+
+/// Where the pages are, from the `nth` time that the program says it.
+fn page_address(program: &Program, nth: usize) -> String {
+    let said = || {
+        let said = program.read("stderr");
+        let line = said.lines().filter_map(|line| line.split_once("own pages at http://")).nth(nth - 1)?;
+        Some(line.1.trim_end_matches('/').to_owned())
+    };
+    wait_until("the pages are served", || said().is_some());
+    said().expect("it says where")
+}
+
+/// All that comes back for these bytes.
+fn answer(address: &str, request: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    stream.write_all(request).expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("the whole answer, and its end");
+    answer
+}
+
+fn get(address: &str, path: &str) -> (String, String) {
+    let answer = answer(address, format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes());
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).expect("its length");
+    assert_eq!(length.parse(), Ok(body.len()), "{head}");
+    (head.to_owned(), body.to_owned())
+}
+
+#[test]
+fn the_counters_are_there_as_the_self_reader_reads_them_and_for_people() {
+    let served = Served::start();
+    served.goes_on();
+    let (head, body) = get(&served.address, "/debug/vars");
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.contains("application/json"), "{head}");
+    let vars: Value = serde_json::from_str(&body).expect("strict JSON");
+    let count = |pointer: &str| vars.pointer(pointer).and_then(Value::as_u64).expect("a count");
+    assert!(count("/readers/app/polls") >= 4, "{body}");
+    let ways_out: u64 = ["acked", "duplicate", "dead_lettered", "waiting"]
+        .map(|way| count(&format!("/recorders/es/{way}")))
+        .iter()
+        .sum();
+    assert_eq!(count("/recorders/es/made"), ways_out);
+
+    let (head, page) = get(&served.address, "/");
+    assert!(head.contains("text/html; charset=utf-8") && head.contains("default-src 'none'"), "{head}");
+    assert!(page.contains("<tr><td>app<td>") && page.contains("<tr><td>es<td>"), "{page}");
+    let (head, body) = get(&served.address, "/healthz");
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && body == "ok\n", "{head}");
+    for page in [page, vars.to_string(), served.program.read("stderr")] {
+        assert!(!page.contains("planted-") && !page.contains(&served.app.address), "no URL, no secret: {page}");
+    }
+}
+
+#[test]
+fn an_expvastic_can_be_polled_by_another() {
+    let polled = Served::start();
+    let (server, store) = storing_server();
+    let other = format!(
+        "readers: {{other: {{type_name: other, endpoint: \"{}\", interval: 20ms}}}}\n\
+         recorders: {{es: {{endpoint: \"{}\"}}}}\nroutes: {{r: {{readers: [other], recorders: [es]}}}}\n",
+        polled.address, server.address
+    );
+    assert_eq!(Program::start(&["once"], &other).wait(), Some(0));
+    let store = store.lock().expect("the store");
+    let document = store.documents.values().next().expect("a document");
+    assert!(document["recorders.es.made"].is_u64() && document["process.uptime_seconds"].is_f64(), "{document}");
+}
+
+#[test]
+fn what_is_no_page_gets_a_clear_answer() {
+    let served = Served::start();
+    for (request, status, said) in [
+        ("GET /metrics HTTP/1.1\r\n\r\n", "404 Not Found", "there are /, /debug/vars and /healthz\n"),
+        (
+            "POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc",
+            "405 Method Not Allowed",
+            "pages are only read: GET or HEAD\n",
+        ),
+        ("\u{16}\u{3}\u{1} hello\r\n\r\n", "400 Bad Request", "this is no HTTP request\n"),
+    ] {
+        let answer = answer(&served.address, request.as_bytes());
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")) && answer.ends_with(said), "{answer}");
+    }
+    let head = answer(&served.address, b"HEAD /healthz HTTP/1.1\r\n\r\n");
+    assert!(head.contains("Content-Length: 3\r\n") && head.ends_with("\r\n\r\n"), "{head}");
+    let endless = [b"GET / HTTP/1.1\r\nA: ".as_slice(), &[b'a'; 8 << 10]].concat();
+    assert!(answer(&served.address, &endless).starts_with("HTTP/1.1 400 "));
+}
+
+#[test]
+fn clients_that_hang_take_no_more_than_their_places_and_nothing_from_the_shipping() {
+    let served = Served::start();
+    let connect = || TcpStream::connect(&served.address).expect("it listens");
+    let mut hanging: Vec<TcpStream> = (0..8).map(|_| connect()).collect();
+    for client in &mut hanging {
+        client.write_all(b"GET / HTTP/1.1\r\nHos").expect("sent");
+    }
+    // All places are taken: the next one is closed without a word.
+    let mut one_too_many = connect();
+    assert_eq!(one_too_many.read(&mut [0; 16]).expect("closed"), 0);
+    served.goes_on();
+    // They are let go by and by, by themselves, and a place is free again.
+    let mut ended = hanging.pop().expect("a client");
+    assert_eq!(ended.read(&mut [0; 16]).expect("closed"), 0, "its time is over");
+    assert!(get(&served.address, "/healthz").0.starts_with("HTTP/1.1 200 "));
+    // One that asks and never reads on, and one that goes at once.
+    let mut deaf = connect();
+    deaf.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("sent");
+    connect().shutdown(Shutdown::Both).expect("gone");
+    served.goes_on();
+}
+
+#[test]
+fn an_address_that_is_taken_is_no_reason_not_to_ship_and_is_tried_again() {
+    let (server, store) = storing_server();
+    let app = counting_app();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let listen = format!("listen: \"{}\"", taken.local_addr().expect("its address"));
+    let mut program = Program::start(&[], &config(&listen, &app, &server));
+    wait_until("documents are stored", || store.lock().expect("the store").documents.len() > 3);
+    let said = program.read("stderr");
+    assert!(said.contains("another process has this address (choose another port in settings.listen)"), "{said}");
+    drop(taken);
+    let address = page_address(&program, 1);
+    assert!(get(&address, "/healthz").0.starts_with("HTTP/1.1 200 "));
+    program.signal("TERM");
+    assert_eq!(program.wait(), Some(0));
+}
+
+#[test]
+fn a_configuration_that_is_loaded_again_moves_the_pages() {
+    let mut served = Served::start();
+    let rewrite = |listen: &str| {
+        let config = config(listen, &served.app, &served.server);
+        std::fs::write(served.program.path("conf.yml"), config).expect("written");
+        served.program.signal("HUP");
+    };
+    rewrite("listen: \"[::1]:0\"");
+    let moved = page_address(&served.program, 2);
+    assert!(moved.starts_with("[::1]:"), "{moved}");
+    assert!(get(&moved, "/healthz").0.starts_with("HTTP/1.1 200 "));
+    wait_until("the old place is closed", || TcpStream::connect(&served.address).is_err());
+    rewrite("");
+    wait_until("the new place is closed", || TcpStream::connect(&moved).is_err());
+    served.goes_on();
+    served.program.signal("TERM");
+    assert_eq!(served.program.wait(), Some(0));
+}
