@@ -4,13 +4,15 @@ mod orders;
 mod spool;
 
 use crate::config::{Config, ConfigError, INDEX_NAME_DEFAULT, LogLevel, Reader, Recorder, Settings, nearest, values};
-use crate::engine::{self, EngineError, Report};
+use crate::engine::{self, EngineError, Order, Report};
 use crate::http::Http;
 use crate::limits;
 use crate::log::Log;
 use crate::park;
 use crate::recorder::setup;
+use crate::signals::Signals;
 use orders::Control;
+use smol::channel::Sender;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::Write;
@@ -191,32 +193,33 @@ impl Invocation {
 
     fn execute(self) -> Result<u8, Failure> {
         match self.command {
-            Command::Help => return Ok(print(HELP)),
-            Command::Version => return Ok(print(concat!("expvastic ", env!("CARGO_PKG_VERSION"), "\n"))),
-            Command::Run | Command::Check | Command::Once | Command::Setup | Command::Spool(_) => {}
-        }
-        let mut config = match &self.source {
-            Source::File(path) => Config::load(path).map_err(Failure::Config)?,
-            Source::Flags(single) => single.config()?,
-            Source::None => return Ok(USAGE),
-        };
-        self.overrule(&mut config);
-        if matches!(self.command, Command::Check | Command::Setup) {
-            for warning in &config.warnings {
-                let _ = writeln!(std::io::stderr(), "{warning}");
+            Command::Help => Ok(print(HELP)),
+            Command::Version => Ok(print(concat!("expvastic ", env!("CARGO_PKG_VERSION"), "\n"))),
+            Command::Check => {
+                let config = self.load()?;
+                show_warnings(&config);
+                Ok(print(&config.routes()))
             }
+            Command::Setup => {
+                let config = self.load()?;
+                show_warnings(&config);
+                self.set_up(&config)
+            }
+            Command::Spool(action) => {
+                let config = self.load()?;
+                let (mut stdout, mut stderr) = (std::io::stdout().lock(), std::io::stderr());
+                let done = action.run(&config, &mut stdout, &mut stderr).and_then(|well| stdout.flush().map(|()| well));
+                Ok(if done.unwrap_or(false) { DONE } else { FAILED })
+            }
+            Command::Run | Command::Once => self.work(),
         }
-        if self.command == Command::Check {
-            return Ok(print(&config.routes()));
-        }
-        if self.command == Command::Setup {
-            return self.set_up(&config);
-        }
-        if let Command::Spool(action) = self.command {
-            let (mut stdout, mut stderr) = (std::io::stdout().lock(), std::io::stderr());
-            let done = action.run(&config, &mut stdout, &mut stderr).and_then(|well| stdout.flush().map(|()| well));
-            return Ok(if done.unwrap_or(false) { DONE } else { FAILED });
-        }
+    }
+
+    /// Polls and ships.
+    fn work(self) -> Result<u8, Failure> {
+        // One that comes while the file is read waits until it has been.
+        let signals = Signals::catch();
+        let mut config = self.load()?;
         if self.only_shown {
             config.ship_to_standard_output();
         }
@@ -225,11 +228,22 @@ impl Invocation {
             tracing::warn!("{warning}");
         }
         if self.command == Command::Once {
-            let report = engine::tick_once(&config, orders::until_stopped(None)).map_err(Failure::Engine)?;
+            let report = engine::tick_once(&config, orders::until_stopped(signals, None)).map_err(Failure::Engine)?;
             log_ledgers(&report);
             return Ok(if report.all_taken() { DONE } else { FAILED });
         }
-        run(&config, &log, &|| self.load_again())
+        let load = || self.load_again();
+        run(&config, |orders| orders::until_stopped(signals, Some(Control { orders, log: &log, load: &load })))
+    }
+
+    fn load(&self) -> Result<Config, Failure> {
+        let mut config = match &self.source {
+            Source::File(path) => Config::load(path).map_err(Failure::Config)?,
+            Source::Flags(single) => single.config()?,
+            Source::None => return Err(Failure::Usage("there is no configuration".to_owned())),
+        };
+        self.overrule(&mut config);
+        Ok(config)
     }
 
     /// The file once more; none if there is no file.
@@ -282,18 +296,23 @@ fn only_shown(
     Ok(only_shown)
 }
 
-/// Runs until it is told to stop; `load` loads the configuration again, if it came from a file.
-fn run(config: &Config, log: &Log, load: &dyn Fn() -> Option<Result<Config, ConfigError>>) -> Result<u8, Failure> {
+/// Runs until `stop`, which passes on what else is asked for, completes.
+fn run<S: Future<Output = ()>>(config: &Config, stop: impl FnOnce(Sender<Order>) -> S) -> Result<u8, Failure> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "starting");
     for route in config.routes().lines() {
         tracing::info!("{route}");
     }
     let (orders, obeyed) = smol::channel::bounded(1);
-    let stop = orders::until_stopped(Some(Control { orders, log, load }));
-    let report = engine::start_engines_with_orders(config, stop, obeyed).map_err(Failure::Engine)?;
+    let report = engine::start_engines_with_orders(config, stop(orders), obeyed).map_err(Failure::Engine)?;
     log_ledgers(&report);
     let lost = report.ledgers.iter().any(|(_, ledger)| ledger.dropped.shutdown + ledger.dropped.recorder_gone > 0);
     Ok(if lost { FAILED } else { DONE })
+}
+
+fn show_warnings(config: &Config) {
+    for warning in &config.warnings {
+        let _ = writeln!(std::io::stderr(), "{warning}");
+    }
 }
 
 fn log_ledgers(report: &Report) {

@@ -5,6 +5,7 @@ use crate::engine::Order;
 use crate::log::Log;
 use crate::signals::{Signal, Signals};
 use smol::channel::Sender;
+use std::io;
 
 /// What can be asked of a run that has no end of its own.
 pub(super) struct Control<'c> {
@@ -15,8 +16,8 @@ pub(super) struct Control<'c> {
 }
 
 /// Completes at SIGINT or SIGTERM; passes on what the other signals ask for.
-pub(super) async fn until_stopped(control: Option<Control<'_>>) {
-    let signals = match Signals::catch() {
+pub(super) async fn until_stopped(signals: io::Result<Signals>, control: Option<Control<'_>>) {
+    let signals = match signals {
         Ok(signals) => signals,
         Err(error) => {
             tracing::warn!(
