@@ -498,12 +498,13 @@ impl Flags {
 
 impl SingleEngine {
     fn config(&self) -> Result<Config, Failure> {
-        let reader = Reader::expvar("reader", &self.type_name, &self.reader);
+        let readers = Reader::expvars("reader", &self.type_name, &self.reader);
         let recorder = Recorder::elasticsearch("recorder", &self.recorder, &self.index);
         let usage = |error: ConfigError| Failure::Usage(error.to_string());
-        let reader = reader.map_err(usage)?.interval(self.interval).timeout(self.timeout).backoff(self.backoff);
+        let paced = |reader: Reader| reader.interval(self.interval).timeout(self.timeout).backoff(self.backoff);
+        let readers = readers.map_err(usage)?.into_iter().map(paced).collect();
         let recorder = recorder.map_err(usage)?.timeout(self.timeout).backoff(self.backoff);
-        Ok(Config::single(reader, recorder, Settings::default()))
+        Ok(Config::single(readers, recorder, Settings::default()))
     }
 }
 

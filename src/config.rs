@@ -9,6 +9,7 @@ mod expand;
 mod file;
 pub(crate) mod maps;
 mod node;
+mod ports;
 mod reader;
 mod recorder;
 mod routes;
@@ -118,12 +119,14 @@ impl Config {
         }
     }
 
-    /// One reader, one recorder: what the command line without a file stands for.
+    /// One recorder for these readers: what the command line without a file stands for.
     #[must_use]
-    pub fn single(reader: Reader, recorder: Recorder, settings: Settings) -> Self {
-        let (reader, recorder) = (Arc::new(reader), Arc::new(recorder));
-        let engines = vec![Routed { reader: Arc::clone(&reader), recorders: vec![Arc::clone(&recorder)] }];
-        Self { settings, readers: vec![reader], recorders: vec![recorder], engines, warnings: Vec::new() }
+    pub fn single(readers: Vec<Reader>, recorder: Recorder, settings: Settings) -> Self {
+        let readers: Vec<_> = readers.into_iter().map(Arc::new).collect();
+        let recorders = vec![Arc::new(recorder)];
+        let engine = |reader: &Arc<Reader>| Routed { reader: Arc::clone(reader), recorders: recorders.clone() };
+        let engines = readers.iter().map(engine).collect();
+        Self { settings, readers, recorders, engines, warnings: Vec::new() }
     }
 
     /// The settings.
@@ -167,29 +170,33 @@ impl Config {
         let mut root = Section::new(root, Place::default(), problems)?;
         let settings = root.section("settings").map(Settings::from_section);
         let readers = entries(&mut root, "readers", "reader", problems, Reader::from_section);
-        let recorders = entries(&mut root, "recorders", "recorder", problems, Recorder::from_section);
+        let recorder =
+            |name: &str, section: Section<'_, '_>| Recorder::from_section(name, section).into_iter().collect();
+        let recorders = entries(&mut root, "recorders", "recorder", problems, recorder);
+        check_port_names(&mut root, &readers, problems);
         check_folders(&mut root, &recorders, problems);
         let engines = routes::merge(&mut root, &readers, &recorders, problems);
         root.finish();
         Some(Self {
             settings: settings.unwrap_or_default(),
-            readers: readers.into_iter().filter_map(|(_, reader)| reader).collect(),
-            recorders: recorders.into_iter().filter_map(|(_, recorder)| recorder).collect(),
+            readers: readers.into_iter().flat_map(|(_, readers)| readers).collect(),
+            recorders: recorders.into_iter().flat_map(|(_, recorders)| recorders).collect(),
             engines,
             warnings: Vec::new(),
         })
     }
 }
 
-/// The named entries of a section, each once. An entry with something wrong keeps its name, so that routes find it.
-type Named<T> = Vec<(String, Option<Arc<T>>)>;
+/// The named entries of a section, each once, and what each stands for. An entry with something wrong stands for nothing, but
+/// keeps its name, so that routes find it.
+type Named<T> = Vec<(String, Vec<Arc<T>>)>;
 
 fn entries<T>(
     root: &mut Section<'_, '_>,
     key: &'static str,
     kind: &str,
     problems: &Problems<'_>,
-    build: impl Fn(&str, Section<'_, '_>) -> Option<T>,
+    build: impl Fn(&str, Section<'_, '_>) -> Vec<T>,
 ) -> Named<T> {
     let Some((node, place)) = root.node(key) else {
         root.lacks(format!("the section {key:?} is missing: there is nothing to do without a {kind}"));
@@ -204,6 +211,7 @@ fn entries<T>(
         return Vec::new();
     }
     let mut named: Named<T> = Vec::new();
+    let mut count = 0;
     for (index, (name, node)) in map.iter().enumerate() {
         let entry = place.entry(index, name);
         if name.trim().is_empty() {
@@ -212,17 +220,37 @@ fn entries<T>(
             let line = problems.line(&place.entry(first, name));
             problems.key(&entry, format!("the {kind} {name:?} is defined twice, first in line {line}"));
         } else {
-            let value = Section::new(node, entry, problems).and_then(|section| build(name, section));
-            named.push((name.clone(), value.map(Arc::new)));
+            let parts = Section::new(node, entry, problems).map(|section| build(name, section)).unwrap_or_default();
+            count += parts.len();
+            named.push((name.clone(), parts.into_iter().map(Arc::new).collect()));
+        }
+        if count > limits::SECTION_ENTRIES_MAX {
+            let most = limits::SECTION_ENTRIES_MAX;
+            problems.key(&place, format!("more than {most} {kind}s, one for each port of a range included"));
+            return Vec::new();
         }
     }
     named
 }
 
+/// The readers of a range of ports are called by their ports, too: no other reader has such a name.
+fn check_port_names(root: &mut Section<'_, '_>, readers: &Named<Reader>, problems: &Problems<'_>) {
+    let Some((Node::Map(map), place)) = root.node("readers") else { return };
+    for (index, (name, _)) in map.iter().enumerate() {
+        let Some((range, _)) = name.rsplit_once(':') else { continue };
+        let made = readers.iter().find(|(other, _)| other == range).map(|(_, made)| made);
+        if made.is_some_and(|made| made.iter().any(|reader| reader.name == *name)) {
+            let message = format!("the ports of the reader {range:?} make a reader of this name, too: choose another");
+            problems.key(&place.entry(index, name), message);
+        }
+    }
+}
+
 /// A spool folder has one recorder, and so has a file of dead letters.
 fn check_folders(root: &mut Section<'_, '_>, recorders: &Named<Recorder>, problems: &Problems<'_>) {
     let Some((Node::Map(map), place)) = root.node("recorders") else { return };
-    let known: Vec<&Recorder> = recorders.iter().filter_map(|(_, recorder)| recorder.as_deref()).collect();
+    let known: Vec<&Recorder> =
+        recorders.iter().flat_map(|(_, recorders)| recorders).map(|recorder| &**recorder).collect();
     for (at, recorder) in known.iter().enumerate() {
         let folder = recorder.spool.as_ref().map(|spool| &spool.path);
         let spool_of = |other: &&&Recorder| other.spool.as_ref().map(|spool| &spool.path) == folder;

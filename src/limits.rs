@@ -31,7 +31,12 @@ pub(crate) const SUGGESTED_CHARS_MAX: usize = 64;
 pub(crate) const ROUTED_PAIRS_MAX: usize = 100_000;
 
 /// Readers, recorders, routes: more in one process is a mistake in a template rather than a wish.
+/// What ranges of ports stand for counts as so many readers.
 pub(crate) const SECTION_ENTRIES_MAX: usize = 10_000;
+
+/// Ports in a range: each keeps a connection open, and a process may have 1,024 files by default. One digit too many
+/// (`8000-18003`) would be 10,000 readers.
+pub(crate) const RANGE_PORTS_MAX: usize = 256;
 
 /// Default of a reader's `max_body`, bytes. A plain Go program serves 10 kB, a loaded influxd 150 kB.
 pub(crate) const BODY_BYTES_DEFAULT: u64 = 1 << 20;
@@ -230,4 +235,5 @@ const _: () = assert!(BULK_BYTES_DEFAULT <= BULK_BYTES_MAX);
 const _: () = assert!(BULK_BYTES_MAX + (DOCUMENT_BYTES_MAX as u64) < u32::MAX as u64);
 const _: () = assert!(BULK_DOCUMENTS_DEFAULT as u64 <= BULK_DOCUMENTS_MAX);
 const _: () = assert!(HOST_REST_MAX.as_millis() > RETRY_DELAY_MAX.as_millis());
+const _: () = assert!(RANGE_PORTS_MAX <= SECTION_ENTRIES_MAX);
 const _: () = assert!(RETRY_DELAY_MIN.as_millis() < RETRY_DELAY_MAX.as_millis());

@@ -57,6 +57,12 @@ fn exit_codes_tell_usage_from_configuration() {
             64,
             "expvastic: reader reader: the endpoint has the scheme \"ftp\", expected http or https\nexpvastic -h shows the usage\n",
         ),
+        (
+            &["--reader", "h:1", "--recorder", "es:9200-9201"],
+            64,
+            "expvastic: recorder recorder: \"es:9200-9201\" has a range of ports, which only readers can have: give each \
+             server its own host:port\nexpvastic -h shows the usage\n",
+        ),
     ] {
         let output = expvastic(arguments);
         assert_eq!(output.status.code(), Some(code), "{arguments:?}");
@@ -104,6 +110,12 @@ fn without_a_file_the_flags_and_the_environment_describe_the_engine() {
     let store = store.lock().expect("the store");
     let ((index, _), source) = store.documents.first_key_value().expect("a document");
     assert_eq!((index.as_str(), &source["service.name"]), ("metrics", &"my_app".into()));
+}
+
+#[test]
+fn without_a_file_a_range_of_ports_is_a_reader_for_each() {
+    let output = expvastic(&["check", "--reader", "localhost:9-10/x", "--recorder", "es:1"]);
+    assert_eq!(text(&output.stdout), "reader:9 → recorder\nreader:10 → recorder\n");
 }
 
 #[test]

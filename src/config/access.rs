@@ -3,7 +3,7 @@
 //! Nothing here repeats a value: it may be a secret in the wrong place.
 
 use super::section::Section;
-use super::values;
+use super::{ports, values};
 use crate::access::{Access, Auth, ClientCertificate, Secret, SecretSource, Shape, Tls};
 use crate::limits;
 use std::fs::File;
@@ -196,7 +196,8 @@ pub(super) fn take_credentials(endpoint: &str) -> Result<(String, Option<Auth>),
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let Some((credentials, host)) = rest[..end].rsplit_once('@') else {
         // `u:p/w@host`: the authority would end within the password.
-        let is_odd = rest[..end].contains(':') && rest[end..].contains('@') && values::url(&rest[..end], "").is_err();
+        let is_port = || values::url(&rest[..end], "").is_ok() || ports::has_range(&rest[..end]);
+        let is_odd = rest[..end].contains(':') && rest[end..].contains('@') && !is_port();
         if is_odd {
             return Err(format!("the endpoint seems to hold credentials with a {:?}: {ADVICE}", &rest[end..=end]));
         }
@@ -253,7 +254,7 @@ mod tests {
             let Some(Auth::Basic { user: found, password: SecretSource::Text(secret) }) = auth else { panic!() };
             assert_eq!((left.as_str(), found.as_str(), secret.expose()), (bare, user, password));
         }
-        for endpoint in ["h:1", "http://h/a@b", "http://h:1/a:b@c", "", "http://[::1]:9/x@y"] {
+        for endpoint in ["h:1", "h:1-2/a@b", "http://h/a@b", "http://h:1/a:b@c", "", "http://[::1]:9/x@y"] {
             assert_eq!(take_credentials(endpoint), Ok((endpoint.to_owned(), None)));
         }
     }

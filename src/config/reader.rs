@@ -1,8 +1,9 @@
 //! What the configuration says of a reader.
 
+use super::ports::{Part, Port};
 use super::section::Section;
 use super::values::{self, LogLevel};
-use super::{ConfigError, access, backoff, kind, maps, one_of};
+use super::{ConfigError, access, backoff, kind, maps, one_of, ports};
 use crate::access::Access;
 use crate::flatten::{Choice, GcPauses, Label, VariableRules, unfit_for_label};
 use crate::http::UNIX_SCHEME;
@@ -32,17 +33,28 @@ pub(crate) enum Source {
     Own,
 }
 
+/// What the readers of one section read, one for each port of a range.
+type Sources = Vec<(Source, Option<Port>)>;
+
 impl Reader {
     /// A reader of the expvar endpoint at `endpoint` (`localhost:1234/debug/vars`), whose documents carry `type_name`
     /// as `service.name`.
     ///
     /// # Errors
-    /// [`ConfigError`] if the endpoint is not one.
+    /// [`ConfigError`] if the endpoint is not one, or has a range of ports, which stands for more than one reader.
     pub fn expvar(name: &str, type_name: &str, endpoint: &str) -> Result<Self, ConfigError> {
+        let one = Self::expvars(name, type_name, endpoint)?.pop().filter(|reader| reader.name == name);
+        let message = "the endpoint has a range of ports: make a reader for each of them";
+        one.ok_or_else(|| ConfigError::of(&format!("reader {name}"), message.to_owned()))
+    }
+
+    /// The same, but one for each port of a range.
+    pub(crate) fn expvars(name: &str, type_name: &str, endpoint: &str) -> Result<Vec<Self>, ConfigError> {
         let error = |message| ConfigError::of(&format!("reader {name}"), message);
         let (endpoint, auth) = access::take_credentials(endpoint).map_err(error)?;
-        let url = expvar_url(&endpoint, None).map_err(error)?;
-        Ok(Self::new(name, type_name, Source::Expvar { url, access: Access { auth, ..Access::default() } }))
+        let urls = expvar_urls(&endpoint, None).map_err(error)?;
+        let access = Access { auth, ..Access::default() };
+        Ok(Self::new(name, type_name, Source::Own).for_each(expvar_sources(urls, &access)))
     }
 
     /// A reader of the program's own counters.
@@ -89,32 +101,57 @@ impl Reader {
         Self { backoff, ..self }
     }
 
-    pub(super) fn from_section(name: &str, mut section: Section<'_, '_>) -> Option<Self> {
+    /// One reader like this for each source. That of a port of a range is called by its port, and so are its documents.
+    fn for_each(self, sources: Sources) -> Vec<Self> {
+        let reader = |(source, port): (Source, Option<Port>)| {
+            let mut reader = Self { source, ..self.clone() };
+            if let Some(port) = port {
+                reader.name = format!("{}:{}", reader.name, port.number);
+                ports::label(&mut reader.variables.labels, &port);
+            }
+            reader
+        };
+        sources.into_iter().map(reader).collect()
+    }
+
+    /// The readers that a section stands for: one, or one for each port of a range; none if something is wrong with it.
+    pub(super) fn from_section(name: &str, section: Section<'_, '_>) -> Vec<Self> {
+        Self::with_sources(name, section).map(|(reader, sources)| reader.for_each(sources)).unwrap_or_default()
+    }
+
+    fn with_sources(name: &str, mut section: Section<'_, '_>) -> Option<(Self, Sources)> {
         let kind = kind(&mut section, &["expvar", "self"]);
         let type_name = section.parse("type_name", type_name);
         if type_name.is_none() && section.node("type_name").is_none() {
             section.lacks("type_name is missing: the name of these documents, such as my_app");
         }
-        let source = match kind {
+        let sources = match kind {
             Some("self") => {
                 // The Go program's configurations give a self reader an endpoint; it goes over no network here.
                 let _ = (section.node("endpoint"), section.node("routepath"));
                 access::refuse(&mut section, &["auth", "tls", "headers"], "a self reader asks nobody");
-                Some(Source::Own)
+                Some(vec![(Source::Own, None)])
             }
             _ => reader_endpoint(&mut section),
         };
-        let interval = section.positive_duration("interval").unwrap_or(limits::INTERVAL_DEFAULT);
+        let interval = section.positive_duration("interval");
         let timeout = section.positive_duration("timeout").unwrap_or(limits::TIMEOUT_DEFAULT);
         let backoff = backoff(&mut section);
         let log_level = section.parse("log_level", values::log_level);
         let max_body = section.size("max_body", 2, limits::BODY_BYTES_MAX);
         let variables = variable_rules(&mut section);
+        let is_range = sources.iter().flatten().any(|(_, port)| port.is_some());
+        if let Some(message) = ports::in_the_way(&variables.labels).filter(|_| is_range)
+            && let Some((_, place)) = section.node("labels")
+        {
+            section.wrong(&place, message);
+        }
         section.finish();
         kind?;
-        let reader = Self::new(name, &type_name?, source?).interval(interval).timeout(timeout).backoff(backoff);
+        let reader = Self::new(name, &type_name?, Source::Own).timeout(timeout).backoff(backoff);
+        let reader = reader.interval(interval.unwrap_or(limits::INTERVAL_DEFAULT));
         let body_bytes_max = max_body.unwrap_or(limits::BODY_BYTES_DEFAULT);
-        Some(Self { log_level, body_bytes_max, variables, ..reader })
+        Some((Self { log_level, body_bytes_max, variables, ..reader }, sources?))
     }
 }
 
@@ -187,7 +224,7 @@ fn type_name(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-fn reader_endpoint(section: &mut Section<'_, '_>) -> Option<Source> {
+fn reader_endpoint(section: &mut Section<'_, '_>) -> Option<Sources> {
     let route_path = section.text("routepath");
     if section.node("endpoint").is_none() {
         section.lacks("endpoint is missing: expected host:port such as localhost:1234");
@@ -195,11 +232,24 @@ fn reader_endpoint(section: &mut Section<'_, '_>) -> Option<Source> {
     }
     let parsed = section.parse("endpoint", |text| {
         let (endpoint, auth) = access::take_credentials(text)?;
-        Ok((expvar_url(&endpoint, route_path.as_deref())?, auth))
+        Ok((expvar_urls(&endpoint, route_path.as_deref())?, auth))
     });
-    let (url, auth) = parsed.unzip();
-    let access = access::reader_access(section, url.as_deref().zip(auth));
-    url.map(|url| Source::Expvar { url, access })
+    let (urls, auth) = parsed.unzip();
+    // Who is asked, and how, is the same for all ports.
+    let first = urls.iter().flatten().next().map(|(url, _)| url.as_str());
+    let access = access::reader_access(section, first.zip(auth));
+    urls.map(|urls| expvar_sources(urls, &access))
+}
+
+fn expvar_sources(urls: Vec<(String, Option<Port>)>, access: &Access) -> Sources {
+    let source = |(url, port)| (Source::Expvar { url, access: access.clone() }, port);
+    urls.into_iter().map(source).collect()
+}
+
+/// The URL of an endpoint, or those of the ports of its range.
+fn expvar_urls(endpoint: &str, route_path: Option<&str>) -> Result<Vec<(String, Option<Port>)>, String> {
+    let url = |part: Part| Ok((expvar_url(&part.endpoint, route_path)?, part.port));
+    ports::parts(endpoint)?.into_iter().map(url).collect()
 }
 
 /// Both dialects: the path stands in `endpoint`, or beside it; without either it is Go's own.
@@ -212,4 +262,18 @@ fn expvar_url(endpoint: &str, route_path: Option<&str>) -> Result<String, String
         return Ok(url);
     }
     values::url(endpoint, "/debug/vars")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_made_by_hand_has_one_port() {
+        assert_eq!(Reader::expvar("a", "a", "u:p@h-1:7/x-y").unwrap().name(), "a");
+        for endpoint in ["h:7-8", "http://u:p@h:7-7/x"] {
+            let error = Reader::expvar("a", "a", endpoint).unwrap_err().to_string();
+            assert_eq!(error, "reader a: the endpoint has a range of ports: make a reader for each of them");
+        }
+    }
 }

@@ -7,6 +7,7 @@ use super::{Config, Named, Reader, Recorder, Routed};
 use crate::limits;
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Merges the routes of the file. A route name may occur twice, and both count.
@@ -31,10 +32,11 @@ pub(super) fn merge(
         problems.key(&place, format!("{} entries, at most {} are taken", map.len(), limits::SECTION_ENTRIES_MAX));
         return Vec::new();
     }
-    let (reader_names, recorder_names) = (Names::of(readers), Names::of(recorders));
+    let reader_names = Names::of(readers, |reader| &reader.name);
+    let recorder_names = Names::of(recorders, |recorder| &recorder.name);
     let mut pairs = 0;
-    // For each reader, in the order of the readers, the indices of its recorders, in the order of the routes.
-    let mut joined: Vec<Vec<usize>> = vec![Vec::new(); readers.len()];
+    // For each reader, in the order of the file, the indices of its recorders, in the order of the routes.
+    let mut joined: Vec<Vec<usize>> = vec![Vec::new(); reader_names.count];
     for (index, (name, node)) in map.iter().enumerate() {
         let Some(mut route) = Section::new(node, place.entry(index, name), problems) else { continue };
         let from = members(&mut route, "readers", &reader_names, problems);
@@ -58,31 +60,46 @@ pub(super) fn merge(
 }
 
 fn engines(joined: &[Vec<usize>], readers: &Named<Reader>, recorders: &Named<Recorder>) -> Vec<Routed> {
-    let built = joined.iter().zip(readers).filter(|(to, _)| !to.is_empty());
-    built
-        .filter_map(|(to, (_, reader))| {
-            let recorders = to.iter().filter_map(|&index| recorders[index].1.clone()).collect();
-            Some(Routed { reader: Arc::clone(reader.as_ref()?), recorders })
-        })
-        .collect()
+    let all: Vec<&Arc<Recorder>> = recorders.iter().flat_map(|(_, recorders)| recorders).collect();
+    let readers = readers.iter().flat_map(|(_, readers)| readers);
+    let routed = |(reader, to): (&Arc<Reader>, &Vec<usize>)| Routed {
+        reader: Arc::clone(reader),
+        recorders: to.iter().map(|&index| Arc::clone(all[index])).collect(),
+    };
+    readers.zip(joined).filter(|(_, to)| !to.is_empty()).map(routed).collect()
 }
 
 /// The names that routes may give.
 struct Names<'n> {
     /// In the order of the file.
     all: Vec<&'n str>,
-    places: BTreeMap<&'n str, usize>,
+    /// What each stands for: indices among all that the section stands for.
+    places: BTreeMap<&'n str, Range<usize>>,
+    count: usize,
 }
 
 impl<'n> Names<'n> {
-    fn of<T>(named: &'n Named<T>) -> Self {
-        let all: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
-        let places = all.iter().enumerate().map(|(place, name)| (*name, place)).collect();
-        Self { all, places }
+    /// `called` gives the name of one of those that an entry stands for.
+    fn of<T>(named: &'n Named<T>, called: impl Fn(&'n T) -> &'n str) -> Self {
+        let mut known = Self { all: Vec::new(), places: BTreeMap::new(), count: 0 };
+        for (name, parts) in named {
+            let first = known.count;
+            known.count += parts.len();
+            known.add(name, first..known.count);
+            for (place, part) in (first..).zip(parts).filter(|(_, part)| called(part) != name) {
+                known.add(called(part), place..place + 1);
+            }
+        }
+        known
+    }
+
+    fn add(&mut self, name: &'n str, places: Range<usize>) {
+        self.all.push(name);
+        self.places.insert(name, places);
     }
 }
 
-/// The indices of the entries that a route names.
+/// The indices of what a route names.
 fn members(route: &mut Section<'_, '_>, key: &'static str, known: &Names<'_>, problems: &Problems<'_>) -> Vec<usize> {
     let kind = &key[..key.len() - 1];
     let Some(names) = route.texts(key) else {
@@ -91,13 +108,14 @@ fn members(route: &mut Section<'_, '_>, key: &'static str, known: &Names<'_>, pr
         }
         return Vec::new();
     };
-    names.iter().filter_map(|(name, place)| find(name, place, kind, known, problems)).collect()
+    names.iter().filter_map(|(name, place)| find(name, place, kind, known, problems)).flatten().collect()
 }
 
-fn find(name: &str, place: &Place, kind: &str, known: &Names<'_>, problems: &Problems<'_>) -> Option<usize> {
-    let found = known.places.get(name).copied();
-    // Without any, it is their section that has something wrong with it.
-    if found.is_none() && !known.all.is_empty() {
+fn find(name: &str, place: &Place, kind: &str, known: &Names<'_>, problems: &Problems<'_>) -> Option<Range<usize>> {
+    let found = known.places.get(name).cloned();
+    // Without any, it is their section that has something wrong with it; and a range of ports may have, too.
+    let is_wrong = |(range, _)| known.places.get(range).is_some_and(Range::is_empty);
+    if found.is_none() && !known.all.is_empty() && !name.rsplit_once(':').is_some_and(is_wrong) {
         let near = if problems.is_full() { None } else { nearest(name, known.all.iter().copied()) };
         let hint = near.map(|meant| format!(", did you mean {meant:?}?")).unwrap_or_default();
         problems.value(place, format!("there is no {kind} {:?}{hint}", super::shorten(name)));

@@ -87,7 +87,7 @@ pub(crate) fn url(endpoint: &str, path: &str) -> Result<String, String> {
         }
         _ => return Err(format!("the endpoint has the scheme {scheme:?}, expected http or https")),
     }
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let authority = authority(&with_scheme);
     if authority.contains('@') {
         return Err("credentials in an endpoint are not supported: take them out".to_owned());
     }
@@ -152,21 +152,39 @@ pub(crate) fn same_url(url: &str) -> String {
 
 /// Whether an endpoint holds credentials.
 pub(crate) fn has_credentials(endpoint: &str) -> bool {
+    authority(endpoint).contains('@')
+}
+
+/// Host and port of an endpoint, with credentials if it has some.
+pub(crate) fn authority(endpoint: &str) -> &str {
     let rest = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
-    rest.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@'))
+    rest.split(['/', '?', '#']).next().unwrap_or_default()
+}
+
+/// What stands for the port of an authority without credentials.
+pub(crate) fn port(authority: &str) -> Option<&str> {
+    match authority.strip_prefix('[') {
+        Some(v6) => v6.split_once(']')?.1.strip_prefix(':'),
+        None => authority.split_once(':').map(|(_, port)| port),
+    }
 }
 
 fn check_authority(authority: &str) -> Result<(), String> {
-    let port = match authority.strip_prefix('[') {
-        Some(v6) => v6.split_once(']').ok_or("the address lacks its `]`")?.1.strip_prefix(':'),
-        None => authority.split_once(':').map(|(_, port)| port),
-    };
+    if authority.starts_with('[') && !authority.contains(']') {
+        return Err("the address lacks its `]`".to_owned());
+    }
+    let port = port(authority);
     let host = port.map_or(authority, |port| &authority[..authority.len() - port.len() - 1]);
     if host.is_empty() {
         return Err("the endpoint lacks its host, expected host:port such as localhost:1234".to_owned());
     }
     match port.map(str::parse::<u16>) {
         None | Some(Ok(1..)) => Ok(()),
+        Some(Err(_)) if port.and_then(|port| port.split_once('-')).is_some_and(|(first, _)| !first.is_empty()) => {
+            Err(format!(
+                "{authority:?} has a range of ports, which only readers can have: give each server its own host:port"
+            ))
+        }
         Some(_) => Err(format!("the port of {authority:?} is not a number from 1 to 65535")),
     }
 }

@@ -1,0 +1,170 @@
+//! Ranges of ports in a reader's endpoint: `localhost:8000-8003/debug/vars` stands for one endpoint on each of them. Pure.
+
+use super::values;
+use crate::flatten::Label;
+use crate::limits;
+
+/// ECS's field for which of the nodes of a service a document is from.
+const NODE_NAME: &str = "service.node.name";
+
+/// One of the endpoints that a reader's endpoint stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) endpoint: String,
+    /// None if the endpoint is not one of a range: it stands for itself.
+    pub(super) port: Option<Port>,
+}
+
+/// A port of a range.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Port {
+    pub(super) number: u16,
+    /// `host:port`, with the host as it stands in the endpoint.
+    node: String,
+}
+
+/// The endpoints that `endpoint`, without credentials, stands for.
+///
+/// # Errors
+/// What is wrong with its range.
+pub(super) fn parts(endpoint: &str) -> Result<Vec<Part>, String> {
+    let endpoint = endpoint.trim();
+    let start = endpoint.find("://").map_or(0, |at| at + 3);
+    let authority = values::authority(endpoint);
+    let Some((host, range)) = host_and_range(authority) else {
+        return Ok(vec![Part { endpoint: endpoint.to_owned(), port: None }]);
+    };
+    let (scheme, behind) = (&endpoint[..start], &endpoint[start + authority.len()..]);
+    let (first, last) = bounds(range)?;
+    let part = |number| {
+        let node = format!("{host}:{number}");
+        Part { endpoint: format!("{scheme}{node}{behind}"), port: Some(Port { number, node }) }
+    };
+    Ok((first..=last).map(part).collect())
+}
+
+/// Whether `endpoint` has a range of ports with which nothing is wrong.
+pub(super) fn has_range(endpoint: &str) -> bool {
+    host_and_range(values::authority(endpoint)).is_some_and(|(_, range)| bounds(range).is_ok())
+}
+
+fn host_and_range(authority: &str) -> Option<(&str, &str)> {
+    let port = values::port(authority)?;
+    let host = &authority[..authority.len() - port.len() - 1];
+    port.contains('-').then_some((host, port))
+}
+
+fn bounds(range: &str) -> Result<(u16, u16), String> {
+    let number = |text: &str| match text.parse() {
+        Ok(number @ 1_u16..) if text.bytes().all(|byte| byte.is_ascii_digit()) => Some(number),
+        _ => None,
+    };
+    let found = range.split_once('-').and_then(|(first, last)| Some((number(first)?, number(last)?)));
+    let (first, last) = found.ok_or_else(|| {
+        format!("{range:?} is no range of ports, expected two numbers from 1 to 65535 as in 8000-8003")
+    })?;
+    if first > last {
+        return Err(format!("the range of ports {range} runs backwards: write {last}-{first}"));
+    }
+    let count = usize::from(last - first) + 1;
+    if count > limits::RANGE_PORTS_MAX {
+        let most = limits::RANGE_PORTS_MAX;
+        return Err(format!(
+            "the range {range} has {count} ports, at most {most} are taken: write more than one reader"
+        ));
+    }
+    Ok((first, last))
+}
+
+/// Adds the label that tells the documents of the ports of a range from one another, unless the user has one of that name.
+pub(super) fn label(labels: &mut Vec<Label>, port: &Port) {
+    if !labels.iter().any(|label| label.name == NODE_NAME) {
+        labels.insert(0, Label { name: NODE_NAME.to_owned(), value: port.node.clone() });
+    }
+}
+
+/// The first of the user's labels beside which that label cannot stand.
+pub(super) fn in_the_way(labels: &[Label]) -> Option<String> {
+    let is_below = |name: &str, other: &str| name.strip_prefix(other).is_some_and(|rest| rest.starts_with('.'));
+    let label = labels.iter().find(|label| is_below(&label.name, NODE_NAME) || is_below(NODE_NAME, &label.name))?;
+    Some(format!(
+        "the label {:?} and {NODE_NAME}, which each reader of a range of ports has, exclude each other: choose another name",
+        label.name
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(endpoint: &str) -> Vec<(String, Option<String>)> {
+        let parts = parts(endpoint).expect(endpoint).into_iter();
+        parts.map(|part| (part.endpoint, part.port.map(|port| port.node))).collect()
+    }
+
+    #[test]
+    fn a_range_stands_for_one_endpoint_on_each_port() {
+        for (endpoint, expected) in [
+            (
+                "localhost:8000-8002/debug/vars",
+                "localhost:8000/debug/vars localhost:8001/debug/vars localhost:8002/debug/vars",
+            ),
+            (" localhost:8000-8001", "localhost:8000 localhost:8001"),
+            ("https://a-b.c:9-10?r=1-2", "https://a-b.c:9?r=1-2 https://a-b.c:10?r=1-2"),
+            ("http://[::1]:65534-65535/x", "http://[::1]:65534/x http://[::1]:65535/x"),
+            ("h:00080-080", "h:80"),
+        ] {
+            let endpoints: Vec<String> = told(endpoint).into_iter().map(|(endpoint, _)| endpoint).collect();
+            assert_eq!(endpoints.join(" "), expected);
+            assert!(has_range(endpoint));
+        }
+        assert_eq!(told("http://[::1]:7-7/x"), [("http://[::1]:7/x".to_owned(), Some("[::1]:7".to_owned()))]);
+    }
+
+    #[test]
+    fn what_has_no_range_stands_for_itself() {
+        for endpoint in
+            ["localhost:8000", "my-host", "http://my-host:1/2-3:4-5", "[::1]:80", "[fe80--1]", "", "unix:///a:1-2"]
+        {
+            assert_eq!(told(endpoint), [(endpoint.to_owned(), None)]);
+            assert!(!has_range(endpoint));
+        }
+    }
+
+    #[test]
+    fn a_range_is_two_ports_in_order_and_not_too_many() {
+        for (range, said) in [
+            ("8003-8000", "write 8000-8003"),
+            ("0-3", "is no range of ports"),
+            ("1-70000", "is no range of ports"),
+            ("8000-", "is no range of ports"),
+            ("-8000", "is no range of ports"),
+            ("-", "is no range of ports"),
+            ("1-2-3", "is no range of ports"),
+            ("+1-2", "is no range of ports"),
+            ("1 - 2", "is no range of ports"),
+            ("1-257", "has 257 ports, at most 256"),
+            ("1-65535", "has 65535 ports"),
+        ] {
+            let error = parts(&format!("localhost:{range}/x")).expect_err(range);
+            assert!(error.contains(said), "{range}: {error}");
+        }
+        assert_eq!(told("localhost:1-256").len(), limits::RANGE_PORTS_MAX);
+    }
+
+    #[test]
+    fn the_users_label_wins() {
+        let label = |name: &str| Label { name: name.to_owned(), value: "mine".to_owned() };
+        let port = parts("h:1-2").expect("a range").remove(1).port.expect("a port");
+        let mut labels = vec![label("env")];
+        super::label(&mut labels, &port);
+        assert_eq!((labels[0].name.as_str(), labels[0].value.as_str(), labels.len()), (NODE_NAME, "h:2", 2));
+        let mut labels = vec![label("env"), label(NODE_NAME)];
+        super::label(&mut labels, &port);
+        assert_eq!(labels, [label("env"), label(NODE_NAME)]);
+        for name in ["service.node", "service.node.name.x"] {
+            assert!(in_the_way(&[label("env"), label(name)]).is_some_and(|said| said.contains(name)));
+        }
+        assert_eq!(in_the_way(&[label("service.node.role"), label(NODE_NAME), label("service.nod")]), None);
+    }
+}

@@ -1,0 +1,78 @@
+//! Readers that one line of the configuration stands for: ranges of ports. By the program itself, over real sockets.
+
+#![allow(clippy::expect_used, reason = "a test says what it expects")]
+
+#[path = "support/loopback.rs"]
+mod loopback;
+#[path = "support/program.rs"]
+mod program;
+
+use loopback::{Reply, Server, wait_until};
+use program::Program;
+use rustix::net::{AddressFamily, SocketType};
+use serde_json::Value;
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
+use std::os::fd::OwnedFd;
+
+/// Three listeners and a socket that is bound but hears nothing, on four consecutive ports of which it has the third.
+fn four_in_a_row() -> (Vec<TcpListener>, OwnedFd, u16) {
+    let listen = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok();
+    let deaf = |port| {
+        let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+        rustix::net::bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)).ok().map(|()| socket)
+    };
+    let found = (0..1000).find_map(|_| {
+        let one = listen(0)?;
+        let first = one.local_addr().expect("an address").port();
+        let last = first.checked_add(3)?;
+        Some((vec![one, listen(first + 1)?, listen(last)?], deaf(first + 2)?, first))
+    });
+    found.expect("four free ports in a row")
+}
+
+fn text<'d>(document: &'d Value, name: &str) -> &'d str {
+    document[name].as_str().expect("a text")
+}
+
+#[test]
+fn each_port_of_a_range_is_a_reader_of_its_own() {
+    let (listeners, _deaf, first) = four_in_a_row();
+    for listener in listeners {
+        let port = listener.local_addr().expect("an address").port();
+        Server::start_on(listener, move |_| Reply::ok(format!("{{\"port\": {port}}}")));
+    }
+    let config = |last| {
+        format!(
+            "readers:\n  app: {{type_name: app, endpoint: \"127.0.0.1:{first}-{last}\", routepath: /x, interval: 20ms, \
+             labels: {{zone: eu}}}}\n  own: {{type: self, type_name: own, interval: 20ms}}\n\
+             recorders: {{out: {{type: file, path: out.ndjson}}}}\nroutes: {{r: {{readers: [app, own], recorders: [out]}}}}\n"
+        )
+    };
+    let program = Program::start(&[], &config(first + 3));
+    let of = |port: u16| -> Vec<Value> {
+        let documents = program.documents("out.ndjson").into_iter();
+        documents.filter(|document| document["service.node.name"] == format!("127.0.0.1:{port}")).collect()
+    };
+    for port in [first, first + 1, first + 3] {
+        wait_until("documents of a port that answers", || of(port).len() > 2);
+        for document in of(port) {
+            assert_eq!((&document["port"], text(&document, "zone")), (&port.into(), "eu"));
+        }
+    }
+    let own = || program.documents("out.ndjson").into_iter().rfind(|document| document["service.name"] == "own");
+    let count = |port: u16, name: &str| {
+        own().map_or(0, |own| own[format!("readers.app:{port}.{name}")].as_u64().expect("a count"))
+    };
+    wait_until("failures of the one that does not", || count(first + 2, "failures") > 2);
+    for port in [first, first + 1, first + 3] {
+        assert_eq!(count(port, "failures"), 0, "nobody else fails");
+    }
+    assert!(of(first + 2).is_empty());
+
+    // Those that are in the range of another configuration, too, go on.
+    std::fs::write(program.path("conf.yml"), config(first + 1)).expect("written");
+    program.signal("HUP");
+    wait_until("it is loaded", || {
+        program.read("stderr").contains("loaded again: readers 3 kept, 0 changed, 0 new, 2 gone")
+    });
+}
