@@ -82,7 +82,7 @@ impl Engine {
         Ok(Self { routed, settings: Settings::default(), polls_max: None })
     }
 
-    /// Ends the reader, and with it the engine, after so many polls.
+    /// Ends the reader, and with it the engine, after so many polls. A single one is at once, whatever the reader's jitter.
     #[must_use]
     pub fn polls(self, polls: u64) -> Self {
         Self { polls_max: Some(polls), ..self }
@@ -115,7 +115,7 @@ pub(crate) fn start_engines_with_orders(
     run(&config.engines, config.settings(), None, stop, Some(orders))
 }
 
-/// One tick of every reader of a configuration; then ships what they gave.
+/// One tick of every reader of a configuration, at once; then ships what they gave.
 ///
 /// # Errors
 /// [`EngineError::System`].

@@ -61,20 +61,18 @@ impl Reading {
             Source::Expvar { url, access } => Some(Endpoint::with(url, Rc::new(Identity::new(access.clone())))),
             Source::Own => None,
         };
+        let mut random = fastrand::Rng::new();
+        let schedule = Schedule::new((config.interval, config.jitter), elapsed, polls_max, &mut random);
         Self {
             log_level: settings_level.with(config.log_level),
             endpoint,
             own_members: bulk::own_members(&config.type_name, host_name, &config.variables.labels),
             counts: ReaderCounts::default(),
             variables: RefCell::new(Variables::new(config.variables.clone())),
-            schedule: RefCell::new(Schedule::new(config.interval, elapsed, polls_max)),
+            schedule: RefCell::new(schedule),
             under_way: Cell::new(false),
             fields_logged: Cell::new(false),
-            health: RefCell::new(Health {
-                log: FailureLog::default(),
-                broken_log: FailureLog::default(),
-                random: fastrand::Rng::new(),
-            }),
+            health: RefCell::new(Health { log: FailureLog::default(), broken_log: FailureLog::default(), random }),
             config,
         }
     }
@@ -103,7 +101,8 @@ impl Reading {
 
     /// Whether a tick at `elapsed` since the start is to be polled. Books the ticks that are not.
     pub(crate) fn begin_tick(&self, elapsed: Duration) -> bool {
-        let Some(late) = self.schedule.borrow_mut().take(elapsed) else { return false };
+        let late = self.schedule.borrow_mut().take(elapsed, &mut self.health.borrow_mut().random);
+        let Some(late) = late else { return false };
         self.counts.late_ticks.add(late);
         if self.under_way.get() {
             self.counts.late_ticks.add(1);

@@ -1,4 +1,5 @@
-//! Readers that one line of the configuration stands for: ranges of ports. By the program itself, over real sockets.
+//! Readers that one line of the configuration stands for, and many that are polled in the same second: ranges of ports, and
+//! `jitter`. By the program itself, over real sockets.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 
@@ -11,6 +12,7 @@ use loopback::{Reply, Server, wait_until};
 use program::Program;
 use rustix::net::{AddressFamily, SocketType};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::os::fd::OwnedFd;
 
@@ -75,4 +77,43 @@ fn each_port_of_a_range_is_a_reader_of_its_own() {
     wait_until("it is loaded", || {
         program.read("stderr").contains("loaded again: readers 3 kept, 0 changed, 0 new, 2 gone")
     });
+}
+
+/// Readers, of which half have jitter.
+fn twenty(prefix: [&str; 2], keys: &str) -> String {
+    let reader = |name: String, jitter| format!("  {name}: {{type: self, type_name: {name}, {keys}{jitter}}}\n");
+    let pair = |n| reader(format!("{}{n}", prefix[0]), ", jitter: 900ms") + &reader(format!("{}{n}", prefix[1]), "");
+    let readers: String = (0..10).map(pair).collect();
+    let names: Vec<String> = (0..10).flat_map(|n| prefix.map(|prefix| format!("{prefix}{n}"))).collect();
+    format!(
+        "readers:\n{readers}recorders: {{out: {{type: file, path: out.ndjson}}}}\n\
+         routes: {{r: {{readers: [{}], recorders: [out]}}}}\n",
+        names.join(", ")
+    )
+}
+
+/// The instants of the first documents of the readers whose names begin like this; none before there is one of each.
+fn first_instants(documents: &[Value], prefix: &str) -> Option<BTreeSet<String>> {
+    let first = |n| documents.iter().find(|document| document["service.name"] == format!("{prefix}{n}"));
+    (0..10).map(|n| first(n).map(|document| text(document, "@timestamp").to_owned())).collect()
+}
+
+#[test]
+fn readers_with_jitter_begin_at_different_instants() {
+    let program = Program::start(&[], &twenty(["spread", "plain"], "interval: 1s"));
+    let instants = |prefix| first_instants(&program.documents("out.ndjson"), prefix);
+    wait_until("a document of each", || instants("spread").is_some() && instants("plain").is_some());
+    let (spread, plain) = (instants("spread").expect("all"), instants("plain").expect("all"));
+    assert_eq!(plain.len(), 1, "without jitter they fall together: {plain:?}");
+    assert!(spread.len() > 1, "with jitter they do not: {spread:?}");
+    assert!(spread.first() >= plain.first(), "nobody is polled before the tick");
+}
+
+#[test]
+fn once_waits_for_no_jitter() {
+    let mut program = Program::start(&["once"], &twenty(["spread", "plain"], "interval: 1s"));
+    assert_eq!(program.wait(), Some(0));
+    let documents = program.documents("out.ndjson");
+    assert_eq!(documents.len(), 20);
+    assert_eq!(first_instants(&documents, "spread"), first_instants(&documents, "plain"), "all in one instant");
 }

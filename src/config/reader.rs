@@ -17,6 +17,8 @@ pub struct Reader {
     pub(crate) type_name: String,
     pub(crate) source: Source,
     pub(crate) interval: Duration,
+    /// Below `interval`.
+    pub(crate) jitter: Duration,
     pub(crate) timeout: Duration,
     pub(crate) backoff: u32,
     pub(crate) log_level: Option<LogLevel>,
@@ -69,6 +71,7 @@ impl Reader {
             type_name: type_name.to_owned(),
             source,
             interval: limits::INTERVAL_DEFAULT,
+            jitter: Duration::ZERO,
             timeout: limits::TIMEOUT_DEFAULT,
             backoff: limits::BACKOFF_DEFAULT,
             log_level: None,
@@ -135,6 +138,7 @@ impl Reader {
             _ => reader_endpoint(&mut section),
         };
         let interval = section.positive_duration("interval");
+        let jitter = jitter(&mut section, interval);
         let timeout = section.positive_duration("timeout").unwrap_or(limits::TIMEOUT_DEFAULT);
         let backoff = backoff(&mut section);
         let log_level = section.parse("log_level", values::log_level);
@@ -151,8 +155,22 @@ impl Reader {
         let reader = Self::new(name, &type_name?, Source::Own).timeout(timeout).backoff(backoff);
         let reader = reader.interval(interval.unwrap_or(limits::INTERVAL_DEFAULT));
         let body_bytes_max = max_body.unwrap_or(limits::BODY_BYTES_DEFAULT);
-        Some((Self { log_level, body_bytes_max, variables, ..reader }, sources?))
+        Some((Self { jitter, log_level, body_bytes_max, variables, ..reader }, sources?))
     }
+}
+
+fn jitter(section: &mut Section<'_, '_>, interval: Option<Duration>) -> Duration {
+    // Beside an interval with something wrong, that alone is said.
+    let is_wrong = interval.is_none() && section.keys().any(|key| key == "interval");
+    let interval = interval.unwrap_or(limits::INTERVAL_DEFAULT);
+    let jitter = section.parse("jitter", |text| match values::duration(text)? {
+        jitter if jitter < interval || is_wrong => Ok(jitter),
+        jitter => Err(format!(
+            "jitter ({jitter:?}) is not shorter than interval ({interval:?}), so that polls would overtake one another: \
+             shorten it, or lengthen interval"
+        )),
+    });
+    jitter.unwrap_or_default()
 }
 
 fn variable_rules(section: &mut Section<'_, '_>) -> VariableRules {
