@@ -115,18 +115,49 @@ const CHOSEN: &[(&str, &str, &str)] = &[
     ("labels a.b c", r#"{"a":1,"a.c":{"d":2},"a.b":3,"a.bc":4}"#,
      r#"{"a.b":"label","c":"label","a._value":1,"a.c.d":2,"vars.a.b":3,"a.bc":4}"#),
     ("labels a", r#"{"a":1,"vars":{"a":2}}"#, r#"{"a":"label","vars.a":1,"vars.a#2":2}"#),
+    // A new name for a variable, for an object with all that is below it; the longest name wins.
+    ("rename a.b=x c=y.z", r#"{"a":{"b":1,"c":2},"c":{"d":{"":3},"e.f":[4]},"cd":5}"#,
+     r#"{"x":1,"a.c":2,"y.z.d._":3,"y.z.e.f":[4],"cd":5}"#),
+    ("rename a=x a.b=y a.b.c.d=z", r#"{"a":{"b":{"c":{"d":1,"e":2}},"f":3},"a.b":4,"a.bc":5}"#,
+     r#"{"z":1,"y.c.e":2,"x.f":3,"y._value":4,"x.bc":5}"#),
+    // Names of the payload are joined with dots, wherever those come from.
+    ("rename a.b=x", r#"{"a.b.c":1,"a":{"b":2,"b.d":{"e":3}},"a..b":4}"#, r#"{"x.c":1,"x._value":2,"x.d.e":3,"a._.b":4}"#),
+    ("rename a.=x", r#"{"a..b":1,"a":{"":{"c":2},".d":3}}"#, r#"{"x.b":1,"x.c":2,"x.d":3}"#),
+    // It meets others.
+    ("rename a=b", r#"{"a":1,"b":2,"c":3}"#, r#"{"b":1,"b#2":2,"c":3}"#),
+    ("rename b=a", r#"{"a":1,"b":2,"b":3}"#, r#"{"a":1,"a#2":2,"a#3":3}"#),
+    ("rename a=b", r#"{"a":1,"b":{"c":2}}"#, r#"{"b._value":1,"b.c":2}"#),
+    ("rename a=b b=a", r#"{"a":1,"b":2}"#, r#"{"b":1,"a":2}"#),
+    ("rename a=a b=c.b", r#"{"a":1,"b":2}"#, r#"{"a":1,"c.b":2}"#),
+    // What a server refuses of the old name is no matter any more, what is below it is.
+    ("rename _id=id @timestamp=time", r#"{"_id":1,"@timestamp":{"_id":2,"":3}}"#, r#"{"id":1,"time._id":2,"time._":3}"#),
+    ("rename a.x=b a=c", r#"{"a":[{"x":1,"y":2},3]}"#, r#"{"b":[1],"c.y":[2],"c._value":[3]}"#),
+    ("rename é😀=x", r#"{"\u00e9\ud83d\ude00":{"q\"":1}}"#, r#"{"x.q\"":1}"#),
+    ("rename a=x b=y", r#"{"c":1}"#, r#"{"c":1}"#),
+    ("dots a.b=x.y c=z", r#"{"a.b":1,"a":{"b":{"c.d":2}},"c":{"e.f":3},"c.g":4}"#,
+     r#"{"x.y._value":1,"x.y.c_d":2,"z.e_f":3,"z_g":4}"#),
     ("labels b#2 c._value", r#"{"b":1,"b":2,"c":3,"c.d":4}"#,
      r#"{"b#2":"label","c._value":"label","b":1,"b#3":2,"c._value#2":3,"c.d":4}"#),
 ];
 
+/// `from=to from=to`.
+fn renames(pairs: &str) -> Vec<(String, String)> {
+    let pair = |pair: &str| pair.split_once('=').map(|(from, to)| (from.to_owned(), to.to_owned())).expect("from=to");
+    pairs.split(' ').map(pair).collect()
+}
+
 fn options_of(short: &str) -> Options {
     let mut options = Options::default();
     match short.split_once(' ').unwrap_or((short, "")) {
-        ("dots", _) => options.dots_underscore = true,
+        ("dots", rename) => {
+            options.dots_underscore = true;
+            options.rename = if rename.is_empty() { Vec::new() } else { renames(rename) };
+        }
         ("drop", _) => options.drop_object_arrays = true,
         ("max", fields) => options.max_fields = fields.parse().expect("a number"),
         ("include", pattern) => options.include = vec![pattern.to_owned()],
         ("exclude", pattern) => options.exclude = vec![pattern.to_owned()],
+        ("rename", pairs) => options.rename = renames(pairs),
         ("labels", names) => options.labels = names.split(' ').map(str::to_owned).collect(),
         _ => {}
     }
@@ -413,6 +444,32 @@ fn labels() -> impl Strategy<Value = Vec<String>> {
     prop::sample::subsequence(names.to_vec(), 1..4).prop_map(|names| names.into_iter().map(str::to_owned).collect())
 }
 
+/// New names that meet each other, and those that payloads have.
+fn some_renames() -> impl Strategy<Value = Vec<(String, String)>> {
+    #[rustfmt::skip]
+    let from = vec![
+        "a", "a.b", "a.b.c", "a.", ".", "a..b", "b", "_value", "a._value", "a.b._value", "_id", "x.y", "service.name", "é", "😀", "a_b",
+        "memstats", "memstats.PauseNs", "vars", " ",
+    ];
+    #[rustfmt::skip]
+    let to = vec![
+        "a", "b", "a.b", "a._value", "a#2", "z", "y.z", "é", "_idx", "a_b", "n.n.n.n.n.n.n.n.n.n.n.n.n.n.n.n.n.n.n", "a.b.c.d",
+        "expvastic_x", "#2", "a b",
+    ];
+    let pick = |names: Vec<&'static str>| prop::sample::subsequence(names, 4).prop_shuffle();
+    (pick(from), pick(to), 1..5_usize).prop_map(|(from, to, count)| {
+        let pairs = from.into_iter().zip(to).take(count);
+        pairs.map(|(from, to)| (from.to_owned(), to.to_owned())).collect()
+    })
+}
+
+/// Those that the configuration takes beside these labels.
+fn without_labels(rename: Vec<(String, String)>, labels: &[String]) -> Vec<(String, String)> {
+    let is_below = |name: &str, other: &str| name.strip_prefix(other).is_some_and(|rest| rest.starts_with('.'));
+    let meets = |name: &str, label: &String| name == label || is_below(name, label) || is_below(label, name);
+    rename.into_iter().filter(|(_, to)| !labels.iter().any(|label| meets(to, label))).collect()
+}
+
 fn options() -> impl Strategy<Value = Options> {
     #[rustfmt::skip]
     let patterns = vec![
@@ -430,10 +487,14 @@ fn options() -> impl Strategy<Value = Options> {
         prop::bool::weighted(0.2),
         prop_oneof![3 => Just(1000), 1 => 1..9_usize],
         prop_oneof![3 => Just(Vec::new()), 1 => labels()],
+        prop_oneof![2 => Just(Vec::new()), 1 => some_renames()],
     )
-        .prop_map(|(include, exclude, dots_underscore, gc_pauses, drop_object_arrays, max_fields, labels)| {
-            Options { include, exclude, dots_underscore, gc_pauses, drop_object_arrays, max_fields, labels }
-        })
+        .prop_map(
+            |(include, exclude, dots_underscore, gc_pauses, drop_object_arrays, max_fields, labels, rename)| {
+                let rename = without_labels(rename, &labels);
+                Options { include, exclude, dots_underscore, gc_pauses, drop_object_arrays, max_fields, labels, rename }
+            },
+        )
 }
 
 fn cases() -> ProptestConfig {

@@ -3,7 +3,7 @@
 use super::ports::{Part, Port};
 use super::section::Section;
 use super::values::{self, LogLevel};
-use super::{ConfigError, access, backoff, kind, maps, one_of, ports};
+use super::{ConfigError, access, backoff, kind, maps, one_of, ports, rename};
 use crate::access::Access;
 use crate::flatten::{Choice, GcPauses, Label, VariableRules, unfit_for_label};
 use crate::http::UNIX_SCHEME;
@@ -187,12 +187,14 @@ fn variable_rules(section: &mut Section<'_, '_>) -> VariableRules {
     let fields_max = section.number("max_fields", 1, limits::FIELDS_MAX);
     let conversions = section.file("map_file", maps::load);
     let labels = labels(section);
+    let renames = rename::renames(section, &labels);
     VariableRules {
         choice,
         dots_underscore: dots_underscore.unwrap_or(default.dots_underscore),
         gc_pauses: gc_pauses.unwrap_or(default.gc_pauses),
         drop_object_arrays: drop_object_arrays.unwrap_or(default.drop_object_arrays),
         conversions: conversions.unwrap_or_default(),
+        renames,
         fields_max: fields_max.map_or(default.fields_max, |fields| usize::try_from(fields).unwrap_or(usize::MAX)),
         labels,
     }

@@ -57,7 +57,7 @@ impl Glob {
     }
 
     fn takes(&self, name: &[u8], from: usize) -> bool {
-        let ends = memchr::memchr_iter(b'.', name).filter(|&end| end >= from).chain([name.len()]);
+        let ends = memchr::memchr_iter(b'.', &name[from..]).map(|end| from + end).chain([name.len()]);
         ends.into_iter().any(|end| matches(&self.text, &name[..end]))
     }
 }

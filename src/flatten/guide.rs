@@ -194,6 +194,14 @@ pub(super) struct LearnWork {
     marks: Vec<(usize, bool)>,
 }
 
+/// What the rules say of a member by its name.
+struct Entered {
+    excluded: bool,
+    included: bool,
+    /// Place of the name in [`super::Renames`] that ends within its key.
+    rename: Option<usize>,
+}
+
 /// Learns a layout.
 pub(super) struct Learn<'l> {
     layout: &'l mut Layout,
@@ -209,18 +217,26 @@ impl<'l> Learn<'l> {
         Self { layout, rules, work }
     }
 
-    /// Appends a key to the path; gives whether it is excluded, and included.
-    fn enter(&mut self, key: &[u8]) -> (bool, bool) {
+    /// Appends a key to the path.
+    fn enter(&mut self, key: &[u8]) -> Entered {
         let path = &mut self.work.path;
         let mark = path.len();
         let around = self.work.marks.last().is_some_and(|&(_, included)| included);
         if !self.work.marks.is_empty() {
             path.push(b'.');
         }
+        let key_at = path.len();
         scalar::decode(path, key);
         let included = around || self.rules.choice.includes(path, mark);
         self.work.marks.push((mark, included));
-        (self.rules.choice.excludes(path, mark), included)
+        let excluded = self.rules.choice.excludes(path, mark);
+        Entered { excluded, included, rename: self.rules.renames.longest(path, key_at) }
+    }
+
+    /// Takes note that the last node is renamed, if it is.
+    fn note_rename(&mut self, rename: Option<usize>) {
+        let node = self.layout.nodes.len() - 1;
+        self.layout.renamed.extend(rename.map(|rename| (node, rename)));
     }
 
     fn leave(&mut self) {
@@ -252,7 +268,7 @@ impl Guide for Learn<'_> {
     fn step_plain_leaf(&mut self, _: usize, _: &mut Vec<u8>) {}
 
     fn member(&mut self, key: &[u8]) -> Result<Member, Stop> {
-        let (excluded, included) = self.enter(key);
+        let Entered { excluded, included, rename } = self.enter(key);
         let role = self.role(key);
         let out = match self.rules.gc_pauses {
             GcPauses::Off if role.is_ring() => true,
@@ -269,6 +285,7 @@ impl Guide for Learn<'_> {
         if let Some(node) = self.layout.nodes.last_mut() {
             node.hidden = excluded || !included;
         }
+        self.note_rename(rename);
         Ok(Member::In(role, conversion))
     }
 
@@ -299,7 +316,7 @@ impl Guide for Learn<'_> {
     }
 
     fn column(&mut self, name: &[u8], _: &mut Vec<u8>) -> Result<bool, Stop> {
-        let (excluded, included) = self.enter(name);
+        let Entered { excluded, included, rename } = self.enter(name);
         self.leave();
         self.layout.push(
             if excluded || !included { Kind::Out } else { Kind::Leaf },
@@ -307,6 +324,7 @@ impl Guide for Learn<'_> {
             Conversion::None,
             name,
         );
+        self.note_rename(rename);
         Ok(true)
     }
 }

@@ -14,6 +14,9 @@ pub(super) struct Layout {
     pub(super) keys: Vec<u8>,
     /// The names that are not simply the keys joined with dots, with what surrounds them (`,"name":`), one after the other.
     pub(super) names: Vec<u8>,
+    /// Places of the nodes that are renamed, and of what in [`super::Renames`]; in the order of the nodes. A renamed object
+    /// takes along what is in it.
+    pub(super) renamed: Vec<(usize, usize)>,
     /// What was done to the names.
     pub(super) mended: Mended,
 }
@@ -90,6 +93,7 @@ impl Layout {
         self.nodes.clear();
         self.keys.clear();
         self.names.clear();
+        self.renamed.clear();
         self.mended = Mended::default();
     }
 

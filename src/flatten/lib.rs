@@ -28,6 +28,7 @@ mod locate;
 mod mend;
 mod names;
 mod piece;
+mod rename;
 mod rings;
 mod scalar;
 mod walk;
@@ -45,6 +46,7 @@ use walk::{Options, Walk};
 pub use choice::Choice;
 pub use convert::{Conversion, Conversions};
 pub use names::{Mended, unfit_for_label};
+pub use rename::Renames;
 
 pub use index::PADDING_BYTES;
 pub use locate::name_at;
@@ -77,6 +79,8 @@ pub struct VariableRules {
     pub drop_object_arrays: bool,
     /// What a `map_file` says of units.
     pub conversions: Conversions,
+    /// Names that variables get instead of their own.
+    pub renames: Renames,
     /// Names that one reader ships at most.
     pub fields_max: usize,
     /// Names that no variable gets.
@@ -119,6 +123,7 @@ impl Default for VariableRules {
             gc_pauses: GcPauses::New,
             drop_object_arrays: false,
             conversions: Conversions::default(),
+            renames: Renames::default(),
             fields_max: limits::FIELDS_DEFAULT,
             labels: Vec::new(),
         }

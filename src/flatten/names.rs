@@ -9,6 +9,7 @@
 //! stays one, else the server's mapping would refuse the value that takes its place).
 
 use super::layout::{Kind, Layout, Node};
+use super::rename::Rename;
 use super::scalar;
 use super::{Label, VariableRules};
 use crate::json;
@@ -207,9 +208,9 @@ pub(super) fn resolve(
     }
     let mut mended = Mended::default();
     work.path.reset(rules.dots_underscore);
-    each_leaf(layout, work, labels, |leaf| collect(leaf, fields, &mut table, &mut mended))?;
+    each_leaf(layout, work, rules, |leaf| collect(leaf, fields, &mut table, &mut mended))?;
     work.path.reset(rules.dots_underscore);
-    each_leaf(layout, work, labels, |leaf| settle(leaf, fields, &mut table, &mut mended))?;
+    each_leaf(layout, work, rules, |leaf| settle(leaf, fields, &mut table, &mut mended))?;
     layout.mended = mended;
     Ok(())
 }
@@ -232,17 +233,19 @@ struct Leaf<'l> {
 fn each_leaf(
     layout: &mut Layout,
     work: &mut Work,
-    labels: &[Label],
+    rules: &VariableRules,
     mut visit: impl FnMut(&mut Leaf<'_>) -> Result<(), NoRoom>,
 ) -> Result<(), NoRoom> {
-    let Layout { nodes, keys, names, .. } = layout;
+    let Layout { nodes, keys, names, renamed, .. } = layout;
     let Work { path, name, raw, raw_marks } = work;
     raw.clear();
     raw_marks.clear();
     let (mut key_at, mut in_columns) = (0, false);
-    for node in nodes {
+    let mut renamed = renamed.iter().peekable();
+    for (place, node) in nodes.iter_mut().enumerate() {
         let key = &keys[key_at..key_at + node.key_bytes as usize];
         key_at += key.len();
+        let rename = renamed.next_if(|(node, _)| *node == place).and_then(|&(_, rename)| rules.renames.get(rename));
         match node.kind {
             Kind::Out | Kind::Dropped => {}
             Kind::End => {
@@ -253,7 +256,7 @@ fn each_leaf(
                 raw.truncate(mark);
             }
             Kind::Object | Kind::Columns => {
-                path.enter(key, false, labels);
+                path.enter(key, false, rename, &rules.labels);
                 in_columns = node.kind == Kind::Columns;
                 raw_marks.push(raw.len());
                 raw.extend_from_slice(key);
@@ -261,7 +264,7 @@ fn each_leaf(
             }
             Kind::Leaf if node.hidden => {}
             Kind::Leaf => {
-                path.enter(key, in_columns, labels);
+                path.enter(key, in_columns, rename, &rules.labels);
                 let kinds = path.render(name);
                 path.leave();
                 visit(&mut Leaf { node, key, raw, name, kinds, names })?;
@@ -295,7 +298,7 @@ fn settle(leaf: &mut Leaf<'_>, fields: &Fields, table: &mut Table<'_>, mended: &
     slot.settled += 1;
     let clashes = slot.settled > 1 || fields.is_object(hash);
     if clashes {
-        rename(leaf.name, fields, table, mended)?;
+        find_another(leaf.name, fields, table, mended)?;
     }
     let is_plain = leaf.name.strip_prefix(leaf.raw) == Some(leaf.key) && memchr::memchr(b'\\', leaf.name).is_none();
     if is_plain && !clashes {
@@ -312,7 +315,7 @@ fn settle(leaf: &mut Leaf<'_>, fields: &Fields, table: &mut Table<'_>, mended: &
 }
 
 /// Finds a name for a variable that cannot have its own.
-fn rename(name: &mut Vec<u8>, fields: &Fields, table: &mut Table<'_>, mended: &mut Mended) -> Result<(), NoRoom> {
+fn find_another(name: &mut Vec<u8>, fields: &Fields, table: &mut Table<'_>, mended: &mut Mended) -> Result<(), NoRoom> {
     let own_bytes = name.len();
     while fields.is_object(fields.hash(name)) {
         name.extend_from_slice(b"._value");
@@ -373,11 +376,29 @@ struct Path {
 
 #[derive(Debug, Clone, Copy)]
 struct Level {
+    /// Where its name is in the text: a renamed one begins behind that of the level around it.
+    text_start: usize,
     text_bytes: usize,
+    /// Bytes of its name in the payload: the keys joined with dots.
+    raw_bytes: usize,
     segments: usize,
     prefixed: bool,
     hash: u64,
     kinds: Mended,
+}
+
+impl Level {
+    fn beginning_at(text_start: usize) -> Self {
+        Self {
+            text_start,
+            text_bytes: text_start,
+            raw_bytes: 0,
+            segments: 0,
+            prefixed: false,
+            hash: FNV_OFFSET,
+            kinds: Mended::default(),
+        }
+    }
 }
 
 impl Path {
@@ -385,24 +406,25 @@ impl Path {
         self.dots_underscore = dots_underscore;
         self.text.clear();
         self.levels.clear();
-        self.levels.push(Level {
-            text_bytes: 0,
-            segments: 0,
-            prefixed: false,
-            hash: FNV_OFFSET,
-            kinds: Mended::default(),
-        });
+        self.levels.push(Level::beginning_at(0));
     }
 
-    /// `key` is escaped as JSON; the dots of a column's are those between keys.
-    fn enter(&mut self, key: &[u8], column: bool, labels: &[Label]) {
+    /// `key` is escaped as JSON; the dots of a column's are those between keys. A name that is replaced ends within it.
+    fn enter(&mut self, key: &[u8], column: bool, rename: Option<&Rename>, labels: &[Label]) {
+        let Some(mut level) = self.levels.last().copied() else { return };
+        let key_at = level.raw_bytes + usize::from(self.levels.len() > 1);
         let mut decoded = std::mem::take(&mut self.key);
         decoded.clear();
         scalar::decode(&mut decoded, key);
-        let Some(mut level) = self.levels.last().copied() else { return };
+        let raw_bytes = key_at + decoded.len();
         if self.dots_underscore && !column {
             decoded.iter_mut().filter(|byte| **byte == b'.').for_each(|byte| *byte = b'_');
         }
+        if let Some(Rename { from, to }) = rename {
+            level = Level::beginning_at(self.text.len());
+            decoded.splice(..from.len() - key_at, to.bytes());
+        }
+        level.raw_bytes = raw_bytes;
         for segment in decoded.split(|&byte| byte == b'.') {
             self.push(&mut level, segment, labels);
         }
@@ -420,7 +442,7 @@ impl Path {
         let blank = is_blank(segment);
         level.kinds.empty |= u64::from(blank);
         self.append(level, if blank { b"_" } else { segment });
-        let text = &self.text[..level.text_bytes];
+        let text = &self.text[level.text_start..level.text_bytes];
         let reserved = level.segments == 1 && RESERVED.iter().any(|name| name.as_bytes() == text);
         let own = || OWN_NAMES.iter().any(|name| name.as_bytes() == text);
         let label = || labels.iter().any(|label| label.name.as_bytes() == text);
@@ -448,9 +470,10 @@ impl Path {
         let Some(level) = self.levels.last() else { return Mended::default() };
         let prefix = if level.prefixed { VARS.as_bytes() } else { b"" };
         name.extend_from_slice(prefix);
-        let long = prefix.len() + level.text_bytes > NAME_BYTES_MAX;
-        let kept = if long { NAME_BYTES_MAX - HASH_BYTES - prefix.len() } else { level.text_bytes };
-        name.extend_from_slice(&self.text[..scalar::character_boundary(&self.text, kept)]);
+        let text = &self.text[level.text_start..level.text_bytes];
+        let long = prefix.len() + text.len() > NAME_BYTES_MAX;
+        let kept = if long { NAME_BYTES_MAX - HASH_BYTES - prefix.len() } else { text.len() };
+        name.extend_from_slice(&text[..scalar::character_boundary(text, kept)]);
         if long {
             name.push(b'_');
             for byte in level.hash.to_be_bytes() {

@@ -29,6 +29,8 @@ pub(crate) struct Options {
     pub(crate) max_fields: usize,
     /// Each has the value `label`.
     pub(crate) labels: Vec<String>,
+    /// Names in the payload and in the document.
+    pub(crate) rename: Vec<(String, String)>,
 }
 
 impl Default for Options {
@@ -41,6 +43,7 @@ impl Default for Options {
             drop_object_arrays: false,
             max_fields: 1000,
             labels: Vec::new(),
+            rename: Vec::new(),
         }
     }
 }
@@ -61,6 +64,15 @@ impl Options {
         } else {
             keys.join(".")
         }
+    }
+}
+
+/// A name and what it is called in the document, whose length in bytes `joined` has, too.
+fn renamed(rename: &[(String, String)], raw: &str, joined: &str) -> String {
+    let fits = |from: &str| raw == from || raw.starts_with(&format!("{from}."));
+    match rename.iter().filter(|(from, _)| fits(from)).max_by_key(|(from, _)| from.len()) {
+        Some((from, to)) => format!("{to}{}", &joined[from.len()..]),
+        None => joined.to_owned(),
     }
 }
 
@@ -165,6 +177,16 @@ fn kinds_in(value: &Json, kinds: &mut Vec<&'static str>) {
 /// A key on the way to a variable.
 type Key = Rc<str>;
 
+/// A wanted member that is no object.
+struct Variable {
+    /// The keys joined with dots, as the patterns see it.
+    raw: String,
+    /// The same with the dots that a document has.
+    joined: String,
+    /// What is shipped of it, if anything is.
+    value: Option<Json>,
+}
+
 /// A reader's memory from one document to the next, and how it makes them.
 pub(crate) struct Reader {
     options: Options,
@@ -193,8 +215,8 @@ impl Reader {
         let mut fields = Vec::new();
         let mut occurrences: HashMap<String, usize> =
             self.options.labels.iter().map(|label| (label.clone(), 1)).collect();
-        for (keys, value) in self.variables(&[], &root) {
-            let name = mended(&self.options.joined(&keys), &self.options.labels);
+        for Variable { raw, joined, value } in self.variables(&[], &root) {
+            let name = mended(&renamed(&self.options.rename, &raw, &joined), &self.options.labels);
             let occurrence = *occurrences.entry(name.clone()).and_modify(|count| *count += 1).or_insert(1);
             let field = (name, occurrence);
             if self.taken.contains(&field) || self.taken.len() < self.options.max_fields {
@@ -251,8 +273,7 @@ impl Reader {
         *chosen.entry(raw).or_insert_with_key(|raw| self.options.choose(raw))
     }
 
-    /// Every wanted member that is no object, with its keys from the root, and what is shipped of it.
-    fn variables(&self, path: &[Key], members: &[(String, Json)]) -> Vec<(Vec<Key>, Option<Json>)> {
+    fn variables(&self, path: &[Key], members: &[(String, Json)]) -> Vec<Variable> {
         let mut variables = Vec::new();
         for (key, value) in members {
             let path = [path, &[Key::from(key.as_str())]].concat();
@@ -265,13 +286,27 @@ impl Reader {
                     } else {
                         self.columns(path.len(), &path, elements)
                     };
-                    variables.extend(columns.into_iter().map(|(path, values)| (path, Some(Json::Array(values)))));
+                    variables.extend(columns.into_iter().map(|(keys, values)| Variable {
+                        raw: self.column_name(path.len(), &keys),
+                        joined: self.options.joined(&keys),
+                        value: Some(Json::Array(values)),
+                    }));
                 }
-                leaf if self.choose(path.join(".")) => variables.push((path, shipped(leaf))),
+                leaf if self.choose(path.join(".")) => variables.push(Variable {
+                    raw: path.join("."),
+                    joined: self.options.joined(&path),
+                    value: shipped(leaf),
+                }),
                 _ => {}
             }
         }
         variables
+    }
+
+    /// What the patterns see of a column, the array of which has so many keys: they go by the name that it has.
+    fn column_name(&self, array: usize, path: &[Key]) -> String {
+        let (array, column) = path.split_at(array);
+        format!("{}.{}", array.join("."), self.options.joined(column))
     }
 
     /// The wanted values of an array with objects, by their names; the outermost array has so many keys.
@@ -290,11 +325,7 @@ impl Reader {
                     shipped(beside).map(|value| (path, value)).into_iter().collect()
                 }
             };
-            // A column is chosen by the name that it has.
-            let chosen = |path: &[Key]| {
-                let (array, column) = path.split_at(array);
-                self.choose(format!("{}.{}", array.join("."), self.options.joined(column)))
-            };
+            let chosen = |path: &[Key]| self.choose(self.column_name(array, path));
             for (path, value) in cells.into_iter().filter(|(path, _)| chosen(path)) {
                 let name = self.options.joined(&path);
                 if let Some(at) = names.iter().position(|other| *other == name) {

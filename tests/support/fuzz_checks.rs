@@ -88,6 +88,9 @@ static OPTIONS: LazyLock<Vec<(Options, Config)>> = LazyLock::new(|| {
     let default = Options::default;
     let patterns = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
     let include = |texts: &[&str]| Options { include: patterns(texts), ..default() };
+    let pairs = |texts: &[(&str, &str)]| -> Vec<(String, String)> {
+        texts.iter().map(|&(from, to)| (from.to_owned(), to.to_owned())).collect()
+    };
     let exclude = |texts: &[&str]| Options { exclude: patterns(texts), ..default() };
     let all = [
         default(),
@@ -106,6 +109,12 @@ static OPTIONS: LazyLock<Vec<(Options, Config)>> = LazyLock::new(|| {
         exclude(&["a.b", "memstats.PauseNs"]),
         exclude(&["**b**"]),
         exclude(&["a.*.c", "_id", "service.**", "memstats.NumGC"]),
+        Options { rename: pairs(&[("a", "b"), ("a.b", "a#2"), ("b", "z.y"), ("_id", "a._value")]), ..exclude(&[]) },
+        Options {
+            rename: pairs(&[("a.", "a"), (".", "c.d"), ("a.b.c", "b"), ("memstats", "go"), ("memstats.NumGC", "a#2")]),
+            dots_underscore: true,
+            ..default()
+        },
     ];
     all.into_iter().map(|options| (options.clone(), sanitised::config(&options))).collect()
 });
