@@ -5,7 +5,7 @@ use super::section::Section;
 use super::values::{self, LogLevel};
 use super::{ConfigError, access, backoff, kind, maps, one_of, ports, rename};
 use crate::access::Access;
-use crate::flatten::{Choice, GcPauses, Label, VariableRules, unfit_for_label};
+use crate::flatten::{Choice, GcPauses, Globs, Label, VariableRules, unfit_for_label};
 use crate::http::UNIX_SCHEME;
 use crate::limits;
 use std::time::Duration;
@@ -187,6 +187,7 @@ fn variable_rules(section: &mut Section<'_, '_>) -> VariableRules {
     let fields_max = section.number("max_fields", 1, limits::FIELDS_MAX);
     let conversions = section.file("map_file", maps::load);
     let labels = labels(section);
+    let rates = patterns(section, "rates").map(|texts| Globs::new(&texts)).unwrap_or_default();
     let renames = rename::renames(section, &labels);
     VariableRules {
         choice,
@@ -195,6 +196,7 @@ fn variable_rules(section: &mut Section<'_, '_>) -> VariableRules {
         drop_object_arrays: drop_object_arrays.unwrap_or(default.drop_object_arrays),
         conversions: conversions.unwrap_or_default(),
         renames,
+        rates,
         fields_max: fields_max.map_or(default.fields_max, |fields| usize::try_from(fields).unwrap_or(usize::MAX)),
         labels,
     }

@@ -12,7 +12,7 @@ pub struct Renames {
 }
 
 /// One name and what it becomes.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Rename {
     pub(super) from: String,
     pub(super) to: String,
@@ -23,8 +23,12 @@ impl Renames {
     /// [`super::unfit_for_label`] has nothing against.
     #[must_use]
     pub fn new(pairs: Vec<(String, String)>) -> Self {
-        let mut sorted: Vec<Rename> = pairs.into_iter().map(|(from, to)| Rename { from, to }).collect();
-        sorted.sort_unstable();
+        let mut sorted: Vec<Rename> = Vec::with_capacity(pairs.len());
+        for (from, to) in pairs {
+            // A few hundred at most: less code than sorting.
+            let place = sorted.partition_point(|rename| rename.from < from);
+            sorted.insert(place, Rename { from, to });
+        }
         let from_bytes_max = sorted.iter().map(|rename| rename.from.len()).max().unwrap_or_default();
         Self { sorted, from_bytes_max }
     }

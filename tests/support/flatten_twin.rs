@@ -8,6 +8,7 @@ pub(crate) mod strict_json;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
+use std::time::Duration;
 
 use serde_json::Value;
 use strict_json::{Json, without_lone_surrogates};
@@ -31,6 +32,7 @@ pub(crate) struct Options {
     pub(crate) labels: Vec<String>,
     /// Names in the payload and in the document.
     pub(crate) rename: Vec<(String, String)>,
+    pub(crate) rates: Vec<String>,
 }
 
 impl Default for Options {
@@ -44,6 +46,7 @@ impl Default for Options {
             max_fields: 1000,
             labels: Vec::new(),
             rename: Vec::new(),
+            rates: Vec::new(),
         }
     }
 }
@@ -51,10 +54,7 @@ impl Default for Options {
 impl Options {
     /// Whether the variable with this raw flat name is wanted.
     fn choose(&self, raw: &str) -> bool {
-        let prefixes = || raw.match_indices('.').map(|(dot, _)| &raw[..dot]).chain([raw]);
-        let any =
-            |patterns: &[String]| patterns.iter().any(|pattern| prefixes().any(|prefix| matches(pattern, prefix)));
-        any(&self.include) && !any(&self.exclude)
+        any_matches(&self.include, raw) && !any_matches(&self.exclude, raw)
     }
 
     /// The keys joined, before anything but their dots is mended.
@@ -73,6 +73,32 @@ fn renamed(rename: &[(String, String)], raw: &str, joined: &str) -> String {
     match rename.iter().filter(|(from, _)| fits(from)).max_by_key(|(from, _)| from.len()) {
         Some((from, to)) => format!("{to}{}", &joined[from.len()..]),
         None => joined.to_owned(),
+    }
+}
+
+/// Whether a pattern matches the name, or an object that it is in.
+fn any_matches(patterns: &[String], raw: &str) -> bool {
+    let prefixes = || raw.match_indices('.').map(|(dot, _)| &raw[..dot]).chain([raw]);
+    patterns.iter().any(|pattern| prefixes().any(|prefix| matches(pattern, prefix)))
+}
+
+/// The change for each second, from one number's text to the next.
+fn rate(before: &str, now: &str, pause_ns: u64) -> Option<f64> {
+    let integer = |text: &str| {
+        let number: i128 = text.parse().ok()?;
+        (i128::from(i64::MIN)..=i128::from(u64::MAX)).contains(&number).then_some(number)
+    };
+    let double = |text: &str| text.parse::<f64>().expect("a number");
+    #[allow(clippy::cast_precision_loss, reason = "a rate is a double")]
+    let change = match (integer(before), integer(now)) {
+        (Some(before), Some(now)) => (now - before) as f64,
+        _ => double(now) - double(before),
+    };
+    let rate = change / Duration::from_nanos(pause_ns).as_secs_f64();
+    match change {
+        _ if pause_ns == 0 || change < 0.0 || !rate.is_finite() => None,
+        0.0 => Some(0.0),
+        _ => Some(rate),
     }
 }
 
@@ -185,7 +211,11 @@ struct Variable {
     joined: String,
     /// What is shipped of it, if anything is.
     value: Option<Json>,
+    is_column: bool,
 }
+
+/// A counter by its raw name, and the how manyth of that name it is.
+type Counter = (String, usize);
 
 /// A reader's memory from one document to the next, and how it makes them.
 pub(crate) struct Reader {
@@ -193,6 +223,9 @@ pub(crate) struct Reader {
     taken: HashSet<(String, usize)>,
     objects: HashSet<String>,
     collections: Option<(u64, u64)>,
+    /// The numbers of the last document, and the time since.
+    counters: HashMap<Counter, String>,
+    pause_ns: u64,
     /// What has been found of raw names, so that looking at them stays cheap.
     chosen: RefCell<HashMap<String, bool>>,
 }
@@ -206,25 +239,58 @@ impl Reader {
     pub(crate) fn new(options: Options) -> Self {
         let own = OWN.into_iter().chain(options.labels.iter().map(String::as_str));
         let objects = own.flat_map(parents).map(str::to_owned).collect();
-        Self { options, taken: HashSet::new(), objects, collections: None, chosen: RefCell::default() }
+        Self {
+            options,
+            taken: HashSet::new(),
+            objects,
+            collections: None,
+            counters: HashMap::new(),
+            pause_ns: 0,
+            chosen: RefCell::default(),
+        }
     }
 
+    /// A second after the last.
     pub(crate) fn document(&mut self, payload: &str) -> Option<Vec<(String, Json)>> {
+        self.document_after(Duration::from_secs(1), payload)
+    }
+
+    pub(crate) fn document_after(&mut self, pause: Duration, payload: &str) -> Option<Vec<(String, Json)>> {
+        self.pause_ns += u64::try_from(pause.as_nanos()).expect("below 500 years");
+        let collections = self.collections;
+        let document = self.document_of(payload);
+        if document.is_none() {
+            self.collections = collections;
+        }
+        document
+    }
+
+    fn document_of(&mut self, payload: &str) -> Option<Vec<(String, Json)>> {
         let Ok(Json::Object(mut root)) = Json::parse(&without_lone_surrogates(payload)) else { return None };
         let restarted = self.mend_pauses(&mut root);
         let mut fields = Vec::new();
         let mut occurrences: HashMap<String, usize> =
             self.options.labels.iter().map(|label| (label.clone(), 1)).collect();
-        for Variable { raw, joined, value } in self.variables(&[], &root) {
-            let name = mended(&renamed(&self.options.rename, &raw, &joined), &self.options.labels);
-            let occurrence = *occurrences.entry(name.clone()).and_modify(|count| *count += 1).or_insert(1);
-            let field = (name, occurrence);
-            if self.taken.contains(&field) || self.taken.len() < self.options.max_fields {
-                if self.taken.insert(field.clone()) {
-                    self.objects.extend(parents(&field.0).map(str::to_owned));
-                }
-                fields.push((field, value));
+        let mut counters = HashMap::new();
+        let mut seen: HashMap<String, usize> = HashMap::new();
+        for Variable { raw, joined, value, is_column } in self.variables(&[], &root) {
+            let name = renamed(&self.options.rename, &raw, &joined);
+            let Some(field) = self.take(&name, &mut occurrences) else { continue };
+            fields.push((field, value.clone()));
+            if is_column || !any_matches(&self.options.rates, &raw) {
+                continue;
             }
+            let Some(field) = self.take(&format!("{name}_per_second"), &mut occurrences) else { continue };
+            let place = *seen.entry(raw.clone()).and_modify(|count| *count += 1).or_insert(1);
+            let counter = (raw, place);
+            let Some(Json::Number(now)) = value else {
+                fields.push((field, None));
+                continue;
+            };
+            let before = self.counters.get(&counter).filter(|_| !restarted);
+            let rate = before.and_then(|before| rate(before, &now, self.pause_ns));
+            fields.push((field, rate.map(|rate| Json::Number(format!("{rate:?}")))));
+            counters.insert(counter, now);
         }
         let names = self.names(&fields);
         let values = fields.into_iter().map(|(_, value)| value);
@@ -233,12 +299,28 @@ impl Reader {
         if document.is_empty() {
             return None;
         }
+        (self.counters, self.pause_ns) = (counters, 0);
         let label = |name: &String| (name.clone(), Json::String("label".to_owned()));
         document.splice(..0, self.options.labels.iter().map(label));
         if restarted {
             document.push(("expvastic.restarted".to_owned(), Json::Bool(true)));
         }
         Some(document)
+    }
+
+    /// The field of a variable with this name, if one more may be shipped.
+    fn take(&mut self, name: &str, occurrences: &mut HashMap<String, usize>) -> Option<(String, usize)> {
+        let name = mended(name, &self.options.labels);
+        let occurrence = *occurrences.entry(name.clone()).and_modify(|count| *count += 1).or_insert(1);
+        let field = (name, occurrence);
+        if !self.taken.contains(&field) {
+            if self.taken.len() >= self.options.max_fields {
+                return None;
+            }
+            self.taken.insert(field.clone());
+            self.objects.extend(parents(&field.0).map(str::to_owned));
+        }
+        Some(field)
     }
 
     /// A name for each field: those that can have theirs as it is come first.
@@ -290,12 +372,14 @@ impl Reader {
                         raw: self.column_name(path.len(), &keys),
                         joined: self.options.joined(&keys),
                         value: Some(Json::Array(values)),
+                        is_column: true,
                     }));
                 }
                 leaf if self.choose(path.join(".")) => variables.push(Variable {
                     raw: path.join("."),
                     joined: self.options.joined(&path),
                     value: shipped(leaf),
+                    is_column: false,
                 }),
                 _ => {}
             }

@@ -29,13 +29,14 @@ pub(crate) fn config(options: &Options) -> Config {
     let yaml = format!(
         "readers: {{app: {{type_name: app, endpoint: \"localhost:1\", include: {}, exclude: {}, dots: {}, \
          gc_pauses: {gc_pauses}, object_arrays: {}, max_fields: {}, labels: {{{labels}}}, \
-         rename: {{{rename}}}}}}}\n\
+         rename: {{{rename}}}, rates: {}}}}}\n\
          recorders: {{out: {{type: file, path: \"-\"}}}}\nroutes: {{r: {{readers: [app], recorders: [out]}}}}\n",
         list(&options.include),
         list(&options.exclude),
         if options.dots_underscore { "underscore" } else { "keep" },
         if options.drop_object_arrays { "drop" } else { "columns" },
         options.max_fields,
+        list(&options.rates),
     );
     Config::parse("test", &yaml, &|_| None).expect("a good configuration")
 }
