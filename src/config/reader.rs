@@ -150,6 +150,11 @@ impl Reader {
         {
             section.wrong(&place, message);
         }
+        if let Some(message) = ports::renamed_into_it(variables.renames.targets()).filter(|_| is_range)
+            && let Some((_, place)) = section.node("rename")
+        {
+            section.wrong(&place, message);
+        }
         section.finish();
         kind?;
         let reader = Self::new(name, &type_name?, Source::Own).timeout(timeout).backoff(backoff);
