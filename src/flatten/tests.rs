@@ -341,6 +341,8 @@ fn a_restart_alone_is_no_document() {
     assert_eq!(ship(&first("x", 2)).unwrap().0, r#""x":1,"expvastic.restarted":true"#);
     let without = first("y", 1);
     assert_eq!(ship(&without).unwrap_err().cause, Cause::NoVariables);
+    // It is told by the next document that there is.
+    assert_eq!(ship(&first("x", 1)).unwrap().0, r#""x":1,"expvastic.restarted":true"#);
 }
 
 #[test]
