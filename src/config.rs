@@ -12,6 +12,7 @@ mod node;
 mod ports;
 mod reader;
 mod recorder;
+mod rename;
 mod routes;
 mod section;
 mod suggest;

@@ -9,6 +9,7 @@ use crate::log::PartLevel;
 use crate::recorder::{Feed, Recording};
 use crate::workbench::Workbench;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// One reader's and one recorder's part of that way.
 pub struct HotPath {
@@ -16,6 +17,8 @@ pub struct HotPath {
     recording: Recording,
     variables: Variables,
     own_members: Vec<u8>,
+    /// Since the start, as far as rates know.
+    elapsed: Duration,
 }
 
 impl HotPath {
@@ -49,29 +52,40 @@ impl HotPath {
             ),
             variables: Variables::new(rules),
             own_members,
+            elapsed: Duration::ZERO,
         })
     }
 
-    /// Makes a document of the body, copies it into the bulk, and seals the bulk.
+    /// Makes a document of the body, copies it into the bulk, and seals the bulk. A second has passed since the last one.
     ///
     /// # Errors
     /// Why there is no document.
     pub fn tick(&mut self, body: &mut Vec<u8>) -> Result<(), String> {
         let time = clock::timestamp();
-        let made = self.bench.document(&mut self.variables, &self.own_members, time, body);
+        self.elapsed += Duration::from_secs(1);
+        let made = self.bench.document(&mut self.variables, &self.own_members, time, self.elapsed, body);
         let (key, document, _) = made.map_err(|error| error.to_string())?;
         self.recording.add(key, document, clock::now());
         self.recording.seal();
         Ok(())
     }
 
-    /// Makes a document of the body, and nothing else of it.
+    /// Makes a document of the body, and nothing else of it. A second has passed since the last one.
     ///
     /// # Errors
     /// Why there is no document.
     pub fn flatten(&mut self, body: &mut Vec<u8>) -> Result<&[u8], String> {
+        self.flatten_after(Duration::from_secs(1), body)
+    }
+
+    /// The same after some other time.
+    ///
+    /// # Errors
+    /// Why there is no document.
+    pub fn flatten_after(&mut self, pause: Duration, body: &mut Vec<u8>) -> Result<&[u8], String> {
         let time = clock::timestamp();
-        match self.bench.document(&mut self.variables, &self.own_members, time, body) {
+        self.elapsed += pause;
+        match self.bench.document(&mut self.variables, &self.own_members, time, self.elapsed, body) {
             Ok((_, document, _)) => Ok(document),
             Err(error) => Err(error.to_string()),
         }
@@ -98,6 +112,7 @@ pub struct Sanitiser {
     scratch: Scratch,
     rules: VariableRules,
     variables: Variables,
+    elapsed: Duration,
 }
 
 /// What one payload held.
@@ -130,7 +145,7 @@ impl Sanitiser {
     }
 
     fn with_rules(rules: VariableRules) -> Self {
-        Self { scratch: Scratch::new(), variables: Variables::new(rules.clone()), rules }
+        Self { scratch: Scratch::new(), variables: Variables::new(rules.clone()), rules, elapsed: Duration::ZERO }
     }
 
     /// Another reader with the same rules takes the place of this one; what the scratch has seen stays.
@@ -138,12 +153,14 @@ impl Sanitiser {
         self.variables = Variables::new(self.rules.clone());
     }
 
-    /// Appends the variables of the body to `out`, as `,"name":value`.
+    /// Appends the variables of the body, which was polled `pause` after the last, to `out`, as `,"name":value`.
     ///
     /// # Errors
     /// Why there are none; `out` is then as it was.
-    pub fn append(&mut self, body: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<Counts, String> {
-        let report = self.scratch.flatten(&mut self.variables, body, out).map_err(|error| error.to_string())?;
+    pub fn append(&mut self, pause: Duration, body: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<Counts, String> {
+        self.elapsed += pause;
+        let made = self.scratch.flatten(&mut self.variables, self.elapsed, body, out);
+        let report = made.map_err(|error| error.to_string())?;
         let Report { numbers, strings, booleans, lists, broken, first_broken, .. } = report;
         let shipped = numbers + strings + booleans + lists + u64::from(report.restarted);
         Ok(Counts { shipped, broken, first_broken })

@@ -9,7 +9,7 @@
 
 // The sanitiser's own, as far as others keep to them, too.
 pub(crate) use expvastic_flatten::limits::{
-    DOCUMENT_BYTES_MAX, KEPT_SCRATCH_BYTES_MAX, NAME_SEGMENTS_MAX, QUOTED_BYTES_MAX,
+    DOCUMENT_BYTES_MAX, KEPT_SCRATCH_BYTES_MAX, NAME_SEGMENTS_MAX, QUOTED_BYTES_MAX, RENAMED_BYTES_MAX, RENAMES_MAX,
 };
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ pub(crate) const BODY_BYTES_MAX: u64 = 256 << 20;
 
 /// The most that `max_fields` can be set to: a name costs some 100 bytes while a payload's layout is learned.
 pub(crate) const FIELDS_MAX: u64 = 100_000;
-/// Patterns in `include` or `exclude`.
+/// Patterns in `include` or `exclude`, and entries that are read of a section whose keys are names of the user's.
 pub(crate) const PATTERNS_MAX: usize = 1_000;
 
 /// Labels of a reader.
@@ -229,6 +229,7 @@ pub(crate) const FILE_KEEP_MAX: u64 = 1_000;
 /// Bytes in one write to a pipe: the kernel takes so many at once without blocking when it says that it is ready.
 pub(crate) const PIPE_WRITE_BYTES: usize = 4096;
 
+const _: () = assert!(RENAMES_MAX <= PATTERNS_MAX);
 const _: () = assert!(BODY_BYTES_DEFAULT <= BODY_BYTES_MAX);
 const _: () = assert!(BODY_BYTES_MAX < u32::MAX as u64);
 const _: () = assert!(BULK_BYTES_DEFAULT <= BULK_BYTES_MAX);

@@ -49,7 +49,8 @@ pub(crate) struct Feed {
     pub(crate) readers: usize,
     /// Names that they may have.
     pub(crate) fields_max: usize,
-    /// Whether a reader changes numbers: what was an integer may have a fraction.
+    /// Whether a reader changes numbers, or calls others by the names of integers: what is an integer for sure may have a
+    /// fraction.
     pub(crate) converts: bool,
 }
 
@@ -58,7 +59,9 @@ impl Feed {
         readers.fold(Self::default(), |feed, reader| Self {
             readers: feed.readers + 1,
             fields_max: feed.fields_max.saturating_add(reader.variables.fields_max),
-            converts: feed.converts || reader.variables.converts(),
+            converts: feed.converts
+                || reader.variables.converts()
+                || reader.variables.renames.targets().any(elasticsearch::meets_integers),
         })
     }
 }

@@ -4,6 +4,7 @@ use crate::bulk::{self, DocumentKey, IdSource};
 use crate::calendar::Timestamp;
 use crate::flatten::{FlattenError, Report, Scratch, Variables};
 use crate::limits;
+use std::time::Duration;
 
 /// The scratch of the sanitiser, the document buffer, and the body buffers that are not in use.
 pub(crate) struct Workbench {
@@ -29,7 +30,7 @@ impl Workbench {
         self.bodies.pop().unwrap_or_default()
     }
 
-    /// Makes the document of a payload that was polled at `time`; `variables` and `own_members` are its reader's.
+    /// Makes the document of a payload that was polled at `time`, which is `polled` since the start; `variables` and `own_members` are its reader's.
     ///
     /// # Errors
     /// [`FlattenError`]: there is no document.
@@ -38,11 +39,12 @@ impl Workbench {
         variables: &mut Variables,
         own_members: &[u8],
         time: Timestamp,
+        polled: Duration,
         body: &mut Vec<u8>,
     ) -> Result<(DocumentKey, &[u8], Report), FlattenError> {
         self.document.clear();
         bulk::begin_document(&mut self.document, time, own_members);
-        let report = self.scratch.flatten(variables, body, &mut self.document)?;
+        let report = self.scratch.flatten(variables, polled, body, &mut self.document)?;
         bulk::end_document(&mut self.document);
         let key = DocumentKey { time, id: self.ids.next_id() };
         Ok((key, &self.document, report))

@@ -4,6 +4,7 @@
 #[path = "support/recorded.rs"]
 mod recorded;
 
+use expvastic::Config;
 use expvastic::hot_path::HotPath;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
@@ -27,17 +28,32 @@ fn payloads() -> Vec<(String, Vec<u8>)> {
     payloads
 }
 
-/// Both in one test: what another thread allocates would be counted too.
+/// A reader many of whose numbers are shipped with their change, too.
+fn with_rates(pattern: &str) -> HotPath {
+    let yaml = format!(
+        "readers: {{app: {{type_name: app, endpoint: \"localhost:1\", rates: [\"{pattern}\", \"memstats.**\"], \
+         max_fields: 100000}}}}\nrecorders: {{out: {{type: file, path: \"-\"}}}}\n\
+         routes: {{r: {{readers: [app], recorders: [out]}}}}\n"
+    );
+    let config = Config::parse("test", &yaml, &|_| None).expect("a good configuration");
+    HotPath::of_config(&config).expect("a good reader")
+}
+
+/// All in one test: what another thread allocates would be counted too.
 #[test]
 fn a_steady_tick_allocates_nothing() {
     following_a_layout_allocates_nothing();
     learning_a_layout_allocates_nothing();
+    comparing_every_number_allocates_nothing();
 }
 
 /// One reader for each payload: its layout is learned once and then followed.
 fn following_a_layout_allocates_nothing() {
-    for (name, mut body) in payloads() {
-        let mut path = HotPath::new("app", "expvastic").expect("a good index name");
+    let plain = || HotPath::new("app", "expvastic").expect("a good index name");
+    for (mut path, (name, mut body)) in
+        payloads().into_iter().flat_map(|payload| [(plain(), payload.clone()), (with_rates("**req*"), payload)])
+    {
+        body.reserve(64);
         for tick in 0..8 {
             let region = Region::new(ALLOCATOR);
             let outcome = path.tick(&mut body);
@@ -53,9 +69,9 @@ fn following_a_layout_allocates_nothing() {
 
 /// One reader for all payloads in turn: each is learned anew.
 fn learning_a_layout_allocates_nothing() {
-    for index_name in ["expvastic", "expvastic-%Y.%m.%d"] {
+    let plain = |index_name| (index_name, HotPath::new("app", index_name).expect("a good index name"));
+    for (index_name, mut path) in [plain("expvastic"), plain("expvastic-%Y.%m.%d"), ("rates", with_rates("**req*"))] {
         let mut payloads = payloads();
-        let mut path = HotPath::new("app", index_name).expect("a good index name");
         let mut shipped_bytes = 0;
         let mut round = |count: bool| {
             for (name, body) in &mut payloads {
@@ -78,4 +94,31 @@ fn learning_a_layout_allocates_nothing() {
         }
         assert!(shipped_bytes > 500_000, "something was shipped: {shipped_bytes} bytes");
     }
+}
+
+/// Each payload by a reader of its own, then by one for all; without a bulk, as with twice the names some would be outliers.
+fn comparing_every_number_allocates_nothing() {
+    let mut one_for_all = with_rates("**");
+    let mut shipped = 0;
+    let mut measure = |path: &mut HotPath, body: &mut Vec<u8>, name: &str, count: bool| {
+        let region = Region::new(ALLOCATOR);
+        let outcome = path.flatten(body);
+        let change = region.change();
+        let document = outcome.unwrap_or_else(|error| panic!("{name}: {error}"));
+        if count {
+            shipped += memchr::memmem::find_iter(document, "_per_second\":").count();
+            assert_eq!((change.allocations, change.reallocations), (0, 0), "{name}");
+        }
+    };
+    let mut payloads = payloads();
+    for (name, body) in &mut payloads {
+        let mut alone = with_rates("**");
+        (0..8).for_each(|tick| measure(&mut alone, body, name, tick >= 4));
+    }
+    for round in 0..7 {
+        for (name, body) in &mut payloads {
+            measure(&mut one_for_all, body, name, round >= 4);
+        }
+    }
+    assert!(shipped > 10_000, "only {shipped} rates");
 }

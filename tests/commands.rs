@@ -191,3 +191,24 @@ fn log_lines_can_be_json() {
         assert!(line["time"].is_string() && line["level"].is_string() && line["message"].is_string());
     }
 }
+
+/// What is an integer for sure has a type of its own in the template, unless a reader calls something else by such a name.
+#[test]
+fn no_template_takes_for_an_integer_what_is_renamed_to_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("conf.yml");
+    for (rename, integers) in [
+        ("{}", true),
+        ("{memstats.Alloc: heap, memstats: go}", true),
+        ("{load: memstats.Alloc}", false),
+        ("{load: process}", false),
+    ] {
+        let reader = format!("{{type_name: app, endpoint: \"localhost:1\", rename: {rename}}}");
+        let routes = "recorders: {es: {endpoint: \"localhost:1\"}}\nroutes: {r: {readers: app, recorders: es}}\n";
+        std::fs::write(&path, format!("readers: {{app: {reader}}}\n{routes}")).expect("written");
+        let output = expvastic(&["setup", "--print", "-c", path.to_str().expect("UTF-8")]);
+        let said = text(&output.stdout);
+        assert!(said.contains("\"whole_numbers\""), "{rename}: {}", text(&output.stderr));
+        assert_eq!(said.contains("\"integers\""), integers, "{rename}");
+    }
+}

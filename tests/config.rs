@@ -131,6 +131,15 @@ fn no_file_runs_away() {
     let expanded = said(&format!("settings: {{log_level: \"{}\"}}\n", "${LONG}".repeat(700)));
     let message = "conf.yml:1:23: settings.log_level: `${…}` make the file too long: some variable holds too much\n";
     assert!(expanded.contains(message), "{expanded}");
+    let rename =
+        |pairs: &str| said(&format!("readers:\n  a:\n    type: self\n    type_name: a\n    rename: {{{pairs}}}\n"));
+    let pairs: Vec<String> = (0..1_001).map(|n| format!("a{n}: b{n}")).collect();
+    let message = "conf.yml:5:5: readers.a.rename: 1001 names, at most 1000 are taken\n";
+    assert!(rename(&pairs.join(", ")).contains(message));
+    assert!(!rename(&pairs[1..].join(", ")).contains("rename"));
+    assert!(
+        rename(&format!("? {}\n: b", "x".repeat(1_025))).contains("a name of more than 1024 bytes cannot be renamed")
+    );
     let odd = said("\"a\\nb\\e[1m\": 1\n");
     assert!(odd.contains("\nconf.yml:1:1: a\\nb\\u{1b}[1m: unknown key"), "{odd}");
 }

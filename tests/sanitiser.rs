@@ -9,6 +9,7 @@ mod recorded;
 mod sanitised;
 
 use std::path::Path;
+use std::time::Duration;
 
 use expvastic::Config;
 use expvastic::hot_path::HotPath;
@@ -32,9 +33,11 @@ fn flattened(hot_path: &mut HotPath, body: &[u8]) -> Option<Variables> {
 
 /// One reader gives the twin's document of the body, each time anew.
 fn check_body(options: &Options, body: &str, what: &str) {
-    let expected = flatten_twin::document(options, body);
+    let mut reader = Reader::new(options.clone());
     let mut hot_path = hot_path(options);
     for time in 1..=3 {
+        let expected =
+            if options.rates.is_empty() { flatten_twin::document(options, body) } else { reader.document(body) };
         let found = flattened(&mut hot_path, body.as_bytes());
         assert_same(found.as_ref(), expected.as_ref(), &format!("{what}, time {time}"));
     }
@@ -115,18 +118,198 @@ const CHOSEN: &[(&str, &str, &str)] = &[
     ("labels a.b c", r#"{"a":1,"a.c":{"d":2},"a.b":3,"a.bc":4}"#,
      r#"{"a.b":"label","c":"label","a._value":1,"a.c.d":2,"vars.a.b":3,"a.bc":4}"#),
     ("labels a", r#"{"a":1,"vars":{"a":2}}"#, r#"{"a":"label","vars.a":1,"vars.a#2":2}"#),
+    // A new name for a variable, for an object with all that is below it; the longest name wins.
+    ("rename a.b=x c=y.z", r#"{"a":{"b":1,"c":2},"c":{"d":{"":3},"e.f":[4]},"cd":5}"#,
+     r#"{"x":1,"a.c":2,"y.z.d._":3,"y.z.e.f":[4],"cd":5}"#),
+    ("rename a=x a.b=y a.b.c.d=z", r#"{"a":{"b":{"c":{"d":1,"e":2}},"f":3},"a.b":4,"a.bc":5}"#,
+     r#"{"z":1,"y.c.e":2,"x.f":3,"y._value":4,"x.bc":5}"#),
+    // Names of the payload are joined with dots, wherever those come from.
+    ("rename a.b=x", r#"{"a.b.c":1,"a":{"b":2,"b.d":{"e":3}},"a..b":4}"#, r#"{"x.c":1,"x._value":2,"x.d.e":3,"a._.b":4}"#),
+    ("rename a.=x", r#"{"a..b":1,"a":{"":{"c":2},".d":3}}"#, r#"{"x.b":1,"x.c":2,"x.d":3}"#),
+    // It meets others.
+    ("rename a=b", r#"{"a":1,"b":2,"c":3}"#, r#"{"b":1,"b#2":2,"c":3}"#),
+    ("rename b=a", r#"{"a":1,"b":2,"b":3}"#, r#"{"a":1,"a#2":2,"a#3":3}"#),
+    ("rename a=b", r#"{"a":1,"b":{"c":2}}"#, r#"{"b._value":1,"b.c":2}"#),
+    ("rename a=b b=a", r#"{"a":1,"b":2}"#, r#"{"b":1,"a":2}"#),
+    ("rename a=a b=c.b", r#"{"a":1,"b":2}"#, r#"{"a":1,"c.b":2}"#),
+    // What a server refuses of the old name is no matter any more, what is below it is.
+    ("rename _id=id @timestamp=time", r#"{"_id":1,"@timestamp":{"_id":2,"":3}}"#, r#"{"id":1,"time._id":2,"time._":3}"#),
+    ("rename a.x=b a=c", r#"{"a":[{"x":1,"y":2},3]}"#, r#"{"b":[1],"c.y":[2],"c._value":[3]}"#),
+    ("rename é😀=x", r#"{"\u00e9\ud83d\ude00":{"q\"":1}}"#, r#"{"x.q\"":1}"#),
+    ("rename a=x b=y", r#"{"c":1}"#, r#"{"c":1}"#),
+    ("dots a.b=x.y c=z", r#"{"a.b":1,"a":{"b":{"c.d":2}},"c":{"e.f":3},"c.g":4}"#,
+     r#"{"x.y._value":1,"x.y.c_d":2,"z.e_f":3,"z_g":4}"#),
     ("labels b#2 c._value", r#"{"b":1,"b":2,"c":3,"c.d":4}"#,
      r#"{"b#2":"label","c._value":"label","b":1,"b#3":2,"c._value#2":3,"c.d":4}"#),
 ];
 
+/// What becomes of counters: the options, then the time since the payload before, the payload, and its variables, or `-`.
+type Story = (&'static str, &'static [(Duration, &'static str, &'static str)]);
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[rustfmt::skip]
+const RATES: &[Story] = &[
+    ("rates a", &[
+        (SECOND, r#"{"a":5,"b":1}"#, r#"{"a":5,"b":1}"#),
+        (SECOND, r#"{"a":7,"b":2}"#, r#"{"a":7,"a_per_second":2.0,"b":2}"#),
+        (Duration::from_millis(250), r#"{"a":7,"b":3}"#, r#"{"a":7,"a_per_second":0.0,"b":3}"#),
+        (Duration::from_millis(500), r#"{"a":8.5}"#, r#"{"a":8.5,"a_per_second":3.0}"#),
+        // It began anew, and goes on.
+        (SECOND, r#"{"a":2}"#, r#"{"a":2}"#),
+        (Duration::from_secs(4), r#"{"a":3}"#, r#"{"a":3,"a_per_second":0.25}"#),
+        // No time has passed.
+        (Duration::ZERO, r#"{"a":4}"#, r#"{"a":4}"#),
+        (Duration::from_millis(1), r#"{"a":5}"#, r#"{"a":5,"a_per_second":1000.0}"#),
+        // What gives no document changes nothing.
+        (SECOND, "{}", "-"),
+        (SECOND, r#"{"a":1"#, "-"),
+        (SECOND, r#"{"cmdline":3}"#, "-"),
+        (SECOND, r#"{"b":{"c":[1,2},"a":3}"#, "-"),
+        (SECOND, r#"{"a":20}"#, r#"{"a":20,"a_per_second":3.0}"#),
+        // It was missing, or no number.
+        (SECOND, r#"{"b":1}"#, r#"{"b":1}"#),
+        (SECOND, r#"{"a":30}"#, r#"{"a":30}"#),
+        (SECOND, r#"{"a":null,"b":1}"#, r#"{"b":1}"#),
+        (SECOND, r#"{"a":40}"#, r#"{"a":40}"#),
+        (SECOND, r#"{"a":"41"}"#, r#"{"a":"41"}"#),
+        (SECOND, r#"{"a":42}"#, r#"{"a":42}"#),
+        (SECOND, r#"{"a":[43]}"#, r#"{"a":[43]}"#),
+        (SECOND, r#"{"a":1e999,"b":1}"#, r#"{"b":1}"#),
+        (SECOND, r#"{"a":44}"#, r#"{"a":44}"#),
+        (SECOND, r#"{"a":45}"#, r#"{"a":45,"a_per_second":1.0}"#),
+    ]),
+    // Exact however large it is; digits of the value are left as they are.
+    ("rates **", &[
+        (SECOND, r#"{"a":18446744073709551610,"b":-9223372036854775808,"c":1e-7,"d":1E2}"#,
+         r#"{"a":18446744073709551610.0,"b":-9223372036854775808,"c":1e-7,"d":1E2}"#),
+        (SECOND, r#"{"a":18446744073709551613,"b":9223372036854775807,"c":2e-7,"d":101}"#,
+         r#"{"a":18446744073709551613.0,"a_per_second":3.0,"b":9223372036854775807,"b_per_second":1.8446744073709552e19,"c":2e-7,"c_per_second":1e-7,"d":101,"d_per_second":1.0}"#),
+    ]),
+    // A pattern takes in what is below; arrays are none, nor what is in them.
+    ("rates a b.*", &[
+        (SECOND, r#"{"a":{"x":1,"y":[1],"z":[{"t":1}],"s":"1","t":true},"b":{"c":{"d":1}},"ab":1}"#,
+         r#"{"a.x":1,"a.y":[1],"a.z.t":[1],"a.s":"1","a.t":true,"b.c.d":1,"ab":1}"#),
+        (SECOND, r#"{"a":{"x":2,"y":[2],"z":[{"t":2}],"s":"2","t":true},"b":{"c":{"d":3}},"ab":2}"#,
+         r#"{"a.x":2,"a.x_per_second":1.0,"a.y":[2],"a.z.t":[2],"a.s":"2","a.t":true,"b.c.d":3,"b.c.d_per_second":2.0,"ab":2}"#),
+    ]),
+    // Members come and go, and change places; the second of a name is compared with the second.
+    ("rates **", &[
+        (SECOND, r#"{"a":1,"a":10,"b":100}"#, r#"{"a":1,"a#2":10,"b":100}"#),
+        (SECOND, r#"{"b":103,"c":1,"a":2,"a":12}"#,
+         r#"{"b":103,"b_per_second":3.0,"c":1,"a":2,"a_per_second":1.0,"a#2":12,"a_per_second#2":2.0}"#),
+        (SECOND, r#"{"a":5,"c":2}"#, r#"{"a":5,"a_per_second":3.0,"c":2,"c_per_second":1.0}"#),
+        (SECOND, r#"{"c":4,"a":6,"a":13}"#, r#"{"c":4,"c_per_second":2.0,"a":6,"a_per_second":1.0,"a#2":13}"#),
+        // Of a payload with other members that gives no document nothing stays.
+        (SECOND, r#"{"a":7,"d":1,"c":9"#, "-"),
+        (SECOND, r#"{"d":null}"#, "-"),
+        (SECOND, r#"{"a":10,"c":8}"#, r#"{"a":10,"a_per_second":1.3333333333333333,"c":8,"c_per_second":1.3333333333333333}"#),
+    ]),
+    // Its name goes by the rules for names, and is that of the variable in the payload, or the one that it is given.
+    ("rates **", &[
+        (SECOND, r#"{"_id":1,"a":1,"a.b":1,"":1,"c":1,"c_per_second":7}"#,
+         r#"{"vars._id":1,"a._value":1,"a.b":1,"_":1,"c":1,"c_per_second#2":7}"#),
+        (SECOND, r#"{"_id":2,"a":2,"a.b":2,"":2,"c":2,"c_per_second":9}"#,
+         r#"{"vars._id":2,"_id_per_second":1.0,"a._value":2,"a_per_second":1.0,"a.b":2,"a.b_per_second":1.0,"_":2,"_per_second":1.0,"c":2,"c_per_second":1.0,"c_per_second#2":9,"c_per_second_per_second":2.0}"#),
+    ]),
+    ("rename+rates a=x b.c=y.z", &[
+        (SECOND, r#"{"a":1,"b":{"c":{"d":1}},"x":5}"#, r#"{"x":1,"y.z.d":1,"x#2":5}"#),
+        (SECOND, r#"{"a":2,"b":{"c":{"d":3}},"x":5}"#,
+         r#"{"x":2,"x_per_second":1.0,"y.z.d":3,"y.z.d_per_second":2.0,"x#2":5,"x_per_second#2":0.0}"#),
+    ]),
+    // max_fields counts it, and what is not shipped has none.
+    ("max+rates 3", &[
+        (SECOND, r#"{"a":1,"b":1,"c":1}"#, r#"{"a":1,"b":1}"#),
+        (SECOND, r#"{"a":2,"b":2,"c":2}"#, r#"{"a":2,"a_per_second":1.0,"b":2}"#),
+        (SECOND, r#"{"c":3,"b":3,"a":3}"#, r#"{"b":3,"a":3,"a_per_second":1.0}"#),
+    ]),
+    ("exclude+rates a.b", &[
+        (SECOND, r#"{"a":{"b":1,"c":1}}"#, r#"{"a.c":1}"#),
+        (SECOND, r#"{"a":{"b":2,"c":2}}"#, r#"{"a.c":2,"a.c_per_second":1.0}"#),
+    ]),
+];
+
+#[test]
+fn counters_are_shipped_with_their_change_per_second() {
+    for (short, ticks) in RATES {
+        let options = options_of(short);
+        let (mut reader, mut hot_path) = (Reader::new(options.clone()), hot_path(&options));
+        for (place, (pause, payload, expected)) in ticks.iter().enumerate() {
+            let expected = match Json::parse(expected) {
+                Ok(Json::Object(expected)) => Some(expected),
+                _ => None,
+            };
+            let what = format!("{short}, {place}: {payload}");
+            let found = reader.document_after(*pause, payload);
+            assert_same(found.as_ref(), expected.as_ref(), &format!("the twin, {what}"));
+            let found = hot_path.flatten_after(*pause, &mut payload.as_bytes().to_vec()).ok().map(variables);
+            assert_same(found.as_ref(), expected.as_ref(), &what);
+        }
+    }
+}
+
+/// What seemed to be an object is none: nothing that was in it has been shipped.
+#[test]
+fn what_is_broken_afterwards_is_not_compared_with() {
+    let mut hot_path = hot_path(&options_of("rates **"));
+    for (payload, expected) in [
+        (r#"{"o":{"a":1},"b":1}"#, r#"{"o.a":1,"b":1}"#),
+        (r#"{"o":{"a":2} x,"b":2}"#, r#"{"b":2,"b_per_second":1.0}"#),
+        (r#"{"o":{"a":3},"b":4}"#, r#"{"o.a":3,"b":4,"b_per_second":2.0}"#),
+        (r#"{"o":{"a":4},"b":NaN}"#, r#"{"o.a":4,"o.a_per_second":1.0}"#),
+        (r#"{"o":{"a":6},"b":5}"#, r#"{"o.a":6,"o.a_per_second":2.0,"b":5}"#),
+    ] {
+        let Ok(Json::Object(expected)) = Json::parse(expected) else { panic!("a row: {expected}") };
+        assert_same(flattened(&mut hot_path, payload.as_bytes()).as_ref(), Some(&expected), payload);
+    }
+}
+
+#[test]
+fn a_restart_of_the_target_gives_no_rate() {
+    let options = options_of("rates **");
+    let (mut reader, mut hot_path) = (Reader::new(options.clone()), hot_path(&options));
+    let payload = |a: u64, pauses: &[u64]| format!(r#"{{"a":{a},"memstats":{}}}"#, memstats(pauses, 0));
+    for (a, pauses, rate) in
+        [(1, &[5, 5][..], None), (3, &[5, 5], Some("2.0")), (9, &[7], None), (10, &[7], Some("1.0"))]
+    {
+        let payload = payload(a, pauses);
+        let expected = reader.document(&payload).expect("something to ship");
+        let found = flattened(&mut hot_path, payload.as_bytes());
+        assert_same(found.as_ref(), Some(&expected), &payload);
+        let get = |name: &str| expected.iter().find(|(found, _)| found == name).map(|(_, value)| value.to_string());
+        assert_eq!(get("a_per_second").as_deref(), rate, "{a}");
+        assert_eq!(get("memstats.Sys_per_second").is_some(), rate.is_some(), "{a}");
+    }
+}
+
+/// `from=to from=to`.
+fn renames(pairs: &str) -> Vec<(String, String)> {
+    let pair = |pair: &str| pair.split_once('=').map(|(from, to)| (from.to_owned(), to.to_owned())).expect("from=to");
+    pairs.split(' ').map(pair).collect()
+}
+
 fn options_of(short: &str) -> Options {
     let mut options = Options::default();
     match short.split_once(' ').unwrap_or((short, "")) {
-        ("dots", _) => options.dots_underscore = true,
+        ("dots", rename) => {
+            options.dots_underscore = true;
+            options.rename = if rename.is_empty() { Vec::new() } else { renames(rename) };
+        }
         ("drop", _) => options.drop_object_arrays = true,
         ("max", fields) => options.max_fields = fields.parse().expect("a number"),
         ("include", pattern) => options.include = vec![pattern.to_owned()],
+        ("rates", patterns) => options.rates = patterns.split(' ').map(str::to_owned).collect(),
+        ("rename+rates", pairs) => {
+            (options.rename, options.rates) = (renames(pairs), vec!["**".to_owned()]);
+        }
+        ("max+rates", fields) => {
+            (options.max_fields, options.rates) = (fields.parse().expect("a number"), vec!["**".to_owned()]);
+        }
+        ("exclude+rates", pattern) => {
+            (options.exclude, options.rates) = (vec![pattern.to_owned()], vec!["**".to_owned()]);
+        }
         ("exclude", pattern) => options.exclude = vec![pattern.to_owned()],
+        ("rename", pairs) => options.rename = renames(pairs),
         ("labels", names) => options.labels = names.split(' ').map(str::to_owned).collect(),
         _ => {}
     }
@@ -413,6 +596,52 @@ fn labels() -> impl Strategy<Value = Vec<String>> {
     prop::sample::subsequence(names.to_vec(), 1..4).prop_map(|names| names.into_iter().map(str::to_owned).collect())
 }
 
+/// New names that meet each other, and those that payloads have.
+fn some_renames() -> impl Strategy<Value = Vec<(String, String)>> {
+    #[rustfmt::skip]
+    let from = vec![
+        "a", "a.b", "a.b.c", "a.", ".", "a..b", "b", "_value", "a._value", "a.b._value", "_id", "x.y", "service.name", "é", "😀", "a_b",
+        "memstats", "memstats.PauseNs", "vars", " ",
+    ];
+    #[rustfmt::skip]
+    let to = vec![
+        "a", "b", "a.b", "a._value", "a#2", "z", "y.z", "é", "_idx", "a_b", "n.n.n.n.n.n.n.n.n.n.n.n.n.n.n.n.n.n.n", "a.b.c.d",
+        "expvastic_x", "#2", "a b",
+    ];
+    let pick = |names: Vec<&'static str>| prop::sample::subsequence(names, 4).prop_shuffle();
+    (pick(from), pick(to), 1..5_usize).prop_map(|(from, to, count)| {
+        let pairs = from.into_iter().zip(to).take(count);
+        pairs.map(|(from, to)| (from.to_owned(), to.to_owned())).collect()
+    })
+}
+
+/// Those that the configuration takes beside these labels.
+fn without_labels(rename: Vec<(String, String)>, labels: &[String]) -> Vec<(String, String)> {
+    let is_below = |name: &str, other: &str| name.strip_prefix(other).is_some_and(|rest| rest.starts_with('.'));
+    let meets = |name: &str, label: &String| name == label || is_below(name, label) || is_below(label, name);
+    rename.into_iter().filter(|(_, to)| !labels.iter().any(|label| meets(to, label))).collect()
+}
+
+/// Counters, most of which are there more than once and in each payload.
+fn counters() -> impl Strategy<Value = String> {
+    let counter = || prop_oneof![4 => (0..9_u8).prop_map(|number| number.to_string()), 1 => numbers(), 1 => scalars()];
+    prop_oneof![4 => counter(), 1 => object(counter(), 3), 1 => array(counter())]
+}
+
+fn pauses_between() -> impl Strategy<Value = Duration> {
+    prop_oneof![
+        Just(Duration::ZERO),
+        Just(Duration::from_secs(1)),
+        (1..9_u64).prop_map(Duration::from_nanos),
+        (0..1u64 << 50).prop_map(Duration::from_nanos),
+    ]
+}
+
+fn rates() -> impl Strategy<Value = Vec<String>> {
+    let patterns = ["**", "a.**", "**.b", "a", "*b*", "memstats.**", "a_per_second", "x.*", "é*"];
+    vec(select(patterns.to_vec()).prop_map(str::to_owned), 1..3)
+}
+
 fn options() -> impl Strategy<Value = Options> {
     #[rustfmt::skip]
     let patterns = vec![
@@ -430,10 +659,15 @@ fn options() -> impl Strategy<Value = Options> {
         prop::bool::weighted(0.2),
         prop_oneof![3 => Just(1000), 1 => 1..9_usize],
         prop_oneof![3 => Just(Vec::new()), 1 => labels()],
+        (prop_oneof![2 => Just(Vec::new()), 1 => some_renames()], prop_oneof![Just(Vec::new()), rates()]),
     )
-        .prop_map(|(include, exclude, dots_underscore, gc_pauses, drop_object_arrays, max_fields, labels)| {
-            Options { include, exclude, dots_underscore, gc_pauses, drop_object_arrays, max_fields, labels }
-        })
+        .prop_map(
+            |(include, exclude, dots_underscore, gc_pauses, drop_object_arrays, max_fields, labels, others)| {
+                let (rename, rates) = (without_labels(others.0, &labels), others.1);
+                let places = Options { drop_object_arrays, max_fields, labels, rename, rates, ..Options::default() };
+                Options { include, exclude, dots_underscore, gc_pauses, ..places }
+            },
+        )
 }
 
 fn cases() -> ProptestConfig {
@@ -462,6 +696,30 @@ proptest! {
             if expected.is_none() {
                 break;
             }
+        }
+    }
+
+    #[test]
+    fn rates_come_out_as_the_twin_says(
+        ticks in vec((pauses_between(), object(counters(), 6), prop::option::weighted(0.2, 0..4_usize)), 2..9),
+        options in options(), rates in rates(),
+    ) {
+        let mut options = Options { rates, ..options };
+        if ticks.iter().any(|(.., collections)| collections.is_some()) {
+            // The twin looks into memstats whatever is wanted of it.
+            let Options { include, exclude, .. } = Options::default();
+            (options.include, options.exclude) = (include, exclude);
+        }
+        let mut reader = Reader::new(options.clone());
+        let mut hot_path = hot_path(&options);
+        for (pause, body, collections) in ticks {
+            let body = match collections {
+                Some(count) => format!(r#"{{"memstats":{},"a":{body}}}"#, memstats(&[3, 4, 5][..count.min(3)], 0)),
+                None => body,
+            };
+            let expected = reader.document_after(pause, &body);
+            let found = hot_path.flatten_after(pause, &mut body.clone().into_bytes()).ok().map(variables);
+            assert_same(found.as_ref(), expected.as_ref(), &body);
         }
     }
 

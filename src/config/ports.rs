@@ -83,6 +83,13 @@ pub(super) fn label(labels: &mut Vec<Label>, port: &Port) {
     }
 }
 
+/// The first of the names that variables are to get with which that label would meet.
+pub(super) fn renamed_into_it<'n>(mut names: impl Iterator<Item = &'n str>) -> Option<String> {
+    let is_below = |name: &str, other: &str| name.strip_prefix(other).is_some_and(|rest| rest.starts_with('.'));
+    let name = names.find(|name| *name == NODE_NAME || is_below(name, NODE_NAME) || is_below(NODE_NAME, name))?;
+    Some(format!("the new name {name:?} meets {NODE_NAME}, which each reader of a range of ports has: choose another"))
+}
+
 /// The first of the user's labels beside which that label cannot stand.
 pub(super) fn in_the_way(labels: &[Label]) -> Option<String> {
     let is_below = |name: &str, other: &str| name.strip_prefix(other).is_some_and(|rest| rest.starts_with('.'));

@@ -3,9 +3,9 @@
 use super::ports::{Part, Port};
 use super::section::Section;
 use super::values::{self, LogLevel};
-use super::{ConfigError, access, backoff, kind, maps, one_of, ports};
+use super::{ConfigError, access, backoff, kind, maps, one_of, ports, rename};
 use crate::access::Access;
-use crate::flatten::{Choice, GcPauses, Label, VariableRules, unfit_for_label};
+use crate::flatten::{Choice, GcPauses, Globs, Label, VariableRules, unfit_for_label};
 use crate::http::UNIX_SCHEME;
 use crate::limits;
 use std::time::Duration;
@@ -150,6 +150,11 @@ impl Reader {
         {
             section.wrong(&place, message);
         }
+        if let Some(message) = ports::renamed_into_it(variables.renames.targets()).filter(|_| is_range)
+            && let Some((_, place)) = section.node("rename")
+        {
+            section.wrong(&place, message);
+        }
         section.finish();
         kind?;
         let reader = Self::new(name, &type_name?, Source::Own).timeout(timeout).backoff(backoff);
@@ -187,12 +192,16 @@ fn variable_rules(section: &mut Section<'_, '_>) -> VariableRules {
     let fields_max = section.number("max_fields", 1, limits::FIELDS_MAX);
     let conversions = section.file("map_file", maps::load);
     let labels = labels(section);
+    let rates = patterns(section, "rates").map(|texts| Globs::new(&texts)).unwrap_or_default();
+    let renames = rename::renames(section, &labels);
     VariableRules {
         choice,
         dots_underscore: dots_underscore.unwrap_or(default.dots_underscore),
         gc_pauses: gc_pauses.unwrap_or(default.gc_pauses),
         drop_object_arrays: drop_object_arrays.unwrap_or(default.drop_object_arrays),
         conversions: conversions.unwrap_or_default(),
+        renames,
+        rates,
         fields_max: fields_max.map_or(default.fields_max, |fields| usize::try_from(fields).unwrap_or(usize::MAX)),
         labels,
     }

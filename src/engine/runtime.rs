@@ -77,6 +77,8 @@ struct Retiring {
 /// The polls that began at one instant.
 struct Instance {
     timestamp: Timestamp,
+    /// The same since the start, by the clock that nobody sets.
+    elapsed: Duration,
     under_way: Cell<usize>,
 }
 
@@ -182,7 +184,7 @@ impl Runtime {
         if due.is_empty() {
             return;
         }
-        let instance = Rc::new(Instance { timestamp: clock::timestamp(), under_way: Cell::new(due.len()) });
+        let instance = Rc::new(Instance { timestamp: clock::timestamp(), elapsed, under_way: Cell::new(due.len()) });
         self.metrics.reads.add(due.len() as u64);
         self.metrics.reads_under_way.add(due.len() as u64);
         for engine in due {
@@ -242,7 +244,7 @@ impl Runtime {
     }
 
     fn record(&self, engine: &Engine, polled: Result<(), ReadError>, body: &mut Vec<u8>, instance: &Instance) {
-        match polled.and_then(|()| self.make_document(engine, body, instance.timestamp)) {
+        match polled.and_then(|()| self.make_document(engine, body, instance)) {
             Ok(report) => {
                 engine.reading.succeeded(&report, body);
                 self.metrics.count_payload(&report);
@@ -262,11 +264,12 @@ impl Runtime {
         &self,
         engine: &Engine,
         body: &mut Vec<u8>,
-        timestamp: Timestamp,
+        instance: &Instance,
     ) -> Result<PayloadReport, ReadError> {
         let mut bench = self.bench.borrow_mut();
         let variables = &mut engine.reading.variables.borrow_mut();
-        let made = bench.document(variables, engine.reading.own_members(), timestamp, body);
+        let own_members = engine.reading.own_members();
+        let made = bench.document(variables, own_members, instance.timestamp, instance.elapsed, body);
         let (key, document, report) = made.map_err(ReadError::Payload)?;
         let now = clock::now();
         for recording in &*engine.recordings.borrow() {

@@ -6,9 +6,13 @@
 /// The patterns of `include` and `exclude`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice {
-    include: Vec<Glob>,
-    exclude: Vec<Glob>,
+    include: Globs,
+    exclude: Globs,
 }
+
+/// Patterns, any of which may take a name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Globs(Vec<Glob>);
 
 /// One pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,34 +23,51 @@ struct Glob {
 
 impl Choice {
     fn new<P: AsRef<str>>(include: &[P], exclude: &[P]) -> Self {
-        Self { include: compile(include), exclude: compile(exclude) }
+        Self { include: Globs::new(include), exclude: Globs::new(exclude) }
     }
 
     /// With other patterns where they are given.
     #[must_use]
     pub fn replaced<P: AsRef<str>>(self, include: Option<&[P]>, exclude: Option<&[P]>) -> Self {
-        Self { include: include.map_or(self.include, compile), exclude: exclude.map_or(self.exclude, compile) }
+        Self { include: include.map_or(self.include, Globs::new), exclude: exclude.map_or(self.exclude, Globs::new) }
     }
 
     /// Whether `name`, or a part of it that ends at a dot behind byte `from`, is excluded.
     pub(super) fn excludes(&self, name: &[u8], from: usize) -> bool {
-        self.exclude.iter().any(|glob| glob.takes(name, from))
+        self.exclude.take(name, from)
     }
 
     /// Whether `name`, or a part of it that ends at a dot behind byte `from`, is included.
     pub(super) fn includes(&self, name: &[u8], from: usize) -> bool {
-        self.include.iter().any(|glob| glob.takes(name, from))
+        self.include.take(name, from)
     }
 
     /// Whether something below `name` could be included, though `name` is not.
     pub(super) fn may_include_below(&self, name: &[u8]) -> bool {
-        self.include.iter().any(|glob| begins(&glob.text, name))
+        self.include.0.iter().any(|glob| begins(&glob.text, name))
     }
 }
 
 impl Default for Choice {
     fn default() -> Self {
         Self::new(&["**"], &["cmdline", "memstats.BySize.**"])
+    }
+}
+
+impl Globs {
+    /// Compiles the patterns.
+    #[must_use]
+    pub fn new<P: AsRef<str>>(patterns: &[P]) -> Self {
+        Self(patterns.iter().map(|pattern| Glob::new(pattern.as_ref())).collect())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether any takes `name`, or a part of it that ends at a dot behind byte `from`.
+    pub(super) fn take(&self, name: &[u8], from: usize) -> bool {
+        self.0.iter().any(|glob| glob.takes(name, from))
     }
 }
 
@@ -57,13 +78,9 @@ impl Glob {
     }
 
     fn takes(&self, name: &[u8], from: usize) -> bool {
-        let ends = memchr::memchr_iter(b'.', name).filter(|&end| end >= from).chain([name.len()]);
+        let ends = memchr::memchr_iter(b'.', &name[from..]).map(|end| from + end).chain([name.len()]);
         ends.into_iter().any(|end| matches(&self.text, &name[..end]))
     }
-}
-
-fn compile<P: AsRef<str>>(patterns: &[P]) -> Vec<Glob> {
-    patterns.iter().map(|pattern| Glob::new(pattern.as_ref())).collect()
 }
 
 /// Backtracks to the last star only: `**` once passed never needs to be looked at again, `*` stops at a dot.

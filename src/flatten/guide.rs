@@ -1,10 +1,12 @@
 //! What leads the walk through a payload: a layout that is followed, or one that is learned.
 
-use super::convert::Conversion;
-use super::layout::{Kind, Layout, Node, Role};
+use super::layout::{Kind, Layout, Node, Role, Traits};
+use super::names::{FNV_OFFSET, fnv};
 use super::piece;
+use super::rates::{Number, Rates};
 use super::scalar;
 use super::{FlattenError, GcPauses, VariableRules};
+use std::ops::Range;
 
 /// Why a walk ended early.
 #[derive(Debug)]
@@ -18,7 +20,7 @@ pub(super) enum Stop {
 /// What is to be done with a member.
 pub(super) enum Member {
     Out,
-    In(Role, Conversion),
+    In(Traits),
 }
 
 /// Tells the walk what to do with each member, in their order.
@@ -35,6 +37,12 @@ pub(super) trait Guide {
     fn member(&mut self, key: &[u8]) -> Result<Member, Stop>;
     /// The member is a value or an array without objects. Writes its name; false if it is not shipped.
     fn leaf(&mut self, out: &mut Vec<u8>) -> Result<bool, Stop>;
+    /// The leaf was this number, and a rate may stand behind it. True if it does.
+    fn rate(&mut self, number: Number, out: &mut Vec<u8>) -> bool;
+    /// How many rates have been passed, for [`Guide::forget_rates`].
+    fn rates(&self) -> usize;
+    /// What was passed since then is not shipped after all.
+    fn forget_rates(&mut self, mark: usize);
     /// The member is an object.
     fn object(&mut self) -> Result<(), Stop>;
     /// The object, or the list of columns, is at its end.
@@ -59,12 +67,15 @@ pub(super) struct Follow<'l> {
     /// as much as [`piece::append`] wants to find there.
     path: &'l mut Vec<u8>,
     path_bytes: usize,
+    rates: Rates<'l>,
+    /// The name of the rate that was passed last.
+    rate_name: Range<usize>,
 }
 
 impl<'l> Follow<'l> {
-    pub(super) fn new(layout: &'l Layout, path: &'l mut Vec<u8>) -> Self {
+    pub(super) fn new(layout: &'l Layout, rates: Rates<'l>, path: &'l mut Vec<u8>) -> Self {
         path.clear();
-        let mut follow = Self { layout, node: 0, key: 0, name: 0, path, path_bytes: 0 };
+        let mut follow = Self { layout, node: 0, key: 0, name: 0, path, path_bytes: 0, rates, rate_name: 0..0 };
         follow.extend_path(b",\"", b"");
         follow
     }
@@ -123,6 +134,15 @@ impl<'l> Follow<'l> {
         self.name = end;
         node.name_bytes > 0
     }
+
+    /// Steps over the rate behind the leaf that was passed last.
+    fn pass_rate(&mut self) {
+        let bytes = self.layout.nodes.get(self.node).map_or(0, |node| node.name_bytes);
+        self.rate_name = self.name..self.name + bytes as usize;
+        self.name = self.rate_name.end;
+        self.node += 1;
+        self.rates.passed += 1;
+    }
 }
 
 impl Guide for Follow<'_> {
@@ -151,15 +171,33 @@ impl Guide for Follow<'_> {
             self.node += 1;
             return Ok(Member::Out);
         }
-        Ok(Member::In(node.role, node.conversion))
+        Ok(Member::In(node.traits))
     }
 
     #[inline]
     fn leaf(&mut self, out: &mut Vec<u8>) -> Result<bool, Stop> {
         match self.layout.nodes.get(self.node) {
-            Some(node) if node.kind == Kind::Leaf => Ok(self.write_name(node, out)),
+            Some(node) if node.kind == Kind::Leaf => {
+                let named = self.write_name(node, out);
+                if node.traits.rated {
+                    self.pass_rate();
+                }
+                Ok(named)
+            }
             _ => Err(Stop::OtherLayout),
         }
+    }
+
+    fn rate(&mut self, number: Number, out: &mut Vec<u8>) -> bool {
+        self.rates.add(number, &self.layout.names[self.rate_name.clone()], out)
+    }
+
+    fn rates(&self) -> usize {
+        self.rates.passed
+    }
+
+    fn forget_rates(&mut self, mark: usize) {
+        self.rates.forget(mark);
     }
 
     fn object(&mut self) -> Result<(), Stop> {
@@ -190,8 +228,27 @@ impl Guide for Follow<'_> {
 pub(super) struct LearnWork {
     /// Raw flat name of the member that is looked at: decoded, joined with dots.
     path: Vec<u8>,
-    /// Of each member around it, and of itself: the length of the path before it, and whether it is included.
-    marks: Vec<(usize, bool)>,
+    /// Of each member around it, and of itself.
+    marks: Vec<Mark>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    /// Bytes of the path before it.
+    before: usize,
+    included: bool,
+    /// Taken by a pattern of `rates`.
+    rated: bool,
+    /// Of the path up to it, if there are such patterns.
+    hash: u64,
+}
+
+/// What the rules say of a member by its name.
+struct Entered {
+    excluded: bool,
+    included: bool,
+    /// Place of the name in [`super::Renames`] that ends within its key.
+    rename: Option<usize>,
 }
 
 /// Learns a layout.
@@ -209,30 +266,42 @@ impl<'l> Learn<'l> {
         Self { layout, rules, work }
     }
 
-    /// Appends a key to the path; gives whether it is excluded, and included.
-    fn enter(&mut self, key: &[u8]) -> (bool, bool) {
+    /// Appends a key to the path.
+    fn enter(&mut self, key: &[u8]) -> Entered {
         let path = &mut self.work.path;
-        let mark = path.len();
-        let around = self.work.marks.last().is_some_and(|&(_, included)| included);
-        if !self.work.marks.is_empty() {
+        let before = path.len();
+        let around = self.work.marks.last().copied();
+        if around.is_some() {
             path.push(b'.');
         }
+        let key_at = path.len();
         scalar::decode(path, key);
-        let included = around || self.rules.choice.includes(path, mark);
-        self.work.marks.push((mark, included));
-        (self.rules.choice.excludes(path, mark), included)
+        let around = around.unwrap_or(Mark { before: 0, included: false, rated: false, hash: FNV_OFFSET });
+        let included = around.included || self.rules.choice.includes(path, before);
+        let excluded = self.rules.choice.excludes(path, before);
+        let counters = &self.rules.rates;
+        let rated = around.rated || counters.take(path, before);
+        let hash = if counters.is_empty() { around.hash } else { fnv(around.hash, &path[before..]) };
+        self.work.marks.push(Mark { before, included, rated, hash });
+        Entered { excluded, included, rename: self.rules.renames.longest(path, key_at) }
+    }
+
+    /// Takes note that the last node is renamed, if it is.
+    fn note_rename(&mut self, rename: Option<usize>) {
+        let node = self.layout.nodes.len() - 1;
+        self.layout.renamed.extend(rename.map(|rename| (node, rename)));
     }
 
     fn leave(&mut self) {
-        if let Some((mark, _)) = self.work.marks.pop() {
-            self.work.path.truncate(mark);
+        if let Some(mark) = self.work.marks.pop() {
+            self.work.path.truncate(mark.before);
         }
     }
 
     /// The member at hand, one of the root's `memstats`.
     fn role(&self, key: &[u8]) -> Role {
         let inside = self.work.marks.len() == 2 && self.work.path.starts_with(b"memstats.");
-        if inside && self.work.marks[1].0 == b"memstats".len() { Role::of(key) } else { Role::None }
+        if inside && self.work.marks[1].before == b"memstats".len() { Role::of(key) } else { Role::None }
     }
 
     fn set_last(&mut self, kind: Kind) {
@@ -252,7 +321,7 @@ impl Guide for Learn<'_> {
     fn step_plain_leaf(&mut self, _: usize, _: &mut Vec<u8>) {}
 
     fn member(&mut self, key: &[u8]) -> Result<Member, Stop> {
-        let (excluded, included) = self.enter(key);
+        let Entered { excluded, included, rename } = self.enter(key);
         let role = self.role(key);
         let out = match self.rules.gc_pauses {
             GcPauses::Off if role.is_ring() => true,
@@ -261,7 +330,8 @@ impl Guide for Learn<'_> {
             _ => excluded || !(included || self.rules.choice.may_include_below(&self.work.path)),
         };
         let conversion = self.rules.conversions.of(&self.work.path);
-        self.layout.push(if out { Kind::Out } else { Kind::Leaf }, role, conversion, key);
+        let traits = Traits { role, conversion, rated: false };
+        self.layout.push(if out { Kind::Out } else { Kind::Leaf }, traits, key);
         if out {
             self.leave();
             return Ok(Member::Out);
@@ -269,13 +339,28 @@ impl Guide for Learn<'_> {
         if let Some(node) = self.layout.nodes.last_mut() {
             node.hidden = excluded || !included;
         }
-        Ok(Member::In(role, conversion))
+        self.note_rename(rename);
+        Ok(Member::In(traits))
     }
 
     fn leaf(&mut self, _: &mut Vec<u8>) -> Result<bool, Stop> {
+        let hidden = self.layout.nodes.last().is_none_or(|node| node.hidden);
+        if let Some(mark) = self.work.marks.last().filter(|mark| mark.rated && !hidden) {
+            self.layout.push_rate(mark.hash);
+        }
         self.leave();
         Ok(true)
     }
+
+    fn rate(&mut self, _: Number, _: &mut Vec<u8>) -> bool {
+        false
+    }
+
+    fn rates(&self) -> usize {
+        0
+    }
+
+    fn forget_rates(&mut self, _: usize) {}
 
     fn object(&mut self) -> Result<(), Stop> {
         self.set_last(Kind::Object);
@@ -299,14 +384,10 @@ impl Guide for Learn<'_> {
     }
 
     fn column(&mut self, name: &[u8], _: &mut Vec<u8>) -> Result<bool, Stop> {
-        let (excluded, included) = self.enter(name);
+        let Entered { excluded, included, rename } = self.enter(name);
         self.leave();
-        self.layout.push(
-            if excluded || !included { Kind::Out } else { Kind::Leaf },
-            Role::None,
-            Conversion::None,
-            name,
-        );
+        self.layout.push(if excluded || !included { Kind::Out } else { Kind::Leaf }, Traits::NONE, name);
+        self.note_rename(rename);
         Ok(true)
     }
 }

@@ -14,6 +14,11 @@ pub(super) struct Layout {
     pub(super) keys: Vec<u8>,
     /// The names that are not simply the keys joined with dots, with what surrounds them (`,"name":`), one after the other.
     pub(super) names: Vec<u8>,
+    /// Places of the nodes that are renamed, and of what in [`super::Renames`]; in the order of the nodes. A renamed object
+    /// takes along what is in it.
+    pub(super) renamed: Vec<(usize, usize)>,
+    /// Of each rate: a hash of its counter's name in the payload; once names are given, of its occurrence, too.
+    pub(super) counters: Vec<u64>,
     /// What was done to the names.
     pub(super) mended: Mended,
 }
@@ -22,8 +27,7 @@ pub(super) struct Layout {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Node {
     pub(super) kind: Kind,
-    pub(super) role: Role,
-    pub(super) conversion: Conversion,
+    pub(super) traits: Traits,
     /// It is looked at, but not shipped: its value is needed, or it is beyond `max_fields`.
     pub(super) hidden: bool,
     pub(super) key_bytes: u32,
@@ -31,8 +35,17 @@ pub(super) struct Node {
     pub(super) keys_as_name: bool,
     /// A leaf of which that is true and whose value is shipped as it is.
     pub(super) plain: bool,
-    /// Of a leaf: bytes in `names`, 0 unless it is shipped under a mended name. Of an end: bytes that the path loses.
+    /// Of a leaf or a rate: bytes in `names`, 0 unless it is shipped under a mended name. Of an end: bytes that the path loses.
     pub(super) name_bytes: u32,
+}
+
+/// What is done with the value of a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Traits {
+    pub(super) role: Role,
+    pub(super) conversion: Conversion,
+    /// A leaf with a `Rate` behind it.
+    pub(super) rated: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +54,8 @@ pub(super) enum Kind {
     Out,
     /// A value or an array without objects.
     Leaf,
+    /// How fast the leaf before it changes: no member of the payload.
+    Rate,
     /// An object: its members follow, then `End`.
     Object,
     /// An array with objects: its columns follow, each a `Leaf` or `Out`, then `End`.
@@ -58,6 +73,10 @@ pub(super) enum Role {
     PauseEnd,
     NumGc,
     PauseTotalNs,
+}
+
+impl Traits {
+    pub(super) const NONE: Self = Self { role: Role::None, conversion: Conversion::None, rated: false };
 }
 
 impl Role {
@@ -81,7 +100,7 @@ impl Node {
     /// The name of this leaf is its keys as they stand.
     pub(super) fn take_keys_as_name(&mut self) {
         self.keys_as_name = true;
-        self.plain = self.kind == Kind::Leaf && self.role == Role::None && self.conversion == Conversion::None;
+        self.plain = self.kind == Kind::Leaf && self.traits == Traits::NONE;
     }
 }
 
@@ -90,17 +109,18 @@ impl Layout {
         self.nodes.clear();
         self.keys.clear();
         self.names.clear();
+        self.renamed.clear();
+        self.counters.clear();
         self.mended = Mended::default();
     }
 
-    pub(super) fn push(&mut self, kind: Kind, role: Role, conversion: Conversion, key: &[u8]) {
+    pub(super) fn push(&mut self, kind: Kind, traits: Traits, key: &[u8]) {
         self.keys.extend_from_slice(key);
         // A body is below 4 GiB (limits.rs).
         let key_bytes = u32::try_from(key.len()).unwrap_or(u32::MAX);
         self.nodes.push(Node {
             kind,
-            role,
-            conversion,
+            traits,
             hidden: false,
             keys_as_name: false,
             plain: false,
@@ -110,6 +130,34 @@ impl Layout {
     }
 
     pub(super) fn push_end(&mut self) {
-        self.push(Kind::End, Role::None, Conversion::None, b"");
+        self.push(Kind::End, Traits::NONE, b"");
+    }
+
+    /// The last node is a leaf, and a counter: its rate stands behind it.
+    pub(super) fn push_rate(&mut self, hash: u64) {
+        if let Some(leaf) = self.nodes.last_mut() {
+            leaf.traits.rated = true;
+        }
+        self.push(Kind::Rate, Traits::NONE, b"");
+        self.counters.push(hash);
+    }
+
+    /// Of a rate that is not shipped nothing is remembered.
+    pub(super) fn drop_hidden_rates(&mut self) {
+        if self.counters.is_empty() {
+            return;
+        }
+        let (mut place, mut kept) = (0, 0);
+        for at in 1..self.nodes.len() {
+            let Node { kind: Kind::Rate, hidden, .. } = self.nodes[at] else { continue };
+            self.nodes[at - 1].traits.rated = !hidden;
+            if !hidden {
+                self.counters[kept] = self.counters[place];
+                kept += 1;
+            }
+            place += 1;
+        }
+        self.counters.truncate(kept);
+        self.nodes.retain(|node| node.kind != Kind::Rate || !node.hidden);
     }
 }

@@ -28,6 +28,8 @@ mod locate;
 mod mend;
 mod names;
 mod piece;
+mod rates;
+mod rename;
 mod rings;
 mod scalar;
 mod walk;
@@ -40,11 +42,13 @@ use index::Index;
 use layout::Layout;
 use names::Fields;
 use std::fmt;
+use std::time::Duration;
 use walk::{Options, Walk};
 
-pub use choice::Choice;
+pub use choice::{Choice, Globs};
 pub use convert::{Conversion, Conversions};
 pub use names::{Mended, unfit_for_label};
+pub use rename::Renames;
 
 pub use index::PADDING_BYTES;
 pub use locate::name_at;
@@ -60,6 +64,10 @@ pub struct Scratch {
     keys: Vec<u8>,
     learn: LearnWork,
     names: names::Work,
+    /// The counters of the payload that is looked at.
+    counters: Vec<Option<rates::Number>>,
+    /// What is remembered of counters while it is put into another order.
+    samples: Vec<rates::Sample>,
     /// What a tick needs besides: the table of names, the columns of arrays of objects. Emptied after each document.
     arena: bumpalo::Bump,
 }
@@ -77,6 +85,10 @@ pub struct VariableRules {
     pub drop_object_arrays: bool,
     /// What a `map_file` says of units.
     pub conversions: Conversions,
+    /// Names that variables get instead of their own.
+    pub renames: Renames,
+    /// Numbers of which the change per second is shipped, too.
+    pub rates: Globs,
     /// Names that one reader ships at most.
     pub fields_max: usize,
     /// Names that no variable gets.
@@ -109,6 +121,7 @@ pub struct Variables {
     layout: Layout,
     fields: Fields,
     totals: Option<gc::Totals>,
+    rates: rates::Memory,
 }
 
 impl Default for VariableRules {
@@ -119,6 +132,8 @@ impl Default for VariableRules {
             gc_pauses: GcPauses::New,
             drop_object_arrays: false,
             conversions: Conversions::default(),
+            renames: Renames::default(),
+            rates: Globs::default(),
             fields_max: limits::FIELDS_DEFAULT,
             labels: Vec::new(),
         }
@@ -146,7 +161,27 @@ impl Variables {
     #[must_use]
     pub fn new(rules: VariableRules) -> Self {
         let fields = Fields::new(rules.fields_max, &rules.labels);
-        Self { rules, layout: Layout::default(), fields, totals: None }
+        Self { rules, layout: Layout::default(), fields, totals: None, rates: rates::Memory::default() }
+    }
+
+    /// The layout is another one: what is remembered of counters is put into its order.
+    fn align_rates(&mut self, spare: &mut Vec<rates::Sample>, arena: &mut bumpalo::Bump) -> Result<(), names::NoRoom> {
+        let counters = &mut self.layout.counters;
+        if counters.is_empty() && self.rates.is_empty() {
+            return Ok(());
+        }
+        let seen = names::Table::new(counters.len(), arena)?;
+        rates::tell_apart(counters, seen)?;
+        arena.reset();
+        self.rates.align(counters, names::Table::new(self.rates.len(), arena)?, spare)?;
+        arena.reset();
+        Ok(())
+    }
+
+    /// A payload that was polled at `polled`, with these totals and counters, has become a document.
+    fn commit(&mut self, totals: Option<gc::Totals>, counters: &[Option<rates::Number>], polled: Duration) {
+        self.totals = totals.or(self.totals);
+        self.rates.commit(&self.layout.counters, counters, polled);
     }
 }
 
@@ -239,12 +274,16 @@ impl Scratch {
             keys: Vec::new(),
             learn: LearnWork::default(),
             names: names::Work::default(),
+            counters: Vec::new(),
+            samples: Vec::new(),
             arena,
         }
     }
 
     /// Appends the variables of `body` to `out` as `,"name":value`, in their order: the caller has begun the object
     /// with its own members and closes it.
+    ///
+    /// `polled` is when the payload was asked for, since any beginning: rates are over the time between two documents.
     ///
     /// `body` is grown by [`PADDING_BYTES`] while it is read and has its length back afterwards.
     ///
@@ -256,55 +295,68 @@ impl Scratch {
     pub fn flatten(
         &mut self,
         variables: &mut Variables,
+        polled: Duration,
         body: &mut Vec<u8>,
         out: &mut Vec<u8>,
     ) -> Result<Report, FlattenError> {
         let mark = out.len();
-        let result = match self.flatten_strict(variables, body, out) {
+        let seconds = variables.rates.seconds_until(polled);
+        let result = match self.flatten_strict(variables, seconds, body, out) {
             Err(error) if matches!(error.cause, Cause::InvalidUtf8 | Cause::ControlCharacter) => {
                 let mut copy = mend::marked(body);
                 let original = |offset| mend::original_offset(body, offset);
-                let result = self.flatten_strict(variables, &mut copy, out);
+                let result = self.flatten_strict(variables, seconds, &mut copy, out);
                 result
-                    .map(|report| Report { first_broken: report.first_broken.map(original), ..report })
+                    .map(|(report, totals)| {
+                        (Report { first_broken: report.first_broken.map(original), ..report }, totals)
+                    })
                     .map_err(|error| FlattenError { offset: original(error.offset), ..error })
             }
             other => other,
         };
-        let result = match result {
+        match result {
             Ok(_) if out.len() == mark => Err(FlattenError { cause: Cause::NoVariables, offset: 0 }),
-            other => other,
-        };
-        if result.is_err() {
-            out.truncate(mark);
+            Ok((report, totals)) => {
+                variables.commit(totals, &self.counters, polled);
+                Ok(report)
+            }
+            Err(error) => {
+                out.truncate(mark);
+                Err(error)
+            }
         }
-        result
     }
 
     fn flatten_strict(
         &mut self,
         variables: &mut Variables,
+        seconds: Option<f64>,
         body: &mut Vec<u8>,
         out: &mut Vec<u8>,
-    ) -> Result<Report, FlattenError> {
+    ) -> Result<(Report, Option<gc::Totals>), FlattenError> {
         let mark = out.len();
         let start = if body.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
         self.index.build(body, start)?;
         let moved = |error: FlattenError| FlattenError { offset: error.offset + start, ..error };
         let body = &body[start..];
-        let mut followed = self.follow(variables, body, out);
+        let mut followed = self.follow(variables, seconds, body, out);
         if matches!(followed, Err(Stop::OtherLayout)) {
             out.truncate(mark);
             self.learn(variables, body, out).map_err(moved)?;
             out.truncate(mark);
-            followed = self.follow(variables, body, out);
+            followed = self.follow(variables, seconds, body, out);
+        }
+        if matches!(&followed, Ok((report, _)) if report.restarted && !variables.layout.counters.is_empty()) {
+            // That all counters began anew is known at the end of the payload only.
+            self.arena.reset();
+            out.truncate(mark);
+            followed = self.follow(variables, None, body, out);
         }
         self.arena.reset();
         match followed {
             Ok((report, totals)) => {
-                variables.totals = totals.or(variables.totals);
                 let first_broken = report.first_broken.map(|offset| offset + start);
-                Ok(Report { names: variables.layout.mended, first_broken, ..report })
+                Ok((Report { names: variables.layout.mended, first_broken, ..report }, totals))
             }
             Err(Stop::Refused(error)) => Err(moved(error)),
             // Cannot be: both walks read the same bytes.
@@ -315,10 +367,12 @@ impl Scratch {
     fn follow(
         &mut self,
         variables: &Variables,
+        seconds: Option<f64>,
         body: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<(Report, Option<gc::Totals>), Stop> {
-        let guide = Follow::new(&variables.layout, &mut self.keys);
+        let rates = variables.rates.rates(variables.layout.counters.len(), seconds, &mut self.counters);
+        let guide = Follow::new(&variables.layout, rates, &mut self.keys);
         let options = variables.options();
         Walk::new(guide, options, body, self.index.offsets(), &mut self.path, out, &self.arena).run()
     }
@@ -333,12 +387,13 @@ impl Scratch {
             Stop::OtherLayout => FlattenError { cause: Cause::NoVariables, offset: 0 },
         });
         self.arena.reset();
+        let no_room = |names::NoRoom| FlattenError { cause: Cause::DocumentTooLong, offset: 0 };
         let named = learned.and_then(|()| {
             let Variables { layout, fields, rules, .. } = variables;
-            names::resolve(layout, fields, &mut self.names, rules, &self.arena)
-                .map_err(|names::NoRoom| FlattenError { cause: Cause::DocumentTooLong, offset: 0 })
+            names::resolve(layout, fields, &mut self.names, rules, &self.arena).map_err(no_room)
         });
         self.arena.reset();
+        let named = named.and_then(|()| variables.align_rates(&mut self.samples, &mut self.arena).map_err(no_room));
         if named.is_err() {
             variables.layout.clear();
         }

@@ -11,6 +11,12 @@ pub const COLUMNS_MAX: usize = 1_000;
 /// payloads), and low enough that a thousand of them are half a megabyte.
 pub const NAME_BYTES_MAX: usize = 512;
 
+/// Names that one reader's variables get instead of their own.
+pub const RENAMES_MAX: usize = 1_000;
+
+/// Bytes of a name that is to be renamed: in a longer one no dot is looked at, however many there are.
+pub const RENAMED_BYTES_MAX: usize = 1_024;
+
 /// Segments of a name: the servers' `index.mapping.depth.limit`.
 pub const NAME_SEGMENTS_MAX: usize = 20;
 

@@ -9,8 +9,9 @@
 //! stays one, else the server's mapping would refuse the value that takes its place).
 
 use super::layout::{Kind, Layout, Node};
-use super::scalar;
+use super::rename::Rename;
 use super::{Label, VariableRules};
+use super::{rates, scalar};
 use crate::json;
 use crate::limits::{NAME_BYTES_MAX, NAME_SEGMENTS_MAX};
 use bumpalo::Bump;
@@ -93,6 +94,7 @@ pub(super) struct Work {
 }
 
 /// There is no room for the names in the arena.
+#[derive(Debug)]
 pub(super) struct NoRoom;
 
 /// A name of this document, by its hash.
@@ -110,7 +112,7 @@ struct Slot {
 
 /// The names of a document. They are told by hashes with a random key: should two ever collide, one gets a number that it
 /// did not need.
-struct Table<'a> {
+pub(super) struct Table<'a> {
     slots: HashMap<u64, Slot, BuildHasherDefault<Hashed>, &'a Bump>,
 }
 
@@ -134,10 +136,21 @@ impl Hasher for Hashed {
 
 impl<'a> Table<'a> {
     /// With room for so many names at once: what is outgrown stays in the arena until the tick is over.
-    fn new(names: usize, arena: &'a Bump) -> Result<Self, NoRoom> {
+    pub(super) fn new(names: usize, arena: &'a Bump) -> Result<Self, NoRoom> {
         let mut slots = HashMap::with_hasher_in(BuildHasherDefault::default(), arena);
         slots.try_reserve(names).map_err(|_| NoRoom)?;
         Ok(Self { slots })
+    }
+
+    /// Used for other hashes than those of names: a number for each.
+    pub(super) fn set(&mut self, hash: u64, place: usize) -> Result<(), NoRoom> {
+        self.slot(hash)?.occurrences = u32::try_from(place + 1).map_err(|_| NoRoom)?;
+        Ok(())
+    }
+
+    /// What was [`set`](Self::set).
+    pub(super) fn place(&self, hash: u64) -> Option<usize> {
+        self.get(hash).occurrences.checked_sub(1).map(|place| place as usize)
     }
 
     fn get(&self, hash: u64) -> Slot {
@@ -200,17 +213,19 @@ pub(super) fn resolve(
     arena: &Bump,
 ) -> Result<(), NoRoom> {
     let labels = rules.labels.as_slice();
-    let leaves = layout.nodes.iter().filter(|node| node.kind == Kind::Leaf && !node.hidden).count();
+    let is_named = |node: &&Node| matches!(node.kind, Kind::Leaf | Kind::Rate) && !node.hidden;
+    let leaves = layout.nodes.iter().filter(is_named).count();
     let mut table = Table::new(leaves.min(fields.max) + labels.len(), arena)?;
     for label in labels {
         table.add_label(fields.hash(label.name.as_bytes()))?;
     }
     let mut mended = Mended::default();
     work.path.reset(rules.dots_underscore);
-    each_leaf(layout, work, labels, |leaf| collect(leaf, fields, &mut table, &mut mended))?;
+    each_leaf(layout, work, rules, |leaf| collect(leaf, fields, &mut table, &mut mended))?;
     work.path.reset(rules.dots_underscore);
-    each_leaf(layout, work, labels, |leaf| settle(leaf, fields, &mut table, &mut mended))?;
+    each_leaf(layout, work, rules, |leaf| settle(leaf, fields, &mut table, &mut mended))?;
     layout.mended = mended;
+    layout.drop_hidden_rates();
     Ok(())
 }
 
@@ -232,17 +247,21 @@ struct Leaf<'l> {
 fn each_leaf(
     layout: &mut Layout,
     work: &mut Work,
-    labels: &[Label],
+    rules: &VariableRules,
     mut visit: impl FnMut(&mut Leaf<'_>) -> Result<(), NoRoom>,
 ) -> Result<(), NoRoom> {
-    let Layout { nodes, keys, names, .. } = layout;
+    let Layout { nodes, keys, names, renamed, .. } = layout;
     let Work { path, name, raw, raw_marks } = work;
     raw.clear();
     raw_marks.clear();
     let (mut key_at, mut in_columns) = (0, false);
-    for node in nodes {
+    // Of the last leaf: a rate has its name.
+    let (mut leaf_key, mut leaf_rename, mut leaf_hidden) = (&keys[..0], None, false);
+    let mut renamed = renamed.iter().peekable();
+    for (place, node) in nodes.iter_mut().enumerate() {
         let key = &keys[key_at..key_at + node.key_bytes as usize];
         key_at += key.len();
+        let rename = renamed.next_if(|(node, _)| *node == place).and_then(|&(_, rename)| rules.renames.get(rename));
         match node.kind {
             Kind::Out | Kind::Dropped => {}
             Kind::End => {
@@ -253,18 +272,29 @@ fn each_leaf(
                 raw.truncate(mark);
             }
             Kind::Object | Kind::Columns => {
-                path.enter(key, false, labels);
+                path.enter(key, false, rename, b"", &rules.labels);
                 in_columns = node.kind == Kind::Columns;
                 raw_marks.push(raw.len());
                 raw.extend_from_slice(key);
                 raw.push(b'.');
             }
-            Kind::Leaf if node.hidden => {}
             Kind::Leaf => {
-                path.enter(key, in_columns, labels);
-                let kinds = path.render(name);
-                path.leave();
-                visit(&mut Leaf { node, key, raw, name, kinds, names })?;
+                if !node.hidden {
+                    path.enter(key, in_columns, rename, b"", &rules.labels);
+                    let kinds = path.render(name);
+                    path.leave();
+                    visit(&mut Leaf { node, key, raw, name, kinds, names })?;
+                }
+                (leaf_key, leaf_rename, leaf_hidden) = (key, rename, node.hidden);
+            }
+            Kind::Rate => {
+                node.hidden |= leaf_hidden;
+                if !node.hidden {
+                    path.enter(leaf_key, false, leaf_rename, rates::SUFFIX, &rules.labels);
+                    let kinds = path.render(name);
+                    path.leave();
+                    visit(&mut Leaf { node, key, raw, name, kinds, names })?;
+                }
             }
         }
     }
@@ -295,10 +325,10 @@ fn settle(leaf: &mut Leaf<'_>, fields: &Fields, table: &mut Table<'_>, mended: &
     slot.settled += 1;
     let clashes = slot.settled > 1 || fields.is_object(hash);
     if clashes {
-        rename(leaf.name, fields, table, mended)?;
+        find_another(leaf.name, fields, table, mended)?;
     }
     let is_plain = leaf.name.strip_prefix(leaf.raw) == Some(leaf.key) && memchr::memchr(b'\\', leaf.name).is_none();
-    if is_plain && !clashes {
+    if is_plain && !clashes && leaf.node.kind == Kind::Leaf {
         leaf.node.take_keys_as_name();
         return Ok(());
     }
@@ -312,7 +342,7 @@ fn settle(leaf: &mut Leaf<'_>, fields: &Fields, table: &mut Table<'_>, mended: &
 }
 
 /// Finds a name for a variable that cannot have its own.
-fn rename(name: &mut Vec<u8>, fields: &Fields, table: &mut Table<'_>, mended: &mut Mended) -> Result<(), NoRoom> {
+fn find_another(name: &mut Vec<u8>, fields: &Fields, table: &mut Table<'_>, mended: &mut Mended) -> Result<(), NoRoom> {
     let own_bytes = name.len();
     while fields.is_object(fields.hash(name)) {
         name.extend_from_slice(b"._value");
@@ -373,11 +403,29 @@ struct Path {
 
 #[derive(Debug, Clone, Copy)]
 struct Level {
+    /// Where its name is in the text: a renamed one begins behind that of the level around it.
+    text_start: usize,
     text_bytes: usize,
+    /// Bytes of its name in the payload: the keys joined with dots.
+    raw_bytes: usize,
     segments: usize,
     prefixed: bool,
     hash: u64,
     kinds: Mended,
+}
+
+impl Level {
+    fn beginning_at(text_start: usize) -> Self {
+        Self {
+            text_start,
+            text_bytes: text_start,
+            raw_bytes: 0,
+            segments: 0,
+            prefixed: false,
+            hash: FNV_OFFSET,
+            kinds: Mended::default(),
+        }
+    }
 }
 
 impl Path {
@@ -385,24 +433,30 @@ impl Path {
         self.dots_underscore = dots_underscore;
         self.text.clear();
         self.levels.clear();
-        self.levels.push(Level {
-            text_bytes: 0,
-            segments: 0,
-            prefixed: false,
-            hash: FNV_OFFSET,
-            kinds: Mended::default(),
-        });
+        self.levels.push(Level::beginning_at(0));
     }
 
-    /// `key` is escaped as JSON; the dots of a column's are those between keys.
-    fn enter(&mut self, key: &[u8], column: bool, labels: &[Label]) {
+    /// `key` is escaped as JSON; the dots of a column's are those between keys. A name that is replaced ends within it.
+    fn enter(&mut self, key: &[u8], column: bool, rename: Option<&Rename>, suffix: &[u8], labels: &[Label]) {
+        let Some(mut level) = self.levels.last().copied() else { return };
+        let key_at = level.raw_bytes + usize::from(self.levels.len() > 1);
         let mut decoded = std::mem::take(&mut self.key);
         decoded.clear();
+        decoded.extend_from_slice(rename.map_or(b"", |rename| rename.to.as_bytes()));
+        let start = decoded.len();
         scalar::decode(&mut decoded, key);
-        let Some(mut level) = self.levels.last().copied() else { return };
+        let raw_bytes = key_at + decoded.len() - start;
         if self.dots_underscore && !column {
-            decoded.iter_mut().filter(|byte| **byte == b'.').for_each(|byte| *byte = b'_');
+            decoded[start..].iter_mut().filter(|byte| **byte == b'.').for_each(|byte| *byte = b'_');
         }
+        if let Some(rename) = rename {
+            level = Level::beginning_at(self.text.len());
+            let replaced = rename.from.len() - key_at;
+            decoded.copy_within(start + replaced.., start);
+            decoded.truncate(decoded.len() - replaced);
+        }
+        decoded.extend_from_slice(suffix);
+        level.raw_bytes = raw_bytes;
         for segment in decoded.split(|&byte| byte == b'.') {
             self.push(&mut level, segment, labels);
         }
@@ -420,7 +474,7 @@ impl Path {
         let blank = is_blank(segment);
         level.kinds.empty |= u64::from(blank);
         self.append(level, if blank { b"_" } else { segment });
-        let text = &self.text[..level.text_bytes];
+        let text = &self.text[level.text_start..level.text_bytes];
         let reserved = level.segments == 1 && RESERVED.iter().any(|name| name.as_bytes() == text);
         let own = || OWN_NAMES.iter().any(|name| name.as_bytes() == text);
         let label = || labels.iter().any(|label| label.name.as_bytes() == text);
@@ -448,9 +502,10 @@ impl Path {
         let Some(level) = self.levels.last() else { return Mended::default() };
         let prefix = if level.prefixed { VARS.as_bytes() } else { b"" };
         name.extend_from_slice(prefix);
-        let long = prefix.len() + level.text_bytes > NAME_BYTES_MAX;
-        let kept = if long { NAME_BYTES_MAX - HASH_BYTES - prefix.len() } else { level.text_bytes };
-        name.extend_from_slice(&self.text[..scalar::character_boundary(&self.text, kept)]);
+        let text = &self.text[level.text_start..level.text_bytes];
+        let long = prefix.len() + text.len() > NAME_BYTES_MAX;
+        let kept = if long { NAME_BYTES_MAX - HASH_BYTES - prefix.len() } else { text.len() };
+        name.extend_from_slice(&text[..scalar::character_boundary(text, kept)]);
         if long {
             name.push(b'_');
             for byte in level.hash.to_be_bytes() {
@@ -463,10 +518,10 @@ impl Path {
 
 /// `_` and 16 hexadecimal digits.
 const HASH_BYTES: usize = 17;
-const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+pub(super) const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 
 /// FNV-1a: it is part of names that stay in indices for years, so it may never change.
-fn fnv(hash: u64, bytes: &[u8]) -> u64 {
+pub(super) fn fnv(hash: u64, bytes: &[u8]) -> u64 {
     bytes.iter().fold(hash, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 

@@ -8,10 +8,14 @@ fn flat(json: &[u8]) -> Result<(String, Report), FlattenError> {
 }
 
 fn flat_with(variables: &mut Variables, json: &[u8]) -> Result<(String, Report), FlattenError> {
+    flat_at(variables, Duration::ZERO, json)
+}
+
+fn flat_at(variables: &mut Variables, polled: Duration, json: &[u8]) -> Result<(String, Report), FlattenError> {
     let mut scratch = Scratch::new();
     let mut body = json.to_vec();
     let mut out = b"{\"@\":0".to_vec();
-    let report = scratch.flatten(variables, &mut body, &mut out);
+    let report = scratch.flatten(variables, polled, &mut body, &mut out);
     assert_eq!(body, json, "the body is left as it was");
     if report.is_err() {
         assert_eq!(out, b"{\"@\":0", "an error leaves nothing behind");
@@ -337,6 +341,8 @@ fn a_restart_alone_is_no_document() {
     assert_eq!(ship(&first("x", 2)).unwrap().0, r#""x":1,"expvastic.restarted":true"#);
     let without = first("y", 1);
     assert_eq!(ship(&without).unwrap_err().cause, Cause::NoVariables);
+    // It is told by the next document that there is.
+    assert_eq!(ship(&first("x", 1)).unwrap().0, r#""x":1,"expvastic.restarted":true"#);
 }
 
 #[test]

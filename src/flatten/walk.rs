@@ -8,8 +8,9 @@ use super::convert::Conversion;
 use super::fit::{self, Met};
 use super::gc::Totals;
 use super::guide::{Guide, Member, Stop};
-use super::layout::Role;
+use super::layout::Traits;
 use super::piece;
+use super::rates::Number;
 use super::rings::Pauses;
 use super::scalar::{self, Escapes};
 use super::{Cause, FlattenError, GcPauses, Report};
@@ -132,16 +133,16 @@ impl<'a, G: Guide> Walk<'a, G> {
         }
         let token = self.at;
         let Some(key) = self.key()? else { return self.skip_broken_member(token) };
-        let (role, conversion) = match self.guide.member(key) {
+        let traits = match self.guide.member(key) {
             Ok(Member::Out) => return self.skip_to_separator(),
-            Ok(Member::In(role, conversion)) => (role, conversion),
+            Ok(Member::In(traits)) => traits,
             // A key that is broken has never been learned.
             Err(Stop::OtherLayout) if scalar::escapes(key) == Escapes::Bad => return self.skip_broken_member(token),
             Err(stop) => return Err(stop),
         };
         match self.peek()? {
-            b'{' | b'[' => self.container_member(role, conversion),
-            first => self.scalar_member(role, conversion, first),
+            b'{' | b'[' => self.container_member(traits),
+            first => self.scalar_member(traits, first),
         }
     }
 
@@ -194,15 +195,15 @@ impl<'a, G: Guide> Walk<'a, G> {
     }
 
     /// A member whose value is an object or an array; leaves the cursor at the `,` or `}` behind it.
-    fn container_member(&mut self, role: Role, conversion: Conversion) -> Outcome<()> {
-        let (out_bytes, report) = (self.out.len(), self.report);
+    fn container_member(&mut self, traits: Traits) -> Outcome<()> {
+        let (out_bytes, report, rates) = (self.out.len(), self.report, self.guide.rates());
         if self.peek()? == b'{' {
             self.at += 1;
             self.report.objects += 1;
             self.guide.object()?;
             self.object()?;
         } else {
-            self.array_member(role, conversion)?;
+            self.array_member(traits.role, traits.conversion)?;
         }
         if matches!(self.peek()?, b',' | b'}') {
             return Ok(());
@@ -211,26 +212,24 @@ impl<'a, G: Guide> Walk<'a, G> {
         self.out.truncate(out_bytes);
         self.report = report;
         self.pauses.forget(out_bytes);
+        self.guide.forget_rates(rates);
         self.skip_broken()
     }
 
     /// A member whose value is a scalar, or missing; leaves the cursor at the `,` or `}` behind it.
     #[inline]
-    fn scalar_member(&mut self, role: Role, conversion: Conversion, first: u8) -> Outcome<()> {
+    fn scalar_member(&mut self, traits: Traits, first: u8) -> Outcome<()> {
         let mark = self.out.len();
         let named = self.guide.leaf(self.out)?;
         let (start, broken) = (self.out.len(), self.report.broken);
         let written = self.scalar(first);
         let separated = matches!(self.peek()?, b',' | b'}');
         if written == Written::Yes && separated {
-            self.note_total(role, start);
+            self.note_total(traits.role, start);
             if named {
                 self.count(first);
                 if !matches!(first, b'"' | b't' | b'f') {
-                    if conversion != Conversion::None {
-                        self.report.sizes += u64::from(conversion.size(self.out, start));
-                    }
-                    fit::number(self.out, start);
+                    self.finish_number(traits, start);
                 }
             }
         }
@@ -242,6 +241,19 @@ impl<'a, G: Guide> Walk<'a, G> {
             return self.check_length();
         }
         self.skip_broken_since(broken)
+    }
+
+    /// Gives the number that has been written from `start` on its unit and a form that servers take, and its rate.
+    #[inline]
+    fn finish_number(&mut self, traits: Traits, start: usize) {
+        let counter = if traits.rated { Number::of(&self.out[start..]) } else { None };
+        if traits.conversion != Conversion::None {
+            self.report.sizes += u64::from(traits.conversion.size(self.out, start));
+        }
+        fit::number(self.out, start);
+        if let Some(number) = counter {
+            self.report.numbers += u64::from(self.guide.rate(number, self.out));
+        }
     }
 
     /// The key at the cursor, which is a string, and its colon; none if either is broken.

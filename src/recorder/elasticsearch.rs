@@ -26,6 +26,7 @@ use server::Product;
 use setup::{Address, Outcome, Question, Silence};
 use std::sync::Arc;
 use template::Wish;
+pub(super) use template::meets_integers;
 use types::{Complaint, Types};
 use verdict::{Refusal, Verdict};
 

@@ -8,6 +8,7 @@ pub(crate) mod strict_json;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
+use std::time::Duration;
 
 use serde_json::Value;
 use strict_json::{Json, without_lone_surrogates};
@@ -29,6 +30,9 @@ pub(crate) struct Options {
     pub(crate) max_fields: usize,
     /// Each has the value `label`.
     pub(crate) labels: Vec<String>,
+    /// Names in the payload and in the document.
+    pub(crate) rename: Vec<(String, String)>,
+    pub(crate) rates: Vec<String>,
 }
 
 impl Default for Options {
@@ -41,6 +45,8 @@ impl Default for Options {
             drop_object_arrays: false,
             max_fields: 1000,
             labels: Vec::new(),
+            rename: Vec::new(),
+            rates: Vec::new(),
         }
     }
 }
@@ -48,10 +54,7 @@ impl Default for Options {
 impl Options {
     /// Whether the variable with this raw flat name is wanted.
     fn choose(&self, raw: &str) -> bool {
-        let prefixes = || raw.match_indices('.').map(|(dot, _)| &raw[..dot]).chain([raw]);
-        let any =
-            |patterns: &[String]| patterns.iter().any(|pattern| prefixes().any(|prefix| matches(pattern, prefix)));
-        any(&self.include) && !any(&self.exclude)
+        any_matches(&self.include, raw) && !any_matches(&self.exclude, raw)
     }
 
     /// The keys joined, before anything but their dots is mended.
@@ -61,6 +64,41 @@ impl Options {
         } else {
             keys.join(".")
         }
+    }
+}
+
+/// A name and what it is called in the document, whose length in bytes `joined` has, too.
+fn renamed(rename: &[(String, String)], raw: &str, joined: &str) -> String {
+    let fits = |from: &str| raw == from || raw.starts_with(&format!("{from}."));
+    match rename.iter().filter(|(from, _)| fits(from)).max_by_key(|(from, _)| from.len()) {
+        Some((from, to)) => format!("{to}{}", &joined[from.len()..]),
+        None => joined.to_owned(),
+    }
+}
+
+/// Whether a pattern matches the name, or an object that it is in.
+fn any_matches(patterns: &[String], raw: &str) -> bool {
+    let prefixes = || raw.match_indices('.').map(|(dot, _)| &raw[..dot]).chain([raw]);
+    patterns.iter().any(|pattern| prefixes().any(|prefix| matches(pattern, prefix)))
+}
+
+/// The change for each second, from one number's text to the next.
+fn rate(before: &str, now: &str, pause_ns: u64) -> Option<f64> {
+    let integer = |text: &str| {
+        let number: i128 = text.parse().ok()?;
+        (i128::from(i64::MIN)..=i128::from(u64::MAX)).contains(&number).then_some(number)
+    };
+    let double = |text: &str| text.parse::<f64>().expect("a number");
+    #[allow(clippy::cast_precision_loss, reason = "a rate is a double")]
+    let change = match (integer(before), integer(now)) {
+        (Some(before), Some(now)) => (now - before) as f64,
+        _ => double(now) - double(before),
+    };
+    let rate = change / Duration::from_nanos(pause_ns).as_secs_f64();
+    match change {
+        _ if pause_ns == 0 || change < 0.0 || !rate.is_finite() => None,
+        0.0 => Some(0.0),
+        _ => Some(rate),
     }
 }
 
@@ -165,12 +203,29 @@ fn kinds_in(value: &Json, kinds: &mut Vec<&'static str>) {
 /// A key on the way to a variable.
 type Key = Rc<str>;
 
+/// A wanted member that is no object.
+struct Variable {
+    /// The keys joined with dots, as the patterns see it.
+    raw: String,
+    /// The same with the dots that a document has.
+    joined: String,
+    /// What is shipped of it, if anything is.
+    value: Option<Json>,
+    is_column: bool,
+}
+
+/// A counter by its raw name, and the how manyth of that name it is.
+type Counter = (String, usize);
+
 /// A reader's memory from one document to the next, and how it makes them.
 pub(crate) struct Reader {
     options: Options,
     taken: HashSet<(String, usize)>,
     objects: HashSet<String>,
     collections: Option<(u64, u64)>,
+    /// The numbers of the last document, and the time since.
+    counters: HashMap<Counter, String>,
+    pause_ns: u64,
     /// What has been found of raw names, so that looking at them stays cheap.
     chosen: RefCell<HashMap<String, bool>>,
 }
@@ -184,25 +239,58 @@ impl Reader {
     pub(crate) fn new(options: Options) -> Self {
         let own = OWN.into_iter().chain(options.labels.iter().map(String::as_str));
         let objects = own.flat_map(parents).map(str::to_owned).collect();
-        Self { options, taken: HashSet::new(), objects, collections: None, chosen: RefCell::default() }
+        Self {
+            options,
+            taken: HashSet::new(),
+            objects,
+            collections: None,
+            counters: HashMap::new(),
+            pause_ns: 0,
+            chosen: RefCell::default(),
+        }
     }
 
+    /// A second after the last.
     pub(crate) fn document(&mut self, payload: &str) -> Option<Vec<(String, Json)>> {
+        self.document_after(Duration::from_secs(1), payload)
+    }
+
+    pub(crate) fn document_after(&mut self, pause: Duration, payload: &str) -> Option<Vec<(String, Json)>> {
+        self.pause_ns += u64::try_from(pause.as_nanos()).expect("below 500 years");
+        let collections = self.collections;
+        let document = self.document_of(payload);
+        if document.is_none() {
+            self.collections = collections;
+        }
+        document
+    }
+
+    fn document_of(&mut self, payload: &str) -> Option<Vec<(String, Json)>> {
         let Ok(Json::Object(mut root)) = Json::parse(&without_lone_surrogates(payload)) else { return None };
         let restarted = self.mend_pauses(&mut root);
         let mut fields = Vec::new();
         let mut occurrences: HashMap<String, usize> =
             self.options.labels.iter().map(|label| (label.clone(), 1)).collect();
-        for (keys, value) in self.variables(&[], &root) {
-            let name = mended(&self.options.joined(&keys), &self.options.labels);
-            let occurrence = *occurrences.entry(name.clone()).and_modify(|count| *count += 1).or_insert(1);
-            let field = (name, occurrence);
-            if self.taken.contains(&field) || self.taken.len() < self.options.max_fields {
-                if self.taken.insert(field.clone()) {
-                    self.objects.extend(parents(&field.0).map(str::to_owned));
-                }
-                fields.push((field, value));
+        let mut counters = HashMap::new();
+        let mut seen: HashMap<String, usize> = HashMap::new();
+        for Variable { raw, joined, value, is_column } in self.variables(&[], &root) {
+            let name = renamed(&self.options.rename, &raw, &joined);
+            let Some(field) = self.take(&name, &mut occurrences) else { continue };
+            fields.push((field, value.clone()));
+            if is_column || !any_matches(&self.options.rates, &raw) {
+                continue;
             }
+            let Some(field) = self.take(&format!("{name}_per_second"), &mut occurrences) else { continue };
+            let place = *seen.entry(raw.clone()).and_modify(|count| *count += 1).or_insert(1);
+            let counter = (raw, place);
+            let Some(Json::Number(now)) = value else {
+                fields.push((field, None));
+                continue;
+            };
+            let before = self.counters.get(&counter).filter(|_| !restarted);
+            let rate = before.and_then(|before| rate(before, &now, self.pause_ns));
+            fields.push((field, rate.map(|rate| Json::Number(format!("{rate:?}")))));
+            counters.insert(counter, now);
         }
         let names = self.names(&fields);
         let values = fields.into_iter().map(|(_, value)| value);
@@ -211,12 +299,28 @@ impl Reader {
         if document.is_empty() {
             return None;
         }
+        (self.counters, self.pause_ns) = (counters, 0);
         let label = |name: &String| (name.clone(), Json::String("label".to_owned()));
         document.splice(..0, self.options.labels.iter().map(label));
         if restarted {
             document.push(("expvastic.restarted".to_owned(), Json::Bool(true)));
         }
         Some(document)
+    }
+
+    /// The field of a variable with this name, if one more may be shipped.
+    fn take(&mut self, name: &str, occurrences: &mut HashMap<String, usize>) -> Option<(String, usize)> {
+        let name = mended(name, &self.options.labels);
+        let occurrence = *occurrences.entry(name.clone()).and_modify(|count| *count += 1).or_insert(1);
+        let field = (name, occurrence);
+        if !self.taken.contains(&field) {
+            if self.taken.len() >= self.options.max_fields {
+                return None;
+            }
+            self.taken.insert(field.clone());
+            self.objects.extend(parents(&field.0).map(str::to_owned));
+        }
+        Some(field)
     }
 
     /// A name for each field: those that can have theirs as it is come first.
@@ -251,8 +355,7 @@ impl Reader {
         *chosen.entry(raw).or_insert_with_key(|raw| self.options.choose(raw))
     }
 
-    /// Every wanted member that is no object, with its keys from the root, and what is shipped of it.
-    fn variables(&self, path: &[Key], members: &[(String, Json)]) -> Vec<(Vec<Key>, Option<Json>)> {
+    fn variables(&self, path: &[Key], members: &[(String, Json)]) -> Vec<Variable> {
         let mut variables = Vec::new();
         for (key, value) in members {
             let path = [path, &[Key::from(key.as_str())]].concat();
@@ -265,13 +368,29 @@ impl Reader {
                     } else {
                         self.columns(path.len(), &path, elements)
                     };
-                    variables.extend(columns.into_iter().map(|(path, values)| (path, Some(Json::Array(values)))));
+                    variables.extend(columns.into_iter().map(|(keys, values)| Variable {
+                        raw: self.column_name(path.len(), &keys),
+                        joined: self.options.joined(&keys),
+                        value: Some(Json::Array(values)),
+                        is_column: true,
+                    }));
                 }
-                leaf if self.choose(path.join(".")) => variables.push((path, shipped(leaf))),
+                leaf if self.choose(path.join(".")) => variables.push(Variable {
+                    raw: path.join("."),
+                    joined: self.options.joined(&path),
+                    value: shipped(leaf),
+                    is_column: false,
+                }),
                 _ => {}
             }
         }
         variables
+    }
+
+    /// What the patterns see of a column, the array of which has so many keys: they go by the name that it has.
+    fn column_name(&self, array: usize, path: &[Key]) -> String {
+        let (array, column) = path.split_at(array);
+        format!("{}.{}", array.join("."), self.options.joined(column))
     }
 
     /// The wanted values of an array with objects, by their names; the outermost array has so many keys.
@@ -290,11 +409,7 @@ impl Reader {
                     shipped(beside).map(|value| (path, value)).into_iter().collect()
                 }
             };
-            // A column is chosen by the name that it has.
-            let chosen = |path: &[Key]| {
-                let (array, column) = path.split_at(array);
-                self.choose(format!("{}.{}", array.join("."), self.options.joined(column)))
-            };
+            let chosen = |path: &[Key]| self.choose(self.column_name(array, path));
             for (path, value) in cells.into_iter().filter(|(path, _)| chosen(path)) {
                 let name = self.options.joined(&path);
                 if let Some(at) = names.iter().position(|other| *other == name) {

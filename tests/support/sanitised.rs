@@ -22,15 +22,21 @@ pub(crate) fn config(options: &Options) -> Config {
     };
     let labels: Vec<String> = options.labels.iter().map(|name| format!("{name:?}: label")).collect();
     let labels = labels.join(", ");
+    let quoted = |text: &String| serde_json::to_string(text).expect("a string");
+    let rename: Vec<String> =
+        options.rename.iter().map(|(from, to)| format!("{}: {}", quoted(from), quoted(to))).collect();
+    let rename = rename.join(", ");
     let yaml = format!(
         "readers: {{app: {{type_name: app, endpoint: \"localhost:1\", include: {}, exclude: {}, dots: {}, \
-         gc_pauses: {gc_pauses}, object_arrays: {}, max_fields: {}, labels: {{{labels}}}}}}}\n\
+         gc_pauses: {gc_pauses}, object_arrays: {}, max_fields: {}, labels: {{{labels}}}, \
+         rename: {{{rename}}}, rates: {}}}}}\n\
          recorders: {{out: {{type: file, path: \"-\"}}}}\nroutes: {{r: {{readers: [app], recorders: [out]}}}}\n",
         list(&options.include),
         list(&options.exclude),
         if options.dots_underscore { "underscore" } else { "keep" },
         if options.drop_object_arrays { "drop" } else { "columns" },
         options.max_fields,
+        list(&options.rates),
     );
     Config::parse("test", &yaml, &|_| None).expect("a good configuration")
 }

@@ -22,6 +22,9 @@ const OWNER: &str = "expvastic";
 /// 2^64 - 1, which no `long` holds.
 const INTEGERS: &str = r"^(memstats\\.((Total|Heap)?Alloc|(Heap|Stack|MSpan|MCache|BuckHash|GC|Other)?Sys|Lookups|Mallocs|Frees|(Heap|Stack|MSpan|MCache)Inuse|Heap(Idle|Released|Objects)|LastGC|Pause(TotalNs|Ns|End)|Num(Forced)?GC|BySize\\.(Size|Mallocs|Frees))|readers\\..+\\.(polls|failures|late_ticks|down_ticks|body_bytes)|recorders\\..+\\.(made|acked|duplicate|dead_lettered|waiting)|process\\.resident_bytes)$";
 
+/// The objects at the root that they are in.
+const INTEGER_ROOTS: [&str; 4] = ["memstats", "readers", "recorders", "process"];
+
 /// What a template is asked for by the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wish {
@@ -30,7 +33,7 @@ pub(crate) struct Wish {
     pub(crate) data_stream: bool,
     /// Names that the readers together may ship.
     pub(crate) fields_max: usize,
-    /// No reader converts numbers: integers stay integers.
+    /// No reader converts numbers or gives others the names of [`INTEGERS`]: integers stay integers.
     pub(crate) verbatim: bool,
 }
 
@@ -173,6 +176,11 @@ impl Template {
         }
         pretty
     }
+}
+
+/// Whether a variable that is renamed to this, or what is below it, may have the name of an integer without being one.
+pub(crate) fn meets_integers(name: &str) -> bool {
+    name.split('.').next().is_some_and(|root| INTEGER_ROOTS.contains(&root))
 }
 
 /// The pattern of all indices that a name with `strftime` patterns can stand for.
@@ -341,6 +349,17 @@ mod tests {
         }
         for index_name in ["%Y.%m.%d", "%Y", ".%Y"] {
             assert_eq!(Template::new(&wish(index_name), Flavour::Flat), None, "{index_name}");
+        }
+    }
+
+    #[test]
+    fn names_of_integers_are_known_by_their_root() {
+        let names = INTEGERS.trim_start_matches("^(").split(['|', '(']).filter(|part| part.contains(r"s\\."));
+        let roots: Vec<&str> = names.map(|name| name.split('\\').next().unwrap()).collect();
+        assert_eq!(roots, INTEGER_ROOTS);
+        for (name, expected) in [("memstats.Alloc", true), ("process", true), ("memstat.Alloc", false), ("a.b", false)]
+        {
+            assert_eq!(meets_integers(name), expected, "{name}");
         }
     }
 

@@ -1,0 +1,45 @@
+//! A reader's `rename`: names of the payload, and what they are called in the document.
+
+use super::section::Section;
+use crate::flatten::{Label, Renames, unfit_for_label};
+use crate::limits;
+use std::cell::RefCell;
+
+/// Takes the key; `labels` are the reader's.
+pub(super) fn renames(section: &mut Section<'_, '_>, labels: &[Label]) -> Renames {
+    let Some(names) = section.section("rename") else { return Renames::default() };
+    let count = names.keys().count();
+    if count > limits::RENAMES_MAX {
+        names.lacks(format!("{count} names, at most {} are taken", limits::RENAMES_MAX));
+        return Renames::default();
+    }
+    let taken = RefCell::new(Vec::<String>::with_capacity(count));
+    let pairs = names.each(|from, to| {
+        let mut taken = taken.borrow_mut();
+        if let Some(problem) = problem(from, to, labels, &taken) {
+            return Err(problem);
+        }
+        taken.push(to.to_owned());
+        Ok((from.to_owned(), to.to_owned()))
+    });
+    Renames::new(pairs)
+}
+
+/// Why `from` cannot become `to`, if it cannot.
+fn problem(from: &str, to: &str, labels: &[Label], taken: &[String]) -> Option<String> {
+    let is_below = |name: &str, other: &str| name.strip_prefix(other).is_some_and(|rest| rest.starts_with('.'));
+    let meets = |label: &str| label == to || is_below(label, to) || is_below(to, label);
+    if from.is_empty() {
+        return Some("an empty name cannot be renamed: expected one such as memstats.Alloc".to_owned());
+    }
+    if from.len() > limits::RENAMED_BYTES_MAX {
+        return Some(format!("a name of more than {} bytes cannot be renamed", limits::RENAMED_BYTES_MAX));
+    }
+    if let Some(problem) = unfit_for_label(to) {
+        return Some(format!("the new name {to:?} {problem}: choose another"));
+    }
+    if let Some(label) = labels.iter().find(|label| meets(&label.name)) {
+        return Some(format!("the new name {to:?} meets the label {:?}: choose another", label.name));
+    }
+    taken.iter().any(|other| other == to).then(|| format!("the new name {to:?} is given twice: choose another"))
+}
