@@ -1,7 +1,7 @@
 //! Ranges of ports in a reader's endpoint: `localhost:8000-8003/debug/vars` stands for one endpoint on each of them. Pure.
 
 use super::values;
-use crate::flatten::Label;
+use crate::flatten::{Label, is_below, meet};
 use crate::limits;
 
 /// ECS's field for which of the nodes of a service a document is from.
@@ -85,14 +85,12 @@ pub(super) fn label(labels: &mut Vec<Label>, port: &Port) {
 
 /// The first of the names that variables are to get with which that label would meet.
 pub(super) fn renamed_into_it<'n>(mut names: impl Iterator<Item = &'n str>) -> Option<String> {
-    let is_below = |name: &str, other: &str| name.strip_prefix(other).is_some_and(|rest| rest.starts_with('.'));
-    let name = names.find(|name| *name == NODE_NAME || is_below(name, NODE_NAME) || is_below(NODE_NAME, name))?;
+    let name = names.find(|name| meet(name, NODE_NAME))?;
     Some(format!("the new name {name:?} meets {NODE_NAME}, which each reader of a range of ports has: choose another"))
 }
 
 /// The first of the user's labels beside which that label cannot stand.
 pub(super) fn in_the_way(labels: &[Label]) -> Option<String> {
-    let is_below = |name: &str, other: &str| name.strip_prefix(other).is_some_and(|rest| rest.starts_with('.'));
     let label = labels.iter().find(|label| is_below(&label.name, NODE_NAME) || is_below(NODE_NAME, &label.name))?;
     Some(format!(
         "the label {:?} and {NODE_NAME}, which each reader of a range of ports has, exclude each other: choose another name",

@@ -5,7 +5,7 @@ use super::section::Section;
 use super::values::{self, LogLevel};
 use super::{ConfigError, access, backoff, kind, maps, one_of, ports, rename};
 use crate::access::Access;
-use crate::flatten::{Choice, GcPauses, Globs, Label, VariableRules, unfit_for_label};
+use crate::flatten::{Choice, GcPauses, Globs, Label, VariableRules, is_below, unfit_for_label};
 use crate::http::UNIX_SCHEME;
 use crate::limits;
 use std::time::Duration;
@@ -215,11 +215,10 @@ fn labels(section: &mut Section<'_, '_>) -> Vec<Label> {
     }
     let all: Vec<String> = names.keys().map(str::to_owned).collect();
     names.each(|name, value| {
-        let is_below = |other: &&String| name.strip_prefix(other.as_str()).is_some_and(|rest| rest.starts_with('.'));
         if let Some(problem) = unfit_for_label(name) {
             return Err(format!("the name of this label {problem}: choose another"));
         }
-        if let Some(other) = all.iter().find(is_below) {
+        if let Some(other) = all.iter().find(|other| is_below(name, other)) {
             return Err(format!("a label called {other:?} is there too: a name is a value or has others below it"));
         }
         if value.len() > limits::LABEL_BYTES_MAX {

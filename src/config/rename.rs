@@ -1,7 +1,7 @@
 //! A reader's `rename`: names of the payload, and what they are called in the document.
 
 use super::section::Section;
-use crate::flatten::{Label, Renames, unfit_for_label};
+use crate::flatten::{Label, Renames, meet, unfit_for_label};
 use crate::limits;
 use std::cell::RefCell;
 
@@ -27,8 +27,6 @@ pub(super) fn renames(section: &mut Section<'_, '_>, labels: &[Label]) -> Rename
 
 /// Why `from` cannot become `to`, if it cannot.
 fn problem(from: &str, to: &str, labels: &[Label], taken: &[String]) -> Option<String> {
-    let is_below = |name: &str, other: &str| name.strip_prefix(other).is_some_and(|rest| rest.starts_with('.'));
-    let meets = |label: &str| label == to || is_below(label, to) || is_below(to, label);
     if from.is_empty() {
         return Some("an empty name cannot be renamed: expected one such as memstats.Alloc".to_owned());
     }
@@ -38,7 +36,7 @@ fn problem(from: &str, to: &str, labels: &[Label], taken: &[String]) -> Option<S
     if let Some(problem) = unfit_for_label(to) {
         return Some(format!("the new name {to:?} {problem}: choose another"));
     }
-    if let Some(label) = labels.iter().find(|label| meets(&label.name)) {
+    if let Some(label) = labels.iter().find(|label| meet(&label.name, to)) {
         return Some(format!("the new name {to:?} meets the label {:?}: choose another", label.name));
     }
     taken.iter().any(|other| other == to).then(|| format!("the new name {to:?} is given twice: choose another"))

@@ -47,7 +47,7 @@ use walk::{Options, Walk};
 
 pub use choice::{Choice, Globs};
 pub use convert::{Conversion, Conversions};
-pub use names::{Mended, unfit_for_label};
+pub use names::{Mended, is_below, meet, unfit_for_label};
 pub use rename::Renames;
 
 pub use index::PADDING_BYTES;

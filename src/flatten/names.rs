@@ -54,13 +54,24 @@ pub struct Mended {
     pub over_limit: u64,
 }
 
+/// Whether `name` is that of something in the object `other`.
+#[must_use]
+pub fn is_below(name: &str, other: &str) -> bool {
+    name.strip_prefix(other).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// Whether the two are the same, or one is in the other: a document cannot have both.
+#[must_use]
+pub fn meet(one: &str, other: &str) -> bool {
+    one == other || is_below(one, other) || is_below(other, one)
+}
+
 /// A name of the user's that each document carries as it is, so that no variable can have it: why it cannot be one.
 #[must_use]
 pub fn unfit_for_label(name: &str) -> Option<String> {
-    let is_below = |name: &str, other: &str| name.strip_prefix(other).is_some_and(|rest| rest.starts_with('.'));
     // What a variable's name is mended to may begin with `vars.`.
     let reserved = name.split('.').next().filter(|first| *first == "vars" || RESERVED.contains(first));
-    let own = OWN_NAMES.iter().find(|own| *own == &name || is_below(name, own) || is_below(own, name));
+    let own = OWN_NAMES.iter().find(|own| meet(name, own));
     if name.split('.').any(|segment| is_blank(segment.as_bytes())) {
         Some("has an empty segment".to_owned())
     } else if let Some(taken) = reserved.or_else(|| own.copied()) {
