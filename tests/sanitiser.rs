@@ -764,10 +764,10 @@ fn a_map_file_converts_what_it_names() {
     };
     for (body, expected) in [
         (r#"{"Alloc":1536,"x":{"ALLOC":-512,"alloc":1e3}}"#, r#"{"Alloc":1.5,"x.ALLOC":-0.5,"x.alloc":0.9765625}"#),
-        (r#"{"a":{"b":1073741824},"b":7,"c":{"a":{"b":9}}}"#, r#"{"a.b":1,"b":7,"c.a.b":9}"#),
+        (r#"{"a":{"b":1073741824},"b":7,"c":{"a":{"b":9}}}"#, r#"{"a.b":1.0,"b":7,"c.a.b":9}"#),
         (r#"{"flag":true,"alloc":"12","same":1e2}"#, r#"{"flag":true,"alloc":"12","same":1e2}"#),
         (r#"{"alloc":[1024],"pauses":7,"memstats":{"alloc":}}"#, r#"{"alloc":[1024],"pauses":7}"#),
-        (r#"{"pauses":[0, 1500,0,2000 ],"other":[0,1]}"#, r#"{"pauses":[1.5,2],"other":[0,1]}"#),
+        (r#"{"pauses":[0, 1500,0,2000 ],"other":[0,1]}"#, r#"{"pauses":[1.5,2.0],"other":[0,1]}"#),
         (r#"{"a":[{"alloc":1024}],"pauses":[{"x":1000}]}"#, r#"{"a.alloc":[1024],"pauses.x":[1000]}"#),
     ] {
         let Ok(Json::Object(expected)) = Json::parse(expected) else { panic!("an object: {expected}") };
@@ -776,6 +776,6 @@ fn a_map_file_converts_what_it_names() {
     }
     let tick = |pauses: &[u64]| format!(r#"{{"memstats":{}}}"#, memstats(pauses, 0));
     let found = document(&[&tick(&[1500]), &tick(&[1500, 2500, 3000])]);
-    let new = Json::Array(["2.5", "3"].map(|number| Json::Number(number.to_owned())).to_vec());
+    let new = Json::Array(["2.5", "3.0"].map(|number| Json::Number(number.to_owned())).to_vec());
     assert!(found.contains(&("memstats.PauseNs".to_owned(), new)), "new pauses, in microseconds: {found:?}");
 }

@@ -73,8 +73,7 @@ impl Conversion {
             return false;
         };
         out.truncate(start);
-        // A buffer in memory takes what is written to it.
-        let _ = write!(out, "{}", bytes / bytes_each);
+        write_double(out, bytes / bytes_each);
         true
     }
 
@@ -104,23 +103,21 @@ impl Conversion {
 
 /// Appends a thousandth of the number at `number` in `out` to the list that begins at `list`, unless it is zero.
 fn write_thousandth(out: &mut Vec<u8>, number: Range<usize>, list: usize) {
-    let zero = out[number.clone()]
-        .iter()
-        .take_while(|byte| !byte.eq_ignore_ascii_case(&b'e'))
-        .all(|byte| !(b'1'..=b'9').contains(byte));
-    if zero {
-        return;
-    }
-    if out.len() > list {
-        out.push(b',');
-    }
     let digits = out[number.clone()].strip_prefix(b"-").map_or(number.start, |_| number.start + 1)..number.end;
     if !out[digits.clone()].iter().all(u8::is_ascii_digit) {
         // A fraction or an exponent: as near as a double comes.
         let value = std::str::from_utf8(&out[number]).ok().and_then(|text| text.parse::<f64>().ok());
-        let _ = write!(out, "{}", value.unwrap_or_default() / 1000.0);
+        let thousandth = value.unwrap_or_default() / 1000.0;
+        if thousandth != 0.0 {
+            write_comma(out, list);
+            write_double(out, thousandth);
+        }
         return;
     }
+    if out[digits.clone()].iter().all(|digit| *digit == b'0') {
+        return;
+    }
+    write_comma(out, list);
     out.extend_from_within(number.start..digits.start);
     let whole = digits.end.saturating_sub(3).max(digits.start);
     if whole == digits.start {
@@ -132,12 +129,22 @@ fn write_thousandth(out: &mut Vec<u8>, number: Range<usize>, list: usize) {
     let missing = 3 - (digits.end - whole);
     out.extend_from_slice(&b"000"[..missing]);
     out.extend_from_within(whole..digits.end);
-    while matches!(out.last(), Some(b'0')) {
+    while out.ends_with(b"0") && !out.ends_with(b".0") {
         out.pop();
     }
-    if out.last() == Some(&b'.') {
-        out.pop();
+}
+
+fn write_comma(out: &mut Vec<u8>, list: usize) {
+    if out.len() > list {
+        out.push(b',');
     }
+}
+
+/// Always with a point or an exponent, so that servers that guess take it for the double that it is, and never longer than
+/// 24 bytes, whatever the exponent.
+fn write_double(out: &mut Vec<u8>, number: f64) {
+    // A buffer in memory takes what is written to it.
+    let _ = write!(out, "{number:?}");
 }
 
 fn is_blank(byte: u8) -> bool {
@@ -175,9 +182,15 @@ mod tests {
     #[test]
     fn lists_lose_their_zeros_and_no_digit() {
         for (list, converted) in [
-            ("[0,1,12,123,1234,0,152000,18446744073709551615]", "[0.001,0.012,0.123,1.234,152,18446744073709551.615]"),
+            (
+                "[0,1,12,123,1234,0,152000,18446744073709551615]",
+                "[0.001,0.012,0.123,1.234,152.0,18446744073709551.615]",
+            ),
             ("[ 5 ,\t-1500, -0, 0.0, 0e5 ]", "[0.005,-1.5]"),
-            ("[2.5e3,1e3]", "[2.5,1]"),
+            ("[2.5e3,1e3]", "[2.5,1.0]"),
+            ("[100000,1e300,1e-300]", "[100.0,1e297,1.0000000000000001e-303]"),
+            // Less than a double can tell from zero, and a thousandth that is.
+            ("[7,5e-400,5e-324,5e-320]", "[0.007,5e-323]"),
             ("[]", "[]"),
             ("[0]", "[]"),
             ("[[1000]]", "[[1000]]"),
@@ -197,8 +210,10 @@ mod tests {
             (Conversion::Bytes, "1e3", "1e3"),
             (Conversion::Kilobytes, "1", "0.0009765625"),
             (Conversion::Megabytes, "71893240", "68.56273651123047"),
-            (Conversion::Gigabytes, "1073741824", "1"),
-            (Conversion::Kilobytes, "-0", "-0"),
+            (Conversion::Gigabytes, "1073741824", "1.0"),
+            (Conversion::Gigabytes, "1e-300", "9.3132257461548e-310"),
+            (Conversion::Kilobytes, "1e300", "9.765625e296"),
+            (Conversion::Kilobytes, "-0", "-0.0"),
             (Conversion::Kilobytes, "1.5e3", "1.46484375"),
         ] {
             let mut out = number.as_bytes().to_vec();
