@@ -31,6 +31,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Command, Output};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 const TIME_MAX: Duration = Duration::from_secs(60);
@@ -85,6 +86,7 @@ fn check(engine: &Engine) {
     let mut problems = bench.every_payload();
     problems.extend(bench.few_names_without_a_template());
     problems.extend(bench.changing_payloads());
+    problems.extend(bench.rates_and_other_names());
     problems.extend(bench.templates());
     problems.extend(bench.data_streams());
     problems.extend(bench.pipelines());
@@ -293,20 +295,24 @@ impl Bench<'_> {
              routes: {{r: {{readers: [shop, influxd, jaeger], recorders: es}}}}\nsettings: {{shutdown_timeout: 60s}}\n",
             self.server.address
         );
-        let path = self.folder.join("changing.yml");
-        fs::write(&path, config).expect("written");
-        let arguments = ["-c", path.to_str().expect("a plain path")];
-        let mut shipper = Running::start(&self.folder, "expvastic", Orphaned::Kill, release_binary(), &arguments);
         let all_served = || {
             let served = served.lock().expect("what was served");
             CHANGING.iter().all(|(name, polls)| served.get(*name).is_some_and(|bodies| bodies.len() as u64 > *polls))
         };
-        assert!(processes::wait_until(TIME_MAX, all_served), "not all was polled in time");
-        let status = shipper.terminate(TIME_MAX).expect("expvastic ends after SIGTERM");
-        let mut problems: Vec<String> =
-            unless(status.code() == Some(0), || format!("it ended with {status}")).into_iter().collect();
+        let mut problems: Vec<String> = self.ship_until(&config, all_served).into_iter().collect();
         problems.extend(self.check_changing(&served.lock().expect("what was served")));
         problems
+    }
+
+    /// Runs the program until this holds, then ends it. What is wrong with that.
+    fn ship_until(&self, config: &str, holds: impl FnMut() -> bool) -> Option<String> {
+        let path = self.folder.join("conf.yml");
+        fs::write(&path, config).expect("written");
+        let arguments = ["-c", path.to_str().expect("a plain path")];
+        let mut shipper = Running::start(&self.folder, "expvastic", Orphaned::Kill, release_binary(), &arguments);
+        assert!(processes::wait_until(TIME_MAX, holds), "not all was polled in time");
+        let status = shipper.terminate(TIME_MAX).expect("expvastic ends after SIGTERM");
+        unless(status.code() == Some(0), || format!("it ended with {status}"))
     }
 
     fn check_changing(&self, served: &BTreeMap<String, Vec<Vec<u8>>>) -> Vec<String> {
@@ -333,6 +339,47 @@ impl Bench<'_> {
             }
         }
         problems.extend(self.check_types());
+        problems
+    }
+
+    /// Rates and names that were given to variables are stored as they were sent, and each rate with its fraction, the first
+    /// one being none.
+    fn rates_and_other_names(&self) -> Vec<String> {
+        let polls = AtomicU64::new(0);
+        let polls: &'static AtomicU64 = Box::leak(Box::new(polls));
+        let app = loopback::Server::start(move |_| {
+            let seq = polls.fetch_add(1, Relaxed);
+            Reply::Chunked(format!(r#"{{"still":7,"app":{{"requests":{}}}}}"#, 7 * seq.saturating_sub(1)).into_bytes())
+        });
+        let sent = self.folder.join("rates.ndjson");
+        let config = format!(
+            "readers: {{r: {{type_name: app, endpoint: {}, interval: 50ms, rates: [\"**\"], rename: {{app: http}}}}}}\n\
+             recorders: {{es: {{endpoint: {}, index_name: rates}}, sent: {{type: file, path: \"{}\", index_name: sent}}}}\n\
+             routes: {{x: {{readers: r, recorders: [es, sent]}}}}\nsettings: {{shutdown_timeout: 60s}}\n",
+            app.address,
+            self.server.address,
+            sent.display()
+        );
+        let mut problems: Vec<String> = self.ship_until(&config, || polls.load(Relaxed) > 10).into_iter().collect();
+        let sent = fs::read_to_string(sent).expect("what was sent");
+        let sent = sent.lines().skip(1).step_by(2).map(|line| serde_json::from_str::<Flat>(line).expect("strict JSON"));
+        let stored = self.server.documents("rates");
+        let time = |document: &Flat| document["@timestamp"].as_str().map(str::to_owned);
+        let mut stored: BTreeMap<_, _> = stored.iter().map(|document| (time(document), document)).collect();
+        let mut sum = 0.0;
+        for sent in sent {
+            sum += sent.get("http.requests_per_second").and_then(Value::as_f64).unwrap_or_default();
+            match stored.remove(&time(&sent)) {
+                Some(stored) => problems.extend(differences(&sent, stored)),
+                None => problems.push(format!("{sent:?} is not stored")),
+            }
+        }
+        problems.extend(unless(stored.is_empty(), || format!("nobody sent {stored:?}")));
+        let query = r#"{"size":0,"aggs":{"sum":{"sum":{"field":"http.requests_per_second"}}}}"#;
+        let answer = parsed(&http::post(&self.server.address, "/rates/_search", query));
+        let summed = answer["aggregations"]["sum"]["value"].as_f64().unwrap_or(f64::NAN);
+        let off = ((summed - sum) / sum).abs();
+        problems.extend(unless(off < 1e-12, || format!("the rates sum to {summed}, expected {sum}")));
         problems
     }
 
