@@ -48,9 +48,17 @@ fn each_library_has_its_place() {
         ("pico_args::", &["cli.rs"]),
         (
             "bumpalo::",
-            &["flatten/lib.rs", "flatten/walk.rs", "flatten/columns.rs", "flatten/fit.rs", "flatten/names.rs"],
+            &[
+                "flatten/lib.rs",
+                "flatten/walk.rs",
+                "flatten/columns.rs",
+                "flatten/fit.rs",
+                "flatten/by_hash.rs",
+                "flatten/names.rs",
+                "flatten/rates.rs",
+            ],
         ),
-        ("hashbrown::", &["flatten/names.rs"]),
+        ("hashbrown::", &["flatten/by_hash.rs"]),
         (
             "simd_json::",
             &[

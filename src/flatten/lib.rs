@@ -16,6 +16,7 @@
 //! with one comparison for each key, until one departs from it and is learned anew.
 
 mod arrays;
+mod by_hash;
 mod choice;
 mod columns;
 mod convert;
@@ -37,6 +38,7 @@ mod walk;
 pub mod json;
 pub mod limits;
 
+use by_hash::NoRoom;
 use guide::{Follow, Learn, LearnWork, Stop};
 use index::Index;
 use layout::Layout;
@@ -165,15 +167,14 @@ impl Variables {
     }
 
     /// The layout is another one: what is remembered of counters is put into its order.
-    fn align_rates(&mut self, spare: &mut Vec<rates::Sample>, arena: &mut bumpalo::Bump) -> Result<(), names::NoRoom> {
+    fn align_rates(&mut self, spare: &mut Vec<rates::Sample>, arena: &mut bumpalo::Bump) -> Result<(), NoRoom> {
         let counters = &mut self.layout.counters;
         if counters.is_empty() && self.rates.is_empty() {
             return Ok(());
         }
-        let seen = names::Table::new(counters.len(), arena)?;
-        rates::tell_apart(counters, seen)?;
+        rates::tell_apart(counters, arena)?;
         arena.reset();
-        self.rates.align(counters, names::Table::new(self.rates.len(), arena)?, spare)?;
+        self.rates.align(counters, arena, spare)?;
         arena.reset();
         Ok(())
     }
@@ -387,7 +388,7 @@ impl Scratch {
             Stop::OtherLayout => FlattenError { cause: Cause::NoVariables, offset: 0 },
         });
         self.arena.reset();
-        let no_room = |names::NoRoom| FlattenError { cause: Cause::DocumentTooLong, offset: 0 };
+        let no_room = |NoRoom| FlattenError { cause: Cause::DocumentTooLong, offset: 0 };
         let named = learned.and_then(|()| {
             let Variables { layout, fields, rules, .. } = variables;
             names::resolve(layout, fields, &mut self.names, rules, &self.arena).map_err(no_room)

@@ -8,6 +8,7 @@
 //! has shipped (they are bounded, first come first kept) and of the names that were objects (a name that once was one
 //! stays one, else the server's mapping would refuse the value that takes its place).
 
+use super::by_hash::{ByHash, NoRoom};
 use super::layout::{Kind, Layout, Node};
 use super::rename::Rename;
 use super::{Label, VariableRules};
@@ -15,9 +16,8 @@ use super::{rates, scalar};
 use crate::json;
 use crate::limits::{NAME_BYTES_MAX, NAME_SEGMENTS_MAX};
 use bumpalo::Bump;
-use hashbrown::HashMap;
 use std::collections::HashSet;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::hash::{BuildHasher, RandomState};
 
 /// Fields that each document begins with, and those that the sanitiser adds.
 pub(super) const OWN_NAMES: [&str; 4] = ["@timestamp", "service.name", "host.name", RESTARTED];
@@ -104,10 +104,6 @@ pub(super) struct Work {
     raw_marks: Vec<usize>,
 }
 
-/// There is no room for the names in the arena.
-#[derive(Debug)]
-pub(super) struct NoRoom;
-
 /// A name of this document, by its hash.
 #[derive(Debug, Default, Clone, Copy)]
 struct Slot {
@@ -123,61 +119,7 @@ struct Slot {
 
 /// The names of a document. They are told by hashes with a random key: should two ever collide, one gets a number that it
 /// did not need.
-pub(super) struct Table<'a> {
-    slots: HashMap<u64, Slot, BuildHasherDefault<Hashed>, &'a Bump>,
-}
-
-/// Hashes what is a hash already.
-#[derive(Default)]
-struct Hashed(u64);
-
-impl Hasher for Hashed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = bytes.iter().fold(self.0, |hash, &byte| hash.rotate_left(8) ^ u64::from(byte));
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-}
-
-impl<'a> Table<'a> {
-    /// With room for so many names at once: what is outgrown stays in the arena until the tick is over.
-    pub(super) fn new(names: usize, arena: &'a Bump) -> Result<Self, NoRoom> {
-        let mut slots = HashMap::with_hasher_in(BuildHasherDefault::default(), arena);
-        slots.try_reserve(names).map_err(|_| NoRoom)?;
-        Ok(Self { slots })
-    }
-
-    /// Used for other hashes than those of names: a number for each.
-    pub(super) fn set(&mut self, hash: u64, place: usize) -> Result<(), NoRoom> {
-        self.slot(hash)?.occurrences = u32::try_from(place + 1).map_err(|_| NoRoom)?;
-        Ok(())
-    }
-
-    /// What was [`set`](Self::set).
-    pub(super) fn place(&self, hash: u64) -> Option<usize> {
-        self.get(hash).occurrences.checked_sub(1).map(|place| place as usize)
-    }
-
-    fn get(&self, hash: u64) -> Slot {
-        self.slots.get(&hash).copied().unwrap_or_default()
-    }
-
-    fn add_label(&mut self, hash: u64) -> Result<(), NoRoom> {
-        *self.slot(hash)? = Slot { occurrences: 1, settled: 1, ..Slot::default() };
-        Ok(())
-    }
-
-    fn slot(&mut self, hash: u64) -> Result<&mut Slot, NoRoom> {
-        self.slots.try_reserve(1).map_err(|_| NoRoom)?;
-        Ok(self.slots.entry(hash).or_default())
-    }
-}
+type Table<'a> = ByHash<'a, Slot>;
 
 impl Fields {
     pub(super) fn new(max: usize, labels: &[Label]) -> Self {
@@ -228,7 +170,7 @@ pub(super) fn resolve(
     let leaves = layout.nodes.iter().filter(is_named).count();
     let mut table = Table::new(leaves.min(fields.max) + labels.len(), arena)?;
     for label in labels {
-        table.add_label(fields.hash(label.name.as_bytes()))?;
+        *table.get_mut(fields.hash(label.name.as_bytes()))? = Slot { occurrences: 1, settled: 1, ..Slot::default() };
     }
     let mut mended = Mended::default();
     work.path.reset(rules.dots_underscore);
@@ -324,7 +266,7 @@ fn collect(leaf: &mut Leaf<'_>, fields: &mut Fields, table: &mut Table<'_>, mend
         return Ok(());
     }
     mended.add(leaf.kinds);
-    table.slot(hash)?.occurrences = occurrence;
+    table.get_mut(hash)?.occurrences = occurrence;
     fields.add_objects(leaf.name);
     Ok(())
 }
@@ -332,7 +274,7 @@ fn collect(leaf: &mut Leaf<'_>, fields: &mut Fields, table: &mut Table<'_>, mend
 /// Gives a variable its final name: its own if it is the first to have it and it is no object.
 fn settle(leaf: &mut Leaf<'_>, fields: &Fields, table: &mut Table<'_>, mended: &mut Mended) -> Result<(), NoRoom> {
     let hash = fields.hash(leaf.name);
-    let slot = table.slot(hash)?;
+    let slot = table.get_mut(hash)?;
     slot.settled += 1;
     let clashes = slot.settled > 1 || fields.is_object(hash);
     if clashes {
@@ -377,8 +319,8 @@ fn find_another(name: &mut Vec<u8>, fields: &Fields, table: &mut Table<'_>, mend
     };
     mended.moved += u64::from(base_bytes > own_bytes);
     mended.repeated += u64::from(number > 1);
-    table.slot(base)?.tried = number;
-    table.slot(chosen)?.given = true;
+    table.get_mut(base)?.tried = number;
+    table.get_mut(chosen)?.given = true;
     Ok(())
 }
 

@@ -3,7 +3,9 @@
 //! What a counter was is remembered by a hash of its name in the payload, and of how many of that name come before it, so
 //! that it outlives the layout. Invariant: only a payload that has become a document changes what is remembered, and all of it.
 
-use super::names::{NoRoom, Table, fnv};
+use super::by_hash::{ByHash, NoRoom};
+use super::names::fnv;
+use bumpalo::Bump;
 use std::io::Write as _;
 use std::time::Duration;
 
@@ -90,10 +92,6 @@ impl Memory {
         (!passed.is_zero()).then_some(passed.as_secs_f64())
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.samples.len()
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.samples.is_empty()
     }
@@ -111,20 +109,16 @@ impl Memory {
     }
 
     /// There is another layout, with these counters. What is remembered stays the same, in another order.
-    pub(super) fn align(
-        &mut self,
-        counters: &[u64],
-        mut places: Table<'_>,
-        spare: &mut Vec<Sample>,
-    ) -> Result<(), NoRoom> {
+    pub(super) fn align(&mut self, counters: &[u64], arena: &Bump, spare: &mut Vec<Sample>) -> Result<(), NoRoom> {
         spare.clear();
         spare.extend(self.samples.iter().filter(|sample| sample.number.is_some()));
+        let mut places = ByHash::new(spare.len(), arena)?;
         for (place, sample) in spare.iter().enumerate() {
-            places.set(sample.key, place)?;
+            *places.get_mut(sample.key)? = Some(place);
         }
         self.samples.clear();
         for &key in counters {
-            let sample = places.place(key).and_then(|place| spare.get_mut(place));
+            let sample = places.get(key).and_then(|place| spare.get_mut(place));
             self.samples.push(Sample { key, number: sample.and_then(|sample| sample.number.take()) });
         }
         self.samples.extend(spare.iter().filter(|sample| sample.number.is_some()));
@@ -161,11 +155,12 @@ impl Rates<'_> {
 }
 
 /// Makes a key of each counter's hash: the first of a name is another one than the second.
-pub(super) fn tell_apart(counters: &mut [u64], mut seen: Table<'_>) -> Result<(), NoRoom> {
+pub(super) fn tell_apart(counters: &mut [u64], arena: &Bump) -> Result<(), NoRoom> {
+    let mut seen = ByHash::<u64>::new(counters.len(), arena)?;
     for hash in counters {
-        let before = seen.place(*hash).unwrap_or_default();
-        seen.set(*hash, before + 1)?;
+        let before = seen.get_mut(*hash)?;
         *hash = fnv(*hash, &before.to_le_bytes());
+        *before += 1;
     }
     Ok(())
 }
