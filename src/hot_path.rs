@@ -4,7 +4,7 @@
 use crate::bulk;
 use crate::clock;
 use crate::config::{Config, LogLevel, Reader, Recorder, maps};
-use crate::flatten::{self, Report, Scratch, VariableRules, Variables};
+use crate::flatten::{self, Conversions, Report, Scratch, VariableRules, Variables};
 use crate::log::PartLevel;
 use crate::recorder::{Feed, Recording};
 use crate::workbench::Workbench;
@@ -142,6 +142,13 @@ impl Sanitiser {
     pub fn of_map_file(text: &str) -> Result<Self, String> {
         let conversions = maps::parse("maps.yml", text)?;
         Ok(Self::with_rules(VariableRules { conversions, ..VariableRules::default() }))
+    }
+
+    /// What a `map_file` names.
+    #[must_use]
+    pub fn converted_names(&self) -> Vec<&str> {
+        let Conversions { gc_lists, sizes } = &self.rules.conversions;
+        gc_lists.iter().chain(sizes.iter().map(|(name, _)| name)).map(String::as_str).collect()
     }
 
     fn with_rules(rules: VariableRules) -> Self {

@@ -42,8 +42,9 @@ pub(crate) const RANGE_PORTS_MAX: usize = 256;
 pub(crate) const BODY_BYTES_DEFAULT: u64 = 1 << 20;
 
 /// The most that `max_body` can be set to, bytes: the structural index counts in 32 bits and takes 4 B for each
-/// structural character, so a larger body would need a gigabyte of scratch.
-pub(crate) const BODY_BYTES_MAX: u64 = 256 << 20;
+/// structural character, so a larger body would need a gigabyte of scratch. Besides, simd-json reserves 24 B for each of
+/// them, which are never touched, but of which a process of 32 bits has room for few.
+pub(crate) const BODY_BYTES_MAX: u64 = if cfg!(target_pointer_width = "64") { 256 << 20 } else { 16 << 20 };
 
 /// The most that `max_fields` can be set to: a name costs some 100 bytes while a payload's layout is learned.
 pub(crate) const FIELDS_MAX: u64 = 100_000;

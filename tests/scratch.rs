@@ -3,6 +3,7 @@
 //! Resident memory is what counts: simd-json reserves a tape of 24 bytes for each token, of which nothing is ever written
 //! and so nothing is ever there.
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
+#![allow(clippy::print_stdout, reason = "what is measured is of interest, too")]
 
 #[path = "support/recorded.rs"]
 mod recorded;
@@ -39,8 +40,30 @@ fn hot_path(max_fields: usize) -> HotPath {
     HotPath::of_config(&config).expect("a good reader")
 }
 
-/// Both in one test: what another thread allocates would be counted too.
+/// All in one test: what another thread allocates would be counted too.
 #[test]
+fn what_a_payload_takes_is_bounded_and_given_back() {
+    the_largest_payload_takes_four_times_its_length_and_gives_it_back();
+    the_columns_of_a_small_payload_are_given_back();
+}
+
+/// Each column's name is as long as half of the payload.
+fn the_columns_of_a_small_payload_are_given_back() {
+    let members = (0..900).map(|at| format!(r#""{at}":1"#)).collect::<Vec<_>>().join(",");
+    let payload = format!(r#"{{"a":[{{"{}":{{{members}}}}}]}}"#, "k".repeat(11_000));
+    assert!(payload.len() < 20_000, "{} bytes", payload.len());
+    let mut path = hot_path(1000);
+    let in_use_before = ALLOCATOR.current_usage();
+    for (payload, kept_min, kept_max) in [(payload.as_bytes(), 900 * 11_000, usize::MAX), (br#"{"a":1}"#, 0, 3 << 20)] {
+        let mut body = payload.to_vec();
+        path.flatten(&mut body).expect("a document");
+        path.rest(body);
+        let kept = ALLOCATOR.current_usage() - in_use_before;
+        println!("{} bytes with columns: kept {kept}", payload.len());
+        assert!((kept_min..kept_max).contains(&kept), "{kept} bytes are kept");
+    }
+}
+
 fn the_largest_payload_takes_four_times_its_length_and_gives_it_back() {
     let (name, payload) = recorded::payloads().into_iter().max_by_key(|(_, body)| body.len()).expect("payloads");
     assert!(payload.len() > 1 << 20, "{name}");

@@ -34,6 +34,8 @@ struct Base {
 struct Column<'a> {
     /// Relative to the array, escaped as JSON.
     name: &'a [u8],
+    /// Of the name: long names that begin alike are many.
+    hash: u64,
     /// JSON values, separated by commas.
     values: ArenaVec<'a, u8>,
     met: Met,
@@ -64,17 +66,30 @@ impl<'a> Columns<'a> {
         if self.list.get(self.expected).is_some_and(|column| column.name == name) {
             return Some(self.expected);
         }
-        if let Some(at) = self.list.iter().position(|column| column.name == name) {
+        let hash = hash(name);
+        if let Some(at) = self.list.iter().position(|column| column.hash == hash && column.name == name) {
             return Some(at);
         }
         if self.list.len() == COLUMNS_MAX || self.list.try_reserve(1).is_err() {
             return None;
         }
         let name = self.arena.try_alloc_slice_copy(name).ok()?;
-        self.list.push(Column { name, values: ArenaVec::new_in(self.arena), met: Met::default() });
+        self.list.push(Column { name, hash, values: ArenaVec::new_in(self.arena), met: Met::default() });
         Some(self.list.len() - 1)
     }
 }
+
+/// Eight bytes at a time: names may be as long as the body, and are hashed once for each value.
+fn hash(name: &[u8]) -> u64 {
+    let (words, rest) = name.as_chunks::<8>();
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let word = |hash: u64, word: &[u8; 8]| (hash ^ u64::from_le_bytes(*word)).wrapping_mul(ODD).rotate_left(29);
+    word(words.iter().fold(name.len() as u64, word), &last)
+}
+
+/// Bits without a pattern: 2^64 divided by the golden ratio.
+const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl<'a, G: Guide> Walk<'a, G> {
     /// Writes the array of objects at the cursor as one member for each column.

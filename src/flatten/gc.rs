@@ -39,7 +39,7 @@ pub(super) fn fresh(before: Option<Totals>, now: Totals, pause: impl Fn(usize) -
     let nothing = |doubtful| Fresh { collections: 0..0, missed: 0, restarted: false, doubtful };
     let Some(before) = before else { return nothing(false) };
     // Of no more collections than a ring has entries: what a target says of itself may be anything.
-    let sum_of = |numbers: Range<u64>| numbers.fold(0_u64, |sum, n| sum.wrapping_add(pause(entry(n))));
+    let sum_of = |numbers: Range<u64>| numbers.map(|n| u128::from(pause(entry(n)))).sum::<u128>();
     let since = |first: u64, restarted| {
         let kept = first.max(now.collections.saturating_sub(RING as u64));
         Fresh { collections: kept..now.collections, missed: kept - first, restarted, doubtful: false }
@@ -47,11 +47,13 @@ pub(super) fn fresh(before: Option<Totals>, now: Totals, pause: impl Fn(usize) -
     let fell = now.collections < before.collections || now.pause_ns < before.pause_ns;
     if !fell {
         let new = now.collections - before.collections;
-        if new > RING as u64 || sum_of(before.collections..now.collections) == now.pause_ns - before.pause_ns {
+        if new > RING as u64
+            || sum_of(before.collections..now.collections) == u128::from(now.pause_ns - before.pause_ns)
+        {
             return since(before.collections, false);
         }
     }
-    let since_its_start = now.collections <= RING as u64 && sum_of(0..now.collections) == now.pause_ns;
+    let since_its_start = now.collections <= RING as u64 && sum_of(0..now.collections) == u128::from(now.pause_ns);
     if fell || since_its_start { since(0, true) } else { nothing(true) }
 }
 
@@ -113,7 +115,10 @@ mod tests {
     #[test]
     fn totals_that_contradict_each_other_give_nothing() {
         let now = Totals { collections: 12, pause_ns: 1 << 40 };
-        let fresh = fresh(Some(totals(10)), now, ring_of(12));
-        assert!(fresh.doubtful && fresh.collections.is_empty() && !fresh.restarted);
+        let doubtful = fresh(Some(totals(10)), now, ring_of(12));
+        assert!(doubtful.doubtful && doubtful.collections.is_empty() && !doubtful.restarted);
+        // Two pauses that would sum to nothing in 64 bits.
+        let still = Totals { collections: 12, ..totals(10) };
+        assert!(fresh(Some(totals(10)), still, |_| 1 << 63).doubtful);
     }
 }

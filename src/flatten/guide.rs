@@ -299,9 +299,11 @@ impl<'l> Learn<'l> {
     }
 
     /// The member at hand, one of the root's `memstats`.
-    fn role(&self, key: &[u8]) -> Role {
-        let inside = self.work.marks.len() == 2 && self.work.path.starts_with(b"memstats.");
-        if inside && self.work.marks[1].before == b"memstats".len() { Role::of(key) } else { Role::None }
+    fn role(&self) -> Role {
+        match self.work.path.strip_prefix(b"memstats.") {
+            Some(key) if self.work.marks.len() == 2 && self.work.marks[1].before == b"memstats".len() => Role::of(key),
+            _ => Role::None,
+        }
     }
 
     fn set_last(&mut self, kind: Kind) {
@@ -322,7 +324,7 @@ impl Guide for Learn<'_> {
 
     fn member(&mut self, key: &[u8]) -> Result<Member, Stop> {
         let Entered { excluded, included, rename } = self.enter(key);
-        let role = self.role(key);
+        let role = self.role();
         let out = match self.rules.gc_pauses {
             GcPauses::Off if role.is_ring() => true,
             // Their values are needed to know which pauses are new.

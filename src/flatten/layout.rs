@@ -5,6 +5,7 @@
 
 use super::convert::Conversion;
 use super::names::Mended;
+use crate::limits;
 
 /// What has been learned of one payload, in the order of its members.
 #[derive(Debug, Default)]
@@ -112,6 +113,13 @@ impl Layout {
         self.renamed.clear();
         self.counters.clear();
         self.mended = Mended::default();
+    }
+
+    /// Gives back what an outlier made it grow to.
+    pub(super) fn give_back(&mut self) {
+        self.nodes.shrink_to(limits::KEPT_SCRATCH_BYTES_MAX / size_of::<Node>());
+        self.keys.shrink_to(limits::KEPT_SCRATCH_BYTES_MAX);
+        self.names.shrink_to(limits::KEPT_SCRATCH_BYTES_MAX);
     }
 
     pub(super) fn push(&mut self, kind: Kind, traits: Traits, key: &[u8]) {

@@ -398,12 +398,14 @@ impl Scratch {
         if named.is_err() {
             variables.layout.clear();
         }
+        variables.layout.give_back();
         named
     }
 
     /// Gives back what an outlier made it grow to.
     pub fn trim(&mut self, body_bytes: usize) {
-        if body_bytes > limits::KEPT_SCRATCH_BYTES_MAX {
+        // The arena holds the columns' whole names, which may be many times the body.
+        if body_bytes.max(self.arena.allocated_bytes()) > limits::KEPT_SCRATCH_BYTES_MAX {
             *self = Self::new();
         }
     }

@@ -76,8 +76,9 @@ pub fn unfit_for_label(name: &str) -> Option<String> {
         Some("has an empty segment".to_owned())
     } else if let Some(taken) = reserved.or_else(|| own.copied()) {
         Some(format!("is taken by {taken}"))
-    } else if name.split('.').count() > NAME_SEGMENTS_MAX {
-        Some(format!("has more than {NAME_SEGMENTS_MAX} segments"))
+    } else if name.split('.').count() >= NAME_SEGMENTS_MAX {
+        // A variable of that name is to find room behind `vars.`.
+        Some(format!("has more than {} segments", NAME_SEGMENTS_MAX - 1))
     } else if name.len() > NAME_BYTES_MAX {
         Some(format!("is longer than {NAME_BYTES_MAX} bytes"))
     } else {

@@ -11,7 +11,7 @@ use super::walk::{Outcome, Walk};
 use crate::json;
 
 /// What has been met of the count of garbage collections.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Pauses {
     pause_ns: Option<Ring>,
     pause_end: Option<Ring>,
@@ -140,17 +140,6 @@ impl<G: Guide> Walk<'_, G> {
             _ => return,
         };
         *total = total.or_else(|| integer(&self.out[start..]));
-    }
-}
-
-impl Pauses {
-    /// The member that was written from `mark` on is left out after all.
-    pub(super) fn forget(&mut self, mark: usize) {
-        for ring in [&mut self.pause_ns, &mut self.pause_end] {
-            if ring.is_some_and(|ring| ring.hole.is_some_and(|hole| hole > mark)) {
-                *ring = None;
-            }
-        }
     }
 }
 

@@ -333,6 +333,35 @@ fn a_document_carries_the_pauses_since_the_last() {
 }
 
 #[test]
+fn the_runtimes_members_are_known_however_they_are_written() {
+    let plain = [2, 5].map(memstats);
+    let escaped = plain.clone().map(|json| json.replace("NumGC", "NumG\\u0043").replace("PauseNs", "\\u0050auseNs"));
+    let found = ticks(VariableRules::default(), &escaped.each_ref().map(String::as_str));
+    assert_eq!(found, ticks(VariableRules::default(), &plain.each_ref().map(String::as_str)));
+}
+
+#[test]
+fn totals_of_broken_memstats_do_not_count() {
+    let mut variables = Variables::new(VariableRules::default());
+    let mut ship = |json: &str| flat_with(&mut variables, json.as_bytes()).unwrap().0;
+    ship(&memstats(2));
+    assert_eq!(ship(&memstats(4).replace(r#"},"z""#, r#"}x,"z""#)), r#""z":1"#);
+    let document = ship(&memstats(5));
+    assert!(document.contains(r#""memstats.PauseNs":[3,4,5]"#), "{document}");
+}
+
+#[test]
+fn a_variable_with_the_name_of_a_deep_label_finds_room_behind_vars() {
+    let name = |segments: usize| vec!["l"; segments].join(".");
+    assert!(unfit_for_label(&name(limits::NAME_SEGMENTS_MAX)).is_some());
+    let label = name(limits::NAME_SEGMENTS_MAX - 1);
+    assert_eq!(unfit_for_label(&label), None);
+    let rules = with(|rules| rules.labels = vec![Label { name: label.clone(), value: String::new() }]);
+    let (document, _) = flat_with(&mut Variables::new(rules), format!(r#"{{"{label}":1}}"#).as_bytes()).unwrap();
+    assert_eq!(document, format!(r#""vars.{label}":1"#));
+}
+
+#[test]
 fn a_restart_alone_is_no_document() {
     let mut variables = Variables::new(with(|rules| rules.fields_max = 1));
     let mut ship = |json: &str| flat_with(&mut variables, json.as_bytes());

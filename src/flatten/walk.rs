@@ -24,8 +24,9 @@ pub(super) struct Walk<'a, G> {
     pub(super) offsets: &'a [u32],
     /// The token that is looked at: an index into `offsets`.
     pub(super) at: usize,
-    /// Offset of the first backslash not before the token last looked at: strings before it hold no escape.
+    /// Offset of the first backslash not before `backslash_sought_from`: strings between the two hold no escape.
     next_backslash: usize,
+    backslash_sought_from: usize,
     /// Name of the member of an array's element that the walk is in, relative to the array.
     pub(super) path: &'a mut Vec<u8>,
     /// Keys in it.
@@ -80,6 +81,7 @@ impl<'a, G: Guide> Walk<'a, G> {
             offsets,
             at: 0,
             next_backslash,
+            backslash_sought_from: 0,
             path,
             path_keys: 0,
             out,
@@ -196,7 +198,7 @@ impl<'a, G: Guide> Walk<'a, G> {
 
     /// A member whose value is an object or an array; leaves the cursor at the `,` or `}` behind it.
     fn container_member(&mut self, traits: Traits) -> Outcome<()> {
-        let (out_bytes, report, rates) = (self.out.len(), self.report, self.guide.rates());
+        let (out_bytes, report, pauses, rates) = (self.out.len(), self.report, self.pauses, self.guide.rates());
         if self.peek()? == b'{' {
             self.at += 1;
             self.report.objects += 1;
@@ -211,7 +213,7 @@ impl<'a, G: Guide> Walk<'a, G> {
         // Something follows the value: it was not the value that it seemed to be.
         self.out.truncate(out_bytes);
         self.report = report;
-        self.pauses.forget(out_bytes);
+        self.pauses = pauses;
         self.guide.forget_rates(rates);
         self.skip_broken()
     }
@@ -283,7 +285,10 @@ impl<'a, G: Guide> Walk<'a, G> {
     /// Looks at token `first` again.
     pub(super) fn rewind(&mut self, first: usize) {
         self.at = first;
-        self.next_backslash = self.backslash_from(self.offset(first));
+        // Nothing is sought twice, however many arrays are looked at again.
+        if self.offset(first) < self.backslash_sought_from {
+            self.seek_backslash(self.offset(first));
+        }
     }
 
     /// Writes the scalar at the cursor and steps over it. One that is missing or broken is counted and not written.
@@ -368,7 +373,7 @@ impl<'a, G: Guide> Walk<'a, G> {
     #[inline]
     pub(super) fn escapes_of(&mut self, (start, end): (usize, usize)) -> Escapes {
         if self.next_backslash < start {
-            self.next_backslash = self.backslash_from(start);
+            self.seek_backslash(start);
         }
         if self.next_backslash >= end {
             return Escapes::Fine;
@@ -376,8 +381,9 @@ impl<'a, G: Guide> Walk<'a, G> {
         scalar::escapes(&self.body[start..end])
     }
 
-    fn backslash_from(&self, start: usize) -> usize {
-        memchr::memchr(b'\\', &self.body[start..]).map_or(self.body.len(), |found| start + found)
+    fn seek_backslash(&mut self, start: usize) {
+        self.backslash_sought_from = start;
+        self.next_backslash = memchr::memchr(b'\\', &self.body[start..]).map_or(self.body.len(), |found| start + found);
     }
 
     pub(super) fn enter(&mut self) -> Outcome<()> {
