@@ -290,10 +290,18 @@ fn only_shown(
         if is_given && !matches!(command, Command::Help | Command::Version) && command != owner {
             return Err(Failure::Usage(line.to_owned()));
         }
-        let is_set = environment(variable).is_some_and(|value| value != "0" && value != "false");
-        only_shown |= command == owner && (is_given || is_set);
+        only_shown |= command == owner && (is_given || is_switched_on(variable, environment)?);
     }
     Ok(only_shown)
+}
+
+fn is_switched_on(variable: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<bool, Failure> {
+    let value = environment(variable).unwrap_or_default();
+    match value.trim().to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "" | "0" | "false" | "no" | "off" => Ok(false),
+        _ => Err(Failure::Usage(format!("{variable}: expected true or false, found {value:?}"))),
+    }
 }
 
 /// Runs until `stop`, which passes on what else is asked for, completes.

@@ -43,8 +43,10 @@ pub(crate) const UNIX_SCHEME: &str = "unix://";
 /// What a GET asks for.
 const ACCEPTED: &str = "application/json";
 
-/// Environment variables that may send a request through a proxy.
-const PROXY_VARIABLES: [&str; 4] = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"];
+/// Environment variables by which libcurl may send a request through a proxy, by the scheme; it takes no `HTTP_PROXY`, which
+/// a web server's programs get from whoever asks.
+const HTTP_PROXY_VARIABLES: [&str; 3] = ["http_proxy", "all_proxy", "ALL_PROXY"];
+const HTTPS_PROXY_VARIABLES: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 
 /// The client.
 #[derive(Debug, Clone)]
@@ -56,8 +58,14 @@ pub(crate) struct Http {
 struct Ways {
     direct: direct::Direct,
     curl: curl::Curl,
-    /// Whether the environment names a proxy for strangers.
-    has_proxy: bool,
+    proxies: Proxies,
+}
+
+/// The variables of the environment that name a proxy for strangers.
+#[derive(Debug, Clone, Copy)]
+struct Proxies {
+    http: Option<&'static str>,
+    https: Option<&'static str>,
 }
 
 /// Where requests go.
@@ -137,9 +145,14 @@ struct Received {
 impl Http {
     /// A client that keeps connections to so many endpoints open. `environment` gives the value of a variable.
     pub(crate) fn new(endpoints: usize, environment: &dyn Fn(&str) -> Option<String>) -> Self {
-        let has_proxy = PROXY_VARIABLES.iter().any(|name| environment(name).is_some_and(|value| !value.is_empty()));
+        let first = |names: &[&'static str]| {
+            names.iter().copied().find(|name| environment(name).is_some_and(|value| !value.is_empty()))
+        };
+        let proxies = Proxies { http: first(&HTTP_PROXY_VARIABLES), https: first(&HTTPS_PROXY_VARIABLES) };
         let kept = kept_max(endpoints);
-        Self { ways: Rc::new(Ways { direct: direct::Direct::new(kept), curl: curl::Curl::new(kept), has_proxy }) }
+        Self {
+            ways: Rc::new(Ways { direct: direct::Direct::new(kept), curl: curl::Curl::new(kept, proxies), proxies }),
+        }
     }
 
     /// Goes on with another number of endpoints.
@@ -223,7 +236,7 @@ impl Http {
     }
 
     async fn exchange_once(&self, request: &Request<'_>, body: &mut Vec<u8>) -> Result<Received, HttpError> {
-        if request.endpoint.is_direct(self.ways.has_proxy) {
+        if request.endpoint.is_direct(self.ways.proxies.http.is_some()) {
             self.ways.direct.exchange(request, body).await
         } else {
             // On the heap: it is much larger than the other, and most never need it.

@@ -113,3 +113,18 @@ fn names_go_through_the_proxy_and_neighbours_do_not() {
     assert!(asked.iter().all(|url| !url.contains("127.0.0.1")), "neighbours are not asked for: {asked:?}");
     assert!(app.request_count() >= 3, "a redirect to a neighbour");
 }
+
+#[test]
+fn a_proxy_that_is_not_there_is_named() {
+    // Nobody listens at a port that has just been given back.
+    let address = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
+    let proxy = format!("http://{address}");
+    let config = "readers: {app: {type_name: app, endpoint: well.test, interval: 100ms}}\n\
+                  recorders: {out: {type: file, path: out.ndjson}}\nroutes: {r: {readers: app, recorders: out}}\n";
+    let mut program = Program::start_with(&[("http_proxy", &proxy), ("no_proxy", "")], &[], config);
+    let said =
+        "cannot connect to well.test: does anybody listen there? (the variable http_proxy names a proxy: is it the one";
+    wait_until("the proxy is named", || program.read("stderr").contains(said));
+    program.signal("TERM");
+    assert_eq!(program.wait(), Some(0), "{}", program.read("stderr"));
+}

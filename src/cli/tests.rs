@@ -88,8 +88,13 @@ fn a_flag_beats_its_variable_beats_the_default() {
     assert_eq!(single.reader, "env:1");
     assert_eq!(parsed(&["-c", "f"], &environment).expect("good").source, file("f"));
     assert_eq!(parsed(&["check"], &[("EXPVASTIC_CONFIG", "e")]).expect("good").source, file("e"));
-    assert!(parsed(&["once", "-c", "f"], &[("EXPVASTIC_DRY_RUN", "1")]).expect("good").only_shown);
-    assert!(!parsed(&["once", "-c", "f"], &[("EXPVASTIC_DRY_RUN", "0")]).expect("good").only_shown);
+    for (value, expected) in [("1", true), ("TRUE", true), ("on", true), ("0", false), ("False", false), ("no", false)]
+    {
+        let invocation = parsed(&["once", "-c", "f"], &[("EXPVASTIC_DRY_RUN", value)]).expect("good");
+        assert_eq!(invocation.only_shown, expected, "{value}");
+    }
+    let neither = parsed(&["once", "-c", "f"], &[("EXPVASTIC_DRY_RUN", "maybe")]).expect_err("neither");
+    assert!(neither.contains("EXPVASTIC_DRY_RUN: expected true or false, found \"maybe\""), "{neither}");
 }
 
 #[test]

@@ -115,6 +115,11 @@ impl Layout {
         self.mended = Mended::default();
     }
 
+    /// Whether some member is left out, whatever its value is.
+    pub(super) fn leaves_out(&self) -> bool {
+        self.nodes.iter().any(|node| node.hidden || matches!(node.kind, Kind::Out | Kind::Dropped))
+    }
+
     /// Gives back what an outlier made it grow to.
     pub(super) fn give_back(&mut self) {
         self.nodes.shrink_to(limits::KEPT_SCRATCH_BYTES_MAX / size_of::<Node>());

@@ -253,8 +253,10 @@ pub enum Cause {
     ControlCharacter,
     /// The document would be longer than [`limits::DOCUMENT_BYTES_MAX`].
     DocumentTooLong,
-    /// Nothing is left to ship.
+    /// There is nothing to ship.
     NoVariables,
+    /// There is something, and the rules leave out all of it.
+    AllLeftOut,
 }
 
 impl Default for Scratch {
@@ -316,7 +318,10 @@ impl Scratch {
             other => other,
         };
         match result {
-            Ok(_) if out.len() == mark => Err(FlattenError { cause: Cause::NoVariables, offset: 0 }),
+            Ok(_) if out.len() == mark => {
+                let cause = if variables.layout.leaves_out() { Cause::AllLeftOut } else { Cause::NoVariables };
+                Err(FlattenError { cause, offset: 0 })
+            }
             Ok((report, totals)) => {
                 variables.commit(totals, &self.counters, polled);
                 Ok(report)
@@ -415,6 +420,11 @@ impl fmt::Display for FlattenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.cause {
             Cause::NoVariables => return f.write_str("the payload holds no variable"),
+            Cause::AllLeftOut => {
+                return f.write_str(
+                    "all that the payload holds is left out: see include, exclude, max_fields and object_arrays",
+                );
+            }
             Cause::Empty => return f.write_str("the body is empty, expected a JSON object"),
             Cause::NotAnObject => f.write_str("the body is not a JSON object")?,
             Cause::CutOff => f.write_str("the JSON is cut off")?,

@@ -109,7 +109,8 @@ fn what_is_no_object_is_refused_whole() {
         ("", Cause::Empty, 0),
         ("{}", Cause::NoVariables, 0),
         (" {\n} ", Cause::NoVariables, 0),
-        (r#"{"a":null,"b":{},"cmdline":[1],"c": }"#, Cause::NoVariables, 0),
+        (r#"{"a":null,"b":{},"c": }"#, Cause::NoVariables, 0),
+        (r#"{"a":null,"cmdline":[1]}"#, Cause::AllLeftOut, 0),
         ("[]", Cause::NotAnObject, 0),
         ("12", Cause::NotAnObject, 0),
         ("<html><body>503</body></html>", Cause::NotAnObject, 0),
@@ -276,7 +277,7 @@ fn include_and_exclude_choose_by_flat_names() {
         for _ in 0..2 {
             let found = flat_with(&mut variables, json.as_bytes());
             if members.is_empty() {
-                assert_eq!(found.expect_err("nothing is left").cause, Cause::NoVariables);
+                assert_eq!(found.expect_err("nothing is left").cause, Cause::AllLeftOut);
             } else {
                 assert_eq!(found.unwrap().0, members);
             }
@@ -369,7 +370,7 @@ fn a_restart_alone_is_no_document() {
     assert_eq!(ship(&first("x", 5)).unwrap().0, r#""x":1"#);
     assert_eq!(ship(&first("x", 2)).unwrap().0, r#""x":1,"expvastic.restarted":true"#);
     let without = first("y", 1);
-    assert_eq!(ship(&without).unwrap_err().cause, Cause::NoVariables);
+    assert_eq!(ship(&without).unwrap_err().cause, Cause::AllLeftOut);
     // It is told by the next document that there is.
     assert_eq!(ship(&first("x", 1)).unwrap().0, r#""x":1,"expvastic.restarted":true"#);
 }

@@ -7,7 +7,7 @@
 use super::certificate;
 use super::response::Head;
 use super::retry_after::RetryAfter;
-use super::{ACCEPTED, Endpoint, HttpError, Payload, Received, Request, USER_AGENT};
+use super::{ACCEPTED, Endpoint, HttpError, Payload, Proxies, Received, Request, USER_AGENT};
 use crate::access::ClientCertificate;
 #[cfg(feature = "tls")]
 use crate::access::Tls;
@@ -40,11 +40,12 @@ const READ_BYTES: usize = 4 << 10;
 pub(super) struct Curl {
     client: OnceCell<HttpClient>,
     kept_connections: Cell<usize>,
+    proxies: Proxies,
 }
 
 impl Curl {
-    pub(super) fn new(kept_connections: usize) -> Self {
-        Self { client: OnceCell::new(), kept_connections: Cell::new(kept_connections) }
+    pub(super) fn new(kept_connections: usize, proxies: Proxies) -> Self {
+        Self { client: OnceCell::new(), kept_connections: Cell::new(kept_connections), proxies }
     }
 
     /// Keeps so many connections open, if it is not started yet.
@@ -61,7 +62,7 @@ impl Curl {
         let sent = self.client()?.send_async(prepared(request)?).with_subscriber(Dispatch::none());
         let mut response = match sent.await {
             Ok(response) => response,
-            Err(error) => return Err(explained(&error, request).await),
+            Err(error) => return Err(self.with_proxy(explained(&error, request).await, request.endpoint)),
         };
         let field = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let head = Head {
@@ -77,6 +78,18 @@ impl Curl {
             // A page that is no answer says what it has to say by its status.
             Err(_) if !head.is_success() && request.payload.is_none() => Ok(Received { head, is_whole: false }),
             Err(error) => Err(of_io(&error, request)),
+        }
+    }
+
+    /// Names the proxy that may be to blame: libcurl does not tell who it was that failed.
+    fn with_proxy(&self, error: HttpError, endpoint: &Endpoint) -> HttpError {
+        let is_tls = endpoint.url.scheme_str() == Some("https");
+        let variable = if is_tls { self.proxies.https } else { self.proxies.http };
+        match (error, variable.filter(|_| !endpoint.is_neighbour())) {
+            (HttpError::Transport(said), Some(variable)) => {
+                HttpError::Transport(format!("{said} (the variable {variable} names a proxy: is it the one to blame?)"))
+            }
+            (error, _) => error,
         }
     }
 

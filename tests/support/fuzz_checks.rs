@@ -18,8 +18,11 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 const OWN_MEMBERS: &[u8] = br#"{"@timestamp":"t","service.name":"app","host.name":"h""#;
-/// What an error says of a body that is an object, and nothing in it is shipped.
-const NO_VARIABLES: &str = "the payload holds no variable";
+/// What errors say of a body that is an object, and nothing in it is shipped.
+const NO_VARIABLES: [&str; 2] = [
+    "the payload holds no variable",
+    "all that the payload holds is left out: see include, exclude, max_fields and object_arrays",
+];
 /// Bytes of a document beside its payload's: the contract's 16 MiB.
 const DOCUMENT_BYTES_MAX: usize = 16 << 20;
 /// Not all of its columns would be shipped if a body had so many, and the twin ships them all.
@@ -178,7 +181,7 @@ fn check_memory(sanitiser: &mut Sanitiser, body: &[u8], other: &[u8], second: &F
     assert_eq!(alone.values(), second.values());
     let first = flatten(sanitiser, body);
     assert_eq!(flatten(sanitiser, other), *second, "learned in another order");
-    if matches!(&first, Flat::Refused(error) if error != NO_VARIABLES) {
+    if matches!(&first, Flat::Refused(error) if !NO_VARIABLES.contains(&error.as_str())) {
         assert_eq!(alone, *second, "what is refused leaves nothing behind");
     }
 }
@@ -240,7 +243,7 @@ fn check_against_twin(options: &Options, bodies: &[(&[u8], &Flat)]) {
             Flat::Document(_, counts) => assert_eq!(counts.broken, 0, "{text}"),
             // What a body without anything to ship leaves behind is nobody's concern.
             Flat::Refused(error) => {
-                assert_eq!(error, NO_VARIABLES, "{text}");
+                assert!(NO_VARIABLES.contains(&error.as_str()), "{error}: {text}");
                 return;
             }
         }
@@ -293,7 +296,7 @@ pub(crate) fn flatten_twin(input: &[u8]) {
         match found {
             Flat::Document(_, counts) => assert_eq!(counts.broken, 0, "{body}"),
             Flat::Refused(error) => {
-                assert_eq!(error, NO_VARIABLES, "{body}");
+                assert!(NO_VARIABLES.contains(&error.as_str()), "{error}: {body}");
                 return;
             }
         }
@@ -330,7 +333,7 @@ pub(crate) fn salvage(input: &[u8]) {
         match found {
             Flat::Document(_, counts) => assert_eq!(counts.broken, breaks, "{}", what()),
             Flat::Refused(error) => {
-                assert_eq!(error, NO_VARIABLES, "{}", what());
+                assert!(NO_VARIABLES.contains(&error.as_str()), "{error}: {}", what());
                 return;
             }
         }
