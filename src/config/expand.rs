@@ -1,4 +1,4 @@
-//! `${NAME}`, `${NAME:-default}`, `${NAME:?message}` in any scalar of the configuration.
+//! `${NAME}`, `${NAME:-default}`, `${NAME:?message}` in any scalar of the configuration; `$${` is a `${` that is meant.
 
 /// Replaces each form in `text`, which then has at most `most` bytes; nothing if there is none.
 ///
@@ -15,9 +15,15 @@ pub(super) fn expand(
     let mut expanded = String::new();
     let mut rest = text;
     while let Some(start) = rest.find("${") {
-        expanded.push_str(&rest[..start]);
-        let inside = &rest[start + 2..];
-        let end = inside.find('}').ok_or("`${` without its `}`")?;
+        let (before, inside) = (&rest[..start], &rest[start + 2..]);
+        if let Some(before) = before.strip_suffix('$') {
+            expanded.push_str(before);
+            expanded.push_str("${");
+            rest = inside;
+            continue;
+        }
+        expanded.push_str(before);
+        let end = inside.find('}').ok_or("`${` without its `}`; where it is meant as it stands, write `$${`")?;
         expanded.push_str(&value_of(&inside[..end], variable)?);
         rest = &inside[end + 1..];
         if expanded.len() + rest.len() > most {
@@ -68,6 +74,8 @@ mod tests {
             ("${EMPTY}|${EMPTY:-x}|${HOST:?must be there}", "|x|es.local"),
             ("${NONE:-}", ""),
             ("${NONE:-a:b}", "a:b"),
+            ("$${HOST} and $${ and ${HOST}", "${HOST} and ${ and es.local"),
+            ("$$${HOST}$", "$${HOST}$"),
         ] {
             assert_eq!(expanded(text), Ok(Some(value.to_owned())), "{text}");
         }
