@@ -1,17 +1,22 @@
 //! Appends bulks to a file or to standard output, as they would be sent: `curl --data-binary @file …/_bulk` ships it.
 //!
 //! Invariants: a file holds whole documents only (one that a crash has torn is cut back when the file is opened, one that
-//! could not be written whole is taken back); it is rotated before it grows over its bound. A pipe is written to only when
-//! it has room, so that a reader that has stopped reading holds up this recorder and nothing else.
+//! could not be written whole is taken back); it is rotated before it grows over its bound, and opened anew when others
+//! have moved or removed it. A pipe is written to only when it has room, so that a reader that has stopped reading holds up
+//! this recorder and nothing else.
 
+use super::rotated::{self, Rotated};
 use crate::bulk::Bulk;
 use crate::limits;
 use async_io::Async;
 use smol::lock::Mutex;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+
+/// The path of standard output.
+const STANDARD_OUTPUT: &str = "-";
 
 /// Held while a bulk is written to a stream: two recorders may share standard output, and their lines must not mix.
 static STREAM: Mutex<()> = Mutex::new(());
@@ -40,11 +45,20 @@ impl Appender {
     /// # Errors
     /// What the system says; then a file is as it was.
     pub(super) async fn append(&mut self, bulk: &Bulk) -> io::Result<()> {
+        if let Some(output) = &self.output
+            && !output.is_in_place(&self.path)?
+        {
+            self.output = None;
+        }
         let output = match &mut self.output {
             Some(output) => output,
             none => none.insert(Output::open(&self.path, self.bytes_max, self.keep)?),
         };
-        output.append(bulk).await
+        let appended = output.append(bulk).await;
+        if appended.is_err() && matches!(output, Output::File(_)) {
+            self.output = None;
+        }
+        appended
     }
 }
 
@@ -58,27 +72,20 @@ enum Output {
     },
     /// Standard output that is a file, or a device that takes everything: it never blocks and is not ours to rotate.
     Redirected(File),
-    File {
-        file: File,
-        path: PathBuf,
-        length: u64,
-        bytes_max: u64,
-        keep: u32,
-    },
+    File(Rotated),
 }
 
 impl Output {
     fn open(path: &Path, bytes_max: u64, keep: u32) -> io::Result<Self> {
-        if path == Path::new("-") {
+        if path == Path::new(STANDARD_OUTPUT) {
             let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
             return Self::stream(stdout);
         }
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        let file = rotated::open(path)?;
         if !file.metadata()?.is_file() {
             return Self::stream(file);
         }
-        let length = cut_torn_end(&mut file)?;
-        Ok(Self::File { file, path: path.to_owned(), length, bytes_max, keep })
+        Ok(Self::File(Rotated::new(file, path, bytes_max, keep, cut_torn_end)?))
     }
 
     /// It is not set to non-blocking: that would reach every other process that shares it, such as the shell.
@@ -93,6 +100,15 @@ impl Output {
         }
     }
 
+    /// Whether what is open is still what `path` stands for.
+    fn is_in_place(&self, path: &Path) -> io::Result<bool> {
+        let file = match self {
+            Self::Stream { file, .. } | Self::Redirected(file) => file,
+            Self::File(rotated) => rotated.file(),
+        };
+        if path == Path::new(STANDARD_OUTPUT) { Ok(true) } else { rotated::is_at(path, file) }
+    }
+
     async fn append(&mut self, bulk: &Bulk) -> io::Result<()> {
         match self {
             Self::Stream { ready, file } => {
@@ -104,46 +120,13 @@ impl Output {
                 Ok(())
             }
             Self::Redirected(file) => file.write_all(bulk.bytes()),
-            Self::File { file, path, length, bytes_max, keep } => {
-                let bytes = bulk.bytes();
-                if *length > 0 && *length + bytes.len() as u64 > *bytes_max {
-                    *file = rotate(path, *keep)?;
-                    *length = 0;
-                }
-                if let Err(error) = file.write_all(bytes) {
-                    file.set_len(*length)?;
-                    return Err(error);
-                }
-                *length += bytes.len() as u64;
-                Ok(())
-            }
+            Self::File(rotated) => rotated.append(bulk.bytes()),
         }
     }
 }
 
-/// `path` becomes `path.1`, `path.1` becomes `path.2` and so on; beyond `keep` they go.
-pub(super) fn rotate(path: &Path, keep: u32) -> io::Result<File> {
-    let numbered = |number: u32| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(format!(".{number}"));
-        PathBuf::from(name)
-    };
-    if keep == 0 {
-        std::fs::remove_file(path)?;
-    } else {
-        for number in (1..keep).rev() {
-            match std::fs::rename(numbered(number), numbered(number + 1)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        std::fs::rename(path, numbered(1))?;
-    }
-    OpenOptions::new().read(true).append(true).create(true).open(path)
-}
-
-/// Cuts back to the last whole document (two lines); gives the length that is left.
-fn cut_torn_end(file: &mut File) -> io::Result<u64> {
+/// Cuts back to the last whole document (two lines).
+fn cut_torn_end(file: &mut File) -> io::Result<()> {
     let mut buffer = [0_u8; 8192];
     let (mut read, mut lines, mut whole) = (0_u64, 0_u64, 0_u64);
     file.seek(SeekFrom::Start(0))?;
@@ -163,7 +146,7 @@ fn cut_torn_end(file: &mut File) -> io::Result<u64> {
     if whole < read {
         file.set_len(whole)?;
     }
-    Ok(whole)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -211,5 +194,45 @@ mod tests {
         assert_eq!(read("out.1"), [bulks[4].bytes(), bulks[5].bytes()].concat());
         assert_eq!(read("out.2"), [bulks[2].bytes(), bulks[3].bytes()].concat());
         assert!(!folder.path().join("out.3").exists());
+    }
+    #[test]
+    fn a_file_that_others_move_or_remove_is_opened_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        let one = bulk(&mut IdSource::new([0; 9]), 2);
+        let mut appender = Appender::new(path.clone(), one.bytes().len() as u64, 3);
+        let mut append = || smol::block_on(appender.append(&one));
+        let names = || {
+            let entries = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap());
+            let mut names: Vec<String> = entries.map(|entry| entry.file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        };
+        (0..3).for_each(|_| append().unwrap());
+        assert_eq!(names(), ["out", "out.1", "out.2"]);
+        // Whoever ships it removes it; at the bound or not, the others stay.
+        for _ in 0..5 {
+            std::fs::remove_file(&path).unwrap();
+            append().unwrap();
+            assert_eq!(names(), ["out", "out.1", "out.2"]);
+        }
+        std::fs::rename(&path, folder.path().join("moved")).unwrap();
+        append().unwrap();
+        // Others put another one there.
+        std::fs::rename(&path, folder.path().join("moved too")).unwrap();
+        std::fs::write(&path, "").unwrap();
+        append().unwrap();
+        for name in names() {
+            assert_eq!(std::fs::read(folder.path().join(&name)).unwrap(), one.bytes(), "{name}");
+        }
+        assert_eq!(names(), ["moved", "moved too", "out", "out.1", "out.2"]);
+        // While there is no folder it fails, and then goes on.
+        let elsewhere = tempfile::tempdir().unwrap();
+        let (away, at) = (elsewhere.path().join("away"), folder.path().to_owned());
+        std::fs::rename(&at, &away).unwrap();
+        append().unwrap_err();
+        std::fs::create_dir(&at).unwrap();
+        append().unwrap();
+        assert_eq!(names(), ["out"]);
     }
 }
