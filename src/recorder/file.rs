@@ -5,13 +5,15 @@
 //! have moved or removed it. A pipe is written to only when it has room, so that a reader that has stopped reading holds up
 //! this recorder and nothing else.
 
+mod torn;
+
 use super::rotated::{self, Rotated};
 use crate::bulk::Bulk;
 use crate::limits;
 use async_io::Async;
 use smol::lock::Mutex;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
@@ -125,25 +127,10 @@ impl Output {
     }
 }
 
-/// Cuts back to the last whole document (two lines).
+/// Cuts back to the last whole document.
 fn cut_torn_end(file: &mut File) -> io::Result<()> {
-    let mut buffer = [0_u8; 8192];
-    let (mut read, mut lines, mut whole) = (0_u64, 0_u64, 0_u64);
-    file.seek(SeekFrom::Start(0))?;
-    loop {
-        let length = file.read(&mut buffer)?;
-        if length == 0 {
-            break;
-        }
-        for end in memchr::memchr_iter(b'\n', &buffer[..length]) {
-            lines += 1;
-            if lines % 2 == 0 {
-                whole = read + end as u64 + 1;
-            }
-        }
-        read += length as u64;
-    }
-    if whole < read {
+    let whole = torn::whole_bytes(file)?;
+    if whole < file.metadata()?.len() {
         file.set_len(whole)?;
     }
     Ok(())
@@ -169,7 +156,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out.ndjson");
         let whole = bulk(&mut IdSource::new([0; 9]), 2);
-        for torn in ["", "{\"cre", "{\"create\":{}}\n", "{\"create\":{}}\n{\"a\":"] {
+        for torn in ["", "{\"cre", "{\"create\":{}}\n", "{\"create\":{}}\n{\"a\":", "{\"index\":{}}\n"] {
             std::fs::write(&path, [whole.bytes(), torn.as_bytes()].concat()).unwrap();
             let mut output = Output::open(&path, 1 << 20, 1).unwrap();
             assert_eq!(std::fs::read(&path).unwrap(), whole.bytes(), "{torn}");
