@@ -130,6 +130,13 @@ impl Bulk {
         &self.bytes[self.span(index)]
     }
 
+    /// The text up to the end of the document that the first `bytes` bytes end in.
+    pub(crate) fn whole_until(&self, bytes: usize) -> &[u8] {
+        let torn = self.ends.partition_point(|&end| (end as usize) < bytes);
+        let end = if bytes == 0 { 0 } else { self.ends.get(torn).map_or(self.bytes.len(), |&end| end as usize) };
+        &self.bytes[..end]
+    }
+
     /// An empty one that does not have to grow up to so many bytes.
     pub(crate) fn with_room(bytes: usize) -> Self {
         Self { bytes: Vec::with_capacity(bytes), ends: Vec::new() }
@@ -321,6 +328,10 @@ mod tests {
         for n in 0..5 {
             bulk.push(&mut action, key(&mut ids), format!("{{\"n\":{n}}}").as_bytes());
         }
+        let ends: Vec<usize> = (0..=bulk.bytes().len()).map(|bytes| bulk.whole_until(bytes).len()).collect();
+        let one = bulk.document(0).len();
+        let expected = (0..5).flat_map(|number| vec![(number + 1) * one; one]);
+        assert_eq!(ends, [0].into_iter().chain(expected).collect::<Vec<_>>());
         let odd = bulk.select(|index| index % 2 == 1);
         let even = bulk.select(|index| index % 2 == 0);
         assert_eq!((odd.documents(), even.documents()), (2, 3));

@@ -227,6 +227,10 @@ pub(crate) const FILE_BYTES_DEFAULT: u64 = 64 << 20;
 pub(crate) const FILE_KEEP_DEFAULT: u32 = 3;
 /// The most that `keep` can be set to.
 pub(crate) const FILE_KEEP_MAX: u64 = 1_000;
+/// Bytes of a file recorder's file that are read at a time, from its end, to find the last whole document: mostly one does.
+pub(crate) const TORN_READ_BYTES: usize = 8 << 10;
+/// Bytes of such a file in which a line has to end: what a crash has torn is at most a bulk.
+pub(crate) const TORN_BYTES_MAX: u64 = BULK_BYTES_MAX + DOCUMENT_BYTES_MAX as u64;
 /// Bytes in one write to a pipe: the kernel takes so many at once without blocking when it says that it is ready.
 pub(crate) const PIPE_WRITE_BYTES: usize = 4096;
 

@@ -7,6 +7,7 @@ mod delivery;
 mod elasticsearch;
 mod file;
 mod pace;
+mod rotated;
 pub(crate) mod setup;
 mod sink;
 

@@ -1,11 +1,11 @@
 //! Documents that the server refused for good, kept for a person: one JSON object a line, bounded by rotation.
 
 use super::elasticsearch::verdict::DeadLetter;
-use super::file;
+use super::rotated::{self, Rotated};
 use crate::calendar::Timestamp;
 use crate::json;
 use crate::limits;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 pub(super) struct DeadLetters {
     path: PathBuf,
     bytes_max: u64,
-    open: Option<(File, u64)>,
+    open: Option<Rotated>,
     line: Vec<u8>,
 }
 
@@ -39,21 +39,22 @@ impl DeadLetters {
         time: Timestamp,
     ) -> io::Result<()> {
         self.render(recorder, letter, document, time);
-        let bytes = self.line.len() as u64;
-        let (file, length) = match &mut self.open {
+        if let Some(open) = &self.open
+            && !rotated::is_at(&self.path, open.file())?
+        {
+            self.open = None;
+        }
+        let open = match &mut self.open {
             Some(open) => open,
-            none => none.insert(open(&self.path)?),
+            none => {
+                none.insert(Rotated::new(rotated::open(&self.path)?, &self.path, self.bytes_max, 1, end_torn_line)?)
+            }
         };
-        if *length > 0 && *length + bytes > self.bytes_max {
-            *file = file::rotate(&self.path, 1)?;
-            *length = 0;
+        let written = open.append(&self.line);
+        if written.is_err() {
+            self.open = None;
         }
-        if let Err(error) = file.write_all(&self.line) {
-            let _ = file.set_len(*length);
-            return Err(error);
-        }
-        *length += bytes;
-        Ok(())
+        written
     }
 
     fn render(&mut self, recorder: &str, letter: &DeadLetter, document: &[u8], time: Timestamp) {
@@ -79,19 +80,16 @@ impl DeadLetters {
     }
 }
 
-/// Opens the file and ends a line that a crash has left torn.
-fn open(path: &Path) -> io::Result<(File, u64)> {
-    let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
-    let mut length = file.metadata()?.len();
+/// A line that a crash has left torn is not to spoil the next.
+fn end_torn_line(file: &mut File) -> io::Result<()> {
     let mut last = [b'\n'];
-    if length > 0 && file.seek(SeekFrom::End(-1)).is_ok() {
+    if file.metadata()?.len() > 0 && file.seek(SeekFrom::End(-1)).is_ok() {
         file.read_exact(&mut last)?;
     }
     if last != *b"\n" {
         file.write_all(b"\n")?;
-        length += 1;
     }
-    Ok((file, length))
+    Ok(())
 }
 
 #[cfg(test)]
@@ -159,5 +157,25 @@ mod tests {
     fn what_cannot_be_written_leaves_no_half_line() {
         let mut letters = DeadLetters::new(PathBuf::from("/dev/full"));
         assert!(letters.write("es", &letter(), DOCUMENT, Timestamp::EPOCH).is_err());
+    }
+    #[test]
+    fn letters_go_to_where_the_path_leads_when_others_have_moved_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dead.ndjson");
+        let mut letters = DeadLetters { bytes_max: 300, ..DeadLetters::new(path.clone()) };
+        let mut write = || letters.write("es", &letter(), DOCUMENT, Timestamp::EPOCH).unwrap();
+        write();
+        let one = std::fs::read(&path).unwrap();
+        assert!(one.len() > 150, "the second one does not fit");
+        std::fs::remove_file(&path).unwrap();
+        write();
+        assert_eq!(std::fs::read(&path).unwrap(), one);
+        std::fs::rename(&path, folder.path().join("theirs")).unwrap();
+        write();
+        write();
+        for name in ["theirs", "dead.ndjson.1", "dead.ndjson"] {
+            assert_eq!(std::fs::read(folder.path().join(name)).unwrap(), one, "{name}");
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3);
     }
 }

@@ -1,20 +1,39 @@
 //! Appends bulks to a file or to standard output, as they would be sent: `curl --data-binary @file …/_bulk` ships it.
 //!
 //! Invariants: a file holds whole documents only (one that a crash has torn is cut back when the file is opened, one that
-//! could not be written whole is taken back); it is rotated before it grows over its bound. A pipe is written to only when
-//! it has room, so that a reader that has stopped reading holds up this recorder and nothing else.
+//! could not be written whole is taken back); it is rotated before it grows over its bound, and opened anew when others
+//! have moved or removed it. Of a stream nothing can be taken back: whatever ends a write in the middle of a document, the
+//! rest of it comes first. A pipe is written to only when it has room, so that a reader that has stopped reading holds up
+//! this recorder and nothing else.
 
+mod torn;
+
+use super::rotated::{self, Rotated};
 use crate::bulk::Bulk;
 use crate::limits;
 use async_io::Async;
 use smol::lock::Mutex;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::fs::File;
+use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
 
-/// Held while a bulk is written to a stream: two recorders may share standard output, and their lines must not mix.
-static STREAM: Mutex<()> = Mutex::new(());
+/// The path of standard output.
+const STANDARD_OUTPUT: &str = "-";
+
+/// What is under way to a stream. Held while a bulk is written: the lines of two recorders must not mix.
+type UnderWay = Arc<Mutex<Option<Begun>>>;
+
+/// Recorders may share standard output, and one may go on after another.
+static TO_STANDARD_OUTPUT: LazyLock<UnderWay> = LazyLock::new(UnderWay::default);
+
+/// A bulk that the last write has begun with: it failed, or its recorder has ended.
+#[derive(Debug)]
+struct Begun {
+    bulk: Arc<Bulk>,
+    written: usize,
+}
 
 /// A file recorder's output, opened when it is first written to: what is not there yet may come later.
 #[derive(Debug)]
@@ -38,132 +57,117 @@ impl Appender {
     /// Appends the whole bulk.
     ///
     /// # Errors
-    /// What the system says; then a file is as it was.
-    pub(super) async fn append(&mut self, bulk: &Bulk) -> io::Result<()> {
+    /// What the system says; then a file is as it was, and a stream gets the rest if the same bulk is the next.
+    pub(super) async fn append(&mut self, bulk: &Arc<Bulk>) -> io::Result<()> {
+        if let Some(output) = &self.output
+            && !output.is_in_place(&self.path)?
+        {
+            self.output = None;
+        }
         let output = match &mut self.output {
             Some(output) => output,
             none => none.insert(Output::open(&self.path, self.bytes_max, self.keep)?),
         };
-        output.append(bulk).await
+        let appended = output.append(bulk).await;
+        if appended.is_err() && matches!(output, Output::File(_)) {
+            self.output = None;
+        }
+        appended
     }
 }
 
-/// An open file, or standard output.
 #[derive(Debug)]
 enum Output {
-    /// Something that the system can say of whether it has room: a pipe, a terminal, a socket.
-    Stream {
-        ready: Async<File>,
-        file: File,
-    },
-    /// Standard output that is a file, or a device that takes everything: it never blocks and is not ours to rotate.
-    Redirected(File),
-    File {
-        file: File,
-        path: PathBuf,
-        length: u64,
-        bytes_max: u64,
-        keep: u32,
-    },
+    File(Rotated),
+    Stream(Stream),
 }
 
 impl Output {
     fn open(path: &Path, bytes_max: u64, keep: u32) -> io::Result<Self> {
-        if path == Path::new("-") {
+        if path == Path::new(STANDARD_OUTPUT) {
             let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-            return Self::stream(stdout);
+            return Ok(Self::Stream(Stream::new(stdout, Arc::clone(&TO_STANDARD_OUTPUT))?));
         }
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        let file = rotated::open(path)?;
         if !file.metadata()?.is_file() {
-            return Self::stream(file);
+            return Ok(Self::Stream(Stream::new(file, UnderWay::default())?));
         }
-        let length = cut_torn_end(&mut file)?;
-        Ok(Self::File { file, path: path.to_owned(), length, bytes_max, keep })
+        Ok(Self::File(Rotated::new(file, path, bytes_max, keep, cut_torn_end)?))
     }
 
-    /// It is not set to non-blocking: that would reach every other process that shares it, such as the shell.
-    fn stream(file: File) -> io::Result<Self> {
-        if file.metadata()?.is_file() {
-            return Ok(Self::Redirected(file));
-        }
-        // What the system cannot wait for, such as /dev/null, never keeps anybody waiting.
-        match Async::new_nonblocking(file.try_clone()?) {
-            Ok(ready) => Ok(Self::Stream { ready, file }),
-            Err(_) => Ok(Self::Redirected(file)),
-        }
+    /// Whether what is open is still what `path` stands for.
+    fn is_in_place(&self, path: &Path) -> io::Result<bool> {
+        let file = match self {
+            Self::File(rotated) => rotated.file(),
+            Self::Stream(stream) => &stream.file,
+        };
+        if path == Path::new(STANDARD_OUTPUT) { Ok(true) } else { rotated::is_at(path, file) }
     }
 
-    async fn append(&mut self, bulk: &Bulk) -> io::Result<()> {
+    async fn append(&mut self, bulk: &Arc<Bulk>) -> io::Result<()> {
         match self {
-            Self::Stream { ready, file } => {
-                let _whole = STREAM.lock().await;
-                for piece in bulk.bytes().chunks(limits::PIPE_WRITE_BYTES) {
-                    ready.writable().await?;
-                    file.write_all(piece)?;
-                }
-                Ok(())
-            }
-            Self::Redirected(file) => file.write_all(bulk.bytes()),
-            Self::File { file, path, length, bytes_max, keep } => {
-                let bytes = bulk.bytes();
-                if *length > 0 && *length + bytes.len() as u64 > *bytes_max {
-                    *file = rotate(path, *keep)?;
-                    *length = 0;
-                }
-                if let Err(error) = file.write_all(bytes) {
-                    file.set_len(*length)?;
-                    return Err(error);
-                }
-                *length += bytes.len() as u64;
-                Ok(())
-            }
+            Self::File(rotated) => rotated.append(bulk.bytes()),
+            Self::Stream(stream) => stream.append(bulk).await,
         }
     }
 }
 
-/// `path` becomes `path.1`, `path.1` becomes `path.2` and so on; beyond `keep` they go.
-pub(super) fn rotate(path: &Path, keep: u32) -> io::Result<File> {
-    let numbered = |number: u32| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(format!(".{number}"));
-        PathBuf::from(name)
-    };
-    if keep == 0 {
-        std::fs::remove_file(path)?;
-    } else {
-        for number in (1..keep).rev() {
-            match std::fs::rename(numbered(number), numbered(number + 1)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        std::fs::rename(path, numbered(1))?;
-    }
-    OpenOptions::new().read(true).append(true).create(true).open(path)
+/// Standard output, or a path that leads to something else than a file: it is not ours to cut or to rotate.
+#[derive(Debug)]
+struct Stream {
+    file: File,
+    /// Where the system can say whether there is room: a pipe, a terminal, a socket. A file, or a device that takes
+    /// everything, never keeps anybody waiting.
+    ready: Option<Async<File>>,
+    under_way: UnderWay,
 }
 
-/// Cuts back to the last whole document (two lines); gives the length that is left.
-fn cut_torn_end(file: &mut File) -> io::Result<u64> {
-    let mut buffer = [0_u8; 8192];
-    let (mut read, mut lines, mut whole) = (0_u64, 0_u64, 0_u64);
-    file.seek(SeekFrom::Start(0))?;
-    loop {
-        let length = file.read(&mut buffer)?;
-        if length == 0 {
-            break;
+impl Stream {
+    /// It is not set to non-blocking: that would reach every other process that shares it, such as the shell.
+    fn new(file: File, under_way: UnderWay) -> io::Result<Self> {
+        let ready = if file.metadata()?.is_file() { None } else { Async::new_nonblocking(file.try_clone()?).ok() };
+        Ok(Self { file, ready, under_way })
+    }
+
+    /// Goes on with a bulk that it has begun with. If another one comes, it ends the document that is half written first;
+    /// those before it may be written again, when their bulk comes back: their ids are the same.
+    async fn append(&self, bulk: &Arc<Bulk>) -> io::Result<()> {
+        let mut under_way = self.under_way.lock().await;
+        if let Some(Begun { bulk: other, written }) = &mut *under_way
+            && !Arc::ptr_eq(other, bulk)
+        {
+            self.write(other.whole_until(*written), written).await?;
+            *under_way = None;
         }
-        for end in memchr::memchr_iter(b'\n', &buffer[..length]) {
-            lines += 1;
-            if lines % 2 == 0 {
-                whole = read + end as u64 + 1;
+        let Begun { bulk, written } = under_way.get_or_insert_with(|| Begun { bulk: Arc::clone(bulk), written: 0 });
+        self.write(bulk.bytes(), written).await?;
+        *under_way = None;
+        Ok(())
+    }
+
+    /// Writes what is left of `bytes` behind the first `written`, which is true whenever this ends.
+    async fn write(&self, bytes: &[u8], written: &mut usize) -> io::Result<()> {
+        let Some(ready) = &self.ready else { return rotated::write_counted(&self.file, bytes, written) };
+        while *written < bytes.len() {
+            ready.writable().await?;
+            let piece = &bytes[..bytes.len().min(*written + limits::PIPE_WRITE_BYTES)];
+            match rotated::write_counted(&self.file, piece, written) {
+                // Another process that shares it has set it to non-blocking.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => done?,
             }
         }
-        read += length as u64;
+        Ok(())
     }
-    if whole < read {
+}
+
+/// Cuts back to the last whole document.
+fn cut_torn_end(file: &mut File) -> io::Result<()> {
+    let whole = torn::whole_bytes(file)?;
+    if whole < file.metadata()?.len() {
         file.set_len(whole)?;
     }
-    Ok(whole)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -171,14 +175,16 @@ mod tests {
     use super::*;
     use crate::bulk::{ActionLine, DocumentKey, IdSource};
     use crate::calendar::Timestamp;
+    use std::io::Read;
+    use std::os::fd::OwnedFd;
 
-    fn bulk(ids: &mut IdSource, documents: usize) -> Bulk {
+    fn bulk(ids: &mut IdSource, documents: usize) -> Arc<Bulk> {
         let mut bulk = Bulk::default();
         for _ in 0..documents {
             let key = DocumentKey { time: Timestamp::EPOCH, id: ids.next_id() };
             bulk.push(&mut ActionLine::new("i"), key, b"{\"a\":1}");
         }
-        bulk
+        Arc::new(bulk)
     }
 
     #[test]
@@ -186,7 +192,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out.ndjson");
         let whole = bulk(&mut IdSource::new([0; 9]), 2);
-        for torn in ["", "{\"cre", "{\"create\":{}}\n", "{\"create\":{}}\n{\"a\":"] {
+        for torn in ["", "{\"cre", "{\"create\":{}}\n", "{\"create\":{}}\n{\"a\":", "{\"index\":{}}\n"] {
             std::fs::write(&path, [whole.bytes(), torn.as_bytes()].concat()).unwrap();
             let mut output = Output::open(&path, 1 << 20, 1).unwrap();
             assert_eq!(std::fs::read(&path).unwrap(), whole.bytes(), "{torn}");
@@ -200,7 +206,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out");
         let mut ids = IdSource::new([0; 9]);
-        let bulks: Vec<Bulk> = (0..7).map(|_| bulk(&mut ids, 3)).collect();
+        let bulks: Vec<Arc<Bulk>> = (0..7).map(|_| bulk(&mut ids, 3)).collect();
         let bytes_max = bulks[0].bytes().len() as u64 * 2;
         let mut output = Output::open(&path, bytes_max, 2).unwrap();
         for bulk in &bulks {
@@ -211,5 +217,87 @@ mod tests {
         assert_eq!(read("out.1"), [bulks[4].bytes(), bulks[5].bytes()].concat());
         assert_eq!(read("out.2"), [bulks[2].bytes(), bulks[3].bytes()].concat());
         assert!(!folder.path().join("out.3").exists());
+    }
+    #[test]
+    fn a_file_that_others_move_or_remove_is_opened_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        let one = bulk(&mut IdSource::new([0; 9]), 2);
+        let mut appender = Appender::new(path.clone(), one.bytes().len() as u64, 3);
+        let mut append = || smol::block_on(appender.append(&one));
+        let names = || {
+            let entries = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap());
+            let mut names: Vec<String> = entries.map(|entry| entry.file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        };
+        (0..3).for_each(|_| append().unwrap());
+        assert_eq!(names(), ["out", "out.1", "out.2"]);
+        // Whoever ships it removes it; at the bound or not, the others stay.
+        for _ in 0..5 {
+            std::fs::remove_file(&path).unwrap();
+            append().unwrap();
+            assert_eq!(names(), ["out", "out.1", "out.2"]);
+        }
+        std::fs::rename(&path, folder.path().join("moved")).unwrap();
+        append().unwrap();
+        // Others put another one there.
+        std::fs::rename(&path, folder.path().join("moved too")).unwrap();
+        std::fs::write(&path, "").unwrap();
+        append().unwrap();
+        for name in names() {
+            assert_eq!(std::fs::read(folder.path().join(&name)).unwrap(), one.bytes(), "{name}");
+        }
+        assert_eq!(names(), ["moved", "moved too", "out", "out.1", "out.2"]);
+        // While there is no folder it fails, and then goes on.
+        let elsewhere = tempfile::tempdir().unwrap();
+        let (away, at) = (elsewhere.path().join("away"), folder.path().to_owned());
+        std::fs::rename(&at, &away).unwrap();
+        append().unwrap_err();
+        std::fs::create_dir(&at).unwrap();
+        append().unwrap();
+        assert_eq!(names(), ["out"]);
+    }
+    /// A recorder ends in the middle of a bulk, as when another configuration has none of its kind.
+    #[test]
+    fn what_is_half_written_to_a_pipe_is_ended_before_anything_else() {
+        let mut ids = IdSource::new([0; 9]);
+        let (first, other) = (bulk(&mut ids, 3000), bulk(&mut ids, 30));
+        assert!(first.bytes().len() > 20_000 + (64 << 10), "more than a pipe takes");
+        let (first_text, other_text) = (first.bytes(), other.bytes());
+        for is_other_between in [false, true] {
+            let (mut reader, writer) = io::pipe().unwrap();
+            let under_way = UnderWay::default();
+            let of = |end: OwnedFd| Stream::new(File::from(end), Arc::clone(&under_way)).unwrap();
+            let (ending, next) = (of(writer.try_clone().unwrap().into()), of(writer.into()));
+            let mut read = smol::block_on(async {
+                let enough = smol::unblock(move || {
+                    let mut read = vec![0; 20_000];
+                    reader.read_exact(&mut read).map(|()| (reader, read))
+                });
+                let written = async { ending.append(&first).await.map(|()| unreachable!("nobody reads so much")) };
+                smol::future::or(enough, written).await.unwrap()
+            });
+            drop(ending);
+            let written = under_way.try_lock().unwrap().as_ref().unwrap().written;
+            assert!(written >= 20_000 && first.whole_until(written).len() > written, "a document is half written");
+            let rest = std::thread::scope(|scope| {
+                let rest = scope.spawn(|| io::read_to_string(&mut read.0).unwrap());
+                if is_other_between {
+                    smol::block_on(next.append(&other)).unwrap();
+                }
+                smol::block_on(next.append(&first)).unwrap();
+                drop(next);
+                rest.join().unwrap()
+            });
+            let all = [&read.1, rest.as_bytes()].concat();
+            let expected = if is_other_between {
+                [first.whole_until(written), other_text, first_text].concat()
+            } else {
+                first_text.to_vec()
+            };
+            assert!(all == expected, "{} bytes instead of {}", all.len(), expected.len());
+            assert!(under_way.try_lock().unwrap().is_none(), "nothing is under way");
+        }
     }
 }

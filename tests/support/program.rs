@@ -36,9 +36,29 @@ impl Program {
     }
 
     fn start_in(folder: TempDir, environment: &[(&str, &str)], arguments: &[&str], config: &str) -> Self {
+        let command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
+        Self::start_as(command, folder, environment, arguments, config)
+    }
+
+    /// Starts it where no file can grow beyond so many bytes, as on a full disk: what still fits is written. Its standard
+    /// output is appended to.
+    pub(crate) fn start_within(file_bytes_max: usize, config: &str) -> Self {
+        assert_eq!(file_bytes_max % 512, 0, "the shell counts blocks");
+        let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\" >>stdout", file_bytes_max / 512);
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_expvastic")]);
+        Self::start_as(command, tempfile::tempdir().expect("a folder"), &[], &[], config)
+    }
+
+    fn start_as(
+        mut command: Command,
+        folder: TempDir,
+        environment: &[(&str, &str)],
+        arguments: &[&str],
+        config: &str,
+    ) -> Self {
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path("conf.yml"), config).expect("written");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
         command.current_dir(folder.path()).args(arguments).args(["-c", "conf.yml"]).stdin(Stdio::null());
         command.envs(environment.iter().copied());
         command.stdout(File::create(path("stdout")).expect("created"));

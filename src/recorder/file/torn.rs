@@ -1,0 +1,114 @@
+//! Where the last whole document of a `_bulk` file ends, found from its end: files may be huge, and whoever looks holds up
+//! everything else.
+
+use crate::limits;
+use std::io::{self, Read, Seek, SeekFrom};
+
+/// What a line begins with that has a document behind it.
+const ACTIONS: [&[u8]; 2] = [b"{\"create\":", b"{\"index\":"];
+
+/// Bytes of the file that make up whole documents; what is behind them a crash has torn.
+///
+/// # Errors
+/// What the system says, or that these cannot be documents.
+pub(super) fn whole_bytes(file: &mut (impl Read + Seek)) -> io::Result<u64> {
+    let length = file.seek(SeekFrom::End(0))?;
+    let end = line_start(file, length)?;
+    let last_line = line_start(file, end.saturating_sub(1))?;
+    let mut beginning = Vec::new();
+    file.seek(SeekFrom::Start(last_line))?;
+    file.take((end - last_line).min(ACTIONS[0].len() as u64)).read_to_end(&mut beginning)?;
+    let waits = ACTIONS.iter().any(|action| beginning.starts_with(action));
+    Ok(if waits { last_line } else { end })
+}
+
+/// Where the line begins that goes on up to `before`.
+fn line_start(file: &mut (impl Read + Seek), before: u64) -> io::Result<u64> {
+    let mut block = [0; limits::TORN_READ_BYTES];
+    let mut at = before;
+    while at > 0 {
+        if before - at > limits::TORN_BYTES_MAX {
+            let what = format!(
+                "no line ends within {} bytes: this is no file of documents, name another",
+                limits::TORN_BYTES_MAX
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        }
+        let block = &mut block[..usize::try_from(at).unwrap_or(usize::MAX).min(limits::TORN_READ_BYTES)];
+        at -= block.len() as u64;
+        file.seek(SeekFrom::Start(at))?;
+        file.read_exact(block)?;
+        if let Some(end) = memchr::memrchr(b'\n', block) {
+            return Ok(at + end as u64 + 1);
+        }
+    }
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::io::{Cursor, Write};
+
+    const DOCUMENT: &str =
+        "{\"create\":{\"_index\":\"i\",\"_id\":\"x\"}}\n{\"@timestamp\":1,\"s\":\"{\\\"create\\\":\"}\n";
+
+    fn whole(text: &str) -> usize {
+        usize::try_from(whole_bytes(&mut Cursor::new(text)).unwrap()).unwrap()
+    }
+
+    /// Reads all of it, and knows that each document has two lines.
+    fn twin(text: &str) -> usize {
+        text.match_indices('\n').map(|(at, _)| at + 1).skip(1).step_by(2).last().unwrap_or(0)
+    }
+
+    #[test]
+    fn wherever_it_is_torn_the_whole_documents_stay() {
+        let long = DOCUMENT.replace("\"s\":\"", &format!("\"s\":\"{}", "x".repeat(3 * limits::TORN_READ_BYTES)));
+        let index = DOCUMENT.replacen("create", "index", 1);
+        for text in [DOCUMENT.repeat(3), [DOCUMENT, &index, &index].concat(), [DOCUMENT, &long, DOCUMENT].concat()] {
+            for end in (0..=text.len()).filter(|end| end % 7 == 0 || text.len() - end < 200 || *end < 200) {
+                assert_eq!(whole(&text[..end]), twin(&text[..end]), "{end} of {}", text.len());
+            }
+        }
+    }
+
+    /// Counts what is read.
+    struct Counting(File, usize);
+
+    impl Read for Counting {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            let read = self.0.read(into)?;
+            self.1 += read;
+            Ok(read)
+        }
+    }
+
+    impl Seek for Counting {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            self.0.seek(to)
+        }
+    }
+
+    #[test]
+    fn of_a_huge_file_only_the_end_is_read() {
+        let mut file = tempfile::tempfile().unwrap();
+        let hole = 1 << 33;
+        file.seek(SeekFrom::Start(hole)).unwrap();
+        let whole = format!("\n{}", DOCUMENT.repeat(1000));
+        file.write_all(whole.as_bytes()).unwrap();
+        file.write_all(&DOCUMENT.as_bytes()[..50]).unwrap();
+        let mut counting = Counting(file, 0);
+        assert_eq!(whole_bytes(&mut counting).unwrap(), hole + whole.len() as u64);
+        assert!((1..=3 * limits::TORN_READ_BYTES).contains(&counting.1), "{} bytes were read", counting.1);
+
+        // One that holds no lines at all is left alone before long.
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(1 << 33).unwrap();
+        let mut counting = Counting(file, 0);
+        let said = whole_bytes(&mut counting).unwrap_err().to_string();
+        assert_eq!(said, "no line ends within 83886080 bytes: this is no file of documents, name another");
+        assert!(counting.1 as u64 <= limits::TORN_BYTES_MAX + 2 * limits::TORN_READ_BYTES as u64, "{}", counting.1);
+    }
+}

@@ -1,0 +1,194 @@
+//! A file that is appended to until it has reached its bound, and then makes room under its name.
+//!
+//! Invariants: what is appended is there whole or not at all, as far as the system lets us see to it; what others append
+//! stays; a rotation that fails loses nothing, and the next try goes on from where it was.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Puts in order what a crash may have left torn.
+type Mend = fn(&mut File) -> io::Result<()>;
+
+/// An open file. After an error it is to be opened anew, which mends what could not be taken back.
+#[derive(Debug)]
+pub(super) struct Rotated {
+    file: File,
+    path: PathBuf,
+    bytes_max: u64,
+    keep: u32,
+    mend: Mend,
+}
+
+/// Opens what is to be appended to, or makes it.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).append(true).create(true).open(path)
+}
+
+/// Whether `path` still leads to what is open: others may have moved or removed it, and what is written to it then is lost.
+pub(super) fn is_at(path: &Path, file: &File) -> io::Result<bool> {
+    match std::fs::metadata(path) {
+        Ok(there) => {
+            let open = file.metadata()?;
+            Ok((there.dev(), there.ino()) == (open.dev(), open.ino()))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes what is left of `bytes` behind the first `written`, which it counts up, whatever happens.
+pub(super) fn write_counted(mut file: &File, bytes: &[u8], written: &mut usize) -> io::Result<()> {
+    while *written < bytes.len() {
+        match file.write(&bytes[*written..]) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(more) => *written += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+impl Rotated {
+    /// Goes on with a file that is open. It is rotated before it grows over `bytes_max`, and `keep` old ones stay.
+    pub(super) fn new(mut file: File, path: &Path, bytes_max: u64, keep: u32, mend: Mend) -> io::Result<Self> {
+        mend(&mut file)?;
+        Ok(Self { file, path: path.to_owned(), bytes_max, keep, mend })
+    }
+
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// # Errors
+    /// What the system says; then the file is as it was, unless another process has written to it meanwhile.
+    pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        // Asked each time: others may append to it, or empty it.
+        let mut before = self.file.metadata()?.len();
+        if before > 0 && before + bytes.len() as u64 > self.bytes_max {
+            rotate(&self.path, self.keep)?;
+            self.file = open(&self.path)?;
+            (self.mend)(&mut self.file)?;
+            before = self.file.metadata()?.len();
+        }
+        let mut written = 0;
+        let done = write_counted(&self.file, bytes, &mut written);
+        // Only if nobody else's stands behind it.
+        let is_last = || self.file.metadata().is_ok_and(|now| now.len() == before + written as u64);
+        if done.is_err() && written > 0 && is_last() {
+            self.file.set_len(before)?;
+        }
+        done
+    }
+}
+
+/// `path` becomes `path.1`, `path.1` becomes `path.2` and so on; beyond `keep` they go. Meanwhile it is `path.0`: what is
+/// to make room for it does so only when that has worked.
+fn rotate(path: &Path, keep: u32) -> io::Result<()> {
+    if keep == 0 {
+        return unless_gone(std::fs::remove_file(path));
+    }
+    // An earlier rotation may have ended halfway.
+    make_room(path, keep)?;
+    unless_gone(std::fs::rename(path, numbered(path, 0)))?;
+    make_room(path, keep)
+}
+
+/// If there is a `path.0`, it and those behind it up to the first gap move up by one; only without a gap does the last go.
+fn make_room(path: &Path, keep: u32) -> io::Result<()> {
+    let mut gap = 0;
+    while gap < keep && numbered(path, gap).try_exists()? {
+        gap += 1;
+    }
+    (0..gap)
+        .rev()
+        .try_for_each(|number| unless_gone(std::fs::rename(numbered(path, number), numbered(path, number + 1))))
+}
+
+fn numbered(path: &Path, number: u32) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{number}"));
+    PathBuf::from(name)
+}
+
+/// What others have taken away need not be moved.
+fn unless_gone(done: io::Result<()>) -> io::Result<()> {
+    done.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// The files of a folder in the order of their names, each with its text.
+    fn files(folder: &Path) -> Vec<(String, String)> {
+        let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+        let mut files: Vec<_> = entries
+            .filter(|path| path.is_file())
+            .map(|path| (name(&path), fs::read_to_string(path).unwrap()))
+            .collect();
+        files.sort();
+        files
+    }
+
+    fn strings<const N: usize>(files: [(&str, &str); N]) -> Vec<(String, String)> {
+        files.map(|(name, text)| (name.to_owned(), text.to_owned())).to_vec()
+    }
+
+    #[test]
+    fn a_file_that_has_gone_meanwhile_takes_no_other_with_it() {
+        for keep in [0, 1, 3] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("out");
+            for number in 1..=3 {
+                fs::write(numbered(&path, number), number.to_string()).unwrap();
+            }
+            let there = files(folder.path());
+            for _ in 0..5 {
+                rotate(&path, keep).unwrap();
+                assert_eq!(files(folder.path()), there, "keep {keep}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_rotation_that_fails_loses_nothing_and_is_ended_by_a_later_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        for (name, text) in [("out", "new"), ("out.1", "1"), ("out.2", "2")] {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        // No file can be moved to where a folder is.
+        fs::create_dir(numbered(&path, 3)).unwrap();
+        let append = |text: &str| Rotated::new(open(&path)?, &path, 3, 3, |_| Ok(()))?.append(text.as_bytes());
+        append("one").unwrap_err();
+        append("two").unwrap();
+        for _ in 0..3 {
+            append("six").unwrap_err();
+            let all = [("out", "two"), ("out.0", "new"), ("out.1", "1"), ("out.2", "2")];
+            assert_eq!(files(folder.path()), strings(all));
+        }
+        fs::remove_dir(numbered(&path, 3)).unwrap();
+        append("six").unwrap();
+        let newest = [("out", "six"), ("out.1", "two"), ("out.2", "new"), ("out.3", "1")];
+        assert_eq!(files(folder.path()), strings(newest));
+    }
+
+    #[test]
+    fn what_others_append_counts_and_what_they_take_away_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        let mut rotated = Rotated::new(open(&path).unwrap(), &path, 10, 1, |_| Ok(())).unwrap();
+        rotated.append(b"ours ").unwrap();
+        (&open(&path).unwrap()).write_all(b"theirs").unwrap();
+        rotated.append(b"ours").unwrap();
+        assert_eq!(files(folder.path()), strings([("out", "ours"), ("out.1", "ours theirs")]));
+        fs::write(&path, "").unwrap();
+        rotated.append(b"ours again").unwrap();
+        assert_eq!(files(folder.path()), strings([("out", "ours again"), ("out.1", "ours theirs")]));
+    }
+}
