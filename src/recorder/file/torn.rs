@@ -12,14 +12,28 @@ const ACTIONS: [&[u8]; 2] = [b"{\"create\":", b"{\"index\":"];
 /// # Errors
 /// What the system says, or that these cannot be documents.
 pub(super) fn whole_bytes(file: &mut (impl Read + Seek)) -> io::Result<u64> {
+    if !begins_action(file, 0, u64::MAX)? {
+        return Err(foreign("it does not begin with an action line"));
+    }
     let length = file.seek(SeekFrom::End(0))?;
     let end = line_start(file, length)?;
     let last_line = line_start(file, end.saturating_sub(1))?;
-    let mut beginning = Vec::new();
-    file.seek(SeekFrom::Start(last_line))?;
-    file.take((end - last_line).min(ACTIONS[0].len() as u64)).read_to_end(&mut beginning)?;
-    let waits = ACTIONS.iter().any(|action| beginning.starts_with(action));
+    let waits = end > last_line && begins_action(file, last_line, end)?;
     Ok(if waits { last_line } else { end })
+}
+
+/// Whether an action line stands at `start`, or what there is of one before `end`.
+fn begins_action(file: &mut (impl Read + Seek), start: u64, end: u64) -> io::Result<bool> {
+    file.seek(SeekFrom::Start(start))?;
+    let mut beginning = Vec::new();
+    file.take((end - start).min(ACTIONS[0].len() as u64)).read_to_end(&mut beginning)?;
+    let fits = |action: &&[u8]| action.iter().zip(&beginning).all(|(expected, found)| expected == found);
+    Ok(ACTIONS.iter().any(fits))
+}
+
+/// Nothing of a file that is somebody else's is cut.
+fn foreign(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("{why}: this is no file of documents, name another"))
 }
 
 /// Where the line begins that goes on up to `before`.
@@ -28,11 +42,7 @@ fn line_start(file: &mut (impl Read + Seek), before: u64) -> io::Result<u64> {
     let mut at = before;
     while at > 0 {
         if before - at > limits::TORN_BYTES_MAX {
-            let what = format!(
-                "no line ends within {} bytes: this is no file of documents, name another",
-                limits::TORN_BYTES_MAX
-            );
-            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+            return Err(foreign(&format!("no line ends within {} bytes", limits::TORN_BYTES_MAX)));
         }
         let block = &mut block[..usize::try_from(at).unwrap_or(usize::MAX).min(limits::TORN_READ_BYTES)];
         at -= block.len() as u64;
@@ -94,6 +104,7 @@ mod tests {
     #[test]
     fn of_a_huge_file_only_the_end_is_read() {
         let mut file = tempfile::tempfile().unwrap();
+        file.write_all(DOCUMENT.as_bytes()).unwrap();
         let hole = 1 << 33;
         file.seek(SeekFrom::Start(hole)).unwrap();
         let whole = format!("\n{}", DOCUMENT.repeat(1000));
@@ -104,11 +115,21 @@ mod tests {
         assert!((1..=3 * limits::TORN_READ_BYTES).contains(&counting.1), "{} bytes were read", counting.1);
 
         // One that holds no lines at all is left alone before long.
-        let file = tempfile::tempfile().unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(DOCUMENT.as_bytes()).unwrap();
         file.set_len(1 << 33).unwrap();
         let mut counting = Counting(file, 0);
         let said = whole_bytes(&mut counting).unwrap_err().to_string();
         assert_eq!(said, "no line ends within 83886080 bytes: this is no file of documents, name another");
         assert!(counting.1 as u64 <= limits::TORN_BYTES_MAX + 2 * limits::TORN_READ_BYTES as u64, "{}", counting.1);
+    }
+
+    #[test]
+    fn a_file_of_somebody_elses_is_left_alone() {
+        for text in ["one long line only", "x\n{\"create\":{}}\n", "[1", "{\"created\":1}\n{"] {
+            let said = whole_bytes(&mut Cursor::new(text)).unwrap_err().to_string();
+            assert_eq!(said, "it does not begin with an action line: this is no file of documents, name another");
+        }
+        assert_eq!((whole(""), whole("{"), whole("{\"cre")), (0, 0, 0));
     }
 }
