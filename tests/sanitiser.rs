@@ -646,6 +646,7 @@ fn options() -> impl Strategy<Value = Options> {
     #[rustfmt::skip]
     let patterns = vec![
         "a", "a.b", "a.*", "a.**", "*.b", "**.b", "**", "*", "b*", "*b*", "a.*.c", "**a**", "**._value", "*#*",
+        "**a*b", "*.**b.*", "***b", ".*", "a.*b**", "*.**.**",
         "memstats.Pause*", "memstats.NumGC",
         "service.**", "_id", "x.y.**", "é*",
     ];

@@ -1,5 +1,6 @@
 //! What leads the walk through a payload: a layout that is followed, or one that is learned.
 
+use super::choice::Progress;
 use super::layout::{Kind, Layout, Node, Role, Traits};
 use super::names::{FNV_OFFSET, fnv};
 use super::piece;
@@ -230,13 +231,16 @@ pub(super) struct LearnWork {
     path: Vec<u8>,
     /// Of each member around it, and of itself.
     marks: Vec<Mark>,
+    /// How far their names have come in the patterns.
+    include: Progress,
+    exclude: Progress,
+    rates: Progress,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Mark {
     /// Bytes of the path before it.
     before: usize,
-    included: bool,
     /// Taken by a pattern of `rates`.
     rated: bool,
     /// Of the path up to it, if there are such patterns.
@@ -263,26 +267,30 @@ impl<'l> Learn<'l> {
         layout.clear();
         work.path.clear();
         work.marks.clear();
+        for progress in [&mut work.include, &mut work.exclude, &mut work.rates] {
+            progress.clear();
+        }
         Self { layout, rules, work }
     }
 
     /// Appends a key to the path.
     fn enter(&mut self, key: &[u8]) -> Entered {
-        let path = &mut self.work.path;
+        let LearnWork { path, marks, include, exclude, rates } = &mut *self.work;
         let before = path.len();
-        let around = self.work.marks.last().copied();
+        let around = marks.last().copied();
         if around.is_some() {
             path.push(b'.');
         }
         let key_at = path.len();
         scalar::decode(path, key);
-        let around = around.unwrap_or(Mark { before: 0, included: false, rated: false, hash: FNV_OFFSET });
-        let included = around.included || self.rules.choice.includes(path, before);
-        let excluded = self.rules.choice.excludes(path, before);
+        let piece = &path[before..];
+        let included = include.push(&self.rules.choice.include, piece);
+        let excluded = exclude.push(&self.rules.choice.exclude, piece);
         let counters = &self.rules.rates;
-        let rated = around.rated || counters.take(path, before);
-        let hash = if counters.is_empty() { around.hash } else { fnv(around.hash, &path[before..]) };
-        self.work.marks.push(Mark { before, included, rated, hash });
+        let rated = rates.push(counters, piece);
+        let hash = around.map_or(FNV_OFFSET, |around| around.hash);
+        let hash = if counters.is_empty() { hash } else { fnv(hash, piece) };
+        marks.push(Mark { before, rated, hash });
         Entered { excluded, included, rename: self.rules.renames.longest(path, key_at) }
     }
 
@@ -295,6 +303,9 @@ impl<'l> Learn<'l> {
     fn leave(&mut self) {
         if let Some(mark) = self.work.marks.pop() {
             self.work.path.truncate(mark.before);
+            for progress in [&mut self.work.include, &mut self.work.exclude, &mut self.work.rates] {
+                progress.pop();
+            }
         }
     }
 
@@ -329,7 +340,7 @@ impl Guide for Learn<'_> {
             GcPauses::Off if role.is_ring() => true,
             // Their values are needed to know which pauses are new.
             GcPauses::New if role != Role::None => false,
-            _ => excluded || !(included || self.rules.choice.may_include_below(&self.work.path)),
+            _ => excluded || !(included || self.work.include.may_take_below(&self.rules.choice.include)),
         };
         let conversion = self.rules.conversions.of(&self.work.path);
         let traits = Traits { role, conversion, rated: false };
