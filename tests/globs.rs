@@ -13,6 +13,7 @@ const SETTINGS: &[&str] = &[
     "exclude: [\"**x*y\", \"**k*kx\"]",
     "include: [\"**v*\", \"k*.**k*y\"]",
     "rates: [\"**.tmp\", \"**k*kx\"]",
+    "map_file: tests/config/maps/maps.yml, include: [\"v\", \"**.v\"]",
 ];
 
 fn hot_path(settings: &str) -> HotPath {

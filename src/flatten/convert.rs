@@ -43,6 +43,11 @@ impl Conversions {
     }
 
     fn named(&self, name: &[u8]) -> Option<Conversion> {
+        let names = || self.gc_lists.iter().chain(self.sizes.iter().map(|(size, _)| size));
+        // Four bytes may be one in lower case. A name that is longer even so is not looked at: its keys would be, for each member.
+        if names().all(|other| name.len() > 4 * other.len()) {
+            return None;
+        }
         let name = std::str::from_utf8(name).ok()?;
         let is_it =
             |other: &str| other.chars().flat_map(char::to_lowercase).eq(name.chars().flat_map(char::to_lowercase));
@@ -160,6 +165,7 @@ mod tests {
         let sizes = vec![
             ("memstats.Alloc".to_owned(), Conversion::Gigabytes),
             ("stackinuse".to_owned(), Conversion::Megabytes),
+            ("kk".to_owned(), Conversion::Bytes),
         ];
         let conversions = Conversions { gc_lists: vec!["PAUSENS".to_owned(), "Größe".to_owned()], sizes };
         for (name, conversion) in [
@@ -173,6 +179,9 @@ mod tests {
             ("memstats.PauseNs", Conversion::Microseconds),
             ("GRÖSSE", Conversion::None),
             ("GRÖßE", Conversion::Microseconds),
+            // A letter of three bytes that is one of a single byte in lower case.
+            ("\u{212a}\u{212a}", Conversion::Bytes),
+            ("\u{212a}", Conversion::None),
             ("", Conversion::None),
         ] {
             assert_eq!(conversions.of(name.as_bytes()), conversion, "{name}");
