@@ -4,7 +4,6 @@
 //! (each line ended), or empty.
 
 use crate::calendar::Timestamp;
-use crate::flatten::Label;
 use crate::json;
 use memchr::memmem;
 use std::ops::Range;
@@ -283,12 +282,16 @@ pub(crate) fn end_document(out: &mut Vec<u8>) {
 }
 
 /// The members that all documents of one reader carry, as [`begin_document`] takes them.
-pub(crate) fn own_members(service_name: &str, host_name: &str, labels: &[Label]) -> Vec<u8> {
+pub(crate) fn own_members<'l>(
+    service_name: &str,
+    host_name: &str,
+    labels: impl Iterator<Item = (&'l str, &'l str)>,
+) -> Vec<u8> {
     let mut members = b",\"service.name\":".to_vec();
     json::write_string(&mut members, service_name);
     members.extend_from_slice(b",\"host.name\":");
     json::write_string(&mut members, host_name);
-    for Label { name, value } in labels {
+    for (name, value) in labels {
         members.push(b',');
         json::write_string(&mut members, name);
         members.push(b':');
@@ -363,12 +366,11 @@ mod tests {
 
     #[test]
     fn a_document_begins_with_its_time_and_names() {
-        let labels = [Label { name: "zone".to_owned(), value: "\u{1}".to_owned() }];
         let mut out = Vec::new();
         begin_document(
             &mut out,
             Timestamp::since_epoch(Duration::from_secs(1_795_323_967)),
-            &own_members("my \"app\"", "box", &labels),
+            &own_members("my \"app\"", "box", [("zone", "\u{1}")].into_iter()),
         );
         end_document(&mut out);
         let expected = r#"{"@timestamp":"2026-11-22T05:06:07.000000Z","service.name":"my \"app\"","host.name":"box","zone":"\u0001"}"#;

@@ -217,6 +217,8 @@ fn entries<T>(
         let entry = place.entry(index, name);
         if name.trim().is_empty() {
             problems.key(&entry, format!("a {kind} needs a name, found an empty one"));
+        } else if name.len() > limits::ENTRY_NAME_BYTES_MAX {
+            problems.key(&entry, format!("the name is longer than {} bytes", limits::ENTRY_NAME_BYTES_MAX));
         } else if let Some(first) = map[..index].iter().position(|(other, _)| other == name) {
             let line = problems.line(&place.entry(first, name));
             problems.key(&entry, format!("the {kind} {name:?} is defined twice, first in line {line}"));

@@ -27,7 +27,7 @@ impl HotPath {
     /// # Errors
     /// An index name that a server would refuse.
     pub fn new(service_name: &str, index_name: &str) -> Result<Self, crate::ConfigError> {
-        Self::with_rules(service_name, index_name, VariableRules::default())
+        Self::of_reader(&Reader::own("bench", service_name), index_name)
     }
 
     /// The first reader of a configuration.
@@ -35,13 +35,12 @@ impl HotPath {
     /// # Errors
     /// A configuration without a reader.
     pub fn of_config(config: &Config) -> Result<Self, crate::ConfigError> {
-        let reader = first_reader(config)?;
-        Self::with_rules(&reader.type_name, "expvastic", reader.variables.clone())
+        Self::of_reader(first_reader(config)?, "expvastic")
     }
 
-    fn with_rules(service_name: &str, index_name: &str, rules: VariableRules) -> Result<Self, crate::ConfigError> {
+    fn of_reader(reader: &Reader, index_name: &str) -> Result<Self, crate::ConfigError> {
         let recorder = Recorder::file("bench", "-", index_name)?;
-        let own_members = bulk::own_members(service_name, "host", &rules.labels);
+        let own_members = bulk::own_members(&reader.type_name, "host", reader.labels());
         Ok(Self {
             bench: Workbench::new([0; 9]),
             recording: Recording::new(
@@ -50,7 +49,7 @@ impl HotPath {
                 Feed { readers: 1, ..Feed::default() },
                 64 << 20,
             ),
-            variables: Variables::new(rules),
+            variables: Variables::new(Arc::clone(&reader.variables)),
             own_members,
             elapsed: Duration::ZERO,
         })
@@ -110,7 +109,7 @@ fn first_reader(config: &Config) -> Result<&Reader, crate::ConfigError> {
 /// The sanitiser with the memory of one reader.
 pub struct Sanitiser {
     scratch: Scratch,
-    rules: VariableRules,
+    rules: Arc<VariableRules>,
     variables: Variables,
     elapsed: Duration,
 }
@@ -132,7 +131,7 @@ impl Sanitiser {
     /// # Errors
     /// A configuration without a reader.
     pub fn of_config(config: &Config) -> Result<Self, crate::ConfigError> {
-        Ok(Self::with_rules(first_reader(config)?.variables.clone()))
+        Ok(Self::with_rules(Arc::clone(&first_reader(config)?.variables)))
     }
 
     /// For a reader with nothing but a `map_file`, by its text.
@@ -141,7 +140,7 @@ impl Sanitiser {
     /// What is wrong with it, on one line.
     pub fn of_map_file(text: &str) -> Result<Self, String> {
         let conversions = maps::parse("maps.yml", text)?;
-        Ok(Self::with_rules(VariableRules { conversions, ..VariableRules::default() }))
+        Ok(Self::with_rules(Arc::new(VariableRules { conversions, ..VariableRules::default() })))
     }
 
     /// What a `map_file` names.
@@ -151,13 +150,13 @@ impl Sanitiser {
         gc_lists.iter().chain(sizes.iter().map(|(name, _)| name)).map(String::as_str).collect()
     }
 
-    fn with_rules(rules: VariableRules) -> Self {
-        Self { scratch: Scratch::new(), variables: Variables::new(rules.clone()), rules, elapsed: Duration::ZERO }
+    fn with_rules(rules: Arc<VariableRules>) -> Self {
+        Self { scratch: Scratch::new(), variables: Variables::new(Arc::clone(&rules)), rules, elapsed: Duration::ZERO }
     }
 
     /// Another reader with the same rules takes the place of this one; what the scratch has seen stays.
     pub fn forget(&mut self) {
-        self.variables = Variables::new(self.rules.clone());
+        self.variables = Variables::new(Arc::clone(&self.rules));
     }
 
     /// Appends the variables of the body, which was polled `pause` after the last, to `out`, as `,"name":value`.

@@ -38,6 +38,11 @@ pub(crate) const SECTION_ENTRIES_MAX: usize = 10_000;
 /// (`8000-18003`) would be 10,000 readers.
 pub(crate) const RANGE_PORTS_MAX: usize = 256;
 
+/// Bytes of a reader's endpoint with its path: each port of a range has one, and servers take some 8 kB of header in all.
+pub(crate) const ENDPOINT_BYTES_MAX: usize = 2 << 10;
+/// Bytes of the name of a reader or a recorder: each port of a range has it, and each log line and counter about them.
+pub(crate) const ENTRY_NAME_BYTES_MAX: usize = 512;
+
 /// Default of a reader's `max_body`, bytes. A plain Go program serves 10 kB, a loaded influxd 150 kB.
 pub(crate) const BODY_BYTES_DEFAULT: u64 = 1 << 20;
 

@@ -58,7 +58,7 @@ impl Reading {
         polls_max: Option<u64>,
     ) -> Self {
         let endpoint = match &config.source {
-            Source::Expvar { url, access } => Some(Endpoint::with(url, Rc::new(Identity::new(access.clone())))),
+            Source::Expvar { url, access } => Some(Endpoint::with(url, Rc::new(Identity::new(Arc::clone(access))))),
             Source::Own => None,
         };
         let mut random = fastrand::Rng::new();
@@ -66,9 +66,9 @@ impl Reading {
         Self {
             log_level: settings_level.with(config.log_level),
             endpoint,
-            own_members: bulk::own_members(&config.type_name, host_name, &config.variables.labels),
+            own_members: bulk::own_members(&config.type_name, host_name, config.labels()),
             counts: ReaderCounts::default(),
-            variables: RefCell::new(Variables::new(config.variables.clone())),
+            variables: RefCell::new(Variables::new(Arc::clone(&config.variables))),
             schedule: RefCell::new(schedule),
             under_way: Cell::new(false),
             fields_logged: Cell::new(false),

@@ -140,6 +140,16 @@ fn no_file_runs_away() {
     assert!(
         rename(&format!("? {}\n: b", "x".repeat(1_025))).contains("a name of more than 1024 bytes cannot be renamed")
     );
+    let reader = |name: usize, path: usize| {
+        said(&format!(
+            "readers: {{{}: {{type_name: a, endpoint: \"h:1-256/{}\"}}}}",
+            "n".repeat(name),
+            "p".repeat(path)
+        ))
+    };
+    assert!(reader(513, 1).contains(": the name is longer than 512 bytes\n"));
+    assert!(reader(1, 2_041).contains(".endpoint: the endpoint is longer than 2048 bytes\n"));
+    assert!(!reader(512, 2_040).contains("longer"));
     let odd = said("\"a\\nb\\e[1m\": 1\n");
     assert!(odd.contains("\nconf.yml:1:1: a\\nb\\u{1b}[1m: unknown key"), "{odd}");
 }

@@ -1,7 +1,7 @@
 //! Ranges of ports in a reader's endpoint: `localhost:8000-8003/debug/vars` stands for one endpoint on each of them. Pure.
 
 use super::values;
-use crate::flatten::{Label, is_below, meet};
+use crate::flatten::Label;
 use crate::limits;
 
 /// ECS's field for which of the nodes of a service a document is from.
@@ -20,7 +20,7 @@ pub(super) struct Part {
 pub(super) struct Port {
     pub(super) number: u16,
     /// `host:port`, with the host as it stands in the endpoint.
-    node: String,
+    pub(super) node: String,
 }
 
 /// The endpoints that `endpoint`, without credentials, stands for.
@@ -76,26 +76,15 @@ fn bounds(range: &str) -> Result<(u16, u16), String> {
     Ok((first, last))
 }
 
-/// Adds the label that tells the documents of the ports of a range from one another, unless the user has one of that name.
-pub(super) fn label(labels: &mut Vec<Label>, port: &Port) {
-    if !labels.iter().any(|label| label.name == NODE_NAME) {
-        labels.insert(0, Label { name: NODE_NAME.to_owned(), value: port.node.clone() });
-    }
+/// The label that tells the documents of the ports of a range from one another: its value is each port's node.
+pub(super) fn label() -> Label {
+    Label { name: NODE_NAME.to_owned(), value: None }
 }
 
-/// The first of the names that variables are to get with which that label would meet.
-pub(super) fn renamed_into_it<'n>(mut names: impl Iterator<Item = &'n str>) -> Option<String> {
-    let name = names.find(|name| meet(name, NODE_NAME))?;
-    Some(format!("the new name {name:?} meets {NODE_NAME}, which each reader of a range of ports has: choose another"))
-}
-
-/// The first of the user's labels beside which that label cannot stand.
-pub(super) fn in_the_way(labels: &[Label]) -> Option<String> {
-    let label = labels.iter().find(|label| is_below(&label.name, NODE_NAME) || is_below(NODE_NAME, &label.name))?;
-    Some(format!(
-        "the label {:?} and {NODE_NAME}, which each reader of a range of ports has, exclude each other: choose another name",
-        label.name
-    ))
+/// What a label is called in an error. The user has not given that of a range, and may not know of it.
+pub(super) fn described(label: &Label) -> String {
+    let why = if label.value.is_none() { ", which each reader of a range of ports has" } else { "" };
+    format!("the label {:?}{why}", label.name)
 }
 
 #[cfg(test)]
@@ -155,21 +144,5 @@ mod tests {
             assert!(error.contains(said), "{range}: {error}");
         }
         assert_eq!(told("localhost:1-256").len(), limits::RANGE_PORTS_MAX);
-    }
-
-    #[test]
-    fn the_users_label_wins() {
-        let label = |name: &str| Label { name: name.to_owned(), value: "mine".to_owned() };
-        let port = parts("h:1-2").expect("a range").remove(1).port.expect("a port");
-        let mut labels = vec![label("env")];
-        super::label(&mut labels, &port);
-        assert_eq!((labels[0].name.as_str(), labels[0].value.as_str(), labels.len()), (NODE_NAME, "h:2", 2));
-        let mut labels = vec![label("env"), label(NODE_NAME)];
-        super::label(&mut labels, &port);
-        assert_eq!(labels, [label("env"), label(NODE_NAME)]);
-        for name in ["service.node", "service.node.name.x"] {
-            assert!(in_the_way(&[label("env"), label(name)]).is_some_and(|said| said.contains(name)));
-        }
-        assert_eq!(in_the_way(&[label("service.node.role"), label(NODE_NAME), label("service.nod")]), None);
     }
 }

@@ -5,9 +5,10 @@ use super::section::Section;
 use super::values::{self, LogLevel};
 use super::{ConfigError, access, backoff, kind, maps, one_of, ports, rename};
 use crate::access::Access;
-use crate::flatten::{Choice, GcPauses, Globs, Label, VariableRules, is_below, unfit_for_label};
+use crate::flatten::{Choice, GcPauses, Globs, Label, VariableRules, is_below, meet, unfit_for_label};
 use crate::http::UNIX_SCHEME;
 use crate::limits;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A reader: which endpoint is polled, how often, and how its documents are called.
@@ -23,14 +24,21 @@ pub struct Reader {
     pub(crate) backoff: u32,
     pub(crate) log_level: Option<LogLevel>,
     pub(crate) body_bytes_max: u64,
-    pub(crate) variables: VariableRules,
+    /// The same for all readers of a range.
+    pub(crate) variables: Arc<VariableRules>,
+    /// `host:port` of one of a range: the value of the label that has none.
+    node: Option<String>,
 }
 
 /// What a reader reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
     /// `type: expvar`: GET this URL.
-    Expvar { url: String, access: Access },
+    Expvar {
+        url: String,
+        /// The same for all readers of a range.
+        access: Arc<Access>,
+    },
     /// `type: self`: the program's own counters.
     Own,
 }
@@ -55,8 +63,10 @@ impl Reader {
         let error = |message| ConfigError::of(&format!("reader {name}"), message);
         let (endpoint, auth) = access::take_credentials(endpoint).map_err(error)?;
         let urls = expvar_urls(&endpoint, None).map_err(error)?;
-        let access = Access { auth, ..Access::default() };
-        Ok(Self::new(name, type_name, Source::Own).for_each(expvar_sources(urls, &access)))
+        let sources = expvar_sources(urls, Access { auth, ..Access::default() });
+        let labels = is_range(&sources).then(ports::label).into_iter().collect();
+        let variables = Arc::new(VariableRules { labels, ..VariableRules::default() });
+        Ok(Self { variables, ..Self::new(name, type_name, Source::Own) }.for_each(sources))
     }
 
     /// A reader of the program's own counters.
@@ -76,7 +86,8 @@ impl Reader {
             backoff: limits::BACKOFF_DEFAULT,
             log_level: None,
             body_bytes_max: limits::BODY_BYTES_DEFAULT,
-            variables: VariableRules::default(),
+            variables: Arc::default(),
+            node: None,
         }
     }
 
@@ -84,6 +95,12 @@ impl Reader {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Name and value of each label of its documents.
+    pub(crate) fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
+        let node = self.node.as_deref().unwrap_or_default();
+        self.variables.labels.iter().map(move |label| (label.name.as_str(), label.value.as_deref().unwrap_or(node)))
     }
 
     /// Polls every `interval` (at least a millisecond).
@@ -108,9 +125,9 @@ impl Reader {
     fn for_each(self, sources: Sources) -> Vec<Self> {
         let reader = |(source, port): (Source, Option<Port>)| {
             let mut reader = Self { source, ..self.clone() };
-            if let Some(port) = port {
-                reader.name = format!("{}:{}", reader.name, port.number);
-                ports::label(&mut reader.variables.labels, &port);
+            if let Some(Port { number, node }) = port {
+                reader.name = format!("{}:{number}", reader.name);
+                reader.node = Some(node);
             }
             reader
         };
@@ -143,18 +160,7 @@ impl Reader {
         let backoff = backoff(&mut section);
         let log_level = section.parse("log_level", values::log_level);
         let max_body = section.size("max_body", 2, limits::BODY_BYTES_MAX);
-        let variables = variable_rules(&mut section);
-        let is_range = sources.iter().flatten().any(|(_, port)| port.is_some());
-        if let Some(message) = ports::in_the_way(&variables.labels).filter(|_| is_range)
-            && let Some((_, place)) = section.node("labels")
-        {
-            section.wrong(&place, message);
-        }
-        if let Some(message) = ports::renamed_into_it(variables.renames.targets()).filter(|_| is_range)
-            && let Some((_, place)) = section.node("rename")
-        {
-            section.wrong(&place, message);
-        }
+        let variables = Arc::new(variable_rules(&mut section, sources.as_deref().is_some_and(is_range)));
         section.finish();
         kind?;
         let reader = Self::new(name, &type_name?, Source::Own).timeout(timeout).backoff(backoff);
@@ -178,7 +184,12 @@ fn jitter(section: &mut Section<'_, '_>, interval: Option<Duration>) -> Duration
     jitter.unwrap_or_default()
 }
 
-fn variable_rules(section: &mut Section<'_, '_>) -> VariableRules {
+/// Whether these are the ports of a range.
+fn is_range(sources: &[(Source, Option<Port>)]) -> bool {
+    sources.iter().any(|(_, port)| port.is_some())
+}
+
+fn variable_rules(section: &mut Section<'_, '_>, is_range: bool) -> VariableRules {
     let default = VariableRules::default();
     let include = patterns(section, "include");
     let exclude = patterns(section, "exclude");
@@ -191,7 +202,7 @@ fn variable_rules(section: &mut Section<'_, '_>) -> VariableRules {
     let dots_underscore = section.parse("dots", |text| one_of("value", text, &[("keep", false), ("underscore", true)]));
     let fields_max = section.number("max_fields", 1, limits::FIELDS_MAX);
     let conversions = section.file("map_file", maps::load);
-    let labels = labels(section);
+    let labels = labels(section, is_range.then(ports::label));
     let rates = patterns(section, "rates").map(|texts| Globs::new(&texts)).unwrap_or_default();
     let renames = rename::renames(section, &labels);
     VariableRules {
@@ -207,25 +218,31 @@ fn variable_rules(section: &mut Section<'_, '_>) -> VariableRules {
     }
 }
 
-fn labels(section: &mut Section<'_, '_>) -> Vec<Label> {
-    let Some(names) = section.section("labels") else { return Vec::new() };
+/// The user's, behind `own` unless they have one of that name.
+fn labels(section: &mut Section<'_, '_>, own: Option<Label>) -> Vec<Label> {
+    let Some(names) = section.section("labels") else { return own.into_iter().collect() };
     if names.keys().count() > limits::LABELS_MAX {
         names.lacks(format!("{} labels, at most {} are taken", names.keys().count(), limits::LABELS_MAX));
         return Vec::new();
     }
     let all: Vec<String> = names.keys().map(str::to_owned).collect();
-    names.each(|name, value| {
+    let own = own.filter(|own| !all.contains(&own.name));
+    let given = names.each(|name, value| {
         if let Some(problem) = unfit_for_label(name) {
             return Err(format!("the name of this label {problem}: choose another"));
         }
         if let Some(other) = all.iter().find(|other| is_below(name, other)) {
             return Err(format!("a label called {other:?} is there too: a name is a value or has others below it"));
         }
+        if let Some(own) = own.as_ref().filter(|own| meet(name, &own.name)) {
+            return Err(format!("this name cannot stand beside {}: choose another", ports::described(own)));
+        }
         if value.len() > limits::LABEL_BYTES_MAX {
             return Err(format!("the label is longer than {} bytes", limits::LABEL_BYTES_MAX));
         }
-        Ok(Label { name: name.to_owned(), value: value.to_owned() })
-    })
+        Ok(Label { name: name.to_owned(), value: Some(value.to_owned()) })
+    });
+    own.into_iter().chain(given).collect()
 }
 
 fn patterns(section: &mut Section<'_, '_>, key: &'static str) -> Option<Vec<String>> {
@@ -264,16 +281,20 @@ fn reader_endpoint(section: &mut Section<'_, '_>) -> Option<Sources> {
     // Who is asked, and how, is the same for all ports.
     let first = urls.iter().flatten().next().map(|(url, _)| url.as_str());
     let access = access::reader_access(section, first.zip(auth));
-    urls.map(|urls| expvar_sources(urls, &access))
+    urls.map(|urls| expvar_sources(urls, access))
 }
 
-fn expvar_sources(urls: Vec<(String, Option<Port>)>, access: &Access) -> Sources {
-    let source = |(url, port)| (Source::Expvar { url, access: access.clone() }, port);
+fn expvar_sources(urls: Vec<(String, Option<Port>)>, access: Access) -> Sources {
+    let access = Arc::new(access);
+    let source = |(url, port)| (Source::Expvar { url, access: Arc::clone(&access) }, port);
     urls.into_iter().map(source).collect()
 }
 
 /// The URL of an endpoint, or those of the ports of its range.
 fn expvar_urls(endpoint: &str, route_path: Option<&str>) -> Result<Vec<(String, Option<Port>)>, String> {
+    if endpoint.len() + route_path.map_or(0, str::len) > limits::ENDPOINT_BYTES_MAX {
+        return Err(format!("the endpoint is longer than {} bytes", limits::ENDPOINT_BYTES_MAX));
+    }
     let url = |part: Part| Ok((expvar_url(&part.endpoint, route_path)?, part.port));
     ports::parts(endpoint)?.into_iter().map(url).collect()
 }
@@ -293,6 +314,42 @@ fn expvar_url(endpoint: &str, route_path: Option<&str>) -> Result<String, String
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The readers of a section with these keys.
+    fn readers(keys: &str) -> Vec<Arc<Reader>> {
+        let text = format!(
+            "readers: {{a: {{type_name: a, {keys}}}}}\nrecorders: {{b: {{type: file, path: \"-\"}}}}\nroutes: {{r: {{readers: a, recorders: b}}}}"
+        );
+        super::super::Config::parse("conf.yml", &text, &|_| None).expect("a configuration").readers
+    }
+
+    #[test]
+    fn the_ports_of_a_range_share_what_is_the_same() {
+        let all = readers("endpoint: \"h:1-256\", headers: {A: b}, include: [c], labels: {env: x}");
+        assert_eq!(all.len(), 256);
+        let Source::Expvar { access: first_access, .. } = &all[0].source else { panic!() };
+        for reader in &all {
+            let Source::Expvar { access, .. } = &reader.source else { panic!() };
+            assert!(Arc::ptr_eq(&reader.variables, &all[0].variables) && Arc::ptr_eq(access, first_access));
+        }
+    }
+
+    #[test]
+    fn each_port_of_a_range_has_a_label_but_the_users_wins() {
+        for (labels, expected) in [
+            ("{}", "service.node.name=h:2"),
+            ("{env: x}", "service.node.name=h:2 env=x"),
+            ("{env: x, service.node.name: mine}", "env=x service.node.name=mine"),
+            ("{service.node.role: x, service.nod: y}", "service.node.name=h:2 service.node.role=x service.nod=y"),
+        ] {
+            let found = readers(&format!("endpoint: \"h:1-2\", labels: {labels}"));
+            let told: Vec<String> = found[1].labels().map(|(name, value)| format!("{name}={value}")).collect();
+            assert_eq!(told.join(" "), expected);
+        }
+        let by_hand = Reader::expvars("a", "a", "h:1-2").unwrap();
+        assert_eq!(by_hand[1].labels().collect::<Vec<_>>(), [("service.node.name", "h:2")]);
+        assert_eq!(readers("endpoint: \"h:1\"")[0].labels().count(), 0);
+    }
 
     #[test]
     fn a_reader_made_by_hand_has_one_port() {

@@ -7,6 +7,7 @@ use super::{ConfigError, access, backoff, kind, one_of};
 use crate::access::{Access, Auth};
 use crate::limits;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where documents go if nobody says otherwise, as with the Go program.
@@ -64,7 +65,8 @@ pub(crate) struct ServerTarget {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Host {
     pub(crate) url: String,
-    pub(crate) access: Access,
+    /// Those without credentials of their own share it.
+    pub(crate) access: Arc<Access>,
 }
 
 /// Whether bulks are compressed on their way.
@@ -127,7 +129,7 @@ impl Recorder {
         let error = |message| ConfigError::of(&format!("recorder {name}"), message);
         let (endpoint, auth) = access::take_credentials(endpoint).map_err(error)?;
         let url = values::url(&endpoint, "").map_err(error)?;
-        let access = Access { auth, ..Access::default() };
+        let access = Arc::new(Access { auth, ..Access::default() });
         let index_name = values::index_name(index_name).map_err(error)?;
         Ok(Self::new(name, Target::Elasticsearch(ServerTarget::new(vec![Host { url, access }])), index_name))
     }
@@ -233,10 +235,10 @@ fn elasticsearch_target(section: &mut Section<'_, '_>) -> (Option<Target>, Optio
         section.lacks("endpoint is missing: expected host:port such as localhost:9200");
     }
     let hosts = endpoints(section);
-    let access = access::access(
+    let access = Arc::new(access::access(
         section,
         &hosts.iter().flatten().map(|(url, auth)| (url.as_str(), auth.as_ref())).collect::<Vec<_>>(),
-    );
+    ));
     let timeout = section.positive_duration("timeout").unwrap_or(limits::TIMEOUT_DEFAULT);
     let stream = section.node("data_stream").map(|(_, place)| place);
     let name = match &stream {
@@ -253,8 +255,8 @@ fn elasticsearch_target(section: &mut Section<'_, '_>) -> (Option<Target>, Optio
         one_of("value", text, &[("gzip", Compression::Gzip), ("none", Compression::None)])
     });
     let host = |(url, auth): (String, Option<Auth>)| {
-        let auth = auth.or_else(|| access.auth.clone());
-        Host { url, access: Access { auth, ..access.clone() } }
+        let own = |auth| Arc::new(Access { auth: Some(auth), ..Access::clone(&access) });
+        Host { url, access: auth.map_or_else(|| Arc::clone(&access), own) }
     };
     let server = hosts.map(|hosts| hosts.into_iter().map(host).collect()).map(|hosts| ServerTarget {
         compression: compression.unwrap_or(Compression::WherePaid),

@@ -1,5 +1,6 @@
 //! A reader's `rename`: names of the payload, and what they are called in the document.
 
+use super::ports;
 use super::section::Section;
 use crate::flatten::{Label, Renames, meet, unfit_for_label};
 use crate::limits;
@@ -37,7 +38,7 @@ fn problem(from: &str, to: &str, labels: &[Label], taken: &[String]) -> Option<S
         return Some(format!("the new name {to:?} {problem}: choose another"));
     }
     if let Some(label) = labels.iter().find(|label| meet(&label.name, to)) {
-        return Some(format!("the new name {to:?} meets the label {:?}: choose another", label.name));
+        return Some(format!("the new name {to:?} meets {}: choose another", ports::described(label)));
     }
     taken.iter().any(|other| other == to).then(|| format!("the new name {to:?} is given twice: choose another"))
 }

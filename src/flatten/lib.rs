@@ -44,6 +44,7 @@ use index::Index;
 use layout::Layout;
 use names::Fields;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 use walk::{Options, Walk};
 
@@ -93,7 +94,7 @@ pub struct VariableRules {
     pub rates: Globs,
     /// Names that one reader ships at most.
     pub fields_max: usize,
-    /// Names that no variable gets.
+    /// No variable gets their names.
     pub labels: Vec<Label>,
 }
 
@@ -102,8 +103,8 @@ pub struct VariableRules {
 pub struct Label {
     /// As it stands in the document.
     pub name: String,
-    /// A text.
-    pub value: String,
+    /// A text; none if it differs among the readers that have the same rules.
+    pub value: Option<String>,
 }
 
 /// What is shipped of the ring buffers of garbage collections.
@@ -119,7 +120,7 @@ pub enum GcPauses {
 
 /// What is remembered of one reader's variables from one payload to the next.
 pub struct Variables {
-    rules: VariableRules,
+    rules: Arc<VariableRules>,
     layout: Layout,
     fields: Fields,
     totals: Option<gc::Totals>,
@@ -161,7 +162,8 @@ impl Variables {
 
     /// A reader that has seen nothing yet.
     #[must_use]
-    pub fn new(rules: VariableRules) -> Self {
+    pub fn new(rules: impl Into<Arc<VariableRules>>) -> Self {
+        let rules = rules.into();
         let fields = Fields::new(rules.fields_max, &rules.labels);
         Self { rules, layout: Layout::default(), fields, totals: None, rates: rates::Memory::default() }
     }

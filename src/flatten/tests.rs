@@ -357,7 +357,7 @@ fn a_variable_with_the_name_of_a_deep_label_finds_room_behind_vars() {
     assert!(unfit_for_label(&name(limits::NAME_SEGMENTS_MAX)).is_some());
     let label = name(limits::NAME_SEGMENTS_MAX - 1);
     assert_eq!(unfit_for_label(&label), None);
-    let rules = with(|rules| rules.labels = vec![Label { name: label.clone(), value: String::new() }]);
+    let rules = with(|rules| rules.labels = vec![Label { name: label.clone(), value: None }]);
     let (document, _) = flat_with(&mut Variables::new(rules), format!(r#"{{"{label}":1}}"#).as_bytes()).unwrap();
     assert_eq!(document, format!(r#""vars.{label}":1"#));
 }

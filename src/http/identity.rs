@@ -7,12 +7,13 @@ use std::cell::RefCell;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// What is known of an origin's [`Access`].
 #[derive(Debug, Default)]
 pub(crate) struct Identity {
-    access: Access,
+    access: Arc<Access>,
     known: RefCell<Option<Known>>,
 }
 
@@ -34,8 +35,8 @@ struct Stamp {
 }
 
 impl Identity {
-    pub(crate) fn new(access: Access) -> Self {
-        Self { access, known: RefCell::default() }
+    pub(crate) fn new(access: impl Into<Arc<Access>>) -> Self {
+        Self { access: access.into(), known: RefCell::default() }
     }
 
     pub(super) fn access(&self) -> &Access {

@@ -8,6 +8,7 @@ use crate::http::{Answer, Endpoint, Http, HttpError, Identity, Payload};
 use crate::limits;
 use std::fmt;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where a server is.
@@ -64,9 +65,9 @@ impl Question {
 
 impl Address {
     /// `url` is the validated URL of the endpoint, with or without a path of its own.
-    pub(crate) fn new(url: &str, access: &Access, timeout: Duration) -> Self {
+    pub(crate) fn new(url: &str, access: &Arc<Access>, timeout: Duration) -> Self {
         let (base, query) = url.split_once('?').map_or((url, ""), |(base, query)| (base, query));
-        let identity = Rc::new(Identity::new(access.clone()));
+        let identity = Rc::new(Identity::new(Arc::clone(access)));
         Self { base: base.trim_end_matches('/').to_owned(), query: query.to_owned(), timeout, identity }
     }
 
@@ -202,7 +203,7 @@ mod tests {
             ("http://h/es/?x=y", "/_bulk", "a=b", "http://h/es/_bulk?x=y&a=b"),
             ("http://h/es/?x=y", "/_template/t", "", "http://h/es/_template/t?x=y"),
         ] {
-            assert_eq!(Address::new(url, &Access::default(), Duration::ZERO).of(path, query), Endpoint::new(expected));
+            assert_eq!(Address::new(url, &Arc::default(), Duration::ZERO).of(path, query), Endpoint::new(expected));
         }
     }
 }

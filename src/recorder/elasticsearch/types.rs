@@ -139,7 +139,7 @@ mod tests {
         for (index, type_name) in documents {
             let time = Timestamp::EPOCH;
             let mut document = Vec::new();
-            bulk::begin_document(&mut document, time, &bulk::own_members(type_name, "box", &[]));
+            bulk::begin_document(&mut document, time, &bulk::own_members(type_name, "box", std::iter::empty()));
             bulk::end_document(&mut document);
             bulk.push(&mut ActionLine::new(index), DocumentKey { time, id: ids.next_id() }, &document);
         }
