@@ -482,10 +482,8 @@ impl Flags {
                 return Err(Failure::Usage(message));
             }
         }
-        let positive = |text: &str| match values::duration(text)? {
-            Duration::ZERO => Err("cannot be zero, expected a duration such as 500ms or 1s".to_owned()),
-            duration => Ok(duration),
-        };
+        let interval = |text: &str| values::at_least(limits::INTERVAL_MIN, values::duration(text)?);
+        let timeout = |text: &str| values::at_least(Duration::from_nanos(1), values::duration(text)?);
         let backoff = |text: &str| match text.parse() {
             Ok(backoff @ 1..=limits::BACKOFF_MAX) => Ok(backoff),
             _ => Err(format!("expected a whole number from 1 to {}, found {text:?}", limits::BACKOFF_MAX)),
@@ -497,8 +495,8 @@ impl Flags {
             recorder: self.value("--recorder", environment, text)?.unwrap_or_else(|| "localhost:9200".to_owned()),
             index: self.value("--index", environment, text)?.unwrap_or_else(|| INDEX_NAME_DEFAULT.to_owned()),
             type_name: self.value("--type", environment, text)?.unwrap_or_else(|| "expvastic".to_owned()),
-            interval: self.value("--int", environment, positive)?.unwrap_or(limits::INTERVAL_DEFAULT),
-            timeout: self.value("--timeout", environment, positive)?.unwrap_or(limits::TIMEOUT_DEFAULT),
+            interval: self.value("--int", environment, interval)?.unwrap_or(limits::INTERVAL_DEFAULT),
+            timeout: self.value("--timeout", environment, timeout)?.unwrap_or(limits::TIMEOUT_DEFAULT),
             backoff: self.value("--backoff", environment, backoff)?.unwrap_or(limits::BACKOFF_DEFAULT),
         })
     }

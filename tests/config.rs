@@ -165,6 +165,22 @@ fn the_ending_may_be_left_out() {
     }
 }
 
+/// As editors of other systems write them.
+#[test]
+fn a_byte_order_mark_is_no_part_of_the_text() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("conf.yml");
+    let text = "\u{feff}readers: {a: {type: self, type_name: a, map_file: maps.yml}}\n\
+                recorders: {b: {type: file, path: \"-\"}}\nroutes: {r: {readers: a, recorders: b}}\n";
+    std::fs::write(&config, text).expect("written");
+    std::fs::write(folder.path().join("maps.yml"), "\u{feff}memory_bytes: {Alloc: mb}\n").expect("written");
+    let output = check(&config);
+    assert_eq!((stdout(&output).as_str(), stderr(&output).as_str()), ("a → b\n", ""));
+    std::fs::write(&config, text.replace("type: self", "typ: self")).expect("written");
+    let said = stderr(&check(&config));
+    assert!(said.contains("conf.yml:1:15: readers.a.typ: unknown key"), "{said}");
+}
+
 #[test]
 fn without_tls_an_https_endpoint_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -120,6 +120,7 @@ fn wrong_usage_is_refused_with_a_hint() {
         (&["setup", "--dry-run", "-c", "a"], "--dry-run goes with once: expvastic once --dry-run"),
         (&["once", "--print", "-c", "a"], "--print goes with setup: expvastic setup --print"),
         (&["--reader=a", "--int=0"], "--int: cannot be zero, expected a duration such as 500ms or 1s"),
+        (&["--reader=a", "--int=999us"], "--int: cannot be shorter than 1ms, found 999µs"),
         (&["--reader=a", "--int=5"], "--int: the duration \"5\" has no unit: write 5s or 5ms"),
         (&["--reader=a", "--backoff=-1"], "--backoff: expected a whole number from 1 to 1000000, found \"-1\""),
         (

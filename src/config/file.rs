@@ -6,6 +6,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// Reads the file, or the same name with `.yml` or `.yaml`, within its bound.
 pub(super) fn read(path: &Path) -> Result<(PathBuf, String), ConfigError> {
     let with = |ending: &str| {
@@ -31,7 +33,8 @@ pub(super) fn read(path: &Path) -> Result<(PathBuf, String), ConfigError> {
             error(format!("is longer than {} bytes, which are the most that are read", limits::CONFIG_BYTES_MAX))
         }
         Ok(bytes) => match String::from_utf8(bytes) {
-            Ok(text) => Ok((found.clone(), text)),
+            // Editors of other systems begin a file with one; no place in it is counted from there.
+            Ok(text) => Ok((found.clone(), text.strip_prefix(BYTE_ORDER_MARK).map(str::to_owned).unwrap_or(text))),
             Err(utf8) => error(format!("is not UTF-8 text (byte {})", utf8.utf8_error().valid_up_to())),
         },
         Err(failure) if failure.kind() == io::ErrorKind::NotFound => {

@@ -42,7 +42,7 @@ pub(super) fn parse(text: &str) -> Result<Node, (String, Location)> {
     NodeSeed(&room).deserialize(serde_yaml::Deserializer::from_str(text)).map_err(|error| {
         let location = location_of(&error);
         // What has no place of its own concerns the file, or what comes behind a document.
-        let line = text.lines().skip(1).position(|line| line.starts_with("---")).map_or(1, |found| found + 2);
+        let line = second_document(text).unwrap_or(1);
         (explain(&error, text, location), location.unwrap_or(Location { line, column: 1 }))
     })
 }
@@ -54,6 +54,18 @@ pub(super) fn locate(text: &str, path: &[usize], at_key: bool) -> Option<Locatio
     let probe = Probe { path, at_key };
     let error = probe.deserialize(serde_yaml::Deserializer::from_str(text)).err()?;
     location_of(&error)
+}
+
+/// The line at which a second document begins: that of its `---`, if it has one.
+fn second_document(text: &str) -> Option<usize> {
+    let second = serde_yaml::Deserializer::from_str(text).nth(1)?;
+    let content = location_of(&Probe { path: &[], at_key: false }.deserialize(second).err()?)?.line;
+    // As YAML breaks lines.
+    let text = text.replace("\r\n", "\n");
+    let lines: Vec<&str> = text.split(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']).take(content).collect();
+    let before = lines.iter().rev().take_while(|line| !line.starts_with("..."));
+    let above = before.into_iter().position(|line| line.starts_with("---")).unwrap_or(0);
+    Some(lines.len() - above)
 }
 
 fn location_of(error: &serde_yaml::Error) -> Option<Location> {
@@ -280,6 +292,24 @@ mod tests {
             ("b".into(), text("again")),
         ]);
         assert_eq!(parse(TEXT), Ok(expected));
+    }
+
+    #[test]
+    fn a_second_document_is_named_by_the_line_where_it_begins() {
+        for (text, line) in [
+            ("a: 1\n---\nb: 2\n", 2),
+            ("# c\n---\na: 1\n---\nb: 2", 4),
+            ("%YAML 1.1\n---\n\na: 1\n--- # more\n\n# x\nb: 2\n", 5),
+            ("---\na: 1\n...\nb: 2\n", 4),
+            ("---\na: 1\r\n...\r\n# x\r\n---\r\nb: 2\r\n", 5),
+            ("a: |\n  x\n  ---\n---\n", 4),
+            ("a: 1\r---\rb: 2", 2),
+            ("--- a\n--- b\n--- c\n", 2),
+        ] {
+            let error = parse(text).expect_err(text);
+            assert!(error.0.contains("more than one YAML document"), "{text:?}: {}", error.0);
+            assert_eq!(error.1, Location { line, column: 1 }, "{text:?}");
+        }
     }
 
     #[test]

@@ -154,7 +154,7 @@ impl Reader {
             }
             _ => reader_endpoint(&mut section),
         };
-        let interval = section.positive_duration("interval");
+        let interval = section.duration_from("interval", limits::INTERVAL_MIN);
         let jitter = jitter(&mut section, interval);
         let timeout = section.positive_duration("timeout").unwrap_or(limits::TIMEOUT_DEFAULT);
         let backoff = backoff(&mut section);

@@ -248,9 +248,14 @@ impl<'a, 't> Section<'a, 't> {
 
     /// A duration above zero.
     pub(super) fn positive_duration(&mut self, key: &'static str) -> Option<Duration> {
-        self.parse(key, |text| match values::duration(text)? {
-            Duration::ZERO => Err(format!("{key} cannot be zero, expected a duration such as 500ms or 1s")),
-            duration => Ok(duration),
+        self.duration_from(key, Duration::from_nanos(1))
+    }
+
+    /// A duration that is not shorter than `least`.
+    pub(super) fn duration_from(&mut self, key: &'static str, least: Duration) -> Option<Duration> {
+        self.parse(key, |text| {
+            let duration = values::duration(text)?;
+            values::at_least(least, duration).map_err(|problem| format!("{key} {problem}"))
         })
     }
 

@@ -44,6 +44,15 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     Ok(total)
 }
 
+/// The duration, unless it is shorter than `least`, which is above zero: what is wrong is said of it then.
+pub(crate) fn at_least(least: Duration, duration: Duration) -> Result<Duration, String> {
+    match duration {
+        Duration::ZERO => Err("cannot be zero, expected a duration such as 500ms or 1s".to_owned()),
+        short if short < least => Err(format!("cannot be shorter than {least:?}, found {short:?}")),
+        duration => Ok(duration),
+    }
+}
+
 /// A number of bytes: `512`, `64kB`, `8MiB`, `1GiB`.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
     let expected = || format!("expected a size such as 512kB, 8MiB or 1048576, found {text:?}");
