@@ -1,4 +1,5 @@
-//! The YAML text as a tree that keeps every entry of a map, in order, repeated keys included: what no serde struct does.
+//! The YAML text as a tree that keeps every entry of a map, in order, repeated keys included, and keys and numbers as they
+//! stand in the text: what no serde struct does.
 //! This module alone names `serde_yaml`.
 
 use crate::limits::CONFIG_VALUES_BYTES_MAX;
@@ -6,15 +7,20 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqA
 use std::cell::Cell;
 use std::fmt;
 
+const A_KEY: &str = "a key is text";
 const UNFOLDED: &str = "aliases unfold into too much: write the values out";
 
 /// One value of the file.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Node {
     Null,
     Bool(bool),
-    Int(i128),
-    Float(f64),
+    Number {
+        /// As it stands in the file: `1.10` or `0x1F` may be meant as the text that it is.
+        text: String,
+        /// Its value, if it is a whole number that is not negative.
+        whole: Option<u64>,
+    },
     Text {
         text: String,
         /// It came out of a `${NAME}`, so its digits may be meant as a number.
@@ -39,12 +45,26 @@ pub(super) struct Location {
 /// What is wrong and where, if the text is not YAML, or its aliases unfold into too much.
 pub(super) fn parse(text: &str) -> Result<Node, (String, Location)> {
     let room = Cell::new(CONFIG_VALUES_BYTES_MAX);
-    NodeSeed(&room).deserialize(serde_yaml::Deserializer::from_str(text)).map_err(|error| {
+    read(text, NodeSeed(&room)).map_err(|error| {
         let location = location_of(&error);
-        // What has no place of its own concerns the file, or what comes behind a document.
-        let line = second_document(text).unwrap_or(1);
+        // serde_yaml panics if a document is asked for behind one with an error: it is asked for only where there is none.
+        let second = if has_more_documents(&error) { second_document(text) } else { None };
+        let line = second.unwrap_or(1);
         (explain(&error, text, location), location.unwrap_or(Location { line, column: 1 }))
     })
+}
+
+/// Whether nothing is wrong with the first document but that it is not the only one. This has no place, other than an error that
+/// only repeats the words.
+fn has_more_documents(error: &serde_yaml::Error) -> bool {
+    error.location().is_none() && error.to_string().contains("more than one document")
+}
+
+/// A number is either read as one or as its text: so all are read once more.
+fn read(text: &str, seed: NodeSeed<'_>) -> Result<Node, serde_yaml::Error> {
+    let mut root = seed.deserialize(serde_yaml::Deserializer::from_str(text))?;
+    Spelling { node: &mut root, seed }.deserialize(serde_yaml::Deserializer::from_str(text))?;
+    Ok(root)
 }
 
 /// Finds the entry that `path` leads to (the index of an entry or element at each level): its key, or its value.
@@ -81,8 +101,16 @@ fn explain(error: &serde_yaml::Error, text: &str, location: Option<Location>) ->
     if said.contains("repetition limit") || said.contains(UNFOLDED) {
         return UNFOLDED.to_owned();
     }
-    if said.contains("more than one document") {
+    if has_more_documents(error) {
         return "the file holds more than one YAML document: keep one, without `---` in between".to_owned();
+    }
+    // What serde says of these begins with the keys around them, one of which may be a part of a secret.
+    if said.contains("invalid type: enum") {
+        return "tags (`!…`) are not supported: take it out".to_owned();
+    }
+    if said.contains(A_KEY) {
+        let found = if said.contains("invalid type: sequence") { "a list" } else { "a section of keys" };
+        return format!("{A_KEY}, found {found}");
     }
     let end = said.find(" at line ").unwrap_or(said.len());
     format!("not valid YAML: {}", &said[..end])
@@ -94,21 +122,10 @@ impl Node {
         match self {
             Self::Null | Self::Invalid => "nothing".to_owned(),
             Self::Bool(value) => format!("{value}"),
-            Self::Int(value) => format!("the number {value}"),
-            Self::Float(value) => format!("the number {value}"),
+            Self::Number { text, .. } => format!("the number {}", super::shorten(text)),
             Self::Text { text, .. } => format!("{:?}", super::shorten(text)),
             Self::List(_) => "a list".to_owned(),
             Self::Map(_) => "a section of keys".to_owned(),
-        }
-    }
-
-    fn into_key<E: de::Error>(self) -> Result<String, E> {
-        match self {
-            Self::Text { text, .. } => Ok(text),
-            Self::Int(value) => Ok(value.to_string()),
-            Self::Bool(value) => Ok(value.to_string()),
-            Self::Float(value) => Ok(value.to_string()),
-            other => Err(E::custom(format_args!("a key is text, found {}", other.describe()))),
         }
     }
 }
@@ -118,8 +135,8 @@ impl Node {
 struct NodeSeed<'r>(&'r Cell<usize>);
 
 impl NodeSeed<'_> {
-    fn take<E: de::Error>(self, text_bytes: usize) -> Result<(), E> {
-        let room = self.0.get().checked_sub(size_of::<Node>() + text_bytes);
+    fn take<E: de::Error>(self, bytes: usize) -> Result<(), E> {
+        let room = self.0.get().checked_sub(bytes);
         room.map(|room| self.0.set(room)).ok_or_else(|| E::custom(UNFOLDED))
     }
 }
@@ -128,7 +145,7 @@ impl<'de> DeserializeSeed<'de> for NodeSeed<'_> {
     type Value = Node;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Node, D::Error> {
-        self.take(0)?;
+        self.take(size_of::<Node>())?;
         from.deserialize_any(self)
     }
 }
@@ -153,23 +170,23 @@ impl<'de> Visitor<'de> for NodeSeed<'_> {
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
-        Ok(Node::Int(value.into()))
+        Ok(number(value.try_into().ok()))
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
-        Ok(Node::Int(value.into()))
+        Ok(number(Some(value)))
     }
 
     fn visit_i128<E>(self, value: i128) -> Result<Node, E> {
-        Ok(Node::Int(value))
+        Ok(number(value.try_into().ok()))
     }
 
-    fn visit_u128<E: de::Error>(self, value: u128) -> Result<Node, E> {
-        i128::try_from(value).map(Node::Int).map_err(|_| E::custom("the number is too large"))
+    fn visit_u128<E>(self, value: u128) -> Result<Node, E> {
+        Ok(number(value.try_into().ok()))
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Node, E> {
-        Ok(Node::Float(value))
+    fn visit_f64<E>(self, _: f64) -> Result<Node, E> {
+        Ok(number(None))
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Node, E> {
@@ -187,10 +204,93 @@ impl<'de> Visitor<'de> for NodeSeed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
         let mut entries = Vec::new();
-        while let Some(key) = map.next_key_seed(self)? {
-            entries.push((key.into_key()?, map.next_value_seed(self)?));
+        while let Some(key) = map.next_key_seed(KeySeed(self))? {
+            entries.push((key, map.next_value_seed(self)?));
         }
         Ok(Node::Map(entries))
+    }
+}
+
+/// Its text comes with the second reading.
+fn number(whole: Option<u64>) -> Node {
+    Node::Number { text: String::new(), whole }
+}
+
+/// Takes a key as the text that it is.
+struct KeySeed<'r>(NodeSeed<'r>);
+
+impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
+    type Value = String;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<String, D::Error> {
+        self.0.take(size_of::<Node>())?;
+        from.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for KeySeed<'_> {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(A_KEY)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
+        self.0.take(text.len())?;
+        Ok(text.to_owned())
+    }
+}
+
+/// The second reading: fills in the texts of the numbers in a node.
+struct Spelling<'n, 'r> {
+    node: &'n mut Node,
+    seed: NodeSeed<'r>,
+}
+
+impl<'de> DeserializeSeed<'de> for Spelling<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        match self.node {
+            Node::Number { .. } => from.deserialize_str(self),
+            Node::List(_) | Node::Map(_) => from.deserialize_any(self),
+            Node::Null | Node::Bool(_) | Node::Text { .. } | Node::Invalid => {
+                from.deserialize_ignored_any(IgnoredAny).map(|_| ())
+            }
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for Spelling<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("what was there before")
+    }
+
+    fn visit_str<E: de::Error>(self, spelt: &str) -> Result<(), E> {
+        if let Node::Number { text, .. } = self.node {
+            self.seed.take(spelt.len())?;
+            spelt.clone_into(text);
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        let Node::List(items) = self.node else { return Ok(()) };
+        for node in items {
+            list.next_element_seed(Spelling { node, seed: self.seed })?;
+        }
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Node::Map(entries) = self.node else { return Ok(()) };
+        for (_, node) in entries {
+            map.next_key::<IgnoredAny>()?;
+            map.next_value_seed(Spelling { node, seed: self.seed })?;
+        }
+        Ok(())
     }
 }
 
@@ -281,7 +381,7 @@ mod tests {
     fn every_entry_of_a_map_is_kept_in_order() {
         let text = |text: &str| Node::Text { text: text.to_owned(), expanded: false };
         let expected = Node::Map(vec![
-            ("a".into(), Node::Int(1)),
+            ("a".into(), Node::Number { text: "1".into(), whole: Some(1) }),
             (
                 "b".into(),
                 Node::Map(vec![
@@ -295,6 +395,58 @@ mod tests {
     }
 
     #[test]
+    fn keys_and_numbers_are_as_they_stand() {
+        for (text, value) in [
+            ("0x1F", Some(31)),
+            ("0o17", Some(15)),
+            ("0b11", Some(3)),
+            ("+5", Some(5)),
+            ("-0", Some(0)),
+            ("-7", None),
+            ("1.10", None),
+            ("1e3", None),
+            (".inf", None),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("340282366920938463463374607431768211455", None),
+            ("123456789012345678901234567890123456789012", None),
+        ] {
+            let number = Node::Number { text: text.to_owned(), whole: value };
+            let both = Node::Map(vec![
+                (text.to_owned(), number.clone()),
+                ("b".to_owned(), Node::List(vec![number.clone(), number])),
+            ]);
+            assert_eq!(parse(&format!("{text}: &a {text}\nb: [*a, {text}]\n")), Ok(both));
+        }
+        for text in ["1_000", "007", "yes", "0x", "12:30", "1.2.3", "2026-11-25"] {
+            let node = Node::Text { text: text.to_owned(), expanded: false };
+            assert_eq!(parse(&format!("{text}: {text}\n")), Ok(Node::Map(vec![(text.to_owned(), node)])));
+        }
+        assert_eq!(
+            parse("~: ~\nTrue: True"),
+            Ok(Node::Map(vec![("~".into(), Node::Null), ("True".into(), Node::Bool(true))]))
+        );
+    }
+
+    #[test]
+    fn no_error_repeats_the_keys_around_it() {
+        for text in [
+            "hunter2: {[a]: b}",
+            "hunter2: {? {a: b} : c}",
+            "hunter2: !tag x",
+            "hunter2: *x",
+            "hunter2: [",
+            "hunter2: more than one document: *x",
+            "more than one document: [!hunter2 y, *x]",
+            "hunter2: \"\\z\"",
+        ] {
+            let (message, _) = parse(text).expect_err(text);
+            assert!(!message.contains("hunter2"), "{message}");
+        }
+        assert_eq!(parse("a: {[a]: b}"), Err(("a key is text, found a list".into(), Location { line: 1, column: 5 })));
+    }
+
+    #[test]
     fn a_second_document_is_named_by_the_line_where_it_begins() {
         for (text, line) in [
             ("a: 1\n---\nb: 2\n", 2),
@@ -305,6 +457,9 @@ mod tests {
             ("a: |\n  x\n  ---\n---\n", 4),
             ("a: 1\r---\rb: 2", 2),
             ("--- a\n--- b\n--- c\n", 2),
+            ("a: 1\n--- *x\n", 2),
+            ("a: 1\n---\nb: [1, *x]\n", 2),
+            ("a: 1\n---\nb: [\n", 2),
         ] {
             let error = parse(text).expect_err(text);
             assert!(error.0.contains("more than one YAML document"), "{text:?}: {}", error.0);

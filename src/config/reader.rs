@@ -352,6 +352,17 @@ mod tests {
     }
 
     #[test]
+    fn text_that_looks_like_a_number_stays_as_it_stands() {
+        let found =
+            readers("endpoint: h, max_body: 0x1000, backoff: 0xF, labels: {a: 0x12ab, b: +5, c: 0o17, d: -0, e: 1.50}");
+        let values: Vec<&str> = found[0].labels().map(|(_, value)| value).collect();
+        assert_eq!(
+            (values.join(" ").as_str(), found[0].body_bytes_max, found[0].backoff),
+            ("0x12ab +5 0o17 -0 1.50", 4096, 15)
+        );
+    }
+
+    #[test]
     fn a_reader_made_by_hand_has_one_port() {
         assert_eq!(Reader::expvar("a", "a", "u:p@h-1:7/x-y").unwrap().name(), "a");
         for endpoint in ["h:7-8", "http://u:p@h:7-7/x"] {

@@ -137,7 +137,7 @@ pub(super) fn expand_all(
                 expand_all(value, &place.entry(index, key), variable, room, problems);
             }
         }
-        Node::Null | Node::Bool(_) | Node::Int(_) | Node::Float(_) | Node::Invalid => {}
+        Node::Null | Node::Bool(_) | Node::Number { .. } | Node::Invalid => {}
     }
 }
 
@@ -230,7 +230,7 @@ impl<'a, 't> Section<'a, 't> {
         self.report(value, &place)
     }
 
-    /// The text of `key`. A whole number is taken as the text that it is.
+    /// The text of `key`. A number is taken as the text that it is.
     pub(super) fn text(&mut self, key: &'static str) -> Option<String> {
         self.parse(key, |text| Ok(text.to_owned()))
     }
@@ -261,17 +261,23 @@ impl<'a, 't> Section<'a, 't> {
 
     /// A size in bytes from `least` to `most`.
     pub(super) fn size(&mut self, key: &'static str, least: u64, most: u64) -> Option<u64> {
-        self.parse(key, |text| match values::size(text)? {
+        let (node, place) = self.sound_node(key)?;
+        let size = match node {
+            Node::Number { whole: Some(bytes), .. } => Ok(*bytes),
+            other => text_of(other).and_then(|text| values::size(&text)),
+        };
+        let within = size.and_then(|size| match size {
             size if (least..=most).contains(&size) => Ok(size),
             size => Err(format!("expected a size from {least} to {most} bytes, found {size}")),
-        })
+        });
+        self.report(within, &place)
     }
 
     /// A whole number from `least` to `most`.
     pub(super) fn number(&mut self, key: &'static str, least: u64, most: u64) -> Option<u64> {
         let (node, place) = self.sound_node(key)?;
         let number = match node {
-            Node::Int(value) => u64::try_from(*value).ok(),
+            Node::Number { whole, .. } => *whole,
             Node::Text { text, expanded: true } => text.parse().ok(),
             _ => None,
         };
@@ -393,7 +399,7 @@ impl<'a, 't> Section<'a, 't> {
 fn secret_text_of(node: &Node) -> Result<&str, String> {
     match node {
         Node::Text { text, .. } => Ok(text),
-        Node::Int(_) | Node::Float(_) | Node::Bool(_) => Err("expected text: put it in quotes".to_owned()),
+        Node::Number { .. } | Node::Bool(_) => Err("expected text: put it in quotes".to_owned()),
         Node::Null | Node::List(_) | Node::Map(_) | Node::Invalid => {
             Err(format!("expected text, found {}", node.describe()))
         }
@@ -402,9 +408,8 @@ fn secret_text_of(node: &Node) -> Result<&str, String> {
 
 fn text_of(node: &Node) -> Result<String, String> {
     match node {
-        Node::Text { text, .. } => Ok(text.clone()),
-        Node::Int(value) => Ok(value.to_string()),
-        Node::Float(_) | Node::Bool(_) => Err(format!("expected text, found {}: put it in quotes", node.describe())),
+        Node::Text { text, .. } | Node::Number { text, .. } => Ok(text.clone()),
+        Node::Bool(_) => Err(format!("expected text, found {}: put it in quotes", node.describe())),
         Node::Null | Node::List(_) | Node::Map(_) | Node::Invalid => {
             Err(format!("expected text, found {}", node.describe()))
         }
