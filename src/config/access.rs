@@ -1,6 +1,6 @@
 //! `auth`, `tls` and `headers`: who we say we are to an endpoint, and how we know that it is the one.
 //!
-//! Nothing here repeats a value: it may be a secret in the wrong place.
+//! Nothing here repeats a value, nor the name of a header field: it may be a secret in the wrong place.
 
 use super::section::Section;
 use super::{ports, values};
@@ -140,7 +140,7 @@ fn headers(section: Section<'_, '_>) -> Vec<(String, SecretSource)> {
         let (name, is_file) = name.strip_suffix("_file").map_or((name, false), |name| (name, true));
         let lower = name.to_ascii_lowercase();
         if names.iter().filter(|other| other.trim_end_matches("_file").eq_ignore_ascii_case(name)).count() > 1 {
-            return Err(format!("the header field {lower} is given twice"));
+            return Err("this header field is given twice".to_owned());
         }
         if OWN_HEADERS.contains(&lower.as_str()) {
             return Err(format!("{lower} is set by expvastic itself"));

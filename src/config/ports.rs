@@ -61,7 +61,9 @@ fn bounds(range: &str) -> Result<(u16, u16), String> {
     };
     let found = range.split_once('-').and_then(|(first, last)| Some((number(first)?, number(last)?)));
     let (first, last) = found.ok_or_else(|| {
-        format!("{range:?} is no range of ports, expected two numbers from 1 to 65535 as in 8000-8003")
+        let said =
+            if values::is_like_a_port(range) { format!("{range:?}") } else { "what stands for the port".to_owned() };
+        format!("{said} is no range of ports, expected two numbers from 1 to 65535 as in 8000-8003")
     })?;
     if first > last {
         return Err(format!("the range of ports {range} runs backwards: write {last}-{first}"));

@@ -11,6 +11,11 @@ use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// Sections that hold secrets. Of `password: hun,ter2` within braces YAML makes a key `ter2`: no error repeats a key there that
+/// is not near a known one.
+const SECRET_SECTIONS: [&str; 2] = ["auth", "headers"];
+const QUOTES: &str = "a secret with commas, colons or braces wants quotes";
+
 /// All that is wrong with one file, and its text to find the places in.
 pub(super) struct Problems<'t> {
     text: &'t str,
@@ -27,18 +32,28 @@ pub(super) struct Problems<'t> {
 pub(super) struct Place {
     name: String,
     indices: Vec<usize>,
+    /// Whether it is a section that holds secrets, or within one.
+    holds_secrets: bool,
 }
 
 impl Place {
     /// The place of entry `index`, called `key`, within this one.
     pub(super) fn entry(&self, index: usize, key: &str) -> Self {
+        // Of a reader or a recorder, which are called as the user likes.
+        let holds_secrets = self.indices.len() == 2 && SECRET_SECTIONS.contains(&key);
         let key = super::shorten(key);
         let name = if self.name.is_empty() { key } else { format!("{}.{key}", self.name) };
-        Self { name, indices: [&self.indices[..], &[index]].concat() }
+        Self { name, holds_secrets: holds_secrets || self.holds_secrets, ..self.below(index) }
     }
 
     fn item(&self, index: usize) -> Self {
-        Self { name: format!("{}[{index}]", self.name), indices: [&self.indices[..], &[index]].concat() }
+        Self { name: format!("{}[{index}]", self.name), ..self.below(index) }
+    }
+
+    /// The place of entry or item `index` under the name of this one: its key may be a part of a secret.
+    fn below(&self, index: usize) -> Self {
+        let indices = [&self.indices[..], &[index]].concat();
+        Self { name: self.name.clone(), indices, holds_secrets: self.holds_secrets }
     }
 }
 
@@ -134,7 +149,8 @@ pub(super) fn expand_all(
         }
         Node::Map(entries) => {
             for (index, (key, value)) in entries.iter_mut().enumerate() {
-                expand_all(value, &place.entry(index, key), variable, room, problems);
+                let place = if place.holds_secrets { place.below(index) } else { place.entry(index, key) };
+                expand_all(value, &place, variable, room, problems);
             }
         }
         Node::Null | Node::Bool(_) | Node::Number { .. } | Node::Invalid => {}
@@ -308,7 +324,8 @@ impl<'a, 't> Section<'a, 't> {
             let value = text_of(node).map_err(|_| format!("expected a list of names, found {}", node.describe()));
             return self.report(value, place).map(|text| vec![(text, place.clone())]);
         };
-        let texts = items.iter().enumerate().filter_map(|(index, item)| {
+        let sound = items.iter().enumerate().filter(|(_, item)| **item != Node::Invalid);
+        let texts = sound.filter_map(|(index, item)| {
             let place = place.item(index);
             self.report(text_of(item), &place).map(|text| (text, place))
         });
@@ -332,7 +349,9 @@ impl<'a, 't> Section<'a, 't> {
                 self.problems.key(&place, format!("given twice, first in line {line}"));
                 continue;
             }
-            values.extend(self.report(text_of(node).and_then(|text| parser(key, &text)), &place));
+            if *node != Node::Invalid {
+                values.extend(self.report(text_of(node).and_then(|text| parser(key, &text)), &place));
+            }
         }
         values
     }
@@ -346,8 +365,11 @@ impl<'a, 't> Section<'a, 't> {
     /// secrets.
     pub(super) fn each_secret<T>(self, parser: impl Fn(&str, &str) -> Result<T, String>) -> Vec<T> {
         let read = |(index, (key, node)): (usize, &(String, Node))| {
+            if *node == Node::Invalid {
+                return None;
+            }
             let value = secret_text_of(node).and_then(|text| parser(key, text));
-            self.report(value, &self.place.entry(index, key))
+            self.report(value, &self.place.below(index))
         };
         self.entries.iter().enumerate().filter_map(read).collect()
     }
@@ -377,21 +399,27 @@ impl<'a, 't> Section<'a, 't> {
 
     /// Every key that was not asked for is unknown.
     pub(super) fn finish(self) {
-        for (index, (key, _)) in self.entries.iter().enumerate() {
-            if self.known.contains(&key.as_str()) {
-                continue;
-            }
-            let place = self.place.entry(index, key);
+        let keys = self.entries.iter().map(|(key, _)| key.as_str()).enumerate();
+        let unknown: Vec<(usize, &str)> = keys.filter(|(_, key)| !self.known.contains(key)).collect();
+        // The same with an endpoint: of `endpoint: u:hun,ter2@host` within braces there is a key `ter2@host`.
+        let is_secret = self.place.holds_secrets || unknown.iter().any(|(_, key)| key.contains('@'));
+        for (index, key) in unknown {
             if self.problems.is_full() {
-                self.problems.key(&place, "");
+                self.problems.key(&self.place, "");
                 continue;
             }
-            let hint = match nearest(key, self.known.iter().copied()) {
+            let near = nearest(key, self.known.iter().copied());
+            let (place, found) = match near {
+                None if is_secret && key != "<<" => (self.place.below(index), "an unknown key".to_owned()),
+                _ => (self.place.entry(index, key), format!("unknown key {:?}", super::shorten(key))),
+            };
+            let hint = match near {
                 Some(meant) => format!(", did you mean {meant:?}?"),
                 None if key == "<<" => "; YAML merge keys are not supported: write the keys out".to_owned(),
+                None if is_secret => format!(": {QUOTES}; known here: {}", self.known.join(", ")),
                 None => format!("; known here: {}", self.known.join(", ")),
             };
-            self.problems.key(&place, format!("unknown key {:?}{hint}", super::shorten(key)));
+            self.problems.key(&place, format!("{found}{hint}"));
         }
     }
 }
@@ -400,9 +428,8 @@ fn secret_text_of(node: &Node) -> Result<&str, String> {
     match node {
         Node::Text { text, .. } => Ok(text),
         Node::Number { .. } | Node::Bool(_) => Err("expected text: put it in quotes".to_owned()),
-        Node::Null | Node::List(_) | Node::Map(_) | Node::Invalid => {
-            Err(format!("expected text, found {}", node.describe()))
-        }
+        Node::Null => Err(format!("expected text, found nothing; {QUOTES}")),
+        Node::List(_) | Node::Map(_) | Node::Invalid => Err(format!("expected text, found {}", node.describe())),
     }
 }
 

@@ -178,6 +178,11 @@ pub(crate) fn port(authority: &str) -> Option<&str> {
     }
 }
 
+/// Whether what stands for a port may be repeated. It is the beginning of a password in `u:hun,ter2@host` within braces.
+pub(crate) fn is_like_a_port(port: &str) -> bool {
+    port.bytes().all(|byte| byte.is_ascii_digit() || b"+- ".contains(&byte))
+}
+
 fn check_authority(authority: &str) -> Result<(), String> {
     if authority.starts_with('[') && !authority.contains(']') {
         return Err("the address lacks its `]`".to_owned());
@@ -187,14 +192,13 @@ fn check_authority(authority: &str) -> Result<(), String> {
     if host.is_empty() {
         return Err("the endpoint lacks its host, expected host:port such as localhost:1234".to_owned());
     }
+    let said = if port.is_some_and(is_like_a_port) { format!("{authority:?}") } else { "the endpoint".to_owned() };
     match port.map(str::parse::<u16>) {
         None | Some(Ok(1..)) => Ok(()),
         Some(Err(_)) if port.and_then(|port| port.split_once('-')).is_some_and(|(first, _)| !first.is_empty()) => {
-            Err(format!(
-                "{authority:?} has a range of ports, which only readers can have: give each server its own host:port"
-            ))
+            Err(format!("{said} has a range of ports, which only readers can have: give each server its own host:port"))
         }
-        Some(_) => Err(format!("the port of {authority:?} is not a number from 1 to 65535")),
+        Some(_) => Err(format!("the port of {said} is not a number from 1 to 65535")),
     }
 }
 
