@@ -22,6 +22,7 @@ use crate::limits;
 use error::{Problem, shorten};
 use node::Node;
 use section::{Place, Problems, Section};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -175,7 +176,7 @@ impl Config {
             |name: &str, section: Section<'_, '_>| Recorder::from_section(name, section).into_iter().collect();
         let recorders = entries(&mut root, "recorders", "recorder", problems, recorder);
         check_port_names(&mut root, &readers, problems);
-        check_folders(&mut root, &recorders, problems);
+        check_paths(&mut root, &recorders, problems);
         let engines = routes::merge(&mut root, &readers, &recorders, problems);
         root.finish();
         Some(Self {
@@ -249,23 +250,21 @@ fn check_port_names(root: &mut Section<'_, '_>, readers: &Named<Reader>, problem
     }
 }
 
-/// A spool folder has one recorder, and so has a file of dead letters.
-fn check_folders(root: &mut Section<'_, '_>, recorders: &Named<Recorder>, problems: &Problems<'_>) {
+/// What of a recorder lies on disk is its own: files are rotated away, and folders locked.
+fn check_paths(root: &mut Section<'_, '_>, recorders: &Named<Recorder>, problems: &Problems<'_>) {
     let Some((Node::Map(map), place)) = root.node("recorders") else { return };
-    let known: Vec<&Recorder> =
-        recorders.iter().flat_map(|(_, recorders)| recorders).map(|recorder| &**recorder).collect();
-    for (at, recorder) in known.iter().enumerate() {
-        let folder = recorder.spool.as_ref().map(|spool| &spool.path);
-        let spool_of = |other: &&&Recorder| other.spool.as_ref().map(|spool| &spool.path) == folder;
-        let letters_of = |other: &&&Recorder| other.dead_letter == recorder.dead_letter;
-        let first_spool = folder.and_then(|_| known[..at].iter().find(spool_of));
-        let first_letters = recorder.dead_letter.as_ref().and_then(|_| known[..at].iter().find(letters_of));
-        for (key, what, first) in [("spool", "folder", first_spool), ("dead_letter", "file", first_letters)] {
-            let Some(first) = first else { continue };
-            if let Some(index) = map.iter().position(|(name, _)| *name == recorder.name) {
-                let message = format!("{key} has the {what} of the recorder {:?}: each needs its own", first.name);
-                problems.key(&place.entry(index, &recorder.name), message);
-            }
+    let mut taken: BTreeMap<&Path, (&str, &str)> = BTreeMap::new();
+    for recorder in recorders.iter().flat_map(|(_, recorders)| recorders) {
+        for (key, path) in recorder.paths() {
+            let Some((other, first)) = taken.get(path) else {
+                taken.insert(path, (key, &recorder.name));
+                continue;
+            };
+            let is_shown = !problems.is_full();
+            let index = map.iter().position(|(name, _)| is_shown && *name == recorder.name);
+            let place = index.map_or_else(|| place.clone(), |index| place.entry(index, &recorder.name));
+            let message = format!("{key} is what the recorder {first:?} has as its {other}, too: each needs its own");
+            problems.key(&place, message);
         }
     }
 }

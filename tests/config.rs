@@ -123,7 +123,7 @@ fn no_file_runs_away() {
     let routes = said(&format!(
         "readers:\n{}recorders:\n{}routes:\n  r: {{readers: [{}], recorders: [{}]}}\n",
         entries("a", "self, type_name: a"),
-        entries("b", "file, path: b"),
+        entries("b", "file, path: \"-\""),
         all("a").join(","),
         all("b").join(","),
     ));

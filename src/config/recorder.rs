@@ -6,7 +6,7 @@ use super::values::{self, LogLevel};
 use super::{ConfigError, access, backoff, kind, one_of};
 use crate::access::{Access, Auth};
 use crate::limits;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -165,6 +165,17 @@ impl Recorder {
             Target::Elasticsearch(server) => server.hosts.len(),
             Target::File { .. } => 0,
         }
+    }
+
+    /// Where it has something on disk, each with the key that says so.
+    pub(super) fn paths(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let file = match &self.target {
+            Target::File { path, .. } if path != Path::new("-") => Some(path.as_path()),
+            Target::File { .. } | Target::Elasticsearch(_) => None,
+        };
+        let spool = self.spool.as_ref().map(|spool| spool.path.as_path());
+        let paths = [("path", file), ("spool", spool), ("dead_letter", self.dead_letter.as_deref())];
+        paths.into_iter().filter_map(|(key, path)| Some((key, path?)))
     }
 
     /// Its name.
