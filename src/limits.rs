@@ -21,6 +21,9 @@ pub(crate) const CONFIG_BYTES_MAX: u64 = 1 << 20;
 pub(crate) const CONFIG_VALUES_BYTES_MAX: usize = 64 << 20;
 /// Problems of one file that are shown, the others being counted: for each the text is read once more to find its place.
 pub(crate) const PROBLEMS_MAX: usize = 100;
+/// Bytes that they take together, with the file's name before each, and how many more there are: nobody reads further. A first
+/// one is shown in any case.
+pub(crate) const PROBLEMS_BYTES_MAX: usize = 64 << 10;
 /// Characters of a problem's message, and of its key path.
 pub(crate) const PROBLEM_CHARS_MAX: usize = 1_000;
 /// Characters of a name for which a similar one is looked for.

@@ -131,6 +131,11 @@ fn no_file_runs_away() {
     let expanded = said(&format!("settings: {{log_level: \"{}\"}}\n", "${LONG}".repeat(700)));
     let message = "conf.yml:1:23: settings.log_level: `${…}` make the file too long: some variable holds too much\n";
     assert!(expanded.contains(message), "{expanded}");
+    let wrong = "{type: \"${LONG}\", log_level: \"${LONG}\", interval: \"${LONG}\"}";
+    let readers: Vec<String> = (0..50).map(|n| format!("  a{n}: {wrong}\n")).collect();
+    let long = said(&format!("readers:\n{}", readers.concat()));
+    assert!(long.len() <= (64 << 10) + 1 && long.len() > 63 << 10, "{} bytes", long.len());
+    assert!(long.lines().last().is_some_and(|line| line.starts_with("conf.yml: and ")), "{long}");
     let rename =
         |pairs: &str| said(&format!("readers:\n  a:\n    type: self\n    type_name: a\n    rename: {{{pairs}}}\n"));
     let pairs: Vec<String> = (0..1_001).map(|n| format!("a{n}: b{n}")).collect();

@@ -26,6 +26,12 @@ impl Problem {
         Self { location, key: readable(key), message: readable(message) }
     }
 
+    /// What is said of those that are not shown.
+    pub(super) fn of_more(count: usize) -> Self {
+        let problems = if count == 1 { "problem" } else { "problems" };
+        Self::new(None, String::new(), format!("and {count} more {problems}"))
+    }
+
     pub(super) fn line(&self, origin: &str) -> String {
         let place = self.location.map(|at| format!(":{}:{}", at.line, at.column)).unwrap_or_default();
         let key = if self.key.is_empty() { String::new() } else { format!(": {}", self.key) };

@@ -84,6 +84,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_is_not_said_without_end() {
+        for (unit, shown) in [("long ".repeat(1_000), 63), ("€".repeat(1_000), 21)] {
+            let names: Vec<String> = (0..80).map(|n| format!("  a{n}: *u\n")).collect();
+            let error = parse("m", &format!("memory_bytes:\n  a: &u {unit:?}\n{}", names.concat())).unwrap_err();
+            assert!(error.len() <= limits::PROBLEMS_BYTES_MAX, "{} bytes", error.len());
+            assert!(error.len() > limits::PROBLEMS_BYTES_MAX * 8 / 10, "{} bytes", error.len());
+            assert_eq!(error.matches("unknown unit").count(), shown);
+            assert!(error.ends_with(&format!("; m: and {} more problems", 81 - shown)), "{error}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_named_with_its_line() {
         for (text, message) in [
             (

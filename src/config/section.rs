@@ -6,7 +6,7 @@ use super::expand::expand;
 use super::node::{self, Location, Node};
 use super::suggest::nearest;
 use super::values;
-use crate::limits::{PATTERNS_MAX, PROBLEMS_MAX};
+use crate::limits::{PATTERNS_MAX, PROBLEMS_BYTES_MAX, PROBLEMS_MAX};
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,7 +21,11 @@ pub(super) struct Problems<'t> {
     text: &'t str,
     /// Where the file is: other files that it names are looked for from there.
     folder: PathBuf,
+    /// The file's name, as it stands before each.
+    origin: String,
     found: RefCell<Vec<Problem>>,
+    /// Bytes that they may still take.
+    room: Cell<usize>,
     /// Problems beyond those that are shown.
     more: Cell<usize>,
     warnings: RefCell<Vec<Problem>>,
@@ -61,7 +65,17 @@ impl<'t> Problems<'t> {
     /// `origin` is the file that `text` came from.
     pub(super) fn new(text: &'t str, origin: &Path) -> Self {
         let folder = origin.parent().map(Path::to_owned).unwrap_or_default();
-        Self { text, folder, found: RefCell::default(), more: Cell::new(0), warnings: RefCell::default() }
+        let origin = origin.display().to_string();
+        let last = Problem::of_more(usize::MAX).line(&origin).len();
+        Self {
+            text,
+            folder,
+            origin,
+            found: RefCell::default(),
+            room: Cell::new(PROBLEMS_BYTES_MAX.saturating_sub(last)),
+            more: Cell::new(0),
+            warnings: RefCell::default(),
+        }
     }
 
     /// Something is wrong with the value at `place`.
@@ -75,16 +89,22 @@ impl<'t> Problems<'t> {
     }
 
     fn add(&self, place: &Place, at_key: bool, message: String) {
-        if self.is_full() {
-            self.more.set(self.more.get() + 1);
-        } else {
-            self.found.borrow_mut().push(self.problem(place, at_key, message));
+        let problem = (!self.is_full()).then(|| self.problem(place, at_key, message));
+        // Two bytes part it from the next; the first is always shown.
+        let fits = |problem: &Problem| {
+            let room = self.room.get().checked_sub(problem.line(&self.origin).len() + 2);
+            self.room.set(room.unwrap_or(0));
+            room.is_some() || self.found.borrow().is_empty()
+        };
+        match problem.filter(fits) {
+            Some(problem) => self.found.borrow_mut().push(problem),
+            None => self.more.set(self.more.get() + 1),
         }
     }
 
     /// Whether further problems are only counted: what would be said of them need not be worked out.
     pub(super) fn is_full(&self) -> bool {
-        self.found.borrow().len() == PROBLEMS_MAX
+        self.more.get() > 0 || self.found.borrow().len() == PROBLEMS_MAX
     }
 
     /// The key at `place` works, but there is something to say about it.
@@ -116,7 +136,7 @@ impl<'t> Problems<'t> {
         let mut found = self.found.into_inner();
         found.sort_by_key(|problem| problem.location.map_or((0, 0), |at| (at.line, at.column)));
         if self.more.get() > 0 {
-            found.push(Problem::new(None, String::new(), format!("and {} more problems", self.more.get())));
+            found.push(Problem::of_more(self.more.get()));
         }
         (found, self.warnings.into_inner())
     }
