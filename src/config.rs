@@ -282,7 +282,11 @@ impl Settings {
         let settings = Self {
             log_level: section.parse("log_level", values::log_level).or(old[0]).or(old[1]).unwrap_or(default.log_level),
             log_format: section.parse("log_format", log_format).unwrap_or(default.log_format),
-            listen: section.parse("listen", values::listen_address),
+            listen: if section.is_off("listen", "off") {
+                None
+            } else {
+                section.parse("listen", values::listen_address)
+            },
             memory_limit_bytes: section.size("memory_limit", 64 << 10, 1 << 40).unwrap_or(default.memory_limit_bytes),
             shutdown_timeout: section.duration("shutdown_timeout").unwrap_or(default.shutdown_timeout),
         };
@@ -305,7 +309,10 @@ fn kind(section: &mut Section<'_, '_>, known: &[&'static str]) -> Option<&'stati
         return known.first().copied();
     }
     let named: Vec<_> = known.iter().map(|kind| (*kind, *kind)).collect();
-    section.parse("type", |text| one_of("type", text, &named))
+    section.parse("type", |text| match text {
+        "opensearch" => Err("OpenSearch is shipped to by a recorder of type elasticsearch".to_owned()),
+        _ => one_of("type", text, &named),
+    })
 }
 
 /// What `text` stands for among `known`; `what` it is called in the error.

@@ -21,11 +21,7 @@ pub(super) enum Node {
         /// Its value, if it is a whole number that is not negative.
         whole: Option<u64>,
     },
-    Text {
-        text: String,
-        /// It came out of a `${NAME}`, so its digits may be meant as a number.
-        expanded: bool,
-    },
+    Text(String),
     List(Vec<Node>),
     Map(Vec<(String, Node)>),
     /// Something is wrong with it that a person has been told already.
@@ -113,7 +109,11 @@ fn explain(error: &serde_yaml::Error, text: &str, location: Option<Location>) ->
         return format!("{A_KEY}, found {found}");
     }
     let end = said.find(" at line ").unwrap_or(said.len());
-    format!("not valid YAML: {}", &said[..end])
+    // What these characters mean to YAML, nobody means who writes a pattern, a variable or a date.
+    let misread = ["expected ',' or", "alphabetic or numeric character", "cannot start any token", "unknown anchor"];
+    let is_misread = misread.iter().any(|words| said.contains(words)) && line.contains(['$', '*', '%', '&', '@', '`']);
+    let hint = if is_misread { "; put a value with such characters in quotes" } else { "" };
+    format!("not valid YAML: {}{hint}", &said[..end])
 }
 
 impl Node {
@@ -123,7 +123,7 @@ impl Node {
             Self::Null | Self::Invalid => "nothing".to_owned(),
             Self::Bool(value) => format!("{value}"),
             Self::Number { text, .. } => format!("the number {}", super::shorten(text)),
-            Self::Text { text, .. } => format!("{:?}", super::shorten(text)),
+            Self::Text(text) => format!("{:?}", super::shorten(text)),
             Self::List(_) => "a list".to_owned(),
             Self::Map(_) => "a section of keys".to_owned(),
         }
@@ -191,7 +191,7 @@ impl<'de> Visitor<'de> for NodeSeed<'_> {
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Node, E> {
         self.take(text.len())?;
-        Ok(Node::Text { text: text.to_owned(), expanded: false })
+        Ok(Node::Text(text.to_owned()))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Node, A::Error> {
@@ -379,7 +379,7 @@ mod tests {
 
     #[test]
     fn every_entry_of_a_map_is_kept_in_order() {
-        let text = |text: &str| Node::Text { text: text.to_owned(), expanded: false };
+        let text = |text: &str| Node::Text(text.to_owned());
         let expected = Node::Map(vec![
             ("a".into(), Node::Number { text: "1".into(), whole: Some(1) }),
             (
@@ -419,7 +419,7 @@ mod tests {
             assert_eq!(parse(&format!("{text}: &a {text}\nb: [*a, {text}]\n")), Ok(both));
         }
         for text in ["1_000", "007", "yes", "0x", "12:30", "1.2.3", "2026-11-25"] {
-            let node = Node::Text { text: text.to_owned(), expanded: false };
+            let node = Node::Text(text.to_owned());
             assert_eq!(parse(&format!("{text}: {text}\n")), Ok(Node::Map(vec![(text.to_owned(), node)])));
         }
         assert_eq!(

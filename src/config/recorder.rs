@@ -223,8 +223,12 @@ impl Recorder {
         let bulk = section.section("bulk").map(BulkLimits::from_section).unwrap_or_default();
         let (mut spool, mut dead_letter) = (None, None);
         if kind != Some("file") {
-            spool = section.section("spool").and_then(SpoolFolder::from_section);
-            dead_letter = section.parse("dead_letter", |text| named_path("dead_letter", text, "a file"));
+            if !section.is_off("spool", "off") {
+                spool = section.section("spool").and_then(SpoolFolder::from_section);
+            }
+            if !section.is_off("dead_letter", "off") {
+                dead_letter = named_path(&mut section, "dead_letter", "a file");
+            }
         }
         section.finish();
         kind?;
@@ -260,7 +264,8 @@ fn elasticsearch_target(section: &mut Section<'_, '_>) -> (Option<Target>, Optio
         Some(_) => section.parse("data_stream", values::data_stream),
         None => index_name(section),
     };
-    let pipeline = section.parse("pipeline", values::pipeline);
+    let is_piped = !section.is_off("pipeline", "none");
+    let pipeline = is_piped.then(|| section.parse("pipeline", values::pipeline)).flatten();
     let template = section.parse("template", |text| one_of("value", text, &[("auto", true), ("off", false)]));
     let compression = section.parse("compression", |text| {
         one_of("value", text, &[("gzip", Compression::Gzip), ("none", Compression::None)])
@@ -323,17 +328,20 @@ fn file_target(section: &mut Section<'_, '_>) -> Option<Target> {
     if section.node("path").is_none() {
         section.lacks("path is missing: expected a file, or \"-\" for standard output");
     }
-    let path = section.parse("path", |text| named_path("path", text, "a file, or \"-\" for standard output"));
+    let path = named_path(section, "path", "a file, or \"-\" for standard output");
     let bytes_max = section.size("bytes", 64 << 10, 1 << 50).unwrap_or(limits::FILE_BYTES_DEFAULT);
     let keep = section.number("keep", 0, limits::FILE_KEEP_MAX).unwrap_or_else(|| limits::FILE_KEEP_DEFAULT.into());
     Some(Target::File { path: path?, bytes_max, keep: u32::try_from(keep).unwrap_or(u32::MAX) })
 }
 
-fn named_path(key: &str, text: &str, expected: &str) -> Result<PathBuf, String> {
-    match text {
+/// What is to be written, from the folder of the configuration: the process may be started anywhere.
+fn named_path(section: &mut Section<'_, '_>, key: &'static str, expected: &str) -> Option<PathBuf> {
+    let folder = section.folder();
+    section.parse(key, |text| match text {
         "" => Err(format!("{key} is empty: expected {expected}")),
-        text => Ok(PathBuf::from(text)),
-    }
+        "-" => Ok(PathBuf::from(text)),
+        text => Ok(folder.join(text)),
+    })
 }
 
 impl SpoolFolder {
@@ -341,7 +349,7 @@ impl SpoolFolder {
         if section.node("path").is_none() {
             section.lacks("path is missing: expected a folder that no other expvastic uses");
         }
-        let path = section.parse("path", |text| named_path("path", text, "a folder that no other expvastic uses"));
+        let path = named_path(&mut section, "path", "a folder that no other expvastic uses");
         let bytes_max = section.size("bytes", limits::SPOOL_BYTES_MIN, 1 << 50).unwrap_or(limits::SPOOL_BYTES_DEFAULT);
         let sync = section.positive_duration("sync").unwrap_or(limits::SPOOL_SYNC_DEFAULT);
         section.finish();
@@ -360,5 +368,25 @@ impl BulkLimits {
         };
         section.finish();
         limits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Config;
+    use std::path::Path;
+
+    #[test]
+    fn what_is_written_is_looked_for_from_the_folder_of_the_configuration() {
+        let text = "readers: {a: {type_name: a, endpoint: \"h:1\"}}\nrecorders:\n  es: {endpoint: \"h:9200\", spool: {path: s}, \
+                    dead_letter: /d.ndjson}\n  off: {endpoint: \"h:9200\", spool: off, dead_letter: off, pipeline: none}\n  \
+                    out: {type: file, path: out/x.ndjson}\n  screen: {type: file, path: \"-\"}\n\
+                    routes: {r: {readers: a, recorders: [es, off, out, screen]}}\n";
+        let config = Config::parse("/etc/expvastic/conf.yml", text, &|_| None).unwrap();
+        let paths = |index: usize| config.recorders[index].paths().map(|(_, path)| path).collect::<Vec<_>>();
+        assert_eq!(paths(0), ["/etc/expvastic/s", "/d.ndjson"].map(Path::new));
+        assert_eq!(paths(2), [Path::new("/etc/expvastic/out/x.ndjson")]);
+        // Nothing is called "off", and no folder holds standard output.
+        assert!(paths(1).is_empty() && paths(3).is_empty());
     }
 }

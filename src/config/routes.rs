@@ -56,6 +56,9 @@ pub(super) fn merge(
             }
         }
     }
+    if joined.iter().all(Vec::is_empty) && !problems.has_any() {
+        problems.key(&place, "no route joins a reader to a recorder: nothing would be read and shipped");
+    }
     engines(&joined, readers, recorders)
 }
 

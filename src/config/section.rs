@@ -102,6 +102,10 @@ impl<'t> Problems<'t> {
         }
     }
 
+    pub(super) fn has_any(&self) -> bool {
+        !self.found.borrow().is_empty()
+    }
+
     /// Whether further problems are only counted: what would be said of them need not be worked out.
     pub(super) fn is_full(&self) -> bool {
         self.more.get() > 0 || self.found.borrow().len() == PROBLEMS_MAX
@@ -151,11 +155,11 @@ pub(super) fn expand_all(
     problems: &Problems<'_>,
 ) {
     match node {
-        Node::Text { text, .. } => match expand(text, variable, *room) {
+        Node::Text(text) => match expand(text, variable, *room) {
             Ok(None) => {}
             Ok(Some(text)) => {
                 *room -= text.len();
-                *node = Node::Text { text, expanded: true };
+                *node = Node::Text(text);
             }
             Err(message) => {
                 problems.value(place, message);
@@ -221,6 +225,12 @@ impl<'a, 't> Section<'a, 't> {
         found
     }
 
+    /// Whether `key` says by `word`, as the documentation shows it, or by false that it is not wanted: then as if it were not there.
+    pub(super) fn is_off(&mut self, key: &'static str, word: &str) -> bool {
+        let node = self.node(key).map(|(node, _)| node);
+        matches!(node, Some(Node::Text(text)) if text == word) || matches!(node, Some(Node::Bool(false)))
+    }
+
     /// The value of `key`, unless something is known to be wrong with it.
     fn sound_node(&mut self, key: &'static str) -> Option<(&'a Node, Place)> {
         self.node(key).filter(|(node, _)| **node != Node::Invalid)
@@ -260,7 +270,7 @@ impl<'a, 't> Section<'a, 't> {
         let (node, place) = self.sound_node(key)?;
         let value = match node {
             Node::Bool(value) => Ok(*value),
-            Node::Text { text, expanded: true } if text == "true" || text == "false" => Ok(text == "true"),
+            Node::Text(text) if text == "true" || text == "false" => Ok(text == "true"),
             other => Err(format!("expected true or false, found {}", other.describe())),
         };
         self.report(value, &place)
@@ -314,7 +324,7 @@ impl<'a, 't> Section<'a, 't> {
         let (node, place) = self.sound_node(key)?;
         let number = match node {
             Node::Number { whole, .. } => *whole,
-            Node::Text { text, expanded: true } => text.parse().ok(),
+            Node::Text(text) => text.parse().ok(),
             _ => None,
         };
         let value = number
@@ -394,7 +404,7 @@ impl<'a, 't> Section<'a, 't> {
         self.entries.iter().enumerate().filter_map(read).collect()
     }
 
-    /// The folder of the configuration: files that are read are looked for from there.
+    /// The folder of the configuration: all other files are looked for from there.
     pub(super) fn folder(&self) -> PathBuf {
         self.problems.folder.clone()
     }
@@ -446,7 +456,7 @@ impl<'a, 't> Section<'a, 't> {
 
 fn secret_text_of(node: &Node) -> Result<&str, String> {
     match node {
-        Node::Text { text, .. } => Ok(text),
+        Node::Text(text) => Ok(text),
         Node::Number { .. } | Node::Bool(_) => Err("expected text: put it in quotes".to_owned()),
         Node::Null => Err(format!("expected text, found nothing; {QUOTES}")),
         Node::List(_) | Node::Map(_) | Node::Invalid => Err(format!("expected text, found {}", node.describe())),
@@ -455,7 +465,7 @@ fn secret_text_of(node: &Node) -> Result<&str, String> {
 
 fn text_of(node: &Node) -> Result<String, String> {
     match node {
-        Node::Text { text, .. } | Node::Number { text, .. } => Ok(text.clone()),
+        Node::Text(text) | Node::Number { text, .. } => Ok(text.clone()),
         Node::Bool(_) => Err(format!("expected text, found {}: put it in quotes", node.describe())),
         Node::Null | Node::List(_) | Node::Map(_) | Node::Invalid => {
             Err(format!("expected text, found {}", node.describe()))
