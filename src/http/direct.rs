@@ -1,7 +1,7 @@
 //! The way out to neighbours: HTTP/1.1 over plain sockets on the main thread, which never blocks on one of them.
 //!
-//! A connection is in the list of the kept ones or in one exchange, and goes back only after an answer that was whole. An
-//! exchange that waits holds its connection and next to nothing else: the body's buffer is asked for when there is
+//! A connection is in the list of the kept ones or in one exchange, goes back only after an answer that was whole, and is
+//! used again only if nothing has come over it since: an answer belongs to the request before it. An exchange that waits holds its connection and next to nothing else: the body's buffer is asked for when there is
 //! something to put into it.
 
 use super::response::{AnswerError, Decoder, Progress};
@@ -96,10 +96,16 @@ impl Direct {
         Err(failure.into_error(has_begun, request.timeout))
     }
 
+    /// The newest that is as it was left; those that are not are closed.
     fn take_kept(&self, addresses: &[Address]) -> Option<Connection> {
         let mut kept = self.kept.borrow_mut();
-        let newest = kept.iter().rposition(|connection| addresses.contains(&connection.address))?;
-        kept.remove(newest)
+        loop {
+            let newest = kept.iter().rposition(|connection| addresses.contains(&connection.address))?;
+            let connection = kept.remove(newest)?;
+            if is_quiet(&connection.stream) {
+                return Some(connection);
+            }
+        }
     }
 
     fn keep(&self, connection: Connection) {
@@ -109,6 +115,13 @@ impl Direct {
         }
         kept.push_back(Connection { is_old: true, ..connection });
     }
+}
+
+/// Whether nothing has come since the last answer: neither the end, nor bytes that nobody has asked for, which would be
+/// taken for the answer to the next request.
+fn is_quiet(stream: &OwnedFd) -> bool {
+    let peeked = net::recv(stream, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+    matches!(peeked, Err(Errno::AGAIN))
 }
 
 /// Connects to the first address that takes it.
@@ -125,6 +138,10 @@ async fn connect(request: &Request<'_>) -> Result<Connection, HttpError> {
     Err(HttpError::Transport(match first_error {
         Some(error) if error.kind() == ErrorKind::ConnectionRefused => {
             format!("nobody listens at {place} (connection refused)")
+        }
+        // Only a socket in the file system says so; elsewhere the system tries until the time is over.
+        Some(error) if error.kind() == ErrorKind::WouldBlock => {
+            format!("{place} is too busy to accept a connection (as many as it lets wait are waiting)")
         }
         Some(error) => format!("cannot connect to {place}: {error}"),
         None => format!("{place} has no address"),

@@ -128,11 +128,15 @@ fn requests_are_what_a_server_expects_and_share_a_connection() {
 
 #[test]
 fn a_kept_connection_that_was_closed_is_replaced_once() {
-    // Each connection answers one request and is then closed, as far as the client can know at any time after.
+    // Each connection answers one request and is then closed: the first one only once another request is there, the
+    // others as far as the client can know at any time after.
     let (address, connections) = server(|number, mut served| {
         // From the fourth on it is closed without an answer.
         if served.request().is_some() && number < 3 {
             served.answer(OK);
+        }
+        if number == 0 {
+            served.request();
         }
     });
     let http = client();
@@ -144,6 +148,42 @@ fn a_kept_connection_that_was_closed_is_replaced_once() {
         assert!(error.starts_with("the connection was closed before an answer came"), "{error}");
     });
     assert_eq!(connections.load(Ordering::SeqCst), 4, "a new connection that gives nothing is not tried again");
+}
+
+#[test]
+fn what_comes_over_a_kept_connection_is_no_answer_to_the_next_request() {
+    // A second answer, a late word before a close, and the close alone.
+    for (unasked, is_closed) in [(OK, false), (b"HTTP/1.1 408 Request Timeout\r\n\r\n", true), (b"", true)] {
+        let (go, gone) = std::sync::mpsc::channel::<()>();
+        let gone = std::sync::Mutex::new(gone);
+        let bulks = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&bulks);
+        let (address, connections) = server(move |number, mut served| {
+            while served.request().is_some() {
+                counted.fetch_add(1, Ordering::SeqCst);
+                let status = if number == 0 { "200 OK" } else { "201 Created" };
+                served.answer(format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\n{{}}").as_bytes());
+                if number == 0 {
+                    gone.lock().unwrap().recv().unwrap();
+                    served.answer(unasked);
+                    if is_closed {
+                        return;
+                    }
+                }
+            }
+        });
+        let http = client();
+        run(async {
+            assert_eq!(post(&http, &address, payload(1)).await.unwrap().status, 200);
+            let kept = Rc::clone(&http.ways.direct.kept.borrow()[0].stream);
+            go.send(()).unwrap();
+            park::ready(kept, Interest::Read, None).await.unwrap();
+            let answer = post(&http, &address, payload(1)).await.unwrap();
+            assert_eq!(answer.status, 201, "it is the answer of the server that has read the request");
+        });
+        assert_eq!((bulks.load(Ordering::SeqCst), connections.load(Ordering::SeqCst)), (2, 2));
+        assert_eq!(http.ways.direct.kept.borrow().len(), 1, "the other one is not kept");
+    }
 }
 
 #[test]
@@ -309,6 +349,22 @@ fn a_socket_in_the_file_system_is_a_server_like_any_other() {
     std::fs::remove_file(&socket).unwrap();
     let missing = run(client().get(&endpoint, LONG, 100, &Vec::new, &mut body)).unwrap_err().to_string();
     assert!(missing.contains(&format!("cannot connect to {}: No such file", socket.display())), "{missing}");
+}
+
+#[test]
+fn a_socket_in_the_file_system_with_a_full_queue_is_busy() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("app.sock");
+    let listener = net::socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+    net::bind(&listener, &SocketAddrUnix::new(&*socket).unwrap()).unwrap();
+    net::listen(&listener, 1).unwrap();
+    let address = Address::Unix(Rc::from(&*socket));
+    let waiting: Vec<OwnedFd> = std::iter::from_fn(|| start_connecting(&address).ok()).collect();
+    assert!(!waiting.is_empty());
+    let endpoint = Endpoint::new(&format!("unix://{}:/debug/vars", socket.display()));
+    let error = run(client().get(&endpoint, LONG, 100, &Vec::new, &mut Vec::new())).unwrap_err().to_string();
+    let busy = "is too busy to accept a connection (as many as it lets wait are waiting)";
+    assert_eq!(error, format!("{} {busy}", socket.display()));
 }
 
 #[test]
