@@ -419,6 +419,30 @@ fn readers_whose_ticks_fall_together_share_a_bulk() {
     assert!(apps.iter().all(|app| app.connections.load(Ordering::SeqCst) == 1));
 }
 
+/// The patient recorder's bulk opens first: that of the other one is sealed at its time all the same.
+#[test]
+fn each_recorder_seals_at_its_own_age() {
+    let ((server, store), (patient, patiently)) = (storing_server(), storing_server());
+    let (app, hung) = (counting_app(), Server::start(|_| Reply::Hang(Vec::new())));
+    let text = format!(
+        "settings: {{log_level: error}}\nreaders:\n  me: {{type: self, type_name: me, interval: 1h}}\n  \
+         app: {{type_name: app, endpoint: \"{}\", interval: 1h}}\n  \
+         hung: {{type_name: hung, endpoint: \"{}\", interval: 1h, timeout: 20s}}\n\
+         recorders:\n  patient: {{endpoint: \"{}\", bulk: {{age: 1h}}}}\n  es: {{endpoint: \"{}\", bulk: {{age: 30ms}}}}\n\
+         routes: {{r: {{readers: [me, hung], recorders: [patient]}}, s: {{readers: [app, hung], recorders: [es]}}}}\n",
+        app.address, hung.address, patient.address, server.address
+    );
+    let config = Config::parse("test", &text, &|_| None).expect("a good configuration");
+    let stored = Arc::clone(&store);
+    let sealed = until(move || !stored.lock().expect("the store").documents.is_empty());
+    let report = start_engines(&config, sealed).expect("it runs");
+    assert_eq!(report.failed_polls, 0, "it did not wait until the hung one had failed");
+    assert_eq!(sequence(&store), BTreeSet::from([0]));
+    // The other one's document went when the program ended, as it would not have been sealed before.
+    assert_eq!(patiently.lock().expect("the store").bulk_sizes, [1]);
+    assert!(report.all_taken(), "{report:?}");
+}
+
 #[test]
 fn when_a_recorder_fails_the_engine_goes_on_with_the_others() {
     let (server, store) = storing_server();

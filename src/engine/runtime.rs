@@ -46,10 +46,10 @@ pub(super) struct Runtime {
     shutdown_timeout: Cell<Duration>,
     polls_max: Option<u64>,
     stopping: Cell<bool>,
-    /// Whether the tick loop waits for the age of a bulk, too.
-    bulk_waits: Cell<bool>,
-    /// Wakes the tick loop before its time: a bulk waits for others of its instant, or no longer does, or an engine may
-    /// have ended, or another configuration is to be followed.
+    /// When a bulk is the first to have waited for long enough, as far as the tick loop knows.
+    seal_by: Cell<Option<Instant>>,
+    /// Wakes the tick loop before its time: another bulk than before is the first that is to be sealed, or none is, or an
+    /// engine may have ended, or another configuration is to be followed.
     changed: (Sender<()>, Receiver<()>),
     ordered: Cell<Option<Box<Config>>>,
 }
@@ -99,7 +99,7 @@ impl Runtime {
             shutdown_timeout: Cell::new(settings.shutdown_timeout),
             polls_max,
             stopping: Cell::new(false),
-            bulk_waits: Cell::new(false),
+            seal_by: Cell::default(),
             changed: smol::channel::bounded(1),
             ordered: Cell::default(),
         })
@@ -173,7 +173,7 @@ impl Runtime {
         let engines = self.engines.borrow();
         let due = engines.iter().filter_map(|engine| engine.reading.schedule.borrow().due());
         let ticks = due.filter_map(|due| self.started.checked_add(due));
-        ticks.chain(self.recorders.borrow().iter().filter_map(|one| one.recording.seal_by())).min()
+        ticks.chain(self.seal_by.get()).min()
     }
 
     /// Starts the polls whose tick is due: one instance.
@@ -231,14 +231,13 @@ impl Runtime {
         self.bench.borrow_mut().take_back(body);
         self.metrics.reads_under_way.subtract(1);
         instance.under_way.set(instance.under_way.get() - 1);
-        let recorders = self.recorders.borrow();
         if instance.under_way.get() == 0 {
-            for Shipping { recording, .. } in &*recorders {
+            for Shipping { recording, .. } in &*self.recorders.borrow() {
                 recording.seal();
             }
         }
-        let waiting = recorders.iter().any(|one| one.recording.seal_by().is_some());
-        if self.bulk_waits.replace(waiting) != waiting || engine.reading.schedule.borrow().due().is_none() {
+        let seal_by = self.next_seal();
+        if self.seal_by.replace(seal_by) != seal_by || engine.reading.schedule.borrow().due().is_none() {
             self.wake_up();
         }
     }
@@ -280,13 +279,17 @@ impl Runtime {
 
     fn seal_aged(&self) {
         let now = clock::now();
-        let recorders = self.recorders.borrow();
-        for Shipping { recording, .. } in &*recorders {
+        for Shipping { recording, .. } in &*self.recorders.borrow() {
             if recording.seal_by().is_some_and(|at| at <= now) {
                 recording.seal();
             }
         }
-        self.bulk_waits.set(recorders.iter().any(|one| one.recording.seal_by().is_some()));
+        self.seal_by.set(self.next_seal());
+    }
+
+    /// When a bulk is the first to have waited for long enough: the recorders' ages differ.
+    fn next_seal(&self) -> Option<Instant> {
+        self.recorders.borrow().iter().filter_map(|one| one.recording.seal_by()).min()
     }
 
     pub(super) fn report(&self) -> Report {
