@@ -56,7 +56,7 @@ Options, each also as an environment variable (a flag wins):
 
 Passwords and keys are given in the file (auth), never on the command line, which everybody on the machine can see.
 Single dashes (-reader=…) work too. SIGINT and SIGTERM ship what waits, print what became of every document, and end;
-SIGHUP loads the file again; SIGUSR1 ships at once what waits.
+a second one ends the shipping, too. SIGHUP loads the file again; SIGUSR1 ships at once what waits.
 Exit codes: 0 done, 64 wrong usage, 78 bad configuration, 1 anything else.
 ";
 
@@ -228,7 +228,8 @@ impl Invocation {
             tracing::warn!("{warning}");
         }
         if self.command == Command::Once {
-            let report = engine::tick_once(&config, orders::until_stopped(signals, None)).map_err(Failure::Engine)?;
+            let stop = orders::until_stopped(signals, None);
+            let report = engine::tick_once_with_hurry(&config, stop).map_err(Failure::Engine)?;
             log_ledgers(&report);
             return Ok(if report.all_taken() { DONE } else { FAILED });
         }
@@ -304,8 +305,11 @@ fn is_switched_on(variable: &str, environment: &dyn Fn(&str) -> Option<String>) 
     }
 }
 
-/// Runs until `stop`, which passes on what else is asked for, completes.
-fn run<S: Future<Output = ()>>(config: &Config, stop: impl FnOnce(Sender<Order>) -> S) -> Result<u8, Failure> {
+/// Runs until `stop`, which passes on what else is asked for, completes, and ships until what it gives does.
+fn run<S>(config: &Config, stop: impl FnOnce(Sender<Order>) -> S) -> Result<u8, Failure>
+where
+    S: Future<Output: Future<Output = ()>>,
+{
     tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "starting");
     for route in config.routes().lines() {
         tracing::info!("{route}");

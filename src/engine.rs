@@ -46,7 +46,7 @@ pub struct Report {
     pub ledgers: Vec<(String, Ledger)>,
     /// Polls that were begun.
     pub polls: u64,
-    /// Polls that gave no document.
+    /// Polls that gave no document; of engines with a number of polls also those that were under way when they were stopped.
     pub failed_polls: u64,
 }
 
@@ -94,7 +94,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::System`].
     pub fn start(self, stop: impl Future<Output = ()>) -> Result<Report, EngineError> {
-        run(&[self.routed], &self.settings, self.polls_max, stop, None)
+        run(&[self.routed], &self.settings, self.polls_max, unhurried(stop), None)
     }
 }
 
@@ -103,13 +103,13 @@ impl Engine {
 /// # Errors
 /// [`EngineError::System`].
 pub fn start_engines(config: &Config, stop: impl Future<Output = ()>) -> Result<Report, EngineError> {
-    run(&config.engines, config.settings(), None, stop, None)
+    run(&config.engines, config.settings(), None, unhurried(stop), None)
 }
 
-/// The same, and obeys orders meanwhile.
+/// The same, and obeys orders meanwhile. What `stop` gives ends the shipping of what waits before its time.
 pub(crate) fn start_engines_with_orders(
     config: &Config,
-    stop: impl Future<Output = ()>,
+    stop: impl Future<Output = impl Future<Output = ()>>,
     orders: Receiver<Order>,
 ) -> Result<Report, EngineError> {
     run(&config.engines, config.settings(), None, stop, Some(orders))
@@ -120,6 +120,14 @@ pub(crate) fn start_engines_with_orders(
 /// # Errors
 /// [`EngineError::System`].
 pub fn tick_once(config: &Config, stop: impl Future<Output = ()>) -> Result<Report, EngineError> {
+    tick_once_with_hurry(config, unhurried(stop))
+}
+
+/// The same; what `stop` gives ends the shipping of what waits before its time.
+pub(crate) fn tick_once_with_hurry(
+    config: &Config,
+    stop: impl Future<Output = impl Future<Output = ()>>,
+) -> Result<Report, EngineError> {
     run(&config.engines, config.settings(), Some(1), stop, None)
 }
 
@@ -153,11 +161,17 @@ pub(crate) enum Order {
     Follow(Box<Config>),
 }
 
+/// Once stopped, what waits has all its time.
+async fn unhurried(stop: impl Future<Output = ()>) -> impl Future<Output = ()> {
+    stop.await;
+    std::future::pending()
+}
+
 fn run(
     engines: &[Routed],
     settings: &Settings,
     polls_max: Option<u64>,
-    stop: impl Future<Output = ()>,
+    stop: impl Future<Output = impl Future<Output = ()>>,
     orders: Option<Receiver<Order>>,
 ) -> Result<Report, EngineError> {
     let runtime = Rc::new(Runtime::new(settings, polls_max)?);

@@ -11,6 +11,7 @@ use loopback::{Reply, Server, bulk_documents, counting_app, storing_server, wait
 use program::Program;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::Ordering;
 
 fn expvastic(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
@@ -146,6 +147,46 @@ fn what_cannot_be_shipped_in_time_is_counted_and_the_exit_code_says_so() {
     assert_eq!(program.wait(), Some(1));
     let log = program.read("stderr");
     assert!(log.contains("documents were lost") && log.contains("dropped.shutdown="), "{log}");
+}
+
+/// What is left is where it would be if the time to ship were over.
+#[test]
+fn a_second_signal_ends_the_shipping_at_once() {
+    for (arguments, spool, first, second, code, said) in [
+        (&[][..], "", "TERM", "INT", 1, "documents were lost"),
+        (&[], "spool: {path: spool}, ", "INT", "INT", 0, "wait on disk"),
+        // It ships without having been told to.
+        (&["once"], "", "TERM", "TERM", 1, "documents were lost"),
+    ] {
+        let hung = Server::start(|_| Reply::Hang(Vec::new()));
+        let app = counting_app();
+        let text = format!("settings: {{shutdown_timeout: 1h}}\n{}", config(&app.address, &hung.address));
+        let text = text.replace("{es: {", &format!("{{es: {{{spool}"));
+        let mut program = Program::start(arguments, &text);
+        wait_until("a bulk is under way", || hung.connections.load(Ordering::SeqCst) > 0);
+        program.signal(first);
+        wait_until("it ships what waits", || program.read("stderr").contains("received: shipping what waits"));
+        program.signal("HUP");
+        wait_until("it says that it ends", || program.read("stderr").contains("is being shipped, then this ends"));
+        assert!(program.is_running());
+        program.signal(second);
+        assert_eq!(program.wait(), Some(code), "{arguments:?}{spool}");
+        let log = program.read("stderr");
+        assert!(log.contains(&format!("SIG{second} received once more: ending at once")), "{log}");
+        assert!(log.contains("ledger: made ") && log.contains(said), "{log}");
+    }
+}
+
+#[test]
+fn once_that_is_stopped_before_the_endpoint_has_answered_has_not_done_it() {
+    let (server, _) = storing_server();
+    let hung = Server::start(|_| Reply::Hang(Vec::new()));
+    let mut program = Program::start(&["once"], &config(&hung.address, &server.address).replace("2s", "1h"));
+    wait_until("the poll is under way", || hung.connections.load(Ordering::SeqCst) > 0);
+    program.signal("TERM");
+    assert_eq!(program.wait(), Some(1));
+    let log = program.read("stderr");
+    assert!(log.contains("stopped before all endpoints had answered: they give no document polls=1"), "{log}");
 }
 
 #[test]

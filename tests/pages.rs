@@ -7,11 +7,12 @@ mod loopback;
 #[path = "support/program.rs"]
 mod program;
 
-use loopback::{Server, Store, counting_app, storing_server, wait_until};
+use loopback::{Reply, Server, Store, counting_app, storing_server, wait_until};
 use program::Program;
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 /// The program with pages, and what it polls and fills.
@@ -165,6 +166,23 @@ fn clients_that_hang_take_no_more_than_their_places_and_nothing_from_the_shippin
 }
 
 #[test]
+fn what_is_being_shipped_at_the_end_is_still_shown() {
+    let hung = Server::start(|_| Reply::Hang(Vec::new()));
+    let app = counting_app();
+    let text = config("listen: \"127.0.0.1:0\", shutdown_timeout: 1h", &app, &hung);
+    let mut program = Program::start(&[], &text);
+    let address = page_address(&program, 1);
+    wait_until("a bulk is under way", || hung.connections.load(Ordering::SeqCst) > 0);
+    program.signal("TERM");
+    wait_until("it ships what waits", || program.read("stderr").contains("received: shipping what waits"));
+    let body = get(&address, "/debug/vars").1;
+    let vars: Value = serde_json::from_str(&body).expect("strict JSON");
+    assert!(vars["recorders"]["es"]["waiting"].as_u64() > Some(0), "{body}");
+    program.signal("TERM");
+    assert_eq!(program.wait(), Some(1));
+}
+
+#[test]
 fn an_address_that_is_taken_is_no_reason_not_to_ship_and_is_tried_again() {
     let (server, store) = storing_server();
     let app = counting_app();
@@ -194,6 +212,11 @@ fn a_configuration_that_is_loaded_again_moves_the_pages() {
     assert!(moved.starts_with("[::1]:"), "{moved}");
     assert!(get(&moved, "/healthz").0.starts_with("HTTP/1.1 200 "));
     wait_until("the old place is closed", || TcpStream::connect(&served.address).is_err());
+    // Another address on the port that the pages are at.
+    let port = moved.rsplit_once(':').expect("a port").1;
+    rewrite(&format!("listen: \"[::]:{port}\""));
+    assert_eq!(page_address(&served.program, 3), format!("[::]:{port}"));
+    assert!(!served.program.read("stderr").contains("the own pages cannot be served"));
     rewrite("");
     wait_until("the new place is closed", || TcpStream::connect(&moved).is_err());
     served.goes_on();

@@ -5,6 +5,7 @@ use crate::engine::Order;
 use crate::log::Log;
 use crate::signals::{Signal, Signals};
 use smol::channel::Sender;
+use std::future::Future;
 use std::io;
 
 /// What can be asked of a run that has no end of its own.
@@ -15,8 +16,11 @@ pub(super) struct Control<'c> {
     pub(super) load: &'c dyn Fn() -> Option<Result<Config, ConfigError>>,
 }
 
-/// Completes at SIGINT or SIGTERM; passes on what the other signals ask for.
-pub(super) async fn until_stopped(signals: io::Result<Signals>, control: Option<Control<'_>>) {
+/// Completes at SIGINT or SIGTERM; passes on what the other signals ask for. What it gives completes at the next of the two.
+pub(super) async fn until_stopped(
+    signals: io::Result<Signals>,
+    control: Option<Control<'_>>,
+) -> impl Future<Output = ()> {
     let signals = match signals {
         Ok(signals) => signals,
         Err(error) => {
@@ -29,8 +33,8 @@ pub(super) async fn until_stopped(signals: io::Result<Signals>, control: Option<
     loop {
         match (signals.next().await, &control) {
             (Signal::Stop(name), _) => {
-                tracing::info!("{name} received: shipping what waits");
-                return;
+                tracing::info!("{name} received: shipping what waits (once more ends that, too)");
+                return until_hurried(signals);
             }
             (Signal::Flush, Some(control)) => {
                 tracing::info!("SIGUSR1 received: shipping what waits, now");
@@ -39,6 +43,21 @@ pub(super) async fn until_stopped(signals: io::Result<Signals>, control: Option<
             (Signal::Reload, Some(control)) => control.reload().await,
             (Signal::Flush | Signal::Reload, None) => {
                 tracing::info!("a signal was received and is ignored: there is one tick, and it is under way");
+            }
+        }
+    }
+}
+
+/// Completes at SIGINT or SIGTERM.
+async fn until_hurried(signals: Signals) {
+    loop {
+        match signals.next().await {
+            Signal::Stop(name) => {
+                tracing::warn!("{name} received once more: ending at once");
+                return;
+            }
+            Signal::Flush | Signal::Reload => {
+                tracing::info!("a signal was received and is ignored: what waits is being shipped, then this ends");
             }
         }
     }

@@ -26,8 +26,10 @@ use smol::{LocalExecutor, Task};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 /// Everything that the engines of one process share.
@@ -105,28 +107,63 @@ impl Runtime {
         })
     }
 
-    pub(super) async fn run(self: &Rc<Self>, executor: &LocalExecutor<'_>, stop: impl Future<Output = ()>) {
-        smol::future::or(stop, self.tick(executor)).await;
+    /// Polls and ships until `stop` completes, or there is nothing left to poll; then ships what waits until the time for
+    /// that is over, or what `stop` has given completes.
+    pub(super) async fn run<H: Future<Output = ()>>(self: &Rc<Self>, executor: &LocalExecutor<'_>, mut stop: Task<H>) {
+        let ended = async {
+            self.tick(executor).await;
+            None
+        };
+        let hurry = smol::future::or(async { Some((&mut stop).await) }, ended).await;
         self.stopping.set(true);
+        self.say_what_is_abandoned();
         for Shipping { recording, .. } in &*self.recorders.borrow() {
             recording.drain();
         }
-        let (mut shipping, mut retiring) = (self.recorders.take(), self.retiring.take());
-        let drained = async {
-            let shipping = shipping.iter_mut().map(|one| &mut one.task);
-            let tasks = shipping.chain(retiring.iter_mut().map(|one| &mut one.task));
-            for task in tasks.filter(|task| !task.is_finished()) {
-                task.await;
+        let hurried = async {
+            match hurry {
+                Some(hurry) => hurry.await,
+                None => stop.await.await,
             }
         };
         let deadline = park::sleep_until(clock::now() + self.shutdown_timeout.get());
-        smol::future::or(drained, deadline).await;
+        smol::future::or(self.drained(), smol::future::or(deadline, hurried)).await;
         // Of those that have retired in time all has been said.
-        shipping.extend(retiring.into_iter().filter_map(Retiring::unfinished));
-        for Shipping { recording, .. } in &shipping {
+        let unfinished = self.retiring.take().into_iter().filter_map(Retiring::unfinished);
+        self.recorders.borrow_mut().extend(unfinished);
+        for Shipping { recording, .. } in &*self.recorders.borrow() {
             recording.give_up();
         }
-        self.recorders.replace(shipping);
+    }
+
+    /// Completes when every recorder has ended. They stay where they are: pages show them until the end.
+    async fn drained(&self) {
+        std::future::poll_fn(|context| {
+            let (mut shipping, mut retiring) = (self.recorders.borrow_mut(), self.retiring.borrow_mut());
+            let shipping = shipping.iter_mut().map(|one| &mut one.task);
+            let tasks = shipping.chain(retiring.iter_mut().map(|one| &mut one.task));
+            let mut all = Poll::Ready(());
+            for task in tasks.filter(|task| !task.is_finished()) {
+                if Pin::new(task).poll(context).is_pending() {
+                    all = Poll::Pending;
+                }
+            }
+            all
+        })
+        .await;
+    }
+
+    /// A poll that is not waited for gives no document: who asked for a number of polls has to know.
+    fn say_what_is_abandoned(&self) {
+        let polls = self.abandoned_polls();
+        if polls > 0 {
+            tracing::warn!(polls, "stopped before all endpoints had answered: they give no document");
+        }
+    }
+
+    /// Polls of a process that ends by itself that it was stopped before the end of.
+    fn abandoned_polls(&self) -> u64 {
+        if self.polls_max.is_some() { self.metrics.reads_under_way.get() } else { 0 }
     }
 
     pub(super) async fn obey(self: Rc<Self>, orders: Receiver<Order>) {
@@ -297,7 +334,7 @@ impl Runtime {
         Report {
             ledgers: recorders.iter().map(|one| (one.recording.name().to_owned(), one.recording.ledger())).collect(),
             polls: self.metrics.reads.get(),
-            failed_polls: self.metrics.reads_failed.get(),
+            failed_polls: self.metrics.reads_failed.get() + self.abandoned_polls(),
         }
     }
 
@@ -345,7 +382,15 @@ impl Runtime {
             let render = move |page, out: &mut Vec<u8>| {
                 runtime.upgrade().inspect(|runtime| runtime.render(page, out));
             };
-            *pages = listen.map(|at| (at, executor.spawn(pages::serve(at, render))));
+            let before = pages.take();
+            let serve = |at| async move {
+                // Another address may be on the same port: whoever has it goes first.
+                if let Some((_, before)) = before {
+                    before.cancel().await;
+                }
+                pages::serve(at, render).await;
+            };
+            *pages = listen.map(|at| (at, executor.spawn(serve(at))));
         }
     }
 
