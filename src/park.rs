@@ -62,7 +62,16 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> io::Result<T> {
 
 /// Completes at `deadline`, within [`block_on`].
 pub(crate) async fn sleep_until(deadline: Instant) {
-    let _late = Wait { id: None, descriptor: None, deadline: Some(deadline) }.await;
+    if clock::now() < deadline {
+        let _late = Wait { id: None, descriptor: None, deadline: Some(deadline) }.await;
+    }
+}
+
+/// Completes once the thread has looked at what all wait for, within [`block_on`]: whose time has come, or whose socket is
+/// ready by then, has its turn, too, before the caller has its next but one. For work that takes long, in pieces; to yield
+/// to the executor alone would give those a turn that are awake already, and let hundreds of pieces go before a look.
+pub(crate) async fn turn() {
+    let _late = Wait { id: None, descriptor: None, deadline: Some(clock::now()) }.await;
 }
 
 /// Completes as soon as `descriptor` may be read or written as asked (or has failed, which the next attempt tells), within
@@ -71,6 +80,9 @@ pub(crate) async fn sleep_until(deadline: Instant) {
 /// # Errors
 /// [`Late`] if that was not before `deadline`.
 pub(crate) async fn ready(descriptor: Rc<dyn AsFd>, interest: Interest, deadline: Option<Instant>) -> Result<(), Late> {
+    if deadline.is_some_and(|deadline| deadline <= clock::now()) {
+        return Err(Late);
+    }
     Wait { id: None, descriptor: Some((descriptor, interest)), deadline }.await
 }
 
@@ -198,7 +210,7 @@ impl Wake for Bell {
     }
 }
 
-/// See [`ready`] and [`sleep_until`].
+/// See [`ready`], [`sleep_until`] and [`turn`].
 struct Wait {
     id: Option<u64>,
     descriptor: Option<(Rc<dyn AsFd>, Interest)>,
@@ -210,9 +222,6 @@ impl Future for Wait {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), Late>> {
         let known = self.id;
-        if known.is_none() && self.deadline.is_some_and(|deadline| deadline <= clock::now()) {
-            return Poll::Ready(Err(Late));
-        }
         WAITERS.with_borrow_mut(|waiters| {
             let Some(at) = known.and_then(|id| waiters.position(id)) else {
                 let id = waiters.next_id;
@@ -343,6 +352,46 @@ mod tests {
             );
         })
         .unwrap();
+        assert!(is_nobody_waiting());
+    }
+
+    #[test]
+    fn between_two_turns_of_long_work_others_are_served() {
+        let (served, starts) = (Cell::new(false), RefCell::new(Vec::new()));
+        let executor = smol::LocalExecutor::new();
+        // Three that work for long, until the others have been served.
+        for _ in 0..3 {
+            let (served, starts) = (&served, &starts);
+            let work = async move {
+                while !served.get() {
+                    starts.borrow_mut().push(clock::now());
+                    turn().await;
+                }
+            };
+            executor.spawn(work).detach();
+        }
+        let turns_since = |at: Instant| starts.borrow().iter().filter(|start| **start >= at).count();
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let ours = Rc::new(ours);
+        block_on(executor.run(async {
+            let due = clock::now() + Duration::from_millis(2);
+            sleep_until(due).await;
+            let turns = turns_since(due);
+            assert!(turns <= 2 * 3, "{turns} turns while a timer was due");
+            for _ in 0..50 {
+                let waiting = executor.spawn(ready(ours.clone(), Interest::Read, None));
+                smol::future::yield_now().await;
+                (&theirs).write_all(b"x").unwrap();
+                let written = clock::now();
+                assert_eq!(waiting.await, Ok(()));
+                let turns = turns_since(written);
+                assert!(turns <= 2 * 3, "{turns} turns while a socket was ready");
+                assert_eq!((&*ours).read(&mut [0; 8]).unwrap(), 1);
+            }
+            served.set(true);
+        }))
+        .unwrap();
+        drop(executor);
         assert!(is_nobody_waiting());
     }
 

@@ -5,6 +5,7 @@
 //! while a bulk is compressed and no longer.
 
 use crate::limits;
+use crate::park;
 use flate2::Compression;
 use flate2::bufread::GzEncoder;
 use std::io::Read;
@@ -17,7 +18,7 @@ pub(super) struct Gzip {
 }
 
 impl Gzip {
-    /// None if that is not worth its while. Others have their turn in between.
+    /// None if that is not worth its while. Others have their turn in between, and those whom a socket or a deadline wakes.
     pub(super) async fn compress(&mut self, plain: &[u8]) -> Option<Arc<Vec<u8>>> {
         if plain.len() < limits::COMPRESSED_BYTES_MIN {
             return None;
@@ -38,7 +39,7 @@ impl Gzip {
             if matches!(turn, Ok(0)) {
                 return Some(Arc::new(packed));
             }
-            smol::future::yield_now().await;
+            park::turn().await;
         }
     }
 
@@ -59,10 +60,15 @@ impl Gzip {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::park::Interest;
     use flate2::bufread::GzDecoder;
+    use std::cell::Cell;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+    use std::rc::Rc;
 
     fn compressed(gzip: &mut Gzip, plain: &[u8]) -> Option<Arc<Vec<u8>>> {
-        smol::block_on(gzip.compress(plain))
+        park::block_on(gzip.compress(plain)).unwrap()
     }
 
     #[test]
@@ -78,6 +84,28 @@ mod tests {
             assert!(back == plain, "{length}");
             gzip.recycle(packed);
         }
+    }
+
+    #[test]
+    fn others_are_served_between_the_pieces() {
+        let mut random = fastrand::Rng::with_seed(7);
+        let plain: Vec<u8> = (0..3 << 20).map(|_| random.u8(b'a'..b'k')).collect();
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let (ours, served) = (Rc::new(ours), Cell::new(0));
+        let executor = smol::LocalExecutor::new();
+        // Each time something is there to be read, once it has been waited for.
+        let other = async {
+            loop {
+                theirs.write_all(b"x").unwrap();
+                park::ready(ours.clone(), Interest::Read, None).await.unwrap();
+                assert_eq!((&*ours).read(&mut [0; 8]).unwrap(), 1);
+                served.set(served.get() + 1);
+            }
+        };
+        executor.spawn(other).detach();
+        let packed = park::block_on(executor.run(Gzip::default().compress(&plain))).unwrap().unwrap();
+        let turns = packed.len() / limits::COMPRESSED_TURN_BYTES;
+        assert!(turns > 100 && served.get() >= turns / 2, "{} times in {turns} turns", served.get());
     }
 
     #[test]
