@@ -85,7 +85,7 @@ pub(crate) struct Loaded {
 /// Why a folder cannot be used.
 #[derive(Debug)]
 pub(crate) enum OpenError {
-    /// Another process has it.
+    /// Another process has it, or another recorder of this one; the number of the process.
     InUse(PathBuf, String),
     Io(PathBuf, io::Error),
 }
@@ -93,6 +93,12 @@ pub(crate) enum OpenError {
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::InUse(folder, process) if *process == std::process::id().to_string() => write!(
+                f,
+                "the spool folder {} is in use by process {process}, as this one is called: by a recorder that is about to \
+                 end, or has the folder by another spelling of its path, or by an expvastic in another container",
+                folder.display()
+            ),
             Self::InUse(folder, process) => write!(
                 f,
                 "the spool folder {} is in use by process {process}: give each expvastic a folder of its own",
