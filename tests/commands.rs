@@ -147,6 +147,7 @@ fn what_cannot_be_shipped_in_time_is_counted_and_the_exit_code_says_so() {
     assert_eq!(program.wait(), Some(1));
     let log = program.read("stderr");
     assert!(log.contains("documents were lost") && log.contains("dropped.shutdown="), "{log}");
+    assert!(log.contains("shutdown_timeout (200ms) is over"), "{log}");
 }
 
 /// What is left is where it would be if the time to ship were over.

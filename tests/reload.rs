@@ -184,7 +184,7 @@ fn a_bad_file_changes_nothing_and_is_told_as_check_tells_it() {
     std::fs::remove_dir(&path).expect("removed");
     std::fs::write(&path, good.split("routes").next().expect("text").to_owned() + "routes: {}\n").expect("written");
     program.signal("HUP");
-    wait_until("it refuses to do nothing", || program.read("stderr").contains("joins no reader to a recorder"));
+    wait_until("it refuses to do nothing", || program.read("stderr").contains("no route joins a reader to a recorder"));
 
     let said = reload(&program, &good);
     assert_eq!(said, "readers 1 kept, 0 changed, 0 new, 0 gone; recorders 1 kept, 0 changed, 0 new, 0 gone");

@@ -80,9 +80,6 @@ impl Control<'_> {
                     tracing::error!("{line}");
                 }
             }
-            Some(Ok(config)) if config.engines.is_empty() => {
-                tracing::error!("SIGHUP received, but the file joins no reader to a recorder: {AS_BEFORE}");
-            }
             Some(Ok(config)) => {
                 self.log.follow(&config);
                 for warning in &config.warnings {

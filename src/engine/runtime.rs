@@ -126,7 +126,12 @@ impl Runtime {
                 None => stop.await.await,
             }
         };
-        let deadline = park::sleep_until(clock::now() + self.shutdown_timeout.get());
+        let limit = self.shutdown_timeout.get();
+        let ends_at = clock::now() + limit;
+        let deadline = async {
+            park::sleep_until(ends_at).await;
+            tracing::warn!("shutdown_timeout ({limit:?}) is over: what no server has answered for by now is given up");
+        };
         smol::future::or(self.drained(), smol::future::or(deadline, hurried)).await;
         // Of those that have retired in time all has been said.
         let unfinished = self.retiring.take().into_iter().filter_map(Retiring::unfinished);
