@@ -230,10 +230,10 @@ fn a_host_that_hangs_is_tried_seldom_while_the_other_works() {
     two.wait_for(10);
     let log = finish(program, &store);
     assert!(!log.contains("shipping failed"), "{log}");
-    // A bulk waits for half a second, then the host rests four times as long.
+    // A bulk waits for half a second, then the host rests four times as long; the first may have been noticed late.
     let tried = one.bulks.lock().expect("the list")[before..].to_vec();
     for pair in tried.windows(2) {
-        assert!(pair[1] - pair[0] >= Duration::from_millis(2500), "{:?}", pair[1] - pair[0]);
+        assert!(pair[1] - pair[0] >= Duration::from_millis(2300), "{:?}", pair[1] - pair[0]);
     }
 }
 
