@@ -3,7 +3,8 @@
 //! Only what is named is touched. A list is divided by moving the decimal point, so no digit is lost; a size is divided by a
 //! power of two, which a double does exactly up to 2^53 bytes.
 
-use std::io::Write as _;
+use super::walk::is_blank;
+use crate::json;
 use std::ops::Range;
 
 /// What a `map_file` names.
@@ -78,7 +79,7 @@ impl Conversion {
             return false;
         };
         out.truncate(start);
-        write_double(out, bytes / bytes_each);
+        json::write_double(out, bytes / bytes_each);
         true
     }
 
@@ -115,7 +116,7 @@ fn write_thousandth(out: &mut Vec<u8>, number: Range<usize>, list: usize) {
         let thousandth = value.unwrap_or_default() / 1000.0;
         if thousandth != 0.0 {
             write_comma(out, list);
-            write_double(out, thousandth);
+            json::write_double(out, thousandth);
         }
         return;
     }
@@ -143,17 +144,6 @@ fn write_comma(out: &mut Vec<u8>, list: usize) {
     if out.len() > list {
         out.push(b',');
     }
-}
-
-/// Always with a point or an exponent, so that servers that guess take it for the double that it is, and never longer than
-/// 24 bytes, whatever the exponent.
-fn write_double(out: &mut Vec<u8>, number: f64) {
-    // A buffer in memory takes what is written to it.
-    let _ = write!(out, "{number:?}");
-}
-
-fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! What comes out is always valid JSON within one line: a control character is escaped, so is a quote and a backslash,
 //! and nothing else.
 
+use std::io::Write as _;
+
 /// Appends `text` as a JSON string, quotes included.
 pub fn write_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
@@ -17,7 +19,6 @@ pub fn write_escaped(out: &mut Vec<u8>, text: &str) {
 
 /// Appends `bytes`, which are UTF-8, as they stand between the quotes of a JSON string.
 pub fn write_escaped_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
     let mut copied = 0;
     for (at, &byte) in bytes.iter().enumerate() {
         if byte >= 0x20 && byte != b'"' && byte != b'\\' {
@@ -33,12 +34,23 @@ pub fn write_escaped_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
             b'\t' => out.extend_from_slice(b"\\t"),
             _ => {
                 out.extend_from_slice(b"\\u00");
-                out.push(HEX[usize::from(byte >> 4)]);
-                out.push(HEX[usize::from(byte & 15)]);
+                write_hex(out, byte);
             }
         }
     }
     out.extend_from_slice(&bytes[copied..]);
+}
+
+/// Appends a finite number that is a double: always with a point or an exponent, so that servers that guess take it for one,
+/// and within 25 bytes, whatever its exponent.
+pub fn write_double(out: &mut Vec<u8>, value: f64) {
+    // A buffer in memory takes what is written to it.
+    let _ = write!(out, "{value:?}");
+}
+
+/// Appends a byte as two hexadecimal digits.
+pub fn write_hex(out: &mut Vec<u8>, byte: u8) {
+    out.extend([byte >> 4, byte & 15].map(|digit| b"0123456789abcdef"[usize::from(digit)]));
 }
 
 /// Appends an integer.

@@ -72,7 +72,7 @@ pub fn unfit_for_label(name: &str) -> Option<String> {
     // What a variable's name is mended to may begin with `vars.`.
     let reserved = name.split('.').next().filter(|first| *first == "vars" || RESERVED.contains(first));
     let own = OWN_NAMES.iter().find(|own| meet(name, own));
-    if name.split('.').any(|segment| is_blank(segment.as_bytes())) {
+    if name.split('.').any(|segment| is_blank_segment(segment.as_bytes())) {
         Some("has an empty segment".to_owned())
     } else if let Some(taken) = reserved.or_else(|| own.copied()) {
         Some(format!("is taken by {taken}"))
@@ -425,7 +425,7 @@ impl Path {
             self.append(level, if deep { b"_" } else { b"." });
         }
         level.segments += 1;
-        let blank = is_blank(segment);
+        let blank = is_blank_segment(segment);
         level.kinds.empty |= u64::from(blank);
         self.append(level, if blank { b"_" } else { segment });
         let text = &self.text[level.text_start..level.text_bytes];
@@ -462,9 +462,7 @@ impl Path {
         name.extend_from_slice(&text[..scalar::character_boundary(text, kept)]);
         if long {
             name.push(b'_');
-            for byte in level.hash.to_be_bytes() {
-                name.extend([byte >> 4, byte & 15].map(|digit| b"0123456789abcdef"[usize::from(digit)]));
-            }
+            level.hash.to_be_bytes().into_iter().for_each(|byte| json::write_hex(name, byte));
         }
         Mended { long: u64::from(long), ..level.kinds }
     }
@@ -479,7 +477,7 @@ pub(super) fn fnv(hash: u64, bytes: &[u8]) -> u64 {
     bytes.iter().fold(hash, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-fn is_blank(segment: &[u8]) -> bool {
+fn is_blank_segment(segment: &[u8]) -> bool {
     let text = std::str::from_utf8(segment).unwrap_or("?");
     text.chars().all(|character| character.is_whitespace() || character <= ' ')
 }

@@ -5,8 +5,8 @@
 
 use super::by_hash::{ByHash, NoRoom};
 use super::names::fnv;
+use crate::json;
 use bumpalo::Bump;
-use std::io::Write as _;
 use std::time::Duration;
 
 /// Behind the name of a counter, the name of its rate.
@@ -142,9 +142,7 @@ impl Rates<'_> {
         let rate = before.zip(self.seconds).and_then(|(before, seconds)| number.per_second(before, seconds));
         let Some(rate) = rate else { return false };
         out.extend_from_slice(name);
-        // Always with a point or an exponent: servers that guess take it for the double that it is. A buffer in memory takes
-        // what is written to it.
-        let _ = write!(out, "{rate:?}");
+        json::write_double(out, rate);
         true
     }
 
