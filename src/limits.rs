@@ -212,6 +212,9 @@ pub(crate) const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 pub(crate) const RETRY_DELAY_MIN: Duration = Duration::from_millis(100);
 /// The longest pause between two tries while the server does not yet count as down.
 pub(crate) const RETRY_DELAY_MAX: Duration = Duration::from_secs(8);
+/// The longest pause after documents from the disk that were refused one by one for the first time: those behind them may
+/// be for another index, and there may be hundreds of segments.
+pub(crate) const BACKLOG_DELAY_MAX: Duration = Duration::from_secs(1);
 /// Hosts in the list of one recorder: each may cost an exchange with every try while all are away.
 pub(crate) const HOSTS_MAX: usize = 64;
 /// The longest rest of a host while others do its work; first it is [`RETRY_DELAY_MIN`], then it doubles.

@@ -23,6 +23,16 @@ pub(crate) struct Waiting {
     pub(crate) since: Instant,
     /// Its documents are on disk, too, in this segment.
     pub(crate) saved: Option<SegmentId>,
+    pub(crate) refused: Refused,
+}
+
+/// Whether documents of a bulk were refused one by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    Never,
+    /// They have waited on disk since: it is their turn again.
+    Before,
+    Lately,
 }
 
 /// Where a bulk waits.
@@ -111,7 +121,7 @@ impl Spool {
         let Some(since) = self.open_since.take() else { return false };
         let emptied = self.pool.pop().unwrap_or_default();
         let bulk = std::mem::replace(&mut self.open, emptied);
-        self.append(Lane::Fresh, Waiting { bulk, since, saved: None });
+        self.append(Lane::Fresh, Waiting { bulk, since, saved: None, refused: Refused::Never });
         true
     }
 
@@ -191,6 +201,24 @@ impl Spool {
         all.filter(|waiting| waiting.saved.is_none()).map(|waiting| waiting.since).min()
     }
 
+    /// Whether something from the disk waits that has not been tried since it was loaded.
+    pub(crate) fn has_loaded(&self) -> bool {
+        self.held.iter().any(|waiting| waiting.saved.is_some() && waiting.refused != Refused::Lately)
+    }
+
+    /// A bulk that is on disk, too, the youngest first; of one segment only, if that is said.
+    pub(crate) fn take_saved(&mut self, of: Option<SegmentId>) -> Option<(SegmentId, Waiting)> {
+        for lane in [Lane::Held, Lane::Fresh] {
+            let is_wanted = |id: SegmentId| of.is_none_or(|of| of == id);
+            let at = self.lane(lane).iter().rposition(|waiting| waiting.saved.is_some_and(is_wanted));
+            if let Some(waiting) = at.and_then(|at| self.lane(lane).remove(at)) {
+                self.lanes_bytes -= waiting.bulk.memory_bytes();
+                return waiting.saved.map(|id| (id, waiting));
+            }
+        }
+        None
+    }
+
     /// The bulk whose documents are the oldest, to make room.
     pub(crate) fn take_oldest(&mut self) -> Option<Waiting> {
         let oldest = |lane: &VecDeque<Waiting>| {
@@ -242,11 +270,23 @@ impl Spool {
 
     /// Whether it takes more than it may, the spare buffer included. Emptied buffers are given back before it comes to that.
     pub(crate) fn is_over(&mut self) -> bool {
-        let most = self.bounds.memory_bytes_max - self.bounds.bytes_max;
-        if self.memory_bytes() > most {
+        if self.memory_bytes() > self.most_bytes() {
             self.pool.clear();
         }
-        self.memory_bytes() > most
+        self.memory_bytes() > self.most_bytes()
+    }
+
+    fn most_bytes(&self) -> usize {
+        self.bounds.memory_bytes_max - self.bounds.bytes_max
+    }
+
+    /// Bytes that may be loaded from the disk: a bulk at least, a quarter of the bound at most, as they are copied when they
+    /// are divided. None if others wait and leave no room for a bulk.
+    pub(crate) fn room_to_load(&self) -> Option<usize> {
+        let Bounds { bytes_max, memory_bytes_max, .. } = self.bounds;
+        let room = self.most_bytes().saturating_sub(self.memory_bytes());
+        let is_free = room >= bytes_max || self.held.is_empty();
+        is_free.then(|| room.min(memory_bytes_max / 4).max(bytes_max))
     }
 
     pub(crate) fn bounds(&self) -> Bounds {
@@ -258,7 +298,7 @@ impl Spool {
         self.action = action;
     }
 
-    /// Goes on within other bounds: what waits in larger portions than these is divided, but for what is on disk as it is.
+    /// Goes on within other bounds: what waits in larger portions than these is divided.
     pub(crate) fn fit(&mut self, bounds: Bounds, feeders: usize) {
         self.feeders = feeders;
         let before = std::mem::replace(&mut self.bounds, bounds);
@@ -266,14 +306,10 @@ impl Spool {
         if documents_max < before.documents_max || bytes_max < before.bytes_max {
             self.seal();
             for lane in [Lane::Fresh, Lane::Held] {
-                for Waiting { bulk, since, saved } in std::mem::take(self.lane(lane)) {
-                    let portions = match Arc::try_unwrap(bulk) {
-                        Ok(bulk) if saved.is_none() => bulk.portions(documents_max, bytes_max),
-                        Ok(bulk) => vec![bulk],
-                        Err(shared) => vec![shared.select(|_| true)],
-                    };
-                    let waiting = portions.into_iter().map(|bulk| Waiting { bulk: Arc::new(bulk), since, saved });
-                    self.lane(lane).extend(waiting);
+                for Waiting { bulk, since, saved, refused } in std::mem::take(self.lane(lane)) {
+                    let bulk = Arc::try_unwrap(bulk).unwrap_or_else(|shared| shared.select(|_| true));
+                    let portions = bulk.portions(documents_max, bytes_max).into_iter().map(Arc::new);
+                    self.lane(lane).extend(portions.map(|bulk| Waiting { bulk, since, saved, refused }));
                 }
             }
             self.lanes_bytes = self.fresh.iter().chain(&self.held).map(|waiting| waiting.bulk.memory_bytes()).sum();

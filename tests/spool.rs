@@ -124,6 +124,44 @@ fn a_damaged_spool_is_told_of_and_the_rest_is_delivered() {
 }
 
 #[test]
+fn what_a_blocked_index_refuses_keeps_nothing_else_on_disk() {
+    let (app, (server, store, _)) = (counting_app(), overloaded_server());
+    let text = config(&app.address, &server.address, "").replace("sync: 100ms", "sync: 100ms, bytes: 64KiB");
+    let mut program = Program::start(&[], &text);
+    wait_until("three segments on disk", || spooled_files(&program, "ndjson").len() >= 3);
+    program.signal("TERM");
+    assert_eq!(program.wait(), Some(0), "{}", program.read("stderr"));
+    let waiting = ledger(&program, "waiting");
+    let oldest = std::fs::read(&spooled_files(&program, "ndjson")[0]).expect("read");
+    let number = |source: &serde_json::Value| source["poll_seq"].as_u64().expect("a number");
+    let blocked: BTreeSet<u64> =
+        loopback::bulk_documents(&oldest).iter().map(|(_, _, source)| number(source)).collect();
+    assert!(!blocked.is_empty());
+
+    let (stored, is_blocked, refused) = (Arc::clone(&store), Arc::new(AtomicBool::new(true)), blocked.clone());
+    let blocks = Arc::clone(&is_blocked);
+    let server = Server::start(move |request| {
+        let documents = loopback::bulk_documents(&request.body);
+        let refuse = |at: usize| {
+            let is_refused = blocks.load(Ordering::SeqCst) && refused.contains(&number(&documents[at].2));
+            is_refused.then_some((403, "cluster_block_exception"))
+        };
+        stored.lock().expect("the store").take(&request.body, refuse)
+    });
+    let mut program = program.start_again(&[], &config(&app.address, &server.address, ""));
+    wait_until("all but the oldest are delivered", || {
+        let stored = sequence(&store);
+        (0..waiting).all(|number| stored.contains(&number) != blocked.contains(&number))
+    });
+    is_blocked.store(false, Ordering::SeqCst);
+    program.signal("USR1");
+    wait_until("the rest is delivered", || sequence(&store).is_superset(&blocked));
+    program.signal("TERM");
+    assert_eq!(program.wait(), Some(0));
+    assert_eq!((ledger(&program, "made"), ledger(&program, "dropped")), (sequence(&store).len() as u64, 0));
+}
+
+#[test]
 fn a_folder_that_is_in_use_is_left_alone_and_documents_wait_in_memory() {
     let (app, (server, store, well)) = (counting_app(), overloaded_server());
     let text = config(&app.address, &server.address, "");

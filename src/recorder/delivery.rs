@@ -17,7 +17,7 @@ use crate::limits;
 use crate::log::{FailureLog, PartLevel, part_log};
 use crate::metrics::Ledger;
 use crate::spool::files::Files;
-use crate::spool::{Bounds, Lane, Spool, Waiting};
+use crate::spool::{Bounds, Lane, Refused, Spool, Waiting};
 use keep::Storage;
 use std::sync::Arc;
 use std::time::Instant;
@@ -230,9 +230,7 @@ impl Delivery {
         let held_until = self.held_until.filter(|until| now < *until);
         if held_until.is_none() {
             self.held_until = None;
-            if self.spool.is_lane_empty(Lane::Held) {
-                self.load_backlog(now);
-            }
+            self.load_backlog(now);
             if let Some(bulk) = self.spool.send(Lane::Held) {
                 return Step::Send(bulk);
             }
@@ -297,10 +295,15 @@ impl Delivery {
         let again = sent.bulk.select(|index| judgement.fates[index] == Fate::Retry);
         // The first that is refused, or those that were tried once more: others add nothing to how often it has failed.
         let counts = lane == Lane::Held || self.spool.is_lane_empty(Lane::Held);
-        self.spool.append(Lane::Held, Waiting { bulk: Arc::new(again), ..sent });
+        // Others from the disk wait behind those that are tried for the first time.
+        let is_backlog = sent.saved.is_some() && sent.refused == Refused::Never;
+        let in_part = acked + duplicate + dead > 0;
+        self.spool.append(Lane::Held, Waiting { bulk: Arc::new(again), refused: Refused::Lately, ..sent });
         self.spool.recycle(sent.bulk);
         if counts {
-            self.items_fail(refusal, acked + duplicate + dead > 0, now);
+            self.items_fail(refusal, in_part, now);
+            let soon = now + limits::BACKLOG_DELAY_MAX;
+            self.held_until = self.held_until.map(|until| if is_backlog { until.min(soon) } else { until });
         }
         false
     }

@@ -7,12 +7,16 @@
 //! Invariants: what [`Disk::save`] has taken is on the disk for good, or the call has failed and nothing of it counts; the
 //! files take no more than `bytes_max`, in blocks, the oldest segments making room; whatever is in the folder, it opens.
 //! A segment that has been delivered in part stays whole until it is done: its documents carry lasting ids, so sending
-//! some of them again after a crash does no harm.
+//! some of them again after a crash does no harm. Which of them wait on disk alone is known (see [`part`]), so that any of
+//! them can leave the memory at any time.
+
+mod part;
 
 use super::files::{Files, Handle, Lock};
 use super::segment::{self, Checked};
 use crate::bulk::Bulk;
 use crate::limits;
+use part::Part;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io;
@@ -30,6 +34,7 @@ pub(crate) struct Disk {
     /// Damaged parts that were set aside: number and bytes.
     set_aside: VecDeque<(u64, u64)>,
     next_number: u64,
+    next_turn: u64,
     used_bytes: u64,
     /// Documents that are not done.
     documents: u64,
@@ -53,16 +58,19 @@ pub(crate) struct Bounds {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SegmentId(u64);
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Segment {
     number: u64,
+    /// Those that were refused in this run come back behind the others, and then in this order.
+    refused: bool,
+    turn: u64,
     text_bytes: u64,
     sums_bytes: u64,
     /// Documents in it, and those of them that are not done.
     total: u64,
     left: u64,
-    /// Its documents are in memory, or on their way.
-    loaded: bool,
+    /// If some of it has been in memory. Else all of it waits on disk alone.
+    part: Option<Part>,
 }
 
 #[derive(Debug)]
@@ -71,15 +79,16 @@ struct Writing {
     sums: Handle,
 }
 
-/// A segment's documents, in memory.
+/// Documents of a segment, in memory.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) id: SegmentId,
     pub(crate) bulk: Bulk,
-    /// Documents that [`Disk::documents`] counted it with so far.
-    pub(crate) counted: u64,
-    /// Documents of it that are lost.
+    /// Some of its documents were refused before, in this run.
+    pub(crate) refused: bool,
+    /// Documents of it that are lost, and as many of them as [`Disk::documents`] has counted so far.
     pub(crate) damaged: u64,
+    pub(crate) counted: u64,
 }
 
 /// Why a folder cannot be used.
@@ -235,8 +244,24 @@ fn blocks(bytes: u64) -> u64 {
 }
 
 impl Segment {
+    /// One that nothing of has been in memory.
+    fn new(number: u64, turn: u64, text_bytes: u64, sums_bytes: u64) -> Self {
+        let total = segment::listed(sums_bytes);
+        Self { number, refused: false, turn, text_bytes, sums_bytes, total, left: total, part: None }
+    }
+
     fn used_bytes(&self) -> u64 {
         blocks(self.text_bytes) + blocks(self.sums_bytes)
+    }
+
+    /// Whether there is something to load.
+    fn waits(&self) -> bool {
+        self.part.as_ref().is_none_or(|part| part.waiting() > 0)
+    }
+
+    /// Whether some of its documents are in memory, or on their way.
+    fn is_out(&self) -> bool {
+        self.part.as_ref().is_some_and(|part| part.waiting() < self.left)
     }
 }
 
@@ -258,6 +283,7 @@ impl Disk {
             writing: None,
             set_aside: survey.set_aside.into(),
             next_number: 0,
+            next_turn: 0,
             used_bytes: limits::DISK_BLOCK_BYTES,
             documents: 0,
             dropped: 0,
@@ -273,10 +299,9 @@ impl Disk {
                 disk.remove(number);
                 continue;
             }
-            let total = segment::listed(sums_bytes);
-            let segment = Segment { number, text_bytes, sums_bytes, total, left: total, loaded: false };
+            let segment = Segment::new(number, disk.take_turn(), text_bytes, sums_bytes);
             disk.used_bytes += segment.used_bytes();
-            disk.documents += total;
+            disk.documents += segment.left;
             disk.segments.push_back(segment);
         }
         for &(number, bytes) in &disk.set_aside {
@@ -301,7 +326,12 @@ impl Disk {
 
     /// Whether there is something to load.
     pub(crate) fn has_backlog(&self) -> bool {
-        self.segments.iter().any(|segment| !segment.loaded)
+        self.segments.iter().any(Segment::waits)
+    }
+
+    fn take_turn(&mut self) -> u64 {
+        self.next_turn += 1;
+        self.next_turn - 1
     }
 
     /// Documents that made room since [`Disk::take_dropped`].
@@ -314,12 +344,16 @@ impl Disk {
         std::mem::take(&mut self.dropped)
     }
 
-    /// Takes all documents of a bulk.
+    /// Takes all documents of a bulk, some of which were `refused`, or none.
     ///
     /// # Errors
     /// What the system says, or that the bulk is larger than the bound allows; nothing has been taken then.
-    pub(crate) fn save(&mut self, bulk: &Bulk) -> io::Result<()> {
-        self.append(bulk).map(|_| ())
+    pub(crate) fn save(&mut self, bulk: &Bulk, refused: bool) -> io::Result<()> {
+        self.append(bulk)?;
+        if let Some(segment) = self.segments.back_mut() {
+            segment.refused |= refused;
+        }
+        Ok(())
     }
 
     /// Takes all documents of a bulk that stays in memory, in a segment of its own.
@@ -331,7 +365,7 @@ impl Disk {
         let id = self.append(bulk)?;
         self.writing = None;
         if let Some(segment) = self.segments.back_mut() {
-            segment.loaded = true;
+            segment.part = Some(Part::out_all(bulk));
         }
         Ok(id)
     }
@@ -392,7 +426,7 @@ impl Disk {
         match created {
             Ok(writing) => {
                 self.writing = Some(writing);
-                let empty = Segment { number, text_bytes: 0, sums_bytes: 0, total: 0, left: 0, loaded: false };
+                let empty = Segment::new(number, self.take_turn(), 0, 0);
                 self.segments.push_back(empty);
                 Ok(())
             }
@@ -406,10 +440,11 @@ impl Disk {
     /// Undoes an [`append`](Self::append) that has failed half-way. The segment is not written to again: after an error
     /// nobody knows what the system has kept of it.
     fn take_back(&mut self) {
-        let (Some(mut writing), Some(&last)) = (self.writing.take(), self.segments.back()) else { return };
+        let (Some(mut writing), Some(last)) = (self.writing.take(), self.segments.back()) else { return };
         if last.total == 0 {
+            let number = last.number;
             self.segments.pop_back();
-            self.remove(last.number);
+            self.remove(number);
         } else {
             // If that fails, too, a later start finds the documents twice, which does no harm.
             let _ = writing.text.truncate(last.text_bytes);
@@ -425,7 +460,7 @@ impl Disk {
                 self.used_bytes -= blocks(bytes);
                 continue;
             }
-            let Some(at) = self.segments.iter().position(|segment| !segment.loaded) else {
+            let Some(at) = self.segments.iter().position(|segment| !segment.is_out()) else {
                 return Err(io::Error::other("the documents are larger than spool.bytes"));
             };
             if at + 1 == self.segments.len() {
@@ -451,37 +486,39 @@ impl Disk {
         let _ = self.files.remove(&gone);
     }
 
-    /// The oldest segment's documents, as far as they are whole; the rest is set aside.
-    pub(crate) fn load_oldest(&mut self) -> Option<Loaded> {
-        let at = self.segments.iter().position(|segment| !segment.loaded)?;
+    /// Documents of the segment whose turn it is, up to so many bytes but one at least; what is damaged is set aside.
+    pub(crate) fn load_next(&mut self, bytes_max: usize) -> Option<Loaded> {
+        let waiting = self.segments.iter().enumerate().filter(|(_, segment)| segment.waits());
+        let (at, _) = waiting.min_by_key(|(_, segment)| (segment.refused, segment.turn))?;
         if at + 1 == self.segments.len() {
             self.writing = None;
         }
-        let Segment { number, text_bytes, sums_bytes, left: counted, .. } = self.segments[at];
+        let Segment { number, text_bytes, sums_bytes, left, refused, .. } = self.segments[at];
+        let id = SegmentId(number);
         let read = read_segment(&self.files, &self.folder, (number, text_bytes, sums_bytes));
         let Ok((checked, unlisted)) = read else {
             // Lost for this run; what cannot be read stays where it is, and the next start tries again.
             self.segments.remove(at);
-            self.documents -= counted;
-            return Some(Loaded { id: SegmentId(number), bulk: Bulk::default(), counted, damaged: counted });
+            self.documents -= left;
+            return Some(Loaded { id, bulk: Bulk::default(), refused, damaged: left, counted: left });
         };
-        let whole = checked.bulk.documents() as u64;
         // Without a list nothing can be checked: what looks like a document is one that is lost.
         let unlisted = if unlisted { segment::beginnings(&checked.damaged) } else { 0 };
-        let damaged = counted.saturating_sub(whole).max(unlisted);
         if !checked.damaged.is_empty() {
             self.set_aside(number, &checked.damaged);
         }
-        self.documents = self.documents + whole - counted;
-        if whole == 0 {
-            if let Some(segment) = self.segments.remove(at) {
-                self.used_bytes -= segment.used_bytes();
-                self.remove(number);
-            }
-        } else if let Some(segment) = self.segments.get_mut(at) {
-            (segment.total, segment.left, segment.loaded) = (whole, whole, true);
+        let segment = &mut self.segments[at];
+        let part = segment.part.get_or_insert_with(|| Part::waiting_all(segment.total));
+        let counted = part.keep(&checked);
+        let bulk = part.take(checked, bytes_max);
+        segment.left -= counted;
+        self.documents -= counted;
+        if segment.left == 0 {
+            self.used_bytes -= segment.used_bytes();
+            self.segments.remove(at);
+            self.remove(number);
         }
-        Some(Loaded { id: SegmentId(number), bulk: checked.bulk, counted, damaged })
+        Some(Loaded { id, bulk, refused, damaged: counted.max(unlisted), counted })
     }
 
     /// Keeps what is damaged for whoever wants to look at it, if there is room.
@@ -502,9 +539,9 @@ impl Disk {
         }
     }
 
-    /// So many documents of a loaded segment are done. When all are, it goes.
+    /// So many documents that were loaded are done. When all of a segment are, it goes.
     pub(crate) fn done(&mut self, id: SegmentId, documents: u64) {
-        let Some(at) = self.segments.iter().position(|segment| segment.number == id.0) else { return };
+        let Some(at) = self.position(id) else { return };
         let segment = &mut self.segments[at];
         let done = documents.min(segment.left);
         segment.left -= done;
@@ -513,18 +550,38 @@ impl Disk {
             self.used_bytes -= segment.used_bytes();
             self.segments.remove(at);
             self.remove(id.0);
+        } else if let Some(part) = segment.part.as_mut().filter(|part| part.waiting() == segment.left) {
+            part.none_is_out();
         }
     }
 
-    /// Lets a loaded segment wait here alone again. False if that cannot be: some of its documents are done, or are not
-    /// among the `documents` that are at hand.
-    pub(crate) fn unload(&mut self, id: SegmentId, documents: u64) -> bool {
-        let segment = self.segments.iter_mut().find(|segment| segment.number == id.0);
-        let Some(segment) = segment.filter(|segment| segment.total == documents) else {
-            return false;
-        };
-        segment.loaded = false;
-        true
+    /// Lets documents that were loaded wait here alone again: they come next of their segment.
+    pub(crate) fn unload(&mut self, id: SegmentId, bulk: &Bulk) {
+        self.put_back(id, bulk, true);
+    }
+
+    /// Lets documents that were loaded, and refused, wait here alone again, behind all others.
+    pub(crate) fn put_behind(&mut self, id: SegmentId, bulk: &Bulk) {
+        self.put_back(id, bulk, false);
+        let turn = self.take_turn();
+        if let Some(at) = self.position(id) {
+            (self.segments[at].refused, self.segments[at].turn) = (true, turn);
+        }
+    }
+
+    fn put_back(&mut self, id: SegmentId, bulk: &Bulk, soon: bool) {
+        let Some(at) = self.position(id) else { return };
+        let segment = &mut self.segments[at];
+        if let Some(part) = &mut segment.part {
+            part.put_back(bulk, soon);
+            if part.waiting() == segment.left {
+                part.none_is_out();
+            }
+        }
+    }
+
+    fn position(&self, id: SegmentId) -> Option<usize> {
+        self.segments.iter().position(|segment| segment.number == id.0)
     }
 }
 

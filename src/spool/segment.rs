@@ -6,7 +6,7 @@
 
 use crate::bulk::Bulk;
 use memchr::memmem;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::io::Write;
 
 /// How each document begins: the action line. Nothing else in a bulk can, as quotes within text are escaped.
@@ -19,6 +19,8 @@ pub(crate) const SUM_BYTES: usize = 17;
 #[derive(Debug, Default)]
 pub(crate) struct Checked {
     pub(crate) bulk: Bulk,
+    /// The checksum of each document of it, and its place in the list.
+    pub(crate) found: Vec<(u64, u32)>,
     /// What is no document, as it was found.
     pub(crate) damaged: Vec<u8>,
 }
@@ -41,15 +43,19 @@ pub(crate) fn beginnings(text: &[u8]) -> u64 {
 
 /// Tells the documents in `text` that are in the list of `sums` from everything else.
 pub(crate) fn check(text: Vec<u8>, sums: &[u8]) -> Checked {
-    let known: HashSet<u64> = sums.split(|&byte| byte == b'\n').filter_map(read_sum).collect();
+    let known = places(sums);
     let finder = memmem::Finder::new(BEGINNING);
-    let (mut ends, mut damaged) = (Vec::new(), Vec::new());
+    let (mut ends, mut found, mut damaged) = (Vec::new(), Vec::new(), Vec::new());
     let mut whole: Vec<(usize, usize)> = Vec::new();
     let mut start = 0;
     while start < text.len() {
         let rest = &text[start..];
-        let document = two_lines(rest).filter(|document| known.contains(&checksum(document)));
-        if let Some(document) = document {
+        let document = two_lines(rest).and_then(|document| {
+            let sum = checksum(document);
+            Some((document, sum, *known.get(&sum)?))
+        });
+        if let Some((document, sum, place)) = document {
+            found.push((sum, place));
             whole.push((start, start + document.len()));
             ends.push(u32::try_from(start + document.len()).unwrap_or(u32::MAX));
             start += document.len();
@@ -68,7 +74,20 @@ pub(crate) fn check(text: Vec<u8>, sums: &[u8]) -> Checked {
         }
         bulk
     };
-    Checked { bulk, damaged }
+    Checked { bulk, found, damaged }
+}
+
+/// The checksums in a list, each with its place: that of its line, if all lines are as long as they were written. No two
+/// have one place, whatever the lines are.
+fn places(sums: &[u8]) -> HashMap<u64, u32> {
+    let (mut known, mut offset) = (HashMap::new(), 0);
+    for line in sums.split(|&byte| byte == b'\n') {
+        if let Some(sum) = read_sum(line) {
+            known.entry(sum).or_insert_with(|| u32::try_from(offset / SUM_BYTES).unwrap_or(u32::MAX));
+        }
+        offset += line.len() + 1;
+    }
+    known
 }
 
 fn two_lines(text: &[u8]) -> Option<&[u8]> {
@@ -82,7 +101,7 @@ fn read_sum(line: &[u8]) -> Option<u64> {
 }
 
 /// CRC-64 (ECMA-182, reflected): any single burst of up to 64 bits is seen for certain.
-fn checksum(bytes: &[u8]) -> u64 {
+pub(crate) fn checksum(bytes: &[u8]) -> u64 {
     const TABLE: [u64; 256] = table();
     let step = |sum: u64, byte: &u8| TABLE[usize::from(sum.to_le_bytes()[0] ^ byte)] ^ (sum >> 8);
     !bytes.iter().fold(u64::MAX, step)
@@ -111,6 +130,7 @@ mod tests {
     use crate::bulk::{ActionLine, DocumentKey, IdSource};
     use crate::calendar::Timestamp;
     use proptest::prelude::*;
+    use std::collections::HashSet;
 
     fn documents(number: usize) -> (Bulk, Vec<u8>) {
         let (mut bulk, mut sums, mut ids) = (Bulk::default(), Vec::new(), IdSource::new([7; 9]));
@@ -160,7 +180,13 @@ mod tests {
         for bit in 0..sums.len() * 8 {
             let mut flipped = sums.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            let found = originals(&check(bulk.bytes().to_vec(), &flipped).bulk);
+            let checked = check(bulk.bytes().to_vec(), &flipped);
+            let places: Vec<u32> = checked.found.iter().map(|(_, place)| *place).collect();
+            assert!(
+                places.is_sorted_by(|one, other| one < other) && places.iter().all(|place| *place < 5),
+                "bit {bit}"
+            );
+            let found = originals(&checked.bulk);
             // The case of a digit says nothing, so that one of its bits is of no consequence.
             assert!(found.is_subset(&whole) && found.len() >= 3, "bit {bit}: {}", found.len());
         }

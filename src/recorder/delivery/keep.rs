@@ -6,7 +6,7 @@ use crate::limits;
 use crate::log::part_log;
 use crate::spool::disk::{self, Disk, SegmentId};
 use crate::spool::files::Files;
-use crate::spool::{Bounds, Lane, Waiting};
+use crate::spool::{Bounds, Lane, Refused, Waiting};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -148,7 +148,7 @@ impl Delivery {
         }
         while result.is_ok() {
             let Some((lane, waiting)) = self.spool.next_unsaved() else { break };
-            result = disk.save(&waiting.bulk);
+            result = disk.save(&waiting.bulk, waiting.refused != Refused::Never);
             match result {
                 Ok(()) => self.spool.recycle(waiting.bulk),
                 Err(_) => self.spool.put_front(lane, waiting),
@@ -189,24 +189,26 @@ impl Delivery {
         self.save_all(now);
         let mut dropped = 0;
         while self.spool.is_over() {
-            let Some(oldest) = self.spool.take_oldest() else { break };
-            let documents = oldest.bulk.documents() as u64;
-            if let Some(disk) = self.storage.disk_mut()
-                && let Some(id) = oldest.saved
-            {
-                if disk.unload(id, documents) {
-                    self.spool.recycle(oldest.bulk);
-                    continue;
-                }
-                disk.done(id, documents);
+            // What is on disk, too, can wait there alone.
+            if let Some((id, waiting)) = self.spool.take_saved(None) {
+                self.unload(id, waiting);
+                continue;
             }
+            let Some(oldest) = self.spool.take_oldest() else { break };
+            dropped += oldest.bulk.documents() as u64;
             self.spool.recycle(oldest.bulk);
-            dropped += documents;
         }
         if dropped > 0 {
             self.drop_documents(dropped, |ledger| &mut ledger.dropped.memory_limit);
             self.lost("dropped", "settings.memory_limit is reached: the oldest documents make room", now);
         }
+    }
+
+    fn unload(&mut self, id: SegmentId, waiting: Waiting) {
+        if let Some(disk) = self.storage.disk_mut() {
+            disk.unload(id, &waiting.bulk);
+        }
+        self.spool.recycle(waiting.bulk);
     }
 
     /// Books the documents that made room on disk.
@@ -218,17 +220,24 @@ impl Delivery {
         }
     }
 
-    /// Fills the held lane with the oldest segment on disk.
+    /// Brings the next segment from the disk to the held lane, if all that came from there has been tried: what was refused
+    /// goes back, behind what was not, so that it delays no other.
     pub(super) fn load_backlog(&mut self, now: Instant) {
-        while self.spool.is_lane_empty(Lane::Held) {
-            let Some(loaded) = self.storage.disk_mut().and_then(Disk::load_oldest) else { return };
-            let whole = loaded.bulk.documents() as u64;
+        while !self.spool.has_loaded() && self.storage.has_backlog() {
+            while let Some((id, refused)) = self.spool.take_saved(None) {
+                if let Some(disk) = self.storage.disk_mut() {
+                    disk.put_behind(id, &refused.bulk);
+                }
+                self.spool.recycle(refused.bulk);
+            }
+            let Some(room) = self.spool.room_to_load() else { return };
+            let Some(loaded) = self.storage.disk_mut().and_then(|disk| disk.load_next(room)) else { return };
             self.update(|ledger| {
-                // What is there beyond what was counted came from a write that had failed.
-                let found = whole + loaded.damaged - loaded.counted;
+                // What is lost beyond what was counted came from a write that had failed.
+                let found = loaded.damaged - loaded.counted;
                 ledger.made += found;
                 ledger.recovered += found;
-                ledger.waiting = ledger.waiting + whole - loaded.counted;
+                ledger.waiting -= loaded.counted;
                 ledger.dropped.damaged += loaded.damaged;
             });
             if loaded.damaged > 0 {
@@ -236,9 +245,13 @@ impl Delivery {
             }
             // It may come from a time of other bounds.
             let Bounds { documents_max, bytes_max, .. } = self.spool.bounds();
-            for bulk in loaded.bulk.portions(documents_max, bytes_max) {
-                let waiting = Waiting { bulk: Arc::new(bulk), since: now, saved: Some(loaded.id) };
-                self.spool.append(Lane::Held, waiting);
+            let portions = loaded.bulk.portions(documents_max, bytes_max).into_iter().map(Arc::new);
+            let refused = if loaded.refused { Refused::Before } else { Refused::Never };
+            let waiting = portions.map(|bulk| Waiting { bulk, since: now, saved: Some(loaded.id), refused });
+            if loaded.refused {
+                waiting.for_each(|waiting| self.spool.append(Lane::Held, waiting));
+            } else {
+                waiting.rev().for_each(|waiting| self.spool.put_front(Lane::Held, waiting));
             }
         }
     }
@@ -252,12 +265,14 @@ impl Delivery {
 
     /// Ends a try that has failed as a whole: the documents wait where they came from.
     pub(super) fn put_back(&mut self, lane: Lane, sent: Waiting) {
-        let documents = sent.bulk.documents() as u64;
-        let unloaded = |id| self.storage.disk_mut().is_some_and(|disk| disk.unload(id, documents));
-        if sent.saved.is_some_and(unloaded) {
-            self.spool.recycle(sent.bulk);
-        } else {
+        let Some(id) = sent.saved else {
             self.spool.put_front(lane, sent);
+            return;
+        };
+        // With the rest of their segment, so that they come back in order.
+        self.unload(id, sent);
+        while let Some((id, waiting)) = self.spool.take_saved(Some(id)) {
+            self.unload(id, waiting);
         }
     }
 

@@ -26,12 +26,17 @@ fn open(files: Files) -> Disk {
 /// Everything that a folder holds; each document once.
 fn drain(disk: &mut Disk) -> BTreeSet<Vec<u8>> {
     let mut found = BTreeSet::new();
-    while let Some(loaded) = disk.load_oldest() {
+    while let Some(loaded) = load(disk) {
         found.extend(documents(&loaded.bulk));
         disk.done(loaded.id, loaded.bulk.documents() as u64);
     }
     assert_eq!(disk.documents(), 0);
     found
+}
+
+/// A whole segment.
+fn load(disk: &mut Disk) -> Option<Loaded> {
+    disk.load_next(usize::MAX)
 }
 
 /// What must and what may be on a disk.
@@ -49,7 +54,7 @@ fn exercise(files: &Files, expected: &mut Expected) {
         for size in [1, 4, 2, 7] {
             let bulk = bulk(&mut ids, size);
             expected.ever.extend(documents(&bulk));
-            if disk.save(&bulk).is_ok() {
+            if disk.save(&bulk, false).is_ok() {
                 expected.safe.extend(documents(&bulk));
             }
         }
@@ -58,21 +63,22 @@ fn exercise(files: &Files, expected: &mut Expected) {
         if let Ok(id) = disk.save_apart(&apart) {
             expected.safe.extend(documents(&apart));
             if round == 1 {
-                assert!(disk.unload(id, 3), "nothing of it is done");
+                disk.unload(id, &apart);
             } else {
                 expected.safe.retain(|document| !documents(&apart).contains(document));
                 disk.done(id, 3);
             }
         }
-        if let Some(loaded) = disk.load_oldest() {
+        if let Some(loaded) = load(&mut disk) {
             let loaded_documents = documents(&loaded.bulk);
             expected.safe.retain(|document| !loaded_documents.contains(document));
             disk.done(loaded.id, loaded.bulk.documents() as u64);
         }
-        if let Some(loaded) = disk.load_oldest().filter(|loaded| loaded.bulk.documents() > 1) {
-            // In part: all of it stays.
+        if let Some(loaded) = load(&mut disk).filter(|loaded| loaded.bulk.documents() > 1) {
+            // In part: the files stay whole.
+            expected.safe.remove(loaded.bulk.document(0));
             disk.done(loaded.id, 1);
-            assert!(!disk.unload(loaded.id, loaded.bulk.documents() as u64 - 1), "some of it is done");
+            disk.unload(loaded.id, &loaded.bulk.select(|index| index > 0));
         }
     }
 }
@@ -148,7 +154,7 @@ fn damage_costs_what_is_damaged_and_is_counted_and_set_aside() {
     let folder = tempfile::tempdir().unwrap();
     let mut ids = IdSource::new([0; 9]);
     let saved = bulk(&mut ids, 5);
-    Disk::open(Files::System, folder.path(), BOUNDS).unwrap().save(&saved).unwrap();
+    Disk::open(Files::System, folder.path(), BOUNDS).unwrap().save(&saved, false).unwrap();
     let text = text_path(folder.path(), 0);
     assert_eq!(std::fs::read(&text).unwrap(), saved.bytes(), "the file is what curl would send");
     let mut bytes = saved.bytes().to_vec();
@@ -158,25 +164,79 @@ fn damage_costs_what_is_damaged_and_is_counted_and_set_aside() {
 
     let mut disk = Disk::open(Files::System, folder.path(), BOUNDS).unwrap();
     assert_eq!(disk.documents(), 5);
-    let loaded = disk.load_oldest().unwrap();
-    assert_eq!((loaded.bulk.documents(), loaded.counted, loaded.damaged), (4, 5, 1));
+    let loaded = load(&mut disk).unwrap();
+    assert_eq!((loaded.bulk.documents(), loaded.counted, loaded.damaged, disk.documents()), (4, 1, 1, 4));
     assert_eq!(std::fs::read(damaged_path(folder.path(), 0)).unwrap().len(), saved.document(2).len());
-    assert!(disk.unload(loaded.id, 4), "it can wait again");
-    let again = disk.load_oldest().unwrap();
-    assert_eq!((again.bulk.documents(), again.counted, again.damaged), (4, 4, 0), "counted once");
+    disk.unload(loaded.id, &loaded.bulk);
+    let again = load(&mut disk).unwrap();
+    assert_eq!((again.bulk.documents(), again.counted, again.damaged), (4, 0, 0), "counted once");
     disk.done(again.id, 4);
     assert!(!text.exists() && damaged_path(folder.path(), 0).exists());
+}
+
+#[test]
+fn documents_come_into_memory_and_go_back_in_any_order_and_none_twice() {
+    for seed in 0..500 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let simulated = simulated::Disk::default();
+        let mut disk = open(Files::Simulated(simulated.clone()));
+        let (mut ids, mut all) = (IdSource::new([0; 9]), BTreeSet::new());
+        for _ in 0..4 {
+            let bulk = bulk(&mut ids, random.usize(1..9));
+            all.extend(documents(&bulk));
+            disk.save(&bulk, random.bool()).unwrap();
+        }
+        let (mut out, mut done) = (Vec::new(), BTreeSet::new());
+        while disk.documents() > 0 {
+            let loads = out.is_empty() || random.u8(..3) > 0;
+            if let Some(loaded) = loads.then(|| disk.load_next(random.usize(1..600))).flatten() {
+                for part in loaded.bulk.portions(random.usize(1..4), 600) {
+                    out.push((loaded.id, part));
+                }
+            } else if !out.is_empty() {
+                let (id, part) = out.swap_remove(random.usize(..out.len()));
+                match random.u8(..3) {
+                    0 => disk.unload(id, &part),
+                    1 => disk.put_behind(id, &part),
+                    _ => {
+                        let before = done.len() + part.documents();
+                        done.extend(documents(&part));
+                        assert_eq!(done.len(), before, "seed {seed}: none comes that is done");
+                        disk.done(id, part.documents() as u64);
+                    }
+                }
+            }
+            assert_eq!(disk.documents() + done.len() as u64, all.len() as u64, "seed {seed}");
+        }
+        assert_eq!((done, simulated.used()), (all, 0), "seed {seed}");
+    }
+}
+
+#[test]
+fn what_was_refused_comes_behind_what_was_not_and_in_turn() {
+    let mut disk = open(Files::Simulated(simulated::Disk::default()));
+    let mut ids = IdSource::new([0; 9]);
+    let all: Vec<Bulk> = (0..4).map(|_| bulk(&mut ids, 6)).collect();
+    // A segment each; the third was refused before.
+    all.iter().enumerate().for_each(|(at, bulk)| disk.save(bulk, at == 2).unwrap());
+    let mut order = Vec::new();
+    for _ in 0..9 {
+        let loaded = load(&mut disk).unwrap();
+        order.push(all.iter().position(|bulk| bulk.bytes() == loaded.bulk.bytes()).unwrap());
+        disk.put_behind(loaded.id, &loaded.bulk);
+    }
+    assert_eq!(order, [0, 1, 3, 2, 0, 1, 3, 2, 0]);
 }
 
 #[test]
 fn a_segment_without_its_list_is_set_aside_and_counted() {
     let folder = tempfile::tempdir().unwrap();
     let saved = bulk(&mut IdSource::new([0; 9]), 5);
-    Disk::open(Files::System, folder.path(), BOUNDS).unwrap().save(&saved).unwrap();
+    Disk::open(Files::System, folder.path(), BOUNDS).unwrap().save(&saved, false).unwrap();
     std::fs::remove_file(folder.path().join("0000000000.sums")).unwrap();
     let mut disk = Disk::open(Files::System, folder.path(), BOUNDS).unwrap();
     assert_eq!(disk.documents(), 0);
-    let loaded = disk.load_oldest().unwrap();
+    let loaded = load(&mut disk).unwrap();
     assert_eq!((loaded.bulk.documents(), loaded.counted, loaded.damaged), (0, 0, 5));
     assert_eq!(std::fs::read(damaged_path(folder.path(), 0)).unwrap(), saved.bytes());
 }
@@ -189,7 +249,7 @@ fn a_folder_stays_within_its_bytes_and_the_oldest_go_first() {
     let (mut ids, mut all, mut dropped) = (IdSource::new([0; 9]), Vec::new(), 0);
     for _ in 0..200 {
         let bulk = bulk(&mut ids, 9);
-        disk.save(&bulk).unwrap();
+        disk.save(&bulk, false).unwrap();
         all.extend((0..9).map(|index| bulk.document(index).to_vec()));
         dropped += disk.take_dropped();
         assert!(simulated.used() <= bounds.bytes_max);
@@ -200,9 +260,9 @@ fn a_folder_stays_within_its_bytes_and_the_oldest_go_first() {
     assert!(kept.len() > 300, "what fits is kept: {}", kept.len());
     assert_eq!(kept, all.split_off(all.len() - kept.len()).into_iter().collect(), "the newest are kept");
     // What is on its way is not dropped; if nothing else is left, the new ones are not taken.
-    disk.save(&bulk(&mut ids, 100)).unwrap();
-    let loaded = disk.load_oldest().unwrap();
-    assert!(disk.save(&bulk(&mut ids, 1000)).is_err());
+    disk.save(&bulk(&mut ids, 100), false).unwrap();
+    let loaded = load(&mut disk).unwrap();
+    assert!(disk.save(&bulk(&mut ids, 1000), false).is_err());
     assert_eq!((disk.documents(), loaded.bulk.documents()), (100, 100));
     assert_eq!(disk.take_dropped(), 0);
 }
@@ -214,7 +274,7 @@ fn a_smaller_bound_than_before_is_kept_to_at_once() {
     let mut ids = IdSource::new([0; 9]);
     let mut disk = open(files.clone());
     for _ in 0..20 {
-        disk.save(&bulk(&mut ids, 5)).unwrap();
+        disk.save(&bulk(&mut ids, 5), false).unwrap();
     }
     let before = disk.documents();
     let mut disk = Disk::open(files, Path::new("spool"), Bounds { bytes_max: 64 << 10, ..BOUNDS }).unwrap();
@@ -241,7 +301,7 @@ fn a_removal_that_a_crash_has_cut_short_is_no_loss() {
     for kept in [&["ndjson", "sums"][..], &["ndjson", "gone"], &["gone"], &[]] {
         let folder = tempfile::tempdir().unwrap();
         let saved = bulk(&mut IdSource::new([0; 9]), 5);
-        Disk::open(Files::System, folder.path(), BOUNDS).unwrap().save(&saved).unwrap();
+        Disk::open(Files::System, folder.path(), BOUNDS).unwrap().save(&saved, false).unwrap();
         let file = |kind: &str| path(folder.path(), 0, kind);
         if kept.contains(&"gone") {
             std::fs::rename(file(SUMS), file(GONE)).unwrap();
@@ -252,7 +312,7 @@ fn a_removal_that_a_crash_has_cut_short_is_no_loss() {
         let mut disk = Disk::open(Files::System, folder.path(), BOUNDS).unwrap();
         let whole = if kept.contains(&"sums") { 5 } else { 0 };
         assert_eq!(disk.documents(), whole, "{kept:?}");
-        assert_eq!(disk.load_oldest().map_or(0, |loaded| loaded.damaged), 0, "{kept:?}");
+        assert_eq!(load(&mut disk).map_or(0, |loaded| loaded.damaged), 0, "{kept:?}");
         assert!(whole > 0 || std::fs::read_dir(folder.path()).unwrap().count() == 1, "{kept:?}: only the lock");
     }
 }

@@ -1,0 +1,115 @@
+//! What waits on disk and what of it is in memory: whole segments come and go, refused documents delay no others.
+
+use super::*;
+
+/// Sends whatever is to be sent for so long, pauses included; each document has its status.
+fn exchange_for(world: &mut World, time: Duration, status: impl Fn(u64) -> u16) -> BTreeSet<u64> {
+    let (until, mut taken) = (world.now + time, BTreeSet::new());
+    while world.now < until {
+        let mut pause = seconds(0.2);
+        match world.delivery.next(world.now) {
+            Step::Send(bulk) => {
+                let numbers = numbers(&bulk);
+                drop(bulk);
+                let statuses: Vec<u16> = numbers.iter().map(|number| status(*number)).collect();
+                taken.extend(numbers.iter().filter(|number| status(**number) < 300));
+                let error = r#""error":{"type":"cluster_block_exception","reason":"blocked"},"#;
+                let item = |status: &u16| {
+                    let error = if *status < 300 { "" } else { error };
+                    format!("{{\"create\":{{{error}\"status\":{status}}}}}")
+                };
+                let items: Vec<String> = statuses.iter().map(item).collect();
+                world.answer(200, None, &format!("{{\"items\":[{}]}}", items.join(",")), statuses.len());
+                continue;
+            }
+            Step::Wait(Some(at)) => pause = pause.min(at - world.now),
+            Step::Wait(None) => {}
+            Step::Ended => panic!("it has not been told to end"),
+        }
+        world.pass(pause.max(Duration::from_millis(1)));
+    }
+    taken
+}
+
+/// A recorder whose spool holds so many documents that an earlier process has left.
+fn with_backlog(documents: u64, memory_bytes_max: usize) -> World {
+    let (files, mut recorder) = (Files::Simulated(simulated::Disk::default()), with_spool(1 << 20));
+    recorder.bulk.documents = 500;
+    let mut earlier = World::new(&recorder, 1 << 20, files.clone());
+    (0..documents).for_each(|_| earlier.add());
+    earlier.delivery.drain(earlier.now);
+    earlier.delivery.give_up(earlier.now);
+    assert_eq!(earlier.delivery.ledger().spooled, documents);
+    let mut world = World::new(&recorder, memory_bytes_max, files);
+    (world.made, world.ids) = (documents, IdSource::new([6; 9]));
+    assert_eq!(world.delivery.ledger().recovered, documents);
+    world
+}
+
+#[test]
+fn a_blocked_index_keeps_nothing_else_on_disk() {
+    // Segments of 500 documents: the first is blocked, and every third document of the others.
+    let mut world = with_backlog(2500, 1 << 20);
+    let is_blocked = |number: u64| number < 500 || number.is_multiple_of(3);
+    let taken = exchange_for(&mut world, seconds(60.0), |number| if is_blocked(number) { 403 } else { 201 });
+    let expected: BTreeSet<u64> = (0..2500).filter(|number| !is_blocked(*number)).collect();
+    assert!(taken == expected, "{} of {}", taken.len(), expected.len());
+    let ledger = world.delivery.ledger();
+    let blocked = 2500 - expected.len() as u64;
+    assert_eq!((ledger.waiting, ledger.spooled, ledger.acked), (blocked, blocked, expected.len() as u64));
+    let taken = exchange_for(&mut world, seconds(60.0), |_| 201);
+    assert_eq!(taken.len() as u64, blocked);
+    let ledger = world.delivery.ledger();
+    assert_eq!((ledger.acked, ledger.duplicate, ledger.made), (2500, 0, 2500), "each once");
+}
+
+#[test]
+fn documents_that_are_refused_in_memory_wait_beside_the_backlog_and_neither_keeps_the_other() {
+    let mut world = with_backlog(1500, 1 << 20);
+    world.add();
+    let taken = exchange_for(&mut world, seconds(0.9), |number| if number == 1500 { 429 } else { 201 });
+    assert_eq!(taken, (0..1500).collect(), "the one that is refused is younger");
+    let taken = exchange_for(&mut world, seconds(0.9), |number| if number == 1500 { 201 } else { 429 });
+    assert_eq!(taken, BTreeSet::from([1500]));
+    assert!(world.delivery.ledger().all_taken());
+}
+
+#[test]
+fn while_all_is_refused_the_pauses_grow_whatever_is_on_disk() {
+    let mut world = with_backlog(2000, 1 << 20);
+    for _ in 0..30 {
+        let sent = world.send();
+        world.answer_items(&vec![429; sent.len()]);
+        let pause = world.pause();
+        world.pass(pause);
+    }
+    let sent = world.send();
+    world.answer_items(&vec![429; sent.len()]);
+    assert!(world.pause() >= limits::PROBE_INTERVAL.mul_f64(0.75));
+    assert_eq!(world.delivery.ledger().spooled, 2000);
+}
+
+#[test]
+fn less_memory_than_before_loses_nothing_that_is_on_disk() {
+    for memory_bytes_max in [4_000, 10_000, 20_000] {
+        // One segment, larger than some of these.
+        let mut world = with_backlog(120, memory_bytes_max);
+        let sent = world.send();
+        world.answer_items(&vec![201; sent.len()]);
+        // More come than fit, while some of the segment is in memory, is done, and is under way.
+        for number in 0..300 {
+            world.add();
+            if number % 50 == 0 {
+                let sent = world.send();
+                world.answer_items(&vec![429; sent.len()]);
+                world.pass(seconds(1.0));
+            }
+        }
+        let ledger = world.delivery.ledger();
+        assert_eq!(ledger.dropped.total(), 0, "{memory_bytes_max}: {ledger}");
+        let taken = exchange_for(&mut world, seconds(60.0), |_| 201);
+        assert_eq!(taken.len() + sent.len(), 420, "{memory_bytes_max}");
+        let ledger = world.delivery.ledger();
+        assert_eq!((ledger.acked, ledger.duplicate, ledger.waiting), (420, 0, 0), "{ledger}");
+    }
+}
