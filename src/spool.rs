@@ -24,6 +24,15 @@ pub(crate) struct Waiting {
     /// Its documents are on disk, too, in this segment.
     pub(crate) saved: Option<SegmentId>,
     pub(crate) refused: Refused,
+    /// They are more than the disk may hold: they wait in memory only.
+    pub(crate) too_large: bool,
+}
+
+impl Waiting {
+    /// Whether its documents are to be on disk, and are not.
+    pub(crate) fn is_unsaved(&self) -> bool {
+        self.saved.is_none() && !self.too_large
+    }
 }
 
 /// Whether documents of a bulk were refused one by one.
@@ -121,7 +130,7 @@ impl Spool {
         let Some(since) = self.open_since.take() else { return false };
         let emptied = self.pool.pop().unwrap_or_default();
         let bulk = std::mem::replace(&mut self.open, emptied);
-        self.append(Lane::Fresh, Waiting { bulk, since, saved: None, refused: Refused::Never });
+        self.append(Lane::Fresh, Waiting { bulk, since, saved: None, refused: Refused::Never, too_large: false });
         true
     }
 
@@ -149,11 +158,11 @@ impl Spool {
         self.lane(lane).push_front(waiting);
     }
 
-    /// Behind everything else in a lane, within the last bulk there if that has room and neither is on disk.
+    /// Behind everything else in a lane, within the last bulk there if that has room and both are to be on disk, and are not.
     pub(crate) fn append(&mut self, lane: Lane, mut waiting: Waiting) {
         let Bounds { documents_max, bytes_max, .. } = self.bounds;
         let is_next = self.sending.is_none() && self.fresh.is_empty() && lane == Lane::Fresh;
-        let last = self.lane(lane).back_mut().filter(|last| last.saved.is_none() && waiting.saved.is_none());
+        let last = self.lane(lane).back_mut().filter(|last| last.is_unsaved() && waiting.is_unsaved());
         if let Some(Waiting { bulk, since, .. }) = last
             && let Some(last) = Arc::get_mut(bulk)
         {
@@ -168,7 +177,7 @@ impl Spool {
                 return;
             }
         }
-        if !is_next && waiting.saved.is_none() {
+        if !is_next && waiting.is_unsaved() {
             // It has to wait, and others will join it: all such buffers are of one size, so that those that come fit
             // where those that went have been. Of what is not used, no page is touched.
             let mut roomy = self.spare.take().unwrap_or_else(|| Arc::new(Bulk::with_room(bytes_max)));
@@ -181,10 +190,10 @@ impl Spool {
         self.lane(lane).push_back(waiting);
     }
 
-    /// Whatever waits in a lane and is not on disk, oldest first.
+    /// Whatever waits in a lane and is to be on disk, and is not, oldest first.
     pub(crate) fn next_unsaved(&mut self) -> Option<(Lane, Waiting)> {
         for lane in [Lane::Held, Lane::Fresh] {
-            if let Some(at) = self.lane(lane).iter().position(|waiting| waiting.saved.is_none()) {
+            if let Some(at) = self.lane(lane).iter().position(Waiting::is_unsaved) {
                 return self.lane(lane).remove(at).map(|waiting| {
                     self.lanes_bytes -= waiting.bulk.memory_bytes();
                     (lane, waiting)
@@ -194,11 +203,11 @@ impl Spool {
         None
     }
 
-    /// When the oldest document came that is not on disk, the open bulk aside.
+    /// When the oldest document came that is to be on disk, and is not, the open bulk aside.
     pub(crate) fn unsaved_since(&self) -> Option<Instant> {
         let sending = self.sending.iter().map(|(_, waiting)| waiting);
         let all = self.fresh.iter().chain(&self.held).chain(sending);
-        all.filter(|waiting| waiting.saved.is_none()).map(|waiting| waiting.since).min()
+        all.filter(|waiting| waiting.is_unsaved()).map(|waiting| waiting.since).min()
     }
 
     /// Whether something from the disk waits that has not been tried since it was loaded.
@@ -301,15 +310,20 @@ impl Spool {
     /// Goes on within other bounds: what waits in larger portions than these is divided.
     pub(crate) fn fit(&mut self, bounds: Bounds, feeders: usize) {
         self.feeders = feeders;
+        let sending = self.sending.iter_mut().map(|(_, waiting)| waiting);
+        for waiting in self.fresh.iter_mut().chain(&mut self.held).chain(sending) {
+            // The disk may hold more now.
+            waiting.too_large = false;
+        }
         let before = std::mem::replace(&mut self.bounds, bounds);
         let Bounds { documents_max, bytes_max, .. } = bounds;
         if documents_max < before.documents_max || bytes_max < before.bytes_max {
             self.seal();
             for lane in [Lane::Fresh, Lane::Held] {
-                for Waiting { bulk, since, saved, refused } in std::mem::take(self.lane(lane)) {
+                for Waiting { bulk, since, saved, refused, too_large } in std::mem::take(self.lane(lane)) {
                     let bulk = Arc::try_unwrap(bulk).unwrap_or_else(|shared| shared.select(|_| true));
                     let portions = bulk.portions(documents_max, bytes_max).into_iter().map(Arc::new);
-                    self.lane(lane).extend(portions.map(|bulk| Waiting { bulk, since, saved, refused }));
+                    self.lane(lane).extend(portions.map(|bulk| Waiting { bulk, since, saved, refused, too_large }));
                 }
             }
             self.lanes_bytes = self.fresh.iter().chain(&self.held).map(|waiting| waiting.bulk.memory_bytes()).sum();

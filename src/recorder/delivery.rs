@@ -254,7 +254,7 @@ impl Delivery {
                 self.requests_work(now);
                 let half = sent.bulk.documents() / 2;
                 for bulk in [sent.bulk.select(|index| index >= half), sent.bulk.select(|index| index < half)] {
-                    self.spool.put_front(lane, Waiting { bulk: Arc::new(bulk), ..sent });
+                    self.spool.put_front(lane, Waiting { bulk: Arc::new(bulk), too_large: false, ..sent });
                 }
                 let documents = sent.bulk.documents();
                 let name = self.name.as_str();
@@ -298,7 +298,9 @@ impl Delivery {
         // Others from the disk wait behind those that are tried for the first time.
         let is_backlog = sent.saved.is_some() && sent.refused == Refused::Never;
         let in_part = acked + duplicate + dead > 0;
-        self.spool.append(Lane::Held, Waiting { bulk: Arc::new(again), refused: Refused::Lately, ..sent });
+        let too_large = sent.too_large && !in_part;
+        let again = Waiting { bulk: Arc::new(again), refused: Refused::Lately, too_large, ..sent };
+        self.spool.append(Lane::Held, again);
         self.spool.recycle(sent.bulk);
         if counts {
             self.items_fail(refusal, in_part, now);

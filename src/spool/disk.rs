@@ -91,6 +91,20 @@ pub(crate) struct Loaded {
     pub(crate) counted: u64,
 }
 
+/// Why documents were not taken; nothing of them counts.
+#[derive(Debug)]
+pub(crate) enum SaveError {
+    /// They are more than the folder may ever hold.
+    TooLarge,
+    Io(io::Error),
+}
+
+impl From<io::Error> for SaveError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
 /// Why a folder cannot be used.
 #[derive(Debug)]
 pub(crate) enum OpenError {
@@ -309,14 +323,14 @@ impl Disk {
             disk.used_bytes += blocks(bytes);
         }
         // A smaller bound than the one that it was filled with.
-        let _ = disk.make_room(0);
+        disk.drop_oldest(0);
         Ok(disk)
     }
 
     /// Goes on within other bounds.
     pub(crate) fn follow(&mut self, bounds: Bounds) {
         self.bounds = bounds;
-        let _ = self.make_room(0);
+        self.drop_oldest(0);
     }
 
     /// Documents that are not done.
@@ -347,8 +361,8 @@ impl Disk {
     /// Takes all documents of a bulk, some of which were `refused`, or none.
     ///
     /// # Errors
-    /// What the system says, or that the bulk is larger than the bound allows; nothing has been taken then.
-    pub(crate) fn save(&mut self, bulk: &Bulk, refused: bool) -> io::Result<()> {
+    /// [`SaveError`].
+    pub(crate) fn save(&mut self, bulk: &Bulk, refused: bool) -> Result<(), SaveError> {
         self.append(bulk)?;
         if let Some(segment) = self.segments.back_mut() {
             segment.refused |= refused;
@@ -360,7 +374,7 @@ impl Disk {
     ///
     /// # Errors
     /// As [`Disk::save`].
-    pub(crate) fn save_apart(&mut self, bulk: &Bulk) -> io::Result<SegmentId> {
+    pub(crate) fn save_apart(&mut self, bulk: &Bulk) -> Result<SegmentId, SaveError> {
         self.writing = None;
         let id = self.append(bulk)?;
         self.writing = None;
@@ -370,7 +384,7 @@ impl Disk {
         Ok(id)
     }
 
-    fn append(&mut self, bulk: &Bulk) -> io::Result<SegmentId> {
+    fn append(&mut self, bulk: &Bulk) -> Result<SegmentId, SaveError> {
         let (text_bytes, documents) = (bulk.bytes().len() as u64, bulk.documents() as u64);
         let sums_bytes = documents * segment::SUM_BYTES as u64;
         if self.writing.is_some()
@@ -391,7 +405,7 @@ impl Disk {
             segment::write_sum(&mut self.sums, bulk.document(index));
         }
         let (Some(writing), Some(last)) = (&mut self.writing, self.segments.back_mut()) else {
-            return Err(io::ErrorKind::Other.into());
+            return Err(SaveError::Io(io::ErrorKind::Other.into()));
         };
         // The list first: of text that is there in part the whole documents are known.
         let written = writing
@@ -402,7 +416,7 @@ impl Disk {
             .and_then(|()| writing.sums.sync());
         if let Err(error) = written {
             self.take_back();
-            return Err(error);
+            return Err(error.into());
         }
         let before = last.used_bytes();
         last.text_bytes += text_bytes;
@@ -452,17 +466,30 @@ impl Disk {
         }
     }
 
-    /// Drops what is oldest until there is room for so many bytes more.
-    fn make_room(&mut self, bytes: u64) -> io::Result<()> {
+    /// Makes room for so many bytes more, by what is oldest; drops nothing if that would not do.
+    fn make_room(&mut self, bytes: u64) -> Result<(), SaveError> {
+        if limits::DISK_BLOCK_BYTES + bytes > self.bounds.bytes_max {
+            return Err(SaveError::TooLarge);
+        }
+        let out = self.segments.iter().filter(|segment| segment.is_out()).map(Segment::used_bytes);
+        if limits::DISK_BLOCK_BYTES + out.sum::<u64>() + bytes > self.bounds.bytes_max {
+            return Err(SaveError::Io(io::Error::other(
+                "documents that are under way leave no room within spool.bytes",
+            )));
+        }
+        self.drop_oldest(bytes);
+        Ok(())
+    }
+
+    /// Drops what is oldest until there is room for so many bytes more, or nothing is left to drop.
+    fn drop_oldest(&mut self, bytes: u64) {
         while self.used_bytes + bytes > self.bounds.bytes_max {
             if let Some((number, bytes)) = self.set_aside.pop_front() {
                 let _ = self.files.remove(&path(&self.folder, number, DAMAGED));
                 self.used_bytes -= blocks(bytes);
                 continue;
             }
-            let Some(at) = self.segments.iter().position(|segment| !segment.is_out()) else {
-                return Err(io::Error::other("the documents are larger than spool.bytes"));
-            };
+            let Some(at) = self.segments.iter().position(|segment| !segment.is_out()) else { return };
             if at + 1 == self.segments.len() {
                 self.writing = None;
             }
@@ -473,7 +500,6 @@ impl Disk {
                 self.remove(segment.number);
             }
         }
-        Ok(())
     }
 
     /// Removes the files of a segment. A crash in between must not look like a loss: the list goes first, by a step that
@@ -555,28 +581,23 @@ impl Disk {
         }
     }
 
-    /// Lets documents that were loaded wait here alone again: they come next of their segment.
-    pub(crate) fn unload(&mut self, id: SegmentId, bulk: &Bulk) {
-        self.put_back(id, bulk, true);
-    }
-
-    /// Lets documents that were loaded, and refused, wait here alone again, behind all others.
-    pub(crate) fn put_behind(&mut self, id: SegmentId, bulk: &Bulk) {
-        self.put_back(id, bulk, false);
-        let turn = self.take_turn();
-        if let Some(at) = self.position(id) {
-            (self.segments[at].refused, self.segments[at].turn) = (true, turn);
-        }
-    }
-
-    fn put_back(&mut self, id: SegmentId, bulk: &Bulk, soon: bool) {
+    /// Lets documents that were loaded wait here alone again: they come next of their segment, unless they were refused.
+    pub(crate) fn unload(&mut self, id: SegmentId, bulk: &Bulk, refused: bool) {
         let Some(at) = self.position(id) else { return };
         let segment = &mut self.segments[at];
         if let Some(part) = &mut segment.part {
-            part.put_back(bulk, soon);
+            part.put_back(bulk, !refused);
             if part.waiting() == segment.left {
                 part.none_is_out();
             }
+        }
+    }
+
+    /// The rest of a segment that has been refused comes behind all others.
+    pub(crate) fn put_behind(&mut self, id: SegmentId) {
+        let turn = self.take_turn();
+        if let Some(at) = self.position(id) {
+            (self.segments[at].refused, self.segments[at].turn) = (true, turn);
         }
     }
 

@@ -4,7 +4,7 @@ use super::Delivery;
 use crate::config::Recorder;
 use crate::limits;
 use crate::log::part_log;
-use crate::spool::disk::{self, Disk, SegmentId};
+use crate::spool::disk::{self, Disk, SaveError, SegmentId};
 use crate::spool::files::Files;
 use crate::spool::{Bounds, Lane, Refused, Waiting};
 use std::path::PathBuf;
@@ -139,29 +139,46 @@ impl Delivery {
         }
     }
 
-    /// Brings everything to the disk that is not there: what waits is then there only, what is under way is there, too.
+    /// Brings everything to the disk that is not there: what waits is then there only, what is under way is there, too. What is
+    /// too large for it stays where it is.
     fn save_all(&mut self, now: Instant) {
         let Some(disk) = self.storage.writable(now) else { return };
-        let mut result = Ok(());
-        if let Some(sending) = self.spool.sending().filter(|sending| sending.saved.is_none()) {
-            result = disk.save_apart(&sending.bulk).map(|id| sending.saved = Some(id));
+        let (mut failed, mut too_large) = (None, 0);
+        if let Some(sending) = self.spool.sending().filter(|sending| sending.is_unsaved()) {
+            match disk.save_apart(&sending.bulk) {
+                Ok(id) => sending.saved = Some(id),
+                Err(SaveError::TooLarge) => (sending.too_large, too_large) = (true, sending.bulk.documents()),
+                Err(SaveError::Io(error)) => failed = Some(error),
+            }
         }
-        while result.is_ok() {
-            let Some((lane, waiting)) = self.spool.next_unsaved() else { break };
-            result = disk.save(&waiting.bulk, waiting.refused != Refused::Never);
-            match result {
+        while failed.is_none() {
+            let Some((lane, mut waiting)) = self.spool.next_unsaved() else { break };
+            match disk.save(&waiting.bulk, waiting.refused != Refused::Never) {
                 Ok(()) => self.spool.recycle(waiting.bulk),
-                Err(_) => self.spool.put_front(lane, waiting),
+                Err(SaveError::TooLarge) => {
+                    waiting.too_large = true;
+                    too_large += waiting.bulk.documents();
+                    self.spool.append(lane, waiting);
+                }
+                Err(SaveError::Io(error)) => {
+                    failed = Some(error);
+                    self.spool.put_front(lane, waiting);
+                }
             }
         }
         if let Storage::Open { place, blocked_until, .. } = &mut self.storage {
-            *blocked_until = result.is_err().then(|| now + limits::SPOOL_RETRY);
-            if let Err(error) = &result {
+            *blocked_until = failed.is_some().then(|| now + limits::SPOOL_RETRY);
+            if let Some(error) = failed {
                 let folder = place.folder.display();
                 let message = format!("cannot write to the spool folder {folder}: {error}; documents wait in memory");
                 self.warn_of_spool(&message, now);
             }
         }
+        if too_large > 0 {
+            let message = format!("larger than spool.bytes: {too_large} documents wait in memory only");
+            self.warn_of_spool(&message, now);
+        }
+        self.update(|_| {});
         self.count_dropped(now);
     }
 
@@ -206,7 +223,7 @@ impl Delivery {
 
     fn unload(&mut self, id: SegmentId, waiting: Waiting) {
         if let Some(disk) = self.storage.disk_mut() {
-            disk.unload(id, &waiting.bulk);
+            disk.unload(id, &waiting.bulk, waiting.refused == Refused::Lately);
         }
         self.spool.recycle(waiting.bulk);
     }
@@ -225,10 +242,8 @@ impl Delivery {
     pub(super) fn load_backlog(&mut self, now: Instant) {
         while !self.spool.has_loaded() && self.storage.has_backlog() {
             while let Some((id, refused)) = self.spool.take_saved(None) {
-                if let Some(disk) = self.storage.disk_mut() {
-                    disk.put_behind(id, &refused.bulk);
-                }
-                self.spool.recycle(refused.bulk);
+                self.unload(id, refused);
+                self.storage.disk_mut().into_iter().for_each(|disk| disk.put_behind(id));
             }
             let Some(room) = self.spool.room_to_load() else { return };
             let Some(loaded) = self.storage.disk_mut().and_then(|disk| disk.load_next(room)) else { return };
@@ -247,7 +262,8 @@ impl Delivery {
             let Bounds { documents_max, bytes_max, .. } = self.spool.bounds();
             let portions = loaded.bulk.portions(documents_max, bytes_max).into_iter().map(Arc::new);
             let refused = if loaded.refused { Refused::Before } else { Refused::Never };
-            let waiting = portions.map(|bulk| Waiting { bulk, since: now, saved: Some(loaded.id), refused });
+            let (saved, since) = (Some(loaded.id), now);
+            let waiting = portions.map(|bulk| Waiting { bulk, since, saved, refused, too_large: false });
             if loaded.refused {
                 waiting.for_each(|waiting| self.spool.append(Lane::Held, waiting));
             } else {

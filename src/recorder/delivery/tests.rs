@@ -61,8 +61,13 @@ impl World {
 
     /// A document that is sealed at once.
     fn add(&mut self) {
+        self.add_sized(0);
+    }
+
+    /// One with so many bytes more.
+    fn add_sized(&mut self, bytes: usize) {
         let key = DocumentKey { time: Timestamp::EPOCH, id: self.ids.next_id() };
-        let document = format!("{{\"n\":{}}}", self.made);
+        let document = format!("{{\"n\":{}{}}}", self.made, " ".repeat(bytes));
         self.made += 1;
         self.delivery.add(key, document.as_bytes(), self.now);
         self.delivery.seal(self.now);
@@ -108,7 +113,7 @@ fn numbers(bulk: &Bulk) -> Vec<u64> {
     let number = |index| {
         let document = std::str::from_utf8(bulk.document(index)).unwrap();
         let source = document.lines().nth(1).unwrap();
-        source.trim_start_matches("{\"n\":").trim_end_matches('}').parse().unwrap()
+        source.trim_start_matches("{\"n\":").trim_end_matches('}').trim_end().parse().unwrap()
     };
     (0..bulk.documents()).map(number).collect()
 }

@@ -63,7 +63,7 @@ fn exercise(files: &Files, expected: &mut Expected) {
         if let Ok(id) = disk.save_apart(&apart) {
             expected.safe.extend(documents(&apart));
             if round == 1 {
-                disk.unload(id, &apart);
+                disk.unload(id, &apart, false);
             } else {
                 expected.safe.retain(|document| !documents(&apart).contains(document));
                 disk.done(id, 3);
@@ -78,7 +78,7 @@ fn exercise(files: &Files, expected: &mut Expected) {
             // In part: the files stay whole.
             expected.safe.remove(loaded.bulk.document(0));
             disk.done(loaded.id, 1);
-            disk.unload(loaded.id, &loaded.bulk.select(|index| index > 0));
+            disk.unload(loaded.id, &loaded.bulk.select(|index| index > 0), false);
         }
     }
 }
@@ -167,7 +167,7 @@ fn damage_costs_what_is_damaged_and_is_counted_and_set_aside() {
     let loaded = load(&mut disk).unwrap();
     assert_eq!((loaded.bulk.documents(), loaded.counted, loaded.damaged, disk.documents()), (4, 1, 1, 4));
     assert_eq!(std::fs::read(damaged_path(folder.path(), 0)).unwrap().len(), saved.document(2).len());
-    disk.unload(loaded.id, &loaded.bulk);
+    disk.unload(loaded.id, &loaded.bulk, false);
     let again = load(&mut disk).unwrap();
     assert_eq!((again.bulk.documents(), again.counted, again.damaged), (4, 0, 0), "counted once");
     disk.done(again.id, 4);
@@ -196,8 +196,11 @@ fn documents_come_into_memory_and_go_back_in_any_order_and_none_twice() {
             } else if !out.is_empty() {
                 let (id, part) = out.swap_remove(random.usize(..out.len()));
                 match random.u8(..3) {
-                    0 => disk.unload(id, &part),
-                    1 => disk.put_behind(id, &part),
+                    0 => disk.unload(id, &part, random.bool()),
+                    1 => {
+                        disk.unload(id, &part, true);
+                        disk.put_behind(id);
+                    }
                     _ => {
                         let before = done.len() + part.documents();
                         done.extend(documents(&part));
@@ -223,7 +226,8 @@ fn what_was_refused_comes_behind_what_was_not_and_in_turn() {
     for _ in 0..9 {
         let loaded = load(&mut disk).unwrap();
         order.push(all.iter().position(|bulk| bulk.bytes() == loaded.bulk.bytes()).unwrap());
-        disk.put_behind(loaded.id, &loaded.bulk);
+        disk.unload(loaded.id, &loaded.bulk, true);
+        disk.put_behind(loaded.id);
     }
     assert_eq!(order, [0, 1, 3, 2, 0, 1, 3, 2, 0]);
 }
@@ -265,6 +269,14 @@ fn a_folder_stays_within_its_bytes_and_the_oldest_go_first() {
     assert!(disk.save(&bulk(&mut ids, 1000), false).is_err());
     assert_eq!((disk.documents(), loaded.bulk.documents()), (100, 100));
     assert_eq!(disk.take_dropped(), 0);
+    // What can never fit, or not beside what is on its way, costs nothing that waits.
+    disk.save(&bulk(&mut ids, 100), false).unwrap();
+    assert!(matches!(disk.save(&bulk(&mut ids, 2000), false), Err(SaveError::TooLarge)));
+    assert!(matches!(disk.save(&bulk(&mut ids, 600), false), Err(SaveError::Io(_))));
+    assert_eq!((disk.documents(), disk.take_dropped()), (200, 0));
+    disk.unload(loaded.id, &loaded.bulk, false);
+    disk.save(&bulk(&mut ids, 600), false).unwrap();
+    assert!(disk.take_dropped() > 0);
 }
 
 #[test]

@@ -113,3 +113,32 @@ fn less_memory_than_before_loses_nothing_that_is_on_disk() {
         assert_eq!((ledger.acked, ledger.duplicate, ledger.waiting), (420, 0, 0), "{ledger}");
     }
 }
+
+#[test]
+fn a_document_larger_than_the_disk_may_hold_costs_no_other_its_place() {
+    let recorder = with_spool(64 << 10);
+    let mut world = World::plain(&recorder);
+    for number in 0..60 {
+        if number == 30 {
+            world.add_sized(100_000);
+        } else {
+            world.add();
+        }
+        if let Step::Send(bulk) = world.delivery.next(world.now) {
+            let documents = bulk.documents();
+            drop(bulk);
+            world.answer(503, None, "", documents);
+        }
+        world.pass(seconds(0.5));
+    }
+    world.pass(seconds(1.0));
+    let ledger = world.delivery.ledger();
+    assert_eq!((ledger.waiting, ledger.spooled, ledger.dropped.total()), (60, 59, 0), "{ledger}");
+    assert_eq!(world.delivery.keep(world.now), None, "it is not tried again and again");
+    reload(&mut world, &with_spool(1 << 20), 1 << 20, Files::Simulated(simulated::Disk::default()));
+    world.pass(seconds(1.0));
+    assert_eq!(world.delivery.ledger().spooled, 60, "there is room now");
+    let taken = exchange_for(&mut world, seconds(60.0), |_| 201);
+    assert_eq!(taken, (0..60).collect());
+    assert!(world.delivery.ledger().all_taken());
+}

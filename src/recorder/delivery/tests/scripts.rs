@@ -131,6 +131,7 @@ fn behaviour(random: &mut fastrand::Rng) -> Behaviour {
 }
 
 /// One random script, from the first document to the last answer.
+#[allow(clippy::struct_excessive_bools, reason = "what may happen in it, each by itself")]
 struct Script {
     random: fastrand::Rng,
     recorder: Recorder,
@@ -147,6 +148,8 @@ struct Script {
     restarted: bool,
     /// Another configuration is followed now and then.
     reloads: bool,
+    /// Documents come that are larger than the disk may hold, or than a share of the memory that is small.
+    large: bool,
     /// The disk has been failing, so that nothing can be said of what is on it.
     disk_failed: bool,
 }
@@ -178,6 +181,7 @@ impl Script {
             given_up: 0,
             restarted: false,
             reloads: random.u8(..3) == 0,
+            large: random.u8(..8) == 0,
             disk_failed: false,
             random,
         }
@@ -195,11 +199,13 @@ impl Script {
             time = time.saturating_sub(step);
             if self.came.len() < 100 && self.random.bool() {
                 self.came.push(self.world.now);
-                self.world.add();
+                let is_large = self.large && self.random.u8(..20) == 0;
+                self.world.add_sized(if is_large { self.random.usize(..300_000) } else { 0 });
             }
-            // A disk that fails may keep what it was told to remove.
+            // A disk that fails may keep what it was told to remove; what is under way stays when there may be less of it.
+            let may_be_more = self.disk_failed || self.large && self.reloads;
             let bytes_max = self.recorder.spool.as_ref().map_or(0, |spool| spool.bytes_max);
-            assert!(self.disk_failed || self.disk.used() <= bytes_max);
+            assert!(may_be_more || self.disk.used() <= bytes_max);
         }
     }
 
@@ -257,7 +263,7 @@ impl Script {
 
     fn run_ends(&mut self, ledger: &Ledger) {
         self.given_up += ledger.dropped.total() + ledger.dead_lettered;
-        let has_spool = self.recorder.spool.is_some() && !self.disk_failed;
+        let has_spool = self.recorder.spool.is_some() && !self.disk_failed && !self.large;
         assert!(!has_spool || ledger.dropped.memory_limit == 0, "there is a disk: {ledger}");
     }
 
@@ -275,7 +281,9 @@ impl Script {
             let ledger = self.world.delivery.ledger();
             self.run_ends(&ledger);
             let young = |at: &Instant| sync.is_none_or(|sync| self.world.now < *at + sync);
-            let lost = (0..).zip(&self.came).filter(|(_, at)| self.disk_failed || young(at)).map(|(number, _)| number);
+            // What is large has to wait in memory, or leaves the others no room while it is under way.
+            let is_open = self.disk_failed || self.large;
+            let lost = (0..).zip(&self.came).filter(|(_, at)| is_open || young(at)).map(|(number, _)| number);
             self.forgivable.extend(lost);
             self.disk.crash(&mut self.random);
         }
