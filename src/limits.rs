@@ -124,7 +124,7 @@ pub(crate) const SEGMENTS_MIN: u64 = 8;
 pub(crate) const SEGMENT_READ_BYTES_MAX: u64 = BULK_BYTES_MAX + DOCUMENT_BYTES_MAX as u64;
 /// Files take whole blocks; this is the usual size, bytes.
 pub(crate) const DISK_BLOCK_BYTES: u64 = 4 << 10;
-/// A spool folder that cannot be opened or written to is tried again after this.
+/// A spool folder that cannot be opened, read or written to is tried again after this.
 pub(crate) const SPOOL_RETRY: Duration = Duration::from_secs(10);
 /// Bytes of a file of dead letters, after which it becomes `FILE.1`; one old file stays.
 pub(crate) const DEAD_LETTER_BYTES_MAX: u64 = 16 << 20;

@@ -291,7 +291,9 @@ impl Spool {
 
     /// Bytes that may be loaded from the disk: a bulk at least, a quarter of the bound at most, as they are copied when they
     /// are divided. None if others wait and leave no room for a bulk.
-    pub(crate) fn room_to_load(&self) -> Option<usize> {
+    pub(crate) fn room_to_load(&mut self) -> Option<usize> {
+        // Emptied buffers are given back before it comes to that.
+        let _ = self.is_over();
         let Bounds { bytes_max, memory_bytes_max, .. } = self.bounds;
         let room = self.most_bytes().saturating_sub(self.memory_bytes());
         let is_free = room >= bytes_max || self.held.is_empty();

@@ -199,9 +199,13 @@ impl Recorder {
         Self { backoff, ..self }
     }
 
-    /// Lets documents wait in the folder `path` when the server is away, at most `bytes_max` of it, within `sync`.
+    /// Lets documents wait in the folder `path` when the server is away, at most `bytes_max` of it, within `sync`. One that
+    /// writes to a file has no server: it stays as it is.
     #[must_use]
     pub fn spool(self, path: impl Into<PathBuf>, bytes_max: u64, sync: Duration) -> Self {
+        if matches!(self.target, Target::File { .. }) {
+            return self;
+        }
         let bytes_max = bytes_max.max(limits::SPOOL_BYTES_MIN);
         Self { spool: Some(SpoolFolder { path: path.into(), bytes_max, sync }), ..self }
     }
@@ -373,6 +377,7 @@ impl BulkLimits {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::Config;
     use std::path::Path;
 
@@ -388,5 +393,12 @@ mod tests {
         assert_eq!(paths(2), [Path::new("/etc/expvastic/out/x.ndjson")]);
         // Nothing is called "off", and no folder holds standard output.
         assert!(paths(1).is_empty() && paths(3).is_empty());
+    }
+
+    #[test]
+    fn a_recorder_that_writes_to_a_file_has_no_spool() {
+        let spool = |recorder: Recorder| recorder.spool("spool", 1 << 20, Duration::from_secs(1)).spool;
+        assert!(spool(Recorder::file("f", "-", "i").unwrap()).is_none());
+        assert!(spool(Recorder::elasticsearch("es", "localhost:9200", "i").unwrap()).is_some());
     }
 }

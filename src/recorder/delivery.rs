@@ -199,10 +199,10 @@ impl Delivery {
         self.stage = Stage::Gone;
     }
 
-    /// Nobody reads what is written: everything that waits is dropped, and nothing more is taken.
+    /// Nobody reads what is written: everything that waits in memory is dropped, and nothing more is taken.
     pub(super) fn go(&mut self) {
         self.stage = Stage::Gone;
-        let waiting = self.ledger.waiting;
+        let waiting = self.ledger.waiting - self.ledger.spooled;
         self.drop_documents(waiting, |ledger| &mut ledger.dropped.recorder_gone);
         self.spool.forget();
         part_log!(
@@ -239,7 +239,7 @@ impl Delivery {
         if self.stage == Stage::Draining && !waits && self.spool.open_since().is_none() {
             return Step::Ended;
         }
-        Step::Wait(held_until.filter(|_| waits))
+        Step::Wait(held_until.or_else(|| self.storage.unreadable_until(now)).filter(|_| waits))
     }
 
     /// Books what became of the bulk that was under way. False if something failed.

@@ -257,6 +257,11 @@ fn blocks(bytes: u64) -> u64 {
     bytes.next_multiple_of(limits::DISK_BLOCK_BYTES)
 }
 
+/// Bytes that a bulk takes on disk at most.
+fn needed_bytes(bulk: &Bulk) -> u64 {
+    blocks(bulk.bytes().len() as u64) + blocks((bulk.documents() * segment::SUM_BYTES) as u64)
+}
+
 impl Segment {
     /// One that nothing of has been in memory.
     fn new(number: u64, turn: u64, text_bytes: u64, sums_bytes: u64) -> Self {
@@ -396,7 +401,7 @@ impl Disk {
                 self.writing = None;
             }
         }
-        self.make_room(blocks(text_bytes) + blocks(sums_bytes))?;
+        self.make_room(needed_bytes(bulk))?;
         if self.writing.is_none() {
             self.begin_segment()?;
         }
@@ -466,6 +471,11 @@ impl Disk {
         }
     }
 
+    /// Whether a bulk has room here without anything being dropped for it.
+    pub(crate) fn has_room(&self, bulk: &Bulk) -> bool {
+        self.used_bytes + needed_bytes(bulk) <= self.bounds.bytes_max
+    }
+
     /// Makes room for so many bytes more, by what is oldest; drops nothing if that would not do.
     fn make_room(&mut self, bytes: u64) -> Result<(), SaveError> {
         if limits::DISK_BLOCK_BYTES + bytes > self.bounds.bytes_max {
@@ -512,22 +522,23 @@ impl Disk {
         let _ = self.files.remove(&gone);
     }
 
-    /// Documents of the segment whose turn it is, up to so many bytes but one at least; what is damaged is set aside.
-    pub(crate) fn load_next(&mut self, bytes_max: usize) -> Option<Loaded> {
+    /// Documents of the segment whose turn it is, up to so many bytes but one at least; what is damaged is set aside. None if
+    /// nothing waits here.
+    ///
+    /// # Errors
+    /// What the system says. The segment waits as before, behind all others.
+    pub(crate) fn load_next(&mut self, bytes_max: usize) -> io::Result<Option<Loaded>> {
         let waiting = self.segments.iter().enumerate().filter(|(_, segment)| segment.waits());
-        let (at, _) = waiting.min_by_key(|(_, segment)| (segment.refused, segment.turn))?;
+        let Some((at, _)) = waiting.min_by_key(|(_, segment)| (segment.refused, segment.turn)) else {
+            return Ok(None);
+        };
         if at + 1 == self.segments.len() {
             self.writing = None;
         }
-        let Segment { number, text_bytes, sums_bytes, left, refused, .. } = self.segments[at];
+        let Segment { number, text_bytes, sums_bytes, refused, .. } = self.segments[at];
         let id = SegmentId(number);
         let read = read_segment(&self.files, &self.folder, (number, text_bytes, sums_bytes));
-        let Ok((checked, unlisted)) = read else {
-            // Lost for this run; what cannot be read stays where it is, and the next start tries again.
-            self.segments.remove(at);
-            self.documents -= left;
-            return Some(Loaded { id, bulk: Bulk::default(), refused, damaged: left, counted: left });
-        };
+        let (checked, unlisted) = read.inspect_err(|_| self.put_behind(id))?;
         // Without a list nothing can be checked: what looks like a document is one that is lost.
         let unlisted = if unlisted { segment::beginnings(&checked.damaged) } else { 0 };
         if !checked.damaged.is_empty() {
@@ -544,7 +555,7 @@ impl Disk {
             self.segments.remove(at);
             self.remove(number);
         }
-        Some(Loaded { id, bulk, refused, damaged: counted.max(unlisted), counted })
+        Ok(Some(Loaded { id, bulk, refused, damaged: counted.max(unlisted), counted }))
     }
 
     /// Keeps what is damaged for whoever wants to look at it, if there is room.

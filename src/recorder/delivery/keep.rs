@@ -7,6 +7,7 @@ use crate::log::part_log;
 use crate::spool::disk::{self, Disk, SaveError, SegmentId};
 use crate::spool::files::Files;
 use crate::spool::{Bounds, Lane, Refused, Waiting};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,8 +19,8 @@ pub(super) enum Storage {
     Off,
     /// It could not be opened, and is tried again.
     Closed { place: Place, retry_at: Instant },
-    /// `blocked_until`: it could not be written to, and is tried again then.
-    Open { place: Place, disk: Box<Disk>, blocked_until: Option<Instant> },
+    /// `blocked_until`: it could not be written to, and is tried again then; `unreadable_until`: it could not be read.
+    Open { place: Place, disk: Box<Disk>, blocked_until: Option<Instant>, unreadable_until: Option<Instant> },
 }
 
 /// What was asked for.
@@ -50,9 +51,9 @@ impl Storage {
         match self {
             Self::Off => *self = Self::Closed { place: new, retry_at: now },
             Self::Closed { place, retry_at } => (*place, *retry_at) = (new, now),
-            Self::Open { place, disk, blocked_until } => {
+            Self::Open { place, disk, blocked_until, unreadable_until } => {
                 disk.follow(new.bounds);
-                (*place, *blocked_until) = (new, None);
+                (*place, *blocked_until, *unreadable_until) = (new, None, None);
             }
         }
     }
@@ -63,6 +64,14 @@ impl Storage {
 
     pub(super) fn has_backlog(&self) -> bool {
         self.disk().is_some_and(Disk::has_backlog)
+    }
+
+    /// When it is read again, if it could not be read a short while ago.
+    pub(super) fn unreadable_until(&self, now: Instant) -> Option<Instant> {
+        match self {
+            Self::Open { unreadable_until, .. } => unreadable_until.filter(|until| now < *until),
+            Self::Off | Self::Closed { .. } => None,
+        }
     }
 
     fn disk(&self) -> Option<&Disk> {
@@ -120,7 +129,8 @@ impl Delivery {
             Ok(disk) => {
                 // Those that are beyond a bound that was larger before go at once.
                 let found = disk.documents() + disk.dropped();
-                self.storage = Storage::Open { place, disk: Box::new(disk), blocked_until: None };
+                self.storage =
+                    Storage::Open { place, disk: Box::new(disk), blocked_until: None, unreadable_until: None };
                 self.update(|ledger| {
                     ledger.made += found;
                     ledger.recovered += found;
@@ -153,6 +163,13 @@ impl Delivery {
         }
         while failed.is_none() {
             let Some((lane, mut waiting)) = self.spool.next_unsaved() else { break };
+            if !disk.has_room(&waiting.bulk) {
+                // The oldest are to make room, and they may be those that are in memory, too.
+                while let Some((id, saved)) = self.spool.take_saved(None) {
+                    disk.unload(id, &saved.bulk, saved.refused == Refused::Lately);
+                    self.spool.recycle(saved.bulk);
+                }
+            }
             match disk.save(&waiting.bulk, waiting.refused != Refused::Never) {
                 Ok(()) => self.spool.recycle(waiting.bulk),
                 Err(SaveError::TooLarge) => {
@@ -240,13 +257,21 @@ impl Delivery {
     /// Brings the next segment from the disk to the held lane, if all that came from there has been tried: what was refused
     /// goes back, behind what was not, so that it delays no other.
     pub(super) fn load_backlog(&mut self, now: Instant) {
-        while !self.spool.has_loaded() && self.storage.has_backlog() {
+        let is_readable = self.storage.unreadable_until(now).is_none();
+        while is_readable && !self.spool.has_loaded() && self.storage.has_backlog() {
             while let Some((id, refused)) = self.spool.take_saved(None) {
                 self.unload(id, refused);
                 self.storage.disk_mut().into_iter().for_each(|disk| disk.put_behind(id));
             }
             let Some(room) = self.spool.room_to_load() else { return };
-            let Some(loaded) = self.storage.disk_mut().and_then(|disk| disk.load_next(room)) else { return };
+            let loaded = match self.storage.disk_mut().map(|disk| disk.load_next(room)) {
+                Some(Ok(Some(loaded))) => loaded,
+                None | Some(Ok(None)) => return,
+                Some(Err(error)) => {
+                    self.cannot_read(&error, now);
+                    return;
+                }
+            };
             self.update(|ledger| {
                 // What is lost beyond what was counted came from a write that had failed.
                 let found = loaded.damaged - loaded.counted;
@@ -269,6 +294,15 @@ impl Delivery {
             } else {
                 waiting.rev().for_each(|waiting| self.spool.put_front(Lane::Held, waiting));
             }
+        }
+    }
+
+    fn cannot_read(&mut self, error: &io::Error, now: Instant) {
+        if let Storage::Open { place, unreadable_until, .. } = &mut self.storage {
+            *unreadable_until = Some(now + limits::SPOOL_RETRY);
+            let folder = place.folder.display();
+            let message = format!("cannot read the spool folder {folder}: {error}; what is there waits");
+            self.warn_of_spool(&message, now);
         }
     }
 

@@ -36,7 +36,7 @@ fn drain(disk: &mut Disk) -> BTreeSet<Vec<u8>> {
 
 /// A whole segment.
 fn load(disk: &mut Disk) -> Option<Loaded> {
-    disk.load_next(usize::MAX)
+    disk.load_next(usize::MAX).ok().flatten()
 }
 
 /// What must and what may be on a disk.
@@ -189,7 +189,7 @@ fn documents_come_into_memory_and_go_back_in_any_order_and_none_twice() {
         let (mut out, mut done) = (Vec::new(), BTreeSet::new());
         while disk.documents() > 0 {
             let loads = out.is_empty() || random.u8(..3) > 0;
-            if let Some(loaded) = loads.then(|| disk.load_next(random.usize(1..600))).flatten() {
+            if let Some(loaded) = loads.then(|| disk.load_next(random.usize(1..600)).unwrap()).flatten() {
                 for part in loaded.bulk.portions(random.usize(1..4), 600) {
                     out.push((loaded.id, part));
                 }
@@ -230,6 +230,24 @@ fn what_was_refused_comes_behind_what_was_not_and_in_turn() {
         disk.put_behind(loaded.id);
     }
     assert_eq!(order, [0, 1, 3, 2, 0, 1, 3, 2, 0]);
+}
+
+#[test]
+fn what_cannot_be_read_for_now_is_no_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let saved = bulk(&mut IdSource::new([0; 9]), 5);
+    Disk::open(Files::System, folder.path(), BOUNDS).unwrap().save(&saved, false).unwrap();
+    let (text, elsewhere) = (text_path(folder.path(), 0), folder.path().join("elsewhere"));
+    let mut disk = Disk::open(Files::System, folder.path(), BOUNDS).unwrap();
+    // A folder opens, but gives an error when it is read.
+    std::fs::rename(&text, &elsewhere).unwrap();
+    std::fs::create_dir(&text).unwrap();
+    disk.load_next(usize::MAX).unwrap_err();
+    assert_eq!((disk.documents(), disk.has_backlog()), (5, true));
+    std::fs::remove_dir(&text).unwrap();
+    std::fs::rename(&elsewhere, &text).unwrap();
+    let loaded = load(&mut disk).unwrap();
+    assert_eq!((loaded.bulk.bytes(), loaded.damaged), (saved.bytes(), 0));
 }
 
 #[test]

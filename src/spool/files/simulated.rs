@@ -20,6 +20,8 @@ struct State {
     failing: Option<u64>,
     /// Every operation from this one on fails: the disk is full, read-only, or gone.
     failing_from: Option<u64>,
+    /// No file can be read: the process has too many open, or the disk gives none.
+    unreadable: bool,
     /// A sync says that it has done its work, and has not.
     lying: bool,
 }
@@ -51,6 +53,10 @@ impl Disk {
         self.0.borrow_mut().failing_from = step;
     }
 
+    pub(crate) fn fail_reads(&self, fails: bool) {
+        self.0.borrow_mut().unreadable = fails;
+    }
+
     pub(crate) fn lie(&self) {
         self.0.borrow_mut().lying = true;
     }
@@ -63,7 +69,7 @@ impl Disk {
     /// Loses power: of what was not synced, chance decides what is there.
     pub(crate) fn crash(&self, random: &mut fastrand::Rng) {
         let mut state = self.0.borrow_mut();
-        (state.failing, state.failing_from) = (None, None);
+        (state.failing, state.failing_from, state.unreadable) = (None, None, false);
         let removed = std::mem::take(&mut state.removed);
         for (name, content) in removed {
             if random.bool() {
@@ -123,6 +129,9 @@ impl Disk {
     pub(super) fn read(&self, path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
         self.step()?;
         let state = self.0.borrow();
+        if state.unreadable {
+            return Err(io::Error::other("Too many open files"));
+        }
         let content = state.files.get(&name_of(path)).ok_or(io::ErrorKind::NotFound)?;
         let length = content.bytes.len().min(usize::try_from(bytes_max).unwrap_or(usize::MAX));
         Ok(content.bytes[..length].to_vec())

@@ -31,9 +31,13 @@ fn exchange_for(world: &mut World, time: Duration, status: impl Fn(u64) -> u16) 
     taken
 }
 
-/// A recorder whose spool holds so many documents that an earlier process has left.
 fn with_backlog(documents: u64, memory_bytes_max: usize) -> World {
-    let (files, mut recorder) = (Files::Simulated(simulated::Disk::default()), with_spool(1 << 20));
+    with_backlog_on(&simulated::Disk::default(), documents, memory_bytes_max)
+}
+
+/// A recorder whose spool holds so many documents that an earlier process has left.
+fn with_backlog_on(disk: &simulated::Disk, documents: u64, memory_bytes_max: usize) -> World {
+    let (files, mut recorder) = (Files::Simulated(disk.clone()), with_spool(1 << 20));
     recorder.bulk.documents = 500;
     let mut earlier = World::new(&recorder, 1 << 20, files.clone());
     (0..documents).for_each(|_| earlier.add());
@@ -141,4 +145,47 @@ fn a_document_larger_than_the_disk_may_hold_costs_no_other_its_place() {
     let taken = exchange_for(&mut world, seconds(60.0), |_| 201);
     assert_eq!(taken, (0..60).collect());
     assert!(world.delivery.ledger().all_taken());
+}
+
+#[test]
+fn what_cannot_be_read_for_now_waits_and_comes_when_it_can() {
+    let disk = simulated::Disk::default();
+    let mut world = with_backlog_on(&disk, 1200, 1 << 20);
+    disk.fail_reads(true);
+    assert_eq!(world.pause(), limits::SPOOL_RETRY);
+    world.add();
+    assert_eq!(world.send(), [1200], "others go on");
+    world.answer_items(&[201]);
+    let ledger = world.delivery.ledger();
+    assert_eq!((ledger.waiting, ledger.spooled, ledger.dropped.total()), (1200, 1200, 0), "{ledger}");
+    world.pass(limits::SPOOL_RETRY);
+    assert_eq!(world.pause(), limits::SPOOL_RETRY);
+    disk.fail_reads(false);
+    let taken = exchange_for(&mut world, limits::SPOOL_RETRY + seconds(1.0), |_| 201);
+    assert_eq!(taken, (0..1200).collect());
+    let ledger = world.delivery.ledger();
+    assert_eq!((ledger.acked, ledger.made, ledger.recovered), (1201, 1201, 1200), "{ledger}");
+}
+
+#[test]
+fn when_the_disk_is_full_the_oldest_go_whether_or_not_they_are_in_memory_too() {
+    let recorder = with_spool(64 << 10);
+    let mut world = World::plain(&recorder);
+    let refuse = |world: &mut World| {
+        while let Step::Send(bulk) = world.delivery.next(world.now) {
+            let documents = bulk.documents();
+            drop(bulk);
+            world.answer_items(&vec![429; documents]);
+        }
+    };
+    // The oldest are refused, wait on disk, and are in memory, as they are tried again now and then.
+    for _ in 0..100 {
+        world.add_sized(1_500);
+        world.pass(seconds(0.5));
+        refuse(&mut world);
+    }
+    let ledger = world.delivery.ledger();
+    assert!(ledger.dropped.spool_full > 30 && ledger.dropped.total() == ledger.dropped.spool_full, "{ledger}");
+    let taken = exchange_for(&mut world, seconds(60.0), |_| 201);
+    assert_eq!(taken, (ledger.dropped.spool_full..100).collect(), "the newest are left");
 }
