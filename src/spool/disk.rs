@@ -153,8 +153,9 @@ impl Survey {
         let mut survey = Self::default();
         for (name, bytes) in files.list(folder)? {
             let Some((stem, kind)) = name.split_once('.') else { continue };
-            let digits = stem.len() >= 10 && stem.bytes().all(|byte| byte.is_ascii_digit());
-            let Some(number) = stem.parse().ok().filter(|_| digits) else { continue };
+            // What is not as it would be written is not ours, and no number is to be the last one.
+            let ours = |number: &u64| *number < u64::MAX && format!("{number:010}") == stem;
+            let Some(number) = stem.parse().ok().filter(ours) else { continue };
             match kind {
                 TEXT => segments.entry(number).or_default().0 = bytes,
                 SUMS => segments.entry(number).or_default().1 = bytes,
@@ -435,25 +436,16 @@ impl Disk {
 
     fn begin_segment(&mut self) -> io::Result<()> {
         let number = self.next_number;
-        self.next_number += 1;
+        self.next_number = number.checked_add(1).ok_or_else(|| io::Error::other("no number is left for a segment"))?;
         let create = |kind| self.files.create(&path(&self.folder, number, kind));
-        let created = create(TEXT).and_then(|text| {
-            let sums = create(SUMS)?;
-            self.files.sync_folder(&self.folder)?;
-            Ok(Writing { text, sums })
-        });
-        match created {
-            Ok(writing) => {
-                self.writing = Some(writing);
-                let empty = Segment::new(number, self.take_turn(), 0, 0);
-                self.segments.push_back(empty);
-                Ok(())
-            }
-            Err(error) => {
-                self.remove(number);
-                Err(error)
-            }
-        }
+        // A file that is there already is not ours.
+        let text = create(TEXT)?;
+        let sums = create(SUMS).inspect_err(|_| _ = self.files.remove(&path(&self.folder, number, TEXT)))?;
+        self.files.sync_folder(&self.folder).inspect_err(|_| self.remove(number))?;
+        self.writing = Some(Writing { text, sums });
+        let empty = Segment::new(number, self.take_turn(), 0, 0);
+        self.segments.push_back(empty);
+        Ok(())
     }
 
     /// Undoes an [`append`](Self::append) that has failed half-way. The segment is not written to again: after an error

@@ -35,13 +35,13 @@ impl Files {
     pub(crate) fn create_folder(&self, folder: &Path) -> io::Result<()> {
         match self {
             Self::System => {
-                if folder.is_dir() {
-                    return Ok(());
-                }
+                let made = missing(folder).count();
                 std::fs::create_dir_all(folder)?;
-                // Its name has to last, too.
-                let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
-                self.sync_folder(parent.unwrap_or_else(|| Path::new(".")))
+                // Each new name has to last, too.
+                folder.ancestors().skip(1).take(made).try_for_each(|parent| {
+                    let here = Path::new(".");
+                    self.sync_folder(if parent.as_os_str().is_empty() { here } else { parent })
+                })
             }
             #[cfg(test)]
             Self::Simulated(disk) => disk.step(),
@@ -139,6 +139,11 @@ impl Files {
     }
 }
 
+/// A folder and those above it, as far as they are not there.
+fn missing(folder: &Path) -> impl Iterator<Item = &Path> {
+    folder.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
+}
+
 impl Handle {
     pub(crate) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
@@ -164,5 +169,22 @@ impl Handle {
             #[cfg(test)]
             Self::Simulated(disk, name) => disk.truncate(name, length),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_folder_that_is_made_is_known_so_that_its_name_can_last() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("one/two/three");
+        let made: Vec<&Path> = missing(&folder).collect();
+        assert_eq!(made, [folder.as_path(), &root.path().join("one/two"), &root.path().join("one")]);
+        Files::System.create_folder(&folder).unwrap();
+        assert_eq!(missing(&folder).count(), 0);
+        Files::System.create_folder(&folder).unwrap();
+        assert_eq!(missing(Path::new("no/such/spool")).count(), 3, "below the folder that the process is in");
     }
 }

@@ -251,6 +251,32 @@ fn what_cannot_be_read_for_now_is_no_damage() {
 }
 
 #[test]
+fn files_that_are_not_ours_are_left_alone_whatever_their_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = ["18446744073709551615.ndjson", "00000000007.ndjson", "+000000009.ndjson", "0000000001.sums"];
+    for name in names {
+        std::fs::write(folder.path().join(name), "theirs").unwrap();
+    }
+    let mut ids = IdSource::new([0; 9]);
+    let (first, second) = (bulk(&mut ids, 5), bulk(&mut ids, 6));
+    Disk::open(Files::System, folder.path(), BOUNDS).unwrap().save(&first, false).unwrap();
+    let mut disk = Disk::open(Files::System, folder.path(), BOUNDS).unwrap();
+    disk.save(&second, false).unwrap();
+    // A file appears under the number that comes next: it is an error, and the next number is free.
+    let taken = path(folder.path(), 4, SUMS);
+    std::fs::write(&taken, "theirs").unwrap();
+    disk.save(&bulk(&mut ids, 6), false).unwrap_err();
+    disk.save(&bulk(&mut ids, 6), false).unwrap();
+    assert_eq!(std::fs::read(&taken).unwrap(), b"theirs");
+    assert!(!text_path(folder.path(), 4).exists());
+    for name in &names[..3] {
+        assert_eq!(std::fs::read(folder.path().join(name)).unwrap(), b"theirs", "{name}");
+    }
+    let whole = documents(&first).len() + documents(&second).len() + 6;
+    assert_eq!(drain(&mut disk).len(), whole);
+}
+
+#[test]
 fn a_segment_without_its_list_is_set_aside_and_counted() {
     let folder = tempfile::tempdir().unwrap();
     let saved = bulk(&mut IdSource::new([0; 9]), 5);
