@@ -206,7 +206,7 @@ impl Access {
             sent.fields.push((name.clone(), value));
         }
         // The longest first: another may be a part of it.
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        secrets.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
         sent.secrets =
             secrets.into_iter().filter(|secret| !secret.is_empty()).map(|text| Secret(text.into())).collect();
         Ok(sent)

@@ -112,13 +112,14 @@ impl Memory {
     pub(super) fn align(&mut self, counters: &[u64], arena: &Bump, spare: &mut Vec<Sample>) -> Result<(), NoRoom> {
         spare.clear();
         spare.extend(self.samples.iter().filter(|sample| sample.number.is_some()));
-        let mut places = ByHash::new(spare.len(), arena)?;
-        for (place, sample) in spare.iter().enumerate() {
-            *places.get_mut(sample.key)? = Some(place);
+        // Counted from 1, as 0 is what is not there.
+        let mut places = ByHash::<usize>::new(spare.len(), arena)?;
+        for (place, sample) in (1..).zip(spare.iter()) {
+            *places.get_mut(sample.key)? = place;
         }
         self.samples.clear();
         for &key in counters {
-            let sample = places.get(key).and_then(|place| spare.get_mut(place));
+            let sample = places.get(key).checked_sub(1).and_then(|place| spare.get_mut(place));
             self.samples.push(Sample { key, number: sample.and_then(|sample| sample.number.take()) });
         }
         self.samples.extend(spare.iter().filter(|sample| sample.number.is_some()));
@@ -154,10 +155,10 @@ impl Rates<'_> {
 
 /// Makes a key of each counter's hash: the first of a name is another one than the second.
 pub(super) fn tell_apart(counters: &mut [u64], arena: &Bump) -> Result<(), NoRoom> {
-    let mut seen = ByHash::<u64>::new(counters.len(), arena)?;
+    let mut seen = ByHash::<usize>::new(counters.len(), arena)?;
     for hash in counters {
         let before = seen.get_mut(*hash)?;
-        *hash = fnv(*hash, &before.to_le_bytes());
+        *hash = fnv(*hash, &(*before as u64).to_le_bytes());
         *before += 1;
     }
     Ok(())

@@ -74,7 +74,9 @@ impl<G: Guide> Walk<'_, G> {
         });
         // The hole behind the other first: filling one moves what is behind it.
         let mut rings = [pause_ns, pause_end];
-        rings.sort_by_key(|ring| std::cmp::Reverse(ring.and_then(|ring| ring.hole)));
+        if rings.map(|ring| ring.and_then(|ring| ring.hole)).is_sorted() {
+            rings.reverse();
+        }
         for ring in rings.into_iter().flatten() {
             let Some(hole) = ring.hole else { continue };
             let end = self.out.len();

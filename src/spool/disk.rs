@@ -17,7 +17,7 @@ use super::segment::{self, Checked};
 use crate::bulk::Bulk;
 use crate::limits;
 use part::Part;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -149,7 +149,6 @@ impl Survey {
     /// # Errors
     /// What the system says; [`io::ErrorKind::NotFound`] if there is no folder.
     pub(crate) fn of(files: &Files, folder: &Path) -> io::Result<Self> {
-        let mut segments: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
         let mut survey = Self::default();
         for (name, bytes) in files.list(folder)? {
             let Some((stem, kind)) = name.split_once('.') else { continue };
@@ -157,19 +156,30 @@ impl Survey {
             let ours = |number: &u64| *number < u64::MAX && format!("{number:010}") == stem;
             let Some(number) = stem.parse().ok().filter(ours) else { continue };
             match kind {
-                TEXT => segments.entry(number).or_default().0 = bytes,
-                SUMS => segments.entry(number).or_default().1 = bytes,
+                TEXT => survey.segment(number).1 = bytes,
+                SUMS => survey.segment(number).2 = bytes,
                 DAMAGED => survey.set_aside.push((number, bytes)),
                 GONE => survey.gone.push(number),
                 _ => {}
             }
         }
         for number in &survey.gone {
-            segments.remove(number);
+            if let Ok(place) = survey.segments.binary_search_by_key(number, |segment| segment.0) {
+                survey.segments.remove(place);
+            }
         }
-        survey.segments = segments.into_iter().map(|(number, (text, sums))| (number, text, sums)).collect();
         survey.set_aside.sort_unstable();
         Ok(survey)
+    }
+
+    /// The segment `number`, found or made, in its order.
+    fn segment(&mut self, number: u64) -> &mut (u64, u64, u64) {
+        let found = self.segments.binary_search_by_key(&number, |segment| segment.0);
+        let place = found.unwrap_or_else(|place| {
+            self.segments.insert(place, (number, 0, 0));
+            place
+        });
+        &mut self.segments[place]
     }
 
     /// Bytes that it all takes, in blocks, the lock included.

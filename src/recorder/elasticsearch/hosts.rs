@@ -59,7 +59,7 @@ impl Hosts {
         }
         let mut resting: Vec<(Rest, usize)> =
             self.list.iter().enumerate().filter_map(|(at, host)| host.rest.map(|rest| (rest, at))).collect();
-        resting.sort_by_key(|(rest, _)| (rest.asked_until.max(now), rest.until));
+        resting.sort_unstable_by_key(|(rest, _)| (rest.asked_until.max(now), rest.until));
         let free = resting.iter().filter(|(rest, _)| rest.asked_until <= now).count().max(1);
         found.extend(resting.iter().take(free).map(|(_, at)| *at));
         found
