@@ -260,5 +260,7 @@ fn a_dead_letter_is_kept_with_the_servers_words() {
         (&letter["reason"], &letter["message"]),
         (&"mapper_parsing_exception".into(), &"as the test wants it".into())
     );
+    let log = program.read("stderr");
+    assert!(log.contains("the server refused documents for good") && log.contains("dead_lettered=1"), "{log}");
     assert_eq!((ledger(&program, "dead_lettered"), sequence(&store).contains(&3)), (1, false));
 }

@@ -273,9 +273,8 @@ impl Delivery {
     fn settle_items(&mut self, lane: Lane, sent: Waiting, judgement: &Judgement, now: Instant) -> bool {
         let number = |fate| judgement.fates.iter().filter(|other| **other == fate).count() as u64;
         let (acked, duplicate, dead) = (number(Fate::Acked), number(Fate::Duplicate), number(Fate::DeadLetter));
-        if !judgement.dead_letters.is_empty() {
-            self.bury(&sent.bulk, &judgement.dead_letters, now);
-        }
+        // Before they are done with on disk.
+        let buried = self.bury(&sent.bulk, &judgement.dead_letters);
         self.finish_documents(sent.saved, acked + duplicate + dead);
         self.update(|ledger| {
             ledger.waiting -= acked + duplicate + dead;
@@ -283,6 +282,7 @@ impl Delivery {
             ledger.duplicate += duplicate;
             ledger.dead_lettered += dead;
         });
+        self.say_refused(&judgement.dead_letters, buried, now);
         let name = self.name.as_str();
         part_log!(self.log_level, Debug, debug, recorder = name, acked, duplicate, dead_lettered = dead, "shipped");
         let Some(refusal) = &judgement.retry else {
@@ -310,19 +310,23 @@ impl Delivery {
         false
     }
 
-    /// Keeps the dead letters and says so at a bounded rate.
-    fn bury(&mut self, bulk: &Bulk, letters: &[DeadLetter], now: Instant) {
-        let mut failed = None;
-        if let Some(file) = &mut self.dead_letters {
-            let time = clock::timestamp();
-            for letter in letters {
-                if let Err(error) = file.write(&self.name, letter, bulk.document(letter.index), time) {
-                    failed = Some(format!("cannot write dead letters to {}: {error}", file.path().display()));
-                    break;
-                }
-            }
+    /// Keeps the dead letters.
+    ///
+    /// # Errors
+    /// Why some are not kept, in words.
+    fn bury(&mut self, bulk: &Bulk, letters: &[DeadLetter]) -> Result<(), String> {
+        let Some(file) = &mut self.dead_letters else { return Ok(()) };
+        let time = clock::timestamp();
+        for letter in letters {
+            file.write(&self.name, letter, bulk.document(letter.index), time)
+                .map_err(|error| format!("cannot write dead letters to {}: {error}", file.path().display()))?;
         }
-        if let Some(failed) = failed {
+        Ok(())
+    }
+
+    /// Says which documents the server does not want, at a bounded rate, once they are counted.
+    fn say_refused(&mut self, letters: &[DeadLetter], buried: Result<(), String>, now: Instant) {
+        if let Err(failed) = buried {
             self.lost("dead letters", &failed, now);
         }
         if let Some(DeadLetter { status, reason, message, .. }) = letters.first() {
