@@ -282,11 +282,7 @@ impl Settings {
         let settings = Self {
             log_level: section.parse("log_level", values::log_level).or(old[0]).or(old[1]).unwrap_or(default.log_level),
             log_format: section.parse("log_format", log_format).unwrap_or(default.log_format),
-            listen: if section.is_off("listen", "off") {
-                None
-            } else {
-                section.parse("listen", values::listen_address)
-            },
+            listen: section.unless_off("listen", "off").and_then(|it| it.parse("listen", values::listen_address)),
             memory_limit_bytes: section.size("memory_limit", 64 << 10, 1 << 40).unwrap_or(default.memory_limit_bytes),
             shutdown_timeout: section.duration("shutdown_timeout").unwrap_or(default.shutdown_timeout),
         };

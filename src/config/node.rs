@@ -254,7 +254,7 @@ impl<'de> DeserializeSeed<'de> for Spelling<'_, '_> {
         match self.node {
             Node::Number { .. } => from.deserialize_str(self),
             Node::List(_) | Node::Map(_) => from.deserialize_any(self),
-            Node::Null | Node::Bool(_) | Node::Text { .. } | Node::Invalid => {
+            Node::Null | Node::Bool(_) | Node::Text(_) | Node::Invalid => {
                 from.deserialize_ignored_any(IgnoredAny).map(|_| ())
             }
         }

@@ -227,12 +227,10 @@ impl Recorder {
         let bulk = section.section("bulk").map(BulkLimits::from_section).unwrap_or_default();
         let (mut spool, mut dead_letter) = (None, None);
         if kind != Some("file") {
-            if !section.is_off("spool", "off") {
-                spool = section.section("spool").and_then(SpoolFolder::from_section);
-            }
-            if !section.is_off("dead_letter", "off") {
-                dead_letter = named_path(&mut section, "dead_letter", "a file");
-            }
+            let asked = section.unless_off("spool", "off").and_then(|it| it.section("spool"));
+            spool = asked.and_then(SpoolFolder::from_section);
+            dead_letter =
+                section.unless_off("dead_letter", "off").and_then(|it| named_path(it, "dead_letter", "a file"));
         }
         section.finish();
         kind?;
@@ -268,8 +266,7 @@ fn elasticsearch_target(section: &mut Section<'_, '_>) -> (Option<Target>, Optio
         Some(_) => section.parse("data_stream", values::data_stream),
         None => index_name(section),
     };
-    let is_piped = !section.is_off("pipeline", "none");
-    let pipeline = is_piped.then(|| section.parse("pipeline", values::pipeline)).flatten();
+    let pipeline = section.unless_off("pipeline", "none").and_then(|it| it.parse("pipeline", values::pipeline));
     let template = section.parse("template", |text| one_of("value", text, &[("auto", true), ("off", false)]));
     let compression = section.parse("compression", |text| {
         one_of("value", text, &[("gzip", Compression::Gzip), ("none", Compression::None)])

@@ -225,10 +225,12 @@ impl<'a, 't> Section<'a, 't> {
         found
     }
 
-    /// Whether `key` says by `word`, as the documentation shows it, or by false that it is not wanted: then as if it were not there.
-    pub(super) fn is_off(&mut self, key: &'static str, word: &str) -> bool {
+    /// Itself, unless `key` says by `word`, as the documentation shows it, or by false that it is not wanted: then it is as if
+    /// the key were not there.
+    pub(super) fn unless_off(&mut self, key: &'static str, word: &str) -> Option<&mut Self> {
         let node = self.node(key).map(|(node, _)| node);
-        matches!(node, Some(Node::Text(text)) if text == word) || matches!(node, Some(Node::Bool(false)))
+        let is_off = matches!(node, Some(Node::Text(text)) if text == word) || matches!(node, Some(Node::Bool(false)));
+        (!is_off).then_some(self)
     }
 
     /// The value of `key`, unless something is known to be wrong with it.

@@ -218,6 +218,7 @@ mod tests {
         assert_eq!(read("out.2"), [bulks[2].bytes(), bulks[3].bytes()].concat());
         assert!(!folder.path().join("out.3").exists());
     }
+
     #[test]
     fn a_file_that_others_move_or_remove_is_opened_anew() {
         let folder = tempfile::tempdir().unwrap();
@@ -258,6 +259,7 @@ mod tests {
         append().unwrap();
         assert_eq!(names(), ["out"]);
     }
+
     /// A recorder ends in the middle of a bulk, as when another configuration has none of its kind.
     #[test]
     fn what_is_half_written_to_a_pipe_is_ended_before_anything_else() {

@@ -87,6 +87,15 @@ impl World {
         }
     }
 
+    /// Sends what is due, if anything is, to a server that is overloaded.
+    fn fail_next(&mut self) {
+        if let Step::Send(bulk) = self.delivery.next(self.now) {
+            let documents = bulk.documents();
+            drop(bulk);
+            self.answer(503, None, "", documents);
+        }
+    }
+
     fn answer(&mut self, status: u16, retry_after: Option<Duration>, body: &str, documents: usize) {
         let body = body.as_bytes().to_vec();
         let answer = Answer { status, retry_after, body };
@@ -282,11 +291,7 @@ fn fresh_documents_go_first_while_the_backlog_drains_from_its_oldest() {
     let mut world = World::plain(&with_spool(1 << 20));
     for _ in 0..30 {
         world.add();
-        if let Step::Send(bulk) = world.delivery.next(world.now) {
-            let documents = bulk.documents();
-            drop(bulk);
-            world.answer(503, None, "", documents);
-        }
+        world.fail_next();
         world.pass(seconds(1.0));
     }
     world.pass(seconds(20.0));

@@ -128,11 +128,7 @@ fn a_document_larger_than_the_disk_may_hold_costs_no_other_its_place() {
         } else {
             world.add();
         }
-        if let Step::Send(bulk) = world.delivery.next(world.now) {
-            let documents = bulk.documents();
-            drop(bulk);
-            world.answer(503, None, "", documents);
-        }
+        world.fail_next();
         world.pass(seconds(0.5));
     }
     world.pass(seconds(1.0));
