@@ -1,10 +1,28 @@
 //! Links the unwinder of the C compiler in (`libgcc_eh.a`), where there is one, in place of `libgcc_s.so.1`: a library
 //! less to load, some 0.1 MB of peak memory less, and a program that needs nothing but glibc, as in the smallest images.
 //! Where the linker has none, or belongs to another target, the shared one is used as ever.
+//!
+//! Lays a release out for little memory: see [`LAYOUT`].
 
 use std::env;
 use std::path::Path;
 use std::process::Command;
+
+/// What the linker of a release is told.
+///
+/// - It ends where it panics, and has no names that a backtrace could show: nobody looks into the index of its unwind tables
+///   (31 kB).
+/// - Code that is run brings the 64 kB around it into memory, as Linux maps them (`fault_around_bytes`). It is placed so that
+///   these are always the same 64 kB: by a system page of 4 kB, peak memory differs by 0.2 MB from start to start.
+/// - What is hardly ever run (LLVM knows it as cold) stands apart, and is not brought along: 0.1 MB less. GNU ld does so by
+///   itself, and says that it ignores this.
+/// - The file is not filled up to whole pages of 64 kB between its parts: 0.07 MB, where the linker is GNU ld.
+const LAYOUT: [&str; 4] = [
+    "-Wl,--no-eh-frame-hdr",
+    "-Wl,-z,max-page-size=65536",
+    "-Wl,-z,keep-text-section-prefix",
+    "-Wl,-z,noseparate-code",
+];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -12,10 +30,10 @@ fn main() {
     if is_dynamic_glibc() && linker().is_some_and(|linker| has_unwinder(&linker)) {
         println!("cargo::rustc-link-lib=gcc_eh");
     }
-    // A release ends where it panics, and has no names that a backtrace could show: nobody looks into the index of its unwind
-    // tables (31 kB).
     if env::var("PROFILE").is_ok_and(|profile| profile == "release") && is_linux() {
-        println!("cargo::rustc-link-arg-bins=-Wl,--no-eh-frame-hdr");
+        for argument in LAYOUT {
+            println!("cargo::rustc-link-arg-bins={argument}");
+        }
     }
 }
 

@@ -13,9 +13,9 @@
 //! name, and is reached by libcurl like one that wants TLS. A figure counts only if the documents that arrived are those
 //! that were served, so this bench fails when they are not. It does not fail on a target that is missed.
 //!
-//! Memory is what the kernel counts, mapped pages of the binary and of libc included. Those differ by 0.1 MB and more from
-//! one process to the next, and grow with the state of the page cache, so compare `RssAnon` first; the binary is measured
-//! as it is after a boot, read from disk.
+//! Memory is what the kernel counts, mapped pages of the binary and of libc included. Those of libc differ by 0.2 MB from one
+//! process to the next, as the system places it, so the program is started some more times for it, and the median counts. They
+//! grow with the state of the page cache, too; the binary is measured as it is after a boot, read from disk.
 //!
 //! `-- --quick` shortens the windows, `-- --record FILE` appends the tables to a file,
 //! `-- --binary FILE` measures a program that is already built. Linux only: everything is read from `/proc`.
@@ -104,7 +104,7 @@ fn smoke() -> Outcome<()> {
     };
     let loopback = Loopback::start(scenario.readers)?;
     let binary = Path::new(env!("CARGO_BIN_EXE_expvastic"));
-    let figures = Figures::collect(&loopback, binary, &scenario, 1)?;
+    let figures = Figures::collect(&loopback, binary, &scenario, 1, 0)?;
     for (name, windows) in figures.by_name() {
         println!("footprint: {name}: {} documents, all accounted for", windows.documents());
     }
@@ -123,7 +123,7 @@ fn bench(options: &Options) -> Outcome<()> {
     let mut figures = Vec::new();
     for scenario in &scenarios {
         eprintln!("footprint: {}, {} rounds …", scenario.name, options.rounds);
-        figures.push(Figures::collect(&loopback, &binaries.full, scenario, options.rounds)?);
+        figures.push(Figures::collect(&loopback, &binaries.full, scenario, options.rounds, options.starts)?);
         // Shown at once, so that a run that is broken off later was not for nothing.
         report.rows(figures.last());
     }
@@ -136,6 +136,7 @@ fn bench(options: &Options) -> Outcome<()> {
     }
     eprintln!("footprint: idle …");
     let gaps = idle::measure(&loopback, &binaries.full, options.idle_gaps)?;
+    report.peaks(&figures);
     report.threads(&figures);
     report.idle(&gaps);
     report.ratios(&figures);

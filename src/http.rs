@@ -183,8 +183,8 @@ impl Http {
             let endpoint = hop.as_ref().unwrap_or(endpoint);
             body.clear();
             let sent = endpoint.identity.sent(clock::now())?;
-            let request = Request { endpoint, sent, payload: None, timeout, deadline, caps, supply };
-            let received = self.exchange(request, body).await?;
+            let mut request = Request { endpoint, sent, payload: None, timeout, deadline, caps, supply };
+            let received = self.exchange(&mut request, body).await?;
             hop = match (received.head.status, received.head.location) {
                 (200..=299, _) if received.is_whole => return Ok(()),
                 (200..=299, _) => return Err(HttpError::TooLong(bytes_max)),
@@ -208,7 +208,7 @@ impl Http {
         answer_bytes_max: usize,
     ) -> Result<Answer, HttpError> {
         let now = clock::now();
-        let request = Request {
+        let mut request = Request {
             endpoint,
             sent: endpoint.identity.sent(now)?,
             payload,
@@ -218,21 +218,21 @@ impl Http {
             supply: &|| Vec::with_capacity(ANSWER_BYTES_USUAL),
         };
         let mut body = Vec::new();
-        let Head { status, retry_after, .. } = self.exchange(request, &mut body).await?.head;
+        let Head { status, retry_after, .. } = self.exchange(&mut request, &mut body).await?.head;
         let retry_after = retry_after.and_then(|asked| asked.pause(clock::timestamp()));
         Ok(Answer { status, retry_after, body })
     }
 
     /// One exchange, and another if it turns out that what we say of ourselves has changed meanwhile.
-    async fn exchange(&self, mut request: Request<'_>, body: &mut Vec<u8>) -> Result<Received, HttpError> {
-        let received = self.exchange_once(&request, body).await?;
+    async fn exchange(&self, request: &mut Request<'_>, body: &mut Vec<u8>) -> Result<Received, HttpError> {
+        let received = self.exchange_once(request, body).await?;
         let now = clock::now();
         if received.head.status != 401 || !request.endpoint.identity.reread(now) {
             return Ok(received);
         }
         request.sent = request.endpoint.identity.sent(now)?;
         body.clear();
-        self.exchange_once(&request, body).await
+        self.exchange_once(request, body).await
     }
 
     async fn exchange_once(&self, request: &Request<'_>, body: &mut Vec<u8>) -> Result<Received, HttpError> {

@@ -26,6 +26,8 @@ pub(crate) enum Mode {
 pub(crate) struct Options {
     pub(crate) quick: bool,
     pub(crate) rounds: usize,
+    /// Further starts of each load, for its memory.
+    pub(crate) starts: usize,
     pub(crate) idle_gaps: usize,
     pub(crate) record: Option<PathBuf>,
     pub(crate) binary: Option<PathBuf>,
@@ -39,8 +41,16 @@ impl Options {
         if arguments.first().is_some_and(|first| first == "--floor") {
             return Ok(Mode::Floor(parse_floor(&arguments[1..])?));
         }
-        let mut options =
-            Self { quick: false, rounds: 3, idle_gaps: 4, record: None, binary: None, only: None, window: None };
+        let mut options = Self {
+            quick: false,
+            rounds: 3,
+            starts: 8,
+            idle_gaps: 4,
+            record: None,
+            binary: None,
+            only: None,
+            window: None,
+        };
         let (mut benched, mut tested) = (false, false);
         let mut rest = arguments.iter();
         while let Some(argument) = rest.next() {
@@ -49,7 +59,7 @@ impl Options {
                 "--bench" => benched = true,
                 "--test" => tested = true,
                 "--list" => return Ok(Mode::List),
-                "--quick" => (options.quick, options.idle_gaps) = (true, 1),
+                "--quick" => (options.quick, options.starts, options.idle_gaps) = (true, 0, 1),
                 "--record" => options.record = Some(PathBuf::from(value()?)),
                 "--binary" => options.binary = Some(PathBuf::from(value()?)),
                 "--only" => options.only = Some(value()?.clone()),

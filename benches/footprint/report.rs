@@ -77,6 +77,19 @@ impl Report {
         self.row(&cells(load, who, windows.cpu_ms(), rounds.join(" "), |figure| windows.median(figure)));
     }
 
+    /// Peak memory of each process of the program.
+    pub(crate) fn peaks(&mut self, all: &[Figures]) {
+        self.line("");
+        self.line("VmHWM of each start, kB, in order of size.");
+        self.line("");
+        for figures in all {
+            let mut peaks = figures.peaks_kb.clone();
+            peaks.sort_unstable();
+            let each: Vec<String> = peaks.iter().map(u64::to_string).collect();
+            self.line(&format!("- {}: {}", figures.name, each.join(", ")));
+        }
+    }
+
     /// Which thread does the work, and how often it is woken for it.
     pub(crate) fn threads(&mut self, all: &[Figures]) {
         self.line("");

@@ -3,7 +3,7 @@
 use crate::{
     binaries::Binaries,
     idle::Gap,
-    window::{Figures, Window, float},
+    window::{Figures, float},
 };
 
 /// Everything that a target may look at.
@@ -44,7 +44,7 @@ pub(crate) fn judge(findings: &Findings<'_>) -> Vec<Target> {
     let peak = |readers: usize| {
         // The first of them: the others differ in more than that.
         let figures = findings.figures.iter().find(|figures| figures.readers == readers)?;
-        Some(figures.program.median(peak_megabytes))
+        Some(figures.peak_megabytes())
     };
     if let (Some(one), Some(twenty)) = (peak(1), peak(20)) {
         targets.push(Target::new("VmHWM of 20 readers less that of 1", 0.3, twenty - one, "MB"));
@@ -62,7 +62,7 @@ fn of_scenario(figures: &Figures, targets: &mut Vec<Target>) {
         targets.push(Target::new(format!("{name}: {what}"), limit, found, unit));
     };
     // One reader's, and as much more as twenty may take.
-    add("VmHWM with TLS", if figures.readers == 1 { 4.5 } else { 4.8 }, program.median(peak_megabytes), "MB");
+    add("VmHWM with TLS", if figures.readers == 1 { 4.5 } else { 4.8 }, figures.peak_megabytes(), "MB");
     add("threads", 3.0, program.median(|window| float(window.threads as u64)), "");
     add("first document after exec", 50.0, program.median(|window| window.first_document.as_secs_f64() * 1e3), "ms");
     if figures.readers == 1 {
@@ -70,8 +70,4 @@ fn of_scenario(figures: &Figures, targets: &mut Vec<Target>) {
     } else {
         add("CPU per document, of floor each", 0.5, program.cpu_ms() / figures.floor_each.cpu_ms(), "");
     }
-}
-
-fn peak_megabytes(window: &Window) -> f64 {
-    float(window.peak_kb * 1024) / 1e6
 }

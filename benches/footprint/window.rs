@@ -18,6 +18,9 @@ use crate::{
 /// How long a process may take to its first document before the bench gives up.
 const FIRST_DOCUMENT_MAX: Duration = Duration::from_secs(10);
 
+/// Before and within the window of a start that is made for its memory: a few ticks.
+const START_TIME: Duration = Duration::from_secs(1);
+
 /// A load.
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
@@ -64,6 +67,8 @@ pub(crate) struct Figures {
     /// Empty with one reader, where it is the same as the other.
     pub(crate) floor_each: Windows,
     pub(crate) floor_same: Windows,
+    /// Peak memory of each process of the program: those of the rounds, and others that were started for it.
+    pub(crate) peaks_kb: Vec<u64>,
 }
 
 impl Loopback {
@@ -75,14 +80,7 @@ impl Loopback {
 impl Windows {
     /// The middle one of a figure over the rounds.
     pub(crate) fn median(&self, figure: impl Fn(&Window) -> f64) -> f64 {
-        let mut all: Vec<f64> = self.0.iter().map(figure).collect();
-        all.sort_by(f64::total_cmp);
-        let middle = all.len() / 2;
-        match all.len() {
-            0 => f64::NAN,
-            count if count % 2 == 0 => f64::midpoint(all[middle - 1], all[middle]),
-            _ => all[middle],
-        }
+        median(self.0.iter().map(figure).collect())
     }
 
     pub(crate) fn cpu_ms(&self) -> f64 {
@@ -109,17 +107,25 @@ impl Window {
 }
 
 impl Figures {
-    /// Program and floors take turns, so that none of them has the quiet minutes for itself.
-    pub(crate) fn collect(loopback: &Loopback, binary: &Path, scenario: &Scenario, rounds: usize) -> Outcome<Self> {
+    /// Program and floors take turns, so that none of them has the quiet minutes for itself. Then the program is started so
+    /// many times more, for its memory.
+    pub(crate) fn collect(
+        loopback: &Loopback,
+        binary: &Path,
+        scenario: &Scenario,
+        rounds: usize,
+        starts: usize,
+    ) -> Outcome<Self> {
         let mut figures = Self {
             name: scenario.name,
             readers: scenario.readers,
             program: Windows::default(),
             floor_each: Windows::default(),
             floor_same: Windows::default(),
+            peaks_kb: Vec::new(),
         };
+        let subject = Subject::Program { binary: binary.to_owned(), by_name: scenario.by_name };
         for _ in 0..rounds {
-            let subject = Subject::Program { binary: binary.to_owned(), by_name: scenario.by_name };
             let program = measure(loopback, &subject, scenario)?;
             let document_bytes = program.body_bytes / program.documents.max(1);
             figures.program.0.push(program);
@@ -137,7 +143,17 @@ impl Figures {
             }
             figures.floor_same.0.push(measure(loopback, &floor(Pattern::Same), scenario)?);
         }
+        let short = Scenario { settle: START_TIME, window: START_TIME, ..*scenario };
+        figures.peaks_kb.extend(figures.program.0.iter().map(|window| window.peak_kb));
+        for _ in 0..starts {
+            figures.peaks_kb.push(measure(loopback, &subject, &short)?.peak_kb);
+        }
         Ok(figures)
+    }
+
+    /// Peak memory of the program, MB: the middle one.
+    pub(crate) fn peak_megabytes(&self) -> f64 {
+        median(self.peaks_kb.iter().map(|&kb| float(kb * 1024) / 1e6).collect())
     }
 
     /// Those that were measured, by the names the report gives them.
@@ -283,6 +299,17 @@ fn check_documents(tally: &Tally) -> Outcome<()> {
 
 fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Outcome<()> {
     if holds { Ok(()) } else { Err(otherwise().into()) }
+}
+
+/// The middle one.
+fn median(mut all: Vec<f64>) -> f64 {
+    all.sort_by(f64::total_cmp);
+    let middle = all.len() / 2;
+    match all.len() {
+        0 => f64::NAN,
+        count if count % 2 == 0 => f64::midpoint(all[middle - 1], all[middle]),
+        _ => all[middle],
+    }
 }
 
 /// Counts and sizes here are far below 2^53.
