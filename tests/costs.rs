@@ -1,5 +1,5 @@
-//! That a payload costs by its length, whatever is in it: eight times as much of it takes about eight times as long, not
-//! sixty-four. What an endpoint answers must not hold up the one thread.
+//! That a payload costs by its length, whatever is in it and whatever is asked for: eight times as much of it takes about
+//! eight times as long, not sixty-four. What an endpoint answers must not hold up the one thread.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 #![allow(clippy::disallowed_methods, reason = "a test may look at how long something takes")]
@@ -8,28 +8,53 @@ use expvastic::Config;
 use expvastic::hot_path::HotPath;
 use std::time::{Duration, Instant};
 
-/// Learns and follows this payload.
-fn tick(payload: &str) -> Duration {
-    let config = "readers: {app: {type_name: app, endpoint: \"localhost:1\", max_body: 16MiB}}\n\
-                  recorders: {out: {type: file, path: \"-\"}}\nroutes: {r: {readers: [app], recorders: [out]}}\n";
-    let config = Config::parse("test", config, &|_| None).expect("a good configuration");
-    let mut path = HotPath::of_config(&config).expect("a good reader");
-    let mut body = Vec::with_capacity(payload.len() + 64);
-    body.extend_from_slice(payload.as_bytes());
-    let begin = Instant::now();
-    path.flatten(&mut body).expect("a document");
-    begin.elapsed()
+/// One reader with two payloads in turn, so that each time it learns the layout anew.
+struct Learner {
+    path: HotPath,
+    bodies: [Vec<u8>; 2],
+    fastest: Duration,
 }
 
-/// What eight times as much costs is about eight times as much. The least of some tries counts: what else runs on the
-/// machine only makes it more.
-fn assert_linear(payload: impl Fn(usize) -> String, size: usize) {
-    let cost = |size| {
-        let payload = payload(size);
-        (0..3).map(|_| tick(&payload)).min().expect("some")
-    };
-    let (few, many) = (cost(size), cost(8 * size));
-    assert!(many < few * 8 * 3, "{size} take {few:?}, {} take {many:?}", 8 * size);
+impl Learner {
+    fn new(settings: &str, payload: &str) -> Self {
+        let config = format!(
+            "readers: {{app: {{type_name: app, endpoint: \"localhost:1\", max_body: 16MiB, max_fields: 100000{settings}}}}}\n\
+             recorders: {{out: {{type: file, path: \"-\"}}}}\nroutes: {{r: {{readers: [app], recorders: [out]}}}}\n"
+        );
+        let config = Config::parse("test", &config, &|_| None).expect("a good configuration");
+        let path = HotPath::of_config(&config).expect("a good reader");
+        let members = payload.strip_suffix('}').expect("an object");
+        let bodies = ["}", ",\"other\":1}"].map(|end| format!("{members}{end}").into_bytes());
+        Self { path, bodies, fastest: Duration::MAX }
+    }
+
+    /// Learns, and gives the document to `look`.
+    fn learn(&mut self, look: impl Fn(&[u8])) {
+        let begin = Instant::now();
+        let document = self.path.flatten(&mut self.bodies[0]).expect("a document");
+        self.fastest = self.fastest.min(begin.elapsed());
+        look(document);
+        self.bodies.swap(0, 1);
+    }
+}
+
+/// What the payload of eight times the size costs is about eight times as much. `look` is given a size and a document.
+fn assert_linear(settings: &str, size: usize, payload: impl Fn(usize) -> String, look: impl Fn(usize, &[u8])) {
+    let mut few = Learner::new(settings, &payload(size));
+    let mut many = Learner::new(settings, &payload(8 * size));
+    // The least of some tries, in turn: what else runs on the machine only makes it more.
+    for round in 0..50 {
+        few.learn(|document| look(size, document));
+        many.learn(|document| look(8 * size, document));
+        if round >= 3 && many.fastest < few.fastest * 24 {
+            return;
+        }
+    }
+    panic!("{settings} {size} take {:?}, {} take {:?}", few.fastest, 8 * size, many.fastest);
+}
+
+fn joined(members: impl Iterator<Item = String>) -> String {
+    members.collect::<Vec<_>>().join(",")
 }
 
 /// Names of columns that begin alike and come in another order in each element.
@@ -38,23 +63,66 @@ fn columns_with_long_names() {
     let prefix = "k".repeat(11_000);
     let payload = |size: usize| {
         let element = |step: usize| {
-            let members = (0..size).map(|at| format!(r#""{}":1"#, 1_000 + at * step % size));
-            format!(r#"{{"{prefix}":{{{}}}}}"#, members.collect::<Vec<_>>().join(","))
+            let members = joined((0..size).map(|at| format!(r#""{}":1"#, 1_000 + at * step % size)));
+            format!(r#"{{"{prefix}":{{{members}}}}}"#)
         };
-        format!(
-            r#"{{"a":[{}]}}"#,
-            (1..120).filter(|step| step % 2 == 1 && step % 5 > 0).map(element).collect::<Vec<_>>().join(",")
-        )
+        format!(r#"{{"a":[{}]}}"#, joined((1..120).filter(|step| step % 2 == 1 && step % 5 > 0).map(element)))
     };
-    assert_linear(payload, 100);
+    assert_linear("", 100, payload, |_, _| ());
 }
 
 /// Arrays that are looked at twice, as they hold ends of lines.
 #[test]
 fn arrays_of_several_lines() {
     for array in ["[1,\n2]", "[{},\n[\n]]"] {
-        assert_linear(|size| format!(r#"{{"a":[{}]}}"#, vec![array; size].join(",")), 2_000);
-        let member = |at: usize| format!(r#""{at}":{array}"#);
-        assert_linear(|size| format!("{{{}}}", (0..size).map(member).collect::<Vec<_>>().join(",")), 2_000);
+        let within = |size: usize| format!(r#"{{"a":[{}]}}"#, vec![array; size].join(","));
+        assert_linear("", 2_000, within, |_, _| ());
+        let beside = |size: usize| format!("{{{}}}", joined((0..size).map(|at| format!(r#""{at}":{array}"#))));
+        assert_linear("", 2_000, beside, |_, _| ());
+    }
+}
+
+/// Patterns that are made to cost much, for names that are: of only dots and without any, and names around others.
+#[test]
+fn patterns() {
+    let members = |count: usize| joined((0..count).map(|at| format!(r#""{at}":{at}"#)));
+    let payloads: [&dyn Fn(usize) -> String; 4] = [
+        &|size| format!(r#"{{"v":1,"{}":1}}"#, ".".repeat(size)),
+        &|size| format!(r#"{{"v":1,"{}":1}}"#, "k".repeat(size)),
+        &|size| format!(r#"{{"v":1,"{}":{{{}}}}}"#, "ké".repeat(size * 16), members(size / 4)),
+        &|size| format!(r#"{{"v":1,"{}":[{{{}}}]}}"#, "k".repeat(size * 16), members(size / 100)),
+    ];
+    for settings in [
+        ", exclude: [\"**.tmp\"]",
+        ", exclude: [\"**x*y\", \"**k*kx\"]",
+        ", include: [\"**v*\", \"k*.**k*y\"]",
+        ", rates: [\"**.tmp\", \"**k*kx\"]",
+        ", map_file: tests/config/maps/maps.yml, include: [\"v\", \"**.v\"]",
+    ] {
+        for payload in payloads {
+            assert_linear(settings, 1_000, payload, |_, document| {
+                assert!(document.windows(6).any(|member| member == b",\"v\":1"), "what is to be shipped is there");
+            });
+        }
+    }
+}
+
+/// Counters with names of their own, with one name, and within a very long one.
+#[test]
+fn rates_of_many_counters() {
+    let own_names = |size: usize| joined((0..size).map(|at| format!(r#""{at}":{at}"#)));
+    let payloads: [&dyn Fn(usize) -> String; 3] = [
+        &|size| format!("{{{}}}", own_names(size)),
+        &|size| format!("{{{}}}", joined((0..size).map(|at| format!(r#""a":{at}"#)))),
+        &|size| format!(r#"{{"{}":{{{}}}}}"#, "k".repeat(100 * size), own_names(size)),
+    ];
+    for payload in payloads {
+        let has_rates = std::cell::Cell::new(false);
+        assert_linear(", rates: [\"**\"]", 500, payload, |size, document| {
+            let names = std::str::from_utf8(document).expect("UTF-8").matches("\":").count();
+            assert!(names > size, "each number is there");
+            has_rates.set(names > 2 * size);
+        });
+        assert!(has_rates.get(), "each number has a rate");
     }
 }

@@ -8,13 +8,10 @@ mod loopback;
 #[path = "support/program.rs"]
 mod program;
 
-use expvastic::Config;
-use expvastic::hot_path::HotPath;
 use loopback::{Reply, Server, wait_until};
 use program::Program;
 use serde_json::Value;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 /// What `count` grows by from one poll to the next.
 const STEP: u64 = 1_000;
@@ -109,46 +106,4 @@ fn rates_are_the_change_over_the_time_between_two_documents() {
     assert_eq!(after_restart, 1);
     assert!(longer >= 3, "polls that gave no document: the next rates are over a longer time");
     assert!(close > documents.len() / 2, "only {close} of {} rates are within 2 %", documents.len());
-}
-
-/// What a payload with twice the members costs is about twice as much, not four times: for members of their own names, of one
-/// name, and with a very long one around them.
-#[test]
-fn many_counters_cost_each_the_same() {
-    let payload = |kind: usize, members: usize| {
-        let member = |at: usize| match kind {
-            1 => format!(r#""a":{at}"#),
-            _ => format!(r#""{at}":{at}"#),
-        };
-        let around = if kind == 2 { "k".repeat(100 * members) } else { String::new() };
-        let members = (0..members).map(member).collect::<Vec<_>>().join(",");
-        format!(r#"{{"{around}":{{{members}}}}}"#)
-    };
-    let config = "readers: {app: {type_name: app, endpoint: \"localhost:1\", rates: [\"**\"], max_fields: 100000}}\n\
-                  recorders: {out: {type: file, path: \"-\"}}\nroutes: {r: {readers: [app], recorders: [out]}}\n";
-    let config = Config::parse("test", config, &|_| None).expect("a good configuration");
-    for kind in 0..3 {
-        // The least of some tries: what else runs on the machine only makes it more. Each time the payload is learned anew.
-        let cost = |members: usize| {
-            let mut bodies = ["", " ,\"other\":1"].map(|other| {
-                let payload = payload(kind, members);
-                format!("{}{other}}}", &payload[..payload.len() - 1]).into_bytes()
-            });
-            let mut path = HotPath::of_config(&config).expect("a good reader");
-            let mut tick = |body: &mut Vec<u8>| {
-                let begin = Instant::now();
-                let names = names_in(path.flatten(body).expect("a document"));
-                (begin.elapsed(), names)
-            };
-            let ticks: Vec<(Duration, usize)> = (0..6).map(|at| tick(&mut bodies[at % 2])).collect();
-            assert!(ticks[1..].iter().all(|&(_, names)| names > 2 * members), "each number has a rate: {ticks:?}");
-            ticks[2..].iter().map(|&(time, _)| time).min().expect("some")
-        };
-        let (few, many) = (cost(500), cost(4_000));
-        assert!(many < few * 8 * 4, "kind {kind}: 500 take {few:?}, 4,000 take {many:?}");
-    }
-}
-
-fn names_in(document: &[u8]) -> usize {
-    std::str::from_utf8(document).expect("UTF-8").matches("\":").count()
 }
