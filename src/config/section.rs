@@ -203,9 +203,10 @@ impl<'a, 't> Section<'a, 't> {
         Some(Self { entries, place, problems, known: Vec::new() })
     }
 
-    /// The value of `key`; a key that is given twice is a problem.
+    /// The value of `key`; a key that is given twice is a problem, which is told once, however often it is asked for.
     pub(super) fn node(&mut self, key: &'static str) -> Option<(&'a Node, Place)> {
-        if !self.known.contains(&key) {
+        let is_told = self.known.contains(&key);
+        if !is_told {
             self.known.push(key);
         }
         let mut found = None;
@@ -216,6 +217,7 @@ impl<'a, 't> Section<'a, 't> {
             let place = self.place.entry(index, key);
             match &found {
                 None => found = Some((node, place)),
+                Some(_) if is_told => {}
                 Some((_, first)) => {
                     let line = self.problems.line(first);
                     self.problems.key(&place, format!("given twice, first in line {line}"));
