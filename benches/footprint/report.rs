@@ -80,10 +80,10 @@ impl Report {
     /// Peak memory of each process of the program.
     pub(crate) fn peaks(&mut self, all: &[Figures]) {
         self.line("");
-        self.line("VmHWM of each start, kB, in order of size.");
+        self.line("VmHWM of each start, kB, in order of size. The targets below look at the middle one.");
         self.line("");
         for figures in all {
-            let mut peaks = figures.peaks_kb.clone();
+            let mut peaks: Vec<u64> = figures.peaks_kb().collect();
             peaks.sort_unstable();
             let each: Vec<String> = peaks.iter().map(u64::to_string).collect();
             self.line(&format!("- {}: {}", figures.name, each.join(", ")));

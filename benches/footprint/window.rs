@@ -67,8 +67,8 @@ pub(crate) struct Figures {
     /// Empty with one reader, where it is the same as the other.
     pub(crate) floor_each: Windows,
     pub(crate) floor_same: Windows,
-    /// Peak memory of each process of the program: those of the rounds, and others that were started for it.
-    pub(crate) peaks_kb: Vec<u64>,
+    /// Further starts of the program, for its memory.
+    pub(crate) starts: Windows,
 }
 
 impl Loopback {
@@ -122,7 +122,7 @@ impl Figures {
             program: Windows::default(),
             floor_each: Windows::default(),
             floor_same: Windows::default(),
-            peaks_kb: Vec::new(),
+            starts: Windows::default(),
         };
         let subject = Subject::Program { binary: binary.to_owned(), by_name: scenario.by_name };
         for _ in 0..rounds {
@@ -144,16 +144,20 @@ impl Figures {
             figures.floor_same.0.push(measure(loopback, &floor(Pattern::Same), scenario)?);
         }
         let short = Scenario { settle: START_TIME, window: START_TIME, ..*scenario };
-        figures.peaks_kb.extend(figures.program.0.iter().map(|window| window.peak_kb));
         for _ in 0..starts {
-            figures.peaks_kb.push(measure(loopback, &subject, &short)?.peak_kb);
+            figures.starts.0.push(measure(loopback, &subject, &short)?);
         }
         Ok(figures)
     }
 
-    /// Peak memory of the program, MB: the middle one.
+    /// Peak memory of each process of the program, kB.
+    pub(crate) fn peaks_kb(&self) -> impl Iterator<Item = u64> {
+        self.program.0.iter().chain(&self.starts.0).map(|window| window.peak_kb)
+    }
+
+    /// The middle one of them, MB.
     pub(crate) fn peak_megabytes(&self) -> f64 {
-        median(self.peaks_kb.iter().map(|&kb| float(kb * 1024) / 1e6).collect())
+        median(self.peaks_kb().map(|kb| float(kb * 1024) / 1e6).collect())
     }
 
     /// Those that were measured, by the names the report gives them.
