@@ -18,7 +18,8 @@
 //! grow with the state of the page cache, too; the binary is measured as it is after a boot, read from disk.
 //!
 //! `-- --quick` shortens the windows, `-- --record FILE` appends the tables to a file,
-//! `-- --binary FILE` measures a program that is already built. Linux only: everything is read from `/proc`.
+//! `-- --binary FILE` measures a program that is already built (a copy: in the place of `target/release/expvastic`,
+//! `cargo bench` puts a larger one with symbols). Linux only: everything is read from `/proc`.
 
 #![allow(clippy::print_stdout, reason = "a bench prints its figures")]
 #![allow(clippy::print_stderr, reason = "a bench says on standard error why it failed")]
