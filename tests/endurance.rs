@@ -11,12 +11,15 @@
 
 #[path = "support/loopback.rs"]
 mod loopback;
+#[path = "support/polled_app.rs"]
+mod polled_app;
 #[path = "support/program.rs"]
 mod program;
 #[path = "support/recorded.rs"]
 mod recorded;
 
 use loopback::{Reply, Request, Server, wait_until};
+use polled_app::{App, Doubt, check_of};
 use program::Program;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -34,73 +37,6 @@ fn is_full() -> bool {
 
 /// One of the loops at a time: they are about moments.
 static ONE_LOOP: Mutex<()> = Mutex::new(());
-
-/// An endpoint that remembers when it was polled, and by which run of the program.
-struct App {
-    server: Server,
-    polled: Arc<Mutex<Vec<Polled>>>,
-}
-
-#[derive(Clone, Copy)]
-struct Polled {
-    at: Instant,
-    run: usize,
-}
-
-/// What belongs to a number, so that a document shows by itself that it is unharmed.
-fn check_of(number: u64) -> String {
-    format!("{:016x}", (number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15)).repeat(20)
-}
-
-impl App {
-    fn start() -> Self {
-        let polled = Arc::new(Mutex::new(Vec::new()));
-        let noted = Arc::clone(&polled);
-        let server = Server::start(move |request| {
-            let run = request.target.rsplit('=').next().and_then(|run| run.parse().ok()).expect("a run");
-            let mut polled = noted.lock().expect("the times");
-            let number = polled.len() as u64;
-            polled.push(Polled { at: Instant::now(), run });
-            Reply::ok(format!("{{\"poll_seq\":{number},\"check\":\"{}\"}}", check_of(number)))
-        });
-        Self { server, polled }
-    }
-
-    fn polls(&self) -> u64 {
-        self.polled.lock().expect("the times").len() as u64
-    }
-
-    fn polls_of(&self, run: usize) -> usize {
-        self.polled.lock().expect("the times").iter().filter(|polled| polled.run == run).count()
-    }
-
-    /// Polls that the kills, one for each run, may have cost: those within `sync`, and the last one before, whose answer
-    /// may not even have been read if a sync took long.
-    fn doubtful(&self, kills: &[Instant]) -> BTreeSet<u64> {
-        let polled = self.polled.lock().expect("the times");
-        let mut doubtful = BTreeSet::new();
-        for (run, &kill) in kills.iter().enumerate() {
-            let of_run = (0..).zip(polled.iter()).filter(|(_, polled)| polled.run == run);
-            let last = of_run.clone().filter(|(_, polled)| polled.at < kill).last();
-            doubtful.extend(last.map(|(number, _)| number));
-            let young = of_run.filter(|(_, polled)| polled.at + SYNC + SLACK >= kill);
-            doubtful.extend(young.map(|(number, _)| number));
-        }
-        doubtful
-    }
-
-    /// How old these were when the kill of their run came, oldest first.
-    fn ages(&self, numbers: &[u64], kills: &[Instant]) -> Vec<(Duration, u64)> {
-        let polled = self.polled.lock().expect("the times");
-        let age = |&number: &u64| {
-            let Polled { at, run } = polled[usize::try_from(number).expect("small")];
-            kills.get(run).map(|kill| (kill.saturating_duration_since(at), number))
-        };
-        let mut ages: Vec<_> = numbers.iter().filter_map(age).collect();
-        ages.sort_unstable_by(|one, other| other.cmp(one));
-        ages
-    }
-}
 
 /// A server that does well half of the time, until it is told to do well.
 struct Flaky {
@@ -256,7 +192,8 @@ fn kill_loop(kills: usize, seed: u64, damages: bool) {
     assert_eq!(program.wait(), Some(0), "{}", program.read("stderr"));
     assert!(program.read("stderr").contains("+ waiting 0"), "{}", program.read("stderr"));
 
-    forgivable.extend(app.doubtful(&kills_at));
+    let doubt = |(run, &at)| Doubt { run, at, before: SYNC + SLACK, after: None };
+    forgivable.extend(app.doubtful(&kills_at.iter().enumerate().map(doubt).collect::<Vec<_>>()));
     let stored = server.numbers();
     let required: BTreeSet<u64> = (0..polls).filter(|number| !forgivable.contains(number)).collect();
     let missing: Vec<u64> = required.difference(&stored).copied().collect();

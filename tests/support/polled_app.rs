@@ -1,0 +1,86 @@
+//! An endpoint for tests that kill the program: each poll has a number, and its time is remembered, so that what a kill may
+//! have cost can be told from what it must not.
+#![allow(dead_code, reason = "each test takes what it needs of it")]
+
+use super::loopback::{Reply, Server};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// An endpoint that remembers when it was polled, and by which run of the program.
+pub(crate) struct App {
+    pub(crate) server: Server,
+    polled: Arc<Mutex<Vec<Polled>>>,
+}
+
+#[derive(Clone, Copy)]
+struct Polled {
+    at: Instant,
+    run: usize,
+}
+
+/// Why polls of one run may have made no document: those from `before` to `after` of a moment (to the run's end without the
+/// latter), and the last one before that moment, whose answer may not even have been read by then.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Doubt {
+    pub(crate) run: usize,
+    pub(crate) at: Instant,
+    pub(crate) before: Duration,
+    pub(crate) after: Option<Duration>,
+}
+
+/// What belongs to a number, so that a document shows by itself that it is unharmed.
+pub(crate) fn check_of(number: u64) -> String {
+    format!("{:016x}", (number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15)).repeat(20)
+}
+
+impl App {
+    pub(crate) fn start() -> Self {
+        let polled = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&polled);
+        let server = Server::start(move |request| {
+            let run = request.target.rsplit('=').next().and_then(|run| run.parse().ok()).expect("a run");
+            let mut polled = noted.lock().expect("the times");
+            let number = polled.len() as u64;
+            polled.push(Polled { at: Instant::now(), run });
+            Reply::ok(format!("{{\"poll_seq\":{number},\"check\":\"{}\"}}", check_of(number)))
+        });
+        Self { server, polled }
+    }
+
+    pub(crate) fn polls(&self) -> u64 {
+        self.polled.lock().expect("the times").len() as u64
+    }
+
+    pub(crate) fn polls_of(&self, run: usize) -> usize {
+        self.polled.lock().expect("the times").iter().filter(|polled| polled.run == run).count()
+    }
+
+    /// Polls that may have made no document, for one of these reasons.
+    pub(crate) fn doubtful(&self, doubts: &[Doubt]) -> BTreeSet<u64> {
+        let polled = self.polled.lock().expect("the times");
+        let mut doubtful = BTreeSet::new();
+        for doubt in doubts {
+            let of_run = (0..).zip(polled.iter()).filter(|(_, polled)| polled.run == doubt.run);
+            let last = of_run.clone().filter(|(_, polled)| polled.at < doubt.at).last();
+            doubtful.extend(last.map(|(number, _)| number));
+            let near = of_run.filter(|(_, polled)| {
+                polled.at + doubt.before >= doubt.at && doubt.after.is_none_or(|after| polled.at <= doubt.at + after)
+            });
+            doubtful.extend(near.map(|(number, _)| number));
+        }
+        doubtful
+    }
+
+    /// How old these were when the kill of their run came, oldest first.
+    pub(crate) fn ages(&self, numbers: &[u64], kills: &[Instant]) -> Vec<(Duration, u64)> {
+        let polled = self.polled.lock().expect("the times");
+        let age = |&number: &u64| {
+            let Polled { at, run } = polled[usize::try_from(number).expect("small")];
+            kills.get(run).map(|kill| (kill.saturating_duration_since(at), number))
+        };
+        let mut ages: Vec<_> = numbers.iter().filter_map(age).collect();
+        ages.sort_unstable_by(|one, other| other.cmp(one));
+        ages
+    }
+}
