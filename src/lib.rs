@@ -32,6 +32,7 @@ mod engine;
 mod http;
 mod metrics;
 mod pages;
+mod quote;
 mod reader;
 mod recorder;
 mod spool;

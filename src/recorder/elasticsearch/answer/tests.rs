@@ -1,4 +1,5 @@
 use super::*;
+use crate::http::Answer;
 use serde_json::Value;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -79,7 +80,7 @@ fn whole_requests_are_tried_again_at_the_fitting_pace() {
         assert_eq!(refusal.slow, slow, "{status}");
         assert!(refusal.reason.contains("the reason"), "{}", refusal.reason);
     }
-    assert_eq!(judged(413, "", 2), Verdict::Split);
+    assert!(matches!(judged(413, "", 2), Verdict::Split(_)));
     let Verdict::Judged(alone) = judged(413, "", 1) else { panic!() };
     assert_eq!(alone.fates, [Fate::DeadLetter]);
     assert_eq!((alone.dead_letters[0].index, alone.dead_letters[0].status), (0, 413));
@@ -144,7 +145,7 @@ fn recorded() -> Vec<Recorded> {
 fn written(verdict: &Verdict) -> String {
     let mut text = String::new();
     match verdict {
-        Verdict::Split => text += "split",
+        Verdict::Split(_) => text += "split",
         Verdict::Again(refusal) => {
             text += if refusal.slow { "again slowly" } else { "again" };
             if let Some(after) = refusal.after {
