@@ -15,6 +15,7 @@ mod identity;
 mod incoming;
 mod response;
 mod retry_after;
+pub(crate) mod trial;
 
 use crate::access::Sent;
 use crate::bulk::Bulk;

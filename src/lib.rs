@@ -48,6 +48,8 @@ mod signals;
 use expvastic_flatten::{self as flatten, json};
 
 #[doc(hidden)]
+pub mod answers;
+#[doc(hidden)]
 pub mod cli;
 #[doc(hidden)]
 pub mod hot_path;

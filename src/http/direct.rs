@@ -74,7 +74,7 @@ impl Direct {
         request: &Request<'_>,
         body: &mut Incoming<'_>,
     ) -> Result<Option<Received>, HttpError> {
-        let mut decoder = Decoder::new(request.caps);
+        let mut decoder = Decoder::new(request.caps, body.is_passed_on());
         let ended = converse(&connection, request, &mut decoder, body).await;
         let has_begun = decoder.has_begun();
         let failure = match (ended, decoder.into_head()) {

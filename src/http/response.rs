@@ -14,6 +14,8 @@ use std::mem::MaybeUninit;
 pub(super) struct Decoder {
     state: State,
     caps: Caps,
+    /// The body is read up to its cap even if it is known to be longer.
+    is_passed_on: bool,
     has_begun: bool,
     /// Bytes of the body so far, at the front of the buffer.
     body_bytes: usize,
@@ -91,10 +93,12 @@ impl Head {
 }
 
 impl Decoder {
-    pub(super) fn new(caps: Caps) -> Self {
+    /// `is_passed_on` if [`Decoder::pass_on`] is called after each step.
+    pub(super) fn new(caps: Caps, is_passed_on: bool) -> Self {
         Self {
             state: State::Head,
             caps,
+            is_passed_on,
             has_begun: false,
             body_bytes: 0,
             passed_bytes: 0,
@@ -219,8 +223,9 @@ impl Decoder {
         }
         self.body_bytes += bytes;
         let is_endless = self.state == State::UntilClose;
-        // A length that is announced is believed: why read what will be refused?
-        if if is_endless { there > room } else { wanted > room } {
+        // A length that is announced is believed: why read what will be refused? Unless somebody wants to see its beginning.
+        let is_too_long = if is_endless || self.is_passed_on { there.min(wanted) > room } else { wanted > room };
+        if is_too_long {
             return Step::Over(Progress::TooLong);
         }
         if is_endless || bytes < wanted {

@@ -14,6 +14,7 @@ mod scan;
 mod server;
 pub(super) mod setup;
 pub(super) mod template;
+mod trial;
 mod types;
 pub(super) mod verdict;
 
@@ -37,6 +38,7 @@ use verdict::{Refusal, Verdict};
 const QUERY: &str = "filter_path=errors,items.*.status,items.*.error";
 
 pub(super) use cluster::Cluster;
+pub use trial::{BulkOutcome, BulkTrial};
 
 /// The servers of one cluster.
 #[derive(Debug)]

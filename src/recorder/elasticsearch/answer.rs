@@ -159,6 +159,15 @@ impl<'s> Judge<'s> {
         self.taken_bytes > 0
     }
 
+    /// Bytes of memory that it holds.
+    pub(super) fn held_bytes(&self) -> usize {
+        let Reading { judgement, kept_bytes, item, error, cause, .. } = &self.reading;
+        let words =
+            [&item.error, error, cause].map(|words| words.kind.bytes.capacity() + words.reason.bytes.capacity());
+        let texts = words.iter().sum::<usize>() + self.page.bytes.capacity() + self.scanner.held_bytes();
+        texts + kept_bytes + judgement.fates.capacity() * size_of::<Fate>()
+    }
+
     /// The opinion, once all has come that will; `is_whole` unless there is more of the body, which nobody wants.
     pub(super) fn conclude(self, status: u16, retry_after: Option<Duration>, is_whole: bool) -> Opinion {
         let after = retry_after.map(|asked| asked.min(limits::RETRY_AFTER_MAX));

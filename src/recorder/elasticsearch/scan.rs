@@ -173,6 +173,11 @@ impl Scanner {
         self.state != State::Broken
     }
 
+    /// Bytes of memory that it holds.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.text.capacity()
+    }
+
     /// Whether the object is whole.
     pub(super) fn is_over(&self) -> bool {
         self.state == State::Over
@@ -387,3 +392,6 @@ fn tell(path: &[Step], depth: usize, event: Event<'_>, listener: &mut impl Liste
         listener.hear(path, event);
     }
 }
+
+#[cfg(test)]
+mod tests;
