@@ -1,7 +1,9 @@
-//! What the fuzz targets assert: the same file that `tests/fuzz_corpus.rs` replays the corpus with.
+//! What the fuzz targets assert: the same files that `tests/fuzz_corpus.rs` replays the corpus with.
 
 #![allow(clippy::expect_used, reason = "a check says what it expects")]
 
+#[path = "../tests/support/answer_checks.rs"]
+mod answer_checks;
 #[path = "../tests/support/fuzz_checks.rs"]
 mod fuzz_checks;
 
@@ -28,4 +30,14 @@ pub fn config(input: &[u8]) {
 /// See `fuzz_checks`.
 pub fn map_file(input: &[u8]) {
     fuzz_checks::map_file(input);
+}
+
+/// See `answer_checks`.
+pub fn bulk_answer(input: &[u8]) {
+    answer_checks::bulk_answer(input);
+}
+
+/// See `answer_checks`.
+pub fn http_answer(input: &[u8]) {
+    answer_checks::http_answer(input);
 }

@@ -159,6 +159,12 @@ impl Bulk {
         selected
     }
 
+    /// Its documents in two bulks, in order; the first is empty if there is only one.
+    pub(crate) fn halves(&self) -> [Self; 2] {
+        let half = self.documents() / 2;
+        [self.select(|index| index < half), self.select(|index| index >= half)]
+    }
+
     /// In portions of at most so many documents and bytes, as far as a document alone is not larger.
     pub(crate) fn portions(self, documents_max: usize, bytes_max: usize) -> Vec<Self> {
         if self.documents() <= documents_max && self.bytes.len() <= bytes_max {

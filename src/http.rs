@@ -12,8 +12,10 @@ mod certificate;
 mod curl;
 mod direct;
 mod identity;
+mod incoming;
 mod response;
 mod retry_after;
+pub(crate) mod trial;
 
 use crate::access::Sent;
 use crate::bulk::Bulk;
@@ -27,10 +29,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use incoming::Incoming;
 use response::{Caps, Head};
 
 pub(crate) use curl::Uri;
 pub(crate) use identity::Identity;
+pub(crate) use incoming::Receiver;
 
 const USER_AGENT: &str = concat!("expvastic/", env!("CARGO_PKG_VERSION"));
 
@@ -121,6 +125,15 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
+/// An answer whose body somebody else has read.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) retry_after: Option<Duration>,
+    /// Unless there is more of the body.
+    pub(crate) is_whole: bool,
+}
+
 /// One exchange to be made.
 struct Request<'a> {
     endpoint: &'a Endpoint,
@@ -184,7 +197,7 @@ impl Http {
             body.clear();
             let sent = endpoint.identity.sent(clock::now())?;
             let mut request = Request { endpoint, sent, payload: None, timeout, deadline, caps, supply };
-            let received = self.exchange(&mut request, body).await?;
+            let received = self.exchange(&mut request, &mut Incoming::kept(body)).await?;
             hop = match (received.head.status, received.head.location) {
                 (200..=299, _) if received.is_whole => return Ok(()),
                 (200..=299, _) => return Err(HttpError::TooLong(bytes_max)),
@@ -195,11 +208,11 @@ impl Http {
         Err(HttpError::TooManyRedirects)
     }
 
-    /// Sends `payload`, or asks without one. Whatever the status, the answer's body is read up to `answer_bytes_max`; a
-    /// redirect is an answer like any other.
+    /// A small question, or a small text that is to be put there. Whatever the status, the answer's body is read up to
+    /// `answer_bytes_max`; a redirect is an answer like any other.
     ///
     /// # Errors
-    /// [`HttpError`] if there was no answer: the payload may have arrived or not.
+    /// [`HttpError`] if there was no answer: the text may have arrived or not.
     pub(crate) async fn ask(
         &self,
         endpoint: &Endpoint,
@@ -207,6 +220,38 @@ impl Http {
         payload: Option<Payload>,
         answer_bytes_max: usize,
     ) -> Result<Answer, HttpError> {
+        let mut body = Vec::new();
+        let sent = self.send(endpoint, timeout, payload, answer_bytes_max, &mut Incoming::kept(&mut body)).await;
+        let Reply { status, retry_after, .. } = sent?;
+        Ok(Answer { status, retry_after, body })
+    }
+
+    /// Sends `payload`. Whatever the status, `receiver` reads the answer's body as it comes, up to `answer_bytes_max`, and
+    /// as long as it wants more.
+    ///
+    /// # Errors
+    /// [`HttpError`] if there was no whole answer: the payload may have arrived or not.
+    pub(crate) async fn post(
+        &self,
+        endpoint: &Endpoint,
+        timeout: Duration,
+        payload: Payload,
+        answer_bytes_max: usize,
+        receiver: &mut dyn Receiver,
+    ) -> Result<Reply, HttpError> {
+        let mut buffer = Vec::new();
+        let mut body = Incoming::passed_on(&mut buffer, receiver);
+        self.send(endpoint, timeout, Some(payload), answer_bytes_max, &mut body).await
+    }
+
+    async fn send(
+        &self,
+        endpoint: &Endpoint,
+        timeout: Duration,
+        payload: Option<Payload>,
+        answer_bytes_max: usize,
+        body: &mut Incoming<'_>,
+    ) -> Result<Reply, HttpError> {
         let now = clock::now();
         let mut request = Request {
             endpoint,
@@ -217,25 +262,24 @@ impl Http {
             caps: Caps { success: answer_bytes_max, other: answer_bytes_max },
             supply: &|| Vec::with_capacity(ANSWER_BYTES_USUAL),
         };
-        let mut body = Vec::new();
-        let Head { status, retry_after, .. } = self.exchange(&mut request, &mut body).await?.head;
-        let retry_after = retry_after.and_then(|asked| asked.pause(clock::timestamp()));
-        Ok(Answer { status, retry_after, body })
+        let Received { head, is_whole } = self.exchange(&mut request, body).await?;
+        let retry_after = head.retry_after.and_then(|asked| asked.pause(clock::timestamp()));
+        Ok(Reply { status: head.status, retry_after, is_whole })
     }
 
     /// One exchange, and another if it turns out that what we say of ourselves has changed meanwhile.
-    async fn exchange(&self, request: &mut Request<'_>, body: &mut Vec<u8>) -> Result<Received, HttpError> {
+    async fn exchange(&self, request: &mut Request<'_>, body: &mut Incoming<'_>) -> Result<Received, HttpError> {
         let received = self.exchange_once(request, body).await?;
         let now = clock::now();
         if received.head.status != 401 || !request.endpoint.identity.reread(now) {
             return Ok(received);
         }
         request.sent = request.endpoint.identity.sent(now)?;
-        body.clear();
+        body.restart();
         self.exchange_once(request, body).await
     }
 
-    async fn exchange_once(&self, request: &Request<'_>, body: &mut Vec<u8>) -> Result<Received, HttpError> {
+    async fn exchange_once(&self, request: &Request<'_>, body: &mut Incoming<'_>) -> Result<Received, HttpError> {
         if request.endpoint.is_direct(self.ways.proxies.http.is_some()) {
             self.ways.direct.exchange(request, body).await
         } else {

@@ -32,6 +32,7 @@ mod engine;
 mod http;
 mod metrics;
 mod pages;
+mod quote;
 mod reader;
 mod recorder;
 mod spool;
@@ -46,6 +47,8 @@ mod signals;
 
 use expvastic_flatten::{self as flatten, json};
 
+#[doc(hidden)]
+pub mod answers;
 #[doc(hidden)]
 pub mod cli;
 #[doc(hidden)]

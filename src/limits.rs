@@ -149,14 +149,46 @@ pub(crate) const COMPRESSED_TURN_BYTES: usize = 8 << 10;
 /// times as long for a sixth less.
 pub(crate) const COMPRESSION_LEVEL: u32 = 1;
 
-/// Bytes of a server's answer to a bulk that are read, for each document and in all: an item error with its cause is
-/// below 2 kB; a longer answer is no answer to our bulk.
-pub(crate) const ANSWER_BYTES_PER_DOCUMENT: usize = 4 << 10;
-/// Bytes of an answer that are read whatever the number of documents (an error for the whole request).
-pub(crate) const ANSWER_BYTES_MIN: usize = 64 << 10;
+/// Compressed bulks in a row that a host refuses with 400 and takes as they are, after which it counts as one that takes none:
+/// 400 is said for much else. 415 counts at once.
+pub(crate) const COMPRESSED_REFUSALS_MAX: u32 = 2;
+/// Bulks that such a host gets as they are before a compressed one is tried again; doubles with each refusal.
+pub(crate) const PLAIN_BULKS_MIN: u32 = 100;
+/// The most of them: an hour of one bulk a second.
+pub(crate) const PLAIN_BULKS_MAX: u32 = 3_600;
 
-/// Bytes of the answer to a small question to a server that are read: its `GET /`, a template.
-pub(crate) const SMALL_ANSWER_BYTES_MAX: usize = 256 << 10;
+/// Bytes of a server's answer to a bulk that are read whatever is in the bulk. So many are read of an answer to something else,
+/// too, so that the connection can be used again.
+pub(crate) const ANSWER_BYTES_MIN: usize = 64 << 10;
+/// Bytes for each document of the bulk: an item error with its causes is below 2 kB.
+pub(crate) const ANSWER_BYTES_PER_DOCUMENT: usize = 64 << 10;
+/// Bytes for each byte of the bulk: an error may quote a text twice, with each byte of it escaped to six.
+pub(crate) const ANSWER_BYTES_PER_BULK_BYTE: usize = 12;
+/// Bytes of memory for what an answer says of single documents; beyond that the bulk is sent in halves. A thousand refused
+/// documents with their reasons fit in.
+pub(crate) const ANSWER_KEPT_BYTES_MAX: usize = 512 << 10;
+/// Objects and arrays within each other in an answer: causes of causes of errors.
+pub(crate) const ANSWER_DEPTH_MAX: usize = 128;
+/// Bytes of one name or value in an answer, and of a page that is no answer, that are looked at. What is shown of them is
+/// shorter ([`QUOTED_BYTES_MAX`]), so that a secret is whole when it is taken out.
+pub(crate) const EXCERPT_BYTES_MAX: usize = 4 << 10;
+
+/// Bytes of a server's name for an error (`mapper_parsing_exception`).
+pub(crate) const ERROR_TYPE_BYTES_MAX: usize = 120;
+/// Bytes of what failures that are alike are told by, and of why something failed: both are kept while it fails, and a
+/// log line has the reason. A server's own words in it are bounded before, and six times as long with each byte escaped.
+pub(crate) const FAILURE_KIND_BYTES_MAX: usize = 400;
+pub(crate) const FAILURE_REASON_BYTES_MAX: usize = 1_000;
+
+/// The longest answer to a bulk that is read. What is longer leads to halves, and in the end to a dead letter.
+pub(crate) const fn answer_bytes_max(documents: usize, bulk_bytes: usize) -> usize {
+    ANSWER_BYTES_MIN + documents * ANSWER_BYTES_PER_DOCUMENT + bulk_bytes * ANSWER_BYTES_PER_BULK_BYTE
+}
+
+/// Bytes of the answer to a small question to a server that are read: its `GET /`, or whether it has a template.
+pub(crate) const SMALL_ANSWER_BYTES_MAX: usize = 16 << 10;
+/// Bytes of a template that are read for `expvastic setup`, to compare it with ours.
+pub(crate) const TEMPLATE_BYTES_MAX: usize = 256 << 10;
 /// Bytes of the name of an ingest pipeline, which goes into every request.
 pub(crate) const PIPELINE_BYTES_MAX: usize = 512;
 /// Characters of a string that is indexed (`ignore_above` of our template): longer ones are kept, but not found by. Lucene
@@ -164,6 +196,8 @@ pub(crate) const PIPELINE_BYTES_MAX: usize = 512;
 pub(crate) const INDEXED_STRING_CHARS_MAX: usize = 1_024;
 /// Bytes of a mapping type, by the rules of Elasticsearch 5 and 6.
 pub(crate) const MAPPING_TYPE_BYTES_MAX: usize = 255;
+/// Types that an error names, of which one is that of the index.
+pub(crate) const NAMED_TYPES_MAX: usize = 8;
 /// Indices of Elasticsearch 6 whose type is remembered: dated names come one a day, and the oldest get no more documents.
 pub(crate) const INDEX_TYPES_MAX: usize = 16;
 /// Failures in a row to learn what a server is, after which bulks are sent to it all the same.
@@ -212,6 +246,9 @@ pub(crate) const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 pub(crate) const RETRY_DELAY_MIN: Duration = Duration::from_millis(100);
 /// The longest pause between two tries while the server does not yet count as down.
 pub(crate) const RETRY_DELAY_MAX: Duration = Duration::from_secs(8);
+/// Tries in a row after which a bulk that fails as a whole is set aside for others: the pauses between them are below a second
+/// in all. If all that is known is that the server is busy or away, `backoff` says how many, if that is more.
+pub(crate) const TRIES_IN_A_ROW: u64 = 3;
 /// The longest pause after documents from the disk that were refused one by one for the first time: those behind them may
 /// be for another index, and there may be hundreds of segments.
 pub(crate) const BACKLOG_DELAY_MAX: Duration = Duration::from_secs(1);

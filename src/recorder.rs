@@ -21,6 +21,7 @@ use crate::park;
 use crate::spool::files::Files;
 use delivery::{Delivery, Step};
 use elasticsearch::verdict::{Judgement, Verdict};
+pub use elasticsearch::{BulkOutcome, BulkTrial};
 use sink::Sink;
 use smol::Task;
 use smol::channel::{Receiver, Sender};

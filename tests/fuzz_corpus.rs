@@ -4,6 +4,8 @@
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 #![allow(clippy::print_stdout, reason = "the input is shown if its check fails")]
 
+#[path = "support/answer_checks.rs"]
+mod answer_checks;
 #[path = "support/fuzz_checks.rs"]
 mod fuzz_checks;
 
@@ -12,10 +14,12 @@ use std::path::{Path, PathBuf};
 
 type Check = fn(&[u8]);
 
-const TARGETS: [(&str, Check); 5] = [
+const TARGETS: [(&str, Check); 7] = [
+    ("bulk_answer", answer_checks::bulk_answer),
     ("config", fuzz_checks::config),
     ("flatten_any", fuzz_checks::flatten_any),
     ("flatten_twin", fuzz_checks::flatten_twin),
+    ("http_answer", answer_checks::http_answer),
     ("map_file", fuzz_checks::map_file),
     ("salvage", fuzz_checks::salvage),
 ];
@@ -36,6 +40,16 @@ fn replay(target: &str) {
         println!("{}", input.display());
         check(&std::fs::read(&input).expect("readable"));
     }
+}
+
+#[test]
+fn bulk_answer() {
+    replay("bulk_answer");
+}
+
+#[test]
+fn http_answer() {
+    replay("http_answer");
 }
 
 #[test]

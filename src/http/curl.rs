@@ -5,6 +5,7 @@
 
 #[cfg(feature = "tls")]
 use super::certificate;
+use super::incoming::Incoming;
 use super::response::Head;
 use super::retry_after::RetryAfter;
 use super::{ACCEPTED, Endpoint, HttpError, Payload, Proxies, Received, Request, USER_AGENT};
@@ -53,11 +54,11 @@ impl Curl {
         self.kept_connections.set(kept_connections);
     }
 
-    /// Sends the request and reads the answer into `body`.
+    /// Sends the request and reads the answer's body.
     ///
     /// # Errors
     /// [`HttpError`] if there is no whole answer.
-    pub(super) async fn exchange(&self, request: &Request<'_>, body: &mut Vec<u8>) -> Result<Received, HttpError> {
+    pub(super) async fn exchange(&self, request: &Request<'_>, body: &mut Incoming<'_>) -> Result<Received, HttpError> {
         // Whoever uses the library may listen to all that is traced; isahc would tell them each header field.
         let sent = self.client()?.send_async(prepared(request)?).with_subscriber(Dispatch::none());
         let mut response = match sent.await {
@@ -72,11 +73,12 @@ impl Curl {
             keep_alive: true,
         };
         let cap = if head.is_success() { request.caps.success } else { request.caps.other };
-        *body = (request.supply)();
-        match read_capped(&mut response, cap, body).await {
+        *body.buffer = (request.supply)();
+        match read_capped(&mut response, head.status, cap, body).await {
             Ok(is_whole) => Ok(Received { head, is_whole }),
-            // A page that is no answer says what it has to say by its status.
-            Err(_) if !head.is_success() && request.payload.is_none() => Ok(Received { head, is_whole: false }),
+            // A page that is no answer says what it has to say by its status: a server that refuses a request while it is
+            // being sent may break off behind that.
+            Err(_) if !head.is_success() => Ok(Received { head, is_whole: false }),
             Err(error) => Err(of_io(&error, request)),
         }
     }
@@ -176,24 +178,36 @@ impl AsyncRead for PayloadBody {
     }
 }
 
-/// Reads up to `cap` bytes; false if there is more.
-async fn read_capped(response: &mut Response<AsyncBody>, cap: usize, body: &mut Vec<u8>) -> io::Result<bool> {
+/// Reads up to `cap` bytes, or what is wanted; false if there is more.
+async fn read_capped(
+    response: &mut Response<AsyncBody>,
+    status: u16,
+    cap: usize,
+    body: &mut Incoming<'_>,
+) -> io::Result<bool> {
+    let mut passed = 0;
     loop {
-        let filled = body.len();
-        let room = (cap + 1 - filled).min(READ_BYTES);
-        if body.capacity() - filled < room + PADDING_BYTES {
-            body.reserve_exact((room + PADDING_BYTES).max(filled / 4));
+        let buffer = &mut *body.buffer;
+        let filled = buffer.len();
+        let room = (cap + 1 - passed - filled).min(READ_BYTES);
+        if buffer.capacity() - filled < room + PADDING_BYTES {
+            buffer.reserve_exact((room + PADDING_BYTES).max(filled / 4));
         }
-        body.resize(filled + room, 0);
-        let read = response.body_mut().read(&mut body[filled..]).await;
-        body.truncate(filled + *read.as_ref().unwrap_or(&0));
+        buffer.resize(filled + room, 0);
+        let read = response.body_mut().read(&mut buffer[filled..]).await;
+        buffer.truncate(filled + *read.as_ref().unwrap_or(&0));
         match read {
             Ok(0) => return Ok(true),
-            Ok(_) if body.len() > cap => {
-                body.truncate(cap);
-                return Ok(false);
+            Ok(_) => {
+                let is_beyond = passed + buffer.len() > cap;
+                buffer.truncate(cap - passed);
+                let bytes = buffer.len();
+                let is_wanted = body.pass_on(status, bytes);
+                passed += is_wanted.map_or(0, |_| bytes);
+                if is_beyond || is_wanted == Some(false) {
+                    return Ok(false);
+                }
             }
-            Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

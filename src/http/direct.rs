@@ -4,6 +4,7 @@
 //! used again only if nothing has come over it since: an answer belongs to the request before it. An exchange that waits holds its connection and next to nothing else: the body's buffer is asked for when there is
 //! something to put into it.
 
+use super::incoming::Incoming;
 use super::response::{AnswerError, Decoder, Progress};
 use super::{ACCEPTED, Address, HttpError, Payload, Received, Request, USER_AGENT};
 use crate::flatten::PADDING_BYTES;
@@ -49,14 +50,14 @@ impl Direct {
         kept.drain(..beyond);
     }
 
-    /// Sends the request and reads the answer into `body`.
+    /// Sends the request and reads the answer's body.
     ///
     /// A kept connection over which not a byte came back is replaced by a new one, once. A POST may then go twice, as it
     /// may whenever an answer is lost: documents have lasting ids.
     ///
     /// # Errors
     /// [`HttpError`] if there is no whole answer.
-    pub(super) async fn exchange(&self, request: &Request<'_>, body: &mut Vec<u8>) -> Result<Received, HttpError> {
+    pub(super) async fn exchange(&self, request: &Request<'_>, body: &mut Incoming<'_>) -> Result<Received, HttpError> {
         if let Some(kept) = self.take_kept(&request.endpoint.addresses)
             && let Some(received) = self.attempt(kept, request, body).await?
         {
@@ -71,9 +72,9 @@ impl Direct {
         &self,
         connection: Connection,
         request: &Request<'_>,
-        body: &mut Vec<u8>,
+        body: &mut Incoming<'_>,
     ) -> Result<Option<Received>, HttpError> {
-        let mut decoder = Decoder::new(request.caps);
+        let mut decoder = Decoder::new(request.caps, body.is_passed_on());
         let ended = converse(&connection, request, &mut decoder, body).await;
         let has_begun = decoder.has_begun();
         let failure = match (ended, decoder.into_head()) {
@@ -83,8 +84,9 @@ impl Direct {
                 }
                 return Ok(Some(Received { head, is_whole: progress == Progress::Whole }));
             }
-            // A page that is no answer says what it has to say by its status.
-            (Err(_), Some(head)) if !head.is_success() && request.payload.is_none() => {
+            // A page that is no answer says what it has to say by its status: a server that refuses a request while it is
+            // being sent may break off behind that.
+            (Err(_), Some(head)) if !head.is_success() => {
                 return Ok(Some(Received { head, is_whole: false }));
             }
             (Err(failure), _) => failure,
@@ -194,7 +196,7 @@ async fn converse(
     connection: &Connection,
     request: &Request<'_>,
     decoder: &mut Decoder,
-    body: &mut Vec<u8>,
+    body: &mut Incoming<'_>,
 ) -> Result<Ended, Failure> {
     let mut unsent = Some(Unsent::new(request));
     let mut is_sent = false;
@@ -208,8 +210,8 @@ async fn converse(
         let interest = if unsent.is_some() { Interest::Both } else { Interest::Read };
         let ready = park::ready(connection.stream.clone(), interest, Some(request.deadline)).await;
         ready.map_err(|Late| Failure::Late)?;
-        if body.capacity() == 0 {
-            *body = (request.supply)();
+        if body.buffer.capacity() == 0 {
+            *body.buffer = (request.supply)();
         }
         match receive(&connection.stream, decoder, body)? {
             Progress::More => {}
@@ -314,23 +316,33 @@ impl Failure {
 }
 
 /// Takes in what has arrived; says how far the answer is.
-fn receive(stream: &OwnedFd, decoder: &mut Decoder, body: &mut Vec<u8>) -> Result<Progress, Failure> {
+fn receive(stream: &OwnedFd, decoder: &mut Decoder, body: &mut Incoming<'_>) -> Result<Progress, Failure> {
     let mut received = 0;
+    // What is passed on needs no room for all of it.
+    let room_max = if body.is_passed_on() { limits::READ_BYTES_MIN } else { limits::READ_BYTES_MAX };
     loop {
-        make_room(body, decoder.bytes_to_come());
-        let room = body.capacity() - body.len();
-        let bytes = match net::recv(stream, spare_capacity(body), RecvFlags::empty()) {
+        let buffer = &mut *body.buffer;
+        make_room(buffer, decoder.bytes_to_come(), room_max);
+        let room = buffer.capacity() - buffer.len();
+        let bytes = match net::recv(stream, spare_capacity(buffer), RecvFlags::empty()) {
             Ok((bytes, _)) => bytes,
             Err(Errno::INTR) => continue,
             Err(Errno::AGAIN) => return Ok(Progress::More),
             Err(error) => return Err(Failure::System(error)),
         };
         if bytes == 0 {
-            decoder.end(body).map_err(Failure::Answer)?;
+            decoder.end(buffer).map_err(Failure::Answer)?;
             return Ok(Progress::Whole);
         }
         received += bytes;
-        let progress = decoder.decode(body).map_err(Failure::Answer)?;
+        let mut progress = decoder.decode(buffer).map_err(Failure::Answer)?;
+        if body.is_passed_on()
+            && let Some((status, bytes)) = decoder.pass_on()
+            && body.pass_on(status, bytes) == Some(false)
+            && progress == Progress::More
+        {
+            progress = Progress::TooLong;
+        }
         // What leaves room was all there is: no need to ask the system once more.
         if progress != Progress::More || bytes < room || received >= limits::READ_TURN_BYTES {
             return Ok(progress);
@@ -339,9 +351,9 @@ fn receive(stream: &OwnedFd, decoder: &mut Decoder, body: &mut Vec<u8>) -> Resul
 }
 
 /// Room for what is certain to come, or for a little if nobody knows, and behind it what the sanitiser wants.
-fn make_room(body: &mut Vec<u8>, bytes_to_come: usize) {
+fn make_room(body: &mut Vec<u8>, bytes_to_come: usize, room_max: usize) {
     let spare = body.capacity() - body.len();
-    let needed = bytes_to_come.saturating_add(CHUNK_FRAME_BYTES).clamp(READ_BYTES_LEAST, limits::READ_BYTES_MAX);
+    let needed = bytes_to_come.saturating_add(CHUNK_FRAME_BYTES).clamp(READ_BYTES_LEAST, room_max);
     if spare < needed + PADDING_BYTES {
         let growth = needed.max(limits::READ_BYTES_MIN).max(body.len() / 4);
         body.reserve_exact(growth + PADDING_BYTES);

@@ -1,8 +1,8 @@
 //! An HTTP/1.1 answer, from its bytes as they come: pure, and the same whatever pieces they come in.
 //!
 //! Bytes are read behind what the buffer holds and decoded in place. Invariant: after [`Decoder::decode`] the buffer holds
-//! the body so far, and behind it nothing but a piece of the head or of a chunk's frame that is not whole yet; both are
-//! bounded.
+//! the body so far, as far as it was not passed on, and behind it nothing but a piece of the head or of a chunk's frame that
+//! is not whole yet; both are bounded.
 
 use super::retry_after::RetryAfter;
 use crate::limits;
@@ -14,9 +14,13 @@ use std::mem::MaybeUninit;
 pub(super) struct Decoder {
     state: State,
     caps: Caps,
+    /// The body is read up to its cap even if it is known to be longer.
+    is_passed_on: bool,
     has_begun: bool,
     /// Bytes of the body so far, at the front of the buffer.
     body_bytes: usize,
+    /// Bytes of the body that were there before them.
+    passed_bytes: usize,
     /// Bytes behind them that are known to hold no end of a line.
     searched_bytes: usize,
     trailer_bytes: usize,
@@ -89,12 +93,15 @@ impl Head {
 }
 
 impl Decoder {
-    pub(super) fn new(caps: Caps) -> Self {
+    /// `is_passed_on` if [`Decoder::pass_on`] is called after each step.
+    pub(super) fn new(caps: Caps, is_passed_on: bool) -> Self {
         Self {
             state: State::Head,
             caps,
+            is_passed_on,
             has_begun: false,
             body_bytes: 0,
+            passed_bytes: 0,
             searched_bytes: 0,
             trailer_bytes: 0,
             head: None,
@@ -114,6 +121,14 @@ impl Decoder {
     /// The head of an answer that was begun.
     pub(super) fn into_head(self) -> Option<Head> {
         self.head
+    }
+
+    /// The status, and how many bytes at the front of the buffer are the body so far, once the head is whole. They are
+    /// removed from there, and count on towards the cap.
+    pub(super) fn pass_on(&mut self) -> Option<(u16, usize)> {
+        let status = self.head.as_ref()?.status;
+        self.passed_bytes += self.body_bytes;
+        Some((status, std::mem::take(&mut self.body_bytes)))
     }
 
     /// Bytes that are certain to come.
@@ -201,15 +216,16 @@ impl Decoder {
         let cap = if self.head.as_ref().is_some_and(Head::is_success) { self.caps.success } else { self.caps.other };
         let there = buffer.len() - at;
         let wanted = usize::try_from(left).unwrap_or(usize::MAX);
-        let room = cap - self.body_bytes;
+        let room = cap - self.passed_bytes - self.body_bytes;
         let bytes = there.min(wanted).min(room);
         if at > self.body_bytes {
             buffer.copy_within(at..at + bytes, self.body_bytes);
         }
         self.body_bytes += bytes;
         let is_endless = self.state == State::UntilClose;
-        // A length that is announced is believed: why read what will be refused?
-        if if is_endless { there > room } else { wanted > room } {
+        // A length that is announced is believed: why read what will be refused? Unless somebody wants to see its beginning.
+        let is_too_long = if is_endless || self.is_passed_on { there.min(wanted) > room } else { wanted > room };
+        if is_too_long {
             return Step::Over(Progress::TooLong);
         }
         if is_endless || bytes < wanted {

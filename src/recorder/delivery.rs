@@ -5,6 +5,7 @@
 //! balances after every change; fresh documents go before held ones and the backlog on disk; whatever has waited for
 //! `spool.sync` is on disk, if there is a disk.
 
+mod aside;
 mod keep;
 
 use super::dead_letters::DeadLetters;
@@ -38,6 +39,8 @@ pub(super) struct Delivery {
     /// Of documents that are refused one by one; the held lane and the backlog wait for it.
     items: Pace,
     held_until: Option<Instant>,
+    /// The last request was answered well: if the next one fails, that may be due to what is in it.
+    is_well: bool,
     /// When a loss is worth a line.
     losses: FailureLog,
 }
@@ -87,6 +90,7 @@ impl Delivery {
             paused_until: None,
             items: Pace::new(config.backoff, random.fork()),
             held_until: None,
+            is_well: false,
             losses: FailureLog::default(),
         };
         delivery.keep(now);
@@ -250,23 +254,12 @@ impl Delivery {
                 self.requests_work(now);
                 self.settle_items(lane, sent, &judgement, now)
             }
-            Verdict::Split => {
+            Verdict::Split(reason) => {
                 self.requests_work(now);
-                let half = sent.bulk.documents() / 2;
-                for bulk in [sent.bulk.select(|index| index >= half), sent.bulk.select(|index| index < half)] {
-                    self.spool.put_front(lane, Waiting { bulk: Arc::new(bulk), too_large: false, ..sent });
-                }
-                let documents = sent.bulk.documents();
-                let name = self.name.as_str();
-                part_log!(self.log_level, Debug, debug, recorder = name, documents, "too large: sent in halves");
-                self.spool.recycle(sent.bulk);
+                self.halve(lane, sent, reason);
                 true
             }
-            Verdict::Again(refusal) => {
-                self.put_back(lane, sent);
-                self.requests_fail(&refusal, now);
-                false
-            }
+            Verdict::Again(refusal) => self.settle_failed(lane, sent, &refusal, now),
         }
     }
 
@@ -335,7 +328,8 @@ impl Delivery {
         }
     }
 
-    fn requests_fail(&mut self, refusal: &Refusal, now: Instant) {
+    /// Gives the number of requests in a row that have failed.
+    fn requests_fail(&mut self, refusal: &Refusal, now: Instant) -> u64 {
         let failed = self.requests.failed(refusal, false, now);
         self.paused_until = Some(now + failed.delay);
         let name = self.name.as_str();
@@ -363,9 +357,11 @@ impl Delivery {
                 "counts as down; tried about every {interval:?} from now on"
             );
         }
+        failed.in_a_row
     }
 
     fn requests_work(&mut self, now: Instant) {
+        self.is_well = true;
         if let Some((failures, away)) = self.requests.recovered(now) {
             let Ledger { waiting, spooled, dropped, .. } = self.ledger;
             part_log!(

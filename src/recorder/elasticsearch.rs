@@ -6,34 +6,39 @@
 //! again whenever it may have changed: after an exchange that failed, and when the server has something against the
 //! types, which settles the matter at once. A server that will not say what it is gets bulks like a new one.
 
+pub(super) mod answer;
 mod cluster;
 mod gzip;
 mod hosts;
+mod scan;
 mod server;
 pub(super) mod setup;
 pub(super) mod template;
+mod trial;
 mod types;
 pub(super) mod verdict;
 
 use crate::bulk::Bulk;
 use crate::config::{self, Recorder, ServerTarget};
-use crate::http::{Answer, Endpoint, Http, HttpError, Payload};
+use crate::http::{Endpoint, Http, Payload, Reply};
 use crate::limits;
 use crate::log::{PartLevel, part_log};
 use crate::recorder::Feed;
-use gzip::Gzip;
+use answer::{Judge, Opinion};
+use gzip::{Gzip, Packing};
 use server::Product;
 use setup::{Address, Outcome, Question, Silence};
 use std::sync::Arc;
 use template::Wish;
 pub(super) use template::meets_integers;
-use types::{Complaint, Types};
+use types::Types;
 use verdict::{Refusal, Verdict};
 
 /// What is asked of the answer: enough to know the fate of each document, and no more.
 const QUERY: &str = "filter_path=errors,items.*.status,items.*.error";
 
 pub(super) use cluster::Cluster;
+pub use trial::{BulkOutcome, BulkTrial};
 
 /// The servers of one cluster.
 #[derive(Debug)]
@@ -62,7 +67,7 @@ struct Host {
     address: Address,
     bulk: Endpoint,
     /// Whether bulks go to it compressed.
-    compress: bool,
+    packing: Packing,
 }
 
 impl Elasticsearch {
@@ -72,8 +77,8 @@ impl Elasticsearch {
         let host = |config::Host { url, access }: &config::Host| {
             let address = Address::new(url, access, target.timeout);
             let bulk = address.of("/_bulk", &format!("{QUERY}{pipeline}"));
-            let compress = target.compression.suits(bulk.is_neighbour());
-            Host { address, bulk, compress }
+            let packing = Packing::new(target.compression.suits(bulk.is_neighbour()));
+            Host { address, bulk, packing }
         };
         Self {
             name: config.name.clone(),
@@ -126,75 +131,67 @@ impl Elasticsearch {
         {
             return Verdict::Again(refusal);
         }
-        let answer = match self.send(http, at, bulk).await {
-            Ok(answer) => answer,
-            Err(error) => {
+        let opinion = match self.send(http, at, bulk).await {
+            Ok(opinion) => opinion,
+            Err(refusal) => {
                 self.is_known = false;
-                return Verdict::Again(Refusal::of(&error));
+                return Verdict::Again(refusal);
             }
         };
-        let Some(complaint) = types::complaint_of_request(answer.status, &answer.body) else {
-            return self.judge(at, answer, bulk);
-        };
-        // The whole bulk had the wrong types, so that nothing of it was taken: at once again, with the right ones.
-        if !self.correct(&complaint, &[]) {
-            return self.judge(at, answer, bulk);
+        // If the whole bulk had the wrong types, nothing of it was taken: at once again, with the right ones.
+        if !opinion.of_request.as_ref().is_some_and(|complaint| self.correct(|types| types.learn(complaint, &[], &[])))
+        {
+            return self.settle(at, opinion, bulk);
         }
         match self.send(http, at, bulk).await {
-            Ok(answer) => self.judge(at, answer, bulk),
-            Err(error) => Verdict::Again(Refusal::of(&error)),
+            Ok(opinion) => self.settle(at, opinion, bulk),
+            Err(refusal) => Verdict::Again(refusal),
         }
     }
 
-    async fn send(&mut self, http: &Http, at: usize, bulk: &Arc<Bulk>) -> Result<Answer, HttpError> {
-        let answer_bytes = limits::ANSWER_BYTES_MIN + bulk.documents() * limits::ANSWER_BYTES_PER_DOCUMENT;
+    async fn send(&mut self, http: &Http, at: usize, bulk: &Arc<Bulk>) -> Result<Opinion, Refusal> {
         let bulk = if self.types.wanted { Arc::new(self.types.apply(bulk)) } else { Arc::clone(bulk) };
         let host = &mut self.hosts[at];
-        let ask = async |payload| http.ask(&host.bulk, host.address.timeout, Some(payload), answer_bytes).await;
-        let compressed = if host.compress { self.gzip.compress(bulk.bytes()).await } else { None };
-        let Some(compressed) = compressed else { return ask(Payload::Bulk(bulk)).await };
-        let answer = ask(Payload::Gzip(Arc::clone(&compressed))).await;
+        let compressed = if host.packing.is_due() { self.gzip.compress(bulk.bytes()).await } else { None };
+        let plain = || Payload::Bulk(Arc::clone(&bulk));
+        let Some(compressed) = compressed else { return exchange(http, host, plain(), &bulk).await };
+        let opinion = exchange(http, host, Payload::Gzip(Arc::clone(&compressed)), &bulk).await;
         self.gzip.recycle(compressed);
-        if !answer.as_ref().is_ok_and(may_be_for_compression) {
-            return answer;
+        let opinion = opinion?;
+        if !may_be_for_compression(&opinion) {
+            // It has read it, unless it was too busy for that.
+            if matches!(opinion.status, 200..=299) {
+                host.packing.worked();
+            }
+            return Ok(opinion);
         }
-        let answer = ask(Payload::Bulk(bulk)).await?;
+        let is_certain = opinion.status == 415;
+        let opinion = exchange(http, host, plain(), &bulk).await?;
         // Whatever else it says now, it has read this one.
-        if !may_be_for_compression(&answer) {
-            host.compress = false;
+        if !may_be_for_compression(&opinion) && host.packing.failed(is_certain) {
             part_log!(
                 self.log_level,
                 Info,
                 info,
                 recorder = self.name,
-                "{} does not take compressed bulks: they are sent to it as they are from now on",
+                "{} does not take compressed bulks: they are sent to it as they are, and one is tried now and then",
                 host.address.host()
             );
         }
-        Ok(answer)
+        Ok(opinion)
     }
 
     /// The fates of the documents. One that was refused for its type only goes again, with the right one.
-    fn judge(&mut self, at: usize, answer: Answer, bulk: &Bulk) -> Verdict {
-        let complaints = types::complaints_of_items(&answer.body);
-        let advice = self.hosts[at].bulk.advice(answer.status);
-        let mut verdict = verdict::judge(answer, bulk.documents());
+    fn settle(&mut self, at: usize, opinion: Opinion, bulk: &Bulk) -> Verdict {
+        let Opinion { status, mut verdict, complaints, .. } = opinion;
         match &mut verdict {
             Verdict::Judged(judgement) if !complaints.is_empty() => {
-                let sent = self.types.clone();
-                for (document, complaint) in &complaints {
-                    self.correct(complaint, sent.of_document(bulk, *document));
-                }
-                for (document, _) in complaints {
-                    if self.types.differs(&sent, bulk, document) {
-                        judgement.retry(document, "documents had another type than their index");
-                    }
-                }
+                self.correct(|types| types.reconsider(&complaints, bulk, judgement));
             }
             // A person may mend it by another server.
             Verdict::Again(refusal) if refusal.slow => {
                 self.is_known = false;
-                refusal.advise(advice);
+                refusal.advise(self.hosts[at].bulk.advice(status));
             }
             _ => {}
         }
@@ -202,9 +199,9 @@ impl Elasticsearch {
     }
 
     /// Takes in what the server has against the types that it was sent; false if that was known.
-    fn correct(&mut self, complaint: &Complaint, sent: &[u8]) -> bool {
+    fn correct(&mut self, learn: impl FnOnce(&mut Types)) -> bool {
         let before = self.types.clone();
-        self.types.learn(complaint, sent);
+        learn(&mut self.types);
         if self.types.wanted != before.wanted {
             // It is not what it was taken for: an upgrade, or it says one thing and does another.
             self.is_known = false;
@@ -275,12 +272,24 @@ impl Elasticsearch {
     }
 }
 
+/// Sends a bulk in this form, and reads the answer as it comes.
+async fn exchange(http: &Http, host: &Host, payload: Payload, bulk: &Bulk) -> Result<Opinion, Refusal> {
+    let scrub = |text: &mut String| host.bulk.scrub(text);
+    let mut judge = Judge::new(bulk.documents(), &scrub);
+    let bytes_max = limits::answer_bytes_max(bulk.documents(), bulk.bytes().len());
+    match http.post(&host.bulk, host.address.timeout, payload, bytes_max, &mut judge).await {
+        Ok(Reply { status, retry_after, is_whole }) => Ok(judge.conclude(status, retry_after, is_whole)),
+        // An answer that had begun may break off because of what is in it.
+        Err(error) => Err(Refusal { is_odd: judge.has_begun(), ..Refusal::of(&error) }),
+    }
+}
+
 /// Whether a compressed bulk may have been refused for being compressed. Servers that read it as text say 400, as they do
 /// for much else; what they have against types, they have read.
-fn may_be_for_compression(answer: &Answer) -> bool {
-    match answer.status {
+fn may_be_for_compression(opinion: &Opinion) -> bool {
+    match opinion.status {
         415 => true,
-        400 => types::complaint_of_request(answer.status, &answer.body).is_none(),
+        400 => opinion.of_request.is_none(),
         _ => false,
     }
 }

@@ -24,11 +24,17 @@ pub(super) struct Failed {
     pub(super) unsaid: Option<u64>,
     /// It counts as down from now on.
     pub(super) goes_down: bool,
+    pub(super) in_a_row: u64,
 }
 
 impl Pace {
     pub(super) fn new(backoff: u32, random: fastrand::Rng) -> Self {
         Self { backoff: backoff.into(), log: FailureLog::default(), in_a_row: 0, random }
+    }
+
+    /// Failures in a row after which it counts as down.
+    pub(super) fn backoff(&self) -> u64 {
+        self.backoff
     }
 
     /// A try that has failed; `in_part`: something of it was taken, so that it begins anew with short pauses.
@@ -42,7 +48,7 @@ impl Pace {
             backoff::retry_delay(in_a_row, &mut self.random)
         };
         let delay = refusal.after.map_or(own, |asked| asked.max(own));
-        Failed { delay, unsaid, goes_down: in_a_row == self.backoff }
+        Failed { delay, unsaid, goes_down: in_a_row == self.backoff, in_a_row }
     }
 
     /// It works again: the number of failures and for how long there were nothing but failures, if there were.

@@ -8,7 +8,7 @@ type Outcome = Result<(u16, Vec<u8>, Progress, bool), AnswerError>;
 
 /// Decodes an answer that comes in these pieces and then ends.
 fn decode_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, caps: Caps) -> Outcome {
-    let mut decoder = Decoder::new(caps);
+    let mut decoder = Decoder::new(caps, false);
     let mut buffer = Vec::new();
     let mut progress = Progress::More;
     for piece in pieces {
@@ -201,7 +201,7 @@ fn a_body_over_the_cap_is_given_up_early() {
 
 #[test]
 fn what_matters_of_a_head_is_kept() {
-    let mut decoder = Decoder::new(CAPS);
+    let mut decoder = Decoder::new(CAPS, false);
     let mut buffer =
         b"HTTP/1.1 302 Found\r\nLocation: /x?y\r\nretry-after: 120\r\nDate: then\r\nContent-Length: 50\r\n\r\nab"
             .to_vec();

@@ -91,8 +91,9 @@ impl Cluster {
             refusal.reason = self.server.hosts[at].address.named(refusal.reason);
             let until = self.watch.failed(at, &refusal, started);
             self.watch.ask(at, until, self.server.question(http, at));
-            // One that passes by itself is enough to try soon.
-            refusal.slow &= last.is_none_or(|last| last.slow);
+            // One that passes by itself is enough to try soon, and one that is away may be the one that takes it.
+            refusal.slow &= last.as_ref().is_none_or(|last| last.slow);
+            refusal.is_odd &= last.is_none_or(|last| last.is_odd);
             last = Some(refusal);
         }
         let refusal = last.unwrap_or_else(|| Refusal::new("no host".to_owned(), "there is no host to try".to_owned()));

@@ -11,6 +11,49 @@ use flate2::bufread::GzEncoder;
 use std::io::Read;
 use std::sync::Arc;
 
+/// Whether one host gets its bulks compressed. One that refuses them gets them as they are, and a compressed one now and
+/// then: it may have been another's refusal, or have learned it since.
+#[derive(Debug)]
+pub(super) struct Packing {
+    is_wanted: bool,
+    /// Compressed bulks in a row that it refused, and took as they are.
+    refused: u32,
+    /// Bulks that go to it as they are before the next compressed one.
+    plain_left: u32,
+    /// So many there are after the next refusal.
+    plain_next: u32,
+}
+
+impl Packing {
+    pub(super) fn new(is_wanted: bool) -> Self {
+        Self { is_wanted, refused: 0, plain_left: 0, plain_next: limits::PLAIN_BULKS_MIN }
+    }
+
+    /// Whether the next bulk is to be compressed.
+    pub(super) fn is_due(&mut self) -> bool {
+        let is_due = self.is_wanted && self.plain_left == 0;
+        self.plain_left = self.plain_left.saturating_sub(1);
+        is_due
+    }
+
+    /// A compressed bulk was read.
+    pub(super) fn worked(&mut self) {
+        *self = Self::new(self.is_wanted);
+    }
+
+    /// A compressed bulk was refused that was read as it is. `is_certain` if the answer said that this was why. True if the
+    /// host counts as one that takes none from now on.
+    pub(super) fn failed(&mut self, is_certain: bool) -> bool {
+        self.refused += 1;
+        if !is_certain && self.refused < limits::COMPRESSED_REFUSALS_MAX {
+            return false;
+        }
+        self.plain_left = self.plain_next;
+        self.plain_next = (self.plain_next * 2).min(limits::PLAIN_BULKS_MAX);
+        self.plain_left == limits::PLAIN_BULKS_MIN
+    }
+}
+
 /// Compresses into one buffer after the other.
 #[derive(Debug, Default)]
 pub(super) struct Gzip {
@@ -66,6 +109,36 @@ mod tests {
     use std::io::Write;
     use std::os::unix::net::UnixStream;
     use std::rc::Rc;
+
+    #[test]
+    fn one_refusal_is_none_and_after_more_it_is_tried_now_and_then() {
+        let mut packing = Packing::new(true);
+        for _ in 0..10 {
+            assert!(packing.is_due());
+            assert!(!packing.failed(false), "it may have been chance");
+            assert!(packing.is_due());
+            packing.worked();
+        }
+        assert!(!packing.failed(false));
+        assert!(packing.failed(false));
+        let mut plain = Vec::new();
+        for _ in 0..12 {
+            let mut bulks = 0;
+            while !packing.is_due() {
+                bulks += 1;
+            }
+            plain.push(bulks);
+            assert!(!packing.failed(false), "it is told once");
+        }
+        let doubled = (0..12).map(|time| (limits::PLAIN_BULKS_MIN << time).min(limits::PLAIN_BULKS_MAX));
+        assert_eq!(plain, doubled.collect::<Vec<_>>());
+        while !packing.is_due() {}
+        packing.worked();
+        assert!(packing.is_due());
+        assert!(packing.failed(true), "one that says so is believed at once");
+        assert!(!packing.is_due());
+        assert!((0..1000).all(|_| !Packing::new(false).is_due()));
+    }
 
     fn compressed(gzip: &mut Gzip, plain: &[u8]) -> Option<Arc<Vec<u8>>> {
         park::block_on(gzip.compress(plain)).unwrap()

@@ -2,10 +2,11 @@
 
 use super::server::Product;
 use super::template::{Flavour, Standing, Template, Wish};
-use super::verdict::{Refusal, quote};
+use super::verdict::Refusal;
 use crate::access::Access;
 use crate::http::{Answer, Endpoint, Http, HttpError, Identity, Payload};
 use crate::limits;
+use crate::quote;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -92,17 +93,27 @@ impl Address {
 
     /// An answer that says something: not that the server is busy, or not there.
     async fn ask(&self, http: &Http, path: &str, query: &str, put: Option<String>) -> Result<Answer, Silence> {
+        self.ask_up_to(limits::SMALL_ANSWER_BYTES_MAX, http, path, query, put).await
+    }
+
+    async fn ask_up_to(
+        &self,
+        bytes_max: usize,
+        http: &Http,
+        path: &str,
+        query: &str,
+        put: Option<String>,
+    ) -> Result<Answer, Silence> {
         let put = put.map(|text| Payload::Json(text.into()));
-        let answer = http.ask(&self.of(path, query), self.timeout, put, limits::SMALL_ANSWER_BYTES_MAX).await.map_err(
-            |error| {
-                let is_there = matches!(error, HttpError::Timeout(_));
-                Silence { refusal: Refusal::of(&error), is_there }
-            },
-        )?;
+        let answer = http.ask(&self.of(path, query), self.timeout, put, bytes_max).await.map_err(|error| {
+            let is_there = matches!(error, HttpError::Timeout(_));
+            Silence { refusal: Refusal::of(&error), is_there }
+        })?;
         match answer.status {
             408 | 429 | 500..=599 => {
                 let kind = format!("{path}: status {}", answer.status);
-                let refusal = Refusal::new(kind, format!("{path}: {}", self.said(&answer)));
+                let after = answer.retry_after.map(|asked| asked.min(limits::RETRY_AFTER_MAX));
+                let refusal = Refusal { after, ..Refusal::new(kind, format!("{path}: {}", self.said(&answer))) };
                 Err(Silence { refusal, is_there: true })
             }
             _ => Ok(answer),
@@ -141,7 +152,7 @@ impl Address {
     /// It could not be asked.
     pub(crate) async fn set_up(&self, http: &Http, wish: &Wish, product: Product) -> Result<Outcome, Silence> {
         let Some(template) = Template::new(wish, Flavour::of(product)) else { return Ok(Outcome::NoName) };
-        let found = self.ask(http, &template.path, "", None).await?;
+        let found = self.ask_up_to(limits::TEMPLATE_BYTES_MAX, http, &template.path, "", None).await?;
         let standing = match found.status {
             200..=299 => template.standing(found.body),
             404 => return self.ensure(http, wish, product).await,
@@ -160,8 +171,11 @@ impl Address {
     /// What the server said, for a person.
     fn said(&self, answer: &Answer) -> String {
         let endpoint = self.of("/", "");
-        let mut text = format!("status {}: {}", answer.status, quote(&answer.body));
-        endpoint.scrub(&mut text);
+        let shown = answer.body.len().min(limits::EXCERPT_BYTES_MAX);
+        let mut page = quote::lossy(&answer.body[..shown], shown < answer.body.len());
+        endpoint.scrub(&mut page);
+        quote::shorten(&mut page, limits::QUOTED_BYTES_MAX);
+        let text = format!("status {}: {page}", answer.status);
         match endpoint.advice(answer.status) {
             Some(advice) => format!("{text}; {advice}"),
             None => text,

@@ -4,17 +4,19 @@
 //! only, and 8, 9 and OpenSearch refuse any. It is the reader's `type_name`, as the Go program had it; in an index that
 //! has a type already, it is that one.
 
+use super::verdict::Judgement;
 use crate::bulk::Bulk;
+use crate::json;
 use crate::limits;
 use memchr::memmem;
-use simd_json::prelude::*;
 
 /// What is known of the types of a server.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Types {
     /// Whether documents carry one.
     pub(super) wanted: bool,
-    /// The type that an index has, where it is another than that of our documents: JSON text, index then type.
+    /// The type that an index has, where it is another than that of our documents. Both are JSON strings without their
+    /// quotes; the index is called as the documents call it, which may be by an alias.
     of_index: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -25,8 +27,46 @@ pub(super) enum Complaint {
     Missing,
     /// There is one, and it wants none.
     Unwanted,
-    /// The index has another one.
-    Other { index: String, types: Vec<String> },
+    /// The index has one of these. It says which index that is, but of a document that was sent to an alias that is
+    /// another name than the document's.
+    Other(Vec<String>),
+}
+
+/// What is held against the types of single documents.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Complaints {
+    kinds: Vec<Complaint>,
+    /// Document and complaint, by their places.
+    of: Vec<(usize, usize)>,
+}
+
+impl Complaints {
+    /// Those that are alike are kept once; beyond a number of others they are not kept.
+    pub(super) fn add(&mut self, document: usize, complaint: Complaint) {
+        let known = self.kinds.iter().position(|known| *known == complaint);
+        if known.is_none() && self.kinds.len() == limits::INDEX_TYPES_MAX {
+            return;
+        }
+        let at = known.unwrap_or_else(|| {
+            self.kinds.push(complaint);
+            self.kinds.len() - 1
+        });
+        self.of.push((document, at));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.of.is_empty()
+    }
+
+    /// Each with the document's place, in the order of the bulk.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &Complaint)> {
+        self.of.iter().map(|&(document, at)| (document, &self.kinds[at]))
+    }
+
+    /// Whether there is one of this document.
+    pub(super) fn contains(&self, document: usize) -> bool {
+        self.of.binary_search_by_key(&document, |&(document, _)| document).is_ok()
+    }
 }
 
 impl Types {
@@ -46,85 +86,82 @@ impl Types {
         self.of(bulk.index_of(document), bulk.type_name_of(document))
     }
 
-    /// Takes in what the server said of a document that was sent with the type `sent`.
-    pub(super) fn learn(&mut self, complaint: &Complaint, sent: &[u8]) {
+    /// Takes in what the server said of a document that was sent to this index with the type `sent`.
+    pub(super) fn learn(&mut self, complaint: &Complaint, index: &[u8], sent: &[u8]) {
         match complaint {
             Complaint::Missing => self.wanted = true,
             Complaint::Unwanted => self.wanted = false,
-            Complaint::Other { index, types } => {
-                let other = |name: &&String| name.as_bytes() != sent && !name.contains(['"', '\\']);
-                let Some(theirs) = types.iter().find(other) else { return };
-                self.of_index.retain(|(other, _)| other != index.as_bytes());
+            Complaint::Other(types) => {
+                let Some(theirs) = types.iter().map(|name| escaped(name)).find(|name| name != sent) else { return };
+                self.of_index.retain(|(other, _)| other != index);
                 if self.of_index.len() == limits::INDEX_TYPES_MAX {
                     self.of_index.remove(0);
                 }
-                self.of_index.push((index.clone().into_bytes(), theirs.clone().into_bytes()));
+                self.of_index.push((index.to_owned(), theirs));
             }
         }
     }
 
+    /// Takes in what the answer to a bulk has against single types. Documents that were refused for their type only, and
+    /// would go out with another one now, are to go again.
+    pub(super) fn reconsider(&mut self, complaints: &Complaints, bulk: &Bulk, judgement: &mut Judgement) {
+        let sent = self.clone();
+        for (document, complaint) in complaints.iter() {
+            self.learn(complaint, bulk.index_of(document), sent.of_document(bulk, document));
+        }
+        judgement.retry("documents had another type than their index", |document| {
+            complaints.contains(document) && self.differs(&sent, bulk, document)
+        });
+    }
+
     /// Whether a document of the bulk would go out otherwise than it did when `sent` was known.
-    pub(super) fn differs(&self, sent: &Self, bulk: &Bulk, document: usize) -> bool {
+    fn differs(&self, sent: &Self, bulk: &Bulk, document: usize) -> bool {
         self.wanted != sent.wanted
             || (self.wanted && self.of_document(bulk, document) != sent.of_document(bulk, document))
     }
 }
 
-/// A `type_name` that the servers would refuse is replaced: the document has it as its `service.name` all the same.
+/// A `type_name` that the servers would refuse is replaced: the document has it as its `service.name` all the same. It
+/// goes into an action line as it is, so it must be what may stand there.
 fn valid(type_name: &[u8]) -> &[u8] {
     let bad = type_name.is_empty()
         || type_name.len() > limits::MAPPING_TYPE_BYTES_MAX
         || matches!(type_name[0], b'_' | b'.')
-        || type_name.iter().any(|byte| matches!(byte, b'#' | b',' | b'\\'));
+        || type_name.iter().any(|byte| matches!(byte, b'#' | b',' | b'\\' | b'"' | 0..0x20))
+        || std::str::from_utf8(type_name).is_err();
     if bad { b"expvastic" } else { type_name }
 }
 
-/// What the answer to a whole request has against the types in it.
-pub(super) fn complaint_of_request(status: u16, body: &[u8]) -> Option<Complaint> {
-    if status != 400 {
-        None
-    } else if memmem::find(body, b": type is missing;").is_some() {
+/// The name of a type as a JSON string without its quotes.
+fn escaped(name: &str) -> Vec<u8> {
+    let mut text = Vec::new();
+    json::write_escaped(&mut text, name);
+    text
+}
+
+/// What the answer to a whole request has against the types in it, by the reason that it gives.
+pub(super) fn complaint_of_request(reason: &[u8]) -> Option<Complaint> {
+    if memmem::find(reason, b": type is missing;").is_some() {
         Some(Complaint::Missing)
-    } else if memmem::find(body, b"unknown parameter [_type]").is_some() {
+    } else if memmem::find(reason, b"unknown parameter [_type]").is_some() {
         Some(Complaint::Unwanted)
     } else {
         None
     }
 }
 
-/// What the items of an answer have against their types, each with its place. Nearly always nothing, which costs two
-/// searches in a short text.
-pub(super) fn complaints_of_items(body: &[u8]) -> Vec<(usize, Complaint)> {
-    if [OTHER, UNWANTED].iter().all(|needle| memmem::find(body, needle.as_bytes()).is_none()) {
-        return Vec::new();
-    }
-    let mut copy = body.to_vec();
-    let Ok(tape) = simd_json::to_tape(&mut copy) else { return Vec::new() };
-    let root = tape.as_value();
-    let Some(items) = root.get("items").and_then(|items| items.as_array()) else { return Vec::new() };
-    let mut complaints = Vec::new();
-    for (place, item) in items.iter().enumerate() {
-        let outcome = item.as_object().and_then(|item| item.values().next());
-        let reason = outcome.and_then(|outcome| outcome.get("error")?.get("reason")?.into_string());
-        if let Some(complaint) = reason.and_then(complaint_of_reason) {
-            complaints.push((place, complaint));
-        }
-    }
-    complaints
-}
-
-const OTHER: &str = "as the final mapping would have more than 1 type: [";
-const UNWANTED: &str = "Invalid type: expecting [_doc] but got [";
-
-fn complaint_of_reason(reason: &str) -> Option<Complaint> {
-    if reason.contains(UNWANTED) {
+/// What an item of an answer has against its type, by the reason that it gives.
+pub(super) fn complaint_of_reason(reason: &[u8]) -> Option<Complaint> {
+    const OTHER: &[u8] = b"as the final mapping would have more than 1 type: [";
+    const UNWANTED: &[u8] = b"Invalid type: expecting [_doc] but got [";
+    if memmem::find(reason, UNWANTED).is_some() {
         return Some(Complaint::Unwanted);
     }
     // "Rejecting mapping update to [i] as the final mapping would have more than 1 type: [a, b]"
-    let (before, types) = reason.split_once(OTHER)?;
-    let index = before.split_once('[')?.1.rsplit_once(']')?.0.to_owned();
-    let types = types.split_once(']')?.0.split(", ").map(str::to_owned).collect();
-    Some(Complaint::Other { index, types })
+    let types = std::str::from_utf8(&reason[memmem::find(reason, OTHER)? + OTHER.len()..]).ok()?;
+    let is_name = |name: &&str| (1..=limits::MAPPING_TYPE_BYTES_MAX).contains(&name.len());
+    let types = types.rsplit_once(']')?.0.split(", ").filter(is_name).take(limits::NAMED_TYPES_MAX);
+    Some(Complaint::Other(types.map(str::to_owned).collect()))
 }
 
 #[cfg(test)]
@@ -132,6 +169,7 @@ mod tests {
     use super::*;
     use crate::bulk::{self, ActionLine, DocumentKey, IdSource};
     use crate::calendar::Timestamp;
+    use crate::recorder::elasticsearch::verdict::{DeadLetter, Fate};
 
     fn bulk_of(documents: &[(&str, &str)]) -> Bulk {
         let mut bulk = Bulk::default();
@@ -174,57 +212,97 @@ mod tests {
 
     #[test]
     fn what_servers_say_of_types_is_understood() {
-        for (status, body, complaint) in [
-            (
-                400,
-                r#"{"error":{"root_cause":[{"type":"action_request_validation_exception","reason":"Validation Failed: 1: type is missing;2: type is missing;"}]},"status":400}"#,
-                Some(Complaint::Missing),
-            ),
-            (
-                400,
-                r#"{"error":{"type":"illegal_argument_exception","reason":"Action/metadata line [1] contains an unknown parameter [_type]"},"status":400}"#,
-                Some(Complaint::Unwanted),
-            ),
-            (400, r#"{"error":{"type":"illegal_argument_exception","reason":"Malformed"}}"#, None),
-            (200, "1: type is missing;", None),
+        for (reason, complaint) in [
+            ("Validation Failed: 1: type is missing;2: type is missing;", Some(Complaint::Missing)),
+            ("Action/metadata line [1] contains an unknown parameter [_type]", Some(Complaint::Unwanted)),
+            ("Malformed", None),
         ] {
-            assert_eq!(complaint_of_request(status, body.as_bytes()), complaint, "{body}");
+            assert_eq!(complaint_of_request(reason.as_bytes()), complaint, "{reason}");
         }
-        let items = r#"{"errors":true,"items":[
-            {"create":{"status":201}},
-            {"create":{"status":400,"error":{"type":"illegal_argument_exception","reason":"Rejecting mapping update to [expv-ty3] as the final mapping would have more than 1 type: [other, expvar]"}}},
-            {"create":{"status":400,"error":{"type":"mapper_parsing_exception","reason":"failed"}}},
-            {"create":{"status":400,"error":{"type":"illegal_argument_exception","reason":"Invalid type: expecting [_doc] but got [expvar]"}}}]}"#;
-        let other =
-            Complaint::Other { index: "expv-ty3".to_owned(), types: vec!["other".to_owned(), "expvar".to_owned()] };
-        assert_eq!(complaints_of_items(items.as_bytes()), [(1, other), (3, Complaint::Unwanted)]);
-        assert_eq!(complaints_of_items(br#"{"errors":false,"items":[{"create":{"status":201}}]}"#), []);
+        let other = |types: &[&str]| Some(Complaint::Other(types.iter().map(|name| (*name).to_owned()).collect()));
+        for (reason, complaint) in [
+            (
+                "Rejecting mapping update to [expv-ty3] as the final mapping would have more than 1 type: [other, expvar]",
+                other(&["other", "expvar"]),
+            ),
+            ("failed", None),
+            ("as the final mapping would have more than 1 type: [a", None),
+            ("Invalid type: expecting [_doc] but got [expvar]", Some(Complaint::Unwanted)),
+        ] {
+            assert_eq!(complaint_of_reason(reason.as_bytes()), complaint, "{reason}");
+        }
+        let long = "x".repeat(limits::MAPPING_TYPE_BYTES_MAX + 1);
+        let many = format!("as the final mapping would have more than 1 type: [{long}, {}a]", "a, ".repeat(1000));
+        assert_eq!(complaint_of_reason(many.as_bytes()), other(&["a"; limits::NAMED_TYPES_MAX]));
+    }
+
+    fn other(types: &[&str]) -> Complaint {
+        Complaint::Other(types.iter().map(|name| (*name).to_owned()).collect())
     }
 
     #[test]
     fn the_type_that_an_index_has_is_taken() {
         let mut types = Types { wanted: true, ..Types::default() };
         let bulk = bulk_of(&[("i", "a"), ("i", "b"), ("i", "c"), ("j", "b")]);
-        let sent = types.clone();
-        let other = |index: &str, types: &[&str]| Complaint::Other {
-            index: index.to_owned(),
-            types: types.iter().map(|name| (*name).to_owned()).collect(),
-        };
-        // Each of them is complained of against what it was sent with.
-        for (document, named) in [(1, ["b", "a"]), (2, ["a", "c"])] {
-            types.learn(&other("i", &named), sent.of_document(&bulk, document));
-        }
+        let (sent, mut complaints) = (types.clone(), Complaints::default());
+        // Each of them is complained of against what it was sent with. The index is not named as the documents name it, as
+        // that is an alias.
+        complaints.add(1, other(&["b", "a"]));
+        complaints.add(2, other(&["a", "c"]));
+        types.reconsider(&complaints, &bulk, &mut Judgement { fates: vec![Fate::Acked; 4], ..Judgement::default() });
         let differs: Vec<bool> = (0..4).map(|document| types.differs(&sent, &bulk, document)).collect();
         assert_eq!(differs, [false, true, true, false]);
         let expected = ["a", "a", "a", "b"].map(|name| Some(name.to_owned()));
         assert_eq!(types_in(&types.apply(&bulk)), expected);
         // The same again teaches nothing, so that it is not tried for ever.
         let sent = types.clone();
-        types.learn(&other("j", &["b"]), b"b");
+        types.learn(&other(&["b"]), b"j", b"b");
         assert!((0..4).all(|document| !types.differs(&sent, &bulk, document)));
         for n in 0..2 * limits::INDEX_TYPES_MAX {
-            types.learn(&other(&format!("i{n}"), &["x", "b"]), b"b");
+            types.learn(&other(&["x", "b"]), format!("i{n}").as_bytes(), b"b");
         }
         assert_eq!(types.of_index.len(), limits::INDEX_TYPES_MAX);
+    }
+
+    #[test]
+    fn only_documents_that_were_refused_for_their_type_go_again() {
+        let mut types = Types { wanted: true, ..Types::default() };
+        let bulk = bulk_of(&[("i", "a"), ("i", "b"), ("i", "b"), ("i", "a")]);
+        let letter = |index| DeadLetter { index, status: 400, reason: String::new(), message: String::new() };
+        let fates = vec![Fate::Acked, Fate::DeadLetter, Fate::DeadLetter, Fate::DeadLetter];
+        let mut judgement = Judgement { fates, retry: None, dead_letters: vec![letter(1), letter(2), letter(3)] };
+        let mut complaints = Complaints::default();
+        complaints.add(1, other(&["a", "b"]));
+        complaints.add(3, other(&["a"]));
+        types.reconsider(&complaints, &bulk, &mut judgement);
+        assert_eq!(judgement.fates, [Fate::Acked, Fate::Retry, Fate::DeadLetter, Fate::DeadLetter]);
+        assert_eq!(judgement.dead_letters, [letter(2), letter(3)]);
+        assert!(judgement.retry.is_some());
+    }
+
+    #[test]
+    fn what_a_server_calls_a_type_never_ends_an_action_line() {
+        for name in ["a\nb", "\"},{\"x\":\"", "back\\slash", "\u{1}\u{7f}\t", "größe 😀", "a]b"] {
+            let mut types = Types { wanted: true, ..Types::default() };
+            let bulk = bulk_of(&[("i", "mine")]);
+            let reason = format!("as the final mapping would have more than 1 type: [mine, {name}]");
+            types.learn(&complaint_of_reason(reason.as_bytes()).unwrap(), b"i", b"mine");
+            let sent = types.apply(&bulk);
+            assert_eq!(types_in(&sent), [Some(name.to_owned())], "{name:?}");
+            assert_eq!(sent.bytes().iter().filter(|&&byte| byte == b'\n').count(), 2, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn complaints_that_are_alike_are_kept_once_and_of_others_few() {
+        let mut complaints = Complaints::default();
+        for document in 0..1000 {
+            complaints.add(document, other(&[&format!("t{}", document % (2 * limits::INDEX_TYPES_MAX))]));
+        }
+        assert_eq!(complaints.kinds.len(), limits::INDEX_TYPES_MAX);
+        assert!(complaints.contains(0) && !complaints.contains(limits::INDEX_TYPES_MAX));
+        assert!(complaints.iter().all(|(document, complaint)| {
+            *complaint == other(&[&format!("t{}", document % (2 * limits::INDEX_TYPES_MAX))])
+        }));
     }
 }

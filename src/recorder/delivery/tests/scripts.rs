@@ -41,7 +41,7 @@ impl Server {
     fn take(&mut self, bulk: &Bulk, behaviour: Behaviour, random: &mut fastrand::Rng) -> Verdict {
         let lost = || {
             let reason = "reset".to_owned();
-            Verdict::Again(Refusal { kind: reason.clone(), reason, after: None, slow: false })
+            Verdict::Again(Refusal::new(reason.clone(), reason))
         };
         let documents = bulk.documents();
         let answer = |status, retry_after: Option<u64>, body: Vec<u8>| {

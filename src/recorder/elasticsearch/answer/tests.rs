@@ -1,5 +1,7 @@
 use super::*;
+use crate::http::Answer;
 use serde_json::Value;
+use std::cell::RefCell;
 use std::fmt::Write;
 use std::path::PathBuf;
 
@@ -61,6 +63,186 @@ fn what_does_not_match_the_bulk_delivers_nothing() {
 }
 
 #[test]
+fn what_is_said_twice_delivers_nothing() {
+    for body in [
+        r#"{"items":[{"create":{"status":400}}],"items":[{"create":{"status":201}}]}"#,
+        r#"{"items":[{"create":{"status":201,"status":400}}]}"#,
+        r#"{"items":[{"create":{"error":null,"status":201,"error":{"type":"t"}}}]}"#,
+        r#"{"items":[{"create":{"status":201},"create":{"status":201}}]}"#,
+    ] {
+        assert!(matches!(judged(200, body, 1), Verdict::Again(_)), "{body}");
+    }
+}
+
+/// Judges an answer that comes in pieces, and stops where it says that it wants no more.
+fn judged_in_pieces<'p>(status: u16, pieces: impl IntoIterator<Item = &'p [u8]>, documents: usize) -> Opinion {
+    let mut judge = Judge::new(documents, &|_| {});
+    let is_whole = pieces.into_iter().all(|piece| judge.take(status, piece));
+    judge.conclude(status, None, is_whole)
+}
+
+#[test]
+fn an_answer_is_the_same_in_whatever_pieces_it_comes() {
+    for answer in recorded() {
+        let body = answer.body.as_bytes();
+        let whole = judged_in_pieces(answer.status, [body], answer.documents);
+        for length in [1, 2, 3, 7, 64, 1000] {
+            let pieces = judged_in_pieces(answer.status, body.chunks(length), answer.documents);
+            assert_eq!(pieces, whole, "{} {} in pieces of {length}", answer.server, answer.case);
+        }
+        for cut in (0..=body.len()).step_by(5) {
+            let pieces = judged_in_pieces(answer.status, [&body[..cut], &body[cut..]], answer.documents);
+            assert_eq!(pieces, whole, "{} {} cut at {cut}", answer.server, answer.case);
+        }
+    }
+}
+
+/// Whatever the status: nothing is read from an item that the bulk has no document for.
+#[test]
+fn more_items_than_documents_are_an_answer_to_another_bulk() {
+    let complaint =
+        r#"{"create":{"status":400,"error":{"type":"t","reason":"Invalid type: expecting [_doc] but got [a]"}}}"#;
+    for status in [200, 201, 299, 301, 307, 400, 401, 403, 404, 413, 415, 429, 500, 503] {
+        for documents in 1..4 {
+            for items in documents + 1..documents + 4 {
+                let body = format!("{{\"items\":[{}]}}", vec![complaint; items].join(","));
+                let opinion = judged_in_pieces(status, [body.as_bytes()], documents);
+                assert!(opinion.complaints.is_empty(), "{status}");
+                match opinion.verdict {
+                    Verdict::Judged(judgement) => assert_eq!((status, judgement.fates.len()), (413, 1)),
+                    Verdict::Split(_) => assert!(status == 413 && documents > 1),
+                    Verdict::Again(_) => assert_ne!(status, 413),
+                }
+            }
+        }
+    }
+}
+
+/// An answer that quotes long texts of refused documents twice each.
+fn long_answer(documents: usize, quoted_bytes: usize) -> String {
+    let quote = "v".repeat(quoted_bytes);
+    let item = format!(
+        r#"{{"create":{{"status":400,"error":{{"type":"mapper_parsing_exception","reason":"failed [{quote}]","caused_by":{{"type":"t","reason":"{quote}"}}}}}}}}"#
+    );
+    format!(r#"{{"errors":true,"items":[{}]}}"#, vec![item; documents].join(","))
+}
+
+#[test]
+fn a_long_answer_is_judged_in_the_memory_of_one_item() {
+    let body = long_answer(100, 40_000);
+    let mut judge = Judge::new(100, &|_| {});
+    for piece in body.as_bytes().chunks(16 << 10) {
+        assert!(judge.take(200, piece));
+        let held = [&judge.page, &judge.reading.item.error.kind, &judge.reading.item.error.reason];
+        assert!(held.iter().all(|held| held.bytes.capacity() <= 2 * limits::EXCERPT_BYTES_MAX));
+    }
+    let Verdict::Judged(judgement) = judge.conclude(200, None, true).verdict else { panic!("it is whole") };
+    assert_eq!(judgement.fates, [Fate::DeadLetter; 100]);
+    let letter = &judgement.dead_letters[99];
+    assert!(letter.message.starts_with("failed [vvv") && letter.message.ends_with("v…"), "{letter:?}");
+    assert_eq!(letter.message.len(), limits::QUOTED_BYTES_MAX + '…'.len_utf8());
+}
+
+#[test]
+fn an_answer_without_end_leads_to_halves_and_then_to_a_dead_letter() {
+    let body = long_answer(4, 40_000);
+    let cut = &body.as_bytes()[..100_000];
+    for documents in [2, 4] {
+        let mut judge = Judge::new(documents, &|_| {});
+        judge.take(200, cut);
+        assert!(matches!(judge.conclude(200, None, false).verdict, Verdict::Split(_)));
+    }
+    let mut judge = Judge::new(1, &|_| {});
+    judge.take(200, &cut[..50_000]);
+    let Verdict::Judged(judgement) = judge.conclude(200, None, false).verdict else { panic!() };
+    assert_eq!((judgement.fates.as_slice(), judgement.dead_letters[0].index), (&[Fate::DeadLetter][..], 0));
+    assert!(judgement.dead_letters[0].message.contains("longer than 50000 bytes"), "{judgement:?}");
+    // What never comes to an item is no answer to a bulk, however long it is.
+    for body in [" ".repeat(100_000), format!("{{\"a\":\"{}", "x".repeat(100_000)), "<html>".repeat(20_000)] {
+        let mut judge = Judge::new(1, &|_| {});
+        judge.take(200, body.as_bytes());
+        assert!(matches!(judge.conclude(200, None, false).verdict, Verdict::Again(Refusal { is_odd: true, .. })));
+    }
+}
+
+#[test]
+fn what_is_kept_of_refused_documents_is_bounded() {
+    for (documents, quoted) in [(100_000, 0), (100_000, 2_000), (3_000, 100_000)] {
+        let text = |letter: &str, number: usize| format!("{number}{}", letter.repeat(quoted));
+        let item = |number| {
+            let (kind, reason) = (text("t", number), text("r", number));
+            format!(r#"{{"create":{{"status":400,"error":{{"type":"{kind}","reason":"{reason}"}}}}}}"#)
+        };
+        let mut judge = Judge::new(documents, &|_| {});
+        judge.take(200, br#"{"items":["#);
+        let mut number = 0;
+        while judge.take(200, format!("{}{}", if number == 0 { "" } else { "," }, item(number)).as_bytes()) {
+            number += 1;
+            assert!(number < documents, "it is too much before the end");
+        }
+        let letters = &judge.reading.judgement.dead_letters;
+        let texts: usize = letters.iter().map(|letter| letter.reason.len() + letter.message.len()).sum();
+        let kept = texts + size_of_val(letters.as_slice());
+        assert!(kept <= limits::ANSWER_KEPT_BYTES_MAX + 1_000, "{documents} {quoted}: {kept}");
+        assert!(number > 500, "those of a usual bulk fit in: {number}");
+        assert!(matches!(judge.conclude(200, None, false).verdict, Verdict::Split(_)));
+    }
+}
+
+#[test]
+fn a_page_that_is_no_answer_is_read_to_its_end_if_that_is_near() {
+    for (status, body) in [(200, "<html>"), (503, "<html>"), (503, r#"{"error":{"type":"t"},"x":[0,0,0,0"#)] {
+        let mut judge = Judge::new(1, &|_| {});
+        assert!(judge.take(status, body.as_bytes()));
+        assert!(judge.take(status, &[b' '; limits::ANSWER_BYTES_MIN / 2]));
+        assert!(!judge.take(status, &[b' '; limits::ANSWER_BYTES_MIN / 2]), "{status} {body}");
+    }
+}
+
+#[test]
+fn an_error_is_understood_though_its_page_is_cut_off() {
+    let body = r#"{"error":{"root_cause":[{"type":"c","reason":"Validation Failed: 1: type is missing;"}],"#;
+    let opinion = judged_in_pieces(400, [body.as_bytes()], 2);
+    assert_eq!(opinion.of_request, Some(Complaint::Missing));
+    let Verdict::Again(refusal) = opinion.verdict else { panic!() };
+    assert!(refusal.kind.ends_with(": c") && refusal.reason.contains("type is missing"), "{refusal:?}");
+}
+
+#[test]
+fn what_a_server_says_is_bounded_and_secrets_are_taken_out_before_it_is_cut() {
+    let secret = "s3cret".repeat(50);
+    let seen = RefCell::new(Vec::new());
+    let scrub = |text: &mut String| {
+        seen.borrow_mut().push(text.len());
+        *text = text.replace(&secret, "***");
+    };
+    // The secret goes over the bounds of what is shown.
+    let said = format!("{}{secret} {}", "x".repeat(100), "\u{1}ä".repeat(1 << 20));
+    let text = Value::from(said.as_str());
+    let item = |status: u16| {
+        format!(r#"{{"items":[{{"create":{{"status":{status},"error":{{"type":{text},"reason":{text}}}}}}}]}}"#)
+    };
+    for (status, body) in [
+        (503, format!(r#"{{"error":{{"type":{text},"reason":{text}}}}}"#)),
+        (503, format!(r#"{{"error":{text}}}"#)),
+        (503, said.clone()),
+        (200, said.clone()),
+        (200, item(429)),
+        (200, item(400)),
+    ] {
+        let mut judge = Judge::new(1, &scrub);
+        judge.take(status, body.as_bytes());
+        let mut verdict = judge.conclude(status, None, true).verdict;
+        verdict.for_each_text(|text| {
+            assert!(text.len() <= limits::FAILURE_REASON_BYTES_MAX + 3, "{status}: {} bytes", text.len());
+            assert!(!text.contains("s3cret"), "{status}: {text}");
+        });
+    }
+    let bounds = limits::EXCERPT_BYTES_MAX..limits::EXCERPT_BYTES_MAX * 3;
+    assert!(seen.borrow().iter().all(|bytes| *bytes == 0 || bounds.contains(bytes)), "{seen:?}");
+}
+
+#[test]
 fn whole_requests_are_tried_again_at_the_fitting_pace() {
     for (status, slow) in [
         (401, true),
@@ -79,7 +261,7 @@ fn whole_requests_are_tried_again_at_the_fitting_pace() {
         assert_eq!(refusal.slow, slow, "{status}");
         assert!(refusal.reason.contains("the reason"), "{}", refusal.reason);
     }
-    assert_eq!(judged(413, "", 2), Verdict::Split);
+    assert!(matches!(judged(413, "", 2), Verdict::Split(_)));
     let Verdict::Judged(alone) = judged(413, "", 1) else { panic!() };
     assert_eq!(alone.fates, [Fate::DeadLetter]);
     assert_eq!((alone.dead_letters[0].index, alone.dead_letters[0].status), (0, 413));
@@ -144,7 +326,7 @@ fn recorded() -> Vec<Recorded> {
 fn written(verdict: &Verdict) -> String {
     let mut text = String::new();
     match verdict {
-        Verdict::Split => text += "split",
+        Verdict::Split(_) => text += "split",
         Verdict::Again(refusal) => {
             text += if refusal.slow { "again slowly" } else { "again" };
             if let Some(after) = refusal.after {

@@ -1,0 +1,391 @@
+//! Reads the answer to a bulk as it comes, and judges it. Pure.
+//!
+//! However long an answer is, what is held of it is the beginning of one item's error, a byte for each document, and what
+//! the server said of those that it refused, which is bounded: beyond that the bulk is sent in halves. Nothing is read
+//! from an item that the bulk has no document for.
+
+use super::scan::{Event, Excerpt, Listener, Scanner, Step};
+use super::types::{self, Complaint, Complaints};
+use super::verdict::{DeadLetter, Fate, Judgement, Refusal, Verdict, fate_of};
+use crate::http::Receiver;
+use crate::limits;
+use crate::quote;
+use std::time::Duration;
+
+/// What an answer says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Opinion {
+    pub(super) status: u16,
+    pub(super) verdict: Verdict,
+    /// What it has against the types of documents; nothing unless each document was judged.
+    pub(super) complaints: Complaints,
+    /// What it has against the types in the whole request.
+    pub(super) of_request: Option<Complaint>,
+}
+
+/// Takes in the answer to one bulk.
+pub(super) struct Judge<'s> {
+    /// Takes secrets out of a text.
+    scrub: &'s dyn Fn(&mut String),
+    scanner: Scanner,
+    reading: Reading<'s>,
+    /// How the body begins.
+    page: Held,
+    taken_bytes: usize,
+    is_json: bool,
+}
+
+/// The beginning of a text, in a buffer that is used again.
+#[derive(Debug, Default)]
+struct Held {
+    bytes: Vec<u8>,
+    is_cut: bool,
+}
+
+/// An error as servers describe it: an object with type and reason, or (old ones) a string.
+#[derive(Debug, Default)]
+struct Words {
+    kind: Held,
+    reason: Held,
+}
+
+/// What has been understood so far.
+struct Reading<'s> {
+    scrub: &'s dyn Fn(&mut String),
+    documents: usize,
+    judgement: Judgement,
+    complaints: Complaints,
+    /// Bytes of memory that what was said of single documents takes.
+    kept_bytes: usize,
+    items: Items,
+    item: Item,
+    /// `error` of the whole answer, and the first of its causes.
+    error: Words,
+    cause: Words,
+    /// Why this is not the answer to the bulk.
+    mismatch: Option<&'static str>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Items {
+    None,
+    Open,
+    Whole,
+}
+
+/// One item.
+#[derive(Debug, Default)]
+struct Item {
+    has_outcome: bool,
+    has_error: bool,
+    status: Option<u64>,
+    error: Words,
+}
+
+const NO_ANSWER: &str = "the body is not the answer to a bulk";
+const OTHER_NUMBER: &str = "the body speaks of another number of documents";
+
+impl Held {
+    fn set(&mut self, text: Excerpt<'_>) {
+        self.clear();
+        self.bytes.extend_from_slice(text.bytes);
+        self.is_cut = text.is_cut;
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        let room = limits::EXCERPT_BYTES_MAX - self.bytes.len();
+        self.is_cut |= bytes.len() > room;
+        self.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.is_cut = false;
+    }
+
+    fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// The text without secrets, and then cut.
+    fn said(&self, bytes_max: usize, scrub: &dyn Fn(&mut String)) -> String {
+        let mut text = quote::lossy(&self.bytes, self.is_cut);
+        scrub(&mut text);
+        quote::shorten(&mut text, bytes_max);
+        text
+    }
+}
+
+impl Words {
+    fn clear(&mut self) {
+        self.kind.clear();
+        self.reason.clear();
+    }
+
+    fn is_empty(&self) -> bool {
+        self.kind.is_empty() && self.reason.is_empty()
+    }
+
+    /// Of two members with one name the first counts.
+    fn hear(&mut self, step: Step, text: Excerpt<'_>) {
+        match step {
+            Step::Type if self.kind.is_empty() => self.kind.set(text),
+            Step::Reason if self.reason.is_empty() => self.reason.set(text),
+            _ => {}
+        }
+    }
+
+    fn said(&self, scrub: &dyn Fn(&mut String)) -> (String, String) {
+        let kind = self.kind.said(limits::ERROR_TYPE_BYTES_MAX, scrub);
+        (kind, self.reason.said(limits::QUOTED_BYTES_MAX, scrub))
+    }
+}
+
+impl<'s> Judge<'s> {
+    /// Of the answer to a bulk of so many documents; `scrub` takes secrets out of a text.
+    pub(super) fn new(documents: usize, scrub: &'s dyn Fn(&mut String)) -> Self {
+        Self {
+            scrub,
+            scanner: Scanner::new(),
+            reading: Reading::new(documents, scrub),
+            page: Held::default(),
+            taken_bytes: 0,
+            is_json: true,
+        }
+    }
+
+    /// Whether the beginning of the body of a success has come.
+    pub(super) fn has_begun(&self) -> bool {
+        self.taken_bytes > 0
+    }
+
+    /// Bytes of memory that it holds.
+    pub(super) fn held_bytes(&self) -> usize {
+        let Reading { judgement, kept_bytes, item, error, cause, .. } = &self.reading;
+        let words =
+            [&item.error, error, cause].map(|words| words.kind.bytes.capacity() + words.reason.bytes.capacity());
+        let texts = words.iter().sum::<usize>() + self.page.bytes.capacity() + self.scanner.held_bytes();
+        texts + kept_bytes + judgement.fates.capacity() * size_of::<Fate>()
+    }
+
+    /// The opinion, once all has come that will; `is_whole` unless there is more of the body, which nobody wants.
+    pub(super) fn conclude(self, status: u16, retry_after: Option<Duration>, is_whole: bool) -> Opinion {
+        let after = retry_after.map(|asked| asked.min(limits::RETRY_AFTER_MAX));
+        let documents = self.reading.documents;
+        let (verdict, mut complaints, mut of_request) = match status {
+            200..=299 => self.of_success(status, after, is_whole),
+            413 if documents > 1 => (Verdict::Split("too large for the server"), Complaints::default(), None),
+            413 => {
+                let message = "the document alone is larger than the server takes";
+                (alone(413, "too_large", message.to_owned()), Complaints::default(), None)
+            }
+            _ => self.of_failure(status, after),
+        };
+        if !matches!(verdict, Verdict::Judged(_)) {
+            complaints = Complaints::default();
+        }
+        if status != 400 {
+            of_request = None;
+        }
+        Opinion { status, verdict, complaints, of_request }
+    }
+
+    fn of_success(
+        self,
+        status: u16,
+        after: Option<Duration>,
+        is_whole: bool,
+    ) -> (Verdict, Complaints, Option<Complaint>) {
+        let Reading { documents, items, judgement, complaints, mismatch, .. } = self.reading;
+        let is_good = self.is_json && mismatch.is_none();
+        let is_over = is_good && is_whole && items == Items::Whole && self.scanner.is_over();
+        let verdict = if is_over {
+            Verdict::Judged(judgement)
+        } else if is_good && !is_whole && items != Items::None {
+            // It speaks of our documents, and there is no end to it.
+            let message = format!("the server's answer is longer than {} bytes", self.taken_bytes);
+            if documents > 1 { Verdict::Split("the answer is too long") } else { alone(status, "long_answer", message) }
+        } else {
+            let mismatch = mismatch.filter(|_| self.is_json).unwrap_or(NO_ANSWER);
+            let kind = format!("status {status} but {mismatch}");
+            let reason = format!("{kind}: {}", self.page.said(limits::QUOTED_BYTES_MAX, self.scrub));
+            Verdict::Again(Refusal { after, is_odd: true, ..Refusal::new(kind, reason) })
+        };
+        (verdict, complaints, None)
+    }
+
+    /// What a server said of a whole request: its own reason if it gave one, else how its page begins.
+    fn of_failure(self, status: u16, after: Option<Duration>) -> (Verdict, Complaints, Option<Complaint>) {
+        let Reading { error, cause, .. } = self.reading;
+        let of_request =
+            [&error, &cause].into_iter().find_map(|words| types::complaint_of_request(&words.reason.bytes));
+        let hint = match status {
+            300..=399 => " (redirects are not followed when shipping: put the final address into `endpoint`)",
+            403 => " (shipping wants the privileges create_doc and auto_configure for the index)",
+            404 => " (no `_bulk` there: check the path of `endpoint`)",
+            _ => "",
+        };
+        let words = if error.is_empty() { cause } else { error };
+        let (kind, reason) = if words.is_empty() {
+            let page = self.page.said(limits::QUOTED_BYTES_MAX, self.scrub);
+            let colon = if page.is_empty() { "" } else { ": " };
+            (format!("status {status}"), format!("status {status}{hint}{colon}{page}"))
+        } else {
+            let (kind, reason) = words.said(self.scrub);
+            let kind = format!("status {status}{hint}: {kind}");
+            let reason = format!("{kind} {reason}");
+            (kind, reason)
+        };
+        // 408 and 429 pass by themselves, and so does what is wrong with the server; the rest a person must mend.
+        let slow = matches!(status, 300..=499) && !matches!(status, 408 | 429);
+        // These say that the server is busy, elsewhere or locked, and nothing of what it was sent.
+        let is_odd = !matches!(status, 300..=399 | 401 | 404 | 405 | 407 | 408 | 429 | 502..=504);
+        let refusal = Refusal { after, slow, is_odd, ..Refusal::new(kind, reason) };
+        (Verdict::Again(refusal), Complaints::default(), of_request)
+    }
+}
+
+/// A document that was alone in its bulk will never be taken.
+fn alone(status: u16, reason: &str, message: String) -> Verdict {
+    let letter = DeadLetter { index: 0, status: status.into(), reason: reason.to_owned(), message };
+    Verdict::Judged(Judgement { fates: vec![Fate::DeadLetter], retry: None, dead_letters: vec![letter] })
+}
+
+impl Receiver for Judge<'_> {
+    fn take(&mut self, status: u16, piece: &[u8]) -> bool {
+        self.taken_bytes += piece.len();
+        self.page.add(piece);
+        self.is_json = self.is_json && self.scanner.read(piece, &mut self.reading);
+        let is_success = (200..=299).contains(&status);
+        if is_success && self.is_json && self.reading.mismatch.is_none() {
+            return self.reading.kept_bytes <= limits::ANSWER_KEPT_BYTES_MAX;
+        }
+        // A page is read to its end if that is near, so that the connection can be used again.
+        self.taken_bytes <= limits::ANSWER_BYTES_MIN
+    }
+
+    fn restart(&mut self) {
+        *self = Self::new(self.reading.documents, self.scrub);
+    }
+}
+
+impl<'s> Reading<'s> {
+    fn new(documents: usize, scrub: &'s dyn Fn(&mut String)) -> Self {
+        Self {
+            scrub,
+            documents,
+            judgement: Judgement::default(),
+            complaints: Complaints::default(),
+            kept_bytes: 0,
+            items: Items::None,
+            item: Item::default(),
+            error: Words::default(),
+            cause: Words::default(),
+            mismatch: None,
+        }
+    }
+
+    /// What the answer says of one document is complete.
+    fn end_item(&mut self) -> Result<(), &'static str> {
+        let status = self.item.status.ok_or(NO_ANSWER)?;
+        let words = &self.item.error;
+        let fate = fate_of(status, &words.kind.bytes);
+        let index = self.judgement.fates.len();
+        self.judgement.fates.push(fate);
+        match fate {
+            Fate::Acked | Fate::Duplicate => {}
+            Fate::Retry if self.judgement.retry.is_some() => {}
+            Fate::Retry => {
+                let (kind, reason) = words.said(self.scrub);
+                let kind = format!("item status {status}: {kind}");
+                let reason = format!("{kind} {reason}");
+                self.judgement.retry = Some(Refusal::new(kind, reason));
+            }
+            Fate::DeadLetter => {
+                if let Some(complaint) = types::complaint_of_reason(&words.reason.bytes) {
+                    self.complaints.add(index, complaint);
+                    self.kept_bytes += size_of::<(usize, usize)>();
+                }
+                let (reason, message) = words.said(self.scrub);
+                self.kept_bytes += size_of::<DeadLetter>() + reason.len() + message.len();
+                self.judgement.dead_letters.push(DeadLetter { index, status, reason, message });
+            }
+        }
+        Ok(())
+    }
+
+    fn begin_item(&mut self) -> Result<(), &'static str> {
+        if self.judgement.fates.len() == self.documents {
+            return Err(OTHER_NUMBER);
+        }
+        let Item { has_outcome, has_error, status, error } = &mut self.item;
+        (*has_outcome, *has_error, *status) = (false, false, None);
+        error.clear();
+        Ok(())
+    }
+
+    fn understand(&mut self, path: &[Step], event: Event<'_>) -> Result<(), &'static str> {
+        use Step::{Element, Error, Items as ItemsStep, RootCause, Status};
+        match (path, event) {
+            ([ItemsStep], Event::Array) if self.items == Items::None => {
+                self.items = Items::Open;
+                self.judgement.fates.reserve_exact(self.documents);
+            }
+            ([ItemsStep], Event::End) if self.judgement.fates.len() == self.documents => self.items = Items::Whole,
+            ([ItemsStep], Event::End) => return Err(OTHER_NUMBER),
+            ([ItemsStep, Element], Event::Object) => return self.begin_item(),
+            ([ItemsStep, Element], Event::End) => return self.end_item(),
+            // One member, whose name is that of the action.
+            ([ItemsStep, Element, _], Event::Object) if !self.item.has_outcome => self.item.has_outcome = true,
+            ([ItemsStep, Element, _], Event::End) => {}
+            ([ItemsStep, Element, _, Status], Event::Number(number)) if self.item.status.is_none() => {
+                self.item.status = Some(natural(number).ok_or(NO_ANSWER)?);
+            }
+            ([ItemsStep] | [ItemsStep, Element] | [ItemsStep, Element, _] | [ItemsStep, Element, _, Status], _) => {
+                return Err(NO_ANSWER);
+            }
+            ([ItemsStep, Element, _, Error], Event::End) => {}
+            ([ItemsStep, Element, _, Error], _) if self.item.has_error => return Err(NO_ANSWER),
+            ([ItemsStep, Element, _, Error], event) => {
+                self.item.has_error = true;
+                if let Event::Text(text) = event {
+                    self.item.error.hear(Step::Reason, text);
+                }
+            }
+            ([ItemsStep, Element, _, Error, step], Event::Text(text)) => self.item.error.hear(*step, text),
+            ([Error], Event::Text(text)) => self.error.hear(Step::Reason, text),
+            ([Error, step], Event::Text(text)) => self.error.hear(*step, text),
+            ([Error, RootCause, Element, step], Event::Text(text)) => self.cause.hear(*step, text),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Listener for Reading<'_> {
+    fn hear(&mut self, path: &[Step], event: Event<'_>) {
+        if self.mismatch.is_none()
+            && let Err(mismatch) = self.understand(path, event)
+        {
+            self.mismatch = Some(mismatch);
+        }
+    }
+}
+
+/// A number without a sign, a point or an exponent.
+fn natural(number: Excerpt<'_>) -> Option<u64> {
+    let text = std::str::from_utf8(number.bytes).ok().filter(|_| !number.is_cut)?;
+    text.parse().ok()
+}
+
+/// Judges an answer to a bulk of `documents` that is there as a whole.
+#[cfg(test)]
+pub(crate) fn judge(answer: crate::http::Answer, documents: usize) -> Verdict {
+    let crate::http::Answer { status, retry_after, body } = answer;
+    let mut judge = Judge::new(documents, &|_| {});
+    judge.take(status, &body);
+    judge.conclude(status, retry_after, true).verdict
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+//! A bulk and the answers to it, without a server: for fuzzing.
+
+use super::answer::{Judge, Opinion};
+use super::types::Types;
+use super::verdict::{Fate, Verdict};
+use crate::bulk::{self, ActionLine, Bulk, DocumentKey, IdSource};
+use crate::calendar::Timestamp;
+use crate::http::Receiver;
+
+/// A bulk, and what its server has said of types so far.
+pub struct BulkTrial {
+    bulk: Bulk,
+    types: Types,
+}
+
+/// What becomes of the bulk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BulkOutcome {
+    /// For each document `acked`, `duplicate`, `retry` or `dead`; for each that is dead its place, the status, and what the server
+    /// said.
+    Judged(Vec<&'static str>, Vec<(usize, u64, String, String)>),
+    /// The documents of each half.
+    Halves([Vec<Vec<u8>>; 2]),
+    /// All of it again, and why.
+    Again(String),
+}
+
+fn documents(bulk: &Bulk) -> Vec<Vec<u8>> {
+    (0..bulk.documents()).map(|document| bulk.document(document).to_vec()).collect()
+}
+
+impl BulkTrial {
+    /// Documents by index and service name, for a server that wants a type with each.
+    #[must_use]
+    pub fn new(names: &[(&str, &str)]) -> Self {
+        let (mut bulk, mut ids) = (Bulk::default(), IdSource::new([0; 9]));
+        for (index, service_name) in names {
+            let time = Timestamp::EPOCH;
+            let mut document = Vec::new();
+            bulk::begin_document(&mut document, time, &bulk::own_members(service_name, "host", std::iter::empty()));
+            bulk::end_document(&mut document);
+            bulk.push(&mut ActionLine::new(index), DocumentKey { time, id: ids.next_id() }, &document);
+        }
+        let mut types = Types::default();
+        types.wanted = true;
+        Self { bulk, types }
+    }
+
+    /// Its documents, each with its action line.
+    #[must_use]
+    pub fn documents(&self) -> Vec<Vec<u8>> {
+        documents(&self.bulk)
+    }
+
+    /// The bulk as it would be sent now.
+    #[must_use]
+    pub fn sent(&self) -> Vec<u8> {
+        if self.types.wanted { self.types.apply(&self.bulk).bytes().to_vec() } else { self.bulk.bytes().to_vec() }
+    }
+
+    /// Judges an answer that comes in these pieces. Gives the most bytes that were held of it, too.
+    pub fn answer<'p>(&mut self, status: u16, pieces: impl IntoIterator<Item = &'p [u8]>) -> (BulkOutcome, usize) {
+        let mut judge = Judge::new(self.bulk.documents(), &|_| {});
+        let (mut is_whole, mut held_bytes) = (true, 0);
+        for piece in pieces {
+            is_whole = judge.take(status, piece);
+            held_bytes = held_bytes.max(judge.held_bytes());
+            if !is_whole {
+                break;
+            }
+        }
+        let Opinion { mut verdict, complaints, of_request, .. } = judge.conclude(status, None, is_whole);
+        if let Some(complaint) = of_request {
+            self.types.learn(&complaint, &[], &[]);
+        }
+        if let Verdict::Judged(judgement) = &mut verdict {
+            self.types.reconsider(&complaints, &self.bulk, judgement);
+        }
+        let outcome = match verdict {
+            Verdict::Split(_) => BulkOutcome::Halves(self.bulk.halves().each_ref().map(documents)),
+            Verdict::Again(refusal) => BulkOutcome::Again(refusal.reason),
+            Verdict::Judged(judgement) => {
+                let name = |fate: &Fate| match fate {
+                    Fate::Acked => "acked",
+                    Fate::Duplicate => "duplicate",
+                    Fate::Retry => "retry",
+                    Fate::DeadLetter => "dead",
+                };
+                let letters = judgement.dead_letters.into_iter();
+                let letters = letters.map(|letter| (letter.index, letter.status, letter.reason, letter.message));
+                BulkOutcome::Judged(judgement.fates.iter().map(name).collect(), letters.collect())
+            }
+        };
+        (outcome, held_bytes)
+    }
+}
