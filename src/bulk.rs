@@ -4,7 +4,9 @@
 //! (each line ended), or empty.
 
 use crate::calendar::Timestamp;
+use crate::flatten;
 use crate::json;
+use crate::limits;
 use memchr::memmem;
 use std::ops::Range;
 
@@ -192,8 +194,12 @@ impl Bulk {
         let mut typed = Self::default();
         typed.bytes.reserve_exact(self.bytes.len() + self.documents() * TYPE_BYTES);
         for document in 0..self.documents() {
-            let (index, service_name) = (self.index_of(document), self.type_name_of(document));
-            let rest = &self.bytes[self.span(document)][INDEX.len() + index.len()..];
+            let (text, index, service_name) =
+                (self.document(document), self.index_of(document), self.type_name_of(document));
+            let Some(rest) = text.strip_prefix(INDEX).and_then(|rest| rest.get(index.len()..)) else {
+                typed.push_whole(text);
+                continue;
+            };
             typed.bytes.extend_from_slice(INDEX);
             typed.bytes.extend_from_slice(index);
             typed.bytes.extend_from_slice(b"\",\"_type\":\"");
@@ -206,13 +212,13 @@ impl Bulk {
 
     /// The index that a document goes into.
     pub(crate) fn index_of(&self, document: usize) -> &[u8] {
-        let index = &self.bytes[self.span(document)][INDEX.len()..];
+        let index = self.document(document).strip_prefix(INDEX).unwrap_or_default();
         &index[..memmem::find(index, ID).unwrap_or(0)]
     }
 
     /// The name of the service that a document is about, which is its type where there are types.
     pub(crate) fn type_name_of(&self, document: usize) -> &[u8] {
-        let text = &self.bytes[self.span(document)];
+        let text = self.document(document);
         let Some(at) = memmem::find(text, SERVICE_NAME) else { return &[] };
         let name = &text[at + SERVICE_NAME.len()..];
         let mut end = 0;
@@ -274,6 +280,30 @@ impl Bulk {
     }
 }
 
+/// Where the action line begins that `line` ends with: action lines are written by [`Bulk::push`] only, so this knows no other
+/// form. Damage may have left something else before it, but nothing that is an action line as well.
+pub(crate) fn action_start(line: &[u8]) -> Option<usize> {
+    let tail = line.len().saturating_sub(limits::ACTION_LINE_BYTES_MAX);
+    let start = tail + memmem::rfind(&line[tail..], INDEX)?;
+    let names = line[start + INDEX.len()..].strip_suffix(b"\"}}\n")?;
+    let at = memmem::find(names, ID)?;
+    let is_plain = |name: &[u8]| {
+        let needs_no_escape = |byte: &u8| *byte >= 0x20 && *byte != b'"' && *byte != b'\\';
+        !name.is_empty() && name.iter().all(needs_no_escape) && std::str::from_utf8(name).is_ok()
+    };
+    (is_plain(&names[..at]) && is_plain(&names[at + ID.len()..])).then_some(start)
+}
+
+/// Whether `line` is what can stand behind an action line: one JSON object, of a length that a document of ours may have.
+pub(crate) fn is_source(line: &[u8]) -> bool {
+    line.len() <= limits::SOURCE_BYTES_MAX && line.strip_suffix(b"\n").is_some_and(flatten::is_object_in_one_line)
+}
+
+/// What looks like an action line, however it goes on.
+pub(crate) fn beginnings(text: &[u8]) -> u64 {
+    memmem::find_iter(text, INDEX).count() as u64
+}
+
 /// Appends the members that each document begins with; [`end_document`] closes the object.
 pub(crate) fn begin_document(out: &mut Vec<u8>, time: Timestamp, own_members: &[u8]) {
     out.extend_from_slice(b"{\"@timestamp\":\"");
@@ -327,6 +357,40 @@ mod tests {
                         {\"create\":{\"_index\":\"plain\",\"_id\":\"____________AAAAAAAB\"}}\n{}\n";
         assert_eq!(std::str::from_utf8(bulk.bytes()).unwrap(), expected);
         assert_eq!(bulk.documents(), 2);
+    }
+
+    #[test]
+    fn an_action_line_is_known_by_its_form_whatever_stands_before_it() {
+        let mut bulk = Bulk::default();
+        bulk.push(&mut ActionLine::new("metrics-%Y"), key(&mut IdSource::new([3; 9])), b"{\"a\":1}");
+        let lines: Vec<&[u8]> = bulk.bytes().split_inclusive(|&byte| byte == b'\n').collect();
+        assert_eq!((action_start(lines[0]), action_start(lines[1])), (Some(0), None));
+        assert_eq!(
+            (is_source(lines[0]), is_source(lines[1]), is_source(b"{}"), is_source(b"[]\n")),
+            (true, true, false, false)
+        );
+        for before in
+            ["x", "{\"a\":1}", "{\"create\":{\"_index\":\"i\",\"_id\":\"x\"}}", "{\"create\":{\"_index\":\"", "{"]
+        {
+            let line = [before.as_bytes(), lines[0]].concat();
+            assert_eq!(action_start(&line), Some(before.len()), "{before}");
+        }
+        for wrong in [
+            "\n",
+            "{\"create\":{\"_index\":\"\n",
+            "{\"create\":{\"_index\":\"i\"}}\n",
+            "{\"create\":{\"_index\":\"\",\"_id\":\"x\"}}\n",
+            "{\"create\":{\"_index\":\"i\",\"_id\":\"\"}}\n",
+            "{\"create\":{\"_index\":\"i\\\",\"_id\":\"x\"}}\n",
+            "{\"create\":{\"_index\":\"i\u{1}\",\"_id\":\"x\"}}\n",
+            "{\"create\":{\"_index\":\"i\",\"_id\":\"x\",\"_type\":\"t\"}}\n",
+            "{\"create\":{\"_index\":\"i\",\"_id\":\"x\"}}",
+            "{\"create\":{\"_index\":\"i\",\"_id\":\"x\"}} \n",
+            "{\"index\":{\"_index\":\"i\",\"_id\":\"x\"}}\n",
+        ] {
+            assert_eq!(action_start(wrong.as_bytes()), None, "{wrong}");
+        }
+        assert_eq!(action_start(b"{\"create\":{\"_index\":\"\xff\",\"_id\":\"x\"}}\n"), None);
     }
 
     #[test]

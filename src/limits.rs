@@ -113,6 +113,8 @@ pub(crate) const MEMORY_LIMIT_DEFAULT: u64 = 8 << 20;
 pub(crate) const SPOOL_BYTES_DEFAULT: u64 = 256 << 20;
 /// The least that `spool.bytes` can be set to: a segment takes two blocks, the lock one.
 pub(crate) const SPOOL_BYTES_MIN: u64 = 64 << 10;
+/// The most that `spool.bytes` can be set to.
+pub(crate) const SPOOL_BYTES_MAX: u64 = 1 << 50;
 /// Default of `spool.sync`.
 pub(crate) const SPOOL_SYNC_DEFAULT: Duration = Duration::from_secs(1);
 /// A segment of the spool is closed before it grows over a bulk; it holds at least so many documents, as each takes two
@@ -120,8 +122,17 @@ pub(crate) const SPOOL_SYNC_DEFAULT: Duration = Duration::from_secs(1);
 pub(crate) const SEGMENT_DOCUMENTS_MIN: u64 = 500;
 /// Parts of the spool's bytes that one segment takes at most: dropping one to make room must not drop everything.
 pub(crate) const SEGMENTS_MIN: u64 = 8;
+/// Bytes of an action line: the servers take 255 of an index's name and 512 of an id.
+pub(crate) const ACTION_LINE_BYTES_MAX: usize = 1 << 10;
+/// Bytes of a document's source with its line end: what a payload makes of it, and the members of its own (the names of the
+/// service and the host, [`LABELS_MAX`] labels).
+pub(crate) const SOURCE_BYTES_MAX: usize = DOCUMENT_BYTES_MAX + (1 << 20);
 /// Bytes of a segment that are read: no segment of ours is larger than a bulk.
-pub(crate) const SEGMENT_READ_BYTES_MAX: u64 = BULK_BYTES_MAX + DOCUMENT_BYTES_MAX as u64;
+pub(crate) const SEGMENT_READ_BYTES_MAX: u64 = BULK_BYTES_MAX + SOURCE_BYTES_MAX as u64;
+/// Numbers that are tried for a new segment when others have put files there that are called as it would be.
+pub(crate) const SEGMENT_NUMBERS_TRIED: u32 = 16;
+/// Segments that are read before others have their turn: a folder may be full of them, and each may hold nothing but damage.
+pub(crate) const SEGMENTS_PER_TURN: usize = 16;
 /// Files take whole blocks; this is the usual size, bytes.
 pub(crate) const DISK_BLOCK_BYTES: u64 = 4 << 10;
 /// A spool folder that cannot be opened, read or written to is tried again after this.

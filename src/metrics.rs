@@ -58,6 +58,8 @@ pub struct Dropped {
     pub spool_full: u64,
     /// Their part of the spool was damaged.
     pub damaged: u64,
+    /// Others have removed the files of the spool that they were in.
+    pub spool_removed: u64,
     /// Still waiting when the recorder, or the program, had ended and `settings.shutdown_timeout` was over.
     pub shutdown: u64,
     /// The recorder had gone: nobody reads its standard output any more.
@@ -68,7 +70,7 @@ impl Dropped {
     /// All of them.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.memory_limit + self.spool_full + self.damaged + self.shutdown + self.recorder_gone
+        self.memory_limit + self.spool_full + self.damaged + self.spool_removed + self.shutdown + self.recorder_gone
     }
 }
 
@@ -107,6 +109,7 @@ impl Ledger {
                 dropped.memory_limit,
                 dropped.spool_full,
                 dropped.damaged,
+                dropped.spool_removed,
                 dropped.shutdown,
                 dropped.recorder_gone,
                 "documents were lost"
@@ -114,7 +117,7 @@ impl Ledger {
         }
     }
 
-    fn members(&self) -> [(&'static str, u64); 12] {
+    fn members(&self) -> [(&'static str, u64); 13] {
         [
             ("made", self.made),
             ("acked", self.acked),
@@ -123,6 +126,7 @@ impl Ledger {
             ("dropped.memory_limit", self.dropped.memory_limit),
             ("dropped.spool_full", self.dropped.spool_full),
             ("dropped.damaged", self.dropped.damaged),
+            ("dropped.spool_removed", self.dropped.spool_removed),
             ("dropped.shutdown", self.dropped.shutdown),
             ("dropped.recorder_gone", self.dropped.recorder_gone),
             ("waiting", self.waiting),

@@ -183,7 +183,7 @@ impl Recording {
             None => (&mut shipping).await,
         }
         shipping.cancel().await;
-        if self.delivery.borrow_mut().take_back() {
+        if self.delivery.borrow_mut().take_back(clock::now()) {
             metrics.records_under_way.subtract(1);
         }
     }
@@ -227,6 +227,7 @@ impl Recording {
                     }
                     metrics.documents_taken.add(self.ledger().taken() - taken);
                 }
+                Step::Wait(Some(until)) if until <= clock::now() => park::turn().await,
                 Step::Wait(until) => self.keeping(smol::future::or(self.change_or(until), sink.attend())).await,
                 Step::Ended => return,
             }

@@ -215,6 +215,14 @@ impl Spool {
         self.held.iter().any(|waiting| waiting.saved.is_some() && waiting.refused != Refused::Lately)
     }
 
+    /// A segment is no more: what was on disk, too, is in memory alone.
+    pub(crate) fn forget_saved(&mut self, id: SegmentId) {
+        let sending = self.sending.iter_mut().map(|(_, waiting)| waiting);
+        for waiting in self.fresh.iter_mut().chain(&mut self.held).chain(sending) {
+            waiting.saved = waiting.saved.filter(|saved| *saved != id);
+        }
+    }
+
     /// A bulk that is on disk, too, the youngest first; of one segment only, if that is said.
     pub(crate) fn take_saved(&mut self, of: Option<SegmentId>) -> Option<(SegmentId, Waiting)> {
         for lane in [Lane::Held, Lane::Fresh] {

@@ -2,9 +2,9 @@
 //! beside a running expvastic.
 
 use crate::config::{Config, Recorder};
-use crate::spool::disk::{self, OpenError, Survey};
-use crate::spool::files::Files;
-use crate::spool::segment;
+use crate::spool::disk::{self, Survey};
+use crate::spool::files::{Files, Folder};
+use crate::spool::segment::{self, Checked};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -50,33 +50,38 @@ impl Action {
         Ok(all_well)
     }
 
-    fn one(self, recorder: &Recorder, folder: &Path, bytes_max: u64, out: &mut impl Write) -> Result<bool, Failed> {
-        let files = Files::System;
-        let unreadable = |error: io::Error| Failed::Folder(format!("{}: {error}", folder.display()));
-        let survey = match Survey::of(&files, folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Survey::default(),
-            survey => survey.map_err(unreadable)?,
+    fn one(self, recorder: &Recorder, path: &Path, bytes_max: u64, out: &mut impl Write) -> Result<bool, Failed> {
+        let unreadable = |error: io::Error| Failed::Folder(format!("{}: {error}", path.display()));
+        let folder = match Files::System.open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            opened => Some(opened.map_err(unreadable)?),
         };
+        let Some(folder) = folder else { return self.nothing(recorder, path, bytes_max, out) };
+        if self == Self::Drop {
+            disk::lock(&folder, path).map_err(|error| Failed::Folder(format!("nothing is dropped: {error}")))?;
+        }
+        let survey = Survey::of(&folder).map_err(unreadable)?;
         match self {
-            Self::Ls => ls(recorder, folder, bytes_max, &survey, out),
-            Self::Verify => verify(recorder, folder, &survey, out),
-            Self::Dump => {
-                for &segment in &survey.segments {
-                    let (checked, _) = disk::read_segment(&files, folder, segment).map_err(unreadable)?;
-                    out.write_all(checked.bulk.bytes())?;
-                }
-                Ok(true)
-            }
+            Self::Ls => ls(recorder, path, bytes_max, &survey, out),
+            Self::Verify => verify(recorder, path, &folder, &survey, out),
+            Self::Dump => dump(path, &folder, &survey, out),
             Self::Drop => {
-                let _lock = match disk::lock(&files, folder) {
-                    Err(OpenError::Io(_, error)) if error.kind() == io::ErrorKind::NotFound => None,
-                    lock => Some(lock.map_err(|error| Failed::Folder(format!("nothing is dropped: {error}")))?),
-                };
-                survey.remove_all(&files, folder).map_err(unreadable)?;
+                survey.remove_all(&folder).map_err(unreadable)?;
                 writeln!(out, "{}: dropped {} documents", recorder.name, documents(&survey))?;
                 Ok(true)
             }
         }
+    }
+
+    /// What is said of a folder that is not there.
+    fn nothing(self, recorder: &Recorder, path: &Path, bytes_max: u64, out: &mut impl Write) -> Result<bool, Failed> {
+        match self {
+            Self::Ls => return ls(recorder, path, bytes_max, &Survey::default(), out),
+            Self::Verify => writeln!(out, "{}: 0 of 0 documents are whole; nothing is damaged", recorder.name)?,
+            Self::Dump => {}
+            Self::Drop => writeln!(out, "{}: dropped 0 documents", recorder.name)?,
+        }
+        Ok(true)
     }
 }
 
@@ -115,12 +120,40 @@ fn ls(
     Ok(true)
 }
 
-fn verify(recorder: &Recorder, folder: &Path, survey: &Survey, out: &mut impl Write) -> Result<bool, Failed> {
+/// A segment as it can be read. One without its text is one that holds nothing.
+fn read(folder: &Folder, segment: (u64, u64, u64)) -> io::Result<Checked> {
+    match disk::read_segment(folder, segment) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Checked::default()),
+        read => read.map(|(checked, _)| checked),
+    }
+}
+
+/// What cannot be read is said, and the rest is printed.
+fn dump(path: &Path, folder: &Folder, survey: &Survey, out: &mut impl Write) -> Result<bool, Failed> {
+    let mut unread = Vec::new();
+    for &segment in &survey.segments {
+        match read(folder, segment) {
+            Ok(checked) => out.write_all(checked.bulk.bytes())?,
+            Err(error) => {
+                unread.push(format!("{}: cannot be read: {error}", disk::text_path(path, segment.0).display()))
+            }
+        }
+    }
+    if unread.is_empty() { Ok(true) } else { Err(Failed::Folder(unread.join("\n"))) }
+}
+
+fn verify(
+    recorder: &Recorder,
+    path: &Path,
+    folder: &Folder,
+    survey: &Survey,
+    out: &mut impl Write,
+) -> Result<bool, Failed> {
     let (mut whole, mut all_well) = (0, true);
     for &found in &survey.segments {
-        let path = disk::text_path(folder, found.0);
-        match disk::read_segment(&Files::System, folder, found) {
-            Ok((checked, _)) => {
+        let path = disk::text_path(path, found.0);
+        match read(folder, found) {
+            Ok(checked) => {
                 let documents = checked.bulk.documents() as u64;
                 let damaged = segment::listed(found.2).saturating_sub(documents);
                 whole += documents;

@@ -351,7 +351,9 @@ impl SpoolFolder {
             section.lacks("path is missing: expected a folder that no other expvastic uses");
         }
         let path = named_path(&mut section, "path", "a folder that no other expvastic uses");
-        let bytes_max = section.size("bytes", limits::SPOOL_BYTES_MIN, 1 << 50).unwrap_or(limits::SPOOL_BYTES_DEFAULT);
+        let bytes_max = section
+            .size("bytes", limits::SPOOL_BYTES_MIN, limits::SPOOL_BYTES_MAX)
+            .unwrap_or(limits::SPOOL_BYTES_DEFAULT);
         let sync = section.positive_duration("sync").unwrap_or(limits::SPOOL_SYNC_DEFAULT);
         section.finish();
         Some(Self { path: path?, bytes_max, sync })

@@ -33,6 +33,7 @@ mod rates;
 mod rename;
 mod rings;
 mod scalar;
+mod strict;
 mod walk;
 
 pub mod json;
@@ -52,6 +53,7 @@ pub use choice::{Choice, Globs};
 pub use convert::{Conversion, Conversions};
 pub use names::{Mended, is_below, meet, unfit_for_label};
 pub use rename::Renames;
+pub use strict::is_object_in_one_line;
 
 pub use index::PADDING_BYTES;
 pub use locate::name_at;

@@ -190,6 +190,11 @@ pub(super) fn is_beyond_i64(text: &[u8]) -> bool {
     digits.len() >= most.len() && (digits.len() > most.len() || digits > most) && digits.iter().all(u8::is_ascii_digit)
 }
 
+/// Bytes of the escape at `at`, both halves of a surrogate pair included, if JSON has it and it names a whole character.
+pub(super) fn escape_len(text: &[u8], at: usize) -> Option<usize> {
+    Escape::read(text, at).filter(|escape| !escape.lone).map(|escape| escape.len)
+}
+
 /// One escape, or the two of a surrogate pair.
 struct Escape {
     len: usize,

@@ -234,9 +234,12 @@ impl Delivery {
         let held_until = self.held_until.filter(|until| now < *until);
         if held_until.is_none() {
             self.held_until = None;
-            self.load_backlog(now);
+            let goes_on = self.load_backlog(now);
             if let Some(bulk) = self.spool.send(Lane::Held) {
                 return Step::Send(bulk);
+            }
+            if goes_on {
+                return Step::Wait(Some(now));
             }
         }
         let waits = !self.spool.is_lane_empty(Lane::Held) || self.storage.has_backlog();

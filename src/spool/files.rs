@@ -1,11 +1,12 @@
 //! The few things that the spool asks of the file system, so that a test can let each of them fail, and every crash happen.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io;
 use std::path::Path;
 
 #[cfg(test)]
 pub(crate) mod simulated;
+mod system;
 
 /// A file system.
 #[derive(Debug, Clone)]
@@ -15,141 +16,169 @@ pub(crate) enum Files {
     Simulated(simulated::Disk),
 }
 
+/// A folder that is open: what is done with the names in it is done there, wherever others move it.
+#[derive(Debug)]
+pub(crate) enum Folder {
+    System(system::Folder),
+    #[cfg(test)]
+    Simulated(simulated::Folder),
+}
+
 /// A file that is appended to.
 #[derive(Debug)]
 pub(crate) enum Handle {
     System(File),
     #[cfg(test)]
-    Simulated(simulated::Disk, String),
+    Simulated(simulated::Handle),
 }
 
-/// Held as long as a folder is ours alone; the system lets go of it when the process ends, however it does.
+/// Why a folder is not ours alone.
 #[derive(Debug)]
-pub(crate) enum Lock {
-    System(#[expect(dead_code, reason = "held, not used")] File),
-    #[cfg(test)]
-    Simulated,
+pub(crate) enum LockError {
+    /// Another process has it, or another recorder of this one; the number of the process, if it is known.
+    InUse(Option<u32>),
+    Io(io::Error),
 }
 
 impl Files {
-    pub(crate) fn create_folder(&self, folder: &Path) -> io::Result<()> {
+    /// Opens the folder that `path` leads to.
+    pub(crate) fn open(&self, path: &Path) -> io::Result<Folder> {
         match self {
-            Self::System => {
-                let made = missing(folder).count();
-                std::fs::create_dir_all(folder)?;
-                // Each new name has to last, too.
-                folder.ancestors().skip(1).take(made).try_for_each(|parent| {
-                    let here = Path::new(".");
-                    self.sync_folder(if parent.as_os_str().is_empty() { here } else { parent })
-                })
-            }
+            Self::System => system::Folder::open(path, false).map(Folder::System),
             #[cfg(test)]
-            Self::Simulated(disk) => disk.step(),
+            Self::Simulated(disk) => disk.open(false).map(Folder::Simulated),
         }
     }
 
-    /// Locks a folder by the file `path` in it, which holds the number of the process.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] if somebody else has it.
-    pub(crate) fn lock(&self, path: &Path) -> io::Result<Lock> {
+    /// The same, and makes it if it is not there.
+    pub(crate) fn make(&self, path: &Path) -> io::Result<Folder> {
         match self {
-            Self::System => {
-                let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-                rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
-                file.set_len(0)?;
-                writeln!(file, "{}", std::process::id())?;
-                Ok(Lock::System(file))
-            }
+            Self::System => system::Folder::open(path, true).map(Folder::System),
             #[cfg(test)]
-            Self::Simulated(disk) => disk.step().map(|()| Lock::Simulated),
+            Self::Simulated(disk) => disk.open(true).map(Folder::Simulated),
+        }
+    }
+}
+
+impl Folder {
+    /// Locks it for as long as it is open, if it is not, and sees to it that others can know. The system lets go of it when
+    /// the process ends, however it does.
+    pub(crate) fn lock(&self) -> Result<(), LockError> {
+        match self {
+            Self::System(folder) => folder.lock(),
+            #[cfg(test)]
+            Self::Simulated(folder) => folder.lock(),
         }
     }
 
-    /// Names and lengths of the files in a folder.
-    pub(crate) fn list(&self, folder: &Path) -> io::Result<Vec<(String, u64)>> {
+    /// Whether `path` leads here.
+    pub(crate) fn is_at(&self, path: &Path) -> bool {
         match self {
-            Self::System => {
-                let mut found = Vec::new();
-                for entry in std::fs::read_dir(folder)? {
-                    let entry = entry?;
-                    match entry.metadata() {
-                        Ok(metadata) if metadata.is_file() => {
-                            found.extend(entry.file_name().into_string().ok().map(|name| (name, metadata.len())));
-                        }
-                        Ok(_) => {}
-                        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                        Err(error) => return Err(error),
-                    }
-                }
-                Ok(found)
-            }
+            Self::System(folder) => folder.is_at(path),
             #[cfg(test)]
-            Self::Simulated(disk) => disk.list(),
+            Self::Simulated(folder) => folder.is_at_its_path(),
+        }
+    }
+
+    /// Whether any path leads here: it was not removed.
+    pub(crate) fn is_anywhere(&self) -> bool {
+        match self {
+            Self::System(folder) => folder.is_anywhere(),
+            #[cfg(test)]
+            Self::Simulated(folder) => folder.is_anywhere(),
+        }
+    }
+
+    /// Names and lengths of the files whose names are `wanted`.
+    pub(crate) fn list(&self, wanted: &dyn Fn(&str) -> bool) -> io::Result<Vec<(String, u64)>> {
+        match self {
+            Self::System(folder) => folder.list(wanted),
+            #[cfg(test)]
+            Self::Simulated(folder) => folder.list(wanted),
         }
     }
 
     /// All of a file, up to `bytes_max`.
-    pub(crate) fn read(&self, path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    pub(crate) fn read(&self, name: &str, bytes_max: u64) -> io::Result<Vec<u8>> {
         match self {
-            Self::System => {
-                let file = File::open(path)?;
-                let length = file.metadata()?.len().min(bytes_max);
-                let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
-                file.take(bytes_max).read_to_end(&mut bytes)?;
-                Ok(bytes)
-            }
+            Self::System(folder) => folder.read(name, bytes_max),
             #[cfg(test)]
-            Self::Simulated(disk) => disk.read(path, bytes_max),
+            Self::Simulated(folder) => folder.read(name, bytes_max),
         }
     }
 
     /// A new, empty file; one that is there is an error.
-    pub(crate) fn create(&self, path: &Path) -> io::Result<Handle> {
+    pub(crate) fn create(&self, name: &str) -> io::Result<Handle> {
         match self {
-            Self::System => OpenOptions::new().append(true).create_new(true).open(path).map(Handle::System),
+            Self::System(folder) => folder.create(name).map(Handle::System),
             #[cfg(test)]
-            Self::Simulated(disk) => disk.create(path).map(|name| Handle::Simulated(disk.clone(), name)),
+            Self::Simulated(folder) => folder.create(name).map(Handle::Simulated),
         }
     }
 
-    pub(crate) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+    /// Whether `name` is there, whatever it stands for. True if the system does not say.
+    pub(crate) fn has(&self, name: &str) -> bool {
         match self {
-            Self::System => std::fs::rename(from, to),
+            Self::System(folder) => folder.has(name),
             #[cfg(test)]
-            Self::Simulated(disk) => disk.rename(from, to),
+            Self::Simulated(folder) => folder.has(name),
         }
     }
 
-    pub(crate) fn remove(&self, path: &Path) -> io::Result<()> {
-        match self {
-            Self::System => std::fs::remove_file(path),
+    /// Whether `name` leads to the file that is open.
+    pub(crate) fn names(&self, name: &str, handle: &Handle) -> bool {
+        match (self, handle) {
+            (Self::System(folder), Handle::System(file)) => folder.names(name, file),
             #[cfg(test)]
-            Self::Simulated(disk) => disk.remove(path),
+            (Self::Simulated(folder), Handle::Simulated(handle)) => folder.names(name, handle),
+            #[cfg(test)]
+            _ => false,
         }
     }
 
-    /// Makes the names in a folder last.
-    pub(crate) fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+    pub(crate) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         match self {
-            Self::System => File::open(folder)?.sync_all(),
+            Self::System(folder) => folder.rename(from, to),
             #[cfg(test)]
-            Self::Simulated(disk) => disk.sync_folder(),
+            Self::Simulated(folder) => folder.rename(from, to),
         }
     }
-}
 
-/// A folder and those above it, as far as they are not there.
-fn missing(folder: &Path) -> impl Iterator<Item = &Path> {
-    folder.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
+    /// Gives the file `from` another name in another folder; one that is there is an error.
+    pub(crate) fn link(&self, from: &str, other: &Self, to: &str) -> io::Result<()> {
+        match (self, other) {
+            (Self::System(folder), Self::System(other)) => folder.link(from, other, to),
+            #[cfg(test)]
+            (Self::Simulated(folder), Self::Simulated(other)) => folder.link(from, other, to),
+            #[cfg(test)]
+            _ => Err(io::ErrorKind::CrossesDevices.into()),
+        }
+    }
+
+    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
+        match self {
+            Self::System(folder) => folder.remove(name),
+            #[cfg(test)]
+            Self::Simulated(folder) => folder.remove(name),
+        }
+    }
+
+    /// Makes the names in it last.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        match self {
+            Self::System(folder) => folder.sync(),
+            #[cfg(test)]
+            Self::Simulated(folder) => folder.sync(),
+        }
+    }
 }
 
 impl Handle {
     pub(crate) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
-            Self::System(file) => file.write_all(bytes),
+            Self::System(file) => system::append(file, bytes),
             #[cfg(test)]
-            Self::Simulated(disk, name) => disk.append(name, bytes),
+            Self::Simulated(handle) => handle.append(bytes),
         }
     }
 
@@ -158,7 +187,7 @@ impl Handle {
         match self {
             Self::System(file) => file.sync_data(),
             #[cfg(test)]
-            Self::Simulated(disk, name) => disk.sync(name),
+            Self::Simulated(handle) => handle.sync(),
         }
     }
 
@@ -167,24 +196,16 @@ impl Handle {
         match self {
             Self::System(file) => file.set_len(length),
             #[cfg(test)]
-            Self::Simulated(disk, name) => disk.truncate(name, length),
+            Self::Simulated(handle) => handle.truncate(length),
         }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_folder_that_is_made_is_known_so_that_its_name_can_last() {
-        let root = tempfile::tempdir().unwrap();
-        let folder = root.path().join("one/two/three");
-        let made: Vec<&Path> = missing(&folder).collect();
-        assert_eq!(made, [folder.as_path(), &root.path().join("one/two"), &root.path().join("one")]);
-        Files::System.create_folder(&folder).unwrap();
-        assert_eq!(missing(&folder).count(), 0);
-        Files::System.create_folder(&folder).unwrap();
-        assert_eq!(missing(Path::new("no/such/spool")).count(), 3, "below the folder that the process is in");
+    /// All of it from its beginning, up to `bytes_max`, whether or not a name leads to it.
+    pub(crate) fn read_back(&self, bytes_max: u64) -> io::Result<Vec<u8>> {
+        match self {
+            Self::System(file) => system::read_back(file, bytes_max),
+            #[cfg(test)]
+            Self::Simulated(handle) => handle.read_back(bytes_max),
+        }
     }
 }

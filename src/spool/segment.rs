@@ -1,25 +1,26 @@
 //! What a segment of the spool holds: `_bulk` text, and beside it a list of checksums, one line for each document.
 //!
-//! Invariant: a document counts as whole if its checksum is in the list, and only then. So it does not matter in which
-//! order the system has put things on the disk, or which of them: any part of both gives exactly the documents that
-//! are whole, and where they begin is found again behind what is damaged.
+//! Invariant: a document counts as whole if its checksum is in the list and it has the form of one (an action line of ours,
+//! then a JSON object in one line), and only then. So it does not matter in which order the system has put things on the
+//! disk, or which of them, nor who has written them: any part of both gives exactly the documents that are whole, and where
+//! they begin is found again behind what is damaged. Nothing is looked at more often than a few times, whatever is in there.
 
-use crate::bulk::Bulk;
-use memchr::memmem;
+use crate::bulk::{self, Bulk};
+use crate::limits;
 use std::collections::HashMap;
 use std::io::Write;
 
-/// How each document begins: the action line. Nothing else in a bulk can, as quotes within text are escaped.
-const BEGINNING: &[u8] = b"{\"create\":{\"_";
-
 /// A line of the list: 16 hexadecimal digits and a line end.
 pub(crate) const SUM_BYTES: usize = 17;
+
+/// Bytes of a list that are read: one for each document that a segment of ours can hold.
+pub(crate) const SUMS_BYTES_MAX: u64 = limits::BULK_DOCUMENTS_MAX * SUM_BYTES as u64;
 
 /// A segment's documents, told from what is none.
 #[derive(Debug, Default)]
 pub(crate) struct Checked {
     pub(crate) bulk: Bulk,
-    /// The checksum of each document of it, and its place in the list.
+    /// The checksum of each document of it, and its place in the list; each place once.
     pub(crate) found: Vec<(u64, u32)>,
     /// What is no document, as it was found.
     pub(crate) damaged: Vec<u8>,
@@ -33,38 +34,45 @@ pub(crate) fn write_sum(out: &mut Vec<u8>, document: &[u8]) {
 
 /// Documents that a list of so many bytes speaks of.
 pub(crate) fn listed(sums_bytes: u64) -> u64 {
-    sums_bytes.div_ceil(SUM_BYTES as u64)
-}
-
-/// What looks like a document, going by how it begins.
-pub(crate) fn beginnings(text: &[u8]) -> u64 {
-    memmem::find_iter(text, BEGINNING).count() as u64
+    sums_bytes.min(SUMS_BYTES_MAX).div_ceil(SUM_BYTES as u64)
 }
 
 /// Tells the documents in `text` that are in the list of `sums` from everything else.
+///
+/// It goes line by line. A line of a document may have lost its end, so that the next action line stands behind what is left
+/// of it, but a line ends with one action line at most: each is looked at once as an action line, and once as a source.
 pub(crate) fn check(text: Vec<u8>, sums: &[u8]) -> Checked {
-    let known = places(sums);
-    let finder = memmem::Finder::new(BEGINNING);
+    let mut listed = places(sums);
     let (mut ends, mut found, mut damaged) = (Vec::new(), Vec::new(), Vec::new());
     let mut whole: Vec<(usize, usize)> = Vec::new();
-    let mut start = 0;
+    let (mut start, mut looked_at) = (0, 0);
     while start < text.len() {
         let rest = &text[start..];
-        let document = two_lines(rest).and_then(|document| {
+        let line = first_line(rest);
+        looked_at += line.len();
+        let document = bulk::action_start(line).and_then(|at| {
+            let source = first_line(&rest[line.len()..]);
+            looked_at += source.len();
+            let document = &rest[at..line.len() + source.len()];
             let sum = checksum(document);
-            Some((document, sum, *known.get(&sum)?))
+            let is_whole = listed.contains_key(&sum) && bulk::is_source(source);
+            // A second one of the same kind is none that was written.
+            let place = is_whole.then(|| listed.remove(&sum)).flatten()?;
+            Some((at, document.len(), sum, place))
         });
-        if let Some((document, sum, place)) = document {
-            found.push((sum, place));
-            whole.push((start, start + document.len()));
-            ends.push(u32::try_from(start + document.len()).unwrap_or(u32::MAX));
-            start += document.len();
-        } else {
-            let next = finder.find(&rest[1..]).map_or(rest.len(), |at| at + 1);
-            damaged.extend_from_slice(&rest[..next]);
-            start += next;
-        }
+        let Some((at, length, sum, place)) = document else {
+            damaged.extend_from_slice(line);
+            start += line.len();
+            continue;
+        };
+        damaged.extend_from_slice(&rest[..at]);
+        start += at;
+        whole.push((start, start + length));
+        found.push((sum, place));
+        start += length;
+        ends.push(u32::try_from(start).unwrap_or(u32::MAX));
     }
+    debug_assert!(looked_at <= 2 * text.len(), "{looked_at} bytes were looked at in {}", text.len());
     let bulk = if damaged.is_empty() {
         Bulk::of_documents(text, ends)
     } else {
@@ -90,9 +98,9 @@ fn places(sums: &[u8]) -> HashMap<u64, u32> {
     known
 }
 
-fn two_lines(text: &[u8]) -> Option<&[u8]> {
-    let second = memchr::memchr_iter(b'\n', text).nth(1)?;
-    Some(&text[..=second])
+/// The first line with its end, or all of it if it has none.
+fn first_line(text: &[u8]) -> &[u8] {
+    memchr::memchr(b'\n', text).map_or(text, |end| &text[..=end])
 }
 
 fn read_sum(line: &[u8]) -> Option<u64> {

@@ -4,7 +4,7 @@ use super::Delivery;
 use crate::config::Recorder;
 use crate::limits;
 use crate::log::part_log;
-use crate::spool::disk::{self, Disk, SaveError, SegmentId};
+use crate::spool::disk::{self, Changes, Disk, SaveError, SegmentId};
 use crate::spool::files::Files;
 use crate::spool::{Bounds, Lane, Refused, Waiting};
 use std::io;
@@ -152,6 +152,7 @@ impl Delivery {
     /// Brings everything to the disk that is not there: what waits is then there only, what is under way is there, too. What is
     /// too large for it stays where it is.
     fn save_all(&mut self, now: Instant) {
+        self.look_at_disk(now);
         let Some(disk) = self.storage.writable(now) else { return };
         let (mut failed, mut too_large) = (None, 0);
         if let Some(sending) = self.spool.sending().filter(|sending| sending.is_unsaved()) {
@@ -166,8 +167,11 @@ impl Delivery {
             if !disk.has_room(&waiting.bulk) {
                 // The oldest are to make room, and they may be those that are in memory, too.
                 while let Some((id, saved)) = self.spool.take_saved(None) {
-                    disk.unload(id, &saved.bulk, saved.refused == Refused::Lately);
-                    self.spool.recycle(saved.bulk);
+                    if disk.unload(id, &saved.bulk, saved.refused == Refused::Lately) {
+                        self.spool.recycle(saved.bulk);
+                    } else {
+                        self.spool.append(Lane::Held, Waiting { saved: None, ..saved });
+                    }
                 }
             }
             match disk.save(&waiting.bulk, waiting.refused != Refused::Never) {
@@ -195,8 +199,49 @@ impl Delivery {
             let message = format!("larger than spool.bytes: {too_large} documents wait in memory only");
             self.warn_of_spool(&message, now);
         }
+        self.book_changes(now);
         self.update(|_| {});
         self.count_dropped(now);
+    }
+
+    /// Notices what others have done to the spool folder, before anything else is decided.
+    fn look_at_disk(&mut self, now: Instant) {
+        if let Some(disk) = self.storage.writable(now) {
+            // If it cannot be written to, the write says so.
+            let _ = disk.look();
+            self.book_changes(now);
+        }
+    }
+
+    /// Books what others have done to the spool folder.
+    fn book_changes(&mut self, now: Instant) {
+        let Some(changes) = self.storage.disk_mut().and_then(Disk::take_changes) else { return };
+        let Changes { lost, rescued, found, gone, folder } = changes;
+        gone.into_iter().for_each(|id| self.spool.forget_saved(id));
+        self.update(|ledger| {
+            ledger.made += found;
+            ledger.recovered += found;
+            ledger.waiting += found;
+            ledger.waiting -= lost;
+            ledger.dropped.spool_removed += lost;
+        });
+        if let Some(message) = folder
+            && self.losses.failed("spool moved", now).is_some()
+        {
+            let name = self.name.as_str();
+            part_log!(self.log_level, Warn, warn, recorder = name, found, "{message}");
+        }
+        if lost > 0 {
+            self.lost(
+                "spool removed",
+                "others have removed or moved files of the spool: what was in them is lost",
+                now,
+            );
+        } else if rescued > 0 && self.losses.failed("spool rescued", now).is_some() {
+            let name = self.name.as_str();
+            let message = "others have removed or moved files of the spool: what was in them has been written again";
+            part_log!(self.log_level, Warn, warn, recorder = name, documents = rescued, "{message}");
+        }
     }
 
     /// Nothing is lost by it yet.
@@ -225,7 +270,7 @@ impl Delivery {
         while self.spool.is_over() {
             // What is on disk, too, can wait there alone.
             if let Some((id, waiting)) = self.spool.take_saved(None) {
-                self.unload(id, waiting);
+                self.unload(Lane::Held, id, waiting, now);
                 continue;
             }
             let Some(oldest) = self.spool.take_oldest() else { break };
@@ -238,11 +283,15 @@ impl Delivery {
         }
     }
 
-    fn unload(&mut self, id: SegmentId, waiting: Waiting) {
-        if let Some(disk) = self.storage.disk_mut() {
-            disk.unload(id, &waiting.bulk, waiting.refused == Refused::Lately);
+    /// Lets documents wait on disk alone that are there, too; in the lane again if others have removed them there.
+    fn unload(&mut self, lane: Lane, id: SegmentId, waiting: Waiting, now: Instant) {
+        let is_refused = waiting.refused == Refused::Lately;
+        if self.storage.disk_mut().is_some_and(|disk| disk.unload(id, &waiting.bulk, is_refused)) {
+            self.spool.recycle(waiting.bulk);
+        } else {
+            self.spool.put_front(lane, Waiting { saved: None, ..waiting });
+            self.book_changes(now);
         }
-        self.spool.recycle(waiting.bulk);
     }
 
     /// Books the documents that made room on disk.
@@ -255,23 +304,30 @@ impl Delivery {
     }
 
     /// Brings the next segment from the disk to the held lane, if all that came from there has been tried: what was refused
-    /// goes back, behind what was not, so that it delays no other.
-    pub(super) fn load_backlog(&mut self, now: Instant) {
+    /// goes back, behind what was not, so that it delays no other. True if there was none after many of them, and there are
+    /// more: others are to have their turn first.
+    pub(super) fn load_backlog(&mut self, now: Instant) -> bool {
         let is_readable = self.storage.unreadable_until(now).is_none();
+        let mut segments = 0;
         while is_readable && !self.spool.has_loaded() && self.storage.has_backlog() {
+            if segments == limits::SEGMENTS_PER_TURN {
+                return true;
+            }
+            segments += 1;
             while let Some((id, refused)) = self.spool.take_saved(None) {
-                self.unload(id, refused);
+                self.unload(Lane::Held, id, refused, now);
                 self.storage.disk_mut().into_iter().for_each(|disk| disk.put_behind(id));
             }
-            let Some(room) = self.spool.room_to_load() else { return };
+            let Some(room) = self.spool.room_to_load() else { return false };
             let loaded = match self.storage.disk_mut().map(|disk| disk.load_next(room)) {
                 Some(Ok(Some(loaded))) => loaded,
-                None | Some(Ok(None)) => return,
+                None | Some(Ok(None)) => return false,
                 Some(Err(error)) => {
                     self.cannot_read(&error, now);
-                    return;
+                    return false;
                 }
             };
+            self.book_changes(now);
             self.update(|ledger| {
                 // What is lost beyond what was counted came from a write that had failed.
                 let found = loaded.damaged - loaded.counted;
@@ -295,6 +351,7 @@ impl Delivery {
                 waiting.rev().for_each(|waiting| self.spool.put_front(Lane::Held, waiting));
             }
         }
+        false
     }
 
     fn cannot_read(&mut self, error: &io::Error, now: Instant) {
@@ -307,22 +364,22 @@ impl Delivery {
     }
 
     /// Ends a try whose end nobody waits for any more. True if one was under way.
-    pub(in crate::recorder) fn take_back(&mut self) -> bool {
+    pub(in crate::recorder) fn take_back(&mut self, now: Instant) -> bool {
         let Some((lane, sent)) = self.spool.take_sent() else { return false };
-        self.put_back(lane, sent);
+        self.put_back(lane, sent, now);
         true
     }
 
     /// Ends a try that has failed as a whole: the documents wait where they came from.
-    pub(super) fn put_back(&mut self, lane: Lane, sent: Waiting) {
+    pub(super) fn put_back(&mut self, lane: Lane, sent: Waiting, now: Instant) {
         let Some(id) = sent.saved else {
             self.spool.put_front(lane, sent);
             return;
         };
         // With the rest of their segment, so that they come back in order.
-        self.unload(id, sent);
+        self.unload(lane, id, sent, now);
         while let Some((id, waiting)) = self.spool.take_saved(Some(id)) {
-            self.unload(id, waiting);
+            self.unload(Lane::Held, id, waiting, now);
         }
     }
 

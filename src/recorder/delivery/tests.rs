@@ -492,7 +492,7 @@ fn what_was_under_way_when_the_configuration_changed_is_sent_again() {
     assert_eq!(world.send(), [0]);
     reload(&mut world, &recorder(), 1 << 20, Files::System);
     world.add();
-    assert!(world.delivery.take_back() && !world.delivery.take_back());
+    assert!(world.delivery.take_back(world.now) && !world.delivery.take_back(world.now));
     assert_eq!(world.send(), [0]);
     world.answer_items(&[409]);
     assert_eq!(world.send(), [1]);

@@ -40,6 +40,11 @@ impl Part {
         self.waiting
     }
 
+    /// Whether the document at this place waits on disk alone.
+    pub(super) fn waits_at(&self, place: u32) -> bool {
+        bit(&self.waits, place)
+    }
+
     /// Forgets those that are not whole any more; gives how many.
     pub(super) fn keep(&mut self, whole: &Checked) -> u64 {
         let before = std::mem::take(&mut self.waiting);

@@ -1,20 +1,30 @@
 //! A file system in memory that fails where a test wants it to, and that can lose power: then what was not synced is
-//! there in part, torn, in another order, or not at all.
+//! there in part, torn, in another order, or not at all. Others may remove or move what is in it at any time.
 
+use super::LockError;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
 use std::rc::Rc;
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Disk(Rc<RefCell<State>>);
 
+/// A folder that is open.
+#[derive(Debug)]
+pub(crate) struct Folder(Disk, usize);
+
+/// A file that is open: its number, by which it is known whatever its names.
+#[derive(Debug)]
+pub(crate) struct Handle(Disk, usize);
+
 #[derive(Debug, Default)]
 struct State {
-    files: BTreeMap<String, Content>,
-    /// Files that were removed while the folder was not synced: they may come back.
-    removed: BTreeMap<String, Content>,
+    /// All that have ever been; what nothing leads to can still be open.
+    files: Vec<Content>,
+    folders: Vec<Names>,
+    /// The one that the path leads to.
+    place: Option<usize>,
     steps: u64,
     /// The operation that fails, counted from 0.
     failing: Option<u64>,
@@ -24,6 +34,17 @@ struct State {
     unreadable: bool,
     /// A sync says that it has done its work, and has not.
     lying: bool,
+    /// Folders are on other devices than each other.
+    is_parted: bool,
+}
+
+#[derive(Debug, Default)]
+struct Names {
+    /// The number of the file, and whether the name lasts.
+    there: BTreeMap<String, (usize, bool)>,
+    /// Names that were removed while the folder was not synced: they may come back.
+    removed: BTreeMap<String, usize>,
+    is_removed: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -31,12 +52,6 @@ struct Content {
     bytes: Vec<u8>,
     /// As many of them last.
     synced: usize,
-    /// Whether its name lasts.
-    named: bool,
-}
-
-fn name_of(path: &Path) -> String {
-    path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned()
 }
 
 impl Disk {
@@ -61,23 +76,31 @@ impl Disk {
         self.0.borrow_mut().lying = true;
     }
 
-    /// Bytes in all files, in blocks.
+    /// No file can be moved from folder to folder.
+    pub(crate) fn part(&self) {
+        self.0.borrow_mut().is_parted = true;
+    }
+
+    /// Bytes in all files of the folder at the path, in blocks.
     pub(crate) fn used(&self) -> u64 {
-        self.0.borrow().files.values().map(|content| (content.bytes.len() as u64).next_multiple_of(4096)).sum()
+        let state = self.0.borrow();
+        let names = state.place.iter().flat_map(|&place| state.folders[place].there.values());
+        names.map(|&(file, _)| (state.files[file].bytes.len() as u64).next_multiple_of(4096)).sum()
     }
 
     /// Loses power: of what was not synced, chance decides what is there.
     pub(crate) fn crash(&self, random: &mut fastrand::Rng) {
         let mut state = self.0.borrow_mut();
         (state.failing, state.failing_from, state.unreadable) = (None, None, false);
-        let removed = std::mem::take(&mut state.removed);
-        for (name, content) in removed {
-            if random.bool() {
-                state.files.entry(name).or_insert(content);
+        for folder in &mut state.folders {
+            for (name, file) in std::mem::take(&mut folder.removed) {
+                if random.bool() {
+                    folder.there.entry(name).or_insert((file, true));
+                }
             }
+            folder.there.retain(|_, (_, lasts)| std::mem::replace(lasts, true) || random.bool());
         }
-        state.files.retain(|_, content| content.named || random.bool());
-        for content in state.files.values_mut() {
+        for content in &mut state.files {
             let length = content.bytes.len();
             // Zeros where blocks did not arrive, then an end anywhere.
             for block in (content.synced..length).step_by(64) {
@@ -87,20 +110,24 @@ impl Disk {
             }
             content.bytes.truncate(random.usize(content.synced..=length));
             content.synced = content.bytes.len();
-            content.named = true;
         }
     }
 
     /// Flips or cuts something of some file.
     pub(crate) fn damage(&self, random: &mut fastrand::Rng) {
         let mut state = self.0.borrow_mut();
-        let names: Vec<String> = state.files.keys().cloned().collect();
+        let Some(place) = state.place else { return };
+        let names: Vec<String> = state.folders[place].there.keys().cloned().collect();
         let Some(name) = random.choice(names) else { return };
         if random.u8(..) < 20 {
-            state.files.remove(&name);
+            state.folders[place].there.remove(&name);
             return;
         }
-        let Some(content) = state.files.get_mut(&name).filter(|content| !content.bytes.is_empty()) else { return };
+        let Some(&(file, _)) = state.folders[place].there.get(&name) else { return };
+        let content = &mut state.files[file];
+        if content.bytes.is_empty() {
+            return;
+        }
         let at = random.usize(..content.bytes.len());
         match random.u8(..4) {
             0 => content.bytes.truncate(at),
@@ -110,8 +137,39 @@ impl Disk {
         content.synced = content.synced.min(content.bytes.len());
     }
 
+    /// Others remove what is in the folder: each file if `chance` says so.
+    pub(crate) fn remove_files(&self, mut chance: impl FnMut() -> bool) {
+        let mut state = self.0.borrow_mut();
+        if let Some(place) = state.place {
+            state.folders[place].there.retain(|_, _| !chance());
+        }
+    }
+
+    /// Others remove the folder with all that is in it.
+    pub(crate) fn remove_folder(&self) {
+        let mut state = self.0.borrow_mut();
+        if let Some(place) = state.place.take() {
+            state.folders[place] = Names { is_removed: true, ..Names::default() };
+        }
+    }
+
+    /// Others move the folder away; gives its number.
+    pub(crate) fn move_folder(&self) -> Option<usize> {
+        self.0.borrow_mut().place.take()
+    }
+
+    /// Others put the folder of this number, or an empty one, where the path leads.
+    pub(crate) fn put_folder(&self, number: Option<usize>) {
+        let mut state = self.0.borrow_mut();
+        let new = state.folders.len();
+        if number.is_none() {
+            state.folders.push(Names::default());
+        }
+        state.place = Some(number.unwrap_or(new));
+    }
+
     /// Counts an operation; an error if it is one that fails.
-    pub(crate) fn step(&self) -> io::Result<()> {
+    fn step(&self) -> io::Result<()> {
         let mut state = self.0.borrow_mut();
         let step = state.steps;
         state.steps += 1;
@@ -121,87 +179,162 @@ impl Disk {
         Ok(())
     }
 
-    pub(super) fn list(&self) -> io::Result<Vec<(String, u64)>> {
+    pub(super) fn open(&self, is_made: bool) -> io::Result<Folder> {
         self.step()?;
-        Ok(self.0.borrow().files.iter().map(|(name, content)| (name.clone(), content.bytes.len() as u64)).collect())
+        if is_made && self.0.borrow().place.is_none() {
+            self.put_folder(None);
+        }
+        let place = self.0.borrow().place.ok_or(io::ErrorKind::NotFound)?;
+        Ok(Folder(self.clone(), place))
+    }
+}
+
+impl Folder {
+    fn names_mut<T>(&self, change: impl FnOnce(&mut Names) -> T) -> T {
+        change(&mut self.0.0.borrow_mut().folders[self.1])
     }
 
-    pub(super) fn read(&self, path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
-        self.step()?;
-        let state = self.0.borrow();
+    fn file(&self, name: &str) -> Option<usize> {
+        self.0.0.borrow().folders[self.1].there.get(name).map(|&(file, _)| file)
+    }
+
+    fn put(&self, name: &str, file: usize) -> io::Result<()> {
+        self.names_mut(|names| {
+            if names.is_removed {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+            if names.there.contains_key(name) {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            names.there.insert(name.to_owned(), (file, false));
+            Ok(())
+        })
+    }
+
+    pub(super) fn lock(&self) -> Result<(), LockError> {
+        Ok(())
+    }
+
+    pub(super) fn is_at_its_path(&self) -> bool {
+        self.0.0.borrow().place == Some(self.1)
+    }
+
+    pub(super) fn is_anywhere(&self) -> bool {
+        !self.names_mut(|names| names.is_removed)
+    }
+
+    pub(super) fn list(&self, wanted: &dyn Fn(&str) -> bool) -> io::Result<Vec<(String, u64)>> {
+        self.0.step()?;
+        let state = self.0.0.borrow();
+        let names = state.folders[self.1].there.iter().filter(|(name, _)| wanted(name));
+        Ok(names.map(|(name, &(file, _))| (name.clone(), state.files[file].bytes.len() as u64)).collect())
+    }
+
+    pub(super) fn read(&self, name: &str, bytes_max: u64) -> io::Result<Vec<u8>> {
+        self.0.step()?;
+        let file = self.file(name);
+        let state = self.0.0.borrow();
         if state.unreadable {
             return Err(io::Error::other("Too many open files"));
         }
-        let content = state.files.get(&name_of(path)).ok_or(io::ErrorKind::NotFound)?;
-        let length = content.bytes.len().min(usize::try_from(bytes_max).unwrap_or(usize::MAX));
-        Ok(content.bytes[..length].to_vec())
+        Ok(state.files[file.ok_or(io::ErrorKind::NotFound)?].read(bytes_max))
     }
 
-    pub(super) fn create(&self, path: &Path) -> io::Result<String> {
-        self.step()?;
-        let name = name_of(path);
-        let mut state = self.0.borrow_mut();
-        if state.files.contains_key(&name) {
-            return Err(io::ErrorKind::AlreadyExists.into());
+    pub(super) fn create(&self, name: &str) -> io::Result<Handle> {
+        self.0.step()?;
+        let file = self.0.0.borrow().files.len();
+        self.put(name, file)?;
+        self.0.0.borrow_mut().files.push(Content::default());
+        Ok(Handle(self.0.clone(), file))
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.file(name).is_some()
+    }
+
+    pub(super) fn names(&self, name: &str, handle: &Handle) -> bool {
+        self.file(name) == Some(handle.1)
+    }
+
+    pub(super) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.0.step()?;
+        self.names_mut(|names| {
+            let file = names.there.remove(from).ok_or(io::ErrorKind::NotFound)?;
+            names.there.insert(to.to_owned(), file);
+            Ok(())
+        })
+    }
+
+    pub(super) fn link(&self, from: &str, other: &Self, to: &str) -> io::Result<()> {
+        self.0.step()?;
+        if self.0.0.borrow().is_parted {
+            return Err(io::ErrorKind::CrossesDevices.into());
         }
-        state.files.insert(name.clone(), Content::default());
-        Ok(name)
+        let file = self.file(from).ok_or(io::ErrorKind::NotFound)?;
+        other.put(to, file)
+    }
+
+    pub(super) fn remove(&self, name: &str) -> io::Result<()> {
+        self.0.step()?;
+        self.names_mut(|names| {
+            let (file, _) = names.there.remove(name).ok_or(io::ErrorKind::NotFound)?;
+            names.removed.insert(name.to_owned(), file);
+            Ok(())
+        })
+    }
+
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.0.step()?;
+        if !self.0.0.borrow().lying {
+            self.names_mut(|names| {
+                names.removed.clear();
+                names.there.values_mut().for_each(|(_, lasts)| *lasts = true);
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Content {
+    fn read(&self, bytes_max: u64) -> Vec<u8> {
+        self.bytes[..self.bytes.len().min(usize::try_from(bytes_max).unwrap_or(usize::MAX))].to_vec()
+    }
+}
+
+impl Handle {
+    fn change<T>(&self, change: impl FnOnce(&mut Content) -> T) -> T {
+        change(&mut self.0.0.borrow_mut().files[self.1])
     }
 
     /// If it fails, part of it may have been written.
-    pub(super) fn append(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let done = self.step();
-        let mut state = self.0.borrow_mut();
-        let content = state.files.get_mut(name).ok_or(io::ErrorKind::NotFound)?;
+    pub(super) fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        let done = self.0.step();
         let written = if done.is_ok() { bytes.len() } else { bytes.len() / 2 };
-        content.bytes.extend_from_slice(&bytes[..written]);
+        self.change(|content| content.bytes.extend_from_slice(&bytes[..written]));
         done
     }
 
-    pub(super) fn sync(&self, name: &str) -> io::Result<()> {
-        self.step()?;
-        let mut state = self.0.borrow_mut();
-        let lying = state.lying;
-        let content = state.files.get_mut(name).ok_or(io::ErrorKind::NotFound)?;
-        if !lying {
-            content.synced = content.bytes.len();
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.0.step()?;
+        let lying = self.0.0.borrow().lying;
+        self.change(|content| content.synced = if lying { content.synced } else { content.bytes.len() });
+        Ok(())
+    }
+
+    pub(super) fn truncate(&self, length: u64) -> io::Result<()> {
+        self.0.step()?;
+        self.change(|content| {
+            content.bytes.truncate(usize::try_from(length).unwrap_or(usize::MAX));
+            content.synced = content.synced.min(content.bytes.len());
+        });
+        Ok(())
+    }
+
+    pub(super) fn read_back(&self, bytes_max: u64) -> io::Result<Vec<u8>> {
+        self.0.step()?;
+        if self.0.0.borrow().unreadable {
+            return Err(io::Error::other("Input/output error"));
         }
-        Ok(())
-    }
-
-    pub(super) fn truncate(&self, name: &str, length: u64) -> io::Result<()> {
-        self.step()?;
-        let mut state = self.0.borrow_mut();
-        let content = state.files.get_mut(name).ok_or(io::ErrorKind::NotFound)?;
-        content.bytes.truncate(usize::try_from(length).unwrap_or(usize::MAX));
-        content.synced = content.synced.min(content.bytes.len());
-        Ok(())
-    }
-
-    pub(super) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.step()?;
-        let mut state = self.0.borrow_mut();
-        let content = state.files.remove(&name_of(from)).ok_or(io::ErrorKind::NotFound)?;
-        state.files.insert(name_of(to), content);
-        Ok(())
-    }
-
-    pub(super) fn remove(&self, path: &Path) -> io::Result<()> {
-        self.step()?;
-        let mut state = self.0.borrow_mut();
-        let name = name_of(path);
-        let content = state.files.remove(&name).ok_or(io::ErrorKind::NotFound)?;
-        state.removed.insert(name, content);
-        Ok(())
-    }
-
-    pub(super) fn sync_folder(&self) -> io::Result<()> {
-        self.step()?;
-        let mut state = self.0.borrow_mut();
-        if !state.lying {
-            state.removed.clear();
-            state.files.values_mut().for_each(|content| content.named = true);
-        }
-        Ok(())
+        Ok(self.change(|content| content.read(bytes_max)))
     }
 }

@@ -222,7 +222,7 @@ impl Script {
                 drop(bulk);
                 if is_superseded && self.random.bool() {
                     // Nobody waits for the answer any more.
-                    assert!(self.world.delivery.take_back());
+                    assert!(self.world.delivery.take_back(self.world.now));
                     self.world.delivery.flush(self.world.now);
                 } else {
                     self.world.delivery.settle(verdict, self.world.now);

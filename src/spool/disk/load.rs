@@ -1,0 +1,141 @@
+//! Documents come back from the disk, and are done with.
+
+use super::survey::{DAMAGED, blocks, name, read_segment};
+use super::{Disk, Part, Segment, SegmentId};
+use crate::bulk::{self, Bulk};
+use crate::limits;
+use crate::spool::segment::{self, Checked};
+use std::io;
+
+/// Documents of a segment, in memory.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) id: SegmentId,
+    pub(crate) bulk: Bulk,
+    /// Some of its documents were refused before, in this run.
+    pub(crate) refused: bool,
+    /// Documents of it that are damaged, and as many of them as [`Disk::documents`] has counted so far.
+    pub(crate) damaged: u64,
+    pub(crate) counted: u64,
+}
+
+impl Segment {
+    /// All of it that can be read, and whether its list of sums is empty.
+    pub(super) fn read(&self) -> io::Result<(Checked, bool)> {
+        let Some(handles) = &self.handles else {
+            return read_segment(&self.home, (self.number, self.text_bytes, self.sums_bytes));
+        };
+        let text = handles.text.read_back(self.text_bytes.min(limits::SEGMENT_READ_BYTES_MAX))?;
+        let sums = handles.sums.read_back(self.sums_bytes.min(segment::SUMS_BYTES_MAX))?;
+        Ok((segment::check(text, &sums), sums.is_empty()))
+    }
+}
+
+impl Disk {
+    /// Documents of the segment whose turn it is, up to so many bytes but one at least; what is damaged is set aside. None if
+    /// nothing waits here.
+    ///
+    /// # Errors
+    /// What the system says. The segment waits as before, behind all others.
+    pub(crate) fn load_next(&mut self, bytes_max: usize) -> io::Result<Option<Loaded>> {
+        let waiting = self.segments.iter().enumerate().filter(|(_, segment)| segment.waits());
+        let Some((at, segment)) = waiting.min_by_key(|(_, segment)| (segment.refused, segment.turn)) else {
+            return Ok(None);
+        };
+        let (id, refused) = (segment.id, segment.refused);
+        let (checked, unlisted) = match segment.read() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.lose(at);
+                self.forget_what_others_removed();
+                return Ok(Some(Loaded { id, bulk: Bulk::default(), refused, damaged: 0, counted: 0 }));
+            }
+            read => read.inspect_err(|_| self.put_behind(id))?,
+        };
+        // Without a list nothing can be checked: what looks like a document is one that is lost.
+        let unlisted = if unlisted { bulk::beginnings(&checked.damaged) } else { 0 };
+        if at + 1 == self.segments.len() {
+            self.is_writing = false;
+        }
+        let segment = &mut self.segments[at];
+        if segment.is_in_place() {
+            segment.handles = None;
+        }
+        let number = segment.number;
+        if !checked.damaged.is_empty() {
+            self.set_aside(number, &checked.damaged);
+        }
+        let segment = &mut self.segments[at];
+        let part = segment.part.get_or_insert_with(|| Part::waiting_all(segment.total));
+        let counted = part.keep(&checked);
+        let bulk = part.take(checked, bytes_max);
+        segment.left -= counted;
+        self.documents -= counted;
+        self.end_if_done(at);
+        Ok(Some(Loaded { id, bulk, refused, damaged: counted.max(unlisted), counted }))
+    }
+
+    /// Keeps what is damaged for whoever wants to look at it, if there is room.
+    fn set_aside(&mut self, number: u64, bytes: &[u8]) {
+        let length = bytes.len() as u64;
+        let used_bytes = self.used_bytes.saturating_add(blocks(length));
+        if self.set_aside.contains_key(&number) || used_bytes > self.bounds.bytes_max {
+            return;
+        }
+        let name = name(number, DAMAGED);
+        let Ok(mut file) = self.home.create(&name) else { return };
+        if file.append(bytes).is_ok() {
+            self.set_aside.insert(number, length);
+            self.used_bytes = used_bytes;
+        } else {
+            let _ = self.home.remove(&name);
+        }
+    }
+
+    /// So many documents that were loaded are done. When all of a segment are, it goes.
+    pub(crate) fn done(&mut self, id: SegmentId, documents: u64) {
+        let Some(at) = self.position(id) else { return };
+        let segment = &mut self.segments[at];
+        let done = documents.min(segment.left);
+        segment.left -= done;
+        self.documents -= done;
+        self.end_if_done(at);
+    }
+
+    fn end_if_done(&mut self, at: usize) {
+        let segment = &mut self.segments[at];
+        if segment.left > 0 {
+            if let Some(part) = segment.part.as_mut().filter(|part| part.waiting() == segment.left) {
+                part.none_is_out();
+            }
+        } else if let Some(segment) = self.take_out(at) {
+            segment.remove_files();
+        }
+    }
+
+    /// Lets documents that were loaded wait here alone again: they come next of their segment, unless they were refused.
+    /// False if they cannot: others have removed the segment, so that they are in memory alone.
+    pub(crate) fn unload(&mut self, id: SegmentId, bulk: &Bulk, refused: bool) -> bool {
+        let Some(at) = self.position(id) else { return false };
+        let segment = &mut self.segments[at];
+        if segment.handles.is_none() && !segment.is_in_place() {
+            self.lose(at);
+            self.forget_what_others_removed();
+            return false;
+        }
+        if let Some(part) = &mut segment.part {
+            part.put_back(bulk, !refused);
+            if part.waiting() == segment.left {
+                part.none_is_out();
+            }
+        }
+        true
+    }
+
+    /// The rest of a segment that has been refused comes behind all others.
+    pub(crate) fn put_behind(&mut self, id: SegmentId) {
+        let turn = self.take_turn();
+        if let Some(at) = self.position(id) {
+            (self.segments[at].refused, self.segments[at].turn) = (true, turn);
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! What others do to the folder and to the files in it: remove them, move them, put something else in their place.
+//!
+//! It is looked for before each write. Whatever can still be read (by a file that is open, or in a folder that was moved) is
+//! kept: in the folder that the path leads to now, if that can be, else where it is. What cannot be read any more is lost and
+//! counted; of that, documents that are in memory, too, go on from there.
+
+use super::survey::{self, SUMS, Survey, TEXT, blocks, name};
+use super::{Disk, SaveError, Segment, SegmentId};
+use crate::spool::files::Folder;
+use std::io;
+use std::rc::Rc;
+
+/// What others have done, as far as somebody has to act on it.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    /// Documents that waited on disk alone, and are lost.
+    pub(crate) lost: u64,
+    /// Documents that were in files without a name, and were written again.
+    pub(crate) rescued: u64,
+    /// Documents in the folder that the path leads to now, which nobody has counted yet.
+    pub(crate) found: u64,
+    /// Segments that are no more; of their documents some are in memory.
+    pub(crate) gone: Vec<SegmentId>,
+    /// What has become of the folder, for a person.
+    pub(crate) folder: Option<String>,
+}
+
+impl Changes {
+    fn is_any(&self) -> bool {
+        self.lost + self.rescued + self.found > 0 || !self.gone.is_empty() || self.folder.is_some()
+    }
+}
+
+impl Disk {
+    /// What others have done since this was last asked.
+    pub(crate) fn take_changes(&mut self) -> Option<Changes> {
+        self.changes.is_any().then(|| std::mem::take(&mut self.changes))
+    }
+
+    /// Sees to it that the path leads to the folder, that this is ours alone, and that names lead to what is written.
+    ///
+    /// # Errors
+    /// Why nothing can be written; what can still be read can be read.
+    pub(crate) fn look(&mut self) -> io::Result<()> {
+        if self.home.is_at(&self.path) {
+            survey::lock(&self.home, &self.path).map_err(|error| io::Error::other(error.to_string()))?;
+        } else {
+            self.move_home()?;
+        }
+        if self.segments.iter().any(|segment| self.is_watched(segment) && !segment.is_in_place()) {
+            self.forget_what_others_removed();
+        }
+        self.rescue()
+    }
+
+    /// Whether more is to be written to it, or some of its documents are to leave the memory.
+    fn is_watched(&self, segment: &Segment) -> bool {
+        segment.handles.is_some() || segment.is_out() && Rc::ptr_eq(&segment.home, &self.home)
+    }
+
+    /// Goes on in the folder that the path leads to now, which is made if there is none.
+    fn move_home(&mut self) -> io::Result<()> {
+        let path = self.path.display();
+        let is_back = |segment: &&Segment| segment.home.is_at(&self.path);
+        let was_there = self.files.open(&self.path).is_ok();
+        let (home, survey) = if let Some(segment) = self.segments.iter().find(is_back) {
+            (Rc::clone(&segment.home), Survey::default())
+        } else {
+            let opened = survey::open_locked(&self.files, &self.path).map_err(|error| error.to_string());
+            match opened.and_then(|home| Ok((Survey::of(&home).map_err(|error| error.to_string())?, home))) {
+                Ok((survey, home)) => (Rc::new(home), survey),
+                Err(error) if self.home.is_anywhere() => {
+                    let message =
+                        format!("the spool folder {path} was moved, and is written to where it is now, as {error}");
+                    self.changes.folder = Some(message);
+                    return Ok(());
+                }
+                Err(error) => return Err(io::Error::other(error)),
+            }
+        };
+        let what = match (was_there, self.home.is_anywhere()) {
+            (true, _) => "is another one now",
+            (false, true) => "was moved away, and is made anew",
+            (false, false) => "was removed, and is made anew",
+        };
+        let mut message = format!("the spool folder {path} {what}");
+        self.is_writing = false;
+        self.home = home;
+        for bytes in std::mem::take(&mut self.set_aside).into_values() {
+            self.used_bytes = self.used_bytes.saturating_sub(blocks(bytes));
+        }
+        if let Some(last) = survey.last_number() {
+            self.next_number = self.next_number.max(last + 1);
+        }
+        self.changes.found += self.adopt(survey);
+        self.carry_over();
+        self.forget_what_others_removed();
+        let stays = |segment: &&Segment| !Rc::ptr_eq(&segment.home, &self.home) && segment.is_in_place();
+        let stay: u64 = self.segments.iter().filter(stays).map(|segment| segment.left).sum();
+        if stay > 0 {
+            message += &format!("; {stay} documents stay in the old one and are shipped from there");
+        }
+        self.changes.folder = Some(message);
+        self.drop_oldest(0);
+        Ok(())
+    }
+
+    /// Brings the segments along that are in another folder, if the system lets it be done without copying.
+    fn carry_over(&mut self) {
+        let mut carried: Vec<(Rc<Folder>, u64)> = Vec::new();
+        for at in 0..self.segments.len() {
+            let segment = &self.segments[at];
+            if Rc::ptr_eq(&segment.home, &self.home) || !segment.is_in_place() {
+                continue;
+            }
+            let (old, number) = (Rc::clone(&segment.home), segment.number);
+            let new_number = self.take_number();
+            let link = |kind| old.link(&name(number, kind), &self.home, &name(new_number, kind));
+            // At each moment there is a text with its list. Twice is no harm.
+            let linked =
+                link(TEXT).and_then(|()| link(SUMS).inspect_err(|_| _ = self.home.remove(&name(new_number, TEXT))));
+            if linked.is_ok() {
+                let segment = &mut self.segments[at];
+                (segment.home, segment.number, segment.handles) = (Rc::clone(&self.home), new_number, None);
+                carried.push((old, number));
+            }
+        }
+        if self.home.sync().is_ok() {
+            carried.iter().for_each(|(old, number)| old.remove_segment(*number));
+        }
+    }
+
+    /// Books the loss of each segment whose files are gone.
+    pub(super) fn forget_what_others_removed(&mut self) {
+        let mut at = 0;
+        while let Some(segment) = self.segments.get(at) {
+            if segment.handles.is_none() && !segment.is_in_place() {
+                self.lose(at);
+            } else {
+                at += 1;
+            }
+        }
+    }
+
+    pub(super) fn lose(&mut self, at: usize) {
+        let Some(segment) = self.take_out(at) else { return };
+        self.changes.lost += segment.waiting();
+        if segment.is_out() {
+            self.changes.gone.push(segment.id);
+        }
+        segment.remove_files();
+    }
+
+    /// Writes again what is in files that are open, and that no name leads to.
+    fn rescue(&mut self) -> io::Result<()> {
+        let is_nameless = |segment: &&Segment| segment.handles.is_some() && !segment.is_in_place();
+        let nameless: Vec<SegmentId> = self.segments.iter().filter(is_nameless).map(|segment| segment.id).collect();
+        for id in nameless {
+            let Some(at) = self.position(id) else { continue };
+            let (checked, _) = self.segments[at].read()?;
+            let Some(old) = self.take_out(at) else { continue };
+            let waiting = match &old.part {
+                None => checked.bulk,
+                Some(part) => checked.bulk.select(|index| part.waits_at(checked.found[index].1)),
+            };
+            if !waiting.is_empty() {
+                self.close();
+                match self.append(&waiting) {
+                    Ok(_) => {}
+                    Err(error) => {
+                        self.put_in(at, old);
+                        match error {
+                            // It is shipped from where it is.
+                            SaveError::TooLarge => continue,
+                            SaveError::Io(error) => return Err(error),
+                        }
+                    }
+                }
+                if let Some(new) = self.segments.back_mut() {
+                    (new.turn, new.refused) = (old.turn, old.refused);
+                }
+            }
+            let rescued = waiting.documents() as u64;
+            self.changes.rescued += rescued;
+            self.changes.lost += old.waiting() - rescued;
+            if old.is_out() {
+                self.changes.gone.push(id);
+            }
+            old.remove_files();
+        }
+        Ok(())
+    }
+
+    /// Puts a segment into the books again.
+    fn put_in(&mut self, at: usize, segment: Segment) {
+        self.close();
+        self.documents += segment.left;
+        self.used_bytes = self.used_bytes.saturating_add(segment.used_bytes());
+        self.segments.insert(at.min(self.segments.len()), segment);
+    }
+}

@@ -1,0 +1,177 @@
+//! What a spool folder holds: the names in it, what can be read of them, and why a folder cannot be used.
+
+use crate::limits;
+use crate::spool::files::{Files, Folder, LockError};
+use crate::spool::segment::{self, Checked};
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub(super) const TEXT: &str = "ndjson";
+pub(super) const SUMS: &str = "sums";
+pub(super) const DAMAGED: &str = "damaged";
+pub(super) const GONE: &str = "gone";
+
+/// The name of a file of a segment.
+pub(super) fn name(number: u64, kind: &str) -> String {
+    format!("{number:010}.{kind}")
+}
+
+/// The number and the kind of a file, going by its name.
+fn number_and_kind(name: &str) -> Option<(u64, &str)> {
+    let (stem, kind) = name.split_once('.')?;
+    // What is not as it would be written is not ours, and no number is to be the last one.
+    let ours = |number: &u64| *number < u64::MAX && format!("{number:010}") == stem;
+    let number = stem.parse().ok().filter(ours)?;
+    [TEXT, SUMS, DAMAGED, GONE].contains(&kind).then_some((number, kind))
+}
+
+/// The path of a segment's text.
+pub(crate) fn text_path(folder: &Path, number: u64) -> PathBuf {
+    folder.join(name(number, TEXT))
+}
+
+/// The path of what was set aside of a segment.
+pub(crate) fn damaged_path(folder: &Path, number: u64) -> PathBuf {
+    folder.join(name(number, DAMAGED))
+}
+
+/// Why a folder cannot be used.
+#[derive(Debug)]
+pub(crate) enum OpenError {
+    /// Another process has it, or another recorder of this one; the number of the process, if it is known.
+    InUse(PathBuf, Option<u32>),
+    Io(PathBuf, io::Error),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InUse(folder, Some(process)) if *process == std::process::id() => write!(
+                f,
+                "the spool folder {} is in use by process {process}, as this one is called: by a recorder that is about to \
+                 end, or has the folder by another spelling of its path, or by an expvastic in another container",
+                folder.display()
+            ),
+            Self::InUse(folder, process) => {
+                let process =
+                    process.map_or_else(|| "another process".to_owned(), |number| format!("process {number}"));
+                write!(
+                    f,
+                    "the spool folder {} is in use by {process}: give each expvastic a folder of its own",
+                    folder.display()
+                )
+            }
+            Self::Io(folder, error) => write!(f, "the spool folder {} cannot be used: {error}", folder.display()),
+        }
+    }
+}
+
+/// Opens a folder, which is made if it is not there, and locks it.
+///
+/// # Errors
+/// [`OpenError`].
+pub(crate) fn open_locked(files: &Files, path: &Path) -> Result<Folder, OpenError> {
+    let folder = files.make(path).map_err(|error| OpenError::Io(path.to_owned(), error))?;
+    lock(&folder, path)?;
+    Ok(folder)
+}
+
+/// Locks a folder for as long as it is open.
+///
+/// # Errors
+/// [`OpenError`].
+pub(crate) fn lock(folder: &Folder, path: &Path) -> Result<(), OpenError> {
+    folder.lock().map_err(|error| match error {
+        LockError::InUse(process) => OpenError::InUse(path.to_owned(), process),
+        LockError::Io(error) => OpenError::Io(path.to_owned(), error),
+    })
+}
+
+/// What a folder holds, without reading any of it.
+#[derive(Debug, Default)]
+pub(crate) struct Survey {
+    /// Number, bytes of text, bytes of sums; oldest first.
+    pub(crate) segments: Vec<(u64, u64, u64)>,
+    /// Damaged parts: number and bytes.
+    pub(crate) set_aside: Vec<(u64, u64)>,
+    /// Segments whose removal a crash has cut short.
+    pub(super) gone: Vec<u64>,
+}
+
+impl Survey {
+    /// Looks at a folder.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(crate) fn of(folder: &Folder) -> io::Result<Self> {
+        let mut segments: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
+        let (mut set_aside, mut gone) = (Vec::new(), HashSet::new());
+        for (name, bytes) in folder.list(&|name| number_and_kind(name).is_some())? {
+            let bytes = bytes.min(limits::SPOOL_BYTES_MAX);
+            match number_and_kind(&name) {
+                Some((number, TEXT)) => segments.entry(number).or_default().0 = bytes,
+                Some((number, SUMS)) => segments.entry(number).or_default().1 = bytes,
+                Some((number, DAMAGED)) => set_aside.push((number, bytes)),
+                Some((number, _)) => _ = gone.insert(number),
+                None => {}
+            }
+        }
+        set_aside.sort_unstable();
+        let segments = segments.into_iter().filter(|(number, _)| !gone.contains(number));
+        let segments = segments.map(|(number, (text, sums))| (number, text, sums)).collect();
+        Ok(Self { segments, set_aside, gone: gone.into_iter().collect() })
+    }
+
+    /// Bytes that it all takes, in blocks, the lock included.
+    pub(crate) fn used_bytes(&self) -> u64 {
+        let segments = self.segments.iter().map(|&(_, text, sums)| blocks(text).saturating_add(blocks(sums)));
+        let set_aside = self.set_aside.iter().map(|&(_, bytes)| blocks(bytes));
+        segments.chain(set_aside).fold(limits::DISK_BLOCK_BYTES, u64::saturating_add)
+    }
+
+    /// The highest number of a file.
+    pub(super) fn last_number(&self) -> Option<u64> {
+        let segments = self.segments.last().map(|segment| segment.0);
+        segments.max(self.set_aside.last().map(|part| part.0))
+    }
+
+    /// Removes everything that is here, for good.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(crate) fn remove_all(&self, folder: &Folder) -> io::Result<()> {
+        let segments = self.segments.iter().flat_map(|&(number, ..)| [(number, SUMS), (number, TEXT)]);
+        let set_aside = self.set_aside.iter().map(|&(number, _)| (number, DAMAGED));
+        let gone = self.gone.iter().flat_map(|&number| [(number, SUMS), (number, TEXT), (number, GONE)]);
+        for (number, kind) in segments.chain(set_aside).chain(gone) {
+            match folder.remove(&name(number, kind)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        folder.sync()
+    }
+}
+
+/// Reads a segment, as far as it is known to go. A list that is missing counts as empty; gives also whether it is.
+///
+/// # Errors
+/// What the system says; [`io::ErrorKind::NotFound`] if there is no text.
+pub(crate) fn read_segment(
+    folder: &Folder,
+    (number, text_bytes, sums_bytes): (u64, u64, u64),
+) -> io::Result<(Checked, bool)> {
+    let text = folder.read(&name(number, TEXT), text_bytes.min(limits::SEGMENT_READ_BYTES_MAX))?;
+    let sums = match folder.read(&name(number, SUMS), sums_bytes.min(segment::SUMS_BYTES_MAX)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        read => read?,
+    };
+    Ok((segment::check(text, &sums), sums.is_empty()))
+}
+
+/// Bytes that a file of this length takes on disk.
+pub(super) fn blocks(bytes: u64) -> u64 {
+    bytes.checked_next_multiple_of(limits::DISK_BLOCK_BYTES).unwrap_or(u64::MAX)
+}

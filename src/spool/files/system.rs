@@ -1,0 +1,309 @@
+//! A spool folder as the system has it. It is held open, and everything is done from there: whoever moves the folder, or puts
+//! another one in its place, changes nothing of what the names in it mean. No symbolic link is followed but those of the
+//! folder's own path, nothing but regular files is opened, and what is made is for its owner only.
+
+use super::LockError;
+use rustix::fs::{AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, Stat};
+use rustix::io::Errno;
+use std::cell::{Cell, RefCell};
+use std::fs::{DirBuilder, File};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::path::Path;
+
+/// Beside the segments; expvastic up to 0.1 locks nothing else.
+const LOCK: &str = "lock";
+
+/// A folder that is open.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    folder: File,
+    /// Whether the folder itself is locked. On some file systems (NFS) only files can be.
+    is_locked: Cell<bool>,
+    lock: RefCell<Option<File>>,
+}
+
+impl Folder {
+    /// Opens a folder; makes it, and those above it, if it is not there and is `wanted`.
+    pub(super) fn open(path: &Path, wanted: bool) -> io::Result<Self> {
+        if wanted {
+            make(path)?;
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = File::from(rustix::fs::openat(CWD, path, flags, Mode::empty())?);
+        Ok(Self { folder, is_locked: Cell::new(false), lock: RefCell::new(None) })
+    }
+
+    /// Whether `path` leads here.
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        match (rustix::fs::stat(path), rustix::fs::fstat(&self.folder)) {
+            (Ok(there), Ok(here)) => is_same(&there, &here),
+            _ => false,
+        }
+    }
+
+    /// Whether any path leads here: it was not removed.
+    pub(super) fn is_anywhere(&self) -> bool {
+        rustix::fs::fstat(&self.folder).is_ok_and(|here| here.st_nlink > 0)
+    }
+
+    /// Locks it for as long as it is open, by itself and by the file `lock` in it; makes that anew if others have taken it
+    /// away. It is enough if one of the two can be locked at all.
+    pub(super) fn lock(&self) -> Result<(), LockError> {
+        if !self.is_locked.get() {
+            match rustix::fs::flock(&self.folder, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => self.is_locked.set(true),
+                Err(Errno::WOULDBLOCK) => return Err(LockError::InUse(self.owner())),
+                Err(_) => {}
+            }
+        }
+        let mut held = self.lock.borrow_mut();
+        if held.as_ref().is_some_and(|lock| self.names(LOCK, lock)) {
+            return Ok(());
+        }
+        match self.lock_file() {
+            Ok(lock) => *held = Some(lock),
+            Err(Errno::WOULDBLOCK) => return Err(LockError::InUse(self.owner())),
+            Err(_) if self.is_locked.get() => {}
+            Err(error) => return Err(LockError::Io(error.into())),
+        }
+        Ok(())
+    }
+
+    fn lock_file(&self) -> Result<File, Errno> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = File::from(rustix::fs::openat(&self.folder, LOCK, flags, OWNERS)?);
+        let found = rustix::fs::fstat(&file)?;
+        if !FileType::from_raw_mode(found.st_mode).is_file() {
+            return Err(Errno::INVAL);
+        }
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        // What is longer, or has another name besides, somebody has put there: it is locked, and left as it is.
+        if found.st_size <= OWNER_BYTES_MAX && found.st_nlink == 1 {
+            let owner = format!("{}\n", std::process::id());
+            // Who has it is a help to people only.
+            let _ = file.set_len(0).and_then(|()| file.write_all_at(owner.as_bytes(), 0));
+        }
+        Ok(file)
+    }
+
+    /// The process that has it, as far as `lock` says.
+    fn owner(&self) -> Option<u32> {
+        let text = self.read(LOCK, OWNER_BYTES_MAX.unsigned_abs()).ok()?;
+        std::str::from_utf8(&text).ok()?.trim().parse().ok()
+    }
+
+    /// Names and lengths of the files whose names are `wanted`.
+    pub(super) fn list(&self, wanted: &dyn Fn(&str) -> bool) -> io::Result<Vec<(String, u64)>> {
+        let mut found = Vec::new();
+        for entry in Dir::read_from(&self.folder)? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().to_str() else { continue };
+            if !wanted(name) {
+                continue;
+            }
+            match rustix::fs::statat(&self.folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) if FileType::from_raw_mode(stat.st_mode).is_file() => {
+                    found.push((name.to_owned(), u64::try_from(stat.st_size).unwrap_or(0)));
+                }
+                Ok(_) | Err(Errno::NOENT) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(found)
+    }
+
+    pub(super) fn read(&self, name: &str, bytes_max: u64) -> io::Result<Vec<u8>> {
+        // A pipe under this name is opened at once, and then refused.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = File::from(rustix::fs::openat(&self.folder, name, flags, Mode::empty())?);
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{name} is no file")));
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(bytes_max)).unwrap_or(0));
+        file.take(bytes_max).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    pub(super) fn create(&self, name: &str) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(File::from(rustix::fs::openat(&self.folder, name, flags, OWNERS)?))
+    }
+
+    /// Whether `name` is there, whatever it stands for.
+    pub(super) fn has(&self, name: &str) -> bool {
+        !matches!(rustix::fs::statat(&self.folder, name, AtFlags::SYMLINK_NOFOLLOW), Err(Errno::NOENT))
+    }
+
+    /// Whether `name` leads to `file`.
+    pub(super) fn names(&self, name: &str, file: &File) -> bool {
+        match (rustix::fs::statat(&self.folder, name, AtFlags::SYMLINK_NOFOLLOW), rustix::fs::fstat(file)) {
+            (Ok(there), Ok(here)) => is_same(&there, &here),
+            _ => false,
+        }
+    }
+
+    pub(super) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.folder, from, &self.folder, to)?)
+    }
+
+    /// Gives the file `from` another name in another folder. One that is there is an error.
+    pub(super) fn link(&self, from: &str, other: &Self, to: &str) -> io::Result<()> {
+        Ok(rustix::fs::linkat(&self.folder, from, &other.folder, to, AtFlags::empty())?)
+    }
+
+    pub(super) fn remove(&self, name: &str) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.folder, name, AtFlags::empty())?)
+    }
+
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.folder.sync_all()
+    }
+}
+
+/// What is made can be read and written by its owner.
+const OWNERS: Mode = Mode::RUSR.union(Mode::WUSR);
+
+/// Bytes of the number of a process in `lock`, and then some.
+const OWNER_BYTES_MAX: i64 = 32;
+
+fn is_same(one: &Stat, other: &Stat) -> bool {
+    (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
+}
+
+/// Makes a folder and those above it, each for its owner only.
+fn make(folder: &Path) -> io::Result<()> {
+    let made = missing(folder).count();
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    // Each new name has to last, too.
+    folder.ancestors().skip(1).take(made).try_for_each(|parent| {
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        File::open(parent)?.sync_all()
+    })
+}
+
+/// A folder and those above it, as far as they are not there.
+fn missing(folder: &Path) -> impl Iterator<Item = &Path> {
+    folder.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
+}
+
+/// All of a file that is open, up to `bytes_max`.
+pub(super) fn read_back(file: &File, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let length = file.metadata()?.len().min(bytes_max);
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(bytes)
+}
+
+pub(super) fn append(mut file: &File, bytes: &[u8]) -> io::Result<()> {
+    file.write_all(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    #[test]
+    fn each_folder_that_is_made_is_known_so_that_its_name_can_last() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("one/two/three");
+        let made: Vec<&Path> = missing(&folder).collect();
+        assert_eq!(made, [folder.as_path(), &root.path().join("one/two"), &root.path().join("one")]);
+        make(&folder).unwrap();
+        assert_eq!(missing(&folder).count(), 0);
+        make(&folder).unwrap();
+        assert_eq!(missing(Path::new("no/such/spool")).count(), 3, "below the folder that the process is in");
+    }
+
+    #[test]
+    fn what_is_made_is_for_its_owner_only() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("above/spool");
+        let folder = Folder::open(&path, true).unwrap();
+        folder.lock().unwrap();
+        folder.create("0.ndjson").unwrap();
+        for (name, expected) in
+            [("above", 0o700), ("above/spool", 0o700), ("above/spool/lock", 0o600), ("above/spool/0.ndjson", 0o600)]
+        {
+            let mode = std::fs::metadata(root.path().join(name)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, expected, "{name}");
+        }
+        assert!(
+            Folder::open(&root.path().join("elsewhere"), false)
+                .is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        );
+    }
+
+    #[test]
+    fn a_folder_is_locked_whatever_becomes_of_the_file_in_it() {
+        let root = tempfile::tempdir().unwrap();
+        let lock = root.path().join(LOCK);
+        let first = Folder::open(root.path(), false).unwrap();
+        first.lock().unwrap();
+        let is_in_use = || matches!(Folder::open(root.path(), false).unwrap().lock(), Err(LockError::InUse(_)));
+        assert!(is_in_use());
+        for again in [false, true] {
+            std::fs::remove_file(&lock).unwrap();
+            assert!(is_in_use(), "removed; again: {again}");
+            std::fs::write(&lock, "1\n").unwrap();
+            assert!(is_in_use(), "replaced; again: {again}");
+            first.lock().unwrap();
+            assert_eq!(first.owner(), Some(std::process::id()), "it is made anew");
+        }
+        // By its file alone, as expvastic up to 0.1 does it.
+        let older = |path: &Path| {
+            let file = File::options().read(true).write(true).create(true).truncate(false).open(path).unwrap();
+            rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).map(|()| file)
+        };
+        assert!(older(&lock).is_err());
+        drop(first);
+        let older = older(&lock).unwrap();
+        assert!(is_in_use());
+        drop(older);
+        std::fs::remove_file(&lock).unwrap();
+        std::fs::create_dir(&lock).unwrap();
+        let next = Folder::open(root.path(), false).unwrap();
+        next.lock().unwrap();
+        assert!(is_in_use());
+    }
+
+    #[test]
+    fn nothing_is_written_through_a_lock_that_is_something_else() {
+        let root = tempfile::tempdir().unwrap();
+        let (victim, lock) = (root.path().join("victim"), root.path().join(LOCK));
+        let text = "important\n".repeat(5);
+        std::fs::write(&victim, &text).unwrap();
+        let put: [&dyn Fn(); 4] = [
+            &|| symlink(&victim, &lock).unwrap(),
+            &|| std::fs::hard_link(&victim, &lock).unwrap(),
+            &|| symlink(root.path().join("nowhere"), &lock).unwrap(),
+            &|| rustix::fs::mknodat(CWD, &lock, FileType::Fifo, OWNERS, 0).unwrap(),
+        ];
+        for put in put {
+            put();
+            let folder = Folder::open(root.path(), false).unwrap();
+            folder.lock().unwrap();
+            assert!(matches!(Folder::open(root.path(), false).unwrap().lock(), Err(LockError::InUse(_))));
+            assert_eq!(std::fs::read_to_string(&victim).unwrap(), text);
+            assert!(!root.path().join("nowhere").exists());
+            std::fs::remove_file(&lock).unwrap();
+        }
+    }
+
+    #[test]
+    fn neither_links_nor_pipes_are_opened() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join("file"), "text").unwrap();
+        symlink(root.path().join("file"), root.path().join("link")).unwrap();
+        rustix::fs::mknodat(CWD, root.path().join("pipe"), FileType::Fifo, OWNERS, 0).unwrap();
+        let folder = Folder::open(root.path(), false).unwrap();
+        assert_eq!(folder.read("file", 2).unwrap(), b"te");
+        for name in ["link", "pipe"] {
+            folder.read(name, 10).unwrap_err();
+            folder.create(name).unwrap_err();
+        }
+        assert_eq!(folder.list(&|_| true).unwrap(), [("file".to_owned(), 4)]);
+    }
+}
