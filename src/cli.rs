@@ -1,6 +1,7 @@
 //! The command line: arguments and their environment variables, the subcommands, exit codes.
 
 mod orders;
+mod output;
 mod spool;
 
 use crate::config::{Config, ConfigError, INDEX_NAME_DEFAULT, LogLevel, Reader, Recorder, Settings, nearest, values};
@@ -12,6 +13,7 @@ use crate::park;
 use crate::recorder::setup;
 use crate::signals::Signals;
 use orders::Control;
+use output::print;
 use smol::channel::Sender;
 use std::ffi::OsString;
 use std::fmt;
@@ -207,9 +209,7 @@ impl Invocation {
             }
             Command::Spool(action) => {
                 let config = self.load()?;
-                let (mut stdout, mut stderr) = (std::io::stdout().lock(), std::io::stderr());
-                let done = action.run(&config, &mut stdout, &mut stderr).and_then(|well| stdout.flush().map(|()| well));
-                Ok(if done.unwrap_or(false) { DONE } else { FAILED })
+                Ok(output::write(|stdout| action.run(&config, stdout, &mut std::io::stderr())))
             }
             Command::Run | Command::Once => self.work(),
         }
@@ -330,14 +330,6 @@ fn show_warnings(config: &Config) {
 fn log_ledgers(report: &Report) {
     for (recorder, ledger) in &report.ledgers {
         ledger.log(recorder);
-    }
-}
-
-fn print(text: &str) -> u8 {
-    let mut stdout = std::io::stdout();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Ok(()) => DONE,
-        Err(_) => FAILED,
     }
 }
 

@@ -32,7 +32,7 @@ pub use error::ConfigError;
 pub use reader::Reader;
 pub(crate) use reader::Source;
 pub use recorder::Recorder;
-pub(crate) use recorder::{Host, INDEX_NAME_DEFAULT, ServerTarget, Target};
+pub(crate) use recorder::{FileMode, Host, INDEX_NAME_DEFAULT, ServerTarget, Target};
 pub(crate) use suggest::nearest;
 pub use values::LogLevel;
 
@@ -94,8 +94,13 @@ impl Config {
     /// [`ConfigError`]: the file cannot be read, or all that is wrong with it.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         let (path, text) = file::read(path.as_ref())?;
-        let variable = |name: &str| std::env::var(name).ok();
-        Self::parse(&path.display().to_string(), &text, &variable)
+        let (origin, variable) = (path.display().to_string(), |name: &str| std::env::var(name).ok());
+        let mut config = Self::parse(&origin, &text, &variable)?;
+        for recorder in &config.recorders {
+            let found = recorder.spool.as_ref().and_then(|spool| file::looseness(&spool.path));
+            config.warnings.extend(found.map(|found| format!("{origin}: recorders.{}.spool: {found}", recorder.name)));
+        }
+        Ok(config)
     }
 
     /// Reads a configuration from `text`; `origin` is the file's path, which errors name and

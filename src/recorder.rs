@@ -11,6 +11,8 @@ mod rotated;
 pub(crate) mod setup;
 mod sink;
 
+pub(crate) use file::{CLOSED, stands_for_nothing};
+
 use crate::bulk::DocumentKey;
 use crate::clock;
 use crate::config::{Reader, Recorder};
@@ -217,9 +219,9 @@ impl Recording {
                     let outcome = self.keeping(sink.ship(&http, &bulk)).await;
                     metrics.records_under_way.subtract(1);
                     drop(bulk);
-                    let Some(verdict) = outcome else {
-                        self.delivery.borrow_mut().go();
-                        return;
+                    let verdict = match outcome {
+                        Ok(verdict) => verdict,
+                        Err(why) => return self.delivery.borrow_mut().go(&why),
                     };
                     let taken = self.ledger().taken();
                     if !self.delivery.borrow_mut().settle(verdict, clock::now()) {

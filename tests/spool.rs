@@ -264,3 +264,149 @@ fn a_dead_letter_is_kept_with_the_servers_words() {
     assert!(log.contains("the server refused documents for good") && log.contains("dead_lettered=1"), "{log}");
     assert_eq!((ledger(&program, "dead_lettered"), sequence(&store).contains(&3)), (1, false));
 }
+
+/// Waits until `more` documents beyond those so far are on disk.
+fn wait_for_more_on_disk(program: &Program, more: usize) {
+    let waiting = || -> usize {
+        let (listed, _, _) = output(&program.beside(&["spool", "ls"]));
+        let (_, behind) = listed.rsplit_once("es: ").expect("the sum");
+        behind.split(' ').next().and_then(|number| number.parse().ok()).expect("a number")
+    };
+    let before = waiting();
+    wait_until("more documents on disk", || waiting() >= before + more);
+}
+
+#[test]
+fn what_others_do_to_the_folder_under_way_costs_at_most_what_cannot_be_read_any_more() {
+    for how in ["the files", "the folder", "moved", "moved and made anew", "a link elsewhere"] {
+        let (app, (server, store, well)) = (counting_app(), overloaded_server());
+        let mut program = Program::start(&[], &config(&app.address, &server.address, ""));
+        wait_until("documents on disk", || app.request_count() > 20 && !spooled_files(&program, "ndjson").is_empty());
+        let (spool, away) = (program.path("spool"), program.path("away"));
+        match how {
+            "the files" => {
+                let files = [spooled_files(&program, "ndjson"), spooled_files(&program, "sums")].concat();
+                files.iter().for_each(|file| std::fs::remove_file(file).expect("removed"));
+            }
+            "the folder" => std::fs::remove_dir_all(&spool).expect("removed"),
+            _ => std::fs::rename(&spool, &away).expect("moved"),
+        }
+        match how {
+            "moved and made anew" => std::fs::create_dir(&spool).expect("made"),
+            "a link elsewhere" => {
+                std::fs::create_dir(program.path("elsewhere")).expect("made");
+                std::os::unix::fs::symlink("elsewhere", &spool).expect("linked");
+            }
+            _ => {}
+        }
+        let removed_at = app.request_count() as u64;
+        wait_until("it is noticed", || !spooled_files(&program, "ndjson").is_empty());
+        wait_for_more_on_disk(&program, 20);
+        // Whoever starts next finds all of it.
+        program.kill();
+        well.store(true, Ordering::SeqCst);
+        let said = program.read("stderr");
+        let mut program = program.start_again(&[], &config(&app.address, &server.address, ""));
+        wait_until("the backlog is delivered", || sequence(&store).len() as u64 > removed_at);
+        program.signal("TERM");
+        assert_eq!(program.wait(), Some(0), "{how}: {}", program.read("stderr"));
+        let (stored, polled) = (sequence(&store), app.request_count() as u64);
+        // Younger than `sync` when it was killed.
+        let noticed =
+            said.lines().filter(|line| line.contains("others have removed") || line.contains("spool folder spool "));
+        assert!((1..=3).contains(&noticed.count()), "{how}: {said}");
+        let missing: Vec<u64> = (0..polled).filter(|number| !stored.contains(number)).collect();
+        let early = missing.iter().filter(|number| **number < removed_at).count();
+        assert!(missing.len() - early <= 30, "{how}: {missing:?} are missing, it was removed at {removed_at}");
+        if how.starts_with("moved") || how.starts_with("a link") {
+            assert_eq!(early, 0, "{how}: {missing:?}");
+            assert!(!away.join("0000000000.ndjson").exists(), "they were taken along");
+        }
+    }
+}
+
+#[test]
+fn whatever_becomes_of_the_lock_there_is_one_owner() {
+    let (app, (server, store, well)) = (counting_app(), overloaded_server());
+    let text = config(&app.address, &server.address, "");
+    let mut first = Program::start(&[], &text);
+    wait_until("documents on disk", || !spooled_files(&first, "ndjson").is_empty());
+    let lock = first.path("spool/lock");
+    let shared = text.replace("path: spool", &format!("path: \"{}\"", first.path("spool").display()));
+    for how in ["removed", "a folder", "another file"] {
+        let _ = std::fs::remove_dir(&lock);
+        let _ = std::fs::remove_file(&lock);
+        match how {
+            "a folder" => _ = std::fs::create_dir(&lock),
+            "another file" => std::fs::write(&lock, "1\n").expect("written"),
+            _ => {}
+        }
+        let (_, said, code) = output(&first.beside(&["spool", "drop"]));
+        assert!(said.contains("nothing is dropped") && said.contains("is in use by "), "{how}: {said}");
+        assert_eq!(code, Some(1));
+        let mut second = Program::start(&[], &shared);
+        wait_until("it says so", || second.read("stderr").contains("is in use by "));
+        second.kill();
+    }
+    let _ = std::fs::remove_file(&lock);
+    let number = format!("{}\n", first.id());
+    wait_until("it is made anew", || std::fs::read_to_string(&lock).is_ok_and(|text| text == number));
+    well.store(true, Ordering::SeqCst);
+    wait_until("all is shipped", || sequence(&store).len() > 20 && spooled_files(&first, "ndjson").is_empty());
+    first.signal("TERM");
+    assert_eq!(first.wait(), Some(0));
+    assert_eq!((ledger(&first, "made"), ledger(&first, "dropped")), (sequence(&store).len() as u64, 0));
+}
+
+#[test]
+fn what_is_written_is_for_its_owner_only_and_check_tells_of_a_folder_that_is_not() {
+    use std::os::unix::fs::PermissionsExt;
+    let (app, (server, _, _)) = (counting_app(), overloaded_server());
+    let text = config(&app.address, &server.address, "");
+    let program = Program::start(&[], &text);
+    wait_until("documents on disk", || !spooled_files(&program, "ndjson").is_empty());
+    let mode = |name: &str| std::fs::metadata(program.path(name)).expect("it is there").permissions().mode() & 0o777;
+    let files = [spooled_files(&program, "ndjson"), spooled_files(&program, "sums")].concat();
+    for file in files.iter().chain([&program.path("spool/lock")]) {
+        assert_eq!(mode(file.to_str().expect("UTF-8")), 0o600, "{}", file.display());
+    }
+    assert_eq!(mode("spool"), 0o700);
+    assert_eq!(output(&program.beside(&["check"])).1, "");
+    for (open, said) in [(0o750, "0750"), (0o701, "0701")] {
+        std::fs::set_permissions(program.path("spool"), std::fs::Permissions::from_mode(open)).expect("set");
+        let (_, warned, code) = output(&program.beside(&["check"]));
+        let expected = format!(
+            "conf.yml: recorders.es.spool: the folder spool is open to other users (mode {said}): chmod 700 spool\n"
+        );
+        assert_eq!((warned, code), (expected, Some(0)));
+    }
+}
+
+/// What has a valid checksum, and is no document: written by whoever can write there.
+#[test]
+fn a_spool_file_of_another_shape_is_damage_like_any_other() {
+    // CRC-64 of "a\nb\n", as in the list beside a segment.
+    const SUM: &str = "accda0adb52c8e44\n";
+    for version in ["5.6.16", "6.8.23", "9.0.0"] {
+        let (store, app) = (Arc::new(Mutex::new(Store::default())), counting_app());
+        let stored = Arc::clone(&store);
+        let server = Server::bare(move |request| match request.target.as_str() {
+            target if target.contains("_bulk") => {
+                let text = String::from_utf8_lossy(&request.body).replace("\"_type\":\"app\",", "");
+                stored.lock().expect("the store").take(text.as_bytes(), |_| None)
+            }
+            "/" => Reply::ok(format!("{{\"version\":{{\"number\":\"{version}\"}}}}")),
+            _ => Reply::ok("{}"),
+        });
+        let mut program = Program::start_prepared(&config(&app.address, &server.address, ""), |folder| {
+            std::fs::create_dir(folder.join("spool")).expect("made");
+            std::fs::write(folder.join("spool/0000000007.ndjson"), "a\nb\n").expect("written");
+            std::fs::write(folder.join("spool/0000000007.sums"), SUM).expect("written");
+        });
+        wait_until("it ships", || sequence(&store).len() > 5);
+        program.signal("TERM");
+        assert_eq!(program.wait(), Some(0), "{version}: {}", program.read("stderr"));
+        assert_eq!(ledger(&program, "dropped"), 1, "{version}");
+        assert_eq!(program.read("spool/0000000007.damaged"), "a\nb\n");
+    }
+}

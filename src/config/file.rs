@@ -1,9 +1,10 @@
-//! Reads a configuration file within its bound.
+//! Reads a configuration file within its bound, and looks at folders that it names.
 
 use super::ConfigError;
 use crate::limits;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
@@ -50,4 +51,18 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(limits::CONFIG_BYTES_MAX + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// What others than the owner of a spool folder could do there, and how to end that. Nothing if there is no folder: then it is
+/// made as it is to be.
+pub(super) fn looseness(folder: &Path) -> Option<String> {
+    let path = folder.display();
+    let found = std::fs::metadata(folder).ok().filter(std::fs::Metadata::is_dir)?;
+    let mode = found.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Some(format!("the folder {path} is open to other users (mode {mode:04o}): chmod 700 {path}"));
+    }
+    let lock = folder.join("lock");
+    let is_link = std::fs::symlink_metadata(&lock).is_ok_and(|found| found.is_symlink());
+    is_link.then(|| format!("{} is a symbolic link, which is not followed: rm {}", lock.display(), lock.display()))
 }

@@ -6,6 +6,9 @@ use super::values::{self, LogLevel};
 use super::{ConfigError, access, backoff, kind, one_of};
 use crate::access::{Access, Auth};
 use crate::limits;
+use std::fs::{File, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +29,32 @@ pub struct Recorder {
     pub(crate) spool: Option<SpoolFolder>,
     /// A file for documents that the server refuses for good.
     pub(crate) dead_letter: Option<PathBuf>,
+    /// Of that file, or of the one that a recorder of type `file` writes.
+    pub(crate) file_mode: FileMode,
+}
+
+/// Who may read and write a file that is made: its owner, unless somebody has said otherwise.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct FileMode(Option<u32>);
+
+impl FileMode {
+    fn parse(text: &str) -> Result<Self, String> {
+        let mode = u32::from_str_radix(text.strip_prefix("0o").unwrap_or(text), 8).ok();
+        // Its owner has to, and nobody is to run it.
+        let mode = mode.filter(|mode| mode & 0o600 == 0o600 && mode & !0o666 == 0);
+        let expected = "expected who may read and write the file, in octal, from 0600 to 0666, such as 0640";
+        mode.map(|mode| Self(Some(mode))).ok_or_else(|| format!("{expected}, found {text:?}"))
+    }
+
+    /// What a file is made with, of which the process's umask takes away.
+    pub(crate) fn of_new(self) -> u32 {
+        self.0.unwrap_or(0o600)
+    }
+
+    /// Gives a file that was made just now what was asked for, whatever the umask.
+    pub(crate) fn apply(self, file: &File) -> io::Result<()> {
+        self.0.map_or(Ok(()), |mode| file.set_permissions(Permissions::from_mode(mode)))
+    }
 }
 
 /// A recorder's folder on disk.
@@ -156,6 +185,7 @@ impl Recorder {
             bulk: BulkLimits::default(),
             spool: None,
             dead_letter: None,
+            file_mode: FileMode::default(),
         }
     }
 
@@ -225,6 +255,7 @@ impl Recorder {
         let backoff = backoff(&mut section);
         let log_level = section.parse("log_level", values::log_level);
         let bulk = section.section("bulk").map(BulkLimits::from_section).unwrap_or_default();
+        let file_mode = section.parse("file_mode", FileMode::parse).unwrap_or_default();
         let (mut spool, mut dead_letter) = (None, None);
         if kind != Some("file") {
             let asked = section.unless_off("spool", "off").and_then(|it| it.section("spool"));
@@ -234,8 +265,8 @@ impl Recorder {
         }
         section.finish();
         kind?;
-        let name = name.to_owned();
-        Some(Self { name, target: target?, index_name: index_name?, backoff, log_level, bulk, spool, dead_letter })
+        let (name, target, index_name) = (name.to_owned(), target?, index_name?);
+        Some(Self { name, target, index_name, backoff, log_level, bulk, spool, dead_letter, file_mode })
     }
 }
 

@@ -3,6 +3,7 @@
 use super::elasticsearch::verdict::DeadLetter;
 use super::rotated::{self, Rotated};
 use crate::calendar::Timestamp;
+use crate::config::{FileMode, Recorder};
 use crate::json;
 use crate::limits;
 use std::fs::File;
@@ -13,14 +14,25 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub(super) struct DeadLetters {
     path: PathBuf,
+    mode: FileMode,
     bytes_max: u64,
     open: Option<Rotated>,
     line: Vec<u8>,
 }
 
 impl DeadLetters {
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, bytes_max: limits::DEAD_LETTER_BYTES_MAX, open: None, line: Vec::new() }
+    /// Those of a recorder, if it keeps any.
+    pub(super) fn of(config: &Recorder) -> Option<Self> {
+        config.dead_letter.clone().map(|path| Self::new(path, config.file_mode))
+    }
+
+    fn new(path: PathBuf, mode: FileMode) -> Self {
+        Self { path, mode, bytes_max: limits::DEAD_LETTER_BYTES_MAX, open: None, line: Vec::new() }
+    }
+
+    /// Whether these are what another configuration asks for, too.
+    pub(super) fn suits(&self, config: &Recorder) -> bool {
+        config.dead_letter.as_ref() == Some(&self.path) && config.file_mode == self.mode
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -47,7 +59,8 @@ impl DeadLetters {
         let open = match &mut self.open {
             Some(open) => open,
             none => {
-                none.insert(Rotated::new(rotated::open(&self.path)?, &self.path, self.bytes_max, 1, end_torn_line)?)
+                let file = rotated::open(&self.path, self.mode)?;
+                none.insert(Rotated::new(file, &self.path, self.mode, (self.bytes_max, 1), end_torn_line)?)
             }
         };
         let written = open.append(&self.line);
@@ -109,8 +122,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dead.ndjson");
         let time = Timestamp::since_epoch(Duration::from_secs(1_795_323_967));
-        DeadLetters::new(path.clone()).write("a \"b\"", &letter(), DOCUMENT, time).unwrap();
-        DeadLetters::new(path.clone()).write("es", &letter(), DOCUMENT, time).unwrap();
+        DeadLetters::new(path.clone(), FileMode::default()).write("a \"b\"", &letter(), DOCUMENT, time).unwrap();
+        DeadLetters::new(path.clone(), FileMode::default()).write("es", &letter(), DOCUMENT, time).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let expected = serde_json::json!({
@@ -125,7 +138,7 @@ mod tests {
     fn the_file_is_bounded_and_the_newest_letters_stay() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dead.ndjson");
-        let mut letters = DeadLetters { bytes_max: 1000, ..DeadLetters::new(path.clone()) };
+        let mut letters = DeadLetters { bytes_max: 1000, ..DeadLetters::new(path.clone(), FileMode::default()) };
         for number in 0..100 {
             let letter = DeadLetter { status: number, ..letter() };
             letters.write("es", &letter, DOCUMENT, Timestamp::EPOCH).unwrap();
@@ -148,21 +161,21 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dead.ndjson");
         std::fs::write(&path, "{\"time\":\"2026").unwrap();
-        DeadLetters::new(path.clone()).write("es", &letter(), DOCUMENT, Timestamp::EPOCH).unwrap();
+        DeadLetters::new(path.clone(), FileMode::default()).write("es", &letter(), DOCUMENT, Timestamp::EPOCH).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(serde_json::from_str::<serde_json::Value>(text.lines().nth(1).unwrap()).is_ok(), "{text}");
     }
 
     #[test]
     fn what_cannot_be_written_leaves_no_half_line() {
-        let mut letters = DeadLetters::new(PathBuf::from("/dev/full"));
+        let mut letters = DeadLetters::new(PathBuf::from("/dev/full"), FileMode::default());
         assert!(letters.write("es", &letter(), DOCUMENT, Timestamp::EPOCH).is_err());
     }
     #[test]
     fn letters_go_to_where_the_path_leads_when_others_have_moved_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dead.ndjson");
-        let mut letters = DeadLetters { bytes_max: 300, ..DeadLetters::new(path.clone()) };
+        let mut letters = DeadLetters { bytes_max: 300, ..DeadLetters::new(path.clone(), FileMode::default()) };
         let mut write = || letters.write("es", &letter(), DOCUMENT, Timestamp::EPOCH).unwrap();
         write();
         let one = std::fs::read(&path).unwrap();

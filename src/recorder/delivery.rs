@@ -20,6 +20,7 @@ use crate::metrics::Ledger;
 use crate::spool::files::Files;
 use crate::spool::{Bounds, Lane, Refused, Spool, Waiting};
 use keep::Storage;
+use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -84,7 +85,7 @@ impl Delivery {
             ledger: Ledger::default(),
             spool: Spool::new(ActionLine::new(&config.index_name), bounds, feeders),
             storage: Storage::new(config, bounds, files, now),
-            dead_letters: config.dead_letter.clone().map(DeadLetters::new),
+            dead_letters: DeadLetters::of(config),
             stage: Stage::Running,
             requests: Pace::new(config.backoff, random.fork()),
             paused_until: None,
@@ -102,8 +103,8 @@ impl Delivery {
         self.name.clone_from(&config.name);
         self.log_level = log_level;
         self.spool.follow(ActionLine::new(&config.index_name));
-        if self.dead_letters.as_ref().map(DeadLetters::path) != config.dead_letter.as_deref() {
-            self.dead_letters = config.dead_letter.clone().map(DeadLetters::new);
+        if !self.dead_letters.as_ref().is_some_and(|letters| letters.suits(config)) {
+            self.dead_letters = DeadLetters::of(config);
         }
         // What has failed so far says nothing of what is to come.
         self.requests = Pace::new(config.backoff, random.fork());
@@ -204,7 +205,7 @@ impl Delivery {
     }
 
     /// Nobody reads what is written: everything that waits in memory is dropped, and nothing more is taken.
-    pub(super) fn go(&mut self) {
+    pub(super) fn go(&mut self, why: &io::Error) {
         self.stage = Stage::Gone;
         let waiting = self.ledger.waiting - self.ledger.spooled;
         self.drop_documents(waiting, |ledger| &mut ledger.dropped.recorder_gone);
@@ -215,7 +216,7 @@ impl Delivery {
             error,
             recorder = self.name,
             dropped = waiting,
-            "the recorder has gone: its output was closed"
+            "the recorder has gone: its output was closed: {why}"
         );
     }
 

@@ -10,8 +10,10 @@ mod torn;
 
 use super::rotated::{self, Rotated};
 use crate::bulk::Bulk;
+use crate::config::FileMode;
 use crate::limits;
 use async_io::Async;
+use rustix::fs::OFlags;
 use smol::lock::Mutex;
 use std::fs::File;
 use std::io;
@@ -39,15 +41,16 @@ struct Begun {
 #[derive(Debug)]
 pub(super) struct Appender {
     path: PathBuf,
-    bytes_max: u64,
-    keep: u32,
+    mode: FileMode,
+    /// Bytes of the file, and how many old ones stay.
+    bounds: (u64, u32),
     output: Option<Output>,
 }
 
 impl Appender {
     /// `-` is standard output; a file is rotated before it grows over `bytes_max`, and `keep` old ones stay.
-    pub(super) fn new(path: PathBuf, bytes_max: u64, keep: u32) -> Self {
-        Self { path, bytes_max, keep, output: None }
+    pub(super) fn new(path: PathBuf, mode: FileMode, bytes_max: u64, keep: u32) -> Self {
+        Self { path, mode, bounds: (bytes_max, keep), output: None }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -66,7 +69,7 @@ impl Appender {
         }
         let output = match &mut self.output {
             Some(output) => output,
-            none => none.insert(Output::open(&self.path, self.bytes_max, self.keep)?),
+            none => none.insert(Output::open(&self.path, self.mode, self.bounds)?),
         };
         let appended = output.append(bulk).await;
         if appended.is_err() && matches!(output, Output::File(_)) {
@@ -83,16 +86,19 @@ enum Output {
 }
 
 impl Output {
-    fn open(path: &Path, bytes_max: u64, keep: u32) -> io::Result<Self> {
+    fn open(path: &Path, mode: FileMode, bounds: (u64, u32)) -> io::Result<Self> {
         if path == Path::new(STANDARD_OUTPUT) {
             let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+            if stands_for_nothing(&stdout) {
+                return Err(io::Error::new(io::ErrorKind::BrokenPipe, CLOSED));
+            }
             return Ok(Self::Stream(Stream::new(stdout, Arc::clone(&TO_STANDARD_OUTPUT))?));
         }
-        let file = rotated::open(path)?;
+        let file = rotated::open(path, mode)?;
         if !file.metadata()?.is_file() {
             return Ok(Self::Stream(Stream::new(file, UnderWay::default())?));
         }
-        Ok(Self::File(Rotated::new(file, path, bytes_max, keep, cut_torn_end)?))
+        Ok(Self::File(Rotated::new(file, path, mode, bounds, cut_torn_end)?))
     }
 
     /// Whether what is open is still what `path` stands for.
@@ -110,6 +116,21 @@ impl Output {
             Self::Stream(stream) => stream.append(bulk).await,
         }
     }
+}
+
+pub(crate) const CLOSED: &str =
+    "standard output was closed when this was started (>/dev/null discards documents on purpose)";
+
+/// Whether standard output was closed when the process was started. Then the language's runtime has opened `/dev/null` in its
+/// place, for reading and writing, before any code of ours: so that is what it looks like. Who throws the output away on
+/// purpose opens it for writing (shells, systemd). Some programs (Python's `subprocess.DEVNULL`) open it for both; that cannot
+/// be told apart, and what is written there is as gone.
+pub(crate) fn stands_for_nothing(stdout: impl AsFd) -> bool {
+    let is_null = match (rustix::fs::fstat(&stdout), rustix::fs::stat("/dev/null")) {
+        (Ok(ours), Ok(null)) => (ours.st_mode, ours.st_rdev) == (null.st_mode, null.st_rdev),
+        _ => false,
+    };
+    is_null && rustix::fs::fcntl_getfl(&stdout).is_ok_and(|flags| flags.contains(OFlags::RDWR))
 }
 
 /// Standard output, or a path that leads to something else than a file: it is not ours to cut or to rotate.
@@ -194,7 +215,7 @@ mod tests {
         let whole = bulk(&mut IdSource::new([0; 9]), 2);
         for torn in ["", "{\"cre", "{\"create\":{}}\n", "{\"create\":{}}\n{\"a\":", "{\"index\":{}}\n"] {
             std::fs::write(&path, [whole.bytes(), torn.as_bytes()].concat()).unwrap();
-            let mut output = Output::open(&path, 1 << 20, 1).unwrap();
+            let mut output = Output::open(&path, FileMode::default(), (1 << 20, 1)).unwrap();
             assert_eq!(std::fs::read(&path).unwrap(), whole.bytes(), "{torn}");
             smol::block_on(output.append(&whole)).unwrap();
             assert_eq!(std::fs::read(&path).unwrap(), [whole.bytes(), whole.bytes()].concat());
@@ -208,7 +229,7 @@ mod tests {
         let mut ids = IdSource::new([0; 9]);
         let bulks: Vec<Arc<Bulk>> = (0..7).map(|_| bulk(&mut ids, 3)).collect();
         let bytes_max = bulks[0].bytes().len() as u64 * 2;
-        let mut output = Output::open(&path, bytes_max, 2).unwrap();
+        let mut output = Output::open(&path, FileMode::default(), (bytes_max, 2)).unwrap();
         for bulk in &bulks {
             smol::block_on(output.append(bulk)).unwrap();
         }
@@ -224,7 +245,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out");
         let one = bulk(&mut IdSource::new([0; 9]), 2);
-        let mut appender = Appender::new(path.clone(), one.bytes().len() as u64, 3);
+        let mut appender = Appender::new(path.clone(), FileMode::default(), one.bytes().len() as u64, 3);
         let mut append = || smol::block_on(appender.append(&one));
         let names = || {
             let entries = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap());

@@ -3,9 +3,11 @@
 //! Invariants: what is appended is there whole or not at all, as far as the system lets us see to it; what others append
 //! stays; a rotation that fails loses nothing, and the next try goes on from where it was.
 
+use crate::config::FileMode;
+use rustix::fs::OFlags;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Puts in order what a crash may have left torn.
@@ -16,14 +18,37 @@ type Mend = fn(&mut File) -> io::Result<()>;
 pub(super) struct Rotated {
     file: File,
     path: PathBuf,
+    mode: FileMode,
     bytes_max: u64,
     keep: u32,
     mend: Mend,
 }
 
-/// Opens what is to be appended to, or makes it.
-pub(super) fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).append(true).create(true).open(path)
+/// Opens what is to be appended to, or makes it, for its owner only unless `mode` says otherwise.
+///
+/// Who may write into a folder (`/tmp`) could put a symbolic link there that leads to another file of ours: so links are
+/// followed only if they are root's, as `/dev/stdout` is, or our own, and never to make a file.
+pub(super) fn open(path: &Path, mode: FileMode) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true);
+    let found = match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // One that somebody makes just now is an error, and is there at the next try.
+            let file = options.create_new(true).mode(mode.of_new()).open(path)?;
+            mode.apply(&file)?;
+            return Ok(file);
+        }
+        found => found?,
+    };
+    if !found.is_symlink() {
+        // Nor is one that somebody puts there just now followed.
+        return options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path);
+    }
+    if found.uid() != 0 && found.uid() != rustix::process::geteuid().as_raw() {
+        let message = "it is a symbolic link of another user, which is not followed: remove it";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+    }
+    options.open(path)
 }
 
 /// Whether `path` still leads to what is open: others may have moved or removed it, and what is written to it then is lost.
@@ -53,9 +78,15 @@ pub(super) fn write_counted(mut file: &File, bytes: &[u8], written: &mut usize) 
 
 impl Rotated {
     /// Goes on with a file that is open. It is rotated before it grows over `bytes_max`, and `keep` old ones stay.
-    pub(super) fn new(mut file: File, path: &Path, bytes_max: u64, keep: u32, mend: Mend) -> io::Result<Self> {
+    pub(super) fn new(
+        mut file: File,
+        path: &Path,
+        mode: FileMode,
+        (bytes_max, keep): (u64, u32),
+        mend: Mend,
+    ) -> io::Result<Self> {
         mend(&mut file)?;
-        Ok(Self { file, path: path.to_owned(), bytes_max, keep, mend })
+        Ok(Self { file, path: path.to_owned(), mode, bytes_max, keep, mend })
     }
 
     pub(super) fn file(&self) -> &File {
@@ -69,7 +100,7 @@ impl Rotated {
         let mut before = self.file.metadata()?.len();
         if before > 0 && before + bytes.len() as u64 > self.bytes_max {
             rotate(&self.path, self.keep)?;
-            self.file = open(&self.path)?;
+            self.file = open(&self.path, self.mode)?;
             (self.mend)(&mut self.file)?;
             before = self.file.metadata()?.len();
         }
@@ -164,7 +195,9 @@ mod tests {
         }
         // No file can be moved to where a folder is.
         fs::create_dir(numbered(&path, 3)).unwrap();
-        let append = |text: &str| Rotated::new(open(&path)?, &path, 3, 3, |_| Ok(()))?.append(text.as_bytes());
+        let mode = FileMode::default();
+        let append =
+            |text: &str| Rotated::new(open(&path, mode)?, &path, mode, (3, 3), |_| Ok(()))?.append(text.as_bytes());
         append("one").unwrap_err();
         append("two").unwrap();
         for _ in 0..3 {
@@ -182,9 +215,10 @@ mod tests {
     fn what_others_append_counts_and_what_they_take_away_does_not() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out");
-        let mut rotated = Rotated::new(open(&path).unwrap(), &path, 10, 1, |_| Ok(())).unwrap();
+        let mode = FileMode::default();
+        let mut rotated = Rotated::new(open(&path, mode).unwrap(), &path, mode, (10, 1), |_| Ok(())).unwrap();
         rotated.append(b"ours ").unwrap();
-        (&open(&path).unwrap()).write_all(b"theirs").unwrap();
+        (&open(&path, mode).unwrap()).write_all(b"theirs").unwrap();
         rotated.append(b"ours").unwrap();
         assert_eq!(files(folder.path()), strings([("out", "ours"), ("out.1", "ours theirs")]));
         fs::write(&path, "").unwrap();

@@ -22,7 +22,9 @@ impl Sink {
             Target::Elasticsearch(server) => {
                 Self::Elasticsearch(Box::new(Cluster::new(config, server, feed, log_level)))
             }
-            Target::File { path, bytes_max, keep } => Self::File(Appender::new(path.clone(), *bytes_max, *keep)),
+            Target::File { path, bytes_max, keep } => {
+                Self::File(Appender::new(path.clone(), config.file_mode, *bytes_max, *keep))
+            }
         }
     }
 
@@ -33,16 +35,17 @@ impl Sink {
         }
     }
 
-    /// None if there is no use in ever trying again.
-    pub(super) async fn ship(&mut self, http: &Http, bulk: &Arc<Bulk>) -> Option<Verdict> {
+    /// # Errors
+    /// Why there is no use in ever trying again.
+    pub(super) async fn ship(&mut self, http: &Http, bulk: &Arc<Bulk>) -> Result<Verdict, io::Error> {
         match self {
-            Self::Elasticsearch(cluster) => Some(cluster.ship(http, bulk).await),
+            Self::Elasticsearch(cluster) => Ok(cluster.ship(http, bulk).await),
             Self::File(appender) => match appender.append(bulk).await {
-                Ok(()) => Some(Verdict::Judged(Judgement::all_acked(bulk.documents()))),
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
+                Ok(()) => Ok(Verdict::Judged(Judgement::all_acked(bulk.documents()))),
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(error),
                 Err(error) => {
                     let reason = format!("cannot write to {}: {error}", appender.path().display());
-                    Some(Verdict::Again(Refusal::new(reason.clone(), reason)))
+                    Ok(Verdict::Again(Refusal::new(reason.clone(), reason)))
                 }
             },
         }

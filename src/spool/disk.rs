@@ -121,7 +121,7 @@ impl Segment {
         let [text, sums] = [TEXT, SUMS].map(|kind| name(self.number, kind));
         match &self.handles {
             Some(handles) => self.home.names(&text, &handles.text) && self.home.names(&sums, &handles.sums),
-            None => self.home.has(&text),
+            None => self.text_bytes == 0 || self.home.has(&text),
         }
     }
 

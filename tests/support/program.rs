@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -26,6 +26,13 @@ impl Program {
     /// The same with these environment variables.
     pub(crate) fn start_with(environment: &[(&str, &str)], arguments: &[&str], config: &str) -> Self {
         Self::start_in(tempfile::tempdir().expect("a folder"), environment, arguments, config)
+    }
+
+    /// Starts it in a folder that is made ready first.
+    pub(crate) fn start_prepared(config: &str, prepare: impl FnOnce(&Path)) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        prepare(folder.path());
+        Self::start_in(folder, &[], &[], config)
     }
 
     /// Starts it once more in the folder where an earlier one has ended.
@@ -93,6 +100,11 @@ impl Program {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
         let line = status.lines().find_map(|line| line.strip_prefix(&format!("{field}:"))).expect("the field");
         line.split_whitespace().next().and_then(|value| value.parse().ok()).expect("a number")
+    }
+
+    /// The number of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn is_running(&mut self) -> bool {

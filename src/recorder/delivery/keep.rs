@@ -254,8 +254,11 @@ impl Delivery {
 
     /// The last chance, whatever has failed before.
     pub(super) fn save_at_last(&mut self, now: Instant) {
-        if let Storage::Open { blocked_until, .. } = &mut self.storage {
+        if let Storage::Open { disk, blocked_until, .. } = &mut self.storage {
             *blocked_until = None;
+            // What is said to wait on disk is to be there.
+            let _ = disk.look_at_last();
+            self.book_changes(now);
             self.save_all(now);
         }
     }
@@ -270,7 +273,9 @@ impl Delivery {
         while self.spool.is_over() {
             // What is on disk, too, can wait there alone.
             if let Some((id, waiting)) = self.spool.take_saved(None) {
-                self.unload(Lane::Held, id, waiting, now);
+                if !self.unload(Lane::Held, id, waiting, now) {
+                    self.save_all(now);
+                }
                 continue;
             }
             let Some(oldest) = self.spool.take_oldest() else { break };
@@ -283,15 +288,18 @@ impl Delivery {
         }
     }
 
-    /// Lets documents wait on disk alone that are there, too; in the lane again if others have removed them there.
-    fn unload(&mut self, lane: Lane, id: SegmentId, waiting: Waiting, now: Instant) {
+    /// Lets documents wait on disk alone that are there, too. False if others have removed them there: they are in the lane
+    /// again.
+    fn unload(&mut self, lane: Lane, id: SegmentId, waiting: Waiting, now: Instant) -> bool {
         let is_refused = waiting.refused == Refused::Lately;
-        if self.storage.disk_mut().is_some_and(|disk| disk.unload(id, &waiting.bulk, is_refused)) {
+        let is_there = self.storage.disk_mut().is_some_and(|disk| disk.unload(id, &waiting.bulk, is_refused));
+        if is_there {
             self.spool.recycle(waiting.bulk);
         } else {
             self.spool.put_front(lane, Waiting { saved: None, ..waiting });
             self.book_changes(now);
         }
+        is_there
     }
 
     /// Books the documents that made room on disk.

@@ -47,15 +47,26 @@ impl Disk {
         } else {
             self.move_home()?;
         }
-        if self.segments.iter().any(|segment| self.is_watched(segment) && !segment.is_in_place()) {
+        // More is to be written to them, or some of their documents are to leave the memory.
+        let mut watched = self.segments.iter().filter(|segment| segment.handles.is_some() || segment.is_out());
+        if watched.any(|segment| !segment.is_in_place()) {
             self.forget_what_others_removed();
         }
         self.rescue()
     }
 
-    /// Whether more is to be written to it, or some of its documents are to leave the memory.
-    fn is_watched(&self, segment: &Segment) -> bool {
-        segment.handles.is_some() || segment.is_out() && Rc::ptr_eq(&segment.home, &self.home)
+    /// The same for the last time, and at all segments: what no name leads to is lost when the process ends.
+    ///
+    /// # Errors
+    /// As [`Disk::look`].
+    pub(crate) fn look_at_last(&mut self) -> io::Result<()> {
+        let looked = self.look();
+        self.close();
+        for segment in &mut self.segments {
+            segment.handles = None;
+        }
+        self.forget_what_others_removed();
+        looked
     }
 
     /// Goes on in the folder that the path leads to now, which is made if there is none.
@@ -157,7 +168,10 @@ impl Disk {
         let nameless: Vec<SegmentId> = self.segments.iter().filter(is_nameless).map(|segment| segment.id).collect();
         for id in nameless {
             let Some(at) = self.position(id) else { continue };
-            let (checked, _) = self.segments[at].read()?;
+            // Nothing is written to it any more, whatever comes of this.
+            self.is_writing &= at + 1 < self.segments.len();
+            // What cannot be read for now is tried again before the next write.
+            let Ok((checked, _)) = self.segments[at].read() else { continue };
             let Some(old) = self.take_out(at) else { continue };
             let waiting = match &old.part {
                 None => checked.bulk,

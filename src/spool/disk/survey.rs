@@ -158,12 +158,16 @@ impl Survey {
 /// Reads a segment, as far as it is known to go. A list that is missing counts as empty; gives also whether it is.
 ///
 /// # Errors
-/// What the system says; [`io::ErrorKind::NotFound`] if there is no text.
+/// What the system says; [`io::ErrorKind::NotFound`] if there is no text any more.
 pub(crate) fn read_segment(
     folder: &Folder,
     (number, text_bytes, sums_bytes): (u64, u64, u64),
 ) -> io::Result<(Checked, bool)> {
-    let text = folder.read(&name(number, TEXT), text_bytes.min(limits::SEGMENT_READ_BYTES_MAX))?;
+    // A crash may have left a list alone.
+    let text = match text_bytes.min(limits::SEGMENT_READ_BYTES_MAX) {
+        0 => Vec::new(),
+        bytes => folder.read(&name(number, TEXT), bytes)?,
+    };
     let sums = match folder.read(&name(number, SUMS), sums_bytes.min(segment::SUMS_BYTES_MAX)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         read => read?,

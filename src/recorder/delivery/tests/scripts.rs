@@ -152,6 +152,8 @@ struct Script {
     large: bool,
     /// The disk has been failing, so that nothing can be said of what is on it.
     disk_failed: bool,
+    /// Others have removed or moved what is on it.
+    meddled: bool,
 }
 
 impl Script {
@@ -183,6 +185,7 @@ impl Script {
             reloads: random.u8(..3) == 0,
             large: random.u8(..8) == 0,
             disk_failed: false,
+            meddled: false,
             random,
         }
     }
@@ -203,7 +206,7 @@ impl Script {
                 self.world.add_sized(if is_large { self.random.usize(..300_000) } else { 0 });
             }
             // A disk that fails may keep what it was told to remove; what is under way stays when there may be less of it.
-            let may_be_more = self.disk_failed || self.large && self.reloads;
+            let may_be_more = self.disk_failed || self.meddled || self.large && self.reloads;
             let bytes_max = self.recorder.spool.as_ref().map_or(0, |spool| spool.bytes_max);
             assert!(may_be_more || self.disk.used() <= bytes_max);
         }
@@ -265,12 +268,15 @@ impl Script {
         self.given_up += ledger.dropped.total() + ledger.dead_lettered;
         let has_spool = self.recorder.spool.is_some() && !self.disk_failed && !self.large;
         assert!(!has_spool || ledger.dropped.memory_limit == 0, "there is a disk: {ledger}");
-        assert!(self.disk_failed || self.restarted || ledger.dropped.damaged == 0, "nothing is damaged: {ledger}");
+        let may_be_damaged = self.disk_failed || self.restarted || self.meddled;
+        assert!(may_be_damaged || ledger.dropped.damaged == 0, "nothing is damaged: {ledger}");
+        assert!(self.meddled || ledger.dropped.spool_removed == 0, "nobody has removed anything: {ledger}");
     }
 
     /// Ends this run, by the power or in good order, and starts the next one.
     fn restart(&mut self) {
         self.restarted = true;
+        self.forgive_what_was_out_of_reach();
         let sync = self.recorder.spool.as_ref().map(|spool| spool.sync);
         if self.random.bool() {
             self.world.delivery.drain(self.world.now);
@@ -283,7 +289,7 @@ impl Script {
             self.run_ends(&ledger);
             let young = |at: &Instant| sync.is_none_or(|sync| self.world.now < *at + sync);
             // What is large has to wait in memory, or leaves the others no room while it is under way.
-            let is_open = self.disk_failed || self.large;
+            let is_open = self.disk_failed || self.large || self.meddled;
             let lost = (0..).zip(&self.came).filter(|(_, at)| is_open || young(at)).map(|(number, _)| number);
             self.forgivable.extend(lost);
             self.disk.crash(&mut self.random);
@@ -313,9 +319,30 @@ impl Script {
         self.disk.fail_from((!once).then_some(step));
     }
 
+    /// A folder that was moved while it could not be opened, or no other could be made, is found by no later run.
+    fn forgive_what_was_out_of_reach(&mut self) {
+        if self.disk_failed && self.meddled {
+            self.forgivable.extend(0..self.came.len() as u64);
+        }
+    }
+
+    /// Others remove or move the folder, or what is in it; or put one where it is wanted.
+    fn meddle(&mut self, away: &mut Vec<usize>) {
+        self.meddled = true;
+        self.forgive_what_was_out_of_reach();
+        match self.random.u8(..5) {
+            0 => self.disk.remove_files(|| true),
+            1 => self.disk.remove_files(|| self.random.bool()),
+            2 => self.disk.remove_folder(),
+            3 => away.extend(self.disk.move_folder()),
+            _ => self.disk.put_folder(away.pop()),
+        }
+    }
+
     fn run(mut self) {
         let restarts = self.random.u8(..4) == 0;
         let disk_fails = self.random.u8(..4) == 0;
+        let (others_meddle, mut away) = (self.random.u8(..4) == 0, Vec::new());
         for _ in 0..self.random.u8(10..80) {
             let (behaviour, takes) = (behaviour(&mut self.random), seconds(self.random.f64() * 2.0));
             let takes = if self.random.u8(..10) == 0 { seconds(30.0) } else { takes };
@@ -325,6 +352,9 @@ impl Script {
             }
             if disk_fails && self.random.u8(..15) == 0 {
                 self.fail_disk();
+            }
+            if others_meddle && self.random.u8(..10) == 0 {
+                self.meddle(&mut away);
             }
             if self.reloads && self.random.u8(..10) == 0 {
                 self.reload();
@@ -355,7 +385,7 @@ impl Script {
         let blocked = self.server.blocked.len() as u64;
         let mut exchanges = 0;
         // Of a write that has failed some documents may be there twice; large ones that are blocked may fill the memory.
-        let is_exact = blocked > 0 && !self.disk_failed && !self.large;
+        let is_exact = blocked > 0 && !self.disk_failed && !self.large && !self.meddled;
         while is_exact && (self.came.len() < 100 || self.world.delivery.ledger().waiting > blocked) {
             self.exchange(Behaviour::Well, Duration::ZERO);
             exchanges += 1;
