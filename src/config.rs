@@ -10,18 +10,22 @@ mod file;
 pub(crate) mod maps;
 mod node;
 mod ports;
+mod problems;
 mod reader;
 mod recorder;
 mod rename;
 mod routes;
+mod scan;
 mod section;
 mod suggest;
 pub(crate) mod values;
 
 use crate::limits;
 use error::{Problem, shorten};
+use expand::Expansion;
 use node::Node;
-use section::{Place, Problems, Section};
+use problems::{Place, Problems};
+use section::Section;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -112,9 +116,8 @@ impl Config {
         let error = |problems| ConfigError::new(origin, problems);
         let mut root = node::parse(text)
             .map_err(|(message, location)| error(vec![Problem::new(Some(location), String::new(), message)]))?;
-        let problems = Problems::new(text, Path::new(origin));
-        let mut expanded_bytes_max = limits::CONFIG_VALUES_BYTES_MAX;
-        section::expand_all(&mut root, &Place::default(), variable, &mut expanded_bytes_max, &problems);
+        let problems = Problems::new(text, Path::new(origin), variable);
+        Expansion::new(variable, limits::CONFIG_VALUES_BYTES_MAX).expand_all(&mut root, &problems);
         let config = Self::from_node(&root, &problems);
         let (found, warnings) = problems.finish();
         match config {
@@ -218,16 +221,17 @@ fn entries<T>(
         return Vec::new();
     }
     let mut named: Named<T> = Vec::new();
+    let mut firsts = BTreeMap::new();
     let mut count = 0;
     for (index, (name, node)) in map.iter().enumerate() {
         let entry = place.entry(index, name);
+        let first = *firsts.entry(name.as_str()).or_insert(index);
         if name.trim().is_empty() {
             problems.key(&entry, format!("a {kind} needs a name, found an empty one"));
         } else if name.len() > limits::ENTRY_NAME_BYTES_MAX {
             problems.key(&entry, format!("the name is longer than {} bytes", limits::ENTRY_NAME_BYTES_MAX));
-        } else if let Some(first) = map[..index].iter().position(|(other, _)| other == name) {
-            let line = problems.line(&place.entry(first, name));
-            problems.key(&entry, format!("the {kind} {name:?} is defined twice, first in line {line}"));
+        } else if first < index {
+            problems.again(&entry, format!("the {kind} {name:?} is defined twice"), &place.entry(first, name));
         } else {
             let parts = Section::new(node, entry, problems).map(|section| build(name, section)).unwrap_or_default();
             count += parts.len();
@@ -245,10 +249,13 @@ fn entries<T>(
 /// The readers of a range of ports are called by their ports, too: no other reader has such a name.
 fn check_port_names(root: &mut Section<'_, '_>, readers: &Named<Reader>, problems: &Problems<'_>) {
     let Some((Node::Map(map), place)) = root.node("readers") else { return };
+    let made = readers.iter().flat_map(|(range, made)| made.iter().map(move |reader| (reader, range)));
+    let made: BTreeMap<&str, &str> = made
+        .filter(|(reader, range)| reader.name != **range)
+        .map(|(reader, range)| (&*reader.name, &**range))
+        .collect();
     for (index, (name, _)) in map.iter().enumerate() {
-        let Some((range, _)) = name.rsplit_once(':') else { continue };
-        let made = readers.iter().find(|(other, _)| other == range).map(|(_, made)| made);
-        if made.is_some_and(|made| made.iter().any(|reader| reader.name == *name)) {
+        if let Some(range) = made.get(name.as_str()) {
             let message = format!("the ports of the reader {range:?} make a reader of this name, too: choose another");
             problems.key(&place.entry(index, name), message);
         }

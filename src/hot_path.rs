@@ -139,14 +139,14 @@ impl Sanitiser {
     /// # Errors
     /// What is wrong with it, on one line.
     pub fn of_map_file(text: &str) -> Result<Self, String> {
-        let conversions = maps::parse("maps.yml", text)?;
+        let conversions = Arc::new(maps::parse("maps.yml", text, &|_| None)?);
         Ok(Self::with_rules(Arc::new(VariableRules { conversions, ..VariableRules::default() })))
     }
 
     /// What a `map_file` names.
     #[must_use]
     pub fn converted_names(&self) -> Vec<&str> {
-        let Conversions { gc_lists, sizes } = &self.rules.conversions;
+        let Conversions { gc_lists, sizes } = &*self.rules.conversions;
         gc_lists.iter().chain(sizes.iter().map(|(name, _)| name)).map(String::as_str).collect()
     }
 

@@ -13,21 +13,41 @@ pub(crate) use expvastic_flatten::limits::{
 };
 use std::time::Duration;
 
-/// Bytes of a configuration file. 200,000 YAML keys take 98 MB to load, so the file itself is bounded.
+/// Bytes of a configuration file, and of a `map_file`. The longest sensible one, of [`SECTION_ENTRIES_MAX`] readers, has half of
+/// it.
 pub(crate) const CONFIG_BYTES_MAX: u64 = 1 << 20;
-
+/// Bytes of all files together that readers name as their `map_file`: each has a few hundred.
+pub(crate) const MAP_FILES_BYTES_MAX: usize = 512 << 10;
+/// Keys and values of such a file. Each takes the parser some 300 bytes and 0.3 µs for a reading; [`SECTION_ENTRIES_MAX`] readers
+/// with three keys each have 70,000.
+pub(crate) const CONFIG_NODES_MAX: usize = 100_000;
+/// Lists and sections within one another, where no key has more than six. The parser's time is the text times this depth.
+pub(crate) const CONFIG_DEPTH_MAX: usize = 32;
+/// Lines that begin with `%`: the parser compares each with all before it, and a configuration has none.
+pub(crate) const CONFIG_DIRECTIVES_MAX: usize = 16;
+/// For each text of several words: the number of its gaps times the longest of them, in bytes, which is what the parser
+/// clears. A text of a thousand lines with a gap of a hundred empty ones has a hundred thousand.
+pub(crate) const CONFIG_BLANKS_WORK_MAX: usize = 64 << 20;
+/// Bytes from the beginning of a key without a `?` to its colon, by the rules of YAML.
+pub(crate) const CONFIG_SIMPLE_KEY_BYTES_MAX: usize = 1024;
 /// Bytes that the values of a configuration take once aliases and `${NAME}` are filled in: a list of 50 kB with 20,000 aliases
 /// to it is a file of 100 kB, and would be gigabytes. Without either, no file of [`CONFIG_BYTES_MAX`] comes near it.
-pub(crate) const CONFIG_VALUES_BYTES_MAX: usize = 64 << 20;
-/// Problems of one file that are shown, the others being counted: for each the text is read once more to find its place.
+pub(crate) const CONFIG_VALUES_BYTES_MAX: usize = 16 << 20;
+/// Problems of one file that are shown, the others being counted.
 pub(crate) const PROBLEMS_MAX: usize = 100;
 /// Bytes that they take together, with the file's name before each, and how many more there are: nobody reads further. A first
 /// one is shown in any case.
 pub(crate) const PROBLEMS_BYTES_MAX: usize = 64 << 10;
+/// Bytes of a file that are read again to find where lists and sections begin that are problems: each takes a reading of its
+/// own. In a long file the others are shown at their keys.
+pub(crate) const PROBLEM_READINGS_BYTES_MAX: usize = 512 << 10;
 /// Characters of a problem's message, and of its key path.
 pub(crate) const PROBLEM_CHARS_MAX: usize = 1_000;
 /// Characters of a name for which a similar one is looked for.
 pub(crate) const SUGGESTED_CHARS_MAX: usize = 64;
+/// Pairs of letters that are compared to find similar names, for all problems of a file: some 10 ms. Names beyond get no
+/// suggestion; a hundred problems among a hundred names of twenty letters take 4,000,000.
+pub(crate) const SUGGESTION_STEPS_MAX: usize = 8 << 20;
 
 /// Pairs of a reader and a recorder that routes join: each is a copy of each document. 10,000 readers with 10,000 recorders
 /// would be a gigabyte before the first poll.

@@ -59,7 +59,7 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 /// One line of bounded length that leaves a terminal as it is, whatever stands in a file.
-fn readable(text: String) -> String {
+pub(super) fn readable(text: String) -> String {
     if text.len() <= PROBLEM_CHARS_MAX && !text.contains(char::is_control) {
         return text;
     }

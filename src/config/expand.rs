@@ -1,17 +1,93 @@
 //! `${NAME}`, `${NAME:-default}`, `${NAME:?message}` in any scalar of the configuration; `$${` is a `${` that is meant.
 
-/// Replaces each form in `text`, which then has at most `most` bytes; nothing if there is none.
+use super::node::Node;
+use super::problems::{Place, Problems};
+
+const TOO_LONG: &str = "`${…}` make the file too long: some variable holds too much";
+
+/// Gives the value of the variable with this name.
+pub(super) type Variable<'v> = &'v dyn Fn(&str) -> Option<String>;
+
+/// The values of `${NAME}`, and what they may still take.
+pub(super) struct Expansion<'v> {
+    variable: Variable<'v>,
+    /// Bytes.
+    room: usize,
+}
+
+impl<'v> Expansion<'v> {
+    pub(super) fn new(variable: Variable<'v>, bytes_max: usize) -> Self {
+        Self { variable, room: bytes_max }
+    }
+
+    /// Replaces `${NAME}` in every scalar of a file.
+    pub(super) fn expand_all(&mut self, root: &mut Node, problems: &Problems<'_>) {
+        self.expand_below(root, &Step::Root, problems);
+    }
+
+    fn expand_below(&mut self, node: &mut Node, step: &Step<'_>, problems: &Problems<'_>) {
+        match node {
+            Node::Text(text) if text.contains("${") => match self.expand_one(text) {
+                Ok(text) => *node = Node::Text(text),
+                Err(message) => {
+                    problems.value(&step.place(), message);
+                    *node = Node::Invalid;
+                }
+            },
+            Node::List(items) => {
+                for (index, item) in items.iter_mut().enumerate() {
+                    self.expand_below(item, &Step::Item { within: step, index }, problems);
+                }
+            }
+            Node::Map(entries) => {
+                for (index, (key, value)) in entries.iter_mut().enumerate() {
+                    self.expand_below(value, &Step::Entry { within: step, index, key }, problems);
+                }
+            }
+            Node::Text(_) | Node::Null | Node::Bool(_) | Node::Number { .. } | Node::Invalid => {}
+        }
+    }
+
+    fn expand_one(&mut self, text: &str) -> Result<String, String> {
+        if self.room == 0 {
+            return Err(TOO_LONG.to_owned());
+        }
+        let expanded = expand(text, self.variable, self.room);
+        match &expanded {
+            Ok(expanded) => self.room -= expanded.len(),
+            // What is too long once is not tried again: each try would copy what the variables hold.
+            Err(message) if message == TOO_LONG => self.room = 0,
+            Err(_) => {}
+        }
+        expanded
+    }
+}
+
+/// The way to a node; its place is only made where it is needed.
+enum Step<'s> {
+    Root,
+    Item { within: &'s Step<'s>, index: usize },
+    Entry { within: &'s Step<'s>, index: usize, key: &'s str },
+}
+
+impl Step<'_> {
+    fn place(&self) -> Place {
+        match self {
+            Self::Root => Place::default(),
+            Self::Item { within, index } => within.place().item(*index),
+            Self::Entry { within, index, key } => {
+                let place = within.place();
+                if place.holds_secrets { place.below(*index) } else { place.entry(*index, key) }
+            }
+        }
+    }
+}
+
+/// Replaces each form in `text`, which then has at most `most` bytes.
 ///
 /// # Errors
 /// What a person has to set, or how the form is written.
-pub(super) fn expand(
-    text: &str,
-    variable: &dyn Fn(&str) -> Option<String>,
-    most: usize,
-) -> Result<Option<String>, String> {
-    if !text.contains("${") {
-        return Ok(None);
-    }
+fn expand(text: &str, variable: Variable<'_>, most: usize) -> Result<String, String> {
     let mut expanded = String::new();
     let mut rest = text;
     while let Some(start) = rest.find("${") {
@@ -27,14 +103,14 @@ pub(super) fn expand(
         expanded.push_str(&value_of(&inside[..end], variable)?);
         rest = &inside[end + 1..];
         if expanded.len() + rest.len() > most {
-            return Err("`${…}` make the file too long: some variable holds too much".to_owned());
+            return Err(TOO_LONG.to_owned());
         }
     }
     expanded.push_str(rest);
-    Ok(Some(expanded))
+    Ok(expanded)
 }
 
-fn value_of(form: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
+fn value_of(form: &str, variable: Variable<'_>) -> Result<String, String> {
     let (name, otherwise) = form.split_once(':').map_or((form, None), |(name, otherwise)| (name, Some(otherwise)));
     let named = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if !named || name.is_empty() || name.starts_with(|first: char| first.is_ascii_digit()) {
@@ -67,7 +143,7 @@ mod tests {
             _ => None,
         };
         let expanded = |text: &str| expand(text, &environment, 50);
-        assert_eq!(expanded("no form, not even $HOST or $"), Ok(None));
+        assert_eq!(expanded("no form, not even $HOST or $"), Ok("no form, not even $HOST or $".to_owned()));
         for (text, value) in [
             ("${HOST}", "es.local"),
             ("http://${HOST}:${PORT:-9200}/", "http://es.local:9200/"),
@@ -77,7 +153,7 @@ mod tests {
             ("$${HOST} and $${ and ${HOST}", "${HOST} and ${ and es.local"),
             ("$$${HOST}$", "$${HOST}$"),
         ] {
-            assert_eq!(expanded(text), Ok(Some(value.to_owned())), "{text}");
+            assert_eq!(expanded(text), Ok(value.to_owned()), "{text}");
         }
         for (text, part) in [
             ("${NONE}", "NONE is not set; set it, or write ${NONE:-default}"),

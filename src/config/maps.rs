@@ -6,29 +6,71 @@
 //! ```
 
 use super::error::Problem;
-use super::section::{Place, Problems, Section};
+use super::expand::{Expansion, Variable};
+use super::problems::{Place, Problems};
+use super::section::Section;
 use super::{file, node};
 use crate::flatten::{Conversion, Conversions};
 use crate::limits;
-use std::path::Path;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// Loads the file.
-///
-/// # Errors
-/// All that is wrong with it, on one line.
-pub(super) fn load(path: &Path) -> Result<Conversions, String> {
-    let (path, text) = file::read(path).map_err(|error| error.to_string())?;
-    parse(&path.display().to_string(), &text)
+/// The files that the readers of one configuration name, each read once.
+pub(super) struct MapFiles<'v> {
+    variable: Variable<'v>,
+    /// None for one with something wrong, which has been said.
+    loaded: RefCell<BTreeMap<PathBuf, Option<Arc<Conversions>>>>,
+    bytes_left: Cell<usize>,
+}
+
+impl<'v> MapFiles<'v> {
+    pub(super) fn new(variable: Variable<'v>) -> Self {
+        Self { variable, loaded: RefCell::default(), bytes_left: Cell::new(limits::MAP_FILES_BYTES_MAX) }
+    }
+
+    /// Loads the file.
+    ///
+    /// # Errors
+    /// All that is wrong with it, on one line, the first time.
+    pub(super) fn load(&self, path: &Path) -> Result<Arc<Conversions>, String> {
+        if let Some(known) = self.loaded.borrow().get(path) {
+            return known.clone().ok_or_else(|| format!("{}: something is wrong with it, see above", path.display()));
+        }
+        let loaded = self.read(path).map(Arc::new);
+        self.loaded.borrow_mut().insert(path.to_owned(), loaded.clone().ok());
+        loaded
+    }
+
+    fn read(&self, path: &Path) -> Result<Conversions, String> {
+        let too_long = || {
+            let most = limits::MAP_FILES_BYTES_MAX;
+            format!(
+                "{}: all map files together are longer than {most} bytes, which are the most that are read",
+                path.display()
+            )
+        };
+        if self.bytes_left.get() == 0 {
+            return Err(too_long());
+        }
+        let (found, text) = file::read(path).map_err(|error| error.to_string())?;
+        let left = self.bytes_left.get().checked_sub(text.len());
+        self.bytes_left.set(left.unwrap_or(0));
+        left.ok_or_else(too_long)?;
+        parse(&found.display().to_string(), &text, self.variable)
+    }
 }
 
 /// Reads the text of such a file; `origin` names it in errors.
 ///
 /// # Errors
 /// All that is wrong with it, on one line.
-pub(crate) fn parse(origin: &str, text: &str) -> Result<Conversions, String> {
-    let root = node::parse(text)
+pub(crate) fn parse(origin: &str, text: &str, variable: Variable<'_>) -> Result<Conversions, String> {
+    let mut root = node::parse(text)
         .map_err(|(message, location)| Problem::new(Some(location), String::new(), message).line(origin))?;
-    let problems = Problems::new(text, Path::new(origin));
+    let problems = Problems::new(text, Path::new(origin), variable);
+    Expansion::new(variable, limits::CONFIG_VALUES_BYTES_MAX).expand_all(&mut root, &problems);
     let conversions = Section::new(&root, Place::default(), &problems).map(conversions);
     let (found, _) = problems.finish();
     match conversions {
@@ -78,16 +120,17 @@ mod tests {
             "gc_types: [memstats.PauseEnd, memstats.PauseNs]",
         ] {
             let text = format!("{lists}\nmemory_bytes:\n    StackInuse: mb\n    memstats.Alloc: GB\n");
-            assert_eq!(parse("maps.yml", &text), Ok(expected.clone()));
+            assert_eq!(parse("maps.yml", &text, &|_| None), Ok(expected.clone()));
         }
-        assert_eq!(parse("maps.yml", ""), Ok(Conversions::default()));
+        assert_eq!(parse("maps.yml", "", &|_| None), Ok(Conversions::default()));
     }
 
     #[test]
     fn what_is_wrong_is_not_said_without_end() {
         for (unit, shown) in [("long ".repeat(1_000), 63), ("€".repeat(1_000), 21)] {
             let names: Vec<String> = (0..80).map(|n| format!("  a{n}: *u\n")).collect();
-            let error = parse("m", &format!("memory_bytes:\n  a: &u {unit:?}\n{}", names.concat())).unwrap_err();
+            let error =
+                parse("m", &format!("memory_bytes:\n  a: &u {unit:?}\n{}", names.concat()), &|_| None).unwrap_err();
             assert!(error.len() <= limits::PROBLEMS_BYTES_MAX, "{} bytes", error.len());
             assert!(error.len() > limits::PROBLEMS_BYTES_MAX * 8 / 10, "{} bytes", error.len());
             assert_eq!(error.matches("unknown unit").count(), shown);
@@ -107,7 +150,7 @@ mod tests {
             ("memory_bytes:\n  a: [mb]\n", "m:2:6: memory_bytes.a: expected text, found a list"),
             ("- a\n", "m:1:1: expected a section of keys, found a list"),
         ] {
-            assert_eq!(parse("m", text), Err(message.to_owned()));
+            assert_eq!(parse("m", text, &|_| None), Err(message.to_owned()));
         }
     }
 }

@@ -1,11 +1,15 @@
 //! The YAML text as a tree that keeps every entry of a map, in order, repeated keys included, and keys and numbers as they
 //! stand in the text: what no serde struct does.
-//! This module alone names `serde_yaml`.
+//! This module and those below it alone name `serde_yaml`.
 
-use crate::limits::CONFIG_VALUES_BYTES_MAX;
-use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use std::cell::Cell;
-use std::fmt;
+mod build;
+mod places;
+
+use super::scan::scan;
+use build::{NodeSeed, Reading, Spelling};
+use serde::de::DeserializeSeed;
+
+pub(super) use places::{Target, locate};
 
 const A_KEY: &str = "a key is text";
 const UNFOLDED: &str = "aliases unfold into too much: write the values out";
@@ -38,10 +42,10 @@ pub(super) struct Location {
 /// Reads the whole text.
 ///
 /// # Errors
-/// What is wrong and where, if the text is not YAML, or its aliases unfold into too much.
+/// What is wrong and where, if the text is not YAML, would cost too much to read, or its aliases unfold into too much.
 pub(super) fn parse(text: &str) -> Result<Node, (String, Location)> {
-    let room = Cell::new(CONFIG_VALUES_BYTES_MAX);
-    read(text, NodeSeed(&room)).map_err(|error| {
+    let reading = Reading::new(scan(text)?.has_odd_numbers);
+    read(text, &reading).map_err(|error| {
         let location = location_of(&error);
         // serde_yaml panics if a document is asked for behind one with an error: it is asked for only where there is none.
         let second = if has_more_documents(&error) { second_document(text) } else { None };
@@ -56,26 +60,20 @@ fn has_more_documents(error: &serde_yaml::Error) -> bool {
     error.location().is_none() && error.to_string().contains("more than one document")
 }
 
-/// A number is either read as one or as its text: so all are read once more.
-fn read(text: &str, seed: NodeSeed<'_>) -> Result<Node, serde_yaml::Error> {
+/// A number is either read as one or as its text. Where the text does not follow from the value, all are read once more.
+fn read(text: &str, reading: &Reading) -> Result<Node, serde_yaml::Error> {
+    let seed = NodeSeed(reading);
     let mut root = seed.deserialize(serde_yaml::Deserializer::from_str(text))?;
-    Spelling { node: &mut root, seed }.deserialize(serde_yaml::Deserializer::from_str(text))?;
+    if reading.wants_spelling.get() {
+        Spelling { node: &mut root, seed }.deserialize(serde_yaml::Deserializer::from_str(text))?;
+    }
     Ok(root)
-}
-
-/// Finds the entry that `path` leads to (the index of an entry or element at each level): its key, or its value.
-///
-/// `serde_yaml` gives away a location only with an error, so the text is read again by a seed that fails right there.
-pub(super) fn locate(text: &str, path: &[usize], at_key: bool) -> Option<Location> {
-    let probe = Probe { path, at_key };
-    let error = probe.deserialize(serde_yaml::Deserializer::from_str(text)).err()?;
-    location_of(&error)
 }
 
 /// The line at which a second document begins: that of its `---`, if it has one.
 fn second_document(text: &str) -> Option<usize> {
     let second = serde_yaml::Deserializer::from_str(text).nth(1)?;
-    let content = location_of(&Probe { path: &[], at_key: false }.deserialize(second).err()?)?.line;
+    let content = places::root(second)?.line;
     // As YAML breaks lines.
     let text = text.replace("\r\n", "\n");
     let lines: Vec<&str> = text.split(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']).take(content).collect();
@@ -94,7 +92,9 @@ fn explain(error: &serde_yaml::Error, text: &str, location: Option<Location>) ->
     if said.contains("cannot start any token") && line.contains('\t') {
         return "a tab cannot stand here: indent with blanks".to_owned();
     }
-    if said.contains("repetition limit") || said.contains(UNFOLDED) {
+    // What is too deep without them is refused before it is parsed.
+    let unfolded = ["repetition limit", "recursion limit", UNFOLDED];
+    if unfolded.iter().any(|words| said.contains(words)) {
         return UNFOLDED.to_owned();
     }
     if has_more_documents(error) {
@@ -127,247 +127,6 @@ impl Node {
             Self::List(_) => "a list".to_owned(),
             Self::Map(_) => "a section of keys".to_owned(),
         }
-    }
-}
-
-/// Makes a `Node` of whatever comes, within so many bytes.
-#[derive(Clone, Copy)]
-struct NodeSeed<'r>(&'r Cell<usize>);
-
-impl NodeSeed<'_> {
-    fn take<E: de::Error>(self, bytes: usize) -> Result<(), E> {
-        let room = self.0.get().checked_sub(bytes);
-        room.map(|room| self.0.set(room)).ok_or_else(|| E::custom(UNFOLDED))
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for NodeSeed<'_> {
-    type Value = Node;
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Node, D::Error> {
-        self.take(size_of::<Node>())?;
-        from.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for NodeSeed<'_> {
-    type Value = Node;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a YAML value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Node, E> {
-        Ok(Node::Null)
-    }
-
-    fn visit_none<E>(self) -> Result<Node, E> {
-        Ok(Node::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
-        Ok(Node::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
-        Ok(number(value.try_into().ok()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
-        Ok(number(Some(value)))
-    }
-
-    fn visit_i128<E>(self, value: i128) -> Result<Node, E> {
-        Ok(number(value.try_into().ok()))
-    }
-
-    fn visit_u128<E>(self, value: u128) -> Result<Node, E> {
-        Ok(number(value.try_into().ok()))
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Node, E> {
-        Ok(number(None))
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Node, E> {
-        self.take(text.len())?;
-        Ok(Node::Text(text.to_owned()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Node, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = list.next_element_seed(self)? {
-            items.push(item);
-        }
-        Ok(Node::List(items))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
-        let mut entries = Vec::new();
-        while let Some(key) = map.next_key_seed(KeySeed(self))? {
-            entries.push((key, map.next_value_seed(self)?));
-        }
-        Ok(Node::Map(entries))
-    }
-}
-
-/// Its text comes with the second reading.
-fn number(whole: Option<u64>) -> Node {
-    Node::Number { text: String::new(), whole }
-}
-
-/// Takes a key as the text that it is.
-struct KeySeed<'r>(NodeSeed<'r>);
-
-impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
-    type Value = String;
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<String, D::Error> {
-        self.0.take(size_of::<Node>())?;
-        from.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for KeySeed<'_> {
-    type Value = String;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(A_KEY)
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
-        self.0.take(text.len())?;
-        Ok(text.to_owned())
-    }
-}
-
-/// The second reading: fills in the texts of the numbers in a node.
-struct Spelling<'n, 'r> {
-    node: &'n mut Node,
-    seed: NodeSeed<'r>,
-}
-
-impl<'de> DeserializeSeed<'de> for Spelling<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
-        match self.node {
-            Node::Number { .. } => from.deserialize_str(self),
-            Node::List(_) | Node::Map(_) => from.deserialize_any(self),
-            Node::Null | Node::Bool(_) | Node::Text(_) | Node::Invalid => {
-                from.deserialize_ignored_any(IgnoredAny).map(|_| ())
-            }
-        }
-    }
-}
-
-impl<'de> Visitor<'de> for Spelling<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("what was there before")
-    }
-
-    fn visit_str<E: de::Error>(self, spelt: &str) -> Result<(), E> {
-        if let Node::Number { text, .. } = self.node {
-            self.seed.take(spelt.len())?;
-            spelt.clone_into(text);
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        let Node::List(items) = self.node else { return Ok(()) };
-        for node in items {
-            list.next_element_seed(Spelling { node, seed: self.seed })?;
-        }
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Node::Map(entries) = self.node else { return Ok(()) };
-        for (_, node) in entries {
-            map.next_key::<IgnoredAny>()?;
-            map.next_value_seed(Spelling { node, seed: self.seed })?;
-        }
-        Ok(())
-    }
-}
-
-/// Walks down `path` and fails at its end.
-#[derive(Clone, Copy)]
-struct Probe<'p> {
-    path: &'p [usize],
-    at_key: bool,
-}
-
-impl Probe<'_> {
-    fn found<E: de::Error>() -> E {
-        E::custom("here")
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Probe<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
-        from.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Probe<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the place that is looked for")
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
-        Err(Self::found())
-    }
-
-    fn visit_bool<E: de::Error>(self, _: bool) -> Result<(), E> {
-        Err(Self::found())
-    }
-
-    fn visit_i64<E: de::Error>(self, _: i64) -> Result<(), E> {
-        Err(Self::found())
-    }
-
-    fn visit_u64<E: de::Error>(self, _: u64) -> Result<(), E> {
-        Err(Self::found())
-    }
-
-    fn visit_i128<E: de::Error>(self, _: i128) -> Result<(), E> {
-        Err(Self::found())
-    }
-
-    fn visit_f64<E: de::Error>(self, _: f64) -> Result<(), E> {
-        Err(Self::found())
-    }
-
-    fn visit_str<E: de::Error>(self, _: &str) -> Result<(), E> {
-        Err(Self::found())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        let Some((&index, rest)) = self.path.split_first() else { return Err(Self::found()) };
-        for _ in 0..index {
-            list.next_element::<IgnoredAny>()?;
-        }
-        list.next_element_seed(Probe { path: rest, ..self }).map(|_| ())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Some((&index, rest)) = self.path.split_first() else { return Err(Self::found()) };
-        for _ in 0..index {
-            map.next_entry::<IgnoredAny, IgnoredAny>()?;
-        }
-        if rest.is_empty() && self.at_key {
-            return map.next_key_seed(Probe { path: rest, ..self }).map(|_| ());
-        }
-        map.next_key::<IgnoredAny>()?;
-        map.next_value_seed(Probe { path: rest, ..self })
     }
 }
 
@@ -478,7 +237,8 @@ mod tests {
             (&[2], true, 5, 1),
             (&[2], false, 5, 4),
         ] {
-            assert_eq!(locate(TEXT, path, at_key), Some(Location { line, column }), "{path:?}");
+            let found = locate(TEXT, &[Target { path, at_key }]);
+            assert_eq!(found, [Some(Location { line, column })], "{path:?}");
         }
     }
 }

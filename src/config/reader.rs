@@ -3,7 +3,7 @@
 use super::ports::{Part, Port};
 use super::section::Section;
 use super::values::{self, LogLevel};
-use super::{ConfigError, access, backoff, kind, maps, one_of, ports, rename};
+use super::{ConfigError, access, backoff, kind, one_of, ports, rename};
 use crate::access::Access;
 use crate::flatten::{Choice, GcPauses, Globs, Label, VariableRules, is_below, meet, unfit_for_label};
 use crate::http::UNIX_SCHEME;
@@ -201,7 +201,7 @@ fn variable_rules(section: &mut Section<'_, '_>, is_range: bool) -> VariableRule
         section.parse("object_arrays", |text| one_of("value", text, &[("columns", false), ("drop", true)]));
     let dots_underscore = section.parse("dots", |text| one_of("value", text, &[("keep", false), ("underscore", true)]));
     let fields_max = section.number("max_fields", 1, limits::FIELDS_MAX);
-    let conversions = section.file("map_file", maps::load);
+    let conversions = section.map_file("map_file");
     let labels = labels(section, is_range.then(ports::label));
     let rates = patterns(section, "rates").map(|texts| Globs::new(&texts)).unwrap_or_default();
     let renames = rename::renames(section, &labels);

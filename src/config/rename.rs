@@ -5,6 +5,7 @@ use super::section::Section;
 use crate::flatten::{Label, Renames, meet, unfit_for_label};
 use crate::limits;
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 
 /// Takes the key; `labels` are the reader's.
 pub(super) fn renames(section: &mut Section<'_, '_>, labels: &[Label]) -> Renames {
@@ -14,20 +15,20 @@ pub(super) fn renames(section: &mut Section<'_, '_>, labels: &[Label]) -> Rename
         names.lacks(format!("{count} names, at most {} are taken", limits::RENAMES_MAX));
         return Renames::default();
     }
-    let taken = RefCell::new(Vec::<String>::with_capacity(count));
+    let taken = RefCell::new(BTreeSet::new());
     let pairs = names.each(|from, to| {
         let mut taken = taken.borrow_mut();
         if let Some(problem) = problem(from, to, labels, &taken) {
             return Err(problem);
         }
-        taken.push(to.to_owned());
+        taken.insert(to.to_owned());
         Ok((from.to_owned(), to.to_owned()))
     });
     Renames::new(pairs)
 }
 
 /// Why `from` cannot become `to`, if it cannot.
-fn problem(from: &str, to: &str, labels: &[Label], taken: &[String]) -> Option<String> {
+fn problem(from: &str, to: &str, labels: &[Label], taken: &BTreeSet<String>) -> Option<String> {
     if from.is_empty() {
         return Some("an empty name cannot be renamed: expected one such as memstats.Alloc".to_owned());
     }
@@ -40,5 +41,5 @@ fn problem(from: &str, to: &str, labels: &[Label], taken: &[String]) -> Option<S
     if let Some(label) = labels.iter().find(|label| meet(&label.name, to)) {
         return Some(format!("the new name {to:?} meets {}: choose another", ports::described(label)));
     }
-    taken.iter().any(|other| other == to).then(|| format!("the new name {to:?} is given twice: choose another"))
+    taken.contains(to).then(|| format!("the new name {to:?} is given twice: choose another"))
 }

@@ -1,11 +1,11 @@
 //! Routes join readers to recorders. They are merged, in order and without duplicates, into one engine for each reader.
 
 use super::node::Node;
-use super::section::{Place, Problems, Section};
-use super::suggest::nearest;
+use super::problems::{Place, Problems};
+use super::section::Section;
 use super::{Config, Named, Reader, Recorder, Routed};
 use crate::limits;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::ops::Range;
 use std::sync::Arc;
@@ -35,6 +35,7 @@ pub(super) fn merge(
     let reader_names = Names::of(readers, |reader| &reader.name);
     let recorder_names = Names::of(recorders, |recorder| &recorder.name);
     let mut pairs = 0;
+    let mut seen = BTreeSet::new();
     // For each reader, in the order of the file, the indices of its recorders, in the order of the routes.
     let mut joined: Vec<Vec<usize>> = vec![Vec::new(); reader_names.count];
     for (index, (name, node)) in map.iter().enumerate() {
@@ -50,7 +51,7 @@ pub(super) fn merge(
         }
         for reader in from {
             for &recorder in &to {
-                if !joined[reader].contains(&recorder) {
+                if seen.insert((reader, recorder)) {
                     joined[reader].push(recorder);
                 }
             }
@@ -119,7 +120,8 @@ fn find(name: &str, place: &Place, kind: &str, known: &Names<'_>, problems: &Pro
     // Without any, it is their section that has something wrong with it; and a range of ports may have, too.
     let is_wrong = |(range, _)| known.places.get(range).is_some_and(Range::is_empty);
     if found.is_none() && !known.all.is_empty() && !name.rsplit_once(':').is_some_and(is_wrong) {
-        let near = if problems.is_full() { None } else { nearest(name, known.all.iter().copied()) };
+        let near = || problems.suggestions.nearest(name, known.all.iter().copied());
+        let near = if problems.is_full() { None } else { near() };
         let hint = near.map(|meant| format!(", did you mean {meant:?}?")).unwrap_or_default();
         problems.value(place, format!("there is no {kind} {:?}{hint}", super::shorten(name)));
     }
@@ -133,16 +135,17 @@ pub(super) fn render(config: &Config) -> String {
         let recorders: Vec<&str> = engine.recorders.iter().map(|recorder| recorder.name.as_str()).collect();
         let _ = writeln!(text, "{} → {}", engine.reader.name, recorders.join(", "));
     }
+    // As the readers are, the engines are in the order of the file.
+    let mut engines = config.engines.iter().peekable();
     for reader in &config.readers {
-        if !config.engines.iter().any(|engine| Arc::ptr_eq(&engine.reader, reader)) {
+        if engines.next_if(|engine| Arc::ptr_eq(&engine.reader, reader)).is_none() {
             let _ = writeln!(text, "no route names the reader {}", reader.name);
         }
     }
-    for recorder in &config.recorders {
-        let routed = config.engines.iter().flat_map(|engine| &engine.recorders);
-        if !routed.into_iter().any(|other| Arc::ptr_eq(other, recorder)) {
-            let _ = writeln!(text, "no route names the recorder {}", recorder.name);
-        }
+    let routed: BTreeSet<*const Recorder> =
+        config.engines.iter().flat_map(|engine| &engine.recorders).map(Arc::as_ptr).collect();
+    for recorder in config.recorders.iter().filter(|recorder| !routed.contains(&Arc::as_ptr(recorder))) {
+        let _ = writeln!(text, "no route names the recorder {}", recorder.name);
     }
     text
 }

@@ -1,185 +1,17 @@
 //! One section of the file: its keys are taken by name and type, and what is wrong is collected, never thrown, so that a
 //! person sees all of it at once.
 
-use super::error::Problem;
-use super::expand::expand;
-use super::node::{self, Location, Node};
-use super::suggest::nearest;
+use super::node::Node;
+use super::problems::{Place, Problems};
 use super::values;
-use crate::limits::{PATTERNS_MAX, PROBLEMS_BYTES_MAX, PROBLEMS_MAX};
-use std::cell::{Cell, RefCell};
+use crate::flatten::Conversions;
+use crate::limits::PATTERNS_MAX;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-/// Sections that hold secrets. Of `password: hun,ter2` within braces YAML makes a key `ter2`: no error repeats a key there that
-/// is not near a known one.
-const SECRET_SECTIONS: [&str; 2] = ["auth", "headers"];
 const QUOTES: &str = "a secret with commas, colons or braces wants quotes";
-
-/// All that is wrong with one file, and its text to find the places in.
-pub(super) struct Problems<'t> {
-    text: &'t str,
-    /// Where the file is: other files that it names are looked for from there.
-    folder: PathBuf,
-    /// The file's name, as it stands before each.
-    origin: String,
-    found: RefCell<Vec<Problem>>,
-    /// Bytes that they may still take.
-    room: Cell<usize>,
-    /// Problems beyond those that are shown.
-    more: Cell<usize>,
-    warnings: RefCell<Vec<Problem>>,
-}
-
-/// Where a node stands: its key path for people, its entry indices for [`node::locate`].
-#[derive(Debug, Clone, Default)]
-pub(super) struct Place {
-    name: String,
-    indices: Vec<usize>,
-    /// Whether it is a section that holds secrets, or within one.
-    holds_secrets: bool,
-}
-
-impl Place {
-    /// The place of entry `index`, called `key`, within this one.
-    pub(super) fn entry(&self, index: usize, key: &str) -> Self {
-        // Of a reader or a recorder, which are called as the user likes.
-        let holds_secrets = self.indices.len() == 2 && SECRET_SECTIONS.contains(&key);
-        let key = super::shorten(key);
-        let name = if self.name.is_empty() { key } else { format!("{}.{key}", self.name) };
-        Self { name, holds_secrets: holds_secrets || self.holds_secrets, ..self.below(index) }
-    }
-
-    fn item(&self, index: usize) -> Self {
-        Self { name: format!("{}[{index}]", self.name), ..self.below(index) }
-    }
-
-    /// The place of entry or item `index` under the name of this one: its key may be a part of a secret.
-    fn below(&self, index: usize) -> Self {
-        let indices = [&self.indices[..], &[index]].concat();
-        Self { name: self.name.clone(), indices, holds_secrets: self.holds_secrets }
-    }
-}
-
-impl<'t> Problems<'t> {
-    /// `origin` is the file that `text` came from.
-    pub(super) fn new(text: &'t str, origin: &Path) -> Self {
-        let folder = origin.parent().map(Path::to_owned).unwrap_or_default();
-        let origin = origin.display().to_string();
-        let last = Problem::of_more(usize::MAX).line(&origin).len();
-        Self {
-            text,
-            folder,
-            origin,
-            found: RefCell::default(),
-            room: Cell::new(PROBLEMS_BYTES_MAX.saturating_sub(last)),
-            more: Cell::new(0),
-            warnings: RefCell::default(),
-        }
-    }
-
-    /// Something is wrong with the value at `place`.
-    pub(super) fn value(&self, place: &Place, message: impl Into<String>) {
-        self.add(place, false, message.into());
-    }
-
-    /// Something is wrong with the key at `place`, or with the section that it opens.
-    pub(super) fn key(&self, place: &Place, message: impl Into<String>) {
-        self.add(place, true, message.into());
-    }
-
-    fn add(&self, place: &Place, at_key: bool, message: String) {
-        let problem = (!self.is_full()).then(|| self.problem(place, at_key, message));
-        // Two bytes part it from the next; the first is always shown.
-        let fits = |problem: &Problem| {
-            let room = self.room.get().checked_sub(problem.line(&self.origin).len() + 2);
-            self.room.set(room.unwrap_or(0));
-            room.is_some() || self.found.borrow().is_empty()
-        };
-        match problem.filter(fits) {
-            Some(problem) => self.found.borrow_mut().push(problem),
-            None => self.more.set(self.more.get() + 1),
-        }
-    }
-
-    pub(super) fn has_any(&self) -> bool {
-        !self.found.borrow().is_empty()
-    }
-
-    /// Whether further problems are only counted: what would be said of them need not be worked out.
-    pub(super) fn is_full(&self) -> bool {
-        self.more.get() > 0 || self.found.borrow().len() == PROBLEMS_MAX
-    }
-
-    /// The key at `place` works, but there is something to say about it.
-    pub(super) fn warning(&self, place: &Place, message: impl Into<String>) {
-        if self.warnings.borrow().len() < PROBLEMS_MAX {
-            self.warnings.borrow_mut().push(self.problem(place, true, message.into()));
-        }
-    }
-
-    /// Line of the key at `place`, to point at from elsewhere.
-    pub(super) fn line(&self, place: &Place) -> usize {
-        if self.is_full() {
-            return 0;
-        }
-        node::locate(self.text, &place.indices, true).map_or(0, |at| at.line)
-    }
-
-    fn problem(&self, place: &Place, at_key: bool, message: String) -> Problem {
-        let location = if place.indices.is_empty() {
-            Some(Location { line: 1, column: 1 })
-        } else {
-            node::locate(self.text, &place.indices, at_key)
-        };
-        Problem::new(location, place.name.clone(), message)
-    }
-
-    /// What was found, in the order of the file, and how much more there is; then the warnings.
-    pub(super) fn finish(self) -> (Vec<Problem>, Vec<Problem>) {
-        let mut found = self.found.into_inner();
-        found.sort_by_key(|problem| problem.location.map_or((0, 0), |at| (at.line, at.column)));
-        if self.more.get() > 0 {
-            found.push(Problem::of_more(self.more.get()));
-        }
-        (found, self.warnings.into_inner())
-    }
-}
-
-/// Replaces `${NAME}` in every scalar below `node`, of which at most `room` bytes come.
-pub(super) fn expand_all(
-    node: &mut Node,
-    place: &Place,
-    variable: &dyn Fn(&str) -> Option<String>,
-    room: &mut usize,
-    problems: &Problems<'_>,
-) {
-    match node {
-        Node::Text(text) => match expand(text, variable, *room) {
-            Ok(None) => {}
-            Ok(Some(text)) => {
-                *room -= text.len();
-                *node = Node::Text(text);
-            }
-            Err(message) => {
-                problems.value(place, message);
-                *node = Node::Invalid;
-            }
-        },
-        Node::List(items) => {
-            for (index, item) in items.iter_mut().enumerate() {
-                expand_all(item, &place.item(index), variable, room, problems);
-            }
-        }
-        Node::Map(entries) => {
-            for (index, (key, value)) in entries.iter_mut().enumerate() {
-                let place = if place.holds_secrets { place.below(index) } else { place.entry(index, key) };
-                expand_all(value, &place, variable, room, problems);
-            }
-        }
-        Node::Null | Node::Bool(_) | Node::Number { .. } | Node::Invalid => {}
-    }
-}
 
 /// The keys of one map.
 pub(super) struct Section<'a, 't> {
@@ -218,10 +50,7 @@ impl<'a, 't> Section<'a, 't> {
             match &found {
                 None => found = Some((node, place)),
                 Some(_) if is_told => {}
-                Some((_, first)) => {
-                    let line = self.problems.line(first);
-                    self.problems.key(&place, format!("given twice, first in line {line}"));
-                }
+                Some((_, first)) => self.problems.again(&place, "given twice", first),
             }
         }
         found
@@ -368,19 +197,26 @@ impl<'a, 't> Section<'a, 't> {
 
     /// The file that `key` names, loaded by `loader`; its path is taken from the folder of the configuration.
     pub(super) fn file<T>(&mut self, key: &'static str, loader: impl FnOnce(&Path) -> Result<T, String>) -> Option<T> {
-        let folder = &self.problems.folder;
+        let folder = self.problems.folder();
         self.parse(key, |text| loader(&folder.join(text)))
+    }
+
+    /// The units that the `map_file` called by `key` names.
+    pub(super) fn map_file(&mut self, key: &'static str) -> Option<Arc<Conversions>> {
+        let problems = self.problems;
+        self.file(key, |path| problems.map_files.load(path))
     }
 
     /// Every key of the section with its text, both read by `parser`: for sections whose keys are names of the user's. Of
     /// too many only some are read.
     pub(super) fn each<T>(self, parser: impl Fn(&str, &str) -> Result<T, String>) -> Vec<T> {
         let mut values = Vec::new();
+        let mut firsts = BTreeMap::new();
         for (index, (key, node)) in self.entries.iter().enumerate().take(PATTERNS_MAX + 1) {
             let place = self.place.entry(index, key);
-            if let Some(first) = self.entries[..index].iter().position(|(other, _)| other == key) {
-                let line = self.problems.line(&self.place.entry(first, key));
-                self.problems.key(&place, format!("given twice, first in line {line}"));
+            let first = *firsts.entry(key.as_str()).or_insert(index);
+            if first < index {
+                self.problems.again(&place, "given twice", &self.place.entry(first, key));
                 continue;
             }
             if *node != Node::Invalid {
@@ -410,7 +246,7 @@ impl<'a, 't> Section<'a, 't> {
 
     /// The folder of the configuration: all other files are looked for from there.
     pub(super) fn folder(&self) -> PathBuf {
-        self.problems.folder.clone()
+        self.problems.folder().to_owned()
     }
 
     /// What is wrong with the value at `place`.
@@ -442,7 +278,7 @@ impl<'a, 't> Section<'a, 't> {
                 self.problems.key(&self.place, "");
                 continue;
             }
-            let near = nearest(key, self.known.iter().copied());
+            let near = self.problems.suggestions.nearest(key, self.known.iter().copied());
             let (place, found) = match near {
                 None if is_secret && key != "<<" => (self.place.below(index), "an unknown key".to_owned()),
                 _ => (self.place.entry(index, key), format!("unknown key {:?}", super::shorten(key))),

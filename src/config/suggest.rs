@@ -1,22 +1,54 @@
 //! The known name that a misspelt one was probably meant to be.
 
-use crate::limits::SUGGESTED_CHARS_MAX;
+use crate::limits::{SUGGESTED_CHARS_MAX, SUGGESTION_STEPS_MAX};
+use std::cell::Cell;
 
 /// The nearest of `known` to `name`, if it is near enough: at most a third of its letters differ.
 pub(crate) fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-    let length = name.chars().count();
-    if length > SUGGESTED_CHARS_MAX {
-        return None;
+    Suggestions::default().nearest(name, known)
+}
+
+/// The suggestions for the problems of one file, as long as they do not take too long.
+pub(super) struct Suggestions {
+    steps_left: Cell<usize>,
+}
+
+impl Default for Suggestions {
+    fn default() -> Self {
+        Self { steps_left: Cell::new(SUGGESTION_STEPS_MAX) }
     }
-    let lower = name.to_lowercase();
-    let is_near = |candidate: &str, distance| distance <= (candidate.chars().count() / 3).max(1);
-    known
-        .into_iter()
-        .filter(|candidate| is_near(candidate, length.abs_diff(candidate.chars().count())))
-        .map(|candidate| (distance(&lower, &candidate.to_lowercase()), candidate))
-        .filter(|(distance, candidate)| is_near(candidate, *distance))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+}
+
+impl Suggestions {
+    /// The same; nothing once all of them have taken too long.
+    pub(super) fn nearest<'k>(&self, name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+        let length = name.chars().count();
+        if length > SUGGESTED_CHARS_MAX {
+            return None;
+        }
+        let lower = name.to_lowercase();
+        let is_near = |letters: usize, distance| distance <= (letters / 3).max(1);
+        let mut best = None;
+        for candidate in known {
+            self.step(candidate.len())?;
+            let letters = candidate.chars().count();
+            if !is_near(letters, length.abs_diff(letters)) {
+                continue;
+            }
+            self.step(length * letters)?;
+            let distance = distance(&lower, &candidate.to_lowercase());
+            if is_near(letters, distance) && best.is_none_or(|(least, _)| distance < least) {
+                best = Some((distance, candidate));
+            }
+        }
+        best.map(|(_, candidate)| candidate)
+    }
+
+    fn step(&self, steps: usize) -> Option<()> {
+        let left = self.steps_left.get().checked_sub(steps);
+        self.steps_left.set(left.unwrap_or(0));
+        left.map(drop)
+    }
 }
 
 /// Letters to insert, delete, replace or swap with their neighbour (optimal string alignment).

@@ -88,8 +88,8 @@ pub struct VariableRules {
     pub gc_pauses: GcPauses,
     /// Arrays that hold an object are left out, instead of becoming one array for each member.
     pub drop_object_arrays: bool,
-    /// What a `map_file` says of units.
-    pub conversions: Conversions,
+    /// What a `map_file` says of units, shared by all readers that name it.
+    pub conversions: Arc<Conversions>,
     /// Names that variables get instead of their own.
     pub renames: Renames,
     /// Numbers of which the change per second is shipped, too.
@@ -136,7 +136,7 @@ impl Default for VariableRules {
             dots_underscore: false,
             gc_pauses: GcPauses::New,
             drop_object_arrays: false,
-            conversions: Conversions::default(),
+            conversions: Arc::default(),
             renames: Renames::default(),
             rates: Globs::default(),
             fields_max: limits::FIELDS_DEFAULT,
@@ -149,7 +149,7 @@ impl VariableRules {
     /// Whether numbers may leave with other digits than they came with.
     #[must_use]
     pub fn converts(&self) -> bool {
-        self.conversions != Conversions::default()
+        *self.conversions != Conversions::default()
     }
 }
 

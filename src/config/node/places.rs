@@ -1,0 +1,283 @@
+//! Where in the text the entries of a tree stand.
+//!
+//! `serde_yaml` gives a place away only with an error. So the text is read again by a seed that fails at each scalar that is
+//! looked for, and goes on as if nothing had happened: what has failed at a scalar has taken it. A list or a section that
+//! failed would leave the rest of it behind, so there the reading ends, and the next one looks for the others.
+
+use super::{Location, location_of};
+use crate::limits::PROBLEM_READINGS_BYTES_MAX;
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use std::cell::Cell;
+use std::fmt;
+
+const FOUND: &str = "here";
+
+/// What is looked for: an entry of the tree, by the index of an entry or element at each level, and there the key or the
+/// value.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Target<'p> {
+    pub(in super::super) path: &'p [usize],
+    pub(in super::super) at_key: bool,
+}
+
+/// Where each of the targets is, in a text that became a tree. In a long text, lists and sections beyond some are told by
+/// their keys instead.
+pub(in super::super) fn locate(text: &str, targets: &[Target<'_>]) -> Vec<Option<Location>> {
+    let mut order: Vec<usize> = (0..targets.len()).collect();
+    order.sort_by_key(|&index| (targets[index].path, !targets[index].at_key));
+    let found = vec![Cell::new(None); targets.len()];
+    for stops_left in (0..=PROBLEM_READINGS_BYTES_MAX / text.len().max(1)).rev() {
+        order.retain(|&index| found[index].get().is_none());
+        if order.is_empty() {
+            break;
+        }
+        let search = Search { targets, found: &found, may_stop: stops_left > 0, stop: Cell::default() };
+        search.read(&order, serde_yaml::Deserializer::from_str(text));
+        if search.stop.get() != Stop::AtContainer {
+            break;
+        }
+    }
+    found.into_iter().map(Cell::into_inner).collect()
+}
+
+/// Where a document begins.
+pub(super) fn root(document: serde_yaml::Deserializer<'_>) -> Option<Location> {
+    let found = [Cell::new(None)];
+    let search = Search {
+        targets: &[Target { path: &[], at_key: false }],
+        found: &found,
+        may_stop: true,
+        stop: Cell::default(),
+    };
+    search.read(&[0], document);
+    found[0].get()
+}
+
+/// Why the reading of a value failed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Stop {
+    #[default]
+    None,
+    AtScalar,
+    AtContainer,
+}
+
+/// One reading.
+struct Search<'s> {
+    targets: &'s [Target<'s>],
+    found: &'s [Cell<Option<Location>>],
+    /// Whether it may end at a list or section that is looked for.
+    may_stop: bool,
+    stop: Cell<Stop>,
+}
+
+impl Search<'_> {
+    fn read(&self, wanted: &[usize], document: serde_yaml::Deserializer<'_>) {
+        let outcome = Finder { search: self, wanted, depth: 0, near: None }.deserialize(document);
+        let Err(error) = outcome else { return };
+        let next = wanted.iter().find(|&&index| self.found[index].get().is_none());
+        let Some(&first) = next else { return };
+        // Those that look for the same are found with it.
+        let path = self.targets[first].path;
+        for &index in wanted.iter().filter(|&&index| self.targets[index].path == path) {
+            self.find(index, location_of(&error));
+        }
+    }
+
+    fn find(&self, index: usize, location: Option<Location>) {
+        if self.found[index].get().is_none() {
+            self.found[index].set(location);
+        }
+    }
+}
+
+/// Looks for those targets whose paths begin with the `depth` steps to here.
+#[derive(Clone, Copy)]
+struct Finder<'s> {
+    search: &'s Search<'s>,
+    /// Sorted by their paths, then keys before values.
+    wanted: &'s [usize],
+    depth: usize,
+    /// The nearest key above, where the reading does not stop.
+    near: Option<Location>,
+}
+
+impl<'s> Finder<'s> {
+    /// Those that are here, and those that are further down.
+    fn split(&self) -> (&'s [usize], &'s [usize]) {
+        let is_here = |index: &usize| self.search.targets[*index].path.len() == self.depth;
+        self.wanted.split_at(self.wanted.iter().take_while(|index| is_here(index)).count())
+    }
+
+    /// Of `wanted`, those below the entry with this index, and the others.
+    fn below(&self, wanted: &'s [usize], entry: usize) -> (&'s [usize], &'s [usize]) {
+        let is_below = |index: &usize| self.search.targets[*index].path[self.depth] == entry;
+        wanted.split_at(wanted.iter().take_while(|index| is_below(index)).count())
+    }
+
+    fn scalar<E: de::Error>(self) -> Result<(), E> {
+        if self.split().0.is_empty() {
+            return Ok(());
+        }
+        self.search.stop.set(Stop::AtScalar);
+        Err(E::custom(FOUND))
+    }
+
+    /// Stops at a list or section that is looked for, or lets its key stand for it.
+    fn container<E: de::Error>(self) -> Result<(), E> {
+        let (here, _) = self.split();
+        if self.search.may_stop && !here.is_empty() {
+            self.search.stop.set(Stop::AtContainer);
+            return Err(E::custom(FOUND));
+        }
+        for &index in here {
+            self.search.find(index, self.near);
+        }
+        Ok(())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Finder<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        let Err(error) = from.deserialize_any(self) else { return Ok(()) };
+        if self.search.stop.get() != Stop::AtScalar {
+            return Err(error);
+        }
+        self.search.stop.set(Stop::None);
+        for &index in self.split().0 {
+            self.search.find(index, place_in(&error));
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Visitor<'de> for Finder<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("what was there before")
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<(), E> {
+        self.scalar()
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        self.scalar()
+    }
+
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<(), E> {
+        self.scalar()
+    }
+
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<(), E> {
+        self.scalar()
+    }
+
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<(), E> {
+        self.scalar()
+    }
+
+    fn visit_i128<E: de::Error>(self, _: i128) -> Result<(), E> {
+        self.scalar()
+    }
+
+    fn visit_u128<E: de::Error>(self, _: u128) -> Result<(), E> {
+        self.scalar()
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<(), E> {
+        self.scalar()
+    }
+
+    fn visit_str<E: de::Error>(self, _: &str) -> Result<(), E> {
+        self.scalar()
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        self.container()?;
+        let (_, mut wanted) = self.split();
+        for entry in 0.. {
+            let below;
+            (below, wanted) = self.below(wanted, entry);
+            let seed = Finder { wanted: below, depth: self.depth + 1, ..self };
+            let element = match below {
+                [] => list.next_element::<IgnoredAny>()?.map(drop),
+                _ => list.next_element_seed(seed)?,
+            };
+            if element.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        self.container()?;
+        let (_, mut wanted) = self.split();
+        for entry in 0.. {
+            let below;
+            (below, wanted) = self.below(wanted, entry);
+            if below.is_empty() {
+                if map.next_entry::<IgnoredAny, IgnoredAny>()?.is_none() {
+                    break;
+                }
+                continue;
+            }
+            let is_key = |index: &&usize| {
+                let target = self.search.targets[**index];
+                target.at_key && target.path.len() == self.depth + 1
+            };
+            let (keys, values) = below.split_at(below.iter().take_while(is_key).count());
+            let mut near = None;
+            if !keys.is_empty() || !self.search.may_stop {
+                let Some(key) = map.next_key_seed(KeyFinder)? else { break };
+                near = key.or(self.near);
+                keys.iter().for_each(|&index| self.search.find(index, key));
+            } else if map.next_key::<IgnoredAny>()?.is_none() {
+                break;
+            }
+            match values {
+                [] => map.next_value::<IgnoredAny>().map(drop)?,
+                _ => map.next_value_seed(Finder { wanted: values, depth: self.depth + 1, near, ..self })?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Takes a key, whatever tag it may have, and finds where it is.
+struct KeyFinder;
+
+impl<'de> DeserializeSeed<'de> for KeyFinder {
+    type Value = Option<Location>;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+        Ok(from.deserialize_str(self).err().and_then(|error| place_in(&error)))
+    }
+}
+
+impl Visitor<'_> for KeyFinder {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E: de::Error>(self, _: &str) -> Result<(), E> {
+        Err(E::custom(FOUND))
+    }
+}
+
+/// The place in an error of ours: behind the keys around it, in the words of `serde_yaml`, which leaves the very first out.
+fn place_in(error: &impl de::Error) -> Option<Location> {
+    let said = error.to_string();
+    let Some((_, place)) = said.rsplit_once(" at line ") else { return Some(Location { line: 1, column: 1 }) };
+    if said.ends_with(FOUND) {
+        return Some(Location { line: 1, column: 1 });
+    }
+    let (line, column) = place.split_once(" column ")?;
+    Some(Location { line: line.parse().ok()?, column: column.parse().ok()? })
+}
