@@ -6,6 +6,8 @@
 mod answer_checks;
 #[path = "../tests/support/fuzz_checks.rs"]
 mod fuzz_checks;
+#[path = "../tests/support/spool_checks.rs"]
+mod spool_checks;
 
 /// See `fuzz_checks`.
 pub fn flatten_any(input: &[u8]) {
@@ -40,4 +42,9 @@ pub fn bulk_answer(input: &[u8]) {
 /// See `answer_checks`.
 pub fn http_answer(input: &[u8]) {
     answer_checks::http_answer(input);
+}
+
+/// See `spool_checks`.
+pub fn spool_folder(input: &[u8]) {
+    spool_checks::spool_folder(input);
 }

@@ -53,6 +53,8 @@ pub mod answers;
 pub mod cli;
 #[doc(hidden)]
 pub mod hot_path;
+#[doc(hidden)]
+pub mod spooled;
 
 pub use config::{Config, ConfigError, LogFormat, LogLevel, Reader, Recorder, Settings};
 pub use engine::{Engine, EngineError, Report, start_engines, tick_once};

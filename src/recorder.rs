@@ -10,8 +10,10 @@ mod pace;
 mod rotated;
 pub(crate) mod setup;
 mod sink;
+mod spool_trial;
 
 pub(crate) use file::{CLOSED, stands_for_nothing};
+pub use spool_trial::{FolderLoad, FolderTrial};
 
 use crate::bulk::DocumentKey;
 use crate::clock;

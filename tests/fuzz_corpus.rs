@@ -8,13 +8,15 @@
 mod answer_checks;
 #[path = "support/fuzz_checks.rs"]
 mod fuzz_checks;
+#[path = "support/spool_checks.rs"]
+mod spool_checks;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 type Check = fn(&[u8]);
 
-const TARGETS: [(&str, Check); 7] = [
+const TARGETS: [(&str, Check); 8] = [
     ("bulk_answer", answer_checks::bulk_answer),
     ("config", fuzz_checks::config),
     ("flatten_any", fuzz_checks::flatten_any),
@@ -22,6 +24,7 @@ const TARGETS: [(&str, Check); 7] = [
     ("http_answer", answer_checks::http_answer),
     ("map_file", fuzz_checks::map_file),
     ("salvage", fuzz_checks::salvage),
+    ("spool_folder", spool_checks::spool_folder),
 ];
 
 fn files(folder: &str) -> Vec<PathBuf> {
@@ -75,6 +78,11 @@ fn map_file() {
 #[test]
 fn salvage() {
     replay("salvage");
+}
+
+#[test]
+fn spool_folder() {
+    replay("spool_folder");
 }
 
 /// A target without a corpus, or a corpus without a target, would be forgotten.

@@ -26,7 +26,7 @@ impl DeadLetters {
         config.dead_letter.clone().map(|path| Self::new(path, config.file_mode))
     }
 
-    fn new(path: PathBuf, mode: FileMode) -> Self {
+    pub(super) fn new(path: PathBuf, mode: FileMode) -> Self {
         Self { path, mode, bytes_max: limits::DEAD_LETTER_BYTES_MAX, open: None, line: Vec::new() }
     }
 
@@ -70,7 +70,8 @@ impl DeadLetters {
         written
     }
 
-    fn render(&mut self, recorder: &str, letter: &DeadLetter, document: &[u8], time: Timestamp) {
+    /// The line for a letter, in the buffer.
+    pub(super) fn render(&mut self, recorder: &str, letter: &DeadLetter, document: &[u8], time: Timestamp) -> &[u8] {
         let line = &mut self.line;
         line.clear();
         // Writing into memory does not fail.
@@ -90,6 +91,7 @@ impl DeadLetters {
         line.extend_from_slice(source.trim_ascii());
         line.extend_from_slice(b"}\n");
         line.shrink_to(limits::POOLED_BULK_BYTES_MAX);
+        line
     }
 }
 

@@ -1,0 +1,100 @@
+//! A spool folder that anybody may have written, and all that is done with its documents later, without a server: for
+//! fuzzing.
+
+use super::dead_letters::DeadLetters;
+use super::elasticsearch::verdict::DeadLetter;
+use crate::bulk::Bulk;
+use crate::calendar::Timestamp;
+use crate::config::FileMode;
+use crate::spool::disk::{self, Bounds, Disk, SegmentId, Survey};
+use crate::spool::files::Files;
+use std::path::{Path, PathBuf};
+
+/// An open folder.
+pub struct FolderTrial(Disk);
+
+/// Documents that have come from it, and what would be sent and kept of them.
+pub struct FolderLoad {
+    id: SegmentId,
+    bulk: Bulk,
+    /// Each with its action line.
+    pub documents: Vec<Vec<u8>>,
+    /// The same for a server that wants types.
+    pub typed: Vec<Vec<u8>>,
+    /// A line for each that was refused for good.
+    pub letters: Vec<Vec<u8>>,
+    /// Documents that were found to be damaged.
+    pub damaged: u64,
+}
+
+impl FolderTrial {
+    /// Opens a folder.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub fn open(folder: &Path, bytes_max: u64) -> Result<Self, String> {
+        let bounds = Bounds { bytes_max, segment_bytes_max: 1 << 20, segment_documents_max: 500 };
+        Disk::open(Files::System, folder, bounds).map(Self).map_err(|error| error.to_string())
+    }
+
+    /// What `spool dump` prints of a folder; nothing of what cannot be read.
+    ///
+    /// # Errors
+    /// What the system says of the folder.
+    pub fn dump(folder: &Path) -> std::io::Result<Vec<u8>> {
+        let folder = Files::System.open(folder)?;
+        let segments = Survey::of(&folder)?.segments.into_iter();
+        let read = segments.filter_map(|segment| disk::read_segment(&folder, segment).ok());
+        Ok(read.flat_map(|(checked, _)| checked.bulk.bytes().to_vec()).collect())
+    }
+
+    /// Documents that are not done, as far as is known.
+    #[must_use]
+    pub fn documents(&self) -> u64 {
+        self.0.documents()
+    }
+
+    /// Documents that others have removed, and that made room, since this was last asked.
+    pub fn lost(&mut self) -> u64 {
+        self.0.take_changes().map_or(0, |changes| changes.lost) + self.0.take_dropped()
+    }
+
+    /// The next documents, in so many bytes; none if nothing waits.
+    ///
+    /// # Errors
+    /// What the system says; others come next.
+    pub fn load(&mut self, bytes_max: usize) -> Result<Option<FolderLoad>, String> {
+        let loaded = self.0.load_next(bytes_max).map_err(|error| error.to_string())?;
+        Ok(loaded.map(|loaded| FolderLoad::new(loaded.id, loaded.bulk, loaded.damaged)))
+    }
+
+    /// Takes documents that were loaded for done; or not, so that they come again.
+    pub fn end(&mut self, load: &FolderLoad, is_done: bool, is_refused: bool) {
+        if is_done {
+            self.0.done(load.id, load.bulk.documents() as u64);
+        } else {
+            self.0.unload(load.id, &load.bulk, is_refused);
+        }
+    }
+}
+
+impl FolderLoad {
+    fn new(id: SegmentId, bulk: Bulk, damaged: u64) -> Self {
+        let all = |bulk: &Bulk| (0..bulk.documents()).map(|index| bulk.document(index).to_vec()).collect::<Vec<_>>();
+        let documents = all(&bulk);
+        let typed = bulk.typed(|index, name| if name.is_empty() { index } else { name });
+        let mut kept = DeadLetters::new(PathBuf::new(), FileMode::default());
+        let letter = |index: usize| {
+            let letter = DeadLetter { index, status: 400, reason: "reason".to_owned(), message: "\n\"".to_owned() };
+            kept.render("es", &letter, bulk.document(index), Timestamp::EPOCH).to_vec()
+        };
+        let letters = (0..bulk.documents()).map(letter).collect();
+        // In whatever portions they are sent and refused.
+        let portions = bulk.select(|_| true).portions(3, 200).into_iter().flat_map(|portion| {
+            let [first, second] = portion.halves();
+            [all(&first), all(&second)].concat()
+        });
+        assert!(portions.eq(documents.iter().cloned()), "portions and halves are all of it, in order");
+        Self { id, documents, typed: all(&typed), letters, damaged, bulk }
+    }
+}
