@@ -8,13 +8,12 @@
 mod loopback;
 
 use expvastic::{Config, Engine, Ledger, Reader, Recorder, Report, start_engines};
-use loopback::{Reply, Request, Server, Store, counting_app, storing_server, wait_until};
+use loopback::{Reply, Request, Server, Store, counting_app, sequence, storing_server, until, wait_until};
 use std::collections::BTreeSet;
-use std::future::{Future, pending, poll_fn};
+use std::future::pending;
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Poll, Waker};
 use std::time::Duration;
 
 const POLLS: usize = 30;
@@ -43,16 +42,6 @@ fn only_ledger(report: &Report) -> Ledger {
     let ledger = report.ledgers[0].1;
     assert!(ledger.balances(), "{ledger}");
     ledger
-}
-
-/// The `poll_seq` of what is stored; each must be there once.
-fn sequence(store: &Mutex<Store>) -> BTreeSet<u64> {
-    let store = store.lock().expect("the store");
-    let numbers: Vec<u64> =
-        store.documents.values().map(|document| document["poll_seq"].as_u64().expect("a number")).collect();
-    let distinct: BTreeSet<u64> = numbers.iter().copied().collect();
-    assert_eq!(distinct.len(), numbers.len(), "no document twice");
-    distinct
 }
 
 /// A server that answers its first bulks as `script` says, and stores the rest.
@@ -455,21 +444,4 @@ fn when_a_recorder_fails_the_engine_goes_on_with_the_others() {
         assert!(ledger.balances(), "{name}: {ledger}");
         assert_eq!(ledger.all_taken(), name == "es", "{name}: {ledger}");
     }
-}
-
-/// Completes when `condition` holds; asked again from a thread, as the engine may be idle meanwhile.
-fn until(condition: impl Fn() -> bool + Send + 'static) -> impl Future<Output = ()> {
-    let done = Arc::new((AtomicBool::new(false), Mutex::new(None::<Waker>)));
-    let set = Arc::clone(&done);
-    std::thread::spawn(move || {
-        wait_until("the condition of the test", condition);
-        set.0.store(true, Ordering::SeqCst);
-        if let Some(waker) = set.1.lock().expect("the waker").take() {
-            waker.wake();
-        }
-    });
-    poll_fn(move |context| {
-        *done.1.lock().expect("the waker") = Some(context.waker().clone());
-        if done.0.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }
-    })
 }

@@ -331,27 +331,63 @@ fn bulks_are_compressed_where_the_configuration_says_so() {
     }
 }
 
+/// A server that refuses compressed bulks with a status, as `refuses` says by their number; and whether the bulks so far
+/// were compressed.
+fn unpacking(
+    refuses: impl Fn(usize) -> Option<u16> + Send + Sync + 'static,
+) -> (Server, Arc<Mutex<Store>>, Arc<Mutex<Vec<bool>>>) {
+    let (store, bulks) = (Arc::new(Mutex::new(Store::default())), Arc::new(Mutex::new(Vec::new())));
+    let (stored, seen) = (Arc::clone(&store), Arc::clone(&bulks));
+    let server = Server::start(move |request| {
+        let is_packed = request.is_packed();
+        let mut seen = seen.lock().expect("the list");
+        let number = seen.iter().filter(|packed| **packed).count();
+        seen.push(is_packed);
+        if let Some(status) = refuses(number).filter(|_| is_packed) {
+            return Reply::Full(status, String::new(), b"Illegal character ((CTRL-CHAR, code 31))".to_vec());
+        }
+        stored.lock().expect("the store").take(&request.unpacked(), |_| None)
+    });
+    (server, store, bulks)
+}
+
 #[test]
 fn a_server_that_takes_no_compressed_bulks_gets_them_as_they_are() {
-    for status in [415, 400] {
-        let store = Arc::new(Mutex::new(Store::default()));
-        let (stored, packed) = (Arc::clone(&store), Arc::new(AtomicUsize::new(0)));
-        let counted = Arc::clone(&packed);
-        let server = Server::start(move |request| {
-            if request.is_packed() {
-                counted.fetch_add(1, Ordering::SeqCst);
-                return Reply::Full(status, String::new(), b"Illegal character ((CTRL-CHAR, code 31))".to_vec());
-            }
-            stored.lock().expect("the store").take(&request.body, |_| None)
-        });
+    for (status, tries) in [(415, 1), (400, 2)] {
+        let (server, store, bulks) = unpacking(move |_| Some(status));
         let program = start_many(&server.address, ", compression: gzip");
-        wait_until("documents are stored", || store.lock().expect("the store").documents.len() > 100);
+        wait_until("documents are stored", || store.lock().expect("the store").documents.len() > 40);
         let log = finish(program.0, &store);
-        assert_eq!(packed.load(Ordering::SeqCst), 1, "{log}");
+        // Each that was refused went once more as it was. One alone may have been refused for something else.
+        let bulks = bulks.lock().expect("the list");
+        assert_eq!(bulks.iter().take(99).filter(|packed| **packed).count(), tries, "{status}: {bulks:?}");
         let lines = log.lines().filter(|line| line.contains("does not take compressed bulks")).count();
         assert_eq!(lines, 1, "{log}");
         assert!(!log.contains("shipping failed"), "{log}");
     }
+}
+
+#[test]
+fn one_400_does_not_end_compression() {
+    let (server, store, bulks) = unpacking(|number| (number == 0).then_some(400));
+    let program = start_many(&server.address, ", compression: gzip");
+    wait_until("bulks are compressed all the same", || bulks.lock().expect("the list").len() > 20);
+    let log = finish(program.0, &store);
+    let bulks = bulks.lock().expect("the list");
+    let plain = bulks.iter().filter(|packed| !**packed).count();
+    assert!(plain <= 2, "the one that was refused, and perhaps a last short one: {bulks:?}");
+    assert!(!log.contains("does not take compressed bulks"), "{log}");
+}
+
+#[test]
+fn a_server_that_has_learned_it_gets_compressed_bulks_again() {
+    let (server, store, bulks) = unpacking(|number| (number < 2).then_some(400));
+    let program = start_many(&server.address, ", compression: gzip");
+    let packed = || bulks.lock().expect("the list").iter().filter(|packed| **packed).count();
+    wait_until("it is tried again, and gone on with", || packed() > 5);
+    let plain = bulks.lock().expect("the list").iter().filter(|packed| !**packed).count();
+    assert!(plain >= 100, "it got {plain} as they are before");
+    finish(program.0, &store);
 }
 
 /// Ships long documents to one server.

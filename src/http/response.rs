@@ -241,6 +241,10 @@ impl Decoder {
             // The library takes a line without a number for that of the last chunk.
             return Err(AnswerError::BadChunk);
         }
+        if memchr::memchr(b'\n', raw).is_some_and(|end| !raw[..end].ends_with(b"\r")) {
+            // It would be a part of what stands behind the number, and for others the end of the line.
+            return Err(AnswerError::BadChunk);
+        }
         match httparse::parse_chunk_size(raw) {
             Ok(httparse::Status::Complete((bytes, size))) => {
                 self.state = if size == 0 { State::Trailer } else { State::Chunk(size) };

@@ -3,11 +3,13 @@
 #![allow(clippy::disallowed_methods, reason = "the other side of the socket has threads and a clock of its own")]
 
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::{Future, poll_fn};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 /// What a long body is made of.
@@ -239,6 +241,23 @@ pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// Completes when `condition` holds; asked again from a thread, as the engine may be idle meanwhile.
+pub(crate) fn until(condition: impl Fn() -> bool + Send + 'static) -> impl Future<Output = ()> {
+    let done = Arc::new((AtomicBool::new(false), Mutex::new(None::<Waker>)));
+    let set = Arc::clone(&done);
+    std::thread::spawn(move || {
+        wait_until("the condition of the test", condition);
+        set.0.store(true, Ordering::SeqCst);
+        if let Some(waker) = set.1.lock().expect("the waker").take() {
+            waker.wake();
+        }
+    });
+    poll_fn(move |context| {
+        *done.1.lock().expect("the waker") = Some(context.waker().clone());
+        if done.0.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }
+    })
+}
+
 /// What a fake Elasticsearch stores: documents by index and id. `create` never replaces one.
 #[derive(Default)]
 pub(crate) struct Store {
@@ -289,6 +308,16 @@ impl Store {
         }
         Reply::ok(json!({"took": 1, "errors": errors, "items": items}).to_string())
     }
+}
+
+/// The `poll_seq` of what is stored; each must be there once.
+pub(crate) fn sequence(store: &Mutex<Store>) -> BTreeSet<u64> {
+    let store = store.lock().expect("the store");
+    let numbers: Vec<u64> =
+        store.documents.values().map(|document| document["poll_seq"].as_u64().expect("a number")).collect();
+    let distinct: BTreeSet<u64> = numbers.iter().copied().collect();
+    assert_eq!(distinct.len(), numbers.len(), "no document twice");
+    distinct
 }
 
 /// A server that stores what it is sent.

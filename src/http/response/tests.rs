@@ -164,6 +164,8 @@ fn what_is_no_answer_is_refused() {
         (chunked("x\r\n"), AnswerError::BadChunk),
         (chunked("\r\n"), AnswerError::BadChunk),
         (chunked("-1\r\n"), AnswerError::BadChunk),
+        (chunked("2;x=\n\r\n{}\r\n0\r\n\r\n"), AnswerError::BadChunk),
+        (chunked("2\n{}\r\n0\r\n\r\n"), AnswerError::BadChunk),
         (chunked("2\r\n{}0\r\n\r\n"), AnswerError::BadChunk),
         (chunked("11112222333344445\r\n"), AnswerError::BadChunk),
         (chunked(&format!("2;{long}")), AnswerError::BadChunk),

@@ -27,7 +27,11 @@ impl Delivery {
         let in_a_row = self.requests_fail(refusal, now);
         let tries = if refusal.is_odd { 0 } else { self.requests.backoff() }.max(limits::TRIES_IN_A_ROW);
         if !in_a_row.is_multiple_of(tries) {
-            self.put_back(lane, sent, now);
+            match sent.refused {
+                // A half would come back from the disk as a part of the whole.
+                Refused::Before => self.spool.put_front(lane, sent),
+                Refused::Never | Refused::Lately => self.put_back(lane, sent, now),
+            }
         } else if self.spool.is_lane_empty(Lane::Fresh) && self.spool.is_lane_empty(Lane::Held) {
             // There is no other to compare it with but its own halves.
             self.set_aside(sent, "the server fails with it");

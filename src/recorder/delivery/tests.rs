@@ -1,6 +1,7 @@
 //! The whole of delivery with the time and the disk in the test's hands: pauses, order, bounds, log lines; and
 //! [`scripts`], random ones, thousands of them.
 
+mod aside;
 mod backlog;
 mod scripts;
 
