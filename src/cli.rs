@@ -1,5 +1,7 @@
 //! The command line: arguments and their environment variables, the subcommands, exit codes.
 
+mod arguments;
+mod dead_letters;
 mod orders;
 mod output;
 mod spool;
@@ -12,6 +14,7 @@ use crate::log::Log;
 use crate::park;
 use crate::recorder::setup;
 use crate::signals::Signals;
+use arguments::normalise;
 use orders::Control;
 use output::print;
 use smol::channel::Sender;
@@ -40,11 +43,15 @@ Usage:
   expvastic setup --print -c conf.yml   only show them, for each kind of server
   expvastic spool ls -c conf.yml        what waits on disk; also verify (1: something is damaged), dump (print the
                                         bulk text) and drop (delete it all)
+  expvastic dead-letters ls -c conf.yml what the server refused for good, and why
+  expvastic dead-letters retry -c conf.yml
+                                        send it again, byte for byte (0: all of it was taken)
 
 Options, each also as an environment variable (a flag wins):
   -c, --config FILE    configuration; .yml or .yaml may be left out            EXPVASTIC_CONFIG
       --reader URL     endpoint to poll        [localhost:1234/debug/vars]     EXPVASTIC_READER
       --recorder URL   server to ship to       [localhost:9200]                EXPVASTIC_RECORDER
+                       with dead-letters: the name of the only recorder that is meant
       --index NAME     index to write into     [expvastic]                     EXPVASTIC_INDEX
       --type NAME      service.name of the documents [expvastic]               EXPVASTIC_TYPE
       --int TIME       time between two polls  [1s]                            EXPVASTIC_INT
@@ -59,7 +66,8 @@ Options, each also as an environment variable (a flag wins):
 Passwords and keys are given in the file (auth), never on the command line, which everybody on the machine can see.
 Single dashes (-reader=…) work too. SIGINT and SIGTERM ship what waits, print what became of every document, and end;
 a second one ends the shipping, too. SIGHUP loads the file again; SIGUSR1 ships at once what waits.
-Exit codes: 0 done, 64 wrong usage, 78 bad configuration, 1 anything else.
+Exit codes: 0 done, 64 wrong usage, 78 bad configuration, 1 anything else. once: 0 only if every document was taken. After
+SIGINT or SIGTERM: 0 if all that waited then was shipped or is in a spool; what was lost or refused before is in the ledger.
 ";
 
 /// Flags that take a value, with their environment variables. `--config` also is `-c`.
@@ -81,7 +89,7 @@ const ENDPOINTS: [&str; 2] = ["--reader", "--recorder"];
 /// Flags without a value.
 const SWITCHES: [&str; 4] = ["--dry-run", "--print", "--help", "--version"];
 
-const COMMANDS: [&str; 5] = ["check", "once", "setup", "spool", "run"];
+const COMMANDS: [&str; 6] = ["check", "once", "setup", "spool", "dead-letters", "run"];
 
 /// Runs the program with these arguments (without its own name) and gives the exit code.
 #[must_use]
@@ -131,6 +139,8 @@ struct Invocation {
     only_shown: bool,
     source: Source,
     log_level: Option<LogLevel>,
+    /// The only recorder whose dead letters are meant.
+    recorder: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,6 +150,7 @@ enum Command {
     Once,
     Setup,
     Spool(spool::Action),
+    DeadLetters(dead_letters::Action),
     Help,
     Version,
 }
@@ -172,7 +183,8 @@ impl Invocation {
             Some("check") => Command::Check,
             Some("once") => Command::Once,
             Some("setup") => Command::Setup,
-            Some("spool") => Command::Spool(spool_action(&mut arguments)?),
+            Some("spool") => Command::Spool(spool::Action::parse(&mut arguments)?),
+            Some("dead-letters") => Command::DeadLetters(dead_letters::Action::parse(&mut arguments)?),
             _ => Command::Run,
         };
         if arguments.contains(["-h", "--help"]) {
@@ -186,11 +198,12 @@ impl Invocation {
             return Err(Failure::Usage(format!("unexpected argument {:?}", rest.to_string_lossy())));
         }
         if matches!(command, Command::Help | Command::Version) {
-            return Ok(Self { command, only_shown, source: Source::None, log_level: None });
+            return Ok(Self { command, only_shown, source: Source::None, log_level: None, recorder: None });
         }
+        let recorder = if matches!(command, Command::DeadLetters(_)) { flags.take_recorder() } else { None };
         let source = flags.source(environment)?;
         let log_level = flags.value("--loglevel", environment, values::log_level)?;
-        Ok(Self { command, only_shown, source, log_level })
+        Ok(Self { command, only_shown, source, log_level, recorder })
     }
 
     fn execute(self) -> Result<u8, Failure> {
@@ -211,8 +224,26 @@ impl Invocation {
                 let config = self.load()?;
                 Ok(output::write(|stdout| action.run(&config, stdout, &mut std::io::stderr())))
             }
+            Command::DeadLetters(action) => self.dead_letters(action),
             Command::Run | Command::Once => self.work(),
         }
+    }
+
+    fn dead_letters(&self, action: dead_letters::Action) -> Result<u8, Failure> {
+        let signals = Signals::catch();
+        let config = self.load()?;
+        let chosen = dead_letters::choose(&config, self.recorder.as_deref())?;
+        let mut stderr = std::io::stderr();
+        if chosen.is_empty() {
+            let _ = writeln!(stderr, "no recorder of this configuration has a dead_letter file");
+        }
+        Ok(match action {
+            dead_letters::Action::Ls => output::write(|stdout| dead_letters::ls(&chosen, stdout, &mut stderr)),
+            dead_letters::Action::Retry => {
+                let _log = Log::start(&config);
+                output::write(|stdout| dead_letters::retry(&config, &chosen, signals, stdout, &mut stderr))
+            }
+        })
     }
 
     /// Polls and ships.
@@ -317,8 +348,8 @@ where
     let (orders, obeyed) = smol::channel::bounded(1);
     let report = engine::start_engines_with_orders(config, stop(orders), obeyed).map_err(Failure::Engine)?;
     log_ledgers(&report);
-    let lost = report.ledgers.iter().any(|(_, ledger)| ledger.dropped.shutdown + ledger.dropped.recorder_gone > 0);
-    Ok(if lost { FAILED } else { DONE })
+    // What was dropped or refused earlier is in the ledger.
+    Ok(if report.given_up > 0 { FAILED } else { DONE })
 }
 
 fn show_warnings(config: &Config) {
@@ -333,69 +364,6 @@ fn log_ledgers(report: &Report) {
     }
 }
 
-/// Turns the Go program's spellings into ours and refuses what the parser would misread: a flag as another's value, a
-/// flag given twice, `--`, flags that do not exist.
-fn normalise(arguments: Vec<OsString>) -> Result<Vec<String>, Failure> {
-    let mut normal = Vec::new();
-    let mut seen: Vec<&str> = Vec::new();
-    let mut arguments = arguments.into_iter().map(|argument| {
-        argument.into_string().map_err(|raw| Failure::Usage(format!("the argument {} is not UTF-8", raw.display())))
-    });
-    while let Some(argument) = arguments.next().transpose()? {
-        if !argument.starts_with('-') || argument == "-" {
-            normal.push(argument);
-            continue;
-        }
-        let (flag, value) = argument.split_once('=').map_or((&*argument, None), |(flag, value)| (flag, Some(value)));
-        let name = known_flag(flag)?;
-        if seen.contains(&name) {
-            return Err(Failure::Usage(format!("{name} is given twice")));
-        }
-        seen.push(name);
-        if SWITCHES.contains(&name) {
-            if value.is_some() {
-                return Err(Failure::Usage(format!("{name} takes no value")));
-            }
-            normal.push(name.to_owned());
-            continue;
-        }
-        let value = match value {
-            Some(value) => value.to_owned(),
-            None => match arguments.next().transpose()? {
-                Some(next) if !next.starts_with('-') => next,
-                Some(next) => return Err(Failure::Usage(format!("{name} needs a value, found {next:?}"))),
-                None => return Err(Failure::Usage(format!("{name} needs a value"))),
-            },
-        };
-        if value.is_empty() {
-            return Err(Failure::Usage(format!("{name} needs a value, found an empty one")));
-        }
-        normal.push(format!("{name}={value}"));
-    }
-    Ok(normal)
-}
-
-/// The long form, dashes included, of a flag in any spelling.
-fn known_flag(flag: &str) -> Result<&'static str, Failure> {
-    let bare = flag.trim_start_matches('-');
-    let long = match bare {
-        "c" => "config",
-        "h" => "help",
-        "V" => "version",
-        other => other,
-    };
-    let names = VALUES.iter().map(|(name, _)| *name).chain(SWITCHES);
-    if let Some(name) = names.clone().find(|name| name[2..] == *long).filter(|_| flag.len() - bare.len() <= 2) {
-        return Ok(name);
-    }
-    if bare.is_empty() {
-        return Err(Failure::Usage(format!("unexpected argument {flag:?}")));
-    }
-    let hint =
-        nearest(bare, names.map(|name| &name[2..])).map(|name| format!(", did you mean --{name}?")).unwrap_or_default();
-    Err(Failure::Usage(format!("unknown flag {flag}{hint}")))
-}
-
 fn subcommand(arguments: &mut pico_args::Arguments) -> Result<Option<String>, Failure> {
     let command = arguments.subcommand().map_err(|error| Failure::Usage(error.to_string()))?;
     if let Some(unknown) = command.as_deref().filter(|command| !COMMANDS.contains(command)) {
@@ -403,14 +371,6 @@ fn subcommand(arguments: &mut pico_args::Arguments) -> Result<Option<String>, Fa
         return Err(Failure::Usage(format!("unknown command {unknown:?}{hint}")));
     }
     Ok(command)
-}
-
-fn spool_action(arguments: &mut pico_args::Arguments) -> Result<spool::Action, Failure> {
-    let name = arguments.subcommand().map_err(|error| Failure::Usage(error.to_string()))?.unwrap_or_default();
-    spool::Action::named(&name).ok_or_else(|| {
-        let expected = spool::Action::NAMES.join(", ");
-        Failure::Usage(format!("spool wants one of {expected}, found {name:?}: expvastic spool ls -c conf.yml"))
-    })
 }
 
 /// The values of the flags that were given.
@@ -423,6 +383,12 @@ impl Flags {
             *value = arguments.opt_value_from_str(flag).map_err(|error| Failure::Usage(format!("{flag}: {error}")))?;
         }
         Ok(Self(values))
+    }
+
+    /// What was given as `--recorder`, where that is a name.
+    fn take_recorder(&mut self) -> Option<String> {
+        let at = VALUES.iter().position(|(flag, _)| *flag == "--recorder")?;
+        self.0[at].take()
     }
 
     /// The flag's value, else its variable's, read by `parser`.

@@ -48,6 +48,8 @@ pub struct Report {
     pub polls: u64,
     /// Polls that gave no document; of engines with a number of polls also those that were under way when they were stopped.
     pub failed_polls: u64,
+    /// Documents that waited when the engines were to end, and were neither taken nor refused by then, nor are on disk.
+    pub given_up: u64,
 }
 
 impl Engine {

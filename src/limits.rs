@@ -160,6 +160,21 @@ pub(crate) const SPOOL_RETRY: Duration = Duration::from_secs(10);
 /// Bytes of a file of dead letters, after which it becomes `FILE.1`; one old file stays.
 pub(crate) const DEAD_LETTER_BYTES_MAX: u64 = 16 << 20;
 
+/// Bytes of a line there that is read as a letter: a document with its action line, and what the server said.
+pub(crate) const LETTER_LINE_BYTES_MAX: usize = SOURCE_BYTES_MAX + (64 << 10);
+/// Kinds of refusal that `expvastic dead-letters` tells apart, and messages that it shows of each: what fits on a screen.
+pub(crate) const LETTER_KINDS_MAX: usize = 20;
+/// See [`LETTER_KINDS_MAX`].
+pub(crate) const LETTER_MESSAGES_MAX: usize = 3;
+/// Lines that are no letters of which the number is shown; the others are counted.
+pub(crate) const BROKEN_LETTERS_SHOWN: usize = 10;
+/// Times that a file of dead letters is opened when others move it in between.
+pub(crate) const LETTER_OPEN_TRIES: u32 = 8;
+/// For a process to let go of a file of dead letters: writing one takes microseconds.
+pub(crate) const LETTER_LOCK_TIME: Duration = Duration::from_secs(10);
+/// How often it is asked for meanwhile.
+pub(crate) const LETTER_LOCK_INTERVAL: Duration = Duration::from_millis(20);
+
 /// Defaults of a recorder's `bulk`.
 pub(crate) const BULK_DOCUMENTS_DEFAULT: u32 = 500;
 /// Bytes of a bulk at which it is sealed.

@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing that goes on here delays whoever calls [`Recording::add`].
 
-mod dead_letters;
+pub(crate) mod dead_letters;
 mod delivery;
 mod elasticsearch;
 mod file;

@@ -48,6 +48,16 @@ pub(super) async fn until_stopped(
     }
 }
 
+/// Completes at the first SIGINT or SIGTERM, with its name.
+pub(super) async fn next_stop(signals: io::Result<Signals>) -> &'static str {
+    let Ok(signals) = signals else { return std::future::pending().await };
+    loop {
+        if let Signal::Stop(name) = signals.next().await {
+            return name;
+        }
+    }
+}
+
 /// Completes at SIGINT or SIGTERM.
 async fn until_hurried(signals: Signals) {
     loop {

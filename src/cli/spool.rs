@@ -1,6 +1,7 @@
 //! `expvastic spool ls|verify|dump|drop`: looks at what waits on disk. All but `drop` only read, so that they can be used
 //! beside a running expvastic.
 
+use super::Failure;
 use crate::config::{Config, Recorder};
 use crate::recorder;
 use crate::spool::disk::{self, Survey};
@@ -20,11 +21,17 @@ pub(super) enum Action {
 }
 
 impl Action {
-    pub(super) const NAMES: [&str; 4] = ["ls", "verify", "dump", "drop"];
-
-    pub(super) fn named(name: &str) -> Option<Self> {
-        let actions = [Self::Ls, Self::Verify, Self::Dump, Self::Drop];
-        Self::NAMES.iter().position(|known| *known == name).map(|at| actions[at])
+    pub(super) fn parse(arguments: &mut pico_args::Arguments) -> Result<Self, Failure> {
+        match arguments.subcommand().map_err(|error| Failure::Usage(error.to_string()))?.as_deref() {
+            Some("ls") => Ok(Self::Ls),
+            Some("verify") => Ok(Self::Verify),
+            Some("dump") => Ok(Self::Dump),
+            Some("drop") => Ok(Self::Drop),
+            other => Err(Failure::Usage(format!(
+                "spool wants one of ls, verify, dump, drop, found {:?}: expvastic spool ls -c conf.yml",
+                other.unwrap_or_default()
+            ))),
+        }
     }
 
     /// Does it for every recorder that has a spool. False if something is damaged or could not be done.

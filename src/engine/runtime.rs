@@ -7,6 +7,8 @@
 //! Starting is following a first configuration. Invariant: what [`Runtime::follow`] replaces is borrowed within one turn,
 //! never across an await.
 
+mod end;
+
 use super::routing::{self, Changes, Origin, Plan, Predecessor};
 use super::{EngineError, Order, Report};
 use crate::calendar::Timestamp;
@@ -26,10 +28,8 @@ use smol::{LocalExecutor, Task};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 /// Everything that the engines of one process share.
@@ -48,6 +48,7 @@ pub(super) struct Runtime {
     shutdown_timeout: Cell<Duration>,
     polls_max: Option<u64>,
     stopping: Cell<bool>,
+    given_up: Cell<u64>,
     /// When a bulk is the first to have waited for long enough, as far as the tick loop knows.
     seal_by: Cell<Option<Instant>>,
     /// Wakes the tick loop before its time: another bulk than before is the first that is to be sealed, or none is, or an
@@ -101,6 +102,7 @@ impl Runtime {
             shutdown_timeout: Cell::new(settings.shutdown_timeout),
             polls_max,
             stopping: Cell::new(false),
+            given_up: Cell::new(0),
             seal_by: Cell::default(),
             changed: smol::channel::bounded(1),
             ordered: Cell::default(),
@@ -115,60 +117,7 @@ impl Runtime {
             None
         };
         let hurry = smol::future::or(async { Some((&mut stop).await) }, ended).await;
-        self.stopping.set(true);
-        self.say_what_is_abandoned();
-        for Shipping { recording, .. } in &*self.recorders.borrow() {
-            recording.drain();
-        }
-        let hurried = async {
-            match hurry {
-                Some(hurry) => hurry.await,
-                None => stop.await.await,
-            }
-        };
-        let limit = self.shutdown_timeout.get();
-        let ends_at = clock::now() + limit;
-        let deadline = async {
-            park::sleep_until(ends_at).await;
-            tracing::warn!("shutdown_timeout ({limit:?}) is over: what no server has answered for by now is given up");
-        };
-        smol::future::or(self.drained(), smol::future::or(deadline, hurried)).await;
-        // Of those that have retired in time all has been said.
-        let unfinished = self.retiring.take().into_iter().filter_map(Retiring::unfinished);
-        self.recorders.borrow_mut().extend(unfinished);
-        for Shipping { recording, .. } in &*self.recorders.borrow() {
-            recording.give_up();
-        }
-    }
-
-    /// Completes when every recorder has ended. They stay where they are: pages show them until the end.
-    async fn drained(&self) {
-        std::future::poll_fn(|context| {
-            let (mut shipping, mut retiring) = (self.recorders.borrow_mut(), self.retiring.borrow_mut());
-            let shipping = shipping.iter_mut().map(|one| &mut one.task);
-            let tasks = shipping.chain(retiring.iter_mut().map(|one| &mut one.task));
-            let mut all = Poll::Ready(());
-            for task in tasks.filter(|task| !task.is_finished()) {
-                if Pin::new(task).poll(context).is_pending() {
-                    all = Poll::Pending;
-                }
-            }
-            all
-        })
-        .await;
-    }
-
-    /// A poll that is not waited for gives no document: who asked for a number of polls has to know.
-    fn say_what_is_abandoned(&self) {
-        let polls = self.abandoned_polls();
-        if polls > 0 {
-            tracing::warn!(polls, "stopped before all endpoints had answered: they give no document");
-        }
-    }
-
-    /// Polls of a process that ends by itself that it was stopped before the end of.
-    fn abandoned_polls(&self) -> u64 {
-        if self.polls_max.is_some() { self.metrics.reads_under_way.get() } else { 0 }
+        self.end(hurry, stop).await;
     }
 
     pub(super) async fn obey(self: Rc<Self>, orders: Receiver<Order>) {
@@ -340,6 +289,7 @@ impl Runtime {
             ledgers: recorders.iter().map(|one| (one.recording.name().to_owned(), one.recording.ledger())).collect(),
             polls: self.metrics.reads.get(),
             failed_polls: self.metrics.reads_failed.get() + self.abandoned_polls(),
+            given_up: self.given_up.get(),
         }
     }
 

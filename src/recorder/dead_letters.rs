@@ -1,14 +1,25 @@
-//! Documents that the server refused for good, kept for a person: one JSON object a line, bounded by rotation.
+//! Documents that the server refused for good, kept for a person: one JSON object a line, bounded by rotation. [`letter`] is
+//! such a line, [`retry`] sends what is in [`files`] again.
+
+pub(crate) mod files;
+pub(super) mod letter;
+mod replacement;
+pub(crate) mod retry;
+mod summary;
+pub(crate) mod survey;
 
 use super::elasticsearch::verdict::DeadLetter;
 use super::rotated::{self, Rotated};
 use crate::calendar::Timestamp;
 use crate::config::{FileMode, Recorder};
-use crate::json;
 use crate::limits;
+use crate::spool::files::Files;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+
+/// Old files that stay when there is a new one.
+const KEPT_FILES: u32 = 1;
 
 /// A file of dead letters, opened when there is the first.
 #[derive(Debug)]
@@ -26,7 +37,7 @@ impl DeadLetters {
         config.dead_letter.clone().map(|path| Self::new(path, config.file_mode))
     }
 
-    pub(super) fn new(path: PathBuf, mode: FileMode) -> Self {
+    fn new(path: PathBuf, mode: FileMode) -> Self {
         Self { path, mode, bytes_max: limits::DEAD_LETTER_BYTES_MAX, open: None, line: Vec::new() }
     }
 
@@ -50,48 +61,58 @@ impl DeadLetters {
         document: &[u8],
         time: Timestamp,
     ) -> io::Result<()> {
-        self.render(recorder, letter, document, time);
-        if let Some(open) = &self.open
-            && !rotated::is_at(&self.path, open.file())?
-        {
-            self.open = None;
-        }
-        let open = match &mut self.open {
-            Some(open) => open,
-            none => {
-                let file = rotated::open(&self.path, self.mode)?;
-                none.insert(Rotated::new(file, &self.path, self.mode, (self.bytes_max, 1), end_torn_line)?)
-            }
-        };
-        let written = open.append(&self.line);
-        if written.is_err() {
-            self.open = None;
-        }
+        self.line.clear();
+        letter::write(&mut self.line, recorder, letter, document, time);
+        let written = self.append();
+        self.line.shrink_to(limits::POOLED_BULK_BYTES_MAX);
         written
     }
 
-    /// The line for a letter, in the buffer.
-    pub(super) fn render(&mut self, recorder: &str, letter: &DeadLetter, document: &[u8], time: Timestamp) -> &[u8] {
-        let line = &mut self.line;
-        line.clear();
-        // Writing into memory does not fail.
-        let _ = write!(line, "{{\"time\":\"{time:.6}\",\"recorder\":");
-        json::write_string(line, recorder);
-        line.extend_from_slice(b",\"status\":");
-        json::write_u64(line, letter.status);
-        line.extend_from_slice(b",\"reason\":");
-        json::write_string(line, &letter.reason);
-        line.extend_from_slice(b",\"message\":");
-        json::write_string(line, &letter.message);
-        let end = memchr::memchr(b'\n', document).unwrap_or(document.len());
-        let (action, source) = document.split_at(end);
-        line.extend_from_slice(b",\"action\":");
-        line.extend_from_slice(action);
-        line.extend_from_slice(b",\"document\":");
-        line.extend_from_slice(source.trim_ascii());
-        line.extend_from_slice(b"}\n");
-        line.shrink_to(limits::POOLED_BULK_BYTES_MAX);
-        line
+    /// Appends the line. After an error the file is opened anew.
+    fn append(&mut self) -> io::Result<()> {
+        let mut held = self.hold()?;
+        if held.make_room_for(self.line.len())? {
+            held = self.hold()?;
+        }
+        held.append(&self.line)?;
+        replacement::unlock(held.file());
+        self.open = Some(held);
+        Ok(())
+    }
+
+    /// The file that the path leads to, locked.
+    fn hold(&mut self) -> io::Result<Rotated> {
+        if let Some(open) = self.open.take()
+            && self.lock(open.file())?
+        {
+            return Ok(open);
+        }
+        for _ in 0..limits::LETTER_OPEN_TRIES {
+            let file = self.open_or_make()?;
+            if self.lock(&file)? {
+                return Rotated::new(file, &self.path, self.mode, (self.bytes_max, KEPT_FILES), end_torn_line);
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::WouldBlock, "others move it each time that it is opened"))
+    }
+
+    /// Locks a file if it is the one that the path leads to, and stays that.
+    fn lock(&self, file: &File) -> io::Result<bool> {
+        if !rotated::is_at(&self.path, file)? {
+            return Ok(false);
+        }
+        replacement::lock_to_write(file)?;
+        rotated::is_at(&self.path, file)
+    }
+
+    fn open_or_make(&self) -> io::Result<File> {
+        rotated::open(&self.path, self.mode).or_else(|error| match self.path.parent() {
+            Some(folder) if error.kind() == io::ErrorKind::NotFound => {
+                Files::System.make(folder)?;
+                rotated::open(&self.path, self.mode)
+            }
+            _ => Err(error),
+        })
     }
 }
 

@@ -93,12 +93,25 @@ impl Rotated {
         &self.file
     }
 
+    fn is_full(&self, before: u64, bytes: usize) -> bool {
+        before > 0 && before + bytes as u64 > self.bytes_max
+    }
+
+    /// Rotates it if so many bytes do not fit. True if it did: then it is no longer where its path leads.
+    pub(super) fn make_room_for(&self, bytes: usize) -> io::Result<bool> {
+        let is_full = self.is_full(self.file.metadata()?.len(), bytes);
+        if is_full {
+            rotate(&self.path, self.keep)?;
+        }
+        Ok(is_full)
+    }
+
     /// # Errors
     /// What the system says; then the file is as it was, unless another process has written to it meanwhile.
     pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         // Asked each time: others may append to it, or empty it.
         let mut before = self.file.metadata()?.len();
-        if before > 0 && before + bytes.len() as u64 > self.bytes_max {
+        if self.is_full(before, bytes.len()) {
             rotate(&self.path, self.keep)?;
             self.file = open(&self.path, self.mode)?;
             (self.mend)(&mut self.file)?;
@@ -138,7 +151,7 @@ fn make_room(path: &Path, keep: u32) -> io::Result<()> {
         .try_for_each(|number| unless_gone(std::fs::rename(numbered(path, number), numbered(path, number + 1))))
 }
 
-fn numbered(path: &Path, number: u32) -> PathBuf {
+pub(super) fn numbered(path: &Path, number: u32) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{number}"));
     PathBuf::from(name)

@@ -13,11 +13,16 @@ use std::sync::Arc;
 fn wishes(config: &Config) -> impl Iterator<Item = (&Recorder, &ServerTarget, Wish)> {
     config.recorders.iter().filter_map(|recorder| {
         let Target::Elasticsearch(target) = &recorder.target else { return None };
-        let feeds = |other: &Arc<Recorder>| Arc::ptr_eq(other, recorder);
-        let feeders = config.engines.iter().filter(|engine| engine.recorders.iter().any(feeds));
-        let feed = Feed::of(feeders.map(|engine| &*engine.reader));
+        let feed = feed(config, recorder);
         (feed.readers > 0).then(|| (&**recorder, target, wish(recorder, target, feed)))
     })
+}
+
+/// What the routes give a recorder.
+pub(crate) fn feed(config: &Config, recorder: &Arc<Recorder>) -> Feed {
+    let feeds = |other: &Arc<Recorder>| Arc::ptr_eq(other, recorder);
+    let feeders = config.engines.iter().filter(|engine| engine.recorders.iter().any(feeds));
+    Feed::of(feeders.map(|engine| &*engine.reader))
 }
 
 /// The templates as requests, for each kind of server.

@@ -1,14 +1,13 @@
 //! A spool folder that anybody may have written, and all that is done with its documents later, without a server: for
 //! fuzzing.
 
-use super::dead_letters::DeadLetters;
+use super::dead_letters::letter;
 use super::elasticsearch::verdict::DeadLetter;
 use crate::bulk::Bulk;
 use crate::calendar::Timestamp;
-use crate::config::FileMode;
 use crate::spool::disk::{self, Bounds, Disk, SegmentId, Survey};
 use crate::spool::files::Files;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// An open folder.
 pub struct FolderTrial(Disk);
@@ -83,12 +82,13 @@ impl FolderLoad {
         let all = |bulk: &Bulk| (0..bulk.documents()).map(|index| bulk.document(index).to_vec()).collect::<Vec<_>>();
         let documents = all(&bulk);
         let typed = bulk.typed(|index, name| if name.is_empty() { index } else { name });
-        let mut kept = DeadLetters::new(PathBuf::new(), FileMode::default());
-        let letter = |index: usize| {
+        let line_of = |index: usize| {
             let letter = DeadLetter { index, status: 400, reason: "reason".to_owned(), message: "\n\"".to_owned() };
-            kept.render("es", &letter, bulk.document(index), Timestamp::EPOCH).to_vec()
+            let mut line = Vec::new();
+            letter::write(&mut line, "es", &letter, bulk.document(index), Timestamp::EPOCH);
+            line
         };
-        let letters = (0..bulk.documents()).map(letter).collect();
+        let letters = (0..bulk.documents()).map(line_of).collect();
         // In whatever portions they are sent and refused.
         let portions = bulk.select(|_| true).portions(3, 200).into_iter().flat_map(|portion| {
             let [first, second] = portion.halves();

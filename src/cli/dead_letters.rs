@@ -1,0 +1,187 @@
+//! `expvastic dead-letters ls|retry`: looks at what the server refused for good, and sends it again. Both can be used beside a
+//! running expvastic.
+
+use super::{Failure, orders};
+use crate::config::{Config, Recorder, Target, nearest};
+use crate::http::Http;
+use crate::park;
+use crate::recorder::dead_letters::files;
+use crate::recorder::dead_letters::retry::{self, Retried};
+use crate::recorder::dead_letters::survey::Survey;
+use crate::recorder::setup;
+use crate::signals::Signals;
+use std::io::{self, Write};
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+
+/// What is done with each recorder's dead letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    Ls,
+    Retry,
+}
+
+/// A recorder and its file of dead letters.
+type Chosen<'c> = (&'c Arc<Recorder>, &'c Path);
+
+impl Action {
+    pub(super) fn parse(arguments: &mut pico_args::Arguments) -> Result<Self, Failure> {
+        match arguments.subcommand().map_err(|error| Failure::Usage(error.to_string()))?.as_deref() {
+            Some("ls") => Ok(Self::Ls),
+            Some("retry") => Ok(Self::Retry),
+            other => Err(Failure::Usage(format!(
+                "dead-letters wants one of ls, retry, found {:?}: expvastic dead-letters ls -c conf.yml",
+                other.unwrap_or_default()
+            ))),
+        }
+    }
+}
+
+/// The recorders that have dead letters, or the one that is called `name`.
+pub(super) fn choose<'c>(config: &'c Config, name: Option<&str>) -> Result<Vec<Chosen<'c>>, Failure> {
+    let with_file = |recorder: &'c Arc<Recorder>| Some((recorder, recorder.dead_letter.as_deref()?));
+    let Some(name) = name else {
+        return Ok(config.recorders.iter().filter_map(with_file).collect());
+    };
+    let Some(recorder) = config.recorders.iter().find(|recorder| recorder.name == name) else {
+        let near = nearest(name, config.recorders.iter().map(|recorder| recorder.name()));
+        let hint = near.map(|name| format!(", did you mean {name:?}?")).unwrap_or_default();
+        return Err(Failure::Usage(format!("--recorder: there is no recorder {name:?}{hint}")));
+    };
+    let chosen = with_file(recorder);
+    chosen.map(|one| vec![one]).ok_or_else(|| Failure::Usage(format!("--recorder: {name} has no dead_letter file")))
+}
+
+/// Says what is in the files. False if one cannot be read.
+///
+/// # Errors
+/// If nobody reads what is written.
+pub(super) fn ls(chosen: &[Chosen<'_>], out: &mut impl Write, err: &mut impl Write) -> io::Result<bool> {
+    let mut all_well = true;
+    for (recorder, path) in chosen {
+        let files = match files::open_all(path) {
+            Ok(files) => files,
+            Err(why) => {
+                writeln!(err, "{}: {why}", recorder.name)?;
+                all_well = false;
+                continue;
+            }
+        };
+        let mut letters = 0;
+        for file in &files {
+            match Survey::of(file) {
+                Ok(survey) => {
+                    letters += survey.letters;
+                    let bytes = file.bytes();
+                    write!(out, "{}: {}, {bytes} bytes", file.path().display(), counted(survey.letters, "letter"))?;
+                    if !survey.first.is_empty() {
+                        write!(out, ", {} to {}", survey.first, survey.last)?;
+                    }
+                    writeln!(out)?;
+                    write!(out, "{}", survey.kinds)?;
+                    write_broken(out, survey.broken_lines, &survey.broken)?;
+                }
+                Err(error) => {
+                    writeln!(err, "{}: {}", recorder.name, file.unreadable(&error))?;
+                    all_well = false;
+                }
+            }
+        }
+        writeln!(out, "{}: {} in {}", recorder.name, counted(letters, "dead letter"), path.display())?;
+    }
+    Ok(all_well)
+}
+
+/// Sends the letters again, and says what became of them. False if any are left.
+///
+/// # Errors
+/// If nobody reads what is written.
+pub(super) fn retry(
+    config: &Config,
+    chosen: &[Chosen<'_>],
+    signals: io::Result<Signals>,
+    out: &mut impl Write,
+    err: &mut impl Write,
+) -> io::Result<bool> {
+    let hosts = chosen.iter().map(|(recorder, _)| recorder.hosts()).sum();
+    let http = Http::new(hosts, &|name| std::env::var(name).ok());
+    let work = async {
+        let mut stop = pin!(orders::next_stop(signals));
+        let mut is_all_taken = true;
+        for (recorder, path) in chosen {
+            let feed = setup::feed(config, recorder);
+            let recorder = if feed.readers == 0 { without_template(recorder) } else { Arc::clone(recorder) };
+            let retried = retry::retry(&recorder, path, feed, config.settings(), &http, stop.as_mut()).await;
+            is_all_taken &= retried.as_ref().is_ok_and(Retried::is_all_taken);
+            let is_stopped = retried.as_ref().is_ok_and(|retried| retried.is_stopped);
+            write_retried(out, &recorder.name, path, &retried)?;
+            if is_stopped {
+                return Ok(false);
+            }
+        }
+        Ok(is_all_taken)
+    };
+    match park::block_on(work) {
+        Ok(done) => done,
+        Err(error) => writeln!(err, "expvastic: the main thread cannot wait: {error}").map(|()| false),
+    }
+}
+
+/// Nothing is known of what it is given, so that there is nothing that a template could fit.
+fn without_template(recorder: &Recorder) -> Arc<Recorder> {
+    let mut recorder = recorder.clone();
+    if let Target::Elasticsearch(server) = &mut recorder.target {
+        server.template = false;
+    }
+    Arc::new(recorder)
+}
+
+fn write_retried(out: &mut impl Write, name: &str, path: &Path, retried: &Result<Retried, String>) -> io::Result<()> {
+    let retried = match retried {
+        Ok(retried) => retried,
+        Err(why) => return writeln!(out, "{name}: nothing was sent: {why}"),
+    };
+    let Retried { letters, stored, duplicate, refused, not_now, left, .. } = retried;
+    if *letters > 0 || retried.broken_lines == 0 {
+        writeln!(
+            out,
+            "{name}: {}: {stored} stored, {duplicate} stored earlier, {} refused again, {} not taken for now",
+            counted(*letters, "dead letter"),
+            refused.documents(),
+            not_now.documents()
+        )?;
+    }
+    for (title, summary) in [("refused again", refused), ("not taken for now", not_now)] {
+        if summary.documents() > 0 {
+            write!(out, "{name}: {title}:\n{summary}")?;
+        }
+    }
+    for problem in &retried.problems {
+        writeln!(out, "{name}: {problem}")?;
+    }
+    write_broken(out, retried.broken_lines, &retried.broken)?;
+    if *left > 0 {
+        writeln!(
+            out,
+            "{name}: {} left in {}",
+            if *left == 1 { "1 is".to_owned() } else { format!("{left} are") },
+            path.display()
+        )?;
+    }
+    Ok(())
+}
+
+fn write_broken(out: &mut impl Write, lines: u64, shown: &[String]) -> io::Result<()> {
+    for line in shown {
+        writeln!(out, "  no dead letter, and left as it is: {line}")?;
+    }
+    match lines.saturating_sub(shown.len() as u64) {
+        0 => Ok(()),
+        more => writeln!(out, "  and {} more that are no dead letters", counted(more, "line")),
+    }
+}
+
+fn counted(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}

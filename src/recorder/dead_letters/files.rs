@@ -1,0 +1,209 @@
+//! The files of dead letters, read while a running expvastic may append to them.
+
+use crate::limits;
+use crate::recorder::rotated;
+use rustix::fs::OFlags;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Take, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Bytes that are copied from file to file at a time.
+const COPIED_BYTES: usize = 64 << 10;
+
+/// Bytes at the beginning and at the end of a file by which it is known again: the first letter's time, the last one's document.
+const MARK_BYTES: u64 = 256;
+
+/// A file of dead letters that is open, as long as it was then.
+#[derive(Debug)]
+pub(crate) struct LetterFile {
+    pub(super) path: PathBuf,
+    pub(super) file: File,
+    pub(super) bytes: u64,
+    mark: Vec<u8>,
+}
+
+/// The files of a recorder that are there, the oldest letters first.
+///
+/// # Errors
+/// What cannot be read, in words.
+pub(crate) fn open_all(path: &Path) -> Result<Vec<LetterFile>, String> {
+    names(path).into_iter().filter_map(|path| LetterFile::open(path).transpose()).collect()
+}
+
+/// `FILE.0` is there when a rotation has ended halfway.
+pub(super) fn names(path: &Path) -> [PathBuf; 3] {
+    [rotated::numbered(path, 1), rotated::numbered(path, 0), path.to_owned()]
+}
+
+impl LetterFile {
+    fn open(path: PathBuf) -> Result<Option<Self>, String> {
+        let open = || {
+            if std::fs::symlink_metadata(&path)?.is_symlink() {
+                return Err(io::Error::other("it is a symbolic link, name the file itself as dead_letter"));
+            }
+            let file = OpenOptions::new().read(true).custom_flags(careful()).open(&path)?;
+            let metadata = file.metadata()?;
+            if !metadata.is_file() {
+                return Err(io::Error::other("it is not a regular file"));
+            }
+            let mark = mark(&file, metadata.len())?;
+            Ok((file, metadata.len(), mark))
+        };
+        match open() {
+            Ok((file, bytes, mark)) => Ok(Some(Self { path, file, bytes, mark })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(unreadable(&path, &error)),
+        }
+    }
+
+    /// What to say when it cannot be read.
+    pub(crate) fn unreadable(&self, error: &io::Error) -> String {
+        unreadable(&self.path, error)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Its lines from the first one on.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(crate) fn lines(&self) -> io::Result<Lines<'_>> {
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(0))?;
+        Ok(Lines { reader: BufReader::new(file.take(self.bytes)), number: 0, start: 0, text: Vec::new() })
+    }
+
+    /// Whether others have only appended to it: a file that was emptied may have grown again.
+    pub(super) fn is_continued(&self) -> io::Result<bool> {
+        Ok(self.file.metadata()?.len() >= self.bytes && mark(&self.file, self.bytes)? == self.mark)
+    }
+
+    pub(super) fn copy(&self, mut from: u64, until: u64, to: &mut impl Write) -> io::Result<()> {
+        let mut piece = vec![0; COPIED_BYTES];
+        while from < until {
+            let wanted = usize::try_from(until - from).unwrap_or(usize::MAX).min(piece.len());
+            let read = self.file.read_at(&mut piece[..wanted], from)?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            to.write_all(&piece[..read])?;
+            from += read as u64;
+        }
+        Ok(())
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> String {
+    format!("{} cannot be read: {error}", path.display())
+}
+
+/// The first and the last of so many bytes.
+fn mark(file: &File, bytes: u64) -> io::Result<Vec<u8>> {
+    let half = usize::try_from(MARK_BYTES.min(bytes)).unwrap_or(0);
+    let mut mark = vec![0; 2 * half];
+    let (first, last) = mark.split_at_mut(half);
+    file.read_exact_at(first, 0)?;
+    file.read_exact_at(last, bytes - half as u64)?;
+    Ok(mark)
+}
+
+/// Goes through the lines of a file.
+pub(crate) struct Lines<'f> {
+    reader: BufReader<Take<&'f File>>,
+    number: u64,
+    /// Where the next line starts.
+    start: u64,
+    text: Vec<u8>,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(crate) struct Line<'l> {
+    /// From 1.
+    pub(crate) number: u64,
+    pub(super) start: u64,
+    pub(super) end: u64,
+    /// Without its end; none if it is longer than a letter can be.
+    pub(crate) text: Option<&'l [u8]>,
+}
+
+impl Lines<'_> {
+    /// # Errors
+    /// What the system says.
+    pub(crate) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
+        self.text.clear();
+        let most = limits::LETTER_LINE_BYTES_MAX as u64 + 1;
+        let mut bytes = self.reader.by_ref().take(most).read_until(b'\n', &mut self.text)? as u64;
+        if bytes == 0 {
+            return Ok(None);
+        }
+        let is_whole = self.text.ends_with(b"\n") || bytes < most;
+        let mut is_over = is_whole;
+        while !is_over {
+            let buffered = self.reader.fill_buf()?;
+            let end = memchr::memchr(b'\n', buffered);
+            is_over = end.is_some() || buffered.is_empty();
+            let skipped = end.map_or(buffered.len(), |end| end + 1);
+            self.reader.consume(skipped);
+            bytes += skipped as u64;
+        }
+        let start = self.start;
+        self.start += bytes;
+        self.number += 1;
+        let text = self.text.strip_suffix(b"\n").unwrap_or(&self.text);
+        Ok(Some(Line { number: self.number, start, end: self.start, text: is_whole.then_some(text) }))
+    }
+}
+
+/// Follows no symbolic link, and waits for nobody if it is a pipe.
+pub(super) fn careful() -> i32 {
+    (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::write;
+
+    #[test]
+    fn lines_are_told_apart_whatever_their_length() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dead");
+        let long = "x".repeat(limits::LETTER_LINE_BYTES_MAX);
+        for (text, expected) in [
+            (String::new(), vec![]),
+            ("a\n\nb".to_owned(), vec![Some(1), Some(0), Some(1)]),
+            (format!("a\n{long}\nb\n"), vec![Some(1), Some(long.len()), Some(1)]),
+            (format!("a\n{long}x\nb\n"), vec![Some(1), None, Some(1)]),
+            (format!("{long}xxx"), vec![None]),
+        ] {
+            write(&path, &text).unwrap();
+            let file = open_all(&path).unwrap().pop().unwrap();
+            let (mut lines, mut lengths, mut end_before) = (file.lines().unwrap(), Vec::new(), 0);
+            while let Some(line) = lines.next().unwrap() {
+                assert_eq!((line.number, line.start), (lengths.len() as u64 + 1, end_before));
+                end_before = line.end;
+                lengths.push(line.text.map(<[u8]>::len));
+            }
+            assert_eq!((lengths, end_before), (expected, text.len() as u64));
+        }
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dead");
+        assert!(open_all(&path).unwrap().is_empty());
+        std::os::unix::fs::symlink("/etc/hostname", &path).unwrap();
+        open_all(&path).unwrap_err();
+        open_all(Path::new("/dev/zero")).unwrap_err();
+        open_all(folder.path()).unwrap_err();
+    }
+}

@@ -1,0 +1,341 @@
+//! One line of a file of dead letters: how it is written, and how it is split without changing a byte of the document. Pure.
+
+use crate::bulk;
+use crate::calendar::Timestamp;
+use crate::flatten;
+use crate::json;
+use crate::limits;
+use crate::recorder::elasticsearch::verdict::DeadLetter;
+use std::fmt;
+use std::io::Write;
+
+/// The line ends before the letter does: a crash or a full disk has torn it.
+const CUT_OFF: &str = "it is cut off";
+const NO_OBJECT: &str = "it is not one JSON object";
+const NO_ACTION: &str = "its action is not as expvastic writes it";
+const NO_DOCUMENT: &str = "its document is not one JSON object";
+const REPEATED: &str = "it has the same member twice";
+
+/// A letter within its line. Each part is JSON text as it stands there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Letter<'l> {
+    time: &'l [u8],
+    status: &'l [u8],
+    reason: &'l [u8],
+    message: &'l [u8],
+    action: &'l [u8],
+    document: &'l [u8],
+}
+
+/// Appends the line of a letter. `document` comes with its action line; both are copied as they are.
+pub(in crate::recorder) fn write(
+    line: &mut Vec<u8>,
+    recorder: &str,
+    letter: &DeadLetter,
+    document: &[u8],
+    time: Timestamp,
+) {
+    // Writing into memory does not fail.
+    let _ = write!(line, "{{\"time\":\"{time:.6}\",\"recorder\":");
+    json::write_string(line, recorder);
+    line.extend_from_slice(b",\"status\":");
+    json::write_u64(line, letter.status);
+    line.extend_from_slice(b",\"reason\":");
+    json::write_string(line, &letter.reason);
+    line.extend_from_slice(b",\"message\":");
+    json::write_string(line, &letter.message);
+    let end = memchr::memchr(b'\n', document).unwrap_or(document.len());
+    let (action, source) = document.split_at(end);
+    line.extend_from_slice(b",\"action\":");
+    line.extend_from_slice(action);
+    line.extend_from_slice(b",\"document\":");
+    line.extend_from_slice(source.trim_ascii());
+    line.extend_from_slice(b"}\n");
+}
+
+impl<'l> Letter<'l> {
+    /// Splits a line, with or without its end. What is accepted can be sent: an action line that [`bulk`] knows, and one valid
+    /// JSON object that does not span lines.
+    ///
+    /// # Errors
+    /// Why it is no letter.
+    pub(crate) fn split(line: &'l [u8]) -> Result<Self, &'static str> {
+        let mut letter = Self::default();
+        let mut members = Members::of(line.trim_ascii())?;
+        while let Some((name, value)) = members.next()? {
+            let part = match name {
+                b"time" => &mut letter.time,
+                b"status" => &mut letter.status,
+                b"reason" => &mut letter.reason,
+                b"message" => &mut letter.message,
+                b"action" => &mut letter.action,
+                b"document" => &mut letter.document,
+                _ => continue,
+            };
+            if !part.is_empty() {
+                return Err(REPEATED);
+            }
+            *part = value;
+        }
+        if letter.action.len() >= limits::ACTION_LINE_BYTES_MAX
+            || bulk::action_start(&[letter.action, b"\n"].concat()) != Some(0)
+        {
+            return Err(NO_ACTION);
+        }
+        if letter.document.len() >= limits::SOURCE_BYTES_MAX || !flatten::is_object_in_one_line(letter.document) {
+            return Err(NO_DOCUMENT);
+        }
+        Ok(letter)
+    }
+
+    /// The document with its action line and both line ends, as it was sent.
+    pub(super) fn write_document(&self, out: &mut Vec<u8>) {
+        for part in [self.action, b"\n", self.document, b"\n"] {
+            out.extend_from_slice(part);
+        }
+    }
+
+    /// When it was refused; empty if the line does not say.
+    pub(crate) fn time(&self) -> String {
+        shown(self.time)
+    }
+
+    /// What the server called it.
+    pub(crate) fn kind(&self) -> String {
+        kind(&shown(self.status), &shown(self.reason))
+    }
+
+    pub(crate) fn message(&self) -> String {
+        shown(self.message)
+    }
+}
+
+/// What a refusal is called.
+pub(super) fn kind(status: &dyn fmt::Display, reason: &str) -> String {
+    format!("status {status} {reason}").trim_end().to_owned()
+}
+
+/// A text that a terminal does not obey.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().map(|shown| if shown.is_control() { char::REPLACEMENT_CHARACTER } else { shown }).collect()
+}
+
+/// A JSON string or number for a terminal: what is escaped stays so, except for quotes and backslashes.
+fn shown(value: &[u8]) -> String {
+    let bare = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value);
+    let (mut text, mut is_escape) = (String::new(), false);
+    for character in String::from_utf8_lossy(bare).chars() {
+        if text.len() >= limits::QUOTED_BYTES_MAX {
+            text.push('…');
+            break;
+        }
+        match character {
+            '\\' if !is_escape => {
+                is_escape = true;
+                continue;
+            }
+            '"' | '\\' | '/' => {}
+            _ if is_escape => text.push('\\'),
+            _ => {}
+        }
+        is_escape = false;
+        text.push(character);
+    }
+    printable(&text)
+}
+
+/// A name without its quotes, and a value.
+type Member<'l> = (&'l [u8], &'l [u8]);
+
+/// The members of the one object that a line is, values as they stand there. Only as much of JSON is looked at as it takes to
+/// find where each ends.
+struct Members<'l> {
+    text: &'l [u8],
+    /// Behind what has been read.
+    at: usize,
+    is_first: bool,
+}
+
+impl<'l> Members<'l> {
+    fn of(text: &'l [u8]) -> Result<Self, &'static str> {
+        if text.first() == Some(&b'{') { Ok(Self { text, at: 1, is_first: true }) } else { Err(NO_OBJECT) }
+    }
+
+    fn next(&mut self) -> Result<Option<Member<'l>>, &'static str> {
+        match (self.peek()?, self.is_first) {
+            (b'}', _) if self.at + 1 == self.text.len() => return Ok(None),
+            (b',', false) => self.at += 1,
+            (b'"', true) => {}
+            _ => return Err(NO_OBJECT),
+        }
+        self.is_first = false;
+        if self.peek()? != b'"' {
+            return Err(NO_OBJECT);
+        }
+        let name = self.value()?;
+        if self.peek()? != b':' {
+            return Err(NO_OBJECT);
+        }
+        self.at += 1;
+        self.peek()?;
+        Ok(Some((&name[1..name.len() - 1], self.value()?)))
+    }
+
+    /// The next byte that is no blank.
+    fn peek(&mut self) -> Result<u8, &'static str> {
+        while self.text.get(self.at).is_some_and(u8::is_ascii_whitespace) {
+            self.at += 1;
+        }
+        self.text.get(self.at).copied().ok_or(CUT_OFF)
+    }
+
+    /// The value that begins here.
+    fn value(&mut self) -> Result<&'l [u8], &'static str> {
+        let (start, mut depth) = (self.at, 0_usize);
+        loop {
+            match *self.text.get(self.at).ok_or(CUT_OFF)? {
+                b'"' => self.at = self.string_end()?,
+                b'{' | b'[' => {
+                    depth += 1;
+                    self.at += 1;
+                }
+                b'}' | b']' => {
+                    depth = depth.checked_sub(1).ok_or(NO_OBJECT)?;
+                    self.at += 1;
+                }
+                _ => self.at += 1,
+            }
+            // A number or a word goes on up to what can stand behind a value.
+            let is_word = !matches!(self.text[start], b'"' | b'{' | b'[');
+            let goes_on = |byte: &u8| !matches!(byte, b',' | b'}' | b']') && !byte.is_ascii_whitespace();
+            if depth == 0 && !(is_word && self.text.get(self.at).is_some_and(goes_on)) {
+                return Ok(&self.text[start..self.at]);
+            }
+        }
+    }
+
+    /// Behind the string that begins here.
+    fn string_end(&self) -> Result<usize, &'static str> {
+        let mut at = self.at + 1;
+        loop {
+            at += self.text.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)).ok_or(CUT_OFF)?;
+            if self.text[at] == b'"' {
+                return Ok(at + 1);
+            }
+            at += 2;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const ACTION: &str = r#"{"create":{"_index":"shop-2026.11.22","_id":"ljo7zxuww_IZAAAAAAAA"}}"#;
+
+    /// Documents that a splitter by needles, or a tree of values, would not give back as they were.
+    const NASTY: [&str; 12] = [
+        "{}",
+        r#"{"n":9007199254740993,"m":18446744073709551615,"l":-9223372036854775808}"#,
+        r#"{"f":0.1000000000000000055511151231257827,"g":1.0,"h":1E-7,"i":1e+308,"z":-0.0}"#,
+        r#"{"s":"a\",\"document\":{\"x\":1}}","t":"\",\"action\":"}"#,
+        r#"{"a,\"document\":":",\"document\":{}","document":"}","action":{"create":{"_index":"i","_id":"x"}}}"#,
+        r#"{"s":"\\","t":"\\\"","u":"\\\\\"}{"}"#,
+        r#"{"u":"größe 😀 \ud83d\ude00 \u00e9 \/ \b\f\n\r\t","ключ":"值"}"#,
+        r#"{"b":["[","{","]","}",[1,[2,[null,true,false]]],{"c":{"d":{"e":"}}}"}}}]}"#,
+        r#"{"a":1,"a#2":2,"":3}"#,
+        r#"{"long":123456789012345678901234567890123456789012345678901234567890.5}"#,
+        "{\"del\":\"\u{7f}\",\"c1\":\"\u{9b}31m\",\"nbsp\":\"\u{a0}\",\"rtl\":\"\u{202e}\"}",
+        r#"{"time":"2026","recorder":"r","status":1,"reason":"","message":"","action":{},"document":{}}"#,
+    ];
+
+    fn letter(message: &str) -> DeadLetter {
+        DeadLetter { index: 0, status: 400, reason: "mapper_parsing_exception".to_owned(), message: message.to_owned() }
+    }
+
+    fn written(message: &str, document: &str) -> Vec<u8> {
+        let time = Timestamp::since_epoch(Duration::from_secs(1_795_323_967));
+        let mut line = Vec::new();
+        write(&mut line, "es \",\"document\":{}", &letter(message), format!("{ACTION}\n{document}\n").as_bytes(), time);
+        line
+    }
+
+    #[test]
+    fn a_letter_gives_the_document_back_byte_for_byte() {
+        let messages = ["", "failed [\"x\"]", "\",\"document\":{\"y\":2}}", "\\", "\n\u{1}", "{\"action\":"];
+        for document in NASTY {
+            for message in messages {
+                let line = written(message, document);
+                serde_json::from_slice::<serde_json::Value>(&line).expect("a line is strict JSON");
+                let letter = Letter::split(&line).unwrap_or_else(|why| panic!("{document} {message}: {why}"));
+                let mut sent = Vec::new();
+                letter.write_document(&mut sent);
+                assert_eq!(String::from_utf8(sent).unwrap(), format!("{ACTION}\n{document}\n"), "{message}");
+                assert_eq!(letter.kind(), "status 400 mapper_parsing_exception");
+                assert_eq!(letter.time(), "2026-11-22T05:06:07.000000Z");
+            }
+        }
+    }
+
+    #[test]
+    fn a_letter_that_is_cut_off_anywhere_is_none() {
+        let line = written("m \"q\" \\", NASTY[4]);
+        let line = line.trim_ascii();
+        assert!(Letter::split(line).is_ok());
+        for end in 0..line.len() {
+            let why = Letter::split(&line[..end]).expect_err("nothing of it can be sent");
+            assert_eq!(why, if end == 0 { NO_OBJECT } else { CUT_OFF }, "{}", String::from_utf8_lossy(&line[..end]));
+        }
+        // One that was torn, and the next behind it without a line end between.
+        let glued = [&line[..line.len() / 2], line].concat();
+        Letter::split(&glued).unwrap_err();
+        Letter::split(&[line, line].concat()).unwrap_err();
+    }
+
+    #[test]
+    fn what_others_have_done_to_a_line_is_taken_as_long_as_it_can_be_sent() {
+        let action = r#"{"create":{"_index":"i","_id":"x"}}"#;
+        for good in [
+            format!("{{\"action\":{action},\"document\":{{\"a\":1}}}}"),
+            format!(
+                " {{ \"document\" : {{ \"a\" : 1.0 }} , \"status\" : null, \"note\" : [1, \"}}\"] , \"action\" : {action} }} \r\n"
+            ),
+        ] {
+            let letter = Letter::split(good.as_bytes()).unwrap_or_else(|why| panic!("{good}: {why}"));
+            let mut sent = Vec::new();
+            letter.write_document(&mut sent);
+            assert!(sent.starts_with(action.as_bytes()) && sent.ends_with(b"}\n"));
+        }
+        for (wrong, why) in [
+            ("null", NO_OBJECT),
+            ("[]", NO_OBJECT),
+            ("{}", NO_ACTION),
+            ("{\"a\"}", NO_OBJECT),
+            ("{,}", NO_OBJECT),
+            ("{\"a\":1 \"b\":2}", NO_OBJECT),
+            ("{\"a\":1}}", NO_OBJECT),
+            ("{\"a\":1]", NO_OBJECT),
+            (r#"{"action":{"index":{"_index":"i","_id":"x"}},"document":{}}"#, NO_ACTION),
+            (r#"{"action":{"create":{"_index":"i"}},"document":{}}"#, NO_ACTION),
+            (r#"{"action":{"create":{"_index":"i","_id":"x"}}}"#, NO_DOCUMENT),
+            (r#"{"action":{"create":{"_index":"i","_id":"x"}},"document":[]}"#, NO_DOCUMENT),
+            (r#"{"action":{"create":{"_index":"i","_id":"x"}},"document":{"a":01}}"#, NO_DOCUMENT),
+            (r#"{"action":{"create":{"_index":"i","_id":"x"}},"document":{"a":1},"document":{"a":2}}"#, REPEATED),
+        ] {
+            assert_eq!(Letter::split(wrong.as_bytes()), Err(why), "{wrong}");
+        }
+        let pretty = format!("{{\"action\":{action},\"document\":{{\n\"a\":1}}}}");
+        assert_eq!(Letter::split(pretty.as_bytes()), Err(NO_DOCUMENT), "a bulk has a line for each document");
+    }
+
+    #[test]
+    fn nothing_reaches_a_terminal_that_it_would_obey() {
+        let line = written("[\u{1b}[31m] \u{9b}2J \u{7f} \"quoted\" \\ / \t", "{}");
+        let said = Letter::split(&line).unwrap().message();
+        assert_eq!(said, "[\\u001b[31m] \u{fffd}2J \u{fffd} \"quoted\" \\ / \\t");
+        let long = Letter::split(&written(&"ä".repeat(1_000), "{}")).unwrap().message();
+        assert!(long.ends_with('…') && long.len() < limits::QUOTED_BYTES_MAX + 8);
+        assert_eq!(shown(b"\x1b[2J"), "\u{fffd}[2J", "nor of a line that is no JSON");
+    }
+}

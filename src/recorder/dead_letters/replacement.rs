@@ -1,0 +1,402 @@
+//! Takes letters out of their file, beside a running expvastic that appends to it.
+//!
+//! Whoever writes to `FILE`, or moves it, locks it meanwhile and then looks whether it is still `FILE`. A retry reads its files
+//! where they are, writes what is to be kept into `FILE.retrying`, and puts that in the place of the old file in one step, with
+//! what was appended meanwhile behind it. So whenever a process ends, however it does, each letter is in a file that the next
+//! one reads.
+
+use super::files::{LetterFile, Line, careful, names};
+use crate::clock;
+use crate::limits;
+use crate::park;
+use crate::recorder::rotated;
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::{Path, PathBuf};
+
+/// What is written to put it in the place of a file is called like that file, and this.
+const REPLACEMENT: &str = ".retrying";
+
+/// What of a file is no longer wanted, by the numbers of its lines.
+#[derive(Debug, Default)]
+pub(super) struct Done(Vec<bool>);
+
+impl Done {
+    pub(super) fn is(&self, number: u64) -> bool {
+        usize::try_from(number).ok().and_then(|at| self.0.get(at)).copied().unwrap_or(false)
+    }
+
+    pub(super) fn set(&mut self, number: u64) {
+        let at = usize::try_from(number).unwrap_or(usize::MAX);
+        if self.0.len() <= at {
+            self.0.resize(at + 1, false);
+        }
+        self.0[at] = true;
+    }
+
+    fn has_any(&self) -> bool {
+        !self.0.is_empty()
+    }
+}
+
+/// What is to stand in the place of a file. It is locked, so that there is one only; what an earlier one has left is of no use.
+#[derive(Debug)]
+pub(super) struct Replacement {
+    path: PathBuf,
+    file: File,
+    is_placed: bool,
+}
+
+impl Replacement {
+    /// # Errors
+    /// Why there can be none, in words.
+    pub(super) fn begin(of: &LetterFile) -> Result<Self, String> {
+        let mut name = of.path.as_os_str().to_owned();
+        name.push(REPLACEMENT);
+        let path = PathBuf::from(name);
+        Self::open(&path, of).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => {
+                format!("{} is in use: another `dead-letters retry` is at work on it", path.display())
+            }
+            _ => unwritable(&path, &error),
+        })
+    }
+
+    fn open(path: &Path, of: &LetterFile) -> io::Result<Self> {
+        let file = loop {
+            let file = create(path)?;
+            if !file.metadata()?.is_file() {
+                return Err(io::Error::other("it is not a regular file"));
+            }
+            flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+            // Another one may have moved it to where it belongs before it let go of it.
+            if rotated::is_at(path, &file)? {
+                break file;
+            }
+        };
+        file.set_len(0)?;
+        // The old file's owner is to be able to write to it, whoever runs this.
+        let (ours, theirs) = (file.metadata()?, of.file.metadata()?);
+        if (ours.uid(), ours.gid()) != (theirs.uid(), theirs.gid()) {
+            fchown(&file, Some(theirs.uid()), Some(theirs.gid())).map_err(|error| {
+                io::Error::other(format!("it cannot be given to the owner of {} ({error})", of.path.display()))
+            })?;
+        }
+        file.set_permissions(Permissions::from_mode(theirs.mode() & 0o777))?;
+        Ok(Self { path: path.to_owned(), file, is_placed: false })
+    }
+
+    /// Adds lines.
+    ///
+    /// # Errors
+    /// What the system says, in words.
+    pub(super) fn append(&mut self, lines: &[u8]) -> Result<(), String> {
+        self.file.write_all(lines).map_err(|error| unwritable(&self.path, &error))
+    }
+
+    /// Puts it in the place of the file, with those of its lines that are not done. `path` is where the recorder writes to.
+    ///
+    /// # Errors
+    /// Why the file is as it was, in words.
+    pub(super) async fn take_place(mut self, of: &LetterFile, done: &Done, path: &Path) -> Result<(), String> {
+        if !done.has_any() {
+            return Ok(());
+        }
+        let mut copied = of.bytes;
+        let kept =
+            self.keep_rest(of, done).and_then(|()| self.follow(of, &mut copied)).and_then(|()| self.file.sync_data());
+        kept.map_err(|error| unwritable(&self.path, &error))?;
+        let held = Held::of(path).await?;
+        self.swap(of, copied, path)?;
+        // Whoever writes to it waits no longer than that takes.
+        unlock(&self.file);
+        drop(held);
+        // The new name may not be on disk yet, and the old file is until then.
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+        let _ = File::open(folder).and_then(|folder| folder.sync_all());
+        Ok(())
+    }
+
+    fn keep_rest(&mut self, of: &LetterFile, done: &Done) -> io::Result<()> {
+        let mut lines = of.lines()?;
+        let (mut from, mut until) = (0, 0);
+        while let Some(Line { number, start, end, .. }) = lines.next()? {
+            if !done.is(number) {
+                if start != until {
+                    of.copy(from, until, &mut self.file)?;
+                    from = start;
+                }
+                until = end;
+            }
+        }
+        of.copy(from, until, &mut self.file)
+    }
+
+    /// Within the lock: nobody writes to the files but who knows of no lock.
+    fn swap(&mut self, of: &LetterFile, mut copied: u64, path: &Path) -> Result<(), String> {
+        let place = names(path).into_iter().find(|name| rotated::is_at(name, &of.file).unwrap_or(false));
+        let place = place.filter(|_| of.is_continued().unwrap_or(false)).ok_or_else(|| {
+            format!("{} was moved, replaced or emptied meanwhile, and stays as it is", of.path.display())
+        })?;
+        let failed = |error: io::Error| format!("{} cannot be replaced: {error}", place.display());
+        let synced = copied;
+        self.follow(of, &mut copied).map_err(failed)?;
+        if copied > synced {
+            self.file.sync_data().map_err(failed)?;
+        }
+        std::fs::rename(&self.path, &place).map_err(failed)?;
+        self.is_placed = true;
+        self.follow(of, &mut copied).map_err(failed)?;
+        if self.file.metadata().map_err(failed)?.len() == 0 {
+            std::fs::remove_file(&place).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Copies what was appended to the file.
+    fn follow(&mut self, of: &LetterFile, copied: &mut u64) -> io::Result<()> {
+        let bytes = of.file.metadata()?.len();
+        if bytes <= *copied {
+            return Ok(());
+        }
+        if !ends_line(&self.file)? {
+            self.file.write_all(b"\n")?;
+        }
+        of.copy(*copied, bytes, &mut self.file)?;
+        *copied = bytes;
+        Ok(())
+    }
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> String {
+    format!("{} cannot be written: {error}", path.display())
+}
+
+impl Drop for Replacement {
+    fn drop(&mut self) {
+        if !self.is_placed {
+            // A leftover does no harm.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// A file whose letters nobody writes or moves meanwhile.
+#[derive(Debug)]
+pub(super) struct Held {
+    path: PathBuf,
+    file: File,
+    is_new: bool,
+}
+
+impl Held {
+    /// Waits for a short while until nobody writes to it.
+    ///
+    /// # Errors
+    /// Why it cannot be had, in words.
+    pub(super) async fn of(path: &Path) -> Result<Self, String> {
+        let give_up_at = clock::now() + limits::LETTER_LOCK_TIME;
+        loop {
+            match Self::try_once(path) {
+                Ok(Some(held)) => return Ok(held),
+                Ok(None) if clock::now() < give_up_at => {}
+                Ok(None) => {
+                    return Err(format!("{} is locked by a process that does not let go of it", path.display()));
+                }
+                Err(error) => return Err(format!("{} cannot be locked: {error}", path.display())),
+            }
+            park::sleep_until(clock::now() + limits::LETTER_LOCK_INTERVAL).await;
+        }
+    }
+
+    fn try_once(path: &Path) -> io::Result<Option<Self>> {
+        let is_new = !path.try_exists()?;
+        let file = create(path)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => return Ok(None),
+            locked => locked?,
+        }
+        Ok(rotated::is_at(path, &file)?.then(|| Self { path: path.to_owned(), file, is_new }))
+    }
+}
+
+impl Drop for Held {
+    /// Leaves no file behind that was not there.
+    fn drop(&mut self) {
+        let is_ours = self.is_new && rotated::is_at(&self.path, &self.file).unwrap_or(false);
+        if is_ours && self.file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Locks a file to write to it, without waiting. Where there are no locks, a retry refuses to work.
+pub(super) fn lock_to_write(file: &File) -> io::Result<()> {
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => Err(io::Error::new(
+            io::ErrorKind::WouldBlock,
+            "`dead-letters retry`, or another process, has locked it for now",
+        )),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn unlock(file: &File) {
+    // Else it is when it is closed.
+    let _ = flock(file, FlockOperation::Unlock);
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).append(true).create(true).mode(0o600).custom_flags(careful()).open(path)
+}
+
+fn ends_line(file: &File) -> io::Result<bool> {
+    let (length, mut last) = (file.metadata()?.len(), [b'\n']);
+    if length > 0 {
+        file.read_exact_at(&mut last, length - 1)?;
+    }
+    Ok(last == *b"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::files::open_all;
+    use super::*;
+    use std::fs::{read_to_string, rename, write};
+
+    /// A file of four lines, of which the first and the third are done.
+    fn begun(path: &Path) -> (LetterFile, Done, Replacement) {
+        write(path, "one\ntwo\nthree\nfour\n").unwrap();
+        let file = open_all(path).unwrap().pop().unwrap();
+        let mut done = Done::default();
+        for number in [1, 3] {
+            done.set(number);
+        }
+        let replacement = Replacement::begin(&file).unwrap();
+        (file, done, replacement)
+    }
+
+    fn append(path: &Path, text: &str) {
+        File::options().append(true).open(path).unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
+    fn placed(begun: (LetterFile, Done, Replacement), path: &Path) -> Result<(), String> {
+        let (file, done, replacement) = begun;
+        park::block_on(replacement.take_place(&file, &done, path)).unwrap()
+    }
+
+    fn names_in(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<String> = entries.map(|name| name.into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_is_done_goes_and_what_others_append_meanwhile_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dead");
+        let mut one = begun(&path);
+        one.2.append(b"again\n").unwrap();
+        append(&path, "five\n");
+        placed(one, &path).unwrap();
+        assert_eq!(read_to_string(&path).unwrap(), "again\ntwo\nfour\nfive\n");
+
+        // It may have been rotated away meanwhile.
+        let one = begun(&path);
+        rename(&path, folder.path().join("dead.1")).unwrap();
+        write(&path, "new\n").unwrap();
+        placed(one, &path).unwrap();
+        assert_eq!(read_to_string(&path).unwrap(), "new\n");
+        assert_eq!(read_to_string(folder.path().join("dead.1")).unwrap(), "two\nfour\n");
+        assert_eq!(names_in(folder.path()), ["dead", "dead.1"]);
+    }
+
+    #[test]
+    fn a_file_of_which_all_is_done_goes_unless_something_was_appended() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dead");
+        for (appended, left) in [("", &[][..]), ("five\n", &["dead"])] {
+            let mut one = begun(&path);
+            for number in [2, 4] {
+                one.1.set(number);
+            }
+            append(&path, appended);
+            placed(one, &path).unwrap();
+            assert_eq!(names_in(folder.path()), left);
+        }
+        assert_eq!(read_to_string(&path).unwrap(), "five\n");
+        let (file, _, replacement) = begun(&path);
+        placed((file, Done::default(), replacement), &path).unwrap();
+        assert_eq!(read_to_string(&path).unwrap(), "one\ntwo\nthree\nfour\n", "nothing is done");
+        assert_eq!(names_in(folder.path()), ["dead"]);
+    }
+
+    #[test]
+    fn what_others_have_moved_or_emptied_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dead");
+        let changes: [(&str, &dyn Fn()); 4] = [
+            ("moved", &|| rename(&path, folder.path().join("theirs")).unwrap()),
+            ("emptied", &|| write(&path, "").unwrap()),
+            ("emptied, and grown again", &|| write(&path, "six\nseven\neight\nnine\n").unwrap()),
+            ("replaced", &|| {
+                write(folder.path().join("other"), "one\ntwo\nthree\nfour\n").unwrap();
+                rename(folder.path().join("other"), &path).unwrap();
+            }),
+        ];
+        for (what, change) in changes {
+            let one = begun(&path);
+            change();
+            let before: Vec<_> = names_in(folder.path()).into_iter().filter(|name| name != "dead.retrying").collect();
+            let text = read_to_string(&path).ok();
+            placed(one, &path).expect_err(what);
+            assert_eq!((names_in(folder.path()), read_to_string(&path).ok()), (before, text), "{what}");
+        }
+    }
+
+    #[test]
+    fn while_one_retry_is_at_work_there_is_no_other_and_what_one_has_left_is_of_no_use() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dead");
+        let leftover = folder.path().join("dead.retrying");
+        write(&leftover, "something\n").unwrap();
+        let one = begun(&path);
+        assert!(Replacement::begin(&one.0).unwrap_err().contains("is in use"));
+        placed(one, &path).unwrap();
+        assert_eq!(read_to_string(&path).unwrap(), "two\nfour\n");
+        std::os::unix::fs::symlink(&path, &leftover).unwrap();
+        Replacement::begin(&open_all(&path).unwrap()[0]).unwrap_err();
+        assert_eq!(read_to_string(&path).unwrap(), "two\nfour\n", "nothing is written through a link");
+    }
+
+    #[test]
+    fn a_file_keeps_its_permissions() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dead");
+        write(&path, "").unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        placed(begun(&path), &path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+    }
+
+    #[test]
+    fn while_it_is_held_nobody_writes_to_it_and_it_is_not_held_while_somebody_writes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dead");
+        let held = park::block_on(Held::of(&path)).unwrap().unwrap();
+        let file = create(&path).unwrap();
+        assert_eq!(lock_to_write(&file).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        drop(held);
+        assert_eq!(names_in(folder.path()), [""; 0], "it was not there");
+        let file = create(&path).unwrap();
+        lock_to_write(&file).unwrap();
+        assert!(Held::try_once(&path).unwrap().is_none());
+        unlock(&file);
+        assert!(Held::try_once(&path).unwrap().is_some());
+        assert_eq!(names_in(folder.path()), ["dead"]);
+    }
+}

@@ -1,0 +1,385 @@
+//! Sends the documents of dead letters again, as they stand in their files, to the server that has refused them.
+//!
+//! Invariant: a letter leaves its file only when the server said 2xx or 409 for its document; one that is refused once more
+//! stays, with what the server says now.
+
+use super::files::{self, LetterFile};
+use super::letter;
+use super::replacement::{Done, Held, Replacement};
+use super::summary::Summary;
+use super::survey::Survey;
+use crate::bulk::Bulk;
+use crate::clock;
+use crate::config::{Recorder, Settings};
+use crate::http::Http;
+use crate::limits;
+use crate::log::{PartLevel, part_log};
+use crate::park;
+use crate::recorder::Feed;
+use crate::recorder::elasticsearch::verdict::{DeadLetter, Fate, Judgement, Refusal, Verdict};
+use crate::recorder::pace::Pace;
+use crate::recorder::sink::Sink;
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What became of a recorder's letters.
+#[derive(Debug, Default)]
+pub(crate) struct Retried {
+    /// Those that were found.
+    pub(crate) letters: u64,
+    /// Taken by the server now.
+    pub(crate) stored: u64,
+    /// Taken by the server earlier.
+    pub(crate) duplicate: u64,
+    pub(crate) refused: Summary,
+    /// Documents that the server may take another time.
+    pub(crate) not_now: Summary,
+    /// Letters that are in the files still.
+    pub(crate) left: u64,
+    /// Lines that are no letters, and stay.
+    pub(crate) broken_lines: u64,
+    /// The first few of those, for a person.
+    pub(crate) broken: Vec<String>,
+    /// A signal has ended it.
+    pub(crate) is_stopped: bool,
+    /// What kept it from going on, or from taking letters out of their file.
+    pub(crate) problems: Vec<String>,
+}
+
+impl Retried {
+    /// Whether nothing of what was found is left.
+    pub(crate) fn is_all_taken(&self) -> bool {
+        self.left == 0 && self.broken_lines == 0 && self.problems.is_empty()
+    }
+
+    /// Adds what was found in a file, and what became of it. `is_thinned`: what was taken is in it no more.
+    fn add(&mut self, survey: Survey, sent: Sent, is_thinned: bool) {
+        self.letters += survey.letters;
+        self.left += survey.letters - if is_thinned { sent.stored + sent.duplicate } else { 0 };
+        self.stored += sent.stored;
+        self.duplicate += sent.duplicate;
+        self.refused.append(sent.refused);
+        self.not_now.append(sent.not_now);
+        self.broken_lines += survey.broken_lines;
+        self.broken.extend(survey.broken);
+    }
+}
+
+/// Sends the letters in the files of `path` again until each has had its answer, nothing is taken for
+/// `settings.shutdown_timeout`, or `stop` completes with the name of a signal.
+///
+/// # Errors
+/// Why nothing was sent, in words.
+pub(crate) async fn retry<S: Future<Output = &'static str>>(
+    recorder: &Recorder,
+    path: &Path,
+    feed: Feed,
+    settings: &Settings,
+    http: &Http,
+    mut stop: Pin<&mut S>,
+) -> Result<Retried, String> {
+    let mut total = Retried::default();
+    let files = begin(path).await?;
+    let mut sender = Sender::new(recorder, feed, settings, http);
+    let mut is_over = false;
+    for (file, mut replacement) in files {
+        let survey = Survey::of(&file).map_err(|error| file.unreadable(&error))?;
+        let mut sent = Sent::default();
+        if is_over {
+            total.add(survey, sent, false);
+            continue;
+        }
+        let stopped = async { Err(Ended::Stopped(stop.as_mut().await)) };
+        let sending = sender.send_file(&file, &mut replacement, &mut sent);
+        let mut placed = Ok(());
+        match smol::future::or(stopped, sending).await {
+            Ok(()) => {}
+            Err(Ended::Stopped(signal)) => {
+                (is_over, total.is_stopped) = (true, true);
+                total.problems.push(format!("{signal} received: what has no answer yet stays"));
+            }
+            Err(Ended::GaveUp(why)) => {
+                is_over = true;
+                total.problems.push(format!("given up, as the server takes nothing: {why}"));
+            }
+            Err(Ended::File(why)) => {
+                is_over = true;
+                placed = Err(why);
+            }
+        }
+        if placed.is_ok() {
+            placed = replacement.take_place(&file, &sent.done, path).await;
+        }
+        total.add(survey, sent, placed.is_ok());
+        total.problems.extend(placed.err());
+    }
+    Ok(total)
+}
+
+/// The files, each with what is to take its place. Nobody is in the middle of a line when they are opened.
+async fn begin(path: &Path) -> Result<Vec<(LetterFile, Replacement)>, String> {
+    if files::open_all(path)?.is_empty() {
+        return Ok(Vec::new());
+    }
+    let held = Held::of(path).await?;
+    let all = files::open_all(path);
+    drop(held);
+    let begin = |file: LetterFile| Replacement::begin(&file).map(|replacement| (file, replacement));
+    all?.into_iter().map(begin).collect()
+}
+
+/// Why no more is sent.
+enum Ended {
+    /// A signal of this name.
+    Stopped(&'static str),
+    /// The server takes nothing.
+    GaveUp(String),
+    /// A file cannot be read or written.
+    File(String),
+}
+
+/// What became of the letters of one file.
+#[derive(Debug, Default)]
+struct Sent {
+    done: Done,
+    stored: u64,
+    duplicate: u64,
+    refused: Summary,
+    not_now: Summary,
+}
+
+/// Documents that are sent together, each with the number of its line.
+#[derive(Debug, Default)]
+struct Portion {
+    bulk: Arc<Bulk>,
+    lines: Vec<u64>,
+    /// Requests with it that have failed as a whole.
+    failures: u64,
+}
+
+impl Portion {
+    fn push(&mut self, document: &[u8], line: u64) {
+        if let Some(bulk) = Arc::get_mut(&mut self.bulk) {
+            bulk.push_whole(document);
+            self.lines.push(line);
+        }
+    }
+
+    fn halves(&self) -> [Self; 2] {
+        let (first, last) = self.lines.split_at(self.lines.len() / 2);
+        let part = |bulk: Bulk, lines: &[u64]| Self { bulk: Arc::new(bulk), lines: lines.to_vec(), failures: 0 };
+        let [one, other] = self.bulk.halves();
+        [part(one, first), part(other, last)]
+    }
+}
+
+/// One recorder's way to its server.
+struct Sender<'s> {
+    recorder: &'s Recorder,
+    log_level: PartLevel,
+    http: &'s Http,
+    sink: Sink,
+    /// Of whole requests.
+    requests: Pace,
+    /// Of documents that are refused one by one; and the pause that this asks for.
+    items: Pace,
+    items_delay: Duration,
+    /// A request was answered well.
+    is_well: bool,
+    /// Portions in a row that were given up.
+    given_up: u64,
+    /// What is to blame for a request that fails is looked for.
+    is_halving: bool,
+    /// How long it goes on while nothing is taken, and since when nothing is.
+    patience: Duration,
+    progress_at: Instant,
+}
+
+impl<'s> Sender<'s> {
+    fn new(recorder: &'s Recorder, feed: Feed, settings: &Settings, http: &'s Http) -> Self {
+        let mut random = fastrand::Rng::new();
+        let log_level = PartLevel::of_settings(settings.log_level).with(recorder.log_level);
+        Self {
+            recorder,
+            log_level: log_level.clone(),
+            http,
+            sink: Sink::new(recorder, feed, log_level),
+            requests: Pace::new(recorder.backoff, random.fork()),
+            items: Pace::new(recorder.backoff, random.fork()),
+            items_delay: Duration::ZERO,
+            is_well: false,
+            given_up: 0,
+            is_halving: false,
+            patience: settings.shutdown_timeout,
+            progress_at: clock::now(),
+        }
+    }
+
+    /// Goes through a file until each letter has had its answer, or nothing is taken for too long.
+    async fn send_file(&mut self, file: &LetterFile, kept: &mut Replacement, sent: &mut Sent) -> Result<(), Ended> {
+        loop {
+            sent.not_now = Summary::default();
+            self.pass(file, kept, sent).await?;
+            if sent.not_now.documents() == 0 || !self.pause(self.items_delay).await {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Goes through a file once.
+    async fn pass(&mut self, file: &LetterFile, kept: &mut Replacement, sent: &mut Sent) -> Result<(), Ended> {
+        let failed = |error| Ended::File(file.unreadable(&error));
+        let (mut portion, mut document) = (Portion::default(), Vec::new());
+        let mut lines = file.lines().map_err(failed)?;
+        while let Some(line) = lines.next().map_err(failed)? {
+            if sent.done.is(line.number) {
+                continue;
+            }
+            let letter = match line.letter() {
+                Ok(Some(letter)) => letter,
+                Ok(None) => {
+                    sent.done.set(line.number);
+                    continue;
+                }
+                Err(_) => continue,
+            };
+            document.clear();
+            letter.write_document(&mut document);
+            let bounds = self.recorder.bulk;
+            let bytes = (portion.bulk.bytes().len() + document.len()) as u64;
+            if portion.lines.len() >= bounds.documents as usize || bytes > bounds.bytes {
+                self.send(std::mem::take(&mut portion), kept, sent).await?;
+            }
+            portion.push(&document, line.number);
+        }
+        self.send(portion, kept, sent).await
+    }
+
+    /// Sends a portion until the server has judged each document of it, or fails with it alone.
+    async fn send(&mut self, portion: Portion, kept: &mut Replacement, sent: &mut Sent) -> Result<(), Ended> {
+        let mut waiting = vec![portion];
+        self.is_halving = false;
+        while let Some(mut portion) = waiting.pop() {
+            if portion.lines.is_empty() {
+                continue;
+            }
+            match self.sink.ship(self.http, &portion.bulk).await {
+                Ok(Verdict::Judged(judgement)) => {
+                    self.requests.recovered(clock::now());
+                    (self.is_well, self.given_up) = (true, 0);
+                    self.book(&portion, &judgement, kept, sent).map_err(Ended::File)?;
+                    if judgement.retry.is_some() {
+                        self.pause(self.items_delay.min(limits::BACKLOG_DELAY_MAX)).await;
+                    }
+                }
+                Ok(Verdict::Split(_)) => waiting.extend(portion.halves().into_iter().rev()),
+                Ok(Verdict::Again(refusal)) => {
+                    portion.failures += 1;
+                    let delay = self.request_failed(&refusal);
+                    if self.is_worth_waiting(&portion, &refusal) && self.pause(delay).await {
+                        waiting.push(portion);
+                    } else {
+                        waiting.extend(self.give_up(&portion, refusal, delay, sent)?);
+                    }
+                }
+                // What ends like this ships to no server.
+                Err(error) => return Err(Ended::GaveUp(error.to_string())),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a portion that has failed as a whole is to be sent once more, rather than to look what in it is to blame.
+    fn is_worth_waiting(&self, portion: &Portion, refusal: &Refusal) -> bool {
+        portion.failures < limits::TRIES_IN_A_ROW || !(refusal.is_odd || self.is_halving)
+    }
+
+    /// Gives a portion up that fails as a whole: what is to be sent instead, in the order of a stack. If the server takes nothing
+    /// else, it is not due to the portion.
+    fn give_up(
+        &mut self,
+        portion: &Portion,
+        refusal: Refusal,
+        delay: Duration,
+        sent: &mut Sent,
+    ) -> Result<Vec<Portion>, Ended> {
+        self.given_up += 1;
+        if self.given_up >= limits::TRIES_IN_A_ROW || !(refusal.is_odd || self.is_well) {
+            return Err(Ended::GaveUp(refusal.reason));
+        }
+        self.is_halving = true;
+        if portion.lines.len() > 1 {
+            return Ok(portion.halves().into_iter().rev().collect());
+        }
+        sent.not_now.add(&refusal.reason, "", 1);
+        self.items_delay = delay;
+        Ok(Vec::new())
+    }
+
+    /// Takes in what the server said of each document.
+    ///
+    /// # Errors
+    /// What is refused once more cannot be written down, in words.
+    fn book(
+        &mut self,
+        portion: &Portion,
+        judgement: &Judgement,
+        kept: &mut Replacement,
+        sent: &mut Sent,
+    ) -> Result<(), String> {
+        let (mut refused, time) = (Vec::new(), clock::timestamp());
+        for letter in &judgement.dead_letters {
+            letter::write(&mut refused, &self.recorder.name, letter, portion.bulk.document(letter.index), time);
+        }
+        kept.append(&refused)?;
+        for DeadLetter { status, reason, message, .. } in &judgement.dead_letters {
+            sent.refused.add(&letter::kind(status, reason), message, 1);
+        }
+        let mut not_now = 0;
+        for (fate, line) in judgement.fates.iter().zip(&portion.lines) {
+            match fate {
+                Fate::Acked => sent.stored += 1,
+                Fate::Duplicate => sent.duplicate += 1,
+                Fate::DeadLetter => {}
+                Fate::Retry => {
+                    not_now += 1;
+                    continue;
+                }
+            }
+            sent.done.set(*line);
+        }
+        let now = clock::now();
+        let is_progress = not_now < portion.lines.len() as u64;
+        if is_progress {
+            self.progress_at = now;
+        }
+        if let Some(refusal) = &judgement.retry {
+            sent.not_now.add(&refusal.reason, "", not_now);
+            self.items_delay = self.items.failed(refusal, is_progress, now).delay;
+        }
+        Ok(())
+    }
+
+    /// Says that a request failed, at a bounded rate; gives how long to wait before the next.
+    fn request_failed(&mut self, refusal: &Refusal) -> Duration {
+        let failed = self.requests.failed(refusal, false, clock::now());
+        if let Some(times) = failed.unsaid {
+            let (name, reason) = (self.recorder.name.as_str(), &refusal.reason);
+            part_log!(self.log_level, Warn, warn, recorder = name, times, "sending failed: {reason}");
+        }
+        failed.delay
+    }
+
+    /// Waits, unless nothing was taken for too long by then.
+    async fn pause(&mut self, delay: Duration) -> bool {
+        let until = clock::now() + delay;
+        let is_patient = until < self.progress_at + self.patience;
+        if is_patient {
+            smol::future::or(park::sleep_until(until), self.sink.attend()).await;
+        }
+        is_patient
+    }
+}
