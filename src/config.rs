@@ -33,6 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use error::ConfigError;
+pub use node::YamlSizes;
 pub use reader::Reader;
 pub(crate) use reader::Source;
 pub use recorder::Recorder;

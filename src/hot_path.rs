@@ -1,5 +1,5 @@
 //! The way from a body to a sealed bulk, as the engine goes it, for the benches and the test that counts allocations; and
-//! the sanitiser alone, for fuzzing.
+//! the sanitiser alone, and the front of the configuration, for fuzzing.
 
 use crate::bulk;
 use crate::clock;
@@ -171,6 +171,15 @@ impl Sanitiser {
         let shipped = numbers + strings + booleans + lists + u64::from(report.restarted);
         Ok(Counts { shipped, broken, first_broken })
     }
+}
+
+pub use crate::config::YamlSizes;
+
+/// How large a YAML text is, as the look over it before it is parsed says, and as the parser does; none if it is refused, or
+/// has aliases, which the parser unfolds.
+#[must_use]
+pub fn yaml_sizes(text: &str) -> Option<YamlSizes> {
+    YamlSizes::of(text)
 }
 
 /// The name of the variable at `offset` of any body, as a log line about something broken would say it.

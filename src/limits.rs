@@ -45,9 +45,9 @@ pub(crate) const PROBLEM_READINGS_BYTES_MAX: usize = 512 << 10;
 pub(crate) const PROBLEM_CHARS_MAX: usize = 1_000;
 /// Characters of a name for which a similar one is looked for.
 pub(crate) const SUGGESTED_CHARS_MAX: usize = 64;
-/// Pairs of letters that are compared to find similar names, for all problems of a file: some 10 ms. Names beyond get no
-/// suggestion; a hundred problems among a hundred names of twenty letters take 4,000,000.
-pub(crate) const SUGGESTION_STEPS_MAX: usize = 8 << 20;
+/// Pairs of letters that are compared to find similar names, for all problems of a file: some 20 ms. Those beyond get no
+/// suggestion; fifty problems among a hundred names of twenty letters take 2,000,000.
+pub(crate) const SUGGESTION_STEPS_MAX: usize = 2 << 20;
 
 /// Pairs of a reader and a recorder that routes join: each is a copy of each document. 10,000 readers with 10,000 recorders
 /// would be a gigabyte before the first poll.

@@ -16,9 +16,10 @@ use std::path::{Path, PathBuf};
 
 type Check = fn(&[u8]);
 
-const TARGETS: [(&str, Check); 8] = [
+const TARGETS: [(&str, Check); 9] = [
     ("bulk_answer", answer_checks::bulk_answer),
     ("config", fuzz_checks::config),
+    ("config_front", fuzz_checks::config_front),
     ("flatten_any", fuzz_checks::flatten_any),
     ("flatten_twin", fuzz_checks::flatten_twin),
     ("http_answer", answer_checks::http_answer),
@@ -58,6 +59,11 @@ fn http_answer() {
 #[test]
 fn config() {
     replay("config");
+}
+
+#[test]
+fn config_front() {
+    replay("config_front");
 }
 
 #[test]

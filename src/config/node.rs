@@ -93,8 +93,8 @@ fn explain(error: &serde_yaml::Error, text: &str, location: Option<Location>) ->
         return "a tab cannot stand here: indent with blanks".to_owned();
     }
     // What is too deep without them is refused before it is parsed.
-    let unfolded = ["repetition limit", "recursion limit", UNFOLDED];
-    if unfolded.iter().any(|words| said.contains(words)) {
+    let unfolded = ["repetition limit", "recursion limit"];
+    if unfolded.iter().any(|words| said.starts_with(words)) || said.contains(UNFOLDED) {
         return UNFOLDED.to_owned();
     }
     if has_more_documents(error) {
@@ -116,7 +116,46 @@ fn explain(error: &serde_yaml::Error, text: &str, location: Option<Location>) ->
     format!("not valid YAML: {}{hint}", &said[..end])
 }
 
+/// How large a text is: keys, values, lists and sections, and how many of the latter are within one another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct YamlSizes {
+    /// As it is counted before it is parsed.
+    pub counted_nodes: usize,
+    /// The same.
+    pub counted_depth: usize,
+    /// As the parser makes it of the text.
+    pub nodes: usize,
+    /// The same.
+    pub depth: usize,
+}
+
+impl YamlSizes {
+    pub(crate) fn of(text: &str) -> Option<Self> {
+        let shape = scan(text).ok()?;
+        let root = parse(text).ok()?;
+        let (nodes, depth) = root.size();
+        // A document that holds nothing is one value.
+        let counted_nodes = shape.nodes.max(1);
+        let is_unfolded = text.contains('*');
+        (!is_unfolded).then_some(Self { counted_nodes, counted_depth: shape.depth, nodes, depth })
+    }
+}
+
 impl Node {
+    /// The nodes that it is made of, and the lists and sections within one another.
+    fn size(&self) -> (usize, usize) {
+        let sum = |own: usize, below: &mut dyn Iterator<Item = &Self>| {
+            let below = below.map(Self::size);
+            let (nodes, depth) = below.fold((own, 0), |(nodes, depth), (more, deep)| (nodes + more, depth.max(deep)));
+            (nodes, depth + 1)
+        };
+        match self {
+            Self::List(items) => sum(1, &mut items.iter()),
+            Self::Map(entries) => sum(1 + entries.len(), &mut entries.iter().map(|(_, value)| value)),
+            Self::Null | Self::Bool(_) | Self::Number { .. } | Self::Text(_) | Self::Invalid => (1, 0),
+        }
+    }
+
     /// What was found, for an error.
     pub(super) fn describe(&self) -> String {
         match self {
@@ -133,6 +172,7 @@ impl Node {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::PROBLEM_READINGS_BYTES_MAX;
 
     const TEXT: &str = "a: 1\nb:\n  c: [x, y]\n  d: {e: ~}\nb: again\n";
 
@@ -240,5 +280,33 @@ mod tests {
             let found = locate(TEXT, &[Target { path, at_key }]);
             assert_eq!(found, [Some(Location { line, column })], "{path:?}");
         }
+    }
+
+    #[test]
+    fn all_places_are_found_at_once_and_lists_one_by_one() {
+        let text = "a: &x [1, {b: c}]\n? d\n: - *x\n  - e: {}\n!t f: |\n  g\nh: *x\n";
+        let targets: [(&[usize], bool, usize, usize); 10] = [
+            (&[3], false, 1, 4),
+            (&[1, 1, 0], false, 4, 8),
+            (&[0, 1, 0], true, 1, 12),
+            (&[1, 1], false, 4, 5),
+            (&[2], true, 5, 1),
+            (&[0, 1], false, 1, 11),
+            (&[2], false, 5, 7),
+            (&[1, 0, 1, 0], false, 1, 15),
+            (&[1, 1, 0], true, 4, 5),
+            (&[0], false, 1, 4),
+        ];
+        let sought: Vec<Target<'_>> = targets.iter().map(|&(path, at_key, ..)| Target { path, at_key }).collect();
+        let places = |found: Vec<Option<Location>>| -> Vec<(usize, usize)> {
+            found.into_iter().map(|at| at.map_or((0, 0), |at| (at.line, at.column))).collect()
+        };
+        let expected: Vec<(usize, usize)> = targets.iter().map(|&(.., line, column)| (line, column)).collect();
+        assert_eq!(places(locate(text, &sought)), expected);
+        // In a long text, what is no scalar is told by the nearest key.
+        let long = format!("{text}{}", "#".repeat(PROBLEM_READINGS_BYTES_MAX));
+        let mut near = expected;
+        (near[0], near[1], near[3], near[5], near[9]) = ((7, 1), (4, 5), (2, 3), (1, 1), (1, 1));
+        assert_eq!(places(locate(&long, &sought)), near);
     }
 }

@@ -368,6 +368,29 @@ pub(crate) fn config(input: &[u8]) {
     }
 }
 
+/// Bytes of the texts of `config_front`, by the first byte of an input: mostly few, so that many are tried.
+const FRONT_BYTES: [usize; 16] =
+    [0, 0, 0, 0, 0, 0, 0, 0, 4 << 10, 4 << 10, 4 << 10, 4 << 10, 4 << 10, 64 << 10, 64 << 10, 1 << 20];
+
+/// `SIZE HEAD 0xff UNIT 0xff TAIL`: a text in which the unit stands as often as there is room. Whatever it is, it is refused or
+/// loaded in time (which the fuzzer looks at), and the look over it before it is parsed sees at least what the parser makes of it.
+pub(crate) fn config_front(input: &[u8]) {
+    let Some((&size, rest)) = input.split_first() else { return };
+    let mut parts = rest.split(|&byte| byte == 0xff);
+    let mut next = || parts.next().unwrap_or_default();
+    let (head, unit, tail) = (next(), next(), next());
+    let room = FRONT_BYTES[usize::from(size) % FRONT_BYTES.len()].saturating_sub(head.len() + tail.len());
+    let count = room.checked_div(unit.len()).unwrap_or_default().max(1);
+    let text = [head, &unit.repeat(count), tail].concat();
+    let text = String::from_utf8_lossy(&text);
+    config(text.as_bytes());
+    let _ = Sanitiser::of_map_file(&text);
+    if let Some(sizes) = hot_path::yaml_sizes(&text) {
+        assert!(sizes.counted_nodes >= sizes.nodes, "{sizes:?}");
+        assert!(2 * sizes.counted_depth >= sizes.depth, "{sizes:?}");
+    }
+}
+
 /// Bytes of the routes of any configuration of this text.
 fn routes_bytes_max(text: &str) -> usize {
     // A line for each reader and each recorder, which take some of the text each. A range of ports stands for 256 readers; it has

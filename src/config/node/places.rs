@@ -235,7 +235,9 @@ impl<'de> Visitor<'de> for Finder<'_> {
             if !keys.is_empty() || !self.search.may_stop {
                 let Some(key) = map.next_key_seed(KeyFinder)? else { break };
                 near = key.or(self.near);
-                keys.iter().for_each(|&index| self.search.find(index, key));
+                for &index in keys {
+                    self.search.find(index, key);
+                }
             } else if map.next_key::<IgnoredAny>()?.is_none() {
                 break;
             }

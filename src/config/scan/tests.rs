@@ -1,28 +1,12 @@
-use super::super::node::{self, Node};
+use super::super::node::{self, Node, YamlSizes};
 use super::*;
 use proptest::prelude::*;
 
-/// Nodes and depth of what the parser makes of a text.
-fn parsed(text: &str) -> Option<(usize, usize)> {
-    fn measure(node: &Node) -> (usize, usize) {
-        let children: Vec<&Node> = match node {
-            Node::List(items) => items.iter().collect(),
-            Node::Map(entries) => entries.iter().map(|(_, value)| value).collect(),
-            _ => return (1, 0),
-        };
-        let keys = if let Node::Map(entries) = node { entries.len() } else { 0 };
-        let below = children.into_iter().map(measure);
-        let (nodes, depth) = below.fold((0, 0), |(nodes, depth), (more, deeper)| (nodes + more, depth.max(deeper)));
-        (1 + keys + nodes, 1 + depth)
-    }
-    node::parse(text).ok().map(|node| measure(&node))
-}
-
 /// The scan sees at least what the parser makes of it.
 fn assert_not_less(text: &str) -> Result<(), TestCaseError> {
-    let (Some((nodes, depth)), Ok(shape)) = (parsed(text), scan(text)) else { return Ok(()) };
-    prop_assert!(shape.nodes.max(1) >= nodes, "{text:?}: {nodes} nodes, {shape:?}");
-    prop_assert!(2 * shape.depth >= depth, "{text:?}: {depth} deep, {shape:?}");
+    let Some(sizes) = YamlSizes::of(text) else { return Ok(()) };
+    prop_assert!(sizes.counted_nodes >= sizes.nodes, "{text:?}: {sizes:?}");
+    prop_assert!(2 * sizes.counted_depth >= sizes.depth, "{text:?}: {sizes:?}");
     Ok(())
 }
 
@@ -45,6 +29,54 @@ fn what_files_hold_is_counted_as_it_is() {
         assert_eq!((shape.nodes, shape.depth), (nodes, depth), "{text:?}");
         assert_not_less(text).unwrap();
     }
+}
+
+/// What YAML does not read as brackets, however many there are, is none here.
+#[test]
+fn no_sensible_file_is_refused() {
+    let brackets = "[{".repeat(100);
+    for text in [
+        format!("a: \"{brackets}\"\nb: '{brackets}'\nc: x{brackets}\n# {brackets}\nd: e # {brackets}\n"),
+        format!(
+            "a: |\n  {brackets}\n\n  - - - {brackets}\nb: >2-\n   {brackets}\n\n  {brackets}\nc:\n  d: x\n   {brackets}\n   y\n"
+        ),
+        "a:\n- b:\n  - c:\n    - {d: [e, f]}\n".repeat(1_000),
+        format!("a: {}{}\n", "[".repeat(CONFIG_DEPTH_MAX - 1), "]".repeat(CONFIG_DEPTH_MAX - 1)),
+        format!("{}a: b\n", "\n".repeat(100_000)),
+        format!("a: x{} y z\n{}b: \"x{}y z\"\n", " ".repeat(1_000), "\n".repeat(1_000), "\n".repeat(1_000)),
+        format!("- |\n  a\n{}  b\n{}", "\n".repeat(1_000), "  c\n".repeat(1_000)),
+        "a: {b: c}\n".repeat(CONFIG_NODES_MAX / 5),
+    ] {
+        assert!(scan(&text).is_ok(), "{:?}: {:.200}", scan(&text), text);
+    }
+}
+
+#[test]
+fn what_costs_too_much_is_refused_where_it_becomes_too_much() {
+    let line = |text: String, message: &str, line, column| {
+        let (said, at) = scan(&text).unwrap_err();
+        assert!(said.contains(message), "{said}");
+        assert_eq!(at, Location { line, column }, "{said}");
+    };
+    let many = CONFIG_DEPTH_MAX + 1;
+    line(format!("a: {}", "[".repeat(200_000)), "within one another", 1, 3 + many - 1);
+    line(format!("a: {}", "{a: [".repeat(200_000)), "within one another", 1, 4 + 5 * (many - 1) / 2 - 1);
+    line("é: [\n".to_owned() + &"{a: \n".repeat(200_000), "within one another", many - 1, 1);
+    line("- ".repeat(200_000), "within one another", 1, 2 * many - 1);
+    line("? ".repeat(200_000), "within one another", 1, 2 * many - 1);
+    line((0..100).map(|n| " ".repeat(n) + "a:\n").collect(), "within one another", many, many + 1);
+    line("k: 1\n".repeat(80_000), "100000 keys and values", 50_000, 4);
+    line("[a,\n".to_owned() + &"b,\n".repeat(100_000), "100000 keys and values", 100_000, 1);
+    line("%TAG !a! b\n".repeat(17) + "--- a\n", "lines that begin with %", 17, 1);
+    let (wide, words) = (" ".repeat(100_000), "a ".repeat(1_000));
+    line(format!("x: a{wide}{words}"), " blanks or ends of lines in a row", 1, 4);
+    line(format!("x: \n  \"a{wide}{words}\""), " blanks or ends of lines in a row", 2, 3);
+    line(
+        format!("x: |\n a{}{}", wide.replace(' ', "\n"), " a\n\n".repeat(1_000)),
+        " blanks or ends of lines in a row",
+        1,
+        4,
+    );
 }
 
 /// What texts are made of that mean something to YAML, and something else in other places.
@@ -98,7 +130,7 @@ const PIECES: [&str; 46] = [
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
 
     #[test]
     fn nothing_that_the_parser_takes_is_missed(pieces in prop::collection::vec(prop::sample::select(&PIECES[..]), 0..24)) {
@@ -108,10 +140,8 @@ proptest! {
     /// The text of a number is read on its own where it does not follow from the value.
     #[test]
     fn numbers_are_spelt_as_they_stand(number in "[-+]?(0x|0o|0b)?[0-9a-f.]{1,22}(e[-+]?[0-9]{1,3})?") {
-        if let Ok(Node::List(items)) = node::parse(&format!("[{number}, x]")) {
-            if let Node::Number { text, .. } = &items[0] {
-                prop_assert_eq!(text, &number);
-            }
-        }
+        let Ok(Node::List(items)) = node::parse(&format!("[{number}, x]")) else { return Ok(()) };
+        let Node::Number { text, .. } = &items[0] else { return Ok(()) };
+        prop_assert_eq!(text, &number);
     }
 }
