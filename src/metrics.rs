@@ -165,6 +165,8 @@ pub(crate) struct ReaderCounts {
     pub(crate) broken_values: Count,
     /// Numbers beyond the largest double, left out.
     pub(crate) out_of_range: Count,
+    /// Values in arrays of objects with too many members, left out.
+    pub(crate) beyond_columns: Count,
     /// Lone surrogates in strings, replaced.
     pub(crate) mended_strings: Count,
     /// Garbage collections that were overwritten before they were seen.
@@ -183,6 +185,7 @@ impl ReaderCounts {
     pub(crate) fn add(&self, report: &flatten::Report) {
         self.broken_values.add(report.broken);
         self.out_of_range.add(report.out_of_range);
+        self.beyond_columns.add(report.beyond_columns);
         self.mended_strings.add(report.mended);
         self.gc_missed.add(report.gc_missed);
         self.gc_doubtful.add(report.gc_doubtful);
@@ -315,6 +318,7 @@ fn reader_members(reader: &mut Object<'_>, counts: &ReaderCounts) {
         ("down_ticks", &counts.down_ticks),
         ("broken_values", &counts.broken_values),
         ("out_of_range_numbers", &counts.out_of_range),
+        ("beyond_columns", &counts.beyond_columns),
         ("mended_strings", &counts.mended_strings),
         ("gc_missed", &counts.gc_missed),
         ("gc_doubtful", &counts.gc_doubtful),

@@ -142,8 +142,17 @@ impl Reading {
                 away.as_secs_f64()
             );
         }
+        self.log_losses(report, body, &mut health.broken_log);
+        if report.restarted {
+            part_log!(self.log_level, Info, info, reader = self.name(), url = self.url(), "the target has restarted");
+        }
+        part_log!(self.log_level, Debug, debug, reader = self.name(), bytes = body.len(), "read");
+    }
+
+    /// Says what of the payload is not in the document.
+    fn log_losses(&self, report: &Report, body: &[u8], log: &mut FailureLog) {
         if let Some(offset) = report.first_broken
-            && let Some(times) = health.broken_log.failed("broken", clock::now())
+            && let Some(times) = log.failed("broken", clock::now())
         {
             part_log!(
                 self.log_level,
@@ -157,8 +166,22 @@ impl Reading {
                 flatten::name_at(body, offset)
             );
         }
-        if report.restarted {
-            part_log!(self.log_level, Info, info, reader = self.name(), url = self.url(), "the target has restarted");
+        if let Some(offset) = report.first_beyond_columns
+            && let Some(times) = log.failed("columns", clock::now())
+        {
+            part_log!(
+                self.log_level,
+                Warn,
+                warn,
+                reader = self.name(),
+                url = self.url(),
+                values = report.beyond_columns,
+                times,
+                "the objects in the array {:?} have more than {} different members: the values of the others are left out; \
+                 exclude the array, or set object_arrays: drop",
+                flatten::name_at(body, offset),
+                flatten::limits::COLUMNS_MAX
+            );
         }
         if report.names.over_limit > 0 && !self.fields_logged.replace(true) {
             part_log!(
@@ -172,7 +195,6 @@ impl Reading {
                 self.config.variables.fields_max
             );
         }
-        part_log!(self.log_level, Debug, debug, reader = self.name(), bytes = body.len(), "read");
     }
 
     /// The poll has given no document; `elapsed` since the start.

@@ -18,18 +18,10 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use sanitised::flatten_twin::strict_json::{self, Json};
 use sanitised::flatten_twin::{self, GcPauses, Options, Reader};
-use sanitised::{Variables, assert_same, variables};
+use sanitised::{Mapping, assert_same, flattened, hot_path, memstats, options_of, variables};
 
 /// A random payload takes half a millisecond in a debug build; `PROPTEST_CASES` asks for more of them.
 const CASES: u32 = 500;
-
-fn hot_path(options: &Options) -> HotPath {
-    HotPath::of_config(&sanitised::config(options)).expect("a good reader")
-}
-
-fn flattened(hot_path: &mut HotPath, body: &[u8]) -> Option<Variables> {
-    hot_path.flatten(&mut body.to_vec()).ok().map(variables)
-}
 
 /// One reader gives the twin's document of the body, each time anew.
 fn check_body(options: &Options, body: &str, what: &str) {
@@ -143,179 +135,6 @@ const CHOSEN: &[(&str, &str, &str)] = &[
      r#"{"b#2":"label","c._value":"label","b":1,"b#3":2,"c._value#2":3,"c.d":4}"#),
 ];
 
-/// What becomes of counters: the options, then the time since the payload before, the payload, and its variables, or `-`.
-type Story = (&'static str, &'static [(Duration, &'static str, &'static str)]);
-
-const SECOND: Duration = Duration::from_secs(1);
-
-#[rustfmt::skip]
-const RATES: &[Story] = &[
-    ("rates a", &[
-        (SECOND, r#"{"a":5,"b":1}"#, r#"{"a":5,"b":1}"#),
-        (SECOND, r#"{"a":7,"b":2}"#, r#"{"a":7,"a_per_second":2.0,"b":2}"#),
-        (Duration::from_millis(250), r#"{"a":7,"b":3}"#, r#"{"a":7,"a_per_second":0.0,"b":3}"#),
-        (Duration::from_millis(500), r#"{"a":8.5}"#, r#"{"a":8.5,"a_per_second":3.0}"#),
-        // It began anew, and goes on.
-        (SECOND, r#"{"a":2}"#, r#"{"a":2}"#),
-        (Duration::from_secs(4), r#"{"a":3}"#, r#"{"a":3,"a_per_second":0.25}"#),
-        // No time has passed.
-        (Duration::ZERO, r#"{"a":4}"#, r#"{"a":4}"#),
-        (Duration::from_millis(1), r#"{"a":5}"#, r#"{"a":5,"a_per_second":1000.0}"#),
-        // What gives no document changes nothing.
-        (SECOND, "{}", "-"),
-        (SECOND, r#"{"a":1"#, "-"),
-        (SECOND, r#"{"cmdline":3}"#, "-"),
-        (SECOND, r#"{"b":{"c":[1,2},"a":3}"#, "-"),
-        (SECOND, r#"{"a":20}"#, r#"{"a":20,"a_per_second":3.0}"#),
-        // It was missing, or no number.
-        (SECOND, r#"{"b":1}"#, r#"{"b":1}"#),
-        (SECOND, r#"{"a":30}"#, r#"{"a":30}"#),
-        (SECOND, r#"{"a":null,"b":1}"#, r#"{"b":1}"#),
-        (SECOND, r#"{"a":40}"#, r#"{"a":40}"#),
-        (SECOND, r#"{"a":"41"}"#, r#"{"a":"41"}"#),
-        (SECOND, r#"{"a":42}"#, r#"{"a":42}"#),
-        (SECOND, r#"{"a":[43]}"#, r#"{"a":[43]}"#),
-        (SECOND, r#"{"a":1e999,"b":1}"#, r#"{"b":1}"#),
-        (SECOND, r#"{"a":44}"#, r#"{"a":44}"#),
-        (SECOND, r#"{"a":45}"#, r#"{"a":45,"a_per_second":1.0}"#),
-    ]),
-    // Exact however large it is; digits of the value are left as they are.
-    ("rates **", &[
-        (SECOND, r#"{"a":18446744073709551610,"b":-9223372036854775808,"c":1e-7,"d":1E2}"#,
-         r#"{"a":18446744073709551610.0,"b":-9223372036854775808,"c":1e-7,"d":1E2}"#),
-        (SECOND, r#"{"a":18446744073709551613,"b":9223372036854775807,"c":2e-7,"d":101}"#,
-         r#"{"a":18446744073709551613.0,"a_per_second":3.0,"b":9223372036854775807,"b_per_second":1.8446744073709552e19,"c":2e-7,"c_per_second":1e-7,"d":101,"d_per_second":1.0}"#),
-    ]),
-    // A pattern takes in what is below; arrays are none, nor what is in them.
-    ("rates a b.*", &[
-        (SECOND, r#"{"a":{"x":1,"y":[1],"z":[{"t":1}],"s":"1","t":true},"b":{"c":{"d":1}},"ab":1}"#,
-         r#"{"a.x":1,"a.y":[1],"a.z.t":[1],"a.s":"1","a.t":true,"b.c.d":1,"ab":1}"#),
-        (SECOND, r#"{"a":{"x":2,"y":[2],"z":[{"t":2}],"s":"2","t":true},"b":{"c":{"d":3}},"ab":2}"#,
-         r#"{"a.x":2,"a.x_per_second":1.0,"a.y":[2],"a.z.t":[2],"a.s":"2","a.t":true,"b.c.d":3,"b.c.d_per_second":2.0,"ab":2}"#),
-    ]),
-    // Members come and go, and change places; the second of a name is compared with the second.
-    ("rates **", &[
-        (SECOND, r#"{"a":1,"a":10,"b":100}"#, r#"{"a":1,"a#2":10,"b":100}"#),
-        (SECOND, r#"{"b":103,"c":1,"a":2,"a":12}"#,
-         r#"{"b":103,"b_per_second":3.0,"c":1,"a":2,"a_per_second":1.0,"a#2":12,"a_per_second#2":2.0}"#),
-        (SECOND, r#"{"a":5,"c":2}"#, r#"{"a":5,"a_per_second":3.0,"c":2,"c_per_second":1.0}"#),
-        (SECOND, r#"{"c":4,"a":6,"a":13}"#, r#"{"c":4,"c_per_second":2.0,"a":6,"a_per_second":1.0,"a#2":13}"#),
-        // Of a payload with other members that gives no document nothing stays.
-        (SECOND, r#"{"a":7,"d":1,"c":9"#, "-"),
-        (SECOND, r#"{"d":null}"#, "-"),
-        (SECOND, r#"{"a":10,"c":8}"#, r#"{"a":10,"a_per_second":1.3333333333333333,"c":8,"c_per_second":1.3333333333333333}"#),
-    ]),
-    // Its name goes by the rules for names, and is that of the variable in the payload, or the one that it is given.
-    ("rates **", &[
-        (SECOND, r#"{"_id":1,"a":1,"a.b":1,"":1,"c":1,"c_per_second":7}"#,
-         r#"{"vars._id":1,"a._value":1,"a.b":1,"_":1,"c":1,"c_per_second#2":7}"#),
-        (SECOND, r#"{"_id":2,"a":2,"a.b":2,"":2,"c":2,"c_per_second":9}"#,
-         r#"{"vars._id":2,"_id_per_second":1.0,"a._value":2,"a_per_second":1.0,"a.b":2,"a.b_per_second":1.0,"_":2,"_per_second":1.0,"c":2,"c_per_second":1.0,"c_per_second#2":9,"c_per_second_per_second":2.0}"#),
-    ]),
-    ("rename+rates a=x b.c=y.z", &[
-        (SECOND, r#"{"a":1,"b":{"c":{"d":1}},"x":5}"#, r#"{"x":1,"y.z.d":1,"x#2":5}"#),
-        (SECOND, r#"{"a":2,"b":{"c":{"d":3}},"x":5}"#,
-         r#"{"x":2,"x_per_second":1.0,"y.z.d":3,"y.z.d_per_second":2.0,"x#2":5,"x_per_second#2":0.0}"#),
-    ]),
-    // max_fields counts it, and what is not shipped has none.
-    ("max+rates 3", &[
-        (SECOND, r#"{"a":1,"b":1,"c":1}"#, r#"{"a":1,"b":1}"#),
-        (SECOND, r#"{"a":2,"b":2,"c":2}"#, r#"{"a":2,"a_per_second":1.0,"b":2}"#),
-        (SECOND, r#"{"c":3,"b":3,"a":3}"#, r#"{"b":3,"a":3,"a_per_second":1.0}"#),
-    ]),
-    ("exclude+rates a.b", &[
-        (SECOND, r#"{"a":{"b":1,"c":1}}"#, r#"{"a.c":1}"#),
-        (SECOND, r#"{"a":{"b":2,"c":2}}"#, r#"{"a.c":2,"a.c_per_second":1.0}"#),
-    ]),
-];
-
-#[test]
-fn counters_are_shipped_with_their_change_per_second() {
-    for (short, ticks) in RATES {
-        let options = options_of(short);
-        let (mut reader, mut hot_path) = (Reader::new(options.clone()), hot_path(&options));
-        for (place, (pause, payload, expected)) in ticks.iter().enumerate() {
-            let expected = match Json::parse(expected) {
-                Ok(Json::Object(expected)) => Some(expected),
-                _ => None,
-            };
-            let what = format!("{short}, {place}: {payload}");
-            let found = reader.document_after(*pause, payload);
-            assert_same(found.as_ref(), expected.as_ref(), &format!("the twin, {what}"));
-            let found = hot_path.flatten_after(*pause, &mut payload.as_bytes().to_vec()).ok().map(variables);
-            assert_same(found.as_ref(), expected.as_ref(), &what);
-        }
-    }
-}
-
-/// What seemed to be an object is none: nothing that was in it has been shipped.
-#[test]
-fn what_is_broken_afterwards_is_not_compared_with() {
-    let mut hot_path = hot_path(&options_of("rates **"));
-    for (payload, expected) in [
-        (r#"{"o":{"a":1},"b":1}"#, r#"{"o.a":1,"b":1}"#),
-        (r#"{"o":{"a":2} x,"b":2}"#, r#"{"b":2,"b_per_second":1.0}"#),
-        (r#"{"o":{"a":3},"b":4}"#, r#"{"o.a":3,"b":4,"b_per_second":2.0}"#),
-        (r#"{"o":{"a":4},"b":NaN}"#, r#"{"o.a":4,"o.a_per_second":1.0}"#),
-        (r#"{"o":{"a":6},"b":5}"#, r#"{"o.a":6,"o.a_per_second":2.0,"b":5}"#),
-    ] {
-        let Ok(Json::Object(expected)) = Json::parse(expected) else { panic!("a row: {expected}") };
-        assert_same(flattened(&mut hot_path, payload.as_bytes()).as_ref(), Some(&expected), payload);
-    }
-}
-
-#[test]
-fn a_restart_of_the_target_gives_no_rate() {
-    let options = options_of("rates **");
-    let (mut reader, mut hot_path) = (Reader::new(options.clone()), hot_path(&options));
-    let payload = |a: u64, pauses: &[u64]| format!(r#"{{"a":{a},"memstats":{}}}"#, memstats(pauses, 0));
-    for (a, pauses, rate) in
-        [(1, &[5, 5][..], None), (3, &[5, 5], Some("2.0")), (9, &[7], None), (10, &[7], Some("1.0"))]
-    {
-        let payload = payload(a, pauses);
-        let expected = reader.document(&payload).expect("something to ship");
-        let found = flattened(&mut hot_path, payload.as_bytes());
-        assert_same(found.as_ref(), Some(&expected), &payload);
-        let get = |name: &str| expected.iter().find(|(found, _)| found == name).map(|(_, value)| value.to_string());
-        assert_eq!(get("a_per_second").as_deref(), rate, "{a}");
-        assert_eq!(get("memstats.Sys_per_second").is_some(), rate.is_some(), "{a}");
-    }
-}
-
-/// `from=to from=to`.
-fn renames(pairs: &str) -> Vec<(String, String)> {
-    let pair = |pair: &str| pair.split_once('=').map(|(from, to)| (from.to_owned(), to.to_owned())).expect("from=to");
-    pairs.split(' ').map(pair).collect()
-}
-
-fn options_of(short: &str) -> Options {
-    let mut options = Options::default();
-    match short.split_once(' ').unwrap_or((short, "")) {
-        ("dots", rename) => {
-            options.dots_underscore = true;
-            options.rename = if rename.is_empty() { Vec::new() } else { renames(rename) };
-        }
-        ("drop", _) => options.drop_object_arrays = true,
-        ("max", fields) => options.max_fields = fields.parse().expect("a number"),
-        ("include", pattern) => options.include = vec![pattern.to_owned()],
-        ("rates", patterns) => options.rates = patterns.split(' ').map(str::to_owned).collect(),
-        ("rename+rates", pairs) => {
-            (options.rename, options.rates) = (renames(pairs), vec!["**".to_owned()]);
-        }
-        ("max+rates", fields) => {
-            (options.max_fields, options.rates) = (fields.parse().expect("a number"), vec!["**".to_owned()]);
-        }
-        ("exclude+rates", pattern) => {
-            (options.exclude, options.rates) = (vec![pattern.to_owned()], vec!["**".to_owned()]);
-        }
-        ("exclude", pattern) => options.exclude = vec![pattern.to_owned()],
-        ("rename", pairs) => options.rename = renames(pairs),
-        ("labels", names) => options.labels = names.split(' ').map(str::to_owned).collect(),
-        _ => {}
-    }
-    options
-}
-
 /// The rows that are too long to be written out. The hashes are another program's.
 fn long_rows() -> Vec<(String, String)> {
     let name = "n".repeat(600);
@@ -357,19 +176,6 @@ fn nothing_to_ship_is_no_document() {
         assert_eq!(flatten_twin::document(&Options::default(), payload), None, "{payload}");
         check_body(&Options::default(), payload, payload);
     }
-}
-
-/// `memstats` of a program with these pauses since its start.
-fn memstats(pauses: &[u64], lie: u64) -> String {
-    let mut rings = [vec![0; 256], vec![0; 256]];
-    for (at, &pause) in pauses.iter().enumerate() {
-        rings[0][at % 256] = pause;
-        rings[1][at % 256] = 1_700_000_000_000_000_000 + at as u64;
-    }
-    let total = pauses.iter().sum::<u64>() + lie;
-    let [pauses_ns, ends] = rings.map(|ring| serde_json::to_string(&ring).expect("numbers"));
-    let count = pauses.len();
-    format!(r#"{{"NumGC":{count},"PauseEnd":{ends},"PauseNs":{pauses_ns},"PauseTotalNs":{total},"Sys":1}}"#)
 }
 
 #[test]
@@ -689,10 +495,14 @@ proptest! {
         bodies in vec(object(values(), 5), 2..5), options in options(),
     ) {
         let mut reader = Reader::new(options.clone());
-        let mut hot_path = hot_path(&options);
+        let (mut hot_path, mut mapping) = (hot_path(&options), Mapping::new(&options));
         for body in bodies {
             let expected = reader.document(&body);
-            assert_same(flattened(&mut hot_path, body.as_bytes()).as_ref(), expected.as_ref(), &body);
+            let found = flattened(&mut hot_path, body.as_bytes());
+            assert_same(found.as_ref(), expected.as_ref(), &body);
+            if let Some(document) = &found {
+                mapping.add(document);
+            }
             // What a body without anything to ship leaves behind is nobody's concern.
             if expected.is_none() {
                 break;

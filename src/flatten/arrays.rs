@@ -40,6 +40,9 @@ impl<G: Guide> Walk<'_, G> {
         conversion.list(self.out, start);
         self.fit_array(start)?;
         if named {
+            if self.met.is_any() {
+                self.guide.value()?;
+            }
             self.report.lists += 1;
             self.report.gc_lists += u64::from(role.is_ring());
         } else {
@@ -145,11 +148,15 @@ impl<G: Guide> Walk<'_, G> {
             return false;
         }
         let start = self.offset(self.at);
+        // What is left out has not been met.
         let (end, sound) = match first {
-            b'"' => (start + 1, self.escapes_of(self.string_text()) == Escapes::Fine),
+            b'"' => match self.escapes_of(self.string_text()) {
+                Escapes::Bad => (start, false),
+                escapes => (start + 1, escapes == Escapes::Fine),
+            },
             _ => match self.bare_end(first) {
-                Some(end) => (end, !self.is_out_of_range(first, end)),
-                None => (start, false),
+                Some(end) if !self.is_out_of_range(first, end) => (end, true),
+                _ => (start, false),
             },
         };
         self.met.scalar(&self.body[start..end]);

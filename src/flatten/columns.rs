@@ -100,7 +100,11 @@ impl<'a, G: Guide> Walk<'a, G> {
         self.collect_array(&mut columns, Base { bytes: 0, keys: 0 })?;
         for column in &columns.list {
             let mark = self.out.len();
-            if !self.guide.column(column.name, self.out)? || G::LEARNS {
+            let named = self.guide.column(column.name, self.out)?;
+            if named && column.met.is_any() {
+                self.guide.value()?;
+            }
+            if !named || G::LEARNS {
                 self.out.truncate(mark);
                 continue;
             }
@@ -269,7 +273,9 @@ impl<'a, G: Guide> Walk<'a, G> {
             // Not the columns have run out but the arena, whose limit is that of the document.
             return Err(self.error_at_cursor(Cause::DocumentTooLong));
         }
-        self.broken();
+        self.report.beyond_columns += 1;
+        let offset = self.offset(self.at);
+        self.report.first_beyond_columns.get_or_insert(offset);
         Ok(())
     }
 }

@@ -48,6 +48,11 @@ impl Met {
         }
     }
 
+    /// Whether there was any scalar but `null`.
+    pub(super) fn is_any(self) -> bool {
+        self.0 != 0
+    }
+
     fn is_mixed(self) -> bool {
         (self.0 & !LARGE).count_ones() > 1
     }

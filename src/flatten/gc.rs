@@ -8,6 +8,9 @@ use std::ops::Range;
 /// Entries of a ring.
 pub(super) const RING: usize = 256;
 
+/// The runtime counts collections in 32 bits (`runtime.MemStats.NumGC`).
+const COUNT_WRAPS_AT: u64 = 1 << 32;
+
 /// The two running totals of a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Totals {
@@ -40,21 +43,33 @@ pub(super) fn fresh(before: Option<Totals>, now: Totals, pause: impl Fn(usize) -
     let Some(before) = before else { return nothing(false) };
     // Of no more collections than a ring has entries: what a target says of itself may be anything.
     let sum_of = |numbers: Range<u64>| numbers.map(|n| u128::from(pause(entry(n)))).sum::<u128>();
-    let since = |first: u64, restarted| {
-        let kept = first.max(now.collections.saturating_sub(RING as u64));
-        Fresh { collections: kept..now.collections, missed: kept - first, restarted, doubtful: false }
+    let since = |first: u64, end: u64, restarted| {
+        let kept = first.max(end.saturating_sub(RING as u64));
+        Fresh { collections: kept..end, missed: kept - first, restarted, doubtful: false }
     };
-    let fell = now.collections < before.collections || now.pause_ns < before.pause_ns;
+    let end = now.collections + if has_wrapped(before, now) { COUNT_WRAPS_AT } else { 0 };
+    let fell = end < before.collections || now.pause_ns < before.pause_ns;
+    let since_its_start = now.collections <= RING as u64 && sum_of(0..now.collections) == u128::from(now.pause_ns);
     if !fell {
-        let new = now.collections - before.collections;
-        if new > RING as u64
-            || sum_of(before.collections..now.collections) == u128::from(now.pause_ns - before.pause_ns)
+        let new = end - before.collections;
+        // Too many to be added up: the count goes on, unless it fell and is explained by a new process.
+        let goes_on = new > RING as u64 && (end == now.collections || !since_its_start);
+        if goes_on
+            || (new <= RING as u64 && sum_of(before.collections..end) == u128::from(now.pause_ns - before.pause_ns))
         {
-            return since(before.collections, false);
+            return since(before.collections, end, false);
         }
     }
-    let since_its_start = now.collections <= RING as u64 && sum_of(0..now.collections) == u128::from(now.pause_ns);
-    if fell || since_its_start { since(0, true) } else { nothing(true) }
+    if fell || since_its_start { since(0, now.collections, true) } else { nothing(true) }
+}
+
+/// Whether the count of collections fell because 32 bits are full: the pauses have gone on, and it is not further ahead than
+/// behind.
+fn has_wrapped(before: Totals, now: Totals) -> bool {
+    now.collections < before.collections
+        && before.collections < COUNT_WRAPS_AT
+        && now.pause_ns >= before.pause_ns
+        && now.collections + COUNT_WRAPS_AT - before.collections < COUNT_WRAPS_AT / 2
 }
 
 #[cfg(test)]
@@ -94,6 +109,31 @@ mod tests {
         let before = Totals { collections: 2, pause_ns: 77 };
         let fresh = fresh(Some(before), totals(5), ring_of(5));
         assert_eq!((fresh.collections, fresh.restarted), (0..5, true));
+    }
+
+    #[test]
+    fn a_count_that_is_full_goes_on_from_zero() {
+        let pauses = |total| move |at: usize| if total { 10 + at as u64 } else { 0 };
+        let sum = |from: u64, to: u64| (from..to).map(|n| 10 + entry(n) as u64).sum::<u64>();
+        let full = COUNT_WRAPS_AT;
+        for (before, new, missed) in
+            [(full - 3, 5, 0), (full - 1, 1, 0), (full - 256, 256, 0), (full - 100, 1_000, 744)]
+        {
+            let total = 1 << 50;
+            let now = Totals { collections: before + new - full, pause_ns: total + sum(before, before + new) };
+            let fresh = fresh(Some(Totals { collections: before, pause_ns: total }), now, pauses(true));
+            assert_eq!(fresh.collections, before + missed..before + new, "{before} and {new}");
+            assert_eq!((fresh.missed, fresh.restarted, fresh.doubtful), (missed, false, false));
+        }
+        // A new process whose pauses add up, or are fewer; and one that would have made two billion collections meanwhile.
+        let restarted = |before: u64, pause_ns: u64, collections: u64, total: u64| {
+            let now = Totals { collections, pause_ns: total };
+            fresh(Some(Totals { collections: before, pause_ns }), now, pauses(true)).restarted
+        };
+        assert!(restarted(full - 3, 7, 200, sum(0, 200)) && restarted(full - 3, 7, 300, 6));
+        assert!(restarted(1_000, 7, 500, 1 << 40));
+        // What counts further than the runtime can has not wrapped.
+        assert!(restarted(full + 3, 7, 2, 1 << 40));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What leads the walk through a payload: a layout that is followed, or one that is learned.
 
 use super::choice::Progress;
-use super::layout::{Kind, Layout, Node, Role, Traits};
+use super::layout::{Kind, Layout, Node, Role, Shipped, Traits};
 use super::names::{FNV_OFFSET, fnv};
 use super::piece;
 use super::rates::{Number, Rates};
@@ -38,6 +38,8 @@ pub(super) trait Guide {
     fn member(&mut self, key: &[u8]) -> Result<Member, Stop>;
     /// The member is a value or an array without objects. Writes its name; false if it is not shipped.
     fn leaf(&mut self, out: &mut Vec<u8>) -> Result<bool, Stop>;
+    /// The leaf that was passed last, which is shipped, has a value.
+    fn value(&mut self) -> Result<(), Stop>;
     /// The leaf was this number, and a rate may stand behind it. True if it does.
     fn rate(&mut self, number: Number, out: &mut Vec<u8>) -> bool;
     /// How many rates have been passed, for [`Guide::forget_rates`].
@@ -68,6 +70,8 @@ pub(super) struct Follow<'l> {
     /// as much as [`piece::append`] wants to find there.
     path: &'l mut Vec<u8>,
     path_bytes: usize,
+    /// The leaf that was passed last has had no value when the layout was learned, nor before.
+    awaited: bool,
     rates: Rates<'l>,
     /// The name of the rate that was passed last.
     rate_name: Range<usize>,
@@ -76,7 +80,8 @@ pub(super) struct Follow<'l> {
 impl<'l> Follow<'l> {
     pub(super) fn new(layout: &'l Layout, rates: Rates<'l>, path: &'l mut Vec<u8>) -> Self {
         path.clear();
-        let mut follow = Self { layout, node: 0, key: 0, name: 0, path, path_bytes: 0, rates, rate_name: 0..0 };
+        let mut follow =
+            Self { layout, node: 0, key: 0, name: 0, path, path_bytes: 0, awaited: false, rates, rate_name: 0..0 };
         follow.extend_path(b",\"", b"");
         follow
     }
@@ -123,6 +128,7 @@ impl<'l> Follow<'l> {
     #[inline]
     fn write_name(&mut self, node: &Node, out: &mut Vec<u8>) -> bool {
         self.node += 1;
+        self.awaited = node.awaited;
         if node.keys_as_name {
             let key = &self.layout.keys[self.key - node.key_bytes as usize..self.key];
             out.extend_from_slice(&self.path[..self.path_bytes]);
@@ -187,6 +193,12 @@ impl Guide for Follow<'_> {
             }
             _ => Err(Stop::OtherLayout),
         }
+    }
+
+    #[inline]
+    fn value(&mut self) -> Result<(), Stop> {
+        // What names are to become of it, and of what is called like it, is to be found anew.
+        if self.awaited { Err(Stop::OtherLayout) } else { Ok(()) }
     }
 
     fn rate(&mut self, number: Number, out: &mut Vec<u8>) -> bool {
@@ -260,6 +272,8 @@ pub(super) struct Learn<'l> {
     layout: &'l mut Layout,
     rules: &'l VariableRules,
     work: &'l mut LearnWork,
+    /// Place of the leaf that was passed last.
+    leaf: usize,
 }
 
 impl<'l> Learn<'l> {
@@ -270,7 +284,7 @@ impl<'l> Learn<'l> {
         for progress in [&mut work.include, &mut work.exclude, &mut work.rates] {
             progress.clear();
         }
-        Self { layout, rules, work }
+        Self { layout, rules, work, leaf: 0 }
     }
 
     /// Appends a key to the path.
@@ -350,19 +364,25 @@ impl Guide for Learn<'_> {
             return Ok(Member::Out);
         }
         if let Some(node) = self.layout.nodes.last_mut() {
-            node.hidden = excluded || !included;
+            node.shipped = if excluded || !included { Shipped::Unwanted } else { Shipped::Yes };
         }
         self.note_rename(rename);
         Ok(Member::In(traits))
     }
 
     fn leaf(&mut self, _: &mut Vec<u8>) -> Result<bool, Stop> {
-        let hidden = self.layout.nodes.last().is_none_or(|node| node.hidden);
+        self.leaf = self.layout.nodes.len() - 1;
+        let hidden = self.layout.nodes.last().is_none_or(Node::is_hidden);
         if let Some(mark) = self.work.marks.last().filter(|mark| mark.rated && !hidden) {
             self.layout.push_rate(mark.hash);
         }
         self.leave();
         Ok(true)
+    }
+
+    fn value(&mut self) -> Result<(), Stop> {
+        self.layout.nodes[self.leaf].awaited = false;
+        Ok(())
     }
 
     fn rate(&mut self, _: Number, _: &mut Vec<u8>) -> bool {
@@ -400,6 +420,7 @@ impl Guide for Learn<'_> {
         let Entered { excluded, included, rename } = self.enter(name);
         self.leave();
         self.layout.push(if excluded || !included { Kind::Out } else { Kind::Leaf }, Traits::NONE, name);
+        self.leaf = self.layout.nodes.len() - 1;
         self.note_rename(rename);
         Ok(true)
     }

@@ -29,15 +29,26 @@ pub(super) struct Layout {
 pub(super) struct Node {
     pub(super) kind: Kind,
     pub(super) traits: Traits,
-    /// It is looked at, but not shipped: its value is needed, or it is beyond `max_fields`.
-    pub(super) hidden: bool,
+    pub(super) shipped: Shipped,
     pub(super) key_bytes: u32,
+    /// A leaf that has had no value yet: servers do not know its name.
+    pub(super) awaited: bool,
     /// Its name is its keys as they stand, joined with dots: it is not in `names`.
     pub(super) keys_as_name: bool,
-    /// A leaf of which that is true and whose value is shipped as it is.
+    /// A leaf of which that is true, and that is not awaited, and whose value is shipped as it is.
     pub(super) plain: bool,
     /// Of a leaf or a rate: bytes in `names`, 0 unless it is shipped under a mended name. Of an end: bytes that the path loses.
     pub(super) name_bytes: u32,
+}
+
+/// Whether a member that is looked at is shipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shipped {
+    Yes,
+    /// The rules leave it out, but its value is needed, or what is in it.
+    Unwanted,
+    /// It is beyond `max_fields`.
+    BeyondLimit,
 }
 
 /// What is done with the value of a member.
@@ -98,10 +109,14 @@ impl Role {
 }
 
 impl Node {
+    pub(super) fn is_hidden(&self) -> bool {
+        self.shipped != Shipped::Yes
+    }
+
     /// The name of this leaf is its keys as they stand.
     pub(super) fn take_keys_as_name(&mut self) {
         self.keys_as_name = true;
-        self.plain = self.kind == Kind::Leaf && self.traits == Traits::NONE;
+        self.plain = self.kind == Kind::Leaf && self.traits == Traits::NONE && !self.awaited;
     }
 }
 
@@ -117,7 +132,7 @@ impl Layout {
 
     /// Whether some member is left out, whatever its value is.
     pub(super) fn leaves_out(&self) -> bool {
-        self.nodes.iter().any(|node| node.hidden || matches!(node.kind, Kind::Out | Kind::Dropped))
+        self.nodes.iter().any(|node| node.is_hidden() || matches!(node.kind, Kind::Out | Kind::Dropped))
     }
 
     /// Gives back what an outlier made it grow to.
@@ -134,7 +149,8 @@ impl Layout {
         self.nodes.push(Node {
             kind,
             traits,
-            hidden: false,
+            shipped: Shipped::Yes,
+            awaited: kind == Kind::Leaf,
             keys_as_name: false,
             plain: false,
             key_bytes,
@@ -162,15 +178,15 @@ impl Layout {
         }
         let (mut place, mut kept) = (0, 0);
         for at in 1..self.nodes.len() {
-            let Node { kind: Kind::Rate, hidden, .. } = self.nodes[at] else { continue };
-            self.nodes[at - 1].traits.rated = !hidden;
-            if !hidden {
+            let Node { kind: Kind::Rate, shipped, .. } = self.nodes[at] else { continue };
+            self.nodes[at - 1].traits.rated = shipped == Shipped::Yes;
+            if shipped == Shipped::Yes {
                 self.counters[kept] = self.counters[place];
                 kept += 1;
             }
             place += 1;
         }
         self.counters.truncate(kept);
-        self.nodes.retain(|node| node.kind != Kind::Rate || !node.hidden);
+        self.nodes.retain(|node| node.kind != Kind::Rate || !node.is_hidden());
     }
 }

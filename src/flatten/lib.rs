@@ -215,6 +215,10 @@ pub struct Report {
     pub mended: u64,
     /// Byte offset of the first broken value.
     pub first_broken: Option<usize>,
+    /// Values in arrays of objects that have more members than [`limits::COLUMNS_MAX`], left out.
+    pub beyond_columns: u64,
+    /// Byte offset behind the first of them.
+    pub first_beyond_columns: Option<usize>,
     /// Names that had to be mended, and variables beyond `max_fields`.
     pub names: Mended,
     /// Of `numbers`, those that a `map_file` calls sizes in bytes.

@@ -4,20 +4,22 @@
 //! What servers refuse (Elasticsearch 5 to 9, OpenSearch 1 to 3): empty or blank segments, their own fields at the root,
 //! more than 20 levels, equal names, and a name that is both a value and an object.
 //!
-//! The table of a document's names lives in the tick's arena. What outlives it are hashes: of the fields that the reader
-//! has shipped (they are bounded, first come first kept) and of the names that were objects (a name that once was one
-//! stays one, else the server's mapping would refuse the value that takes its place).
+//! The table of a document's names lives in the tick's arena. What outlives it is in `fields`.
+
+mod fields;
+mod path;
 
 use super::by_hash::{ByHash, NoRoom};
-use super::layout::{Kind, Layout, Node};
-use super::rename::Rename;
-use super::{Label, VariableRules};
-use super::{rates, scalar};
+use super::layout::{Kind, Layout, Node, Shipped};
+use super::{VariableRules, rates};
 use crate::json;
 use crate::limits::{NAME_BYTES_MAX, NAME_SEGMENTS_MAX};
 use bumpalo::Bump;
-use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
+use fields::Place;
+use path::Path;
+
+pub(super) use fields::Fields;
+pub(super) use path::{FNV_OFFSET, fnv};
 
 /// Fields that each document begins with, and those that the sanitiser adds.
 pub(super) const OWN_NAMES: [&str; 4] = ["@timestamp", "service.name", "host.name", RESTARTED];
@@ -86,20 +88,12 @@ pub fn unfit_for_label(name: &str) -> Option<String> {
     }
 }
 
-/// What a reader remembers of its names as long as it lives.
-#[derive(Debug)]
-pub(super) struct Fields {
-    hasher: RandomState,
-    max: usize,
-    taken: HashSet<u64>,
-    objects: HashSet<u64>,
-}
-
 /// Buffers that are kept from one payload to the next.
 #[derive(Debug, Default)]
 pub(super) struct Work {
     path: Path,
     name: Vec<u8>,
+    spare: Vec<u8>,
     /// The keys around the member that is looked at as they stand, each with a dot behind it.
     raw: Vec<u8>,
     raw_marks: Vec<usize>,
@@ -122,39 +116,6 @@ struct Slot {
 /// did not need.
 type Table<'a> = ByHash<'a, Slot>;
 
-impl Fields {
-    pub(super) fn new(max: usize, labels: &[Label]) -> Self {
-        let hasher = RandomState::new();
-        let mut fields = Self { hasher, max, taken: HashSet::new(), objects: HashSet::new() };
-        for name in OWN_NAMES.into_iter().chain(labels.iter().map(|label| label.name.as_str())) {
-            fields.add_objects(name.as_bytes());
-        }
-        fields
-    }
-
-    fn hash(&self, name: &[u8]) -> u64 {
-        self.hasher.hash_one(name)
-    }
-
-    /// Whether a reader may ship this field: it has before, or there is room for one more.
-    fn take(&mut self, name: &[u8], occurrence: u32) -> bool {
-        let hash = self.hasher.hash_one((name, occurrence));
-        self.taken.contains(&hash) || (self.taken.len() < self.max && self.taken.insert(hash))
-    }
-
-    fn add_objects(&mut self, name: &[u8]) {
-        for dot in memchr::memrchr_iter(b'.', name) {
-            if !self.objects.insert(self.hash(&name[..dot])) {
-                break;
-            }
-        }
-    }
-
-    fn is_object(&self, hash: u64) -> bool {
-        self.objects.contains(&hash)
-    }
-}
-
 /// Gives every variable of `layout` its final name, or takes it out.
 ///
 /// Goes over the layout twice, as the last variable can take away the name of the first: which names there are, then who
@@ -167,9 +128,9 @@ pub(super) fn resolve(
     arena: &Bump,
 ) -> Result<(), NoRoom> {
     let labels = rules.labels.as_slice();
-    let is_named = |node: &&Node| matches!(node.kind, Kind::Leaf | Kind::Rate) && !node.hidden;
+    let is_named = |node: &&Node| matches!(node.kind, Kind::Leaf | Kind::Rate) && !node.is_hidden();
     let leaves = layout.nodes.iter().filter(is_named).count();
-    let mut table = Table::new(leaves.min(fields.max) + labels.len(), arena)?;
+    let mut table = Table::new(leaves.min(rules.fields_max) + labels.len(), arena)?;
     for label in labels {
         *table.get_mut(fields.hash(label.name.as_bytes()))? = Slot { occurrences: 1, settled: 1, ..Slot::default() };
     }
@@ -191,6 +152,7 @@ struct Leaf<'l> {
     raw: &'l [u8],
     /// The mended name; may be written over.
     name: &'l mut Vec<u8>,
+    spare: &'l mut Vec<u8>,
     /// What was done to it.
     kinds: Mended,
     /// Takes the final name, with what surrounds it, if it is not simply the keys.
@@ -205,12 +167,12 @@ fn each_leaf(
     mut visit: impl FnMut(&mut Leaf<'_>) -> Result<(), NoRoom>,
 ) -> Result<(), NoRoom> {
     let Layout { nodes, keys, names, renamed, .. } = layout;
-    let Work { path, name, raw, raw_marks } = work;
+    let Work { path, name, spare, raw, raw_marks } = work;
     raw.clear();
     raw_marks.clear();
     let (mut key_at, mut in_columns) = (0, false);
     // Of the last leaf: a rate has its name.
-    let (mut leaf_key, mut leaf_rename, mut leaf_hidden) = (&keys[..0], None, false);
+    let (mut leaf_key, mut leaf_rename, mut leaf_shipped) = (&keys[..0], None, Shipped::Yes);
     let mut renamed = renamed.iter().peekable();
     for (place, node) in nodes.iter_mut().enumerate() {
         let key = &keys[key_at..key_at + node.key_bytes as usize];
@@ -233,21 +195,21 @@ fn each_leaf(
                 raw.push(b'.');
             }
             Kind::Leaf => {
-                if !node.hidden {
+                if !node.is_hidden() {
                     path.enter(key, in_columns, rename, b"", &rules.labels);
                     let kinds = path.render(name);
                     path.leave();
-                    visit(&mut Leaf { node, key, raw, name, kinds, names })?;
+                    visit(&mut Leaf { node, key, raw, name, spare, kinds, names })?;
                 }
-                (leaf_key, leaf_rename, leaf_hidden) = (key, rename, node.hidden);
+                (leaf_key, leaf_rename, leaf_shipped) = (key, rename, node.shipped);
             }
             Kind::Rate => {
-                node.hidden |= leaf_hidden;
-                if !node.hidden {
+                node.shipped = if leaf_shipped == Shipped::Yes { node.shipped } else { leaf_shipped };
+                if !node.is_hidden() {
                     path.enter(leaf_key, false, leaf_rename, rates::SUFFIX, &rules.labels);
                     let kinds = path.render(name);
                     path.leave();
-                    visit(&mut Leaf { node, key, raw, name, kinds, names })?;
+                    visit(&mut Leaf { node, key, raw, name, spare, kinds, names })?;
                 }
             }
         }
@@ -257,29 +219,35 @@ fn each_leaf(
 
 /// Takes note of a variable's mended name, or takes the variable out.
 fn collect(leaf: &mut Leaf<'_>, fields: &mut Fields, table: &mut Table<'_>, mended: &mut Mended) -> Result<(), NoRoom> {
+    let moved = fields.keep_out_of_values(leaf.name, leaf.spare);
     let hash = fields.hash(leaf.name);
     let occurrence = table.get(hash).occurrences + 1;
-    if !fields.take(leaf.name, occurrence) {
-        mended.over_limit += 1;
-        // It is still looked at: what it is may be needed, and in the next payload it may be an object with names that
-        // have been taken.
-        leaf.node.hidden = true;
+    if !fields.admit(leaf.name, occurrence) {
+        leaf.leave_out(mended);
         return Ok(());
     }
     mended.add(leaf.kinds);
+    mended.moved += u64::from(moved);
     table.get_mut(hash)?.occurrences = occurrence;
     fields.add_objects(leaf.name);
     Ok(())
 }
 
 /// Gives a variable its final name: its own if it is the first to have it and it is no object.
-fn settle(leaf: &mut Leaf<'_>, fields: &Fields, table: &mut Table<'_>, mended: &mut Mended) -> Result<(), NoRoom> {
-    let hash = fields.hash(leaf.name);
-    let slot = table.get_mut(hash)?;
+fn settle(leaf: &mut Leaf<'_>, fields: &mut Fields, table: &mut Table<'_>, mended: &mut Mended) -> Result<(), NoRoom> {
+    fields.keep_out_of_values(leaf.name, leaf.spare);
+    let own = fields.hash(leaf.name);
+    let slot = table.get_mut(own)?;
     slot.settled += 1;
-    let clashes = slot.settled > 1 || fields.is_object(hash);
-    if clashes {
-        find_another(leaf.name, fields, table, mended)?;
+    let clashes = slot.settled > 1 || fields.is_object(own);
+    let name = if clashes { find_another(leaf.name, fields, table, mended)? } else { own };
+    match fields.take(name, !leaf.node.awaited) {
+        Place::Taken => leaf.node.awaited = false,
+        Place::Awaited => {}
+        Place::Full => {
+            leaf.leave_out(mended);
+            return Ok(());
+        }
     }
     let is_plain = leaf.name.strip_prefix(leaf.raw) == Some(leaf.key) && memchr::memchr(b'\\', leaf.name).is_none();
     if is_plain && !clashes && leaf.node.kind == Kind::Leaf {
@@ -295,12 +263,24 @@ fn settle(leaf: &mut Leaf<'_>, fields: &Fields, table: &mut Table<'_>, mended: &
     Ok(())
 }
 
-/// Finds a name for a variable that cannot have its own.
-fn find_another(name: &mut Vec<u8>, fields: &Fields, table: &mut Table<'_>, mended: &mut Mended) -> Result<(), NoRoom> {
-    let own_bytes = name.len();
-    while fields.is_object(fields.hash(name)) {
-        name.extend_from_slice(b"._value");
+impl Leaf<'_> {
+    /// It is beyond `max_fields`, but still looked at: what it is may be needed, and in the next payload it may be an object with
+    /// names that have been taken.
+    fn leave_out(&mut self, mended: &mut Mended) {
+        mended.over_limit += 1;
+        self.node.shipped = Shipped::BeyondLimit;
     }
+}
+
+/// Finds a name for a variable that cannot have its own; gives its hash.
+fn find_another(
+    name: &mut Vec<u8>,
+    fields: &Fields,
+    table: &mut Table<'_>,
+    mended: &mut Mended,
+) -> Result<u64, NoRoom> {
+    let own_bytes = name.len();
+    fields.keep_out_of_objects(name);
     let base_bytes = name.len();
     let base = fields.hash(name);
     let mut number = table.get(base).tried;
@@ -322,7 +302,7 @@ fn find_another(name: &mut Vec<u8>, fields: &Fields, table: &mut Table<'_>, mend
     mended.repeated += u64::from(number > 1);
     table.get_mut(base)?.tried = number;
     table.get_mut(chosen)?.given = true;
-    Ok(())
+    Ok(chosen)
 }
 
 impl Mended {
@@ -343,138 +323,6 @@ impl Mended {
         self.deep += other.deep;
         self.long += other.long;
     }
-}
-
-/// The name of the member that is looked at, mended segment by segment; the hash goes along, so that a long name over
-/// many members costs its own length once.
-#[derive(Debug, Default)]
-struct Path {
-    dots_underscore: bool,
-    text: Vec<u8>,
-    key: Vec<u8>,
-    levels: Vec<Level>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Level {
-    /// Where its name is in the text: a renamed one begins behind that of the level around it.
-    text_start: usize,
-    text_bytes: usize,
-    /// Bytes of its name in the payload: the keys joined with dots.
-    raw_bytes: usize,
-    segments: usize,
-    prefixed: bool,
-    hash: u64,
-    kinds: Mended,
-}
-
-impl Level {
-    fn beginning_at(text_start: usize) -> Self {
-        Self {
-            text_start,
-            text_bytes: text_start,
-            raw_bytes: 0,
-            segments: 0,
-            prefixed: false,
-            hash: FNV_OFFSET,
-            kinds: Mended::default(),
-        }
-    }
-}
-
-impl Path {
-    fn reset(&mut self, dots_underscore: bool) {
-        self.dots_underscore = dots_underscore;
-        self.text.clear();
-        self.levels.clear();
-        self.levels.push(Level::beginning_at(0));
-    }
-
-    /// `key` is escaped as JSON; the dots of a column's are those between keys. A name that is replaced ends within it.
-    fn enter(&mut self, key: &[u8], column: bool, rename: Option<&Rename>, suffix: &[u8], labels: &[Label]) {
-        let Some(mut level) = self.levels.last().copied() else { return };
-        let key_at = level.raw_bytes + usize::from(self.levels.len() > 1);
-        let mut decoded = std::mem::take(&mut self.key);
-        decoded.clear();
-        decoded.extend_from_slice(rename.map_or(b"", |rename| rename.to.as_bytes()));
-        let start = decoded.len();
-        scalar::decode(&mut decoded, key);
-        let raw_bytes = key_at + decoded.len() - start;
-        if self.dots_underscore && !column {
-            decoded[start..].iter_mut().filter(|byte| **byte == b'.').for_each(|byte| *byte = b'_');
-        }
-        if let Some(rename) = rename {
-            level = Level::beginning_at(self.text.len());
-            let replaced = rename.from.len() - key_at;
-            decoded.copy_within(start + replaced.., start);
-            decoded.truncate(decoded.len() - replaced);
-        }
-        decoded.extend_from_slice(suffix);
-        level.raw_bytes = raw_bytes;
-        for segment in decoded.split(|&byte| byte == b'.') {
-            self.push(&mut level, segment, labels);
-        }
-        self.key = decoded;
-        self.levels.push(level);
-    }
-
-    fn push(&mut self, level: &mut Level, segment: &[u8], labels: &[Label]) {
-        if level.segments > 0 {
-            let deep = level.segments + usize::from(level.prefixed) >= NAME_SEGMENTS_MAX;
-            level.kinds.deep = u64::from(deep);
-            self.append(level, if deep { b"_" } else { b"." });
-        }
-        level.segments += 1;
-        let blank = is_blank_segment(segment);
-        level.kinds.empty |= u64::from(blank);
-        self.append(level, if blank { b"_" } else { segment });
-        let text = &self.text[level.text_start..level.text_bytes];
-        let reserved = level.segments == 1 && RESERVED.iter().any(|name| name.as_bytes() == text);
-        let own = || OWN_NAMES.iter().any(|name| name.as_bytes() == text);
-        let label = || labels.iter().any(|label| label.name.as_bytes() == text);
-        if !level.prefixed && (reserved || own() || label()) {
-            level.prefixed = true;
-            level.kinds.reserved = 1;
-            level.hash = fnv(fnv(FNV_OFFSET, VARS.as_bytes()), text);
-        }
-    }
-
-    fn append(&mut self, level: &mut Level, bytes: &[u8]) {
-        self.text.extend_from_slice(bytes);
-        level.text_bytes = self.text.len();
-        level.hash = fnv(level.hash, bytes);
-    }
-
-    fn leave(&mut self) {
-        self.levels.pop();
-        self.text.truncate(self.levels.last().map_or(0, |level| level.text_bytes));
-    }
-
-    /// Writes the mended name, and says what was done to it.
-    fn render(&self, name: &mut Vec<u8>) -> Mended {
-        name.clear();
-        let Some(level) = self.levels.last() else { return Mended::default() };
-        let prefix = if level.prefixed { VARS.as_bytes() } else { b"" };
-        name.extend_from_slice(prefix);
-        let text = &self.text[level.text_start..level.text_bytes];
-        let long = prefix.len() + text.len() > NAME_BYTES_MAX;
-        let kept = if long { NAME_BYTES_MAX - HASH_BYTES - prefix.len() } else { text.len() };
-        name.extend_from_slice(&text[..scalar::character_boundary(text, kept)]);
-        if long {
-            name.push(b'_');
-            level.hash.to_be_bytes().into_iter().for_each(|byte| json::write_hex(name, byte));
-        }
-        Mended { long: u64::from(long), ..level.kinds }
-    }
-}
-
-/// `_` and 16 hexadecimal digits.
-const HASH_BYTES: usize = 17;
-pub(super) const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-
-/// FNV-1a: it is part of names that stay in indices for years, so it may never change.
-pub(super) fn fnv(hash: u64, bytes: &[u8]) -> u64 {
-    bytes.iter().fold(hash, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 fn is_blank_segment(segment: &[u8]) -> bool {

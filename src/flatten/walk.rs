@@ -229,6 +229,7 @@ impl<'a, G: Guide> Walk<'a, G> {
         if written == Written::Yes && separated {
             self.note_total(traits.role, start);
             if named {
+                self.guide.value()?;
                 self.count(first);
                 if !matches!(first, b'"' | b't' | b'f') {
                     self.finish_number(traits, start);

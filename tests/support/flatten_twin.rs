@@ -4,14 +4,17 @@
 
 #[path = "strict_json.rs"]
 pub(crate) mod strict_json;
+#[path = "twin_names.rs"]
+pub(crate) mod twin_names;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::Value;
 use strict_json::{Json, without_lone_surrogates};
+use twin_names::{Named, Names};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum GcPauses {
@@ -119,42 +122,6 @@ fn glob(pattern: &str, name: &str) -> bool {
     }
 }
 
-const RESERVED: &str = " _all _data_stream_timestamp _doc_count _feature _field_names _id _ignored _ignored_source _index \
-    _index_mode _inference_fields _meta _nested _nested_path _parent _primary_term _recovery_source _routing _seq_no \
-    _seq_no_doc_values _size _slice _source _tier _timestamp _ts_routing_hash _tsid _ttl _type _uid _version ";
-pub(crate) const OWN: [&str; 4] = ["@timestamp", "service.name", "host.name", "expvastic.restarted"];
-
-/// A joined name as a server takes it, if there were none but ours and the labels.
-fn mended(joined: &str, labels: &[String]) -> String {
-    let blank = |segment: &str| segment.chars().all(|char| char.is_whitespace() || char <= ' ');
-    let segments: Vec<&str> = joined.split('.').map(|segment| if blank(segment) { "_" } else { segment }).collect();
-    let mut name = segments.join(".");
-    let is_below = |rest: &str| rest.is_empty() || rest.starts_with('.');
-    let mut own = OWN.into_iter().chain(labels.iter().map(String::as_str));
-    let own = own.any(|own| name.strip_prefix(own).is_some_and(is_below));
-    if own || name.starts_with('_') && RESERVED.split_whitespace().any(|reserved| reserved == segments[0]) {
-        name = format!("vars.{name}");
-    }
-    let segments: Vec<&str> = name.split('.').collect();
-    if segments.len() > 20 {
-        name = format!("{}.{}", segments[..19].join("."), segments[19..].join("_"));
-    }
-    if name.len() > 512 {
-        let end = (0..=495).rev().find(|&at| name.is_char_boundary(at)).unwrap_or_default();
-        name = format!("{}_{:016x}", &name[..end], fnv1a(&name));
-    }
-    name
-}
-
-fn fnv1a(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
-/// Where an object within a name would be: each prefix that ends before a dot.
-pub(crate) fn parents(name: &str) -> impl Iterator<Item = &str> {
-    name.match_indices('.').map(|(dot, _)| &name[..dot])
-}
-
 /// What is shipped of a value without objects, if anything is.
 fn shipped(value: &Json) -> Option<Json> {
     if *value == Json::Null { None } else { without_broken_numbers(value) }
@@ -165,6 +132,15 @@ fn without_broken_numbers(value: &Json) -> Option<Json> {
         Json::Number(text) if text.len() > 1000 || text.parse::<f64>().is_ok_and(f64::is_infinite) => None,
         Json::Array(elements) => Some(Json::Array(elements.iter().filter_map(without_broken_numbers).collect())),
         other => Some(other.clone()),
+    }
+}
+
+/// Whether there is anything in a value that a server makes a field of.
+pub(crate) fn has_scalar(value: &Json) -> bool {
+    match value {
+        Json::Null | Json::Object(_) => false,
+        Json::Array(elements) => elements.iter().any(has_scalar),
+        _ => true,
     }
 }
 
@@ -220,8 +196,7 @@ type Counter = (String, usize);
 /// A reader's memory from one document to the next, and how it makes them.
 pub(crate) struct Reader {
     options: Options,
-    taken: HashSet<(String, usize)>,
-    objects: HashSet<String>,
+    names: Names,
     collections: Option<(u64, u64)>,
     /// The numbers of the last document, and the time since.
     counters: HashMap<Counter, String>,
@@ -237,12 +212,9 @@ pub(crate) fn document(options: &Options, payload: &str) -> Option<Vec<(String, 
 
 impl Reader {
     pub(crate) fn new(options: Options) -> Self {
-        let own = OWN.into_iter().chain(options.labels.iter().map(String::as_str));
-        let objects = own.flat_map(parents).map(str::to_owned).collect();
         Self {
+            names: Names::new(options.max_fields, &options.labels),
             options,
-            taken: HashSet::new(),
-            objects,
             collections: None,
             counters: HashMap::new(),
             pause_ns: 0,
@@ -268,34 +240,42 @@ impl Reader {
     fn document_of(&mut self, payload: &str) -> Option<Vec<(String, Json)>> {
         let Ok(Json::Object(mut root)) = Json::parse(&without_lone_surrogates(payload)) else { return None };
         let restarted = self.mend_pauses(&mut root);
-        let mut fields = Vec::new();
         let mut occurrences: HashMap<String, usize> =
             self.options.labels.iter().map(|label| (label.clone(), 1)).collect();
-        let mut counters = HashMap::new();
         let mut seen: HashMap<String, usize> = HashMap::new();
+        let (mut fields, mut values) = (Vec::new(), Vec::new());
         for Variable { raw, joined, value, is_column } in self.variables(&[], &root) {
             let name = renamed(&self.options.rename, &raw, &joined);
-            let Some(field) = self.take(&name, &mut occurrences) else { continue };
-            fields.push((field, value.clone()));
+            let Some(field) = self.names.admit(&name, &mut occurrences) else { continue };
+            fields.push(Named { field, has_value: value.as_ref().is_some_and(has_scalar), is_rate: false });
+            values.push((value, None));
             if is_column || !any_matches(&self.options.rates, &raw) {
                 continue;
             }
-            let Some(field) = self.take(&format!("{name}_per_second"), &mut occurrences) else { continue };
+            let Some(field) = self.names.admit(&format!("{name}_per_second"), &mut occurrences) else { continue };
+            fields.push(Named { field, has_value: true, is_rate: true });
             let place = *seen.entry(raw.clone()).and_modify(|count| *count += 1).or_insert(1);
-            let counter = (raw, place);
-            let Some(Json::Number(now)) = value else {
-                fields.push((field, None));
-                continue;
-            };
-            let before = self.counters.get(&counter).filter(|_| !restarted);
-            let rate = before.and_then(|before| rate(before, &now, self.pause_ns));
-            fields.push((field, rate.map(|rate| Json::Number(format!("{rate:?}")))));
-            counters.insert(counter, now);
+            values.push((None, Some((raw, place))));
         }
-        let names = self.names(&fields);
-        let values = fields.into_iter().map(|(_, value)| value);
-        let mut document: Vec<(String, Json)> =
-            names.into_iter().zip(values).filter_map(|(name, value)| Some((name, fitted(value?)))).collect();
+        let names = self.names.settle(&fields);
+        let mut counters = HashMap::new();
+        let mut document = Vec::new();
+        let mut last = None;
+        for (name, (value, counter)) in names.into_iter().zip(values) {
+            let Some(name) = name else { continue };
+            let value = match (counter, &last) {
+                (None, _) => value,
+                (Some(counter), Some(Json::Number(now))) => {
+                    let before = self.counters.get(&counter).filter(|_| !restarted);
+                    let rate = before.and_then(|before| rate(before, now, self.pause_ns));
+                    counters.insert(counter, now.clone());
+                    rate.map(|rate| Json::Number(format!("{rate:?}")))
+                }
+                (Some(_), _) => None,
+            };
+            document.extend(value.clone().map(|value| (name, fitted(value))));
+            last = value;
+        }
         if document.is_empty() {
             return None;
         }
@@ -306,48 +286,6 @@ impl Reader {
             document.push(("expvastic.restarted".to_owned(), Json::Bool(true)));
         }
         Some(document)
-    }
-
-    /// The field of a variable with this name, if one more may be shipped.
-    fn take(&mut self, name: &str, occurrences: &mut HashMap<String, usize>) -> Option<(String, usize)> {
-        let name = mended(name, &self.options.labels);
-        let occurrence = *occurrences.entry(name.clone()).and_modify(|count| *count += 1).or_insert(1);
-        let field = (name, occurrence);
-        if !self.taken.contains(&field) {
-            if self.taken.len() >= self.options.max_fields {
-                return None;
-            }
-            self.taken.insert(field.clone());
-            self.objects.extend(parents(&field.0).map(str::to_owned));
-        }
-        Some(field)
-    }
-
-    /// A name for each field: those that can have theirs as it is come first.
-    fn names(&self, fields: &[((String, usize), Option<Json>)]) -> Vec<String> {
-        let as_it_is = |(name, occurrence): &(String, usize)| *occurrence == 1 && !self.objects.contains(name);
-        let own = OWN.into_iter().chain(self.options.labels.iter().map(String::as_str));
-        let mut used: HashSet<String> = own.map(str::to_owned).collect();
-        used.extend(fields.iter().filter(|(field, _)| as_it_is(field)).map(|((name, _), _)| name.clone()));
-        // Of a base, the numbers before this one are taken.
-        let mut tried: HashMap<String, usize> = HashMap::new();
-        let mut name = |(field, _): &((String, usize), Option<Json>)| {
-            let (mut base, _) = field.clone();
-            if as_it_is(field) {
-                return base;
-            }
-            while self.objects.contains(&base) {
-                base.push_str("._value");
-            }
-            let numbered = |n: usize| if n == 1 { base.clone() } else { format!("{base}#{n}") };
-            let number = tried.entry(base.clone()).or_insert(1);
-            while used.contains(&numbered(*number)) || self.objects.contains(&numbered(*number)) {
-                *number += 1;
-            }
-            used.insert(numbered(*number));
-            numbered(*number)
-        };
-        fields.iter().map(&mut name).collect()
     }
 
     fn choose(&self, raw: String) -> bool {
@@ -455,22 +393,30 @@ impl Reader {
         };
         let slot = |collection: u64| usize::try_from(collection % 256).expect("small");
         // Collections count from 0 here; an entry that is no integer is nothing.
-        let add_up = |from: u64, total: u64| {
-            let sum = (from..n1).map(|at| u128::from(pauses[slot(at)].as_u64().unwrap_or_default())).sum::<u128>();
+        let add_up = |from: u64, end: u64, total: u64| {
+            let sum = (from..end).map(|at| u128::from(pauses[slot(at)].as_u64().unwrap_or_default())).sum::<u128>();
             sum == u128::from(total)
         };
-        let (from, restarted) = match before {
-            Some((n0, t0)) if n1 >= n0 && t1 >= t0 && (n1 - n0 > 256 || add_up(n0, t1 - t0)) => (n0, false),
-            Some((n0, t0)) if n1 < n0 || t1 < t0 || (n1 <= 256 && add_up(0, t1)) => (0, true),
+        let is_new = n1 <= 256 && add_up(0, n1, t1);
+        // The runtime counts in 32 bits.
+        let full = 1 << 32;
+        let goes_on = |n0: u64, t0: u64| n1 < n0 && n0 < full && t1 >= t0 && n1 + full - n0 < full / 2;
+        let (from, end, restarted) = match before {
+            Some((n0, t0)) if n1 >= n0 && t1 >= t0 && (n1 - n0 > 256 || add_up(n0, n1, t1 - t0)) => (n0, n1, false),
+            Some((n0, t0)) if goes_on(n0, t0) && n1 + full - n0 > 256 && !is_new => (n0, n1 + full, false),
+            Some((n0, t0)) if goes_on(n0, t0) && n1 + full - n0 <= 256 && add_up(n0, n1 + full, t1 - t0) => {
+                (n0, n1 + full, false)
+            }
+            Some((n0, t0)) if (n1 < n0 && !goes_on(n0, t0)) || t1 < t0 || is_new => (0, n1, true),
             // The first time there is nothing to compare with; else the counts lie.
-            None | Some(_) => (n1, false),
+            None | Some(_) => (n1, n1, false),
         };
         if self.options.gc_pauses == GcPauses::All {
             return false;
         }
         for name in ["PauseNs", "PauseEnd"] {
             if let Some(ring) = memstats_values(root, name).find_map(ring) {
-                let new = (from.max(n1.saturating_sub(256))..n1).map(|at| ring[slot(at)].clone());
+                let new = (from.max(end.saturating_sub(256))..end).map(|at| ring[slot(at)].clone());
                 *ring = new.filter(|entry| entry.as_u64().is_some()).collect();
             }
         }

@@ -12,7 +12,7 @@ use expvastic::hot_path::{self, Counts, Sanitiser};
 use payload_from_bytes::payload;
 use sanitised::flatten_twin::strict_json::{self, Json};
 use sanitised::flatten_twin::{GcPauses, Options, Reader};
-use sanitised::{Variables, assert_same, variables};
+use sanitised::{Mapping, Variables, assert_same, variables};
 use std::collections::HashSet;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -287,14 +287,17 @@ pub(crate) fn flatten_twin(input: &[u8]) {
         bodies.push(first.clone());
     }
     bodies.insert(1, first);
-    let mut twin = Reader::new(options.clone());
+    let (mut twin, mut mapping) = (Reader::new(options.clone()), Mapping::new(options));
     for (tick, body) in bodies.iter().enumerate() {
         let pause = PAUSES[(tick + usize::from(choice)) % PAUSES.len()];
         let expected = twin.document_after(pause, body);
         let found = flatten_after(&mut sanitiser, pause, body.as_bytes());
         assert_same(found.variables(), expected.as_ref(), body);
         match found {
-            Flat::Document(_, counts) => assert_eq!(counts.broken, 0, "{body}"),
+            Flat::Document(variables, counts) => {
+                mapping.add(&variables);
+                assert_eq!(counts.broken, 0, "{body}");
+            }
             Flat::Refused(error) => {
                 assert!(NO_VARIABLES.contains(&error.as_str()), "{error}: {body}");
                 return;

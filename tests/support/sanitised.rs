@@ -6,8 +6,10 @@
 pub(crate) mod flatten_twin;
 
 use expvastic::Config;
+use expvastic::hot_path::HotPath;
 use flatten_twin::strict_json::{self, Json};
-use flatten_twin::{GcPauses, OWN, Options};
+use flatten_twin::twin_names::{OWN, parents};
+use flatten_twin::{GcPauses, Options};
 use std::collections::HashSet;
 
 pub(crate) type Variables = Vec<(String, Json)>;
@@ -51,7 +53,7 @@ pub(crate) fn variables(document: &[u8]) -> Variables {
         assert!(names.insert(name.as_str()), "{name} is there twice");
     }
     for name in &names {
-        let clash = flatten_twin::parents(name).find(|parent| names.contains(parent));
+        let clash = parents(name).find(|parent| names.contains(parent));
         assert_eq!(clash, None, "a value and an object, because of {name}");
         assert!(name.split('.').all(|segment| !segment.trim().is_empty()), "a blank segment in {name:?}");
         assert!(name.split('.').count() <= 20, "too deep: {name:?}");
@@ -68,6 +70,34 @@ pub(crate) fn variables(document: &[u8]) -> Variables {
     variables
 }
 
+/// What a server that does not keep dotted names flat remembers of the documents of one reader: it refuses those in which a name
+/// that was a value's is an object's, or the other way round.
+pub(crate) struct Mapping {
+    max_fields: usize,
+    values: HashSet<String>,
+    objects: HashSet<String>,
+}
+
+impl Mapping {
+    pub(crate) fn new(options: &Options) -> Self {
+        // The labels, and the mark of a restart.
+        let max_fields = options.max_fields + options.labels.len() + 1;
+        Self { max_fields, values: HashSet::new(), objects: HashSet::new() }
+    }
+
+    pub(crate) fn add(&mut self, document: &Variables) {
+        let is_value = |value: &Json| flatten_twin::has_scalar(value);
+        let names = document.iter().filter(|(_, value)| is_value(value)).map(|(name, _)| name.as_str());
+        for name in OWN.into_iter().take(3).chain(names) {
+            self.values.insert(name.to_owned());
+            self.objects.extend(parents(name).map(str::to_owned));
+        }
+        let clash = self.values.intersection(&self.objects).next();
+        assert_eq!(clash, None, "a value and an object of one name, this time or before");
+        assert!(self.values.len() <= self.max_fields + 3, "{} names", self.values.len());
+    }
+}
+
 /// The first difference is easier to read than two documents.
 pub(crate) fn assert_same(found: Option<&Variables>, expected: Option<&Variables>, what: &str) {
     if let (Some(found), Some(expected)) = (found, expected) {
@@ -79,4 +109,59 @@ pub(crate) fn assert_same(found: Option<&Variables>, expected: Option<&Variables
         assert_eq!(names(found), names(expected), "{what}");
     }
     assert_eq!(found.is_some(), expected.is_some(), "{what}: {found:?}, expected {expected:?}");
+}
+
+pub(crate) fn hot_path(options: &Options) -> HotPath {
+    HotPath::of_config(&config(options)).expect("a good reader")
+}
+
+pub(crate) fn flattened(hot_path: &mut HotPath, body: &[u8]) -> Option<Variables> {
+    hot_path.flatten(&mut body.to_vec()).ok().map(variables)
+}
+
+/// `memstats` of a program with these pauses since its start.
+pub(crate) fn memstats(pauses: &[u64], lie: u64) -> String {
+    let mut rings = [vec![0; 256], vec![0; 256]];
+    for (at, &pause) in pauses.iter().enumerate() {
+        rings[0][at % 256] = pause;
+        rings[1][at % 256] = 1_700_000_000_000_000_000 + at as u64;
+    }
+    let total = pauses.iter().sum::<u64>() + lie;
+    let [pauses_ns, ends] = rings.map(|ring| serde_json::to_string(&ring).expect("numbers"));
+    let count = pauses.len();
+    format!(r#"{{"NumGC":{count},"PauseEnd":{ends},"PauseNs":{pauses_ns},"PauseTotalNs":{total},"Sys":1}}"#)
+}
+
+/// `from=to from=to`.
+pub(crate) fn renames(pairs: &str) -> Vec<(String, String)> {
+    let pair = |pair: &str| pair.split_once('=').map(|(from, to)| (from.to_owned(), to.to_owned())).expect("from=to");
+    pairs.split(' ').map(pair).collect()
+}
+
+pub(crate) fn options_of(short: &str) -> Options {
+    let mut options = Options::default();
+    match short.split_once(' ').unwrap_or((short, "")) {
+        ("dots", rename) => {
+            options.dots_underscore = true;
+            options.rename = if rename.is_empty() { Vec::new() } else { renames(rename) };
+        }
+        ("drop", _) => options.drop_object_arrays = true,
+        ("max", fields) => options.max_fields = fields.parse().expect("a number"),
+        ("include", pattern) => options.include = vec![pattern.to_owned()],
+        ("rates", patterns) => options.rates = patterns.split(' ').map(str::to_owned).collect(),
+        ("rename+rates", pairs) => {
+            (options.rename, options.rates) = (renames(pairs), vec!["**".to_owned()]);
+        }
+        ("max+rates", fields) => {
+            (options.max_fields, options.rates) = (fields.parse().expect("a number"), vec!["**".to_owned()]);
+        }
+        ("exclude+rates", pattern) => {
+            (options.exclude, options.rates) = (vec![pattern.to_owned()], vec!["**".to_owned()]);
+        }
+        ("exclude", pattern) => options.exclude = vec![pattern.to_owned()],
+        ("rename", pairs) => options.rename = renames(pairs),
+        ("labels", names) => options.labels = names.split(' ').map(str::to_owned).collect(),
+        _ => {}
+    }
+    options
 }
