@@ -11,6 +11,7 @@ mod program;
 use expvastic::{Engine, Ledger, Reader, Recorder};
 use loopback::{Reply, Request, Server, Store, counting_app};
 use program::Program;
+use serde_json::{Value, json};
 use std::future::pending;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -93,6 +94,40 @@ fn a_guess_that_is_wrong_corrects_itself() {
             );
             assert_eq!(store.lock().expect("the store").documents.len(), 2);
         }
+    }
+}
+
+/// Elasticsearch 5 and 6 name the index behind an alias, and not the alias that the document was sent to.
+#[test]
+fn an_index_behind_an_alias_has_a_type_of_its_own() {
+    for theirs in ["doc", "line\nend \"quoted\""] {
+        let store = Arc::new(Mutex::new(Store::default()));
+        let (stored, refused) = (Arc::clone(&store), Arc::new(AtomicUsize::new(0)));
+        let counted = Arc::clone(&refused);
+        let server = Server::bare(move |request| {
+            if is_root(request) {
+                return says("6.8.23");
+            }
+            if !is_bulk(request) {
+                return Reply::ok("{}");
+            }
+            let first = String::from_utf8_lossy(&request.body).lines().next().map(str::to_owned).expect("an action");
+            let action: Value = serde_json::from_str(&first).expect("an action line is JSON");
+            if action["create"]["_type"] == theirs {
+                return stored.lock().expect("the store").take(&request.body, |_| None);
+            }
+            counted.fetch_add(1, Ordering::SeqCst);
+            let mine = action["create"]["_type"].as_str().expect("a type");
+            let reason = format!(
+                "Rejecting mapping update to [i-000001] as the final mapping would have more than 1 type: [{mine}, {theirs}]"
+            );
+            let error = json!({"type": "illegal_argument_exception", "reason": reason});
+            Reply::ok(json!({"errors": true, "items": [{"create": {"status": 400, "error": error}}]}).to_string())
+        });
+        let ledger = ship(&server, 3);
+        assert_eq!((ledger.acked, ledger.dead_lettered), (3, 0), "{theirs}: {ledger}");
+        assert_eq!(refused.load(Ordering::SeqCst), 1, "{theirs}: it is learned once");
+        assert!(store.lock().expect("the store").documents.keys().all(|(index, _)| index == "i"), "the alias");
     }
 }
 
@@ -236,7 +271,7 @@ fn setup_shows_the_template_of_each_kind_of_server() {
         "# es: Elasticsearch 5",
     ];
     assert_eq!(titles, expected);
-    let bodies: Vec<serde_json::Value> = shown
+    let bodies: Vec<Value> = shown
         .split("# es: ")
         .skip(1)
         .map(|part| {
