@@ -183,8 +183,8 @@ impl Invocation {
             Some("check") => Command::Check,
             Some("once") => Command::Once,
             Some("setup") => Command::Setup,
-            Some("spool") => Command::Spool(spool::Action::parse(&mut arguments)?),
-            Some("dead-letters") => Command::DeadLetters(dead_letters::Action::parse(&mut arguments)?),
+            Some("spool") => Command::Spool(spool::Action::named(&word(&mut arguments)?)?),
+            Some("dead-letters") => Command::DeadLetters(dead_letters::Action::named(&word(&mut arguments)?)?),
             _ => Command::Run,
         };
         if arguments.contains(["-h", "--help"]) {
@@ -362,6 +362,11 @@ fn log_ledgers(report: &Report) {
     for (recorder, ledger) in &report.ledgers {
         ledger.log(recorder);
     }
+}
+
+/// What a command is to do, if it is one that does several things.
+fn word(arguments: &mut pico_args::Arguments) -> Result<String, Failure> {
+    arguments.subcommand().map(Option::unwrap_or_default).map_err(|error| Failure::Usage(error.to_string()))
 }
 
 fn subcommand(arguments: &mut pico_args::Arguments) -> Result<Option<String>, Failure> {

@@ -45,7 +45,7 @@ fn each_library_has_its_place() {
         ("rustix::net", &["http/direct.rs"]),
         ("rustix::event", &["park.rs"]),
         ("serde_yaml::", &["config/node.rs", "config/node/places.rs"]),
-        ("pico_args::", &["cli.rs", "cli/dead_letters.rs", "cli/spool.rs"]),
+        ("pico_args::", &["cli.rs"]),
         (
             "bumpalo::",
             &[

@@ -26,13 +26,12 @@ pub(super) enum Action {
 type Chosen<'c> = (&'c Arc<Recorder>, &'c Path);
 
 impl Action {
-    pub(super) fn parse(arguments: &mut pico_args::Arguments) -> Result<Self, Failure> {
-        match arguments.subcommand().map_err(|error| Failure::Usage(error.to_string()))?.as_deref() {
-            Some("ls") => Ok(Self::Ls),
-            Some("retry") => Ok(Self::Retry),
-            other => Err(Failure::Usage(format!(
-                "dead-letters wants one of ls, retry, found {:?}: expvastic dead-letters ls -c conf.yml",
-                other.unwrap_or_default()
+    pub(super) fn named(name: &str) -> Result<Self, Failure> {
+        match name {
+            "ls" => Ok(Self::Ls),
+            "retry" => Ok(Self::Retry),
+            _ => Err(Failure::Usage(format!(
+                "dead-letters wants one of ls, retry, found {name:?}: expvastic dead-letters ls -c conf.yml"
             ))),
         }
     }

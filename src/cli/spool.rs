@@ -21,15 +21,14 @@ pub(super) enum Action {
 }
 
 impl Action {
-    pub(super) fn parse(arguments: &mut pico_args::Arguments) -> Result<Self, Failure> {
-        match arguments.subcommand().map_err(|error| Failure::Usage(error.to_string()))?.as_deref() {
-            Some("ls") => Ok(Self::Ls),
-            Some("verify") => Ok(Self::Verify),
-            Some("dump") => Ok(Self::Dump),
-            Some("drop") => Ok(Self::Drop),
-            other => Err(Failure::Usage(format!(
-                "spool wants one of ls, verify, dump, drop, found {:?}: expvastic spool ls -c conf.yml",
-                other.unwrap_or_default()
+    pub(super) fn named(name: &str) -> Result<Self, Failure> {
+        match name {
+            "ls" => Ok(Self::Ls),
+            "verify" => Ok(Self::Verify),
+            "dump" => Ok(Self::Dump),
+            "drop" => Ok(Self::Drop),
+            _ => Err(Failure::Usage(format!(
+                "spool wants one of ls, verify, dump, drop, found {name:?}: expvastic spool ls -c conf.yml"
             ))),
         }
     }

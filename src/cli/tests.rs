@@ -145,3 +145,18 @@ fn the_help_names_every_flag_and_variable() {
     }
     assert!(VALUES.iter().all(|(flag, _)| flag.starts_with("--")));
 }
+
+#[test]
+fn the_recorder_of_dead_letters_is_named_and_stands_for_no_engine() {
+    for (arguments, action, recorder) in [
+        (&["dead-letters", "ls", "-c", "f"][..], dead_letters::Action::Ls, None),
+        (&["dead-letters", "retry", "-c", "f", "--recorder", "es"], dead_letters::Action::Retry, Some("es")),
+    ] {
+        // Of a variable that names a server nothing is taken.
+        let invocation = parsed(arguments, &[("EXPVASTIC_RECORDER", "h:9200")]).expect("good arguments");
+        assert_eq!((invocation.command, invocation.source), (Command::DeadLetters(action), file("f")));
+        assert_eq!(invocation.recorder.as_deref(), recorder);
+    }
+    let message = parsed(&["spool", "ls", "-c", "f", "--recorder", "es"], &[]).expect_err("no server beside a file");
+    assert!(message.contains("--recorder cannot be combined with --config"), "{message}");
+}
