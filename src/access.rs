@@ -4,9 +4,8 @@
 //! Invariant: a [`Secret`] is shown by no `Debug`; whoever wants its text says so with [`Secret::expose`].
 
 use crate::limits;
+use crate::regular_file;
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// A text that is for the endpoint only.
@@ -101,10 +100,9 @@ impl Secret {
     /// The file, and what is wrong with it.
     pub(crate) fn read(path: &Path, shape: Shape) -> Result<Self, String> {
         let wrong = |what: &str| format!("{}: {what}", path.display());
-        let mut text = String::new();
-        let most = limits::SECRET_BYTES_MAX as u64 + 2;
-        let read = File::open(path).and_then(|file| file.take(most).read_to_string(&mut text));
-        read.map_err(|error| wrong(&format!("cannot be read: {error}")))?;
+        let bytes_max = limits::SECRET_BYTES_MAX as u64 + LINE_END_BYTES_MAX;
+        let bytes = regular_file::read(path, bytes_max).map_err(|problem| wrong(&problem.to_string()))?;
+        let text = String::from_utf8(bytes).map_err(|_| wrong("is not UTF-8 text"))?;
         Self::new(text.trim_end_matches(['\r', '\n']), shape).map_err(wrong)
     }
 
@@ -256,6 +254,9 @@ fn beginning_at_end(text: &str, secret: &str) -> Option<usize> {
 
 const HIDDEN: &str = "***";
 
+/// What may stand behind a secret in its file.
+const LINE_END_BYTES_MAX: u64 = 2;
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(HIDDEN)
@@ -375,12 +376,12 @@ mod tests {
             (&b""[..], "is empty"),
             (b"\n", "is empty"),
             (b"hunter2\nmore\n", "holds a control character"),
-            (b"hunter2\xff", "cannot be read"),
-            ("x".repeat(70_000).as_bytes(), "is too long"),
+            (b"hunter2\xff", "is not UTF-8 text"),
+            ("x".repeat(70_000).as_bytes(), "is 70000 bytes long, at most 16386 are read"),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.contains(problem) && !error.contains("hunter2"), "{error}");
         }
-        assert!(Secret::read(folder.path(), Shape::Token).unwrap_err().contains("cannot be read"));
+        assert!(Secret::read(folder.path(), Shape::Token).unwrap_err().contains("is a directory, not a regular file"));
     }
 }

@@ -2,19 +2,22 @@
 
 mod arguments;
 mod dead_letters;
+mod flags;
 mod orders;
 mod output;
 mod spool;
 
-use crate::config::{Config, ConfigError, INDEX_NAME_DEFAULT, LogLevel, Reader, Recorder, Settings, nearest, values};
+use crate::config::{Config, ConfigError, LogLevel, Reader, Recorder, Settings, nearest, values};
+use crate::descriptors;
 use crate::engine::{self, EngineError, Order, Report};
 use crate::http::Http;
-use crate::limits;
 use crate::log::Log;
 use crate::park;
 use crate::recorder::setup;
 use crate::signals::Signals;
+use crate::watchdog::Watchdog;
 use arguments::normalise;
+use flags::Flags;
 use orders::Control;
 use output::print;
 use smol::channel::Sender;
@@ -69,25 +72,6 @@ a second one ends the shipping, too. SIGHUP loads the file again; SIGUSR1 ships 
 Exit codes: 0 done, 64 wrong usage, 78 bad configuration, 1 anything else. once: 0 only if every document was taken. After
 SIGINT or SIGTERM: 0 if all that waited then was shipped or is in a spool; what was lost or refused before is in the ledger.
 ";
-
-/// Flags that take a value, with their environment variables. `--config` also is `-c`.
-const VALUES: [(&str, &str); 9] = [
-    ("--config", "EXPVASTIC_CONFIG"),
-    ("--reader", "EXPVASTIC_READER"),
-    ("--recorder", "EXPVASTIC_RECORDER"),
-    ("--index", "EXPVASTIC_INDEX"),
-    ("--type", "EXPVASTIC_TYPE"),
-    ("--int", "EXPVASTIC_INT"),
-    ("--timeout", "EXPVASTIC_TIMEOUT"),
-    ("--backoff", "EXPVASTIC_BACKOFF"),
-    ("--loglevel", "EXPVASTIC_LOGLEVEL"),
-];
-
-/// Those of them that name an endpoint.
-const ENDPOINTS: [&str; 2] = ["--reader", "--recorder"];
-
-/// Flags without a value.
-const SWITCHES: [&str; 4] = ["--dry-run", "--print", "--help", "--version"];
 
 const COMMANDS: [&str; 6] = ["check", "once", "setup", "spool", "dead-letters", "run"];
 
@@ -250,22 +234,27 @@ impl Invocation {
     fn work(self) -> Result<u8, Failure> {
         // One that comes while the file is read waits until it has been.
         let signals = Signals::catch();
+        let watchdog = signals.as_ref().ok().map(|signals| Watchdog::new(signals.unheard()));
+        let (before, after) = descriptors::raise_limit();
         let mut config = self.load()?;
         if self.only_shown {
             config.ship_to_standard_output();
         }
         let log = Log::start(&config);
+        tracing::debug!(before = ?before.current, after = ?after.current, "limit of file descriptors");
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
         if self.command == Command::Once {
             let stop = orders::until_stopped(signals, None);
-            let report = engine::tick_once_with_hurry(&config, stop).map_err(Failure::Engine)?;
+            let report = engine::tick_once_with_hurry(&config, stop, watchdog).map_err(Failure::Engine)?;
             log_ledgers(&report);
             return Ok(if report.all_taken() { DONE } else { FAILED });
         }
         let load = || self.load_again();
-        run(&config, |orders| orders::until_stopped(signals, Some(Control { orders, log: &log, load: &load })))
+        run(&config, watchdog, |orders| {
+            orders::until_stopped(signals, Some(Control { orders, log: &log, load: &load }))
+        })
     }
 
     fn load(&self) -> Result<Config, Failure> {
@@ -337,7 +326,7 @@ fn is_switched_on(variable: &str, environment: &dyn Fn(&str) -> Option<String>) 
 }
 
 /// Runs until `stop`, which passes on what else is asked for, completes, and ships until what it gives does.
-fn run<S>(config: &Config, stop: impl FnOnce(Sender<Order>) -> S) -> Result<u8, Failure>
+fn run<S>(config: &Config, watchdog: Option<Watchdog>, stop: impl FnOnce(Sender<Order>) -> S) -> Result<u8, Failure>
 where
     S: Future<Output: Future<Output = ()>>,
 {
@@ -346,7 +335,7 @@ where
         tracing::info!("{route}");
     }
     let (orders, obeyed) = smol::channel::bounded(1);
-    let report = engine::start_engines_with_orders(config, stop(orders), obeyed).map_err(Failure::Engine)?;
+    let report = engine::start_engines_with_orders(config, stop(orders), obeyed, watchdog).map_err(Failure::Engine)?;
     log_ledgers(&report);
     // What was dropped or refused earlier is in the ledger.
     Ok(if report.given_up > 0 { FAILED } else { DONE })
@@ -376,97 +365,6 @@ fn subcommand(arguments: &mut pico_args::Arguments) -> Result<Option<String>, Fa
         return Err(Failure::Usage(format!("unknown command {unknown:?}{hint}")));
     }
     Ok(command)
-}
-
-/// The values of the flags that were given.
-struct Flags([Option<String>; VALUES.len()]);
-
-impl Flags {
-    fn take(arguments: &mut pico_args::Arguments) -> Result<Self, Failure> {
-        let mut values = [const { None }; VALUES.len()];
-        for ((flag, _), value) in VALUES.into_iter().zip(&mut values) {
-            *value = arguments.opt_value_from_str(flag).map_err(|error| Failure::Usage(format!("{flag}: {error}")))?;
-        }
-        Ok(Self(values))
-    }
-
-    /// What was given as `--recorder`, where that is a name.
-    fn take_recorder(&mut self) -> Option<String> {
-        let at = VALUES.iter().position(|(flag, _)| *flag == "--recorder")?;
-        self.0[at].take()
-    }
-
-    /// The flag's value, else its variable's, read by `parser`.
-    fn value<T>(
-        &mut self,
-        name: &str,
-        environment: &dyn Fn(&str) -> Option<String>,
-        parser: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Result<Option<T>, Failure> {
-        let Some(index) = VALUES.iter().position(|(other, _)| *other == name) else { return Ok(None) };
-        let variable = VALUES[index].1;
-        let (origin, text) = match self.0[index].take() {
-            Some(text) => (VALUES[index].0, Some(text)),
-            None => (variable, environment(variable)),
-        };
-        let parsed = text.map(|text| parser(&text)).transpose();
-        parsed.map_err(|message| Failure::Usage(format!("{origin}: {message}")))
-    }
-
-    /// A file or a single engine, whichever the flags speak of; the environment decides if they do not.
-    fn source(&mut self, environment: &dyn Fn(&str) -> Option<String>) -> Result<Source, Failure> {
-        // All but --config and --loglevel describe a single engine.
-        let single = 1..VALUES.len() - 1;
-        let single_flag = single.clone().find(|&index| self.0[index].is_some());
-        if let Some(path) = self.0[0].clone() {
-            return match single_flag {
-                None => Ok(Source::File(path)),
-                Some(index) => Err(Failure::Usage(format!(
-                    "{} cannot be combined with --config: say it in the file",
-                    VALUES[index].0
-                ))),
-            };
-        }
-        if single_flag.is_none() {
-            if let Some(path) = environment("EXPVASTIC_CONFIG") {
-                return Ok(Source::File(path));
-            }
-            if single.clone().all(|index| environment(VALUES[index].1).is_none()) {
-                let message = "nothing to do: give a configuration (-c conf.yml), or --reader and --recorder";
-                return Err(Failure::Usage(message.to_owned()));
-            }
-        }
-        self.single(environment).map(|single| Source::Flags(Box::new(single)))
-    }
-
-    fn single(&mut self, environment: &dyn Fn(&str) -> Option<String>) -> Result<SingleEngine, Failure> {
-        let text = |text: &str| Ok(text.to_owned());
-        for ((flag, _), value) in VALUES.iter().zip(&self.0).filter(|((flag, _), _)| ENDPOINTS.contains(flag)) {
-            if value.as_deref().is_some_and(values::has_credentials) {
-                let message = format!(
-                    "{flag}: credentials on a command line are seen by everybody on the machine: put them into a file (auth)"
-                );
-                return Err(Failure::Usage(message));
-            }
-        }
-        let interval = |text: &str| values::at_least(limits::INTERVAL_MIN, values::duration(text)?);
-        let timeout = |text: &str| values::at_least(Duration::from_nanos(1), values::duration(text)?);
-        let backoff = |text: &str| match text.parse() {
-            Ok(backoff @ 1..=limits::BACKOFF_MAX) => Ok(backoff),
-            _ => Err(format!("expected a whole number from 1 to {}, found {text:?}", limits::BACKOFF_MAX)),
-        };
-        Ok(SingleEngine {
-            reader: self
-                .value("--reader", environment, text)?
-                .unwrap_or_else(|| "localhost:1234/debug/vars".to_owned()),
-            recorder: self.value("--recorder", environment, text)?.unwrap_or_else(|| "localhost:9200".to_owned()),
-            index: self.value("--index", environment, text)?.unwrap_or_else(|| INDEX_NAME_DEFAULT.to_owned()),
-            type_name: self.value("--type", environment, text)?.unwrap_or_else(|| "expvastic".to_owned()),
-            interval: self.value("--int", environment, interval)?.unwrap_or(limits::INTERVAL_DEFAULT),
-            timeout: self.value("--timeout", environment, timeout)?.unwrap_or(limits::TIMEOUT_DEFAULT),
-            backoff: self.value("--backoff", environment, backoff)?.unwrap_or(limits::BACKOFF_DEFAULT),
-        })
-    }
 }
 
 impl SingleEngine {

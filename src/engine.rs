@@ -7,6 +7,7 @@ mod runtime;
 use crate::config::{Config, Reader, Recorder, Routed, Settings};
 use crate::metrics::Ledger;
 use crate::park;
+use crate::watchdog::Watchdog;
 use runtime::Runtime;
 use smol::LocalExecutor;
 use smol::channel::Receiver;
@@ -96,7 +97,8 @@ impl Engine {
     /// # Errors
     /// [`EngineError::System`].
     pub fn start(self, stop: impl Future<Output = ()>) -> Result<Report, EngineError> {
-        run(&[self.routed], &self.settings, self.polls_max, unhurried(stop), None)
+        let runtime = Runtime::new(&self.settings, self.polls_max, None)?;
+        run(runtime, &[self.routed], &self.settings, unhurried(stop), None)
     }
 }
 
@@ -105,16 +107,20 @@ impl Engine {
 /// # Errors
 /// [`EngineError::System`].
 pub fn start_engines(config: &Config, stop: impl Future<Output = ()>) -> Result<Report, EngineError> {
-    run(&config.engines, config.settings(), None, unhurried(stop), None)
+    let runtime = Runtime::new(config.settings(), None, None)?;
+    run(runtime, &config.engines, config.settings(), unhurried(stop), None)
 }
 
-/// The same, and obeys orders meanwhile. What `stop` gives ends the shipping of what waits before its time.
+/// The same, and obeys orders meanwhile. What `stop` gives ends the shipping of what waits before its time; `watchdog` ends
+/// the process if that hangs.
 pub(crate) fn start_engines_with_orders(
     config: &Config,
     stop: impl Future<Output = impl Future<Output = ()>>,
     orders: Receiver<Order>,
+    watchdog: Option<Watchdog>,
 ) -> Result<Report, EngineError> {
-    run(&config.engines, config.settings(), None, stop, Some(orders))
+    let runtime = Runtime::new(config.settings(), None, watchdog)?;
+    run(runtime, &config.engines, config.settings(), stop, Some(orders))
 }
 
 /// One tick of every reader of a configuration, at once; then ships what they gave.
@@ -122,15 +128,17 @@ pub(crate) fn start_engines_with_orders(
 /// # Errors
 /// [`EngineError::System`].
 pub fn tick_once(config: &Config, stop: impl Future<Output = ()>) -> Result<Report, EngineError> {
-    tick_once_with_hurry(config, unhurried(stop))
+    tick_once_with_hurry(config, unhurried(stop), None)
 }
 
-/// The same; what `stop` gives ends the shipping of what waits before its time.
+/// The same; what `stop` gives ends the shipping of what waits before its time, `watchdog` the process if that hangs.
 pub(crate) fn tick_once_with_hurry(
     config: &Config,
     stop: impl Future<Output = impl Future<Output = ()>>,
+    watchdog: Option<Watchdog>,
 ) -> Result<Report, EngineError> {
-    run(&config.engines, config.settings(), Some(1), stop, None)
+    let runtime = Runtime::new(config.settings(), Some(1), watchdog)?;
+    run(runtime, &config.engines, config.settings(), stop, None)
 }
 
 impl Report {
@@ -170,13 +178,13 @@ async fn unhurried(stop: impl Future<Output = ()>) -> impl Future<Output = ()> {
 }
 
 fn run(
+    runtime: Runtime,
     engines: &[Routed],
     settings: &Settings,
-    polls_max: Option<u64>,
     stop: impl Future<Output = impl Future<Output = ()>>,
     orders: Option<Receiver<Order>>,
 ) -> Result<Report, EngineError> {
-    let runtime = Rc::new(Runtime::new(settings, polls_max)?);
+    let runtime = Rc::new(runtime);
     let executor = LocalExecutor::new();
     runtime.follow(engines, settings, &executor);
     // A task of its own: what it waits for is looked at when that wakes it, and not at every tick.

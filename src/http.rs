@@ -20,6 +20,7 @@ pub(crate) mod trial;
 use crate::access::Sent;
 use crate::bulk::Bulk;
 use crate::clock;
+use crate::descriptors::{Purpose, Reserve};
 use crate::limits;
 use std::borrow::Cow;
 use std::fmt;
@@ -137,6 +138,7 @@ pub(crate) struct Reply {
 /// One exchange to be made.
 struct Request<'a> {
     endpoint: &'a Endpoint,
+    purpose: Purpose,
     /// The fields that say who we are.
     sent: Rc<Sent>,
     /// None for GET.
@@ -168,11 +170,16 @@ impl Http {
         }
     }
 
-    /// Goes on with another number of endpoints.
-    pub(crate) fn expect(&self, endpoints: usize) {
+    /// Goes on with another number of endpoints, and leaves these descriptors to others. `needs_libcurl` says whether one of
+    /// the endpoints does.
+    pub(crate) fn expect(&self, endpoints: usize, reserve: Reserve, needs_libcurl: bool) {
         let kept = kept_max(endpoints);
-        self.ways.direct.keep_at_most(kept);
-        self.ways.curl.keep_at_most(kept);
+        self.ways.direct.expect(kept, self.ways.curl.expect(kept, reserve, needs_libcurl));
+    }
+
+    /// Whether what is at this URL is not reached over our own sockets.
+    pub(crate) fn needs_libcurl(&self, url: &str) -> bool {
+        !Endpoint::with(url, Rc::default()).is_direct(self.ways.proxies.http.is_some())
     }
 
     /// Gets what is at `endpoint` into `body`: an empty buffer from `supply`, once the answer begins to arrive.
@@ -196,7 +203,8 @@ impl Http {
             let endpoint = hop.as_ref().unwrap_or(endpoint);
             body.clear();
             let sent = endpoint.identity.sent(clock::now())?;
-            let mut request = Request { endpoint, sent, payload: None, timeout, deadline, caps, supply };
+            let purpose = Purpose::Poll;
+            let mut request = Request { endpoint, purpose, sent, payload: None, timeout, deadline, caps, supply };
             let received = self.exchange(&mut request, &mut Incoming::kept(body)).await?;
             hop = match (received.head.status, received.head.location) {
                 (200..=299, _) if received.is_whole => return Ok(()),
@@ -255,6 +263,7 @@ impl Http {
         let now = clock::now();
         let mut request = Request {
             endpoint,
+            purpose: Purpose::Ship,
             sent: endpoint.identity.sent(now)?,
             payload,
             timeout,
@@ -283,6 +292,9 @@ impl Http {
         if request.endpoint.is_direct(self.ways.proxies.http.is_some()) {
             self.ways.direct.exchange(request, body).await
         } else {
+            if let Some(reserve) = self.ways.curl.start()? {
+                self.ways.direct.leave(reserve);
+            }
             // On the heap: it is much larger than the other, and most never need it.
             Box::pin(self.ways.curl.exchange(request, body)).await
         }
@@ -461,63 +473,4 @@ impl fmt::Display for HttpError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn neighbours_are_told_from_strangers() {
-        for url in [
-            "http://localhost:1",
-            "http://LOCALHOST",
-            "http://127.0.0.1/x",
-            "http://127.9.9.9",
-            "http://[::1]:9",
-            "unix:///s:/x",
-        ] {
-            assert!(Endpoint::new(url).is_direct(true), "{url}");
-        }
-        for url in ["http://10.0.0.1", "http://[fe80::1]:9200/x"] {
-            assert!(Endpoint::new(url).is_direct(false), "{url}");
-            assert!(!Endpoint::new(url).is_direct(true), "{url}");
-        }
-        for url in ["http://localhost.example", "http://es:9200", "https://127.0.0.1", "https://localhost", "/"] {
-            assert!(!Endpoint::new(url).is_direct(false), "{url}");
-        }
-        assert!(Endpoint::new("https://localhost").is_neighbour());
-        assert!(!Endpoint::new("https://10.0.0.1").is_neighbour());
-    }
-
-    #[test]
-    fn localhost_is_looked_for_at_both_its_addresses() {
-        let net = |address: &str| Address::Net(address.parse().unwrap());
-        let addresses = |url| Endpoint::new(url).addresses;
-        assert_eq!(addresses("http://localhost:1234/debug/vars"), [net("127.0.0.1:1234"), net("[::1]:1234")]);
-        assert_eq!(addresses("http://[::1]"), [net("[::1]:80")]);
-    }
-
-    #[test]
-    fn redirects_are_resolved_and_lose_what_does_not_belong_to_them() {
-        let from = Endpoint::new("http://localhost:1234/debug/vars?x=y");
-        for (location, url) in [
-            ("/other", "http://localhost:1234/other"),
-            ("more", "http://localhost:1234/debug/more"),
-            ("../up?a=b#c", "http://localhost:1234/up?a=b"),
-            ("?z", "http://localhost:1234/debug/vars?z"),
-            ("//app:99/v", "http://app:99/v"),
-            ("http://[::1]:5/v", "http://[::1]:5/v"),
-            ("http://user:password@app/v", "http://app/v"),
-            ("/a b", "http://localhost:1234/a%20b"),
-            ("http://xn--bcher-kva.test/v", "http://xn--bcher-kva.test/v"),
-        ] {
-            assert_eq!(from.redirected(location).unwrap(), Endpoint::new(url), "{location}");
-        }
-        for location in
-            ["ftp://app/v", "file:///etc/passwd", "http://", "http://[::1/", "javascript:x", "http://bücher.test/v"]
-        {
-            let error = from.redirected(location).unwrap_err().to_string();
-            assert!(error.contains("a redirect leads to"), "{location}: {error}");
-        }
-        let to_tls = from.redirected("https://app/v");
-        assert_eq!(to_tls.is_ok(), cfg!(feature = "tls"), "{to_tls:?}");
-    }
-}
+mod tests;

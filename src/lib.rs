@@ -40,10 +40,14 @@ mod workbench;
 
 mod calendar;
 mod clock;
+mod descriptors;
 mod limits;
 mod log;
 mod park;
+mod regular_file;
 mod signals;
+mod stream;
+mod watchdog;
 
 use expvastic_flatten::{self as flatten, json};
 

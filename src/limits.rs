@@ -97,8 +97,16 @@ pub(crate) const CERTIFICATE_LOOK_TIME: Duration = Duration::from_secs(5);
 /// A file with a secret is looked at no more often: a look costs a call of the system at each exchange.
 pub(crate) const SECRET_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Clients of the own pages that are answered at once: a probe, a collector and a browser with its six.
-pub(crate) const PAGE_CONNECTIONS_MAX: usize = 8;
+/// Clients of the own pages that are answered at once: a probe, a collector and a browser with its six; and many more where
+/// descriptors are plenty, so that a flood of idle ones leaves each new one its time.
+pub(crate) const PAGE_CONNECTIONS_MIN: usize = 8;
+pub(crate) const PAGE_CONNECTIONS_MAX: usize = 64;
+/// Clients that wait until they are accepted.
+pub(crate) const PAGE_BACKLOG: i32 = 512;
+/// When there are as many, a new one takes the place of one that has been there for so long, and waits until there is one.
+pub(crate) const PAGE_CLIENT_TIME_MIN: Duration = Duration::from_millis(40);
+/// Without a descriptor for a client, it is accepted after this.
+pub(crate) const PAGE_ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// For one client of the own pages, from the first byte to the last: they are asked for from nearby.
 pub(crate) const PAGE_TIME: Duration = Duration::from_secs(5);
 /// Bytes of the head of a request for one of the own pages: browsers send less than 1 kB, cookies of other programs on the
@@ -271,8 +279,39 @@ pub(crate) const ERROR_PAGE_BYTES: usize = 16 << 10;
 /// Redirects followed in one poll.
 pub(crate) const REDIRECTS_MAX: u32 = 5;
 
+/// Descriptors that the process has in any case: the standard ones, signals, the pipe that wakes the thread; and a few for
+/// files that are open for a moment.
+pub(crate) const DESCRIPTORS_BASE: usize = 16;
+/// Of one recorder's spool: the folder and its lock, the two files of the segment that is written, one that is read, the folder
+/// once more while it is listed, and another one when it has been moved.
+pub(crate) const DESCRIPTORS_PER_SPOOL: usize = 7;
+/// Of one file that is rotated: the old one and the new one.
+pub(crate) const DESCRIPTORS_PER_ROTATED_FILE: usize = 2;
+/// What stays open for good has numbers from here on. A limit that is lowered to less leaves those below usable.
+pub(crate) const PERMANENT_DESCRIPTORS_FLOOR: i32 = 64;
+/// An exchange that libcurl has not ended so long after its time is given up.
+pub(crate) const LIBCURL_LATE: Duration = Duration::from_secs(1);
+/// What libcurl and its client start with; without them it would end the process.
+pub(crate) const LIBCURL_START_DESCRIPTORS: usize = 6;
+/// The same, and what a few lookups of names take besides.
+pub(crate) const LIBCURL_DESCRIPTORS: usize = 12;
+/// Where the system refuses to wait for all descriptors at once, as there are more than the limit is by now, they are looked
+/// at in parts of at most so many, and then again after a pause.
+pub(crate) const POLL_PART_DESCRIPTORS: usize = 256;
+pub(crate) const POLL_IN_PARTS_PAUSE: Duration = Duration::from_millis(10);
+/// An exchange that waits for a descriptor looks this often whether there is one after all.
+pub(crate) const DESCRIPTOR_RETRY: Duration = Duration::from_secs(1);
+
 /// Default of `settings.shutdown_timeout`.
 pub(crate) const SHUTDOWN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
+/// Another signal that asks for the end within this time of the first counts as the first.
+pub(crate) const SAME_SIGNAL: Duration = Duration::from_secs(1);
+/// A process that has not ended so long after `shutdown_timeout` hangs. It is promised to end within a second.
+pub(crate) const SHUTDOWN_GRACE: Duration = Duration::from_millis(800);
+/// How often is looked whether it does while it is ending.
+pub(crate) const WATCHDOG_LOOK: Duration = Duration::from_millis(50);
+/// A thread that has not heard a signal for so long hangs.
+pub(crate) const SIGNAL_HEARD: Duration = Duration::from_millis(500);
 /// Default `timeout` of readers and recorders.
 pub(crate) const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 /// Default `backoff` of readers and recorders: failures in a row.
@@ -307,6 +346,13 @@ pub(crate) const HOST_REST_MAX: Duration = Duration::from_secs(30);
 pub(crate) const REST_PER_COST: u32 = 4;
 /// The longest `Retry-After` that is honoured: a server must not silence us for a day by a slip.
 pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
+
+/// Bytes of a log line with its end: what a pipe that has room takes at once, so that lines of several processes do not mix.
+pub(crate) const LOG_LINE_BYTES_MAX: usize = PIPE_WRITE_BYTES;
+/// For so long in all log lines may wait for room in standard error, in each of these periods. If nobody has read by then
+/// they do not wait any more.
+pub(crate) const LOG_PATIENCE: Duration = Duration::from_millis(50);
+pub(crate) const LOG_PATIENCE_PERIOD: Duration = Duration::from_secs(1);
 
 /// The same failure is logged again after this, then after twice this, up to [`LOG_PERIOD_MAX`].
 pub(crate) const LOG_PERIOD_MIN: Duration = Duration::from_secs(60);

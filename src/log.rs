@@ -2,17 +2,23 @@
 //!
 //! tracing-subscriber does the same with filters, spans and layers that nothing here needs, and costs more memory than
 //! all of the sanitiser. Only events of this crate are shown, whatever the level: what libraries say may hold secrets.
+//!
+//! Invariants: a line has at most [`limits::LOG_LINE_BYTES_MAX`] bytes, whatever is in it; writing one never waits.
+
+mod stderr;
 
 use crate::clock;
 use crate::config::{Config, LogFormat, LogLevel};
 use crate::json;
 use crate::limits;
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use stderr::Output;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span;
@@ -27,7 +33,8 @@ pub(crate) struct Log(Arc<Lines>);
 impl Log {
     /// Begins logging for the rest of the process.
     pub(crate) fn start(config: &Config) -> Self {
-        let lines = Arc::new(Lines { shown: Mutex::new(Shown::of(config)), line: Mutex::new(Vec::new()) });
+        let written = Mutex::new(Written { line: Vec::new(), output: Output::standard_error() });
+        let lines = Arc::new(Lines { shown: Mutex::new(Shown::of(config)), written });
         // Only fails if a subscriber is set already: then the host program of the library shows the events.
         let _ = tracing::subscriber::set_global_default(Arc::clone(&lines));
         Self(lines)
@@ -70,7 +77,13 @@ fn level(level: LogLevel) -> Level {
 
 struct Lines {
     shown: Mutex<Shown>,
-    line: Mutex<Vec<u8>>,
+    written: Mutex<Written>,
+}
+
+/// The line that is being written, and where to.
+struct Written {
+    line: Vec<u8>,
+    output: Output,
 }
 
 impl Lines {
@@ -94,15 +107,18 @@ impl Subscriber for Lines {
     fn event(&self, event: &Event<'_>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let Ok(mut line) = self.line.lock() else { return };
-        line.clear();
-        match self.shown().format {
-            LogFormat::Text => fields.write_text(&mut line, *event.metadata().level()),
-            LogFormat::Json => fields.write_json(&mut line, *event.metadata().level()),
+        // Only while the process is being ended by another thread could two meet here.
+        let Ok(mut written) = self.written.try_lock() else { return };
+        let Written { line, output } = &mut *written;
+        let format = self.shown().format;
+        if output.dropped() > 0 {
+            let message = "log lines were dropped here, as nobody read standard error".to_owned();
+            let notice = Fields { message, rest: vec![("lines", output.dropped().to_string())] };
+            notice.write(line, Level::WARN, format);
+            output.write_notice(line);
         }
-        line.push(b'\n');
-        // Nobody is left to tell if standard error is closed.
-        let _ = std::io::stderr().write_all(&line);
+        fields.write(line, *event.metadata().level(), format);
+        output.write(line);
     }
 
     fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
@@ -140,32 +156,59 @@ impl Visit for Fields {
 }
 
 impl Fields {
-    fn write_text(&self, line: &mut Vec<u8>, level: Level) {
-        let _ = write!(line, "{:.3} {level:5} ", clock::timestamp());
-        write_printable(line, &self.message);
-        for (name, value) in &self.rest {
-            let _ = write!(line, " {name}=");
-            let quoted = value.is_empty() || value.contains([' ', '"', '=']);
-            write_printable(line, &if quoted { format!("{value:?}") } else { value.clone() });
+    /// Writes the line with its end into `line`, which is emptied first. The longest values are cut until it fits.
+    fn write(&self, line: &mut Vec<u8>, level: Level, format: LogFormat) {
+        let mut value_bytes_max = limits::LOG_LINE_BYTES_MAX;
+        loop {
+            line.clear();
+            match format {
+                LogFormat::Text => self.write_text(line, level, value_bytes_max),
+                LogFormat::Json => self.write_json(line, level, value_bytes_max),
+            }
+            line.push(b'\n');
+            if line.len() <= limits::LOG_LINE_BYTES_MAX || value_bytes_max == 0 {
+                return;
+            }
+            value_bytes_max -= value_bytes_max.div_ceil(8);
         }
     }
 
-    fn write_json(&self, line: &mut Vec<u8>, level: Level) {
+    fn write_text(&self, line: &mut Vec<u8>, level: Level, value_bytes_max: usize) {
+        let _ = write!(line, "{:.3} {level:5} ", clock::timestamp());
+        write_printable(line, &cut(&self.message, value_bytes_max));
+        for (name, value) in &self.rest {
+            let _ = write!(line, " {name}=");
+            let value = cut(value, value_bytes_max);
+            let quoted = value.is_empty() || value.contains([' ', '"', '=']);
+            write_printable(line, &if quoted { format!("{value:?}").into() } else { value });
+        }
+    }
+
+    fn write_json(&self, line: &mut Vec<u8>, level: Level, value_bytes_max: usize) {
         let _ = write!(
             line,
             "{{\"time\":\"{:.3}\",\"level\":\"{}\",\"message\":",
             clock::timestamp(),
             level.as_str().to_ascii_lowercase()
         );
-        json::write_string(line, &self.message);
+        json::write_string(line, &cut(&self.message, value_bytes_max));
         for (name, value) in &self.rest {
             line.push(b',');
             json::write_string(line, name);
             line.push(b':');
-            json::write_string(line, value);
+            json::write_string(line, &cut(value, value_bytes_max));
         }
         line.push(b'}');
     }
+}
+
+/// At most so many bytes of `text`, and then `…`.
+fn cut(text: &str, bytes_max: usize) -> Cow<'_, str> {
+    if text.len() <= bytes_max {
+        return text.into();
+    }
+    let end = (0..=bytes_max).rev().find(|&end| text.is_char_boundary(end)).unwrap_or_default();
+    format!("{}…", &text[..end]).into()
 }
 
 /// Text from outside cannot begin a line of its own or move the cursor.
@@ -290,67 +333,4 @@ impl FailureLog {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    #[allow(clippy::disallowed_methods, reason = "some instant to count from")]
-    fn an_hour_of_the_same_failure_takes_few_lines() {
-        let start = Instant::now();
-        let mut log = FailureLog::default();
-        let mut said = Vec::new();
-        for second in 0..3600 {
-            said.extend(log.failed("refused", start + Duration::from_secs(second)));
-        }
-        assert!(said.len() <= 10, "{said:?}");
-        assert_eq!(log.failed("another kind", start), Some(1));
-        let end = start + Duration::from_secs(3600);
-        assert_eq!(log.recovered(end), Some((3601, Duration::from_secs(3600))));
-        assert_eq!(log.recovered(end), None);
-    }
-
-    #[test]
-    #[allow(clippy::disallowed_methods, reason = "some instant to count from")]
-    fn what_comes_and_goes_takes_few_lines_too() {
-        let start = Instant::now();
-        let mut log = FailureLog::default();
-        let mut lines = 0;
-        for second in (0..3600).step_by(2) {
-            let at = |second| start + Duration::from_secs(second);
-            lines += usize::from(log.failed("refused", at(second)).is_some());
-            lines += usize::from(log.recovered(at(second + 1)).is_some());
-        }
-        assert!((2..=20).contains(&lines), "{lines}");
-        let later = start + Duration::from_secs(3600 + 2000);
-        assert!(log.failed("refused", later).is_some(), "after a long time it is new");
-        assert_eq!(log.failed("refused", later + limits::LOG_PERIOD_MIN), Some(1));
-    }
-
-    #[test]
-    #[allow(clippy::disallowed_methods, reason = "some instant to count from")]
-    fn many_kinds_share_a_place_until_another_is_free() {
-        let start = Instant::now();
-        let mut log = FailureLog::default();
-        let said = (0..100).filter(|kind| log.failed(&kind.to_string(), start).is_some()).count();
-        assert_eq!(said, limits::FAILURE_KINDS_MAX);
-        assert_eq!(log.failed("new", start + limits::LOG_PERIOD_MIN), Some(1));
-    }
-
-    #[test]
-    fn lines_are_one_line_whatever_is_in_them() {
-        let fields = Fields { message: "a\nb\u{1b}[31m".to_owned(), rest: vec![("url", "x y\n".to_owned())] };
-        let mut text = Vec::new();
-        fields.write_text(&mut text, Level::WARN);
-        let text = String::from_utf8(text).unwrap();
-        assert!(
-            text.ends_with(r#"  WARN a\nb\u{1b}[31m url="x y\n""#)
-                || text.ends_with(r#" WARN  a\nb\u{1b}[31m url="x y\n""#),
-            "{text}"
-        );
-        let mut line = Vec::new();
-        fields.write_json(&mut line, Level::WARN);
-        let line: serde_json::Value = serde_json::from_slice(&line).unwrap();
-        assert_eq!(line["message"], "a\nb\u{1b}[31m");
-        assert_eq!(line["level"], "warn");
-    }
-}
+mod tests;

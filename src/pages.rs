@@ -1,17 +1,21 @@
 //! The own HTTP pages (`settings.listen`): how the process does, for people, probes and other collectors.
 //!
 //! Only what is asked for is rendered, and nobody is woken but by who asks. Invariants: a client holds one of
-//! [`limits::PAGE_CONNECTIONS_MAX`] connections for [`limits::PAGE_TIME`] at most, and whatever it sends, polls and bulks
-//! go on; pages show counters and names, never what is configured as a secret, and no URL.
+//! [`limits::PAGE_CONNECTIONS_MAX`] connections at most for [`limits::PAGE_TIME`], and loses it earlier if others want to
+//! ask; whatever it sends, polls and bulks go on; pages show counters and names, never what is configured as a secret, and
+//! no URL.
 
+mod clients;
 mod html;
 mod request;
 
 use crate::clock;
+use crate::descriptors;
 use crate::limits;
 use crate::log::FailureLog;
 use crate::metrics::Snapshot;
 use crate::park::{self, Interest, Late};
+use clients::{Clients, Stage};
 use request::{Asked, Method, Target};
 use smol::LocalExecutor;
 use std::cell::Cell;
@@ -44,6 +48,11 @@ impl Page {
             Self::Vars => "application/json; charset=utf-8",
         }
     }
+}
+
+/// Descriptors that the pages may take.
+pub(crate) fn descriptors_max() -> usize {
+    clients::most(descriptors::limit()) + 1
 }
 
 /// Serves the pages at `address` until it is dropped; `render` appends the text of one. An address that cannot be had is
@@ -87,35 +96,44 @@ fn said(error: &io::Error) -> String {
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let listener = TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
+    // Those that have to wait do so here, and none is turned away.
+    rustix::net::listen(&listener, limits::PAGE_BACKLOG)?;
     Ok(listener)
 }
 
 /// Answers each connection beside the others, until the system gives no more.
 async fn accept_all(listener: Rc<TcpListener>, render: &impl Fn(Page, &mut Vec<u8>)) -> io::Error {
-    let open = Cell::new(0);
-    let connections = LocalExecutor::new();
+    let clients = Clients::default();
+    let executor = LocalExecutor::new();
     let accept = async {
+        let mut failures = FailureLog::default();
         loop {
             let _ = park::ready(listener.clone(), Interest::Read, None).await;
-            match listener.accept() {
-                // One too many is closed at once: who asks again finds a free one soon.
-                Ok(_) if open.get() >= limits::PAGE_CONNECTIONS_MAX => {}
+            clients.make_room().await;
+            match descriptors::freeing(|| listener.accept()) {
                 Ok((stream, _)) => {
-                    open.set(open.get() + 1);
-                    let open = &open;
-                    let answered = async move {
+                    let _ = failures.recovered(clock::now());
+                    let answered = |stage: Rc<Cell<Stage>>| async move {
                         // A client that has gone, or is too slow, wants no answer.
-                        let _ = answer(stream, render).await;
-                        open.set(open.get() - 1);
+                        let _ = answer(stream, &stage, render).await;
+                        stage.set(Stage::Gone);
                     };
-                    connections.spawn(answered).detach();
+                    clients.enter(clock::now(), |stage| executor.spawn(answered(stage)));
                 }
                 Err(error) if is_passing(error.kind()) => {}
+                Err(error) if descriptors::are_exhausted(&error) => {
+                    if let Some(times) = failures.failed("exhausted", clock::now()) {
+                        tracing::warn!(times, "a client of the own pages has to wait: {}", descriptors::advice());
+                    }
+                    // The client is still there and wants to be accepted: asking for it at once would be asking for ever.
+                    clients.replace_one(clock::now());
+                    park::sleep_until(clock::now() + limits::PAGE_ACCEPT_PAUSE).await;
+                }
                 Err(error) => return error,
             }
         }
     };
-    connections.run(accept).await
+    executor.run(accept).await
 }
 
 /// The connection that was there is gone again, or the call has to be made once more.
@@ -127,12 +145,14 @@ fn is_passing(kind: ErrorKind) -> bool {
 }
 
 /// One request, one answer.
-async fn answer(stream: TcpStream, render: &impl Fn(Page, &mut Vec<u8>)) -> io::Result<()> {
+async fn answer(stream: TcpStream, stage: &Cell<Stage>, render: &impl Fn(Page, &mut Vec<u8>)) -> io::Result<()> {
     stream.set_nonblocking(true)?;
     let stream = Rc::new(stream);
     let deadline = clock::now() + limits::PAGE_TIME;
     let asked = read_request(&stream, deadline).await?;
+    stage.set(Stage::Answered);
     write_all(&stream, &reply(asked, render), deadline).await?;
+    stage.set(Stage::Leaving);
     // What is left unread would make the system take the answer back.
     stream.shutdown(Shutdown::Write)?;
     let mut rest = [0; 512];

@@ -5,6 +5,8 @@
 //! nobody. Waking the thread from itself is one flag; only another thread's wake-up costs a byte through a pipe.
 
 use crate::clock;
+use crate::descriptors;
+use crate::limits;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use std::cell::{Cell, RefCell};
@@ -52,7 +54,7 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> io::Result<T> {
         if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
             return Ok(value);
         }
-        sleep(&bell, &mut hear, &mut unslept)?;
+        sleep(&bell, &mut hear, &mut unslept);
         let mut next = 0;
         while let Some(waker) = WAITERS.with_borrow_mut(|waiters| waiters.take_waker(&mut next)) {
             waker.wake();
@@ -116,7 +118,7 @@ impl Waiters {
     }
 
     /// Sleeps until one of the waiters has an outcome or the bell rings, or only looks; true if it has rung.
-    fn sleep(&self, hear: &PipeReader, only_look: bool) -> io::Result<bool> {
+    fn sleep(&self, hear: &PipeReader, only_look: bool) -> bool {
         let waiting = || self.list.iter().filter(|waiter| waiter.outcome.get().is_none());
         let mut descriptors = Vec::with_capacity(1 + self.list.len());
         descriptors.push(PollFd::new(hear, PollFlags::IN));
@@ -131,20 +133,50 @@ impl Waiters {
         };
         // What no system can count is for ever.
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
-        match poll(&mut descriptors, timeout.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
+        let is_known = match poll(&mut descriptors, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => true,
+            // There are more than this process may have by now, or the system is out of memory.
+            Err(_) => poll_in_parts(&mut descriptors, timeout.as_ref()),
+        };
         let now = deadline.map(|_| clock::now());
-        let mut happened = descriptors.iter().map(|descriptor| !descriptor.revents().is_empty());
+        let mut happened = descriptors.iter().map(|descriptor| !is_known || !descriptor.revents().is_empty());
         let has_rung = happened.next() == Some(true);
         for waiter in waiting() {
             let is_ready = waiter.descriptor.is_some() && happened.next() == Some(true);
             let is_late = now.is_some_and(|now| waiter.deadline.is_some_and(|deadline| deadline <= now));
             waiter.outcome.set(if is_ready { Some(Ok(())) } else { is_late.then_some(Err(Late)) });
         }
-        Ok(has_rung)
+        has_rung
     }
+}
+
+/// The same for more descriptors than the system takes at once. It looks at all of them, and then sleeps a little at most, as
+/// it cannot wait for all of them. False if it could not even look: whoever waits finds out by trying.
+fn poll_in_parts(descriptors: &mut [PollFd<'_>], timeout: Option<&Timespec>) -> bool {
+    let pause = Timespec { tv_sec: 0, tv_nsec: limits::POLL_IN_PARTS_PAUSE.subsec_nanos().into() };
+    let pause = timeout.filter(|timeout| **timeout < pause).unwrap_or(&pause);
+    let part = descriptors::limit().clamp(1, limits::POLL_PART_DESCRIPTORS);
+    let mut ready = 0;
+    for part in descriptors.chunks_mut(part) {
+        ready += poll(part, Some(&Timespec::default())).unwrap_or(0);
+    }
+    if ready > 0 {
+        return true;
+    }
+    // The bell is the first of them.
+    let first = part.min(descriptors.len());
+    let is_known = matches!(poll(&mut descriptors[..first], Some(pause)), Ok(_) | Err(Errno::INTR));
+    if !is_known {
+        std::thread::sleep(limits::POLL_IN_PARTS_PAUSE);
+    }
+    is_known
+}
+
+/// Whether this can be written to, now or within `patience`; meanwhile the thread does nothing else.
+pub(crate) fn has_room(descriptor: impl AsFd, patience: Duration) -> bool {
+    let timeout = Timespec::try_from(patience).unwrap_or_default();
+    let mut descriptors = [PollFd::new(&descriptor, PollFlags::OUT)];
+    poll(&mut descriptors, Some(&timeout)).is_ok_and(|ready| ready > 0)
 }
 
 impl Interest {
@@ -159,20 +191,19 @@ impl Interest {
 
 /// Sleeps. If the bell has rung since the thread was last awake it does not even look, but for every so many times: a
 /// future that keeps waking itself must not keep the others from theirs.
-fn sleep(bell: &Bell, hear: &mut PipeReader, unslept: &mut u32) -> io::Result<()> {
+fn sleep(bell: &Bell, hear: &mut PipeReader, unslept: &mut u32) {
     let rung = bell.state.compare_exchange(AWAKE, ASLEEP, Ordering::SeqCst, Ordering::SeqCst).is_err();
     if rung && *unslept < UNSLEPT_MAX {
         *unslept += 1;
-        return Ok(());
+        return;
     }
     *unslept = 0;
-    let has_noise = WAITERS.with_borrow(|waiters| waiters.sleep(hear, rung))?;
+    let has_noise = WAITERS.with_borrow(|waiters| waiters.sleep(hear, rung));
     bell.state.store(AWAKE, Ordering::SeqCst);
     if has_noise {
-        // There is one byte for each sleep that was cut short, so this takes all of them and never waits.
-        let _ = hear.read(&mut [0; 64])?;
+        // There is one byte for each sleep that was cut short, so this mostly takes all of them.
+        let _ = hear.read(&mut [0; 64]);
     }
-    Ok(())
 }
 
 /// Turns without a look at what others wait for.
@@ -193,6 +224,10 @@ struct Bell {
 impl Bell {
     fn new() -> io::Result<(PipeReader, Arc<Self>)> {
         let (hear, wire) = io::pipe()?;
+        let hear = PipeReader::from(descriptors::out_of_the_way(hear.into()));
+        let wire = PipeWriter::from(descriptors::out_of_the_way(wire.into()));
+        rustix::io::ioctl_fionbio(&hear, true)?;
+        rustix::io::ioctl_fionbio(&wire, true)?;
         Ok((hear, Arc::new(Self { state: AtomicU8::new(AWAKE), wire })))
     }
 }
@@ -204,7 +239,7 @@ impl Wake for Bell {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if self.state.swap(RUNG, Ordering::SeqCst) == ASLEEP {
-            // It can only fail if nobody listens any more.
+            // It can only fail if nobody listens any more, or if there is noise enough.
             let _ = (&self.wire).write_all(&[0]);
         }
     }
@@ -260,165 +295,4 @@ impl Drop for Wait {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::net::UnixStream;
-
-    fn is_nobody_waiting() -> bool {
-        WAITERS.with_borrow(|waiters| waiters.list.is_empty())
-    }
-
-    #[test]
-    fn the_nearest_deadline_ends_the_sleep_and_not_before_its_time() {
-        let start = clock::now();
-        let sleeper = |deadline: Duration| async move {
-            sleep_until(start + deadline).await;
-            deadline
-        };
-        let (near, far) = (Duration::from_millis(20), Duration::from_secs(3600));
-        for deadlines in [[near, far, far], [far, near, far], [far, far, near]] {
-            let [first, second, third] = deadlines.map(sleeper);
-            let ended = block_on(smol::future::or(first, smol::future::or(second, third))).unwrap();
-            assert_eq!(ended, near);
-            assert!(clock::now() >= start + near);
-            assert!(is_nobody_waiting(), "a dropped sleeper leaves nothing behind");
-        }
-    }
-
-    #[test]
-    fn what_another_thread_wakes_does_not_wait_for_a_deadline() {
-        let (sender, receiver) = smol::channel::bounded(1);
-        let far = clock::now() + Duration::from_secs(3600);
-        #[allow(clippy::disallowed_methods, reason = "somebody else has to wake us")]
-        let other = std::thread::spawn(move || sender.send_blocking(7));
-        let slept = async {
-            sleep_until(far).await;
-            None
-        };
-        assert_eq!(block_on(smol::future::or(async { receiver.recv().await.ok() }, slept)).unwrap(), Some(7));
-        assert!(other.join().is_ok());
-        assert!(is_nobody_waiting(), "a dropped sleeper leaves nothing behind");
-    }
-
-    #[test]
-    fn a_thousand_wake_ups_from_another_thread_are_all_heard() {
-        let (to, heard) = smol::channel::bounded(1);
-        let (back, answers) = smol::channel::bounded(1);
-        #[allow(clippy::disallowed_methods, reason = "somebody else has to wake us")]
-        let other = std::thread::spawn(move || {
-            for number in 0..1000 {
-                to.send_blocking(number).unwrap();
-                assert_eq!(answers.recv_blocking(), Ok(number));
-            }
-        });
-        block_on(async {
-            for number in 0..1000 {
-                assert_eq!(heard.recv().await, Ok(number));
-                back.send(number).await.unwrap();
-            }
-        })
-        .unwrap();
-        other.join().unwrap();
-    }
-
-    #[test]
-    fn a_thread_that_wakes_itself_makes_no_noise() {
-        let (hear, bell) = Bell::new().unwrap();
-        for _ in 0..100 {
-            Waker::from(Arc::clone(&bell)).wake();
-        }
-        rustix::io::ioctl_fionbio(&hear, true).unwrap();
-        assert_eq!((&hear).read(&mut [0; 8]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
-        bell.state.store(ASLEEP, Ordering::SeqCst);
-        Waker::from(Arc::clone(&bell)).wake();
-        assert_eq!((&hear).read(&mut [0; 8]).unwrap(), 1);
-    }
-
-    #[test]
-    fn a_socket_is_waited_for_until_it_can_be_read_or_the_time_is_over() {
-        let (ours, mut theirs) = UnixStream::pair().unwrap();
-        let ours: Rc<dyn AsFd> = Rc::new(ours);
-        block_on(async {
-            let soon = clock::now() + Duration::from_millis(5);
-            assert_eq!(ready(Rc::clone(&ours), Interest::Read, Some(soon)).await, Err(Late));
-            assert!(clock::now() >= soon);
-            assert_eq!(ready(Rc::clone(&ours), Interest::Both, None).await, Ok(()), "it can be written to");
-            theirs.write_all(b"x").unwrap();
-            assert_eq!(ready(Rc::clone(&ours), Interest::Read, None).await, Ok(()));
-            assert_eq!(
-                ready(Rc::clone(&ours), Interest::Read, Some(soon)).await,
-                Err(Late),
-                "the time is over already"
-            );
-        })
-        .unwrap();
-        assert!(is_nobody_waiting());
-    }
-
-    #[test]
-    fn between_two_turns_of_long_work_others_are_served() {
-        let (served, starts) = (Cell::new(false), RefCell::new(Vec::new()));
-        let executor = smol::LocalExecutor::new();
-        // Three that work for long, until the others have been served.
-        for _ in 0..3 {
-            let (served, starts) = (&served, &starts);
-            let work = async move {
-                while !served.get() {
-                    starts.borrow_mut().push(clock::now());
-                    turn().await;
-                }
-            };
-            executor.spawn(work).detach();
-        }
-        let turns_since = |at: Instant| starts.borrow().iter().filter(|start| **start >= at).count();
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        let ours = Rc::new(ours);
-        block_on(executor.run(async {
-            let due = clock::now() + Duration::from_millis(2);
-            sleep_until(due).await;
-            let turns = turns_since(due);
-            assert!(turns <= 2 * 3, "{turns} turns while a timer was due");
-            for _ in 0..50 {
-                let waiting = executor.spawn(ready(ours.clone(), Interest::Read, None));
-                smol::future::yield_now().await;
-                (&theirs).write_all(b"x").unwrap();
-                let written = clock::now();
-                assert_eq!(waiting.await, Ok(()));
-                let turns = turns_since(written);
-                assert!(turns <= 2 * 3, "{turns} turns while a socket was ready");
-                assert_eq!((&*ours).read(&mut [0; 8]).unwrap(), 1);
-            }
-            served.set(true);
-        }))
-        .unwrap();
-        drop(executor);
-        assert!(is_nobody_waiting());
-    }
-
-    #[test]
-    fn one_look_serves_all_that_are_ready_and_leaves_the_others() {
-        let pairs: Vec<_> = (0..20).map(|_| UnixStream::pair().unwrap()).collect();
-        let done = RefCell::new(Vec::new());
-        let executor = smol::LocalExecutor::new();
-        for (number, (ours, _)) in pairs.iter().enumerate() {
-            let (ours, done): (Rc<dyn AsFd>, _) = (Rc::new(ours.try_clone().unwrap()), &done);
-            executor
-                .spawn(async move {
-                    assert_eq!(ready(ours, Interest::Read, None).await, Ok(()));
-                    done.borrow_mut().push(number);
-                })
-                .detach();
-        }
-        for (_, theirs) in pairs.iter().skip(10) {
-            (&*theirs).write_all(b"x").unwrap();
-        }
-        let all_ten = std::future::poll_fn(|context| {
-            context.waker().wake_by_ref();
-            if done.borrow().len() == 10 { Poll::Ready(()) } else { Poll::Pending }
-        });
-        block_on(executor.run(all_ten)).unwrap();
-        assert_eq!(*done.borrow(), (10..20).collect::<Vec<_>>());
-        drop(executor);
-        assert!(is_nobody_waiting());
-    }
-}
+mod tests;

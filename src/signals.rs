@@ -3,6 +3,7 @@
 //! A handler may do next to nothing, so it sets a flag and writes a byte into a socket, which wakes the main thread like
 //! any other.
 
+use crate::descriptors;
 use crate::park::{self, Interest};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::{flag, low_level};
@@ -39,6 +40,7 @@ impl Signals {
     /// What the system says.
     pub(crate) fn catch() -> io::Result<Self> {
         let (bytes, handler) = UnixStream::pair()?;
+        let bytes = UnixStream::from(descriptors::out_of_the_way(bytes.into()));
         bytes.set_nonblocking(true)?;
         let (stop, reload, flush) = (Arc::default(), Arc::default(), Arc::default());
         // The flags first: who hears the byte finds them set.
@@ -48,9 +50,14 @@ impl Signals {
         flag::register(SIGHUP, Arc::clone(&reload))?;
         flag::register(SIGUSR1, Arc::clone(&flush))?;
         for signal in [SIGINT, SIGTERM, SIGHUP, SIGUSR1] {
-            low_level::pipe::register(signal, handler.try_clone()?)?;
+            low_level::pipe::register(signal, descriptors::out_of_the_way(handler.try_clone()?.into()))?;
         }
         Ok(Self { bytes: Rc::new(bytes), stop, reload, flush })
+    }
+
+    /// The number of a signal that asks for the end, until it is heard; 0 is none.
+    pub(crate) fn unheard(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.stop)
     }
 
     /// Waits for the next one; of several, to end comes first.

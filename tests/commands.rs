@@ -170,8 +170,7 @@ fn a_second_signal_ends_the_shipping_at_once() {
         program.signal("HUP");
         wait_until("it says that it ends", || program.read("stderr").contains("is being shipped, then this ends"));
         assert!(program.is_running());
-        program.signal(second);
-        assert_eq!(program.wait(), Some(code), "{arguments:?}{spool}");
+        assert_eq!(program.hurry(second), Some(code), "{arguments:?}{spool}");
         let log = program.read("stderr");
         assert!(log.contains(&format!("SIG{second} received once more: ending at once")), "{log}");
         assert!(log.contains("ledger: made ") && log.contains(said), "{log}");

@@ -90,7 +90,7 @@ fn a_file_that_cannot_be_read_says_why() {
     );
     assert_eq!(
         message(Path::new("/dev/zero")),
-        "zero: is longer than 1048576 bytes, which are the most that are read\n"
+        "zero: is a device, not a regular file: it is read again at SIGHUP, so write it to a file first\n"
     );
     std::os::unix::fs::symlink("loop.yml", in_folder("loop.yml")).expect("linked");
     let looped = message(&in_folder("loop.yml"));

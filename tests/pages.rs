@@ -12,8 +12,9 @@ use program::Program;
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// The program with pages, and what it polls and fills.
 struct Served {
@@ -142,26 +143,53 @@ fn what_is_no_page_gets_a_clear_answer() {
     assert!(answer(&served.address, &endless).starts_with("HTTP/1.1 400 "));
 }
 
-#[test]
-fn clients_that_hang_take_no_more_than_their_places_and_nothing_from_the_shipping() {
-    let served = Served::start();
-    let connect = || TcpStream::connect(&served.address).expect("it listens");
-    let mut hanging: Vec<TcpStream> = (0..8).map(|_| connect()).collect();
-    for client in &mut hanging {
-        client.write_all(b"GET / HTTP/1.1\r\nHos").expect("sent");
+/// Asks for nothing, for half a page, or for a page that it does not read, again as soon as it is sent away.
+fn hang(address: &str, kind: usize, is_over: &AtomicBool) {
+    while !is_over.load(Ordering::SeqCst) {
+        let Ok(mut client) = TcpStream::connect(address) else { continue };
+        let sent = match kind % 3 {
+            0 => Ok(()),
+            1 => client.write_all(b"GET / HTTP/1.1\r\nHos"),
+            _ => client.write_all(b"GET / HTTP/1.1\r\n\r\n"),
+        };
+        let mut ended = [0; 16];
+        if sent.is_ok() && kind % 3 < 2 {
+            // It waits until the connection is closed.
+            let _ = client.read(&mut ended);
+        } else {
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
-    // All places are taken: the next one is closed without a word.
-    let mut one_too_many = connect();
-    assert_eq!(one_too_many.read(&mut [0; 16]).expect("closed"), 0);
-    served.goes_on();
-    // They are let go by and by, by themselves, and a place is free again.
-    let mut ended = hanging.pop().expect("a client");
-    assert_eq!(ended.read(&mut [0; 16]).expect("closed"), 0, "its time is over");
-    assert!(get(&served.address, "/healthz").0.starts_with("HTTP/1.1 200 "));
-    // One that asks and never reads on, and one that goes at once.
-    let mut deaf = connect();
-    deaf.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("sent");
-    connect().shutdown(Shutdown::Both).expect("gone");
+}
+
+#[test]
+fn a_probe_is_answered_while_others_hold_every_connection() {
+    let served = Served::start();
+    let (address, is_over) = (served.address.clone(), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        for kind in 0..100 {
+            let (address, is_over) = (&address, &is_over);
+            scope.spawn(move || hang(address, kind, is_over));
+        }
+        for _ in 0..20 {
+            let answer = get(&served.address, "/healthz");
+            assert!(answer.0.starts_with("HTTP/1.1 200 ") && answer.1 == "ok\n", "{answer:?}");
+        }
+        served.goes_on();
+        is_over.store(true, Ordering::SeqCst);
+        // Those that still wait are let go by and by.
+        drop(served);
+    });
+}
+
+#[test]
+fn a_client_that_hangs_is_let_go() {
+    let served = Served::start();
+    let mut client = TcpStream::connect(&served.address).expect("it listens");
+    client.write_all(b"GET / HTTP/1.1\r\nHos").expect("sent");
+    assert_eq!(client.read(&mut [0; 16]).expect("closed"), 0, "its time is over");
+    // One that goes at once.
+    TcpStream::connect(&served.address).and_then(|client| client.shutdown(Shutdown::Both)).expect("gone");
     served.goes_on();
 }
 
@@ -178,8 +206,7 @@ fn what_is_being_shipped_at_the_end_is_still_shown() {
     let body = get(&address, "/debug/vars").1;
     let vars: Value = serde_json::from_str(&body).expect("strict JSON");
     assert!(vars["recorders"]["es"]["waiting"].as_u64() > Some(0), "{body}");
-    program.signal("TERM");
-    assert_eq!(program.wait(), Some(1));
+    assert_eq!(program.hurry("TERM"), Some(1));
 }
 
 #[test]

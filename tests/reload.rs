@@ -12,7 +12,6 @@ use loopback::{Reply, Server, Store, counting_app, overloaded_server, storing_se
 use program::Program;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -523,29 +522,19 @@ fn once_is_not_disturbed() {
 fn a_signal_that_comes_while_the_file_is_read_waits_until_it_has_been() {
     let (server, store) = storing_server();
     let app = counting_app();
-    let folder = tempfile::tempdir().expect("a folder");
-    let pipe = folder.path().join("conf.yml");
-    assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo starts").success());
-    let log = folder.path().join("log");
-    let said = || std::fs::read_to_string(&log).unwrap_or_default();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
-    command.arg("-c").arg(&pipe).stdin(Stdio::null()).stderr(std::fs::File::create(&log).expect("created"));
-    let mut child = command.spawn().expect("expvastic starts");
-    let id = child.id().to_string();
-    let signal = |name: &str| {
-        let sent = Command::new("kill").args([&format!("-{name}"), &id]).status();
-        assert!(sent.expect("kill starts").success());
-    };
-    let config = only(&app.address, "es", &format!("endpoint: \"{}\"", server.address));
-    // Opening a pipe waits for its other end.
-    let mut first = std::fs::File::options().write(true).open(&pipe).expect("it reads the file");
-    signal("HUP");
-    first.write_all(config.as_bytes()).expect("read");
-    drop(first);
-    wait_until("it has read the file", || said().contains("starting"));
-    std::fs::write(&pipe, &config).expect("read once more");
+    // It takes a while to read so much.
+    let labels: String = (0..500).map(|n| format!("      # {n} {}\n", "x".repeat(1_000))).collect();
+    let config = only(&app.address, "es", &format!("endpoint: \"{}\"", server.address)) + &labels;
+    let mut program = Program::start(&[], &config);
+    // As soon as it is caught: SIGHUP is the first bit.
+    wait_until("signals are caught", || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", program.id())).expect("it runs");
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).expect("what is caught");
+        u64::from_str_radix(caught.trim(), 16).expect("a mask") & 1 != 0
+    });
+    program.signal("HUP");
     wait_until("documents are stored", || !store.lock().expect("the store").documents.is_empty());
-    signal("TERM");
-    assert!(child.wait().expect("it ends").success());
-    assert!(said().contains("configuration loaded again: readers 1 kept"), "{}", said());
+    wait_until("it is loaded again", || program.read("stderr").contains("configuration loaded again: readers 1 kept"));
+    program.signal("TERM");
+    assert_eq!(program.wait(), Some(0));
 }

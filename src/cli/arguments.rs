@@ -1,6 +1,7 @@
 //! Arguments as people write them, in the form that the parser takes.
 
-use super::{Failure, SWITCHES, VALUES};
+use super::Failure;
+use super::flags::{SWITCHES, VALUES};
 use crate::config::nearest;
 use std::ffi::OsString;
 

@@ -1,12 +1,15 @@
 //! What signals ask for while the program runs.
 
+use crate::clock;
 use crate::config::{Config, ConfigError};
 use crate::engine::Order;
+use crate::limits;
 use crate::log::Log;
 use crate::signals::{Signal, Signals};
 use smol::channel::Sender;
 use std::future::Future;
 use std::io;
+use std::time::Instant;
 
 /// What can be asked of a run that has no end of its own.
 pub(super) struct Control<'c> {
@@ -33,8 +36,8 @@ pub(super) async fn until_stopped(
     loop {
         match (signals.next().await, &control) {
             (Signal::Stop(name), _) => {
-                tracing::info!("{name} received: shipping what waits (once more ends that, too)");
-                return until_hurried(signals);
+                tracing::info!("{name} received: shipping what waits (once more, a second later, ends that, too)");
+                return until_hurried(signals, clock::now() + limits::SAME_SIGNAL);
             }
             (Signal::Flush, Some(control)) => {
                 tracing::info!("SIGUSR1 received: shipping what waits, now");
@@ -58,10 +61,14 @@ pub(super) async fn next_stop(signals: io::Result<Signals>) -> &'static str {
     }
 }
 
-/// Completes at SIGINT or SIGTERM.
-async fn until_hurried(signals: Signals) {
+/// Completes at SIGINT or SIGTERM. Until `same_until` another one counts as the first: supervisors, terminals and
+/// `timeout` send it to the process and to its group.
+async fn until_hurried(signals: Signals, same_until: Instant) {
     loop {
         match signals.next().await {
+            Signal::Stop(name) if clock::now() < same_until => {
+                tracing::debug!("{name} received within a second of the first: taken for the same");
+            }
             Signal::Stop(name) => {
                 tracing::warn!("{name} received once more: ending at once");
                 return;

@@ -1,5 +1,6 @@
 //! Arguments as people give them.
 
+use super::flags::VALUES;
 use super::*;
 
 fn parsed(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Invocation, String> {

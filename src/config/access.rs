@@ -6,8 +6,7 @@ use super::section::Section;
 use super::{ports, values};
 use crate::access::{Access, Auth, ClientCertificate, Secret, SecretSource, Shape, Tls};
 use crate::limits;
-use std::fs::File;
-use std::io::Read;
+use crate::regular_file;
 use std::path::{Path, PathBuf};
 
 /// Fields that the program sets itself, and those that would change how a message is read.
@@ -174,9 +173,8 @@ fn tls(mut section: Section<'_, '_>) -> Tls {
 /// A file that holds `what` as PEM. It is read again by libcurl, whenever that connects.
 fn pem_file(path: &Path, mark: &str, what: &str) -> Result<PathBuf, String> {
     let wrong = |problem: &str| format!("{}: {problem}", path.display());
-    let mut text = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(limits::CERTIFICATES_BYTES_MAX).read_to_end(&mut text));
-    read.map_err(|error| wrong(&format!("cannot be read: {error}")))?;
+    let text =
+        regular_file::read(path, limits::CERTIFICATES_BYTES_MAX).map_err(|problem| wrong(&problem.to_string()))?;
     let holds = |mark: &str| memchr::memmem::find(&text, mark.as_bytes()).is_some();
     if holds("ENCRYPTED") {
         return Err(wrong("the private key is encrypted: expected one without a passphrase"));

@@ -2,8 +2,7 @@
 
 use super::ConfigError;
 use crate::limits;
-use std::fs::File;
-use std::io::{self, Read};
+use crate::regular_file::{self, ReadError};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -22,35 +21,21 @@ pub(super) fn read(path: &Path) -> Result<(PathBuf, String), ConfigError> {
     if found.is_dir() {
         return error("is a directory, expected a YAML file".to_owned());
     }
-    let bytes = match std::fs::metadata(found) {
-        Ok(metadata) if metadata.len() > limits::CONFIG_BYTES_MAX => {
-            return error(format!("is {} bytes long, at most {} are read", metadata.len(), limits::CONFIG_BYTES_MAX));
-        }
-        Ok(_) => read_bounded(found),
-        Err(error) => Err(error),
-    };
-    match bytes {
-        Ok(bytes) if bytes.len() as u64 > limits::CONFIG_BYTES_MAX => {
-            error(format!("is longer than {} bytes, which are the most that are read", limits::CONFIG_BYTES_MAX))
-        }
+    match regular_file::read(found, limits::CONFIG_BYTES_MAX) {
         Ok(bytes) => match String::from_utf8(bytes) {
             // Editors of other systems begin a file with one; no place in it is counted from there.
             Ok(text) => Ok((found.clone(), text.strip_prefix(BYTE_ORDER_MARK).map(str::to_owned).unwrap_or(text))),
             Err(utf8) => error(format!("is not UTF-8 text (byte {})", utf8.utf8_error().valid_up_to())),
         },
-        Err(failure) if failure.kind() == io::ErrorKind::NotFound => {
+        Err(problem) if problem.is_not_found() => {
             let tried: Vec<String> = candidates.iter().map(|candidate| candidate.display().to_string()).collect();
             error(format!("there is no such file (looked for {})", tried.join(", ")))
         }
-        Err(failure) => error(format!("cannot be read: {failure}")),
+        Err(problem @ ReadError::Irregular(_)) => {
+            error(format!("{problem}: it is read again at SIGHUP, so write it to a file first"))
+        }
+        Err(problem) => error(problem.to_string()),
     }
-}
-
-/// One byte more than the bound at most: what has no length, such as a pipe, may have no end.
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(limits::CONFIG_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// What others than the owner of a spool folder could do there, and how to end that. Nothing if there is no folder: then it is

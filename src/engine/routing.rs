@@ -1,7 +1,9 @@
 //! Which readers and recorders go on when the configuration changes, and from what. Pure.
 
 use super::Routed;
-use crate::config::{Reader, Recorder, Settings};
+use crate::config::{Reader, Recorder, Settings, Source, Target};
+use crate::descriptors::Reserve;
+use crate::limits;
 use crate::recorder::Feed;
 use std::fmt;
 use std::sync::Arc;
@@ -15,6 +17,8 @@ pub(super) struct Plan {
     pub(super) memory_bytes_max: usize,
     /// Endpoints that are talked to.
     pub(super) endpoints: usize,
+    /// Descriptors that polls leave to the others, but for the own pages.
+    pub(super) reserve: Reserve,
 }
 
 impl Plan {
@@ -39,13 +43,37 @@ impl Plan {
         let recorders: Vec<_> = recorders.into_iter().enumerate().map(feed).collect();
         let share = settings.memory_limit_bytes / recorders.len().max(1) as u64;
         let hosts: usize = recorders.iter().map(|(recorder, _)| recorder.hosts()).sum();
+        let files = recorders.iter().map(|(recorder, _)| files_of(recorder)).sum::<usize>();
         Self {
+            // While one host does the work, those that rest may be asked how they are.
+            reserve: Reserve { files: limits::DESCRIPTORS_BASE + files, shipping: hosts + recorders.len() },
             endpoints: engines.len() + hosts,
             memory_bytes_max: usize::try_from(share).unwrap_or(usize::MAX),
             recorders,
             routes,
         }
     }
+
+    /// Where polls and bulks go.
+    pub(super) fn urls<'p>(&'p self, engines: &'p [Routed]) -> impl Iterator<Item = &'p str> {
+        let hosts = self.recorders.iter().flat_map(|(recorder, _)| match &recorder.target {
+            Target::Elasticsearch(server) => &server.hosts[..],
+            Target::File { .. } => &[],
+        });
+        let polled = engines.iter().filter_map(|engine| match &engine.reader.source {
+            Source::Expvar { url, .. } => Some(url.as_str()),
+            Source::Own => None,
+        });
+        hosts.map(|host| host.url.as_str()).chain(polled)
+    }
+}
+
+/// Files that a recorder may have open at once.
+fn files_of(recorder: &Recorder) -> usize {
+    let rotated = [recorder.dead_letter.is_some(), matches!(recorder.target, Target::File { .. })];
+    let rotated = rotated.into_iter().filter(|is_there| *is_there).count();
+    let spool = recorder.spool.as_ref().map_or(0, |_| limits::DESCRIPTORS_PER_SPOOL);
+    spool + rotated * limits::DESCRIPTORS_PER_ROTATED_FILE
 }
 
 /// A recorder that was there before: it may go on, or hand on what waits.

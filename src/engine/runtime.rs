@@ -8,20 +8,21 @@
 //! never across an await.
 
 mod end;
+mod following;
 
-use super::routing::{self, Changes, Origin, Plan, Predecessor};
 use super::{EngineError, Order, Report};
 use crate::calendar::Timestamp;
 use crate::clock;
-use crate::config::{Config, Reader, Routed, Settings, Target};
+use crate::config::{Config, Settings};
 use crate::flatten::Report as PayloadReport;
 use crate::http::Http;
 use crate::log::PartLevel;
-use crate::metrics::{Metrics, ProcessUsage, Snapshot};
-use crate::pages::{self, Page};
+use crate::metrics::{Ledger, Metrics, ProcessUsage, Snapshot};
+use crate::pages::Page;
 use crate::park;
 use crate::reader::{ReadError, Reading};
 use crate::recorder::Recording;
+use crate::watchdog::Watchdog;
 use crate::workbench::Workbench;
 use smol::channel::{Receiver, Sender};
 use smol::{LocalExecutor, Task};
@@ -29,7 +30,6 @@ use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Everything that the engines of one process share.
@@ -47,6 +47,8 @@ pub(super) struct Runtime {
     log_level: PartLevel,
     shutdown_timeout: Cell<Duration>,
     polls_max: Option<u64>,
+    /// Ends the process if it hangs while it ends.
+    watchdog: Option<Watchdog>,
     stopping: Cell<bool>,
     given_up: Cell<u64>,
     /// When a bulk is the first to have waited for long enough, as far as the tick loop knows.
@@ -86,7 +88,11 @@ struct Instance {
 }
 
 impl Runtime {
-    pub(super) fn new(settings: &Settings, polls_max: Option<u64>) -> Result<Self, EngineError> {
+    pub(super) fn new(
+        settings: &Settings,
+        polls_max: Option<u64>,
+        watchdog: Option<Watchdog>,
+    ) -> Result<Self, EngineError> {
         let mut process = [0_u8; 9];
         getrandom::fill(&mut process).map_err(|error| EngineError::System(format!("no random numbers: {error}")))?;
         Ok(Self {
@@ -101,6 +107,7 @@ impl Runtime {
             log_level: PartLevel::of_settings(settings.log_level),
             shutdown_timeout: Cell::new(settings.shutdown_timeout),
             polls_max,
+            watchdog,
             stopping: Cell::new(false),
             given_up: Cell::new(0),
             seal_by: Cell::default(),
@@ -283,10 +290,14 @@ impl Runtime {
         self.recorders.borrow().iter().filter_map(|one| one.recording.seal_by()).min()
     }
 
-    pub(super) fn report(&self) -> Report {
+    fn ledgers(&self) -> Vec<(String, Ledger)> {
         let recorders = self.recorders.borrow();
+        recorders.iter().map(|one| (one.recording.name().to_owned(), one.recording.ledger())).collect()
+    }
+
+    pub(super) fn report(&self) -> Report {
         Report {
-            ledgers: recorders.iter().map(|one| (one.recording.name().to_owned(), one.recording.ledger())).collect(),
+            ledgers: self.ledgers(),
             polls: self.metrics.reads.get(),
             failed_polls: self.metrics.reads_failed.get() + self.abandoned_polls(),
             given_up: self.given_up.get(),
@@ -300,154 +311,6 @@ impl Runtime {
     fn wake_up(&self) {
         // Full means that the loop is awake already.
         let _ = self.changed.0.try_send(());
-    }
-}
-
-/// Following a configuration.
-impl Runtime {
-    /// Goes on by another configuration, and says what that changes.
-    fn follow_again(self: &Rc<Self>, config: &Config, executor: &LocalExecutor<'_>) {
-        let (readers, recorders) = self.follow(&config.engines, config.settings(), executor);
-        tracing::info!("configuration loaded again: readers {readers}; recorders {recorders}");
-    }
-
-    /// Goes on with these engines: what is the same is left as it is, the rest ends, begins, or hands on what waits.
-    pub(super) fn follow(
-        self: &Rc<Self>,
-        engines: &[Routed],
-        settings: &Settings,
-        executor: &LocalExecutor<'_>,
-    ) -> (Changes, Changes) {
-        let plan = Plan::of(engines, settings);
-        self.log_level.change_settings(settings.log_level);
-        self.shutdown_timeout.set(settings.shutdown_timeout);
-        self.http.expect(plan.endpoints);
-        let recorders = self.follow_recorders(&plan, executor);
-        let readers = self.follow_readers(engines, &plan.routes);
-        self.follow_pages(settings.listen, executor);
-        (readers, recorders)
-    }
-
-    /// Nobody looks at the pages of a process that ends by itself.
-    fn follow_pages(self: &Rc<Self>, listen: Option<SocketAddr>, executor: &LocalExecutor<'_>) {
-        let listen = listen.filter(|_| self.polls_max.is_none());
-        let mut pages = self.pages.borrow_mut();
-        if pages.as_ref().map(|(at, _)| *at) != listen {
-            let runtime = Rc::downgrade(self);
-            let render = move |page, out: &mut Vec<u8>| {
-                runtime.upgrade().inspect(|runtime| runtime.render(page, out));
-            };
-            let before = pages.take();
-            let serve = |at| async move {
-                // Another address may be on the same port: whoever has it goes first.
-                if let Some((_, before)) = before {
-                    before.cancel().await;
-                }
-                pages::serve(at, render).await;
-            };
-            *pages = listen.map(|at| (at, executor.spawn(serve(at))));
-        }
-    }
-
-    fn follow_recorders(&self, plan: &Plan, executor: &LocalExecutor<'_>) -> Changes {
-        let before = self.recorders.take();
-        let names: Vec<String> = before.iter().map(|one| one.recording.name().to_owned()).collect();
-        // One whose output was closed has nothing to hand on.
-        let (gone, mut before): (Vec<_>, Vec<_>) = before.into_iter().partition(|one| one.recording.is_gone());
-        let running = before.len();
-        before.extend(self.retiring.take().into_iter().filter_map(Retiring::unfinished));
-        let predecessor = |(place, one)| {
-            let Shipping { recording, .. }: &Shipping = one;
-            Predecessor { recorder: recording.config(), is_running: place < running }
-        };
-        let predecessors: Vec<_> = before.iter().enumerate().map(predecessor).collect();
-        let origins = routing::origins(&predecessors, &plan.recorders);
-
-        let mut before: Vec<Option<Shipping>> = before.into_iter().map(Some).collect();
-        let memory_bytes_max = plan.memory_bytes_max;
-        for ((config, feed), origin) in plan.recorders.iter().zip(&origins) {
-            let shipping = match *origin {
-                Origin::Same(place) => {
-                    before[place].take().inspect(|one| one.recording.expect(*feed, memory_bytes_max))
-                }
-                Origin::Heir(place) => before[place].take().map(|one| {
-                    let heir = one.recording.successor(Arc::clone(config), &self.log_level, *feed, memory_bytes_max);
-                    self.succeed(one, heir, executor)
-                }),
-                Origin::New => None,
-            };
-            let new = || {
-                let new = Recording::new(Arc::clone(config), &self.log_level, *feed, memory_bytes_max);
-                self.begin(new, None, executor)
-            };
-            self.recorders.borrow_mut().push(shipping.unwrap_or_else(new));
-        }
-        let is_same = |origin: &Origin| matches!(origin, Origin::Same(_));
-        let after = plan.recorders.iter().zip(&origins).map(|((config, _), origin)| (config.name(), is_same(origin)));
-        let changes = Changes::between(&names, after);
-
-        let retiring = before.split_off(running).into_iter().flatten().map(Retiring::from);
-        let ending = before.into_iter().flatten().chain(gone).map(|one| self.retire(one, executor));
-        self.retiring.replace(ending.chain(retiring).collect());
-        changes
-    }
-
-    /// A recorder begins to ship, once the task before it has ended or its time is over.
-    fn begin(
-        &self,
-        recording: Recording,
-        before: Option<(Task<()>, Option<Instant>)>,
-        executor: &LocalExecutor<'_>,
-    ) -> Shipping {
-        let recording = Rc::new(recording);
-        let ship = Rc::clone(&recording).ship(before, self.http.clone(), Rc::clone(&self.metrics));
-        Shipping { recording, task: executor.spawn(ship) }
-    }
-
-    /// Another recorder ships what waits, once the exchange that is under way has ended.
-    fn succeed(&self, before: Shipping, heir: Recording, executor: &LocalExecutor<'_>) -> Shipping {
-        // A document that is half written is written whole first, if others are to stand behind it.
-        let is_same_file = matches!((&before.recording.config().target, &heir.config().target),
-            (Target::File { path: old, .. }, Target::File { path: new, .. }) if old == new);
-        let deadline = (!is_same_file).then(|| clock::now() + self.shutdown_timeout.get());
-        self.begin(heir, Some((before.task, deadline)), executor)
-    }
-
-    /// Lets a recorder ship what it has, and end.
-    fn retire(&self, Shipping { recording, task }: Shipping, executor: &LocalExecutor<'_>) -> Retiring {
-        recording.drain();
-        let deadline = clock::now() + self.shutdown_timeout.get();
-        let weak = Rc::downgrade(&recording);
-        let retire = recording.retire(task, deadline, Rc::clone(&self.metrics));
-        Retiring { recording: weak, task: executor.spawn(retire) }
-    }
-
-    fn follow_readers(&self, engines: &[Routed], routes: &[Vec<usize>]) -> Changes {
-        let before = self.engines.take();
-        let readers: Vec<&Reader> = before.iter().map(|engine| engine.reading.config()).collect();
-        let kept = routing::kept_readers(&readers, engines);
-        let host_name = host_name();
-        let recorders = self.recorders.borrow();
-        let follow = |(at, routed): (usize, &Routed)| {
-            let recordings = routes[at].iter().map(|&place| Rc::clone(&recorders[place].recording)).collect();
-            if let Some(place) = kept[at] {
-                before[place].recordings.replace(recordings);
-                return Rc::clone(&before[place]);
-            }
-            let reader = Arc::clone(&routed.reader);
-            let reading = Reading::new(reader, &self.log_level, &host_name, self.elapsed(), self.polls_max);
-            Rc::new(Engine { reading, recordings: RefCell::new(recordings), is_retired: Cell::new(false) })
-        };
-        let after: Vec<Rc<Engine>> = engines.iter().enumerate().map(follow).collect();
-        for (_, engine) in before.iter().enumerate().filter(|(place, _)| !kept.contains(&Some(*place))) {
-            engine.is_retired.set(true);
-            engine.recordings.take();
-        }
-        let names: Vec<String> = before.iter().map(|engine| engine.reading.name().to_owned()).collect();
-        let stayed = after.iter().zip(&kept).map(|(engine, kept)| (engine.reading.name(), kept.is_some()));
-        let changes = Changes::between(&names, stayed);
-        self.engines.replace(after);
-        changes
     }
 }
 
@@ -470,8 +333,4 @@ impl Engine {
         let done = self.reading.schedule.borrow().due().is_none() && !self.reading.is_under_way();
         done || self.recordings.borrow().iter().all(|recording| recording.is_gone())
     }
-}
-
-fn host_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

@@ -9,6 +9,7 @@ use crate::calendar::Timestamp;
 use crate::clock;
 use crate::limits;
 use crate::park::{self, Interest, Late};
+use crate::regular_file;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -59,7 +60,8 @@ fn verifier(tls: &Tls) -> Option<Arc<dyn ServerCertVerifier>> {
     let provider: Arc<CryptoProvider> = Arc::new(aws_lc_rs::default_provider());
     let Some(path) = &tls.ca_file else { return Some(Arc::new(Verifier::new(provider).ok()?)) };
     let mut roots = RootCertStore::empty();
-    let certificates = CertificateDer::pem_file_iter(path).ok()?.collect::<Result<Vec<_>, _>>().ok()?;
+    let text = regular_file::read(path, limits::CERTIFICATES_BYTES_MAX).ok()?;
+    let certificates = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>().ok()?;
     roots.add_parsable_certificates(certificates);
     Some(WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()?)
 }

@@ -13,7 +13,13 @@ use crate::access::ClientCertificate;
 #[cfg(feature = "tls")]
 use crate::access::Tls;
 use crate::clock;
+use crate::descriptors::queue::Queue;
+use crate::descriptors::{self, Purpose, Reserve};
 use crate::flatten::PADDING_BYTES;
+use crate::limits;
+use crate::park::{self, Late};
+#[cfg(feature = "tls")]
+use crate::regular_file;
 use isahc::config::{Configurable, ExpectContinue, VersionNegotiation};
 use isahc::error::ErrorKind;
 use isahc::http::header;
@@ -24,6 +30,7 @@ use smol::io::{AsyncRead, AsyncReadExt};
 use std::cell::{Cell, OnceCell};
 use std::error::Error;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -39,19 +46,124 @@ const READ_BYTES: usize = 4 << 10;
 /// The client, once it is needed.
 #[derive(Debug)]
 pub(super) struct Curl {
-    client: OnceCell<HttpClient>,
+    client: OnceCell<Client>,
+    /// Whether an endpoint is known that will want it.
+    is_expected: Cell<bool>,
     kept_connections: Cell<usize>,
+    reserve: Cell<Reserve>,
+    /// Polls under way: libcurl lets further transfers wait in one line, in which those to recorders must not stand behind
+    /// them.
+    polls: Cell<usize>,
+    waiting: Queue,
     proxies: Proxies,
+}
+
+#[derive(Debug)]
+struct Client {
+    /// None once it is being dropped.
+    client: Option<HttpClient>,
+    connections_max: usize,
+}
+
+impl Drop for Client {
+    /// Whoever drops the client waits for libcurl's thread, and that for lookups of names, which take as long as the
+    /// name servers are silent. So another thread does that, and ends with it. If there can be none, the client stays.
+    fn drop(&mut self) {
+        let client = ManuallyDrop::new(self.client.take());
+        let dropper = std::thread::Builder::new().name("end of libcurl".to_owned());
+        let _ = dropper.spawn(move || drop(ManuallyDrop::into_inner(client)));
+    }
+}
+
+/// A poll under way.
+struct UnderWay<'c>(&'c Curl);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.polls.set(self.0.polls.get() - 1);
+        self.0.waiting.call_next();
+    }
 }
 
 impl Curl {
     pub(super) fn new(kept_connections: usize, proxies: Proxies) -> Self {
-        Self { client: OnceCell::new(), kept_connections: Cell::new(kept_connections), proxies }
+        Self {
+            client: OnceCell::new(),
+            is_expected: Cell::default(),
+            kept_connections: Cell::new(kept_connections),
+            reserve: Cell::default(),
+            polls: Cell::default(),
+            waiting: Queue::default(),
+            proxies,
+        }
     }
 
-    /// Keeps so many connections open, if it is not started yet.
-    pub(super) fn keep_at_most(&self, kept_connections: usize) {
+    /// Keeps so many connections open, if it is not started yet, and leaves these descriptors to others. Gives what
+    /// connections that do not go this way have to leave.
+    pub(super) fn expect(&self, kept_connections: usize, reserve: Reserve, is_expected: bool) -> Reserve {
+        self.is_expected.set(is_expected);
         self.kept_connections.set(kept_connections);
+        self.reserve.set(reserve);
+        self.left_by_others()
+    }
+
+    /// Starts the client, if it is not started yet; then gives what the others have to leave from now on.
+    ///
+    /// # Errors
+    /// [`HttpError`] if the system does not give what it needs.
+    pub(super) fn start(&self) -> Result<Option<Reserve>, HttpError> {
+        if self.client.get().is_some() {
+            return Ok(None);
+        }
+        // It ends the process if it does not get what it starts with.
+        if !descriptors::are_free(limits::LIBCURL_START_DESCRIPTORS) {
+            return Err(HttpError::Transport(descriptors::advice()));
+        }
+        let (kept, connections_max) = (self.kept_connections.get(), self.connections_max());
+        let client = HttpClient::builder()
+            .connection_cache_size(kept.min(connections_max))
+            .max_connections(connections_max)
+            .version_negotiation(VersionNegotiation::http11())
+            .automatic_decompression(false)
+            .expect_continue(ExpectContinue::disabled())
+            .default_header(header::USER_AGENT, USER_AGENT)
+            .build();
+        let client = client
+            .map_err(|error| HttpError::Transport(format!("the HTTP client cannot start: {}", describe(&error))))?;
+        self.client.get_or_init(|| Client { client: Some(client), connections_max });
+        Ok(Some(self.left_by_others()))
+    }
+
+    fn left_by_others(&self) -> Reserve {
+        let Reserve { files, shipping } = self.reserve.get();
+        if self.client.get().is_none() && !self.is_expected.get() {
+            return Reserve { files, shipping };
+        }
+        Reserve { files: files + limits::LIBCURL_DESCRIPTORS + self.connections_max(), shipping }
+    }
+
+    /// Connections that it may have, idle ones included.
+    fn connections_max(&self) -> usize {
+        let fitting = || self.reserve.get().for_libcurl().min(2 * self.kept_connections.get());
+        self.client.get().map_or_else(fitting, |client| client.connections_max)
+    }
+
+    /// Takes a place among the polls that may be under way.
+    async fn enter(&self, request: &Request<'_>) -> Result<Option<UnderWay<'_>>, HttpError> {
+        if request.purpose == Purpose::Ship {
+            return Ok(None);
+        }
+        while self.polls.get() >= self.polls_max() {
+            let turn = self.waiting.wait(request.purpose, request.deadline).await;
+            turn.map_err(|Late| HttpError::Transport(descriptors::advice()))?;
+        }
+        self.polls.set(self.polls.get() + 1);
+        Ok(Some(UnderWay(self)))
+    }
+
+    fn polls_max(&self) -> usize {
+        let reserve = self.reserve.get();
+        self.connections_max().min(reserve.for_libcurl()).saturating_sub(reserve.shipping).max(1)
     }
 
     /// Sends the request and reads the answer's body.
@@ -59,6 +171,16 @@ impl Curl {
     /// # Errors
     /// [`HttpError`] if there is no whole answer.
     pub(super) async fn exchange(&self, request: &Request<'_>, body: &mut Incoming<'_>) -> Result<Received, HttpError> {
+        // libcurl's thread may hang, and its clock with it: where it opens files, these may be on a disk that does.
+        let hangs = async {
+            park::sleep_until(request.deadline + limits::LIBCURL_LATE).await;
+            Err(HttpError::Timeout(request.timeout))
+        };
+        smol::future::or(self.transfer(request, body), hangs).await
+    }
+
+    async fn transfer(&self, request: &Request<'_>, body: &mut Incoming<'_>) -> Result<Received, HttpError> {
+        let _under_way = self.enter(request).await?;
         // Whoever uses the library may listen to all that is traced; isahc would tell them each header field.
         let sent = self.client()?.send_async(prepared(request)?).with_subscriber(Dispatch::none());
         let mut response = match sent.await {
@@ -96,19 +218,8 @@ impl Curl {
     }
 
     fn client(&self) -> Result<&HttpClient, HttpError> {
-        if let Some(client) = self.client.get() {
-            return Ok(client);
-        }
-        let client = HttpClient::builder()
-            .connection_cache_size(self.kept_connections.get())
-            .version_negotiation(VersionNegotiation::http11())
-            .automatic_decompression(false)
-            .expect_continue(ExpectContinue::disabled())
-            .default_header(header::USER_AGENT, USER_AGENT)
-            .build();
-        let client = client
-            .map_err(|error| HttpError::Transport(format!("the HTTP client cannot start: {}", describe(&error))))?;
-        Ok(self.client.get_or_init(|| client))
+        let client = self.client.get().and_then(|started| started.client.as_ref());
+        client.ok_or_else(|| HttpError::Transport("the HTTP client is not started".to_owned()))
     }
 }
 
@@ -126,7 +237,9 @@ fn prepared(request: &Request<'_>) -> Result<isahc::Request<AsyncBody>, HttpErro
     }
     #[cfg(feature = "tls")]
     if request.endpoint.url.scheme_str() == Some("https") {
-        builder = builder.tls_config(tls_config(&request.endpoint.identity.access().tls));
+        let tls = &request.endpoint.identity.access().tls;
+        check_files(tls).map_err(HttpError::Transport)?;
+        builder = builder.tls_config(tls_config(tls));
     }
     for (name, value) in &request.sent.fields {
         let mut value = header::HeaderValue::from_str(value.expose())
@@ -146,6 +259,16 @@ fn prepared(request: &Request<'_>) -> Result<isahc::Request<AsyncBody>, HttpErro
         }
     };
     built.map_err(|error| HttpError::Transport(error.to_string()))
+}
+
+/// What libcurl would open is a file: a FIFO in its place would hold up all that goes this way.
+#[cfg(feature = "tls")]
+fn check_files(tls: &Tls) -> Result<(), String> {
+    let client = tls.client.iter().flat_map(|client| [&client.cert_file, &client.key_file]);
+    tls.ca_file.iter().chain(client).try_for_each(|path| {
+        regular_file::check(path, limits::CERTIFICATES_BYTES_MAX)
+            .map_err(|problem| format!("{}: {problem}", path.display()))
+    })
 }
 
 /// Files are read by libcurl whenever it connects: certificates may be replaced under way.

@@ -4,50 +4,45 @@
 //! used again only if nothing has come over it since: an answer belongs to the request before it. An exchange that waits holds its connection and next to nothing else: the body's buffer is asked for when there is
 //! something to put into it.
 
+mod connections;
+
 use super::incoming::Incoming;
 use super::response::{AnswerError, Decoder, Progress};
-use super::{ACCEPTED, Address, HttpError, Payload, Received, Request, USER_AGENT};
+use super::{ACCEPTED, HttpError, Payload, Received, Request, USER_AGENT};
+use crate::descriptors::Reserve;
 use crate::flatten::PADDING_BYTES;
 use crate::limits;
 use crate::park::{self, Interest, Late};
+use connections::{Connection, Connections};
 use rustix::buffer::spare_capacity;
-use rustix::io::{Errno, FdFlags};
-use rustix::net::{self, AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, SocketAddrUnix, SocketType};
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
-use std::io::{self, ErrorKind, IoSlice, Write};
-use std::net::SocketAddr;
+use rustix::io::Errno;
+use rustix::net::{self, RecvFlags, SendAncillaryBuffer, SendFlags};
+use std::io::{IoSlice, Write};
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// The connections that are kept open.
+#[cfg(feature = "tls")]
+pub(super) use connections::connect_to;
+
+/// Exchanges over our own sockets.
 #[derive(Debug)]
 pub(super) struct Direct {
-    /// Oldest first.
-    kept: RefCell<VecDeque<Connection>>,
-    kept_max: Cell<usize>,
-}
-
-#[derive(Debug)]
-struct Connection {
-    address: Address,
-    stream: Rc<OwnedFd>,
-    /// Whether it was kept: then the server may have closed it meanwhile.
-    is_old: bool,
+    connections: Connections,
 }
 
 impl Direct {
     pub(super) fn new(kept_max: usize) -> Self {
-        Self { kept: RefCell::default(), kept_max: Cell::new(kept_max) }
+        Self { connections: Connections::new(kept_max) }
     }
 
-    /// Keeps so many connections open from now on.
-    pub(super) fn keep_at_most(&self, kept_max: usize) {
-        self.kept_max.set(kept_max);
-        let mut kept = self.kept.borrow_mut();
-        let beyond = kept.len().saturating_sub(kept_max);
-        kept.drain(..beyond);
+    /// Keeps so many connections open from now on, and leaves these descriptors to others.
+    pub(super) fn expect(&self, kept_max: usize, reserve: Reserve) {
+        self.connections.expect(kept_max, reserve);
+    }
+
+    /// Leaves these descriptors to others.
+    pub(super) fn leave(&self, reserve: Reserve) {
+        self.connections.leave(reserve);
     }
 
     /// Sends the request and reads the answer's body.
@@ -58,13 +53,19 @@ impl Direct {
     /// # Errors
     /// [`HttpError`] if there is no whole answer.
     pub(super) async fn exchange(&self, request: &Request<'_>, body: &mut Incoming<'_>) -> Result<Received, HttpError> {
-        if let Some(kept) = self.take_kept(&request.endpoint.addresses)
-            && let Some(received) = self.attempt(kept, request, body).await?
-        {
-            return Ok(received);
+        loop {
+            if let Some(kept) = self.connections.take_kept(&request.endpoint.addresses, request.purpose)
+                && let Some(received) = self.attempt(kept, request, body).await?
+            {
+                return Ok(received);
+            }
+            if let Some(fresh) = self.connections.connect(request).await? {
+                let received = self.attempt(fresh, request, body).await?;
+                return received.ok_or_else(|| HttpError::Transport(AnswerError::Nothing.to_string()));
+            }
+            // On the heap: hardly anybody ever waits here.
+            Box::pin(self.connections.wait(request)).await?;
         }
-        let fresh = connect(request).await?;
-        self.attempt(fresh, request, body).await?.ok_or_else(|| HttpError::Transport(AnswerError::Nothing.to_string()))
     }
 
     /// One try over this connection, which is kept if that can be. None if the server had closed it before.
@@ -80,7 +81,7 @@ impl Direct {
         let failure = match (ended, decoder.into_head()) {
             (Ok(Ended { progress, is_sent }), Some(head)) => {
                 if head.keep_alive && is_sent {
-                    self.keep(connection);
+                    self.connections.keep(connection);
                 }
                 return Ok(Some(Received { head, is_whole: progress == Progress::Whole }));
             }
@@ -96,92 +97,6 @@ impl Direct {
             return Ok(None);
         }
         Err(failure.into_error(has_begun, request.timeout))
-    }
-
-    /// The newest that is as it was left; those that are not are closed.
-    fn take_kept(&self, addresses: &[Address]) -> Option<Connection> {
-        let mut kept = self.kept.borrow_mut();
-        loop {
-            let newest = kept.iter().rposition(|connection| addresses.contains(&connection.address))?;
-            let connection = kept.remove(newest)?;
-            if is_quiet(&connection.stream) {
-                return Some(connection);
-            }
-        }
-    }
-
-    fn keep(&self, connection: Connection) {
-        let mut kept = self.kept.borrow_mut();
-        if kept.len() >= self.kept_max.get() {
-            kept.pop_front();
-        }
-        kept.push_back(Connection { is_old: true, ..connection });
-    }
-}
-
-/// Whether nothing has come since the last answer: neither the end, nor bytes that nobody has asked for, which would be
-/// taken for the answer to the next request.
-fn is_quiet(stream: &OwnedFd) -> bool {
-    let peeked = net::recv(stream, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
-    matches!(peeked, Err(Errno::AGAIN))
-}
-
-/// Connects to the first address that takes it.
-async fn connect(request: &Request<'_>) -> Result<Connection, HttpError> {
-    let mut first_error = None;
-    for address in &request.endpoint.addresses {
-        match connect_to(address, request.deadline).await {
-            Ok(Ok(stream)) => return Ok(Connection { address: address.clone(), stream, is_old: false }),
-            Ok(Err(error)) => _ = first_error.get_or_insert(error),
-            Err(Late) => return Err(HttpError::Timeout(request.timeout)),
-        }
-    }
-    let place = request.endpoint.place();
-    Err(HttpError::Transport(match first_error {
-        Some(error) if error.kind() == ErrorKind::ConnectionRefused => {
-            format!("nobody listens at {place} (connection refused)")
-        }
-        // Only a socket in the file system says so; elsewhere the system tries until the time is over.
-        Some(error) if error.kind() == ErrorKind::WouldBlock => {
-            format!("{place} is too busy to accept a connection (as many as it lets wait are waiting)")
-        }
-        Some(error) => format!("cannot connect to {place}: {error}"),
-        None => format!("{place} has no address"),
-    }))
-}
-
-pub(super) async fn connect_to(address: &Address, deadline: Instant) -> Result<io::Result<Rc<OwnedFd>>, Late> {
-    let stream = match start_connecting(address) {
-        Ok(stream) => Rc::new(stream),
-        Err(error) => return Ok(Err(error)),
-    };
-    park::ready(stream.clone(), Interest::Write, Some(deadline)).await?;
-    Ok(match net::sockopt::socket_error(&*stream) {
-        Ok(Ok(())) => Ok(stream),
-        Ok(Err(error)) | Err(error) => Err(error.into()),
-    })
-}
-
-fn start_connecting(address: &Address) -> io::Result<OwnedFd> {
-    let family = match address {
-        Address::Net(SocketAddr::V4(_)) => AddressFamily::INET,
-        Address::Net(SocketAddr::V6(_)) => AddressFamily::INET6,
-        Address::Unix(_) => AddressFamily::UNIX,
-    };
-    let socket = net::socket(family, SocketType::STREAM, None)?;
-    rustix::io::fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
-    rustix::io::ioctl_fionbio(&socket, true)?;
-    let begun = match address {
-        Address::Net(address) => {
-            // The last piece of a bulk is not held back until the pieces before have been confirmed.
-            net::sockopt::set_tcp_nodelay(&socket, true)?;
-            net::connect(&socket, address)
-        }
-        Address::Unix(path) => net::connect(&socket, &SocketAddrUnix::new(&**path)?),
-    };
-    match begun {
-        Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
-        Err(error) => Err(error.into()),
     }
 }
 

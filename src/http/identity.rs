@@ -3,6 +3,7 @@
 use super::HttpError;
 use crate::access::{Access, Sent};
 use crate::limits;
+use crate::log::FailureLog;
 use std::cell::RefCell;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -15,6 +16,7 @@ use std::time::Instant;
 pub(crate) struct Identity {
     access: Arc<Access>,
     known: RefCell<Option<Known>>,
+    failures: RefCell<FailureLog>,
 }
 
 #[derive(Debug)]
@@ -36,14 +38,14 @@ struct Stamp {
 
 impl Identity {
     pub(crate) fn new(access: impl Into<Arc<Access>>) -> Self {
-        Self { access: access.into(), known: RefCell::default() }
+        Self { access: access.into(), ..Self::default() }
     }
 
     pub(super) fn access(&self) -> &Access {
         &self.access
     }
 
-    /// What is to be sent now. A file that cannot be read any more leaves what was in it.
+    /// What is to be sent now. A file that cannot be read any more leaves what was in it, which is said.
     ///
     /// # Errors
     /// A file that could not be read yet.
@@ -61,7 +63,12 @@ impl Identity {
         }
         match (self.load(now), &*known) {
             (Ok(new), _) => Ok(Rc::clone(&known.insert(new).sent)),
-            (Err(_), Some(old)) => Ok(Rc::clone(&old.sent)),
+            (Err(problem), Some(old)) => {
+                if let Some(times) = self.failures.borrow_mut().failed(&problem, now) {
+                    tracing::warn!(times, "a secret stays what it was, as its file cannot be used: {problem}");
+                }
+                Ok(Rc::clone(&old.sent))
+            }
             (Err(error), None) => Err(HttpError::Transport(error)),
         }
     }

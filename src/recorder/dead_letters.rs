@@ -106,10 +106,10 @@ impl DeadLetters {
     }
 
     fn open_or_make(&self) -> io::Result<File> {
-        rotated::open(&self.path, self.mode).or_else(|error| match self.path.parent() {
+        rotated::open_regular(&self.path, self.mode).or_else(|error| match self.path.parent() {
             Some(folder) if error.kind() == io::ErrorKind::NotFound => {
                 Files::System.make(folder)?;
-                rotated::open(&self.path, self.mode)
+                rotated::open_regular(&self.path, self.mode)
             }
             _ => Err(error),
         })

@@ -12,13 +12,15 @@ use super::rotated::{self, Rotated};
 use crate::bulk::Bulk;
 use crate::config::FileMode;
 use crate::limits;
-use async_io::Async;
+use crate::park::{self, Interest};
+use crate::stream::Stream as Unblocked;
 use rustix::fs::OFlags;
 use smol::lock::Mutex;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
 
 /// The path of standard output.
@@ -88,15 +90,15 @@ enum Output {
 impl Output {
     fn open(path: &Path, mode: FileMode, bounds: (u64, u32)) -> io::Result<Self> {
         if path == Path::new(STANDARD_OUTPUT) {
-            let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-            if stands_for_nothing(&stdout) {
+            if stands_for_nothing(io::stdout()) {
                 return Err(io::Error::new(io::ErrorKind::BrokenPipe, CLOSED));
             }
-            return Ok(Self::Stream(Stream::new(stdout, Arc::clone(&TO_STANDARD_OUTPUT))?));
+            let stdout = Unblocked::of_shared(io::stdout().as_fd())?;
+            return Ok(Self::Stream(Stream::new(stdout, Arc::clone(&TO_STANDARD_OUTPUT))));
         }
         let file = rotated::open(path, mode)?;
         if !file.metadata()?.is_file() {
-            return Ok(Self::Stream(Stream::new(file, UnderWay::default())?));
+            return Ok(Self::Stream(Stream::new(Unblocked::of_own(file), UnderWay::default())));
         }
         Ok(Self::File(Rotated::new(file, path, mode, bounds, cut_torn_end)?))
     }
@@ -105,7 +107,7 @@ impl Output {
     fn is_in_place(&self, path: &Path) -> io::Result<bool> {
         let file = match self {
             Self::File(rotated) => rotated.file(),
-            Self::Stream(stream) => &stream.file,
+            Self::Stream(stream) => stream.output.file(),
         };
         if path == Path::new(STANDARD_OUTPUT) { Ok(true) } else { rotated::is_at(path, file) }
     }
@@ -136,18 +138,13 @@ pub(crate) fn stands_for_nothing(stdout: impl AsFd) -> bool {
 /// Standard output, or a path that leads to something else than a file: it is not ours to cut or to rotate.
 #[derive(Debug)]
 struct Stream {
-    file: File,
-    /// Where the system can say whether there is room: a pipe, a terminal, a socket. A file, or a device that takes
-    /// everything, never keeps anybody waiting.
-    ready: Option<Async<File>>,
+    output: Rc<Unblocked>,
     under_way: UnderWay,
 }
 
 impl Stream {
-    /// It is not set to non-blocking: that would reach every other process that shares it, such as the shell.
-    fn new(file: File, under_way: UnderWay) -> io::Result<Self> {
-        let ready = if file.metadata()?.is_file() { None } else { Async::new_nonblocking(file.try_clone()?).ok() };
-        Ok(Self { file, ready, under_way })
+    fn new(output: Unblocked, under_way: UnderWay) -> Self {
+        Self { output: Rc::new(output), under_way }
     }
 
     /// Goes on with a bulk that it has begun with. If another one comes, it ends the document that is half written first;
@@ -168,14 +165,18 @@ impl Stream {
 
     /// Writes what is left of `bytes` behind the first `written`, which is true whenever this ends.
     async fn write(&self, bytes: &[u8], written: &mut usize) -> io::Result<()> {
-        let Some(ready) = &self.ready else { return rotated::write_counted(&self.file, bytes, written) };
+        if !self.output.has_reader() {
+            return rotated::write_counted(self.output.file(), bytes, written);
+        }
         while *written < bytes.len() {
-            ready.writable().await?;
-            let piece = &bytes[..bytes.len().min(*written + limits::PIPE_WRITE_BYTES)];
-            match rotated::write_counted(&self.file, piece, written) {
-                // Another process that shares it has set it to non-blocking.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                done => done?,
+            // Others have their turn before each piece. Without a deadline it is never late.
+            let _ = park::ready(self.output.clone(), Interest::Write, None).await;
+            let piece = &bytes[*written..bytes.len().min(*written + limits::PIPE_WRITE_BYTES)];
+            match self.output.write(piece) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(more) => *written += more,
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(())
@@ -217,7 +218,7 @@ mod tests {
             std::fs::write(&path, [whole.bytes(), torn.as_bytes()].concat()).unwrap();
             let mut output = Output::open(&path, FileMode::default(), (1 << 20, 1)).unwrap();
             assert_eq!(std::fs::read(&path).unwrap(), whole.bytes(), "{torn}");
-            smol::block_on(output.append(&whole)).unwrap();
+            park::block_on(output.append(&whole)).unwrap().unwrap();
             assert_eq!(std::fs::read(&path).unwrap(), [whole.bytes(), whole.bytes()].concat());
         }
     }
@@ -231,7 +232,7 @@ mod tests {
         let bytes_max = bulks[0].bytes().len() as u64 * 2;
         let mut output = Output::open(&path, FileMode::default(), (bytes_max, 2)).unwrap();
         for bulk in &bulks {
-            smol::block_on(output.append(bulk)).unwrap();
+            park::block_on(output.append(bulk)).unwrap().unwrap();
         }
         let read = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
         assert_eq!(read("out"), bulks[6].bytes());
@@ -246,7 +247,7 @@ mod tests {
         let path = folder.path().join("out");
         let one = bulk(&mut IdSource::new([0; 9]), 2);
         let mut appender = Appender::new(path.clone(), FileMode::default(), one.bytes().len() as u64, 3);
-        let mut append = || smol::block_on(appender.append(&one));
+        let mut append = || park::block_on(appender.append(&one)).unwrap();
         let names = || {
             let entries = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap());
             let mut names: Vec<String> = entries.map(|entry| entry.file_name().into_string().unwrap()).collect();
@@ -291,25 +292,26 @@ mod tests {
         for is_other_between in [false, true] {
             let (mut reader, writer) = io::pipe().unwrap();
             let under_way = UnderWay::default();
-            let of = |end: OwnedFd| Stream::new(File::from(end), Arc::clone(&under_way)).unwrap();
+            let of = |end: OwnedFd| Stream::new(Unblocked::of_shared(end.as_fd()).unwrap(), Arc::clone(&under_way));
             let (ending, next) = (of(writer.try_clone().unwrap().into()), of(writer.into()));
-            let mut read = smol::block_on(async {
+            let mut read = park::block_on(async {
                 let enough = smol::unblock(move || {
                     let mut read = vec![0; 20_000];
                     reader.read_exact(&mut read).map(|()| (reader, read))
                 });
                 let written = async { ending.append(&first).await.map(|()| unreachable!("nobody reads so much")) };
                 smol::future::or(enough, written).await.unwrap()
-            });
+            })
+            .unwrap();
             drop(ending);
             let written = under_way.try_lock().unwrap().as_ref().unwrap().written;
             assert!(written >= 20_000 && first.whole_until(written).len() > written, "a document is half written");
             let rest = std::thread::scope(|scope| {
                 let rest = scope.spawn(|| io::read_to_string(&mut read.0).unwrap());
                 if is_other_between {
-                    smol::block_on(next.append(&other)).unwrap();
+                    park::block_on(next.append(&other)).unwrap().unwrap();
                 }
-                smol::block_on(next.append(&first)).unwrap();
+                park::block_on(next.append(&first)).unwrap().unwrap();
                 drop(next);
                 rest.join().unwrap()
             });

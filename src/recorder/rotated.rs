@@ -4,8 +4,10 @@
 //! stays; a rotation that fails loses nothing, and the next try goes on from where it was.
 
 use crate::config::FileMode;
+use crate::descriptors;
+use crate::regular_file;
 use rustix::fs::OFlags;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -30,11 +32,13 @@ pub(super) struct Rotated {
 /// followed only if they are root's, as `/dev/stdout` is, or our own, and never to make a file.
 pub(super) fn open(path: &Path, mode: FileMode) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.read(true).append(true);
+    // A FIFO without a reader is not waited for.
+    options.read(true).append(true).custom_flags(regular_file::never_waiting());
     let found = match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             // One that somebody makes just now is an error, and is there at the next try.
-            let file = options.create_new(true).mode(mode.of_new()).open(path)?;
+            options.create_new(true).mode(mode.of_new());
+            let file = descriptors::freeing(|| options.open(path))?;
             mode.apply(&file)?;
             return Ok(file);
         }
@@ -42,13 +46,34 @@ pub(super) fn open(path: &Path, mode: FileMode) -> io::Result<File> {
     };
     if !found.is_symlink() {
         // Nor is one that somebody puts there just now followed.
-        return options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path);
+        options.custom_flags(regular_file::never_waiting() | OFlags::NOFOLLOW.bits().cast_signed());
+        return descriptors::freeing(|| options.open(path));
     }
     if found.uid() != 0 && found.uid() != rustix::process::geteuid().as_raw() {
         let message = "it is a symbolic link of another user, which is not followed: remove it";
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
     }
-    options.open(path)
+    descriptors::freeing(|| options.open(path))
+}
+
+/// The same for what must be a file, as it is read again, cut and rotated.
+pub(super) fn open_regular(path: &Path, mode: FileMode) -> io::Result<File> {
+    // Opening a device may do something, so it is looked at first; and again, as it may be another one by then.
+    check_regular(std::fs::metadata(path))?;
+    let file = open(path, mode)?;
+    check_regular(file.metadata())?;
+    Ok(file)
+}
+
+fn check_regular(found: io::Result<Metadata>) -> io::Result<()> {
+    match found.map(|found| regular_file::irregular_kind(found.file_type())) {
+        Ok(Some(kind)) => {
+            let message = format!("it is {kind}, not a regular file");
+            Err(io::Error::new(io::ErrorKind::InvalidInput, message))
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Whether `path` still leads to what is open: others may have moved or removed it, and what is written to it then is lost.

@@ -57,19 +57,45 @@ impl Program {
         Self::start_as(command, tempfile::tempdir().expect("a folder"), &[], &[], config)
     }
 
+    /// Starts it from a shell that has done something before, such as setting a limit.
+    pub(crate) fn start_after(script: &str, environment: &[(&str, &str)], config: &str) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{script}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_expvastic")]);
+        Self::start_as(command, tempfile::tempdir().expect("a folder"), environment, &[], config)
+    }
+
+    /// Starts it with something else than a file for standard error.
+    pub(crate) fn start_saying_to(stderr: impl Into<Stdio>, config: &str) -> Self {
+        let command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
+        let folder = tempfile::tempdir().expect("a folder");
+        Self::spawn(command, folder, &[], &[], config, stderr.into())
+    }
+
     fn start_as(
+        command: Command,
+        folder: TempDir,
+        environment: &[(&str, &str)],
+        arguments: &[&str],
+        config: &str,
+    ) -> Self {
+        let stderr = File::create(folder.path().join("stderr")).expect("created");
+        Self::spawn(command, folder, environment, arguments, config, stderr.into())
+    }
+
+    fn spawn(
         mut command: Command,
         folder: TempDir,
         environment: &[(&str, &str)],
         arguments: &[&str],
         config: &str,
+        stderr: Stdio,
     ) -> Self {
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path("conf.yml"), config).expect("written");
         command.current_dir(folder.path()).args(arguments).args(["-c", "conf.yml"]).stdin(Stdio::null());
         command.envs(environment.iter().copied());
         command.stdout(File::create(path("stdout")).expect("created"));
-        command.stderr(File::create(path("stderr")).expect("created"));
+        command.stderr(stderr);
         let child = command.spawn().expect("expvastic starts");
         Self { folder, child, hears_secrets: false }
     }
@@ -114,6 +140,16 @@ impl Program {
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status();
         assert!(sent.expect("kill starts").success());
+    }
+
+    /// Sends the signal until the program has ended; gives the exit code. Of those that come too soon after the first it
+    /// takes no notice.
+    pub(crate) fn hurry(&mut self, signal: &str) -> Option<i32> {
+        while self.is_running() {
+            self.signal(signal);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.wait()
     }
 
     /// `kill -9`, if it still runs.

@@ -15,6 +15,8 @@ impl Runtime {
     /// completed; else all engines have ended by themselves.
     pub(super) async fn end<H: Future<Output = ()>>(&self, hurry: Option<H>, stop: Task<H>) {
         self.stopping.set(true);
+        let limit = self.shutdown_timeout.get();
+        self.watchdog.iter().for_each(|watchdog| watchdog.begin(limit, self.ledgers()));
         self.say_what_is_abandoned();
         let dropped_so_far = self.dropped_so_far(hurry.is_none());
         for Shipping { recording, .. } in &*self.recorders.borrow() {
@@ -26,7 +28,6 @@ impl Runtime {
                 None => stop.await.await,
             }
         };
-        let limit = self.shutdown_timeout.get();
         let ends_at = clock::now() + limit;
         let deadline = async {
             park::sleep_until(ends_at).await;
@@ -39,6 +40,7 @@ impl Runtime {
         for Shipping { recording, .. } in &*self.recorders.borrow() {
             recording.give_up();
         }
+        self.watchdog.iter().for_each(|watchdog| watchdog.note(self.ledgers()));
         let given_up = dropped_so_far.iter().map(|(recording, before)| recording.ledger().dropped.total() - before);
         self.given_up.set(given_up.sum());
     }
@@ -59,6 +61,7 @@ impl Runtime {
     /// Completes when every recorder has ended. They stay where they are: pages show them until the end.
     async fn drained(&self) {
         std::future::poll_fn(|context| {
+            self.watchdog.iter().for_each(|watchdog| watchdog.note(self.ledgers()));
             let (mut shipping, mut retiring) = (self.recorders.borrow_mut(), self.retiring.borrow_mut());
             let shipping = shipping.iter_mut().map(|one| &mut one.task);
             let tasks = shipping.chain(retiring.iter_mut().map(|one| &mut one.task));

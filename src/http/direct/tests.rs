@@ -1,14 +1,18 @@
 //! Over real sockets; the answers themselves are tested in `response`.
 
-use super::super::{Endpoint, Http};
+mod scarce;
+
+use super::super::{Address, Endpoint, Http};
 use super::*;
 use crate::bulk::{ActionLine, Bulk, DocumentKey, IdSource};
 use crate::calendar::Timestamp;
 use crate::clock;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 use std::cell::Cell;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixListener;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -175,14 +179,14 @@ fn what_comes_over_a_kept_connection_is_no_answer_to_the_next_request() {
         let http = client();
         run(async {
             assert_eq!(post(&http, &address, payload(1)).await.unwrap().status, 200);
-            let kept = Rc::clone(&http.ways.direct.kept.borrow()[0].stream);
+            let kept = Rc::clone(&http.ways.direct.connections.kept.list.borrow()[0].stream);
             go.send(()).unwrap();
             park::ready(kept, Interest::Read, None).await.unwrap();
             let answer = post(&http, &address, payload(1)).await.unwrap();
             assert_eq!(answer.status, 201, "it is the answer of the server that has read the request");
         });
         assert_eq!((bulks.load(Ordering::SeqCst), connections.load(Ordering::SeqCst)), (2, 2));
-        assert_eq!(http.ways.direct.kept.borrow().len(), 1, "the other one is not kept");
+        assert_eq!(http.ways.direct.connections.kept.list.borrow().len(), 1, "the other one is not kept");
     }
 }
 
@@ -359,7 +363,7 @@ fn a_socket_in_the_file_system_with_a_full_queue_is_busy() {
     net::bind(&listener, &SocketAddrUnix::new(&*socket).unwrap()).unwrap();
     net::listen(&listener, 1).unwrap();
     let address = Address::Unix(Rc::from(&*socket));
-    let waiting: Vec<OwnedFd> = std::iter::from_fn(|| start_connecting(&address).ok()).collect();
+    let waiting: Vec<OwnedFd> = std::iter::from_fn(|| connections::start_connecting(&address, Ok).ok()).collect();
     assert!(!waiting.is_empty());
     let endpoint = Endpoint::new(&format!("unix://{}:/debug/vars", socket.display()));
     let error = run(client().get(&endpoint, LONG, 100, &Vec::new, &mut Vec::new())).unwrap_err().to_string();
@@ -418,23 +422,4 @@ fn redirects_come_to_an_end() {
     });
     assert!(matches!(run(get(&client(), &address)), Err(HttpError::TooManyRedirects)));
     assert_eq!(connections.load(Ordering::SeqCst), 1);
-}
-
-#[test]
-fn no_more_connections_are_kept_than_may_be() {
-    let direct = Direct::new(2);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = Address::Net(listener.local_addr().unwrap());
-    let connect = || {
-        let stream: OwnedFd = TcpStream::connect(listener.local_addr().unwrap()).unwrap().into();
-        Connection { address: address.clone(), stream: Rc::new(stream), is_old: false }
-    };
-    let connections = [connect(), connect(), connect()];
-    let newest = Rc::clone(&connections[2].stream);
-    for connection in connections {
-        direct.keep(connection);
-    }
-    assert_eq!(direct.kept.borrow().len(), 2);
-    let found = direct.take_kept(&[address]).unwrap();
-    assert!(Rc::ptr_eq(&found.stream, &newest) && found.is_old);
 }

@@ -3,6 +3,7 @@
 //! folder's own path, nothing but regular files is opened, and what is made is for its owner only.
 
 use super::LockError;
+use crate::descriptors;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use std::cell::{Cell, RefCell};
@@ -30,8 +31,8 @@ impl Folder {
             make(path)?;
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let folder = File::from(rustix::fs::openat(CWD, path, flags, Mode::empty())?);
-        Ok(Self { folder, is_locked: Cell::new(false), lock: RefCell::new(None) })
+        let folder = descriptors::freeing(|| Ok(rustix::fs::openat(CWD, path, flags, Mode::empty())?))?;
+        Ok(Self { folder: File::from(folder), is_locked: Cell::new(false), lock: RefCell::new(None) })
     }
 
     /// Whether `path` leads here.
@@ -72,7 +73,12 @@ impl Folder {
 
     fn lock_file(&self) -> Result<File, Errno> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = File::from(rustix::fs::openat(&self.folder, LOCK, flags, OWNERS)?);
+        let file = loop {
+            match rustix::fs::openat(&self.folder, LOCK, flags, OWNERS) {
+                Err(Errno::MFILE | Errno::NFILE) if descriptors::close_idle() => {}
+                opened => break File::from(opened?),
+            }
+        };
         let found = rustix::fs::fstat(&file)?;
         if !FileType::from_raw_mode(found.st_mode).is_file() {
             return Err(Errno::INVAL);
@@ -96,7 +102,7 @@ impl Folder {
     /// Names and lengths of the files whose names are `wanted`.
     pub(super) fn list(&self, wanted: &dyn Fn(&str) -> bool) -> io::Result<Vec<(String, u64)>> {
         let mut found = Vec::new();
-        for entry in Dir::read_from(&self.folder)? {
+        for entry in descriptors::freeing(|| Ok(Dir::read_from(&self.folder)?))? {
             let entry = entry?;
             let Ok(name) = entry.file_name().to_str() else { continue };
             if !wanted(name) {
@@ -116,7 +122,8 @@ impl Folder {
     pub(super) fn read(&self, name: &str, bytes_max: u64) -> io::Result<Vec<u8>> {
         // A pipe under this name is opened at once, and then refused.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = File::from(rustix::fs::openat(&self.folder, name, flags, Mode::empty())?);
+        let open = || Ok(rustix::fs::openat(&self.folder, name, flags, Mode::empty())?);
+        let file = File::from(descriptors::freeing(open)?);
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{name} is no file")));
@@ -128,7 +135,8 @@ impl Folder {
 
     pub(super) fn create(&self, name: &str) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(File::from(rustix::fs::openat(&self.folder, name, flags, OWNERS)?))
+        let create = || Ok(rustix::fs::openat(&self.folder, name, flags, OWNERS)?);
+        descriptors::freeing(create).map(File::from)
     }
 
     /// Whether `name` is there, whatever it stands for.
@@ -179,7 +187,7 @@ fn make(folder: &Path) -> io::Result<()> {
     // Each new name has to last, too.
     folder.ancestors().skip(1).take(made).try_for_each(|parent| {
         let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-        File::open(parent)?.sync_all()
+        descriptors::freeing(|| File::open(parent))?.sync_all()
     })
 }
 

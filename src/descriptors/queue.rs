@@ -1,0 +1,161 @@
+//! Who waits for a descriptor that somebody else has now. Shipping goes first, then whoever came first.
+
+use super::Purpose;
+use crate::clock;
+use crate::limits;
+use crate::park::{self, Late};
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+/// Those who wait.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    next_id: Cell<u64>,
+    /// In the order in which they are served.
+    waiting: RefCell<VecDeque<Waiting>>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    id: u64,
+    purpose: Purpose,
+    waker: Waker,
+    is_called: bool,
+}
+
+impl Queue {
+    /// Completes when something may be free; somebody else may take it first. Those who are not in this queue call
+    /// nobody, so it completes now and then in any case.
+    ///
+    /// # Errors
+    /// [`Late`] at the deadline.
+    pub(crate) async fn wait(&self, purpose: Purpose, deadline: Instant) -> Result<(), Late> {
+        let now = clock::now();
+        if now >= deadline {
+            return Err(Late);
+        }
+        let retry = park::sleep_until(deadline.min(now + limits::DESCRIPTOR_RETRY));
+        smol::future::or(Wait { queue: self, purpose, id: None }, retry).await;
+        Ok(())
+    }
+
+    /// Something is free: the first of them is called.
+    pub(crate) fn call_next(&self) {
+        let mut waiting = self.waiting.borrow_mut();
+        if let Some(next) = waiting.iter_mut().find(|waiting| !waiting.is_called) {
+            next.is_called = true;
+            next.waker.wake_by_ref();
+        }
+    }
+
+    fn enter(&self, purpose: Purpose, waker: Waker) -> u64 {
+        let id = self.next_id.replace(self.next_id.get() + 1);
+        let mut waiting = self.waiting.borrow_mut();
+        let at = waiting.iter().position(|other| other.purpose < purpose).unwrap_or(waiting.len());
+        waiting.insert(at, Waiting { id, purpose, waker, is_called: false });
+        id
+    }
+
+    /// Whether it had been called.
+    fn leave(&self, id: u64) -> bool {
+        let mut waiting = self.waiting.borrow_mut();
+        let at = waiting.iter().position(|waiting| waiting.id == id);
+        at.and_then(|at| waiting.remove(at)).is_some_and(|left| left.is_called)
+    }
+}
+
+struct Wait<'q> {
+    queue: &'q Queue,
+    purpose: Purpose,
+    id: Option<u64>,
+}
+
+impl Future for Wait<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let Some(id) = self.id else {
+            self.id = Some(self.queue.enter(self.purpose, context.waker().clone()));
+            return Poll::Pending;
+        };
+        let mut waiting = self.queue.waiting.borrow_mut();
+        match waiting.iter_mut().find(|waiting| waiting.id == id) {
+            Some(own) if !own.is_called => {
+                own.waker.clone_from(context.waker());
+                Poll::Pending
+            }
+            _ => {
+                waiting.retain(|waiting| waiting.id != id);
+                drop(waiting);
+                self.id = None;
+                Poll::Ready(())
+            }
+        }
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        // Whoever was called and does not come leaves it to the next.
+        if let Some(id) = self.id
+            && self.queue.leave(id)
+        {
+            self.queue.call_next();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn shipping_goes_first_then_whoever_came_first() {
+        let (queue, served) = (Queue::default(), RefCell::new(Vec::new()));
+        let executor = smol::LocalExecutor::new();
+        park::block_on(executor.run(async {
+            for (name, purpose) in [("a", Purpose::Poll), ("b", Purpose::Poll), ("s", Purpose::Ship)] {
+                let (queue, served) = (&queue, &served);
+                let wait = async move {
+                    Wait { queue, purpose, id: None }.await;
+                    served.borrow_mut().push(name);
+                };
+                executor.spawn(wait).detach();
+                smol::future::yield_now().await;
+            }
+            while served.borrow().len() < 3 {
+                let before = served.borrow().len();
+                queue.call_next();
+                while served.borrow().len() == before {
+                    smol::future::yield_now().await;
+                }
+            }
+        }))
+        .unwrap();
+        assert_eq!(*served.borrow(), ["s", "a", "b"]);
+    }
+
+    #[test]
+    fn one_that_is_called_and_gone_leaves_it_to_the_next_and_nobody_waits_beyond_the_deadline() {
+        let queue = Queue::default();
+        let soon = clock::now() + Duration::from_millis(5);
+        park::block_on(async {
+            while queue.wait(Purpose::Poll, soon).await != Err(Late) {}
+            assert!(clock::now() >= soon);
+            let wait = || Box::pin(Wait { queue: &queue, purpose: Purpose::Poll, id: None });
+            let (mut gone, mut next) = (wait(), wait());
+            assert!(smol::future::poll_once(&mut gone).await.is_none());
+            assert!(smol::future::poll_once(&mut next).await.is_none());
+            queue.call_next();
+            drop(gone);
+            next.await;
+        })
+        .unwrap();
+        assert!(queue.waiting.borrow().is_empty());
+    }
+}

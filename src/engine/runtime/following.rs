@@ -1,0 +1,171 @@
+//! What changes when another configuration is followed; the first one is followed, too.
+
+use super::super::Routed;
+use super::super::routing::{self, Changes, Origin, Plan, Predecessor};
+use super::{Engine, Retiring, Runtime, Shipping};
+use crate::clock;
+use crate::config::{Config, Reader, Settings, Target};
+use crate::descriptors::Reserve;
+use crate::pages;
+use crate::reader::Reading;
+use crate::recorder::Recording;
+use smol::{LocalExecutor, Task};
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+impl Runtime {
+    /// Goes on by another configuration, and says what that changes.
+    pub(super) fn follow_again(self: &Rc<Self>, config: &Config, executor: &LocalExecutor<'_>) {
+        let (readers, recorders) = self.follow(&config.engines, config.settings(), executor);
+        tracing::info!("configuration loaded again: readers {readers}; recorders {recorders}");
+    }
+
+    /// Goes on with these engines: what is the same is left as it is, the rest ends, begins, or hands on what waits.
+    pub(in crate::engine) fn follow(
+        self: &Rc<Self>,
+        engines: &[Routed],
+        settings: &Settings,
+        executor: &LocalExecutor<'_>,
+    ) -> (Changes, Changes) {
+        let plan = Plan::of(engines, settings);
+        self.log_level.change_settings(settings.log_level);
+        self.shutdown_timeout.set(settings.shutdown_timeout);
+        let pages = settings.listen.map_or(0, |_| pages::descriptors_max());
+        let reserve = Reserve { files: plan.reserve.files + pages, ..plan.reserve };
+        let needs_libcurl = plan.urls(engines).any(|url| self.http.needs_libcurl(url));
+        self.http.expect(plan.endpoints, reserve, needs_libcurl);
+        let recorders = self.follow_recorders(&plan, executor);
+        let readers = self.follow_readers(engines, &plan.routes);
+        self.follow_pages(settings.listen, executor);
+        (readers, recorders)
+    }
+
+    /// Nobody looks at the pages of a process that ends by itself.
+    fn follow_pages(self: &Rc<Self>, listen: Option<SocketAddr>, executor: &LocalExecutor<'_>) {
+        let listen = listen.filter(|_| self.polls_max.is_none());
+        let mut pages = self.pages.borrow_mut();
+        if pages.as_ref().map(|(at, _)| *at) != listen {
+            let runtime = Rc::downgrade(self);
+            let render = move |page, out: &mut Vec<u8>| {
+                runtime.upgrade().inspect(|runtime| runtime.render(page, out));
+            };
+            let before = pages.take();
+            let serve = |at| async move {
+                // Another address may be on the same port: whoever has it goes first.
+                if let Some((_, before)) = before {
+                    before.cancel().await;
+                }
+                pages::serve(at, render).await;
+            };
+            *pages = listen.map(|at| (at, executor.spawn(serve(at))));
+        }
+    }
+
+    fn follow_recorders(&self, plan: &Plan, executor: &LocalExecutor<'_>) -> Changes {
+        let before = self.recorders.take();
+        let names: Vec<String> = before.iter().map(|one| one.recording.name().to_owned()).collect();
+        // One whose output was closed has nothing to hand on.
+        let (gone, mut before): (Vec<_>, Vec<_>) = before.into_iter().partition(|one| one.recording.is_gone());
+        let running = before.len();
+        before.extend(self.retiring.take().into_iter().filter_map(Retiring::unfinished));
+        let predecessor = |(place, one)| {
+            let Shipping { recording, .. }: &Shipping = one;
+            Predecessor { recorder: recording.config(), is_running: place < running }
+        };
+        let predecessors: Vec<_> = before.iter().enumerate().map(predecessor).collect();
+        let origins = routing::origins(&predecessors, &plan.recorders);
+
+        let mut before: Vec<Option<Shipping>> = before.into_iter().map(Some).collect();
+        let memory_bytes_max = plan.memory_bytes_max;
+        for ((config, feed), origin) in plan.recorders.iter().zip(&origins) {
+            let shipping = match *origin {
+                Origin::Same(place) => {
+                    before[place].take().inspect(|one| one.recording.expect(*feed, memory_bytes_max))
+                }
+                Origin::Heir(place) => before[place].take().map(|one| {
+                    let heir = one.recording.successor(Arc::clone(config), &self.log_level, *feed, memory_bytes_max);
+                    self.succeed(one, heir, executor)
+                }),
+                Origin::New => None,
+            };
+            let new = || {
+                let new = Recording::new(Arc::clone(config), &self.log_level, *feed, memory_bytes_max);
+                self.begin(new, None, executor)
+            };
+            self.recorders.borrow_mut().push(shipping.unwrap_or_else(new));
+        }
+        let is_same = |origin: &Origin| matches!(origin, Origin::Same(_));
+        let after = plan.recorders.iter().zip(&origins).map(|((config, _), origin)| (config.name(), is_same(origin)));
+        let changes = Changes::between(&names, after);
+
+        let retiring = before.split_off(running).into_iter().flatten().map(Retiring::from);
+        let ending = before.into_iter().flatten().chain(gone).map(|one| self.retire(one, executor));
+        self.retiring.replace(ending.chain(retiring).collect());
+        changes
+    }
+
+    /// A recorder begins to ship, once the task before it has ended or its time is over.
+    fn begin(
+        &self,
+        recording: Recording,
+        before: Option<(Task<()>, Option<Instant>)>,
+        executor: &LocalExecutor<'_>,
+    ) -> Shipping {
+        let recording = Rc::new(recording);
+        let ship = Rc::clone(&recording).ship(before, self.http.clone(), Rc::clone(&self.metrics));
+        Shipping { recording, task: executor.spawn(ship) }
+    }
+
+    /// Another recorder ships what waits, once the exchange that is under way has ended.
+    fn succeed(&self, before: Shipping, heir: Recording, executor: &LocalExecutor<'_>) -> Shipping {
+        // A document that is half written is written whole first, if others are to stand behind it.
+        let is_same_file = matches!((&before.recording.config().target, &heir.config().target),
+            (Target::File { path: old, .. }, Target::File { path: new, .. }) if old == new);
+        let deadline = (!is_same_file).then(|| clock::now() + self.shutdown_timeout.get());
+        self.begin(heir, Some((before.task, deadline)), executor)
+    }
+
+    /// Lets a recorder ship what it has, and end.
+    fn retire(&self, Shipping { recording, task }: Shipping, executor: &LocalExecutor<'_>) -> Retiring {
+        recording.drain();
+        let deadline = clock::now() + self.shutdown_timeout.get();
+        let weak = Rc::downgrade(&recording);
+        let retire = recording.retire(task, deadline, Rc::clone(&self.metrics));
+        Retiring { recording: weak, task: executor.spawn(retire) }
+    }
+
+    fn follow_readers(&self, engines: &[Routed], routes: &[Vec<usize>]) -> Changes {
+        let before = self.engines.take();
+        let readers: Vec<&Reader> = before.iter().map(|engine| engine.reading.config()).collect();
+        let kept = routing::kept_readers(&readers, engines);
+        let host_name = host_name();
+        let recorders = self.recorders.borrow();
+        let follow = |(at, routed): (usize, &Routed)| {
+            let recordings = routes[at].iter().map(|&place| Rc::clone(&recorders[place].recording)).collect();
+            if let Some(place) = kept[at] {
+                before[place].recordings.replace(recordings);
+                return Rc::clone(&before[place]);
+            }
+            let reader = Arc::clone(&routed.reader);
+            let reading = Reading::new(reader, &self.log_level, &host_name, self.elapsed(), self.polls_max);
+            Rc::new(Engine { reading, recordings: RefCell::new(recordings), is_retired: Cell::new(false) })
+        };
+        let after: Vec<Rc<Engine>> = engines.iter().enumerate().map(follow).collect();
+        for (_, engine) in before.iter().enumerate().filter(|(place, _)| !kept.contains(&Some(*place))) {
+            engine.is_retired.set(true);
+            engine.recordings.take();
+        }
+        let names: Vec<String> = before.iter().map(|engine| engine.reading.name().to_owned()).collect();
+        let stayed = after.iter().zip(&kept).map(|(engine, kept)| (engine.reading.name(), kept.is_some()));
+        let changes = Changes::between(&names, stayed);
+        self.engines.replace(after);
+        changes
+    }
+}
+
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}

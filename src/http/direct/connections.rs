@@ -1,0 +1,265 @@
+//! Connections of the own sockets: how they come about, which are kept open, and what becomes of them when descriptors run
+//! out.
+
+use super::super::{Address, HttpError, Request};
+use crate::descriptors::queue::Queue;
+use crate::descriptors::{self, Idle, Purpose, Reserve};
+use crate::park::{self, Interest, Late};
+use rustix::io::{Errno, FdFlags};
+use rustix::net::{self, AddressFamily, RecvFlags, SocketAddrUnix, SocketType};
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::rc::{Rc, Weak};
+use std::time::Instant;
+
+/// The connections that are kept open, and those that are not yet for want of a descriptor.
+#[derive(Debug)]
+pub(super) struct Connections {
+    pub(super) kept: Rc<Kept>,
+    kept_max: Cell<usize>,
+    reserve: Cell<Reserve>,
+}
+
+/// Connections that nobody uses now, and who waits for one of them to end.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    /// Oldest first.
+    pub(super) list: RefCell<VecDeque<Connection>>,
+    queue: Rc<Queue>,
+}
+
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) address: Address,
+    pub(super) stream: Rc<OwnedFd>,
+    /// Whether it was kept: then the server may have closed it meanwhile.
+    pub(super) is_old: bool,
+    pub(super) purpose: Purpose,
+    /// Those who wait for its descriptor.
+    queue: Rc<Queue>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // It is closed before anybody else has a turn.
+        self.queue.call_next();
+    }
+}
+
+impl Idle for Kept {
+    fn close_oldest(&self, purpose: Purpose) -> bool {
+        // Where the limit has been lowered, what is beyond it would be gone and free nothing.
+        let limit = descriptors::limit();
+        let is_of_use =
+            |connection: &Connection| usize::try_from(connection.stream.as_raw_fd()).is_ok_and(|at| at < limit);
+        let mut list = self.list.borrow_mut();
+        let oldest = list.iter().position(|connection| connection.purpose == purpose && is_of_use(connection));
+        let closed = oldest.and_then(|oldest| list.remove(oldest));
+        drop(list);
+        closed.is_some()
+    }
+}
+
+impl Connections {
+    pub(super) fn new(kept_max: usize) -> Self {
+        let kept: Rc<Kept> = Rc::default();
+        let idle: Weak<Kept> = Rc::downgrade(&kept);
+        descriptors::register(idle);
+        Self { kept, kept_max: Cell::new(kept_max), reserve: Cell::default() }
+    }
+
+    /// Keeps so many connections open from now on, and leaves these descriptors to others.
+    pub(super) fn expect(&self, kept_max: usize, reserve: Reserve) {
+        self.kept_max.set(kept_max);
+        self.leave(reserve);
+    }
+
+    /// Leaves these descriptors to others.
+    pub(super) fn leave(&self, reserve: Reserve) {
+        let kept_max = self.kept_max.get();
+        self.reserve.set(reserve);
+        let is_allowed = |connection: &Connection| reserve.allows(connection.purpose, connection.stream.as_raw_fd());
+        let mut list = self.kept.list.borrow_mut();
+        let beyond = list.len().saturating_sub(kept_max);
+        let (kept, closed): (VecDeque<_>, VecDeque<_>) =
+            list.drain(..).enumerate().partition(|(place, connection)| *place >= beyond && is_allowed(connection));
+        list.extend(kept.into_iter().map(|(_, connection)| connection));
+        drop(list);
+        drop(closed);
+    }
+
+    /// The newest that is as it was left; those that are not are closed.
+    pub(super) fn take_kept(&self, addresses: &[Address], purpose: Purpose) -> Option<Connection> {
+        loop {
+            let mut list = self.kept.list.borrow_mut();
+            let newest = list.iter().rposition(|connection| addresses.contains(&connection.address))?;
+            let mut connection = list.remove(newest)?;
+            drop(list);
+            if is_quiet(&connection.stream) {
+                connection.purpose = purpose;
+                return Some(connection);
+            }
+        }
+    }
+
+    /// Keeps it for the next exchange, unless its number is wanted for others.
+    pub(super) fn keep(&self, mut connection: Connection) {
+        if !self.reserve.get().allows(connection.purpose, connection.stream.as_raw_fd()) {
+            return;
+        }
+        connection.is_old = true;
+        let mut list = self.kept.list.borrow_mut();
+        let oldest = if list.len() >= self.kept_max.get() { list.pop_front() } else { None };
+        list.push_back(connection);
+        drop(list);
+        drop(oldest);
+        // Whoever waits may use it, or close it.
+        self.kept.queue.call_next();
+    }
+
+    /// Connects to the first address that takes it. None if there is no descriptor for it.
+    pub(super) async fn connect(&self, request: &Request<'_>) -> Result<Option<Connection>, HttpError> {
+        let mut first_error = None;
+        for address in &request.endpoint.addresses {
+            match self.connect_to(address, request).await {
+                Ok(Ok(connection)) => return Ok(Some(connection)),
+                Ok(Err(error)) if descriptors::are_exhausted(&error) => return Ok(None),
+                Ok(Err(error)) => _ = first_error.get_or_insert(error),
+                Err(Late) => return Err(HttpError::Timeout(request.timeout)),
+            }
+        }
+        Err(not_connected(first_error.as_ref(), &request.endpoint.place()))
+    }
+
+    async fn connect_to(&self, address: &Address, request: &Request<'_>) -> Result<io::Result<Connection>, Late> {
+        let (reserve, purpose) = (self.reserve.get(), request.purpose);
+        let begun = loop {
+            let begun = start_connecting(address, |socket| reserve.assign(purpose, socket));
+            let is_exhausted = begun.as_ref().is_err_and(descriptors::are_exhausted);
+            if !is_exhausted || !descriptors::close_idle_for(purpose) {
+                break begun;
+            }
+        };
+        let stream = match begun {
+            Ok(stream) => stream,
+            Err(error) => return Ok(Err(error)),
+        };
+        let queue = Rc::clone(&self.kept.queue);
+        let connection =
+            Connection { address: address.clone(), stream: Rc::new(stream), is_old: false, purpose, queue };
+        Ok(connected(&connection.stream, request.deadline).await?.map(|()| connection))
+    }
+
+    /// Waits until a descriptor may be free.
+    ///
+    /// # Errors
+    /// [`HttpError`] if the time for the exchange is over.
+    pub(super) async fn wait(&self, request: &Request<'_>) -> Result<(), HttpError> {
+        let turn = self.kept.queue.wait(request.purpose, request.deadline);
+        turn.await.map_err(|Late| HttpError::Transport(descriptors::advice()))
+    }
+}
+
+/// Whether nothing has come since the last answer: neither the end, nor bytes that nobody has asked for, which would be
+/// taken for the answer to the next request.
+fn is_quiet(stream: &OwnedFd) -> bool {
+    let peeked = net::recv(stream, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+    matches!(peeked, Err(Errno::AGAIN))
+}
+
+fn not_connected(error: Option<&io::Error>, place: &str) -> HttpError {
+    HttpError::Transport(match error {
+        Some(error) if error.kind() == ErrorKind::ConnectionRefused => {
+            format!("nobody listens at {place} (connection refused)")
+        }
+        // Only a socket in the file system says so; elsewhere the system tries until the time is over.
+        Some(error) if error.kind() == ErrorKind::WouldBlock => {
+            format!("{place} is too busy to accept a connection (as many as it lets wait are waiting)")
+        }
+        Some(error) => format!("cannot connect to {place}: {error}"),
+        None => format!("{place} has no address"),
+    })
+}
+
+/// A connection for something else than an exchange.
+#[cfg(feature = "tls")]
+pub(in crate::http) async fn connect_to(address: &Address, deadline: Instant) -> Result<io::Result<Rc<OwnedFd>>, Late> {
+    let stream = match descriptors::freeing(|| start_connecting(address, Ok)) {
+        Ok(stream) => Rc::new(stream),
+        Err(error) => return Ok(Err(error)),
+    };
+    Ok(connected(&stream, deadline).await?.map(|()| stream))
+}
+
+/// Waits until it has been decided whether there is a connection.
+async fn connected(stream: &Rc<OwnedFd>, deadline: Instant) -> Result<io::Result<()>, Late> {
+    park::ready(stream.clone(), Interest::Write, Some(deadline)).await?;
+    Ok(match net::sockopt::socket_error(&**stream) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) | Err(error) => Err(error.into()),
+    })
+}
+
+pub(super) fn start_connecting(
+    address: &Address,
+    assign: impl FnOnce(OwnedFd) -> io::Result<OwnedFd>,
+) -> io::Result<OwnedFd> {
+    let family = match address {
+        Address::Net(SocketAddr::V4(_)) => AddressFamily::INET,
+        Address::Net(SocketAddr::V6(_)) => AddressFamily::INET6,
+        Address::Unix(_) => AddressFamily::UNIX,
+    };
+    let socket = assign(net::socket(family, SocketType::STREAM, None)?)?;
+    rustix::io::fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&socket, true)?;
+    let begun = match address {
+        Address::Net(address) => {
+            // The last piece of a bulk is not held back until the pieces before have been confirmed.
+            net::sockopt::set_tcp_nodelay(&socket, true)?;
+            net::connect(&socket, address)
+        }
+        Address::Unix(path) => net::connect(&socket, &SocketAddrUnix::new(&**path)?),
+    };
+    match begun {
+        Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream};
+
+    #[test]
+    fn no_more_connections_are_kept_than_may_be() {
+        let connections = Connections::new(2);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = Address::Net(listener.local_addr().unwrap());
+        let connect = || {
+            let stream: OwnedFd = TcpStream::connect(listener.local_addr().unwrap()).unwrap().into();
+            Connection {
+                address: address.clone(),
+                stream: Rc::new(stream),
+                is_old: false,
+                purpose: Purpose::Poll,
+                queue: Rc::default(),
+            }
+        };
+        let three = [connect(), connect(), connect()];
+        let newest = Rc::clone(&three[2].stream);
+        for connection in three {
+            connections.keep(connection);
+        }
+        assert_eq!(connections.kept.list.borrow().len(), 2);
+        let found = connections.take_kept(&[address], Purpose::Poll).unwrap();
+        assert!(Rc::ptr_eq(&found.stream, &newest) && found.is_old);
+        connections.keep(found);
+        // What is wanted for others is not kept.
+        connections.leave(Reserve { files: descriptors::limit(), shipping: 0 });
+        assert_eq!(connections.kept.list.borrow().len(), 0);
+    }
+}

@@ -1,0 +1,136 @@
+//! The end of a process whose one thread hangs: a call of the system on a disk or a network file system may never return.
+//!
+//! There is a second thread only while the process is ending: it waits until the time for that is over, and then says what
+//! was known last and exits. The library never has one, as its host must go on.
+
+use crate::clock;
+use crate::limits;
+use crate::metrics::Ledger;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Each recorder's name and ledger.
+type Ledgers = Vec<(String, Ledger)>;
+
+/// Ends the process if it does not end by itself.
+pub(crate) struct Watchdog {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// As they were when the main thread last did something.
+    ledgers: Mutex<Ledgers>,
+    /// A signal that asks for the end and has not been heard by the main thread; 0 is none.
+    unheard: Arc<AtomicUsize>,
+}
+
+impl Watchdog {
+    pub(crate) fn new(unheard: Arc<AtomicUsize>) -> Self {
+        Self { shared: Arc::new(Shared { ledgers: Mutex::default(), unheard }) }
+    }
+
+    /// The process has `limit` to end.
+    pub(crate) fn begin(&self, limit: Duration, ledgers: Ledgers) {
+        self.note(ledgers);
+        let (shared, start) = (Arc::clone(&self.shared), clock::now());
+        let thread = std::thread::Builder::new().name("watchdog".to_owned());
+        // Not the usual way to start one: there is none in normal running. Without it, it ends all the same, unless it hangs.
+        if let Err(error) = thread.spawn(move || shared.watch(start, limit)) {
+            tracing::debug!("nobody watches that the process ends in time: {error}");
+        }
+    }
+
+    /// What is known now.
+    pub(crate) fn note(&self, ledgers: Ledgers) {
+        *self.shared.ledgers.lock().unwrap_or_else(PoisonError::into_inner) = ledgers;
+    }
+}
+
+impl Shared {
+    fn watch(&self, start: Instant, limit: Duration) {
+        let reason = self.reason_to_end(start, limit);
+        tracing::error!("{reason}: ended without waiting for it; this is what was known last");
+        for (recorder, ledger) in &*self.ledgers.lock().unwrap_or_else(PoisonError::into_inner) {
+            ledger.log(recorder);
+        }
+        std::process::exit(1);
+    }
+
+    fn reason_to_end(&self, start: Instant, limit: Duration) -> String {
+        let mut unheard_since = None;
+        loop {
+            std::thread::sleep(limits::WATCHDOG_LOOK);
+            let elapsed = clock::now().duration_since(start);
+            if elapsed >= limit.saturating_add(limits::SHUTDOWN_GRACE) {
+                return format!("shutdown_timeout ({limit:?}) is over and something hangs, such as a disk");
+            }
+            if self.unheard.load(Ordering::SeqCst) == 0 {
+                unheard_since = None;
+            } else if elapsed < limits::SAME_SIGNAL {
+                // One that counts as the first one.
+                self.unheard.store(0, Ordering::SeqCst);
+            } else if *unheard_since.get_or_insert(elapsed) + limits::SIGNAL_HEARD <= elapsed {
+                return "a signal was received once more and something hangs, such as a disk".to_owned();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::log::Log;
+    use std::process::{Command, Output};
+
+    const CONFIG: &str = "readers: {r: {type: self, type_name: r}}\nrecorders: {es: {endpoint: \"h:1\"}}\n\
+                          routes: {r: {readers: [r], recorders: [es]}}\n";
+    /// Says to a test process that it is the one that hangs, and for how long it may.
+    const ROLE: &str = "EXPVASTIC_TEST_HANGS_WITHIN_MS";
+
+    fn waiting(documents: u64) -> Ledgers {
+        vec![("es".to_owned(), Ledger { made: documents, waiting: documents, ..Ledger::default() })]
+    }
+
+    /// The one that hangs.
+    fn hang(limit: Duration) {
+        let config = Config::parse("test", CONFIG, &|_| None).unwrap();
+        let _log = Log::start(&config);
+        let unheard = Arc::new(AtomicUsize::new(0));
+        let watchdog = Watchdog::new(Arc::clone(&unheard));
+        watchdog.begin(limit, waiting(1));
+        watchdog.note(waiting(7));
+        loop {
+            std::thread::sleep(Duration::from_millis(10));
+            // A signal comes again and again, and nobody hears it.
+            unheard.store(15, Ordering::SeqCst);
+        }
+    }
+
+    fn run(test: &str, limit: Duration) -> Output {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", test, "--nocapture"]).env(ROLE, limit.as_millis().to_string());
+        command.output().unwrap()
+    }
+
+    #[test]
+    fn a_process_that_hangs_ends_with_what_was_known_last() {
+        if let Ok(limit) = std::env::var(ROLE) {
+            hang(Duration::from_millis(limit.parse().unwrap()));
+        }
+        let this = "watchdog::tests::a_process_that_hangs_ends_with_what_was_known_last";
+        let begin = clock::now();
+        for (limit, reason) in [
+            (Duration::ZERO, "shutdown_timeout (0ns) is over and something hangs"),
+            (Duration::from_secs(3600), "a signal was received once more and something hangs"),
+        ] {
+            let output = run(this, limit);
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(1), "{said}");
+            assert!(said.contains(reason) && said.contains("ledger: made 7 = acked 0"), "{said}");
+        }
+        // Within a second of the first a signal is the same one, and then it may still be heard.
+        assert!(clock::now() >= begin + limits::SHUTDOWN_GRACE + limits::SAME_SIGNAL + limits::SIGNAL_HEARD);
+    }
+}
