@@ -18,6 +18,10 @@ const VICTIM: &str = "important\n";
 /// Room for everything that an input can hold.
 const ROOMY: u64 = 64 << 20;
 
+/// Bytes of an action line with its line end.
+const ACTION_BYTES_MAX: usize = 1 << 10;
+const BEGINNING: &[u8] = b"{\"create\":{\"_index\":\"";
+
 /// The folder of an input, and how it is read.
 struct Folder {
     root: tempfile::TempDir,
@@ -114,9 +118,7 @@ impl Folder {
             let lines: Vec<&[u8]> = text.split_inclusive(|&byte| byte == b'\n').collect();
             let mut at = 0;
             while at + 1 < lines.len() {
-                let action = String::from_utf8_lossy(lines[at]);
-                let start =
-                    action.rfind("{\"create\":{\"_index\":\"").filter(|_| std::str::from_utf8(lines[at]).is_ok());
+                let start = lines[at].windows(BEGINNING.len()).rposition(|window| window == BEGINNING);
                 let document = start.map(|start| [&lines[at][start..], lines[at + 1]].concat());
                 let sum = document.as_ref().map(|document| checksum(document));
                 match document.filter(|document| listed.contains(&sum.unwrap_or(0)) && is_document(document)) {
@@ -157,27 +159,16 @@ fn sums(text: &[u8]) -> Vec<u8> {
     lines.chunks(2).flat_map(|pair| format!("{:016x}\n", checksum(&pair.concat())).into_bytes()).collect()
 }
 
-/// An action line with an index and an id, then an object in one line.
+/// An action line with an index and an id, written as we write it, then an object in one line.
 fn is_document(document: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(document) else { return false };
     let Some((action, source)) = text.strip_suffix('\n').and_then(|text| text.split_once('\n')) else { return false };
-    let member = |value: &Json| matches!(value, Json::String(text) if !text.is_empty());
-    let is_action = match Json::parse(action) {
-        Ok(Json::Object(outer)) => match &outer[..] {
-            [(create, Json::Object(inner))] if create == "create" => match &inner[..] {
-                [(index, name), (id, value)] => index == "_index" && id == "_id" && member(name) && member(value),
-                _ => false,
-            },
-            _ => false,
-        },
-        _ => false,
-    };
-    let is_plain = !action.contains(['\\', ' ', '\t', '\r']) && action.ends_with("\"}}");
-    is_action
-        && is_plain
-        && !source.contains('\n')
-        && depth(source) <= 64
-        && matches!(Json::parse(source), Ok(Json::Object(_)))
+    let Ok(Json::Object(outer)) = Json::parse(action) else { return false };
+    let Some((_, Json::Object(inner))) = outer.first() else { return false };
+    let [(_, Json::String(index)), (_, Json::String(id))] = &inner[..] else { return false };
+    let written = format!("{{\"create\":{{\"_index\":\"{index}\",\"_id\":\"{id}\"}}}}");
+    let is_action = written == action && action.len() < ACTION_BYTES_MAX && !index.is_empty() && !id.is_empty();
+    is_action && !source.contains('\n') && depth(source) <= 64 && matches!(Json::parse(source), Ok(Json::Object(_)))
 }
 
 /// Brackets within each other, those in texts included: fewer than can be refused for it.
