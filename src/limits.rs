@@ -178,6 +178,10 @@ pub(crate) const LETTER_MESSAGES_MAX: usize = 3;
 pub(crate) const BROKEN_LETTERS_SHOWN: usize = 10;
 /// Times that a file of dead letters is opened when others move it in between.
 pub(crate) const LETTER_OPEN_TRIES: u32 = 8;
+/// Times that `dead-letters retry` syncs what was appended meanwhile before it locks the file.
+pub(crate) const LETTER_SYNCS_MAX: u32 = 8;
+/// Times that a running process tries to lock one before the letter has to wait.
+pub(crate) const LETTER_LOCK_TRIES: u32 = 20;
 /// For a process to let go of a file of dead letters: writing one takes microseconds.
 pub(crate) const LETTER_LOCK_TIME: Duration = Duration::from_secs(10);
 /// How often it is asked for meanwhile.

@@ -393,7 +393,7 @@ fn beside_a_running_expvastic_no_letter_is_lost() {
     });
     let app = counting_app();
     let mut program = Program::start(&[], &config(&app.address, &server.address, ""));
-    for round in 1..=30 {
+    for round in 1..=15 {
         wait_until("some are refused", || app.request_count() > 20 * round);
         let (code, out, err) = said(&program.beside(&RETRY));
         assert_eq!(code, Some(0), "{out}{err}");

@@ -85,6 +85,14 @@ impl LetterFile {
         Ok(self.file.metadata()?.len() >= self.bytes && mark(&self.file, self.bytes)? == self.mark)
     }
 
+    /// What was appended behind the first `bytes`.
+    pub(super) fn since(&self, bytes: u64) -> io::Result<Vec<u8>> {
+        let more = self.file.metadata()?.len().saturating_sub(bytes);
+        let mut appended = vec![0; usize::try_from(more).unwrap_or(usize::MAX)];
+        self.file.read_exact_at(&mut appended, bytes)?;
+        Ok(appended)
+    }
+
     pub(super) fn copy(&self, mut from: u64, until: u64, to: &mut impl Write) -> io::Result<()> {
         let mut piece = vec![0; COPIED_BYTES];
         while from < until {

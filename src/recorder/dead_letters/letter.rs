@@ -338,4 +338,60 @@ mod tests {
         assert!(long.ends_with('…') && long.len() < limits::QUOTED_BYTES_MAX + 8);
         assert_eq!(shown(b"\x1b[2J"), "\u{fffd}[2J", "nor of a line that is no JSON");
     }
+
+    #[test]
+    fn a_line_is_split_where_a_strict_parser_splits_it_whatever_it_is_made_of() {
+        const PIECES: [&str; 22] = [
+            "{",
+            "}",
+            "[",
+            "]",
+            ":",
+            ",",
+            "\"",
+            "\\",
+            "\\\"",
+            " ",
+            "1",
+            "-0.10",
+            "true",
+            "\"a\"",
+            "\"b\":",
+            "\"document\":",
+            "\"action\":",
+            "{\"c\":2}",
+            "[null]",
+            ",\"document\":{}",
+            "é",
+            "\\u0041",
+        ];
+        type Parts<'l> = std::collections::HashMap<String, &'l serde_json::value::RawValue>;
+        let mut random = fastrand::Rng::with_seed(16);
+        let (mut letters, mut valid) = (0, 0);
+        for _ in 0..100_000 {
+            let mut made =
+                |most: usize| (0..random.usize(0..most)).map(|_| PIECES[random.usize(..22)]).collect::<String>();
+            let line =
+                format!("{{{}\"message\":\"{}\",\"action\":{ACTION},\"document\":{{{}}}}}", made(3), made(4), made(6));
+            let split = Letter::split(line.as_bytes());
+            let twin = serde_json::from_str::<Parts<'_>>(&line).ok();
+            if let Ok(letter) = split {
+                letters += 1;
+                assert!(flatten::is_object_in_one_line(letter.document), "{line}");
+                if let Some(twin) = &twin {
+                    valid += 1;
+                    let theirs = ["action", "document"].map(|name| twin[name].get().as_bytes());
+                    assert_eq!([letter.action, letter.document], theirs, "{line}");
+                }
+            } else {
+                // A strict parser takes the last of members of one name, and a document that is no object.
+                let is_wrong = |parts: &Parts<'_>| {
+                    let is_object = parts.get("document").is_some_and(|it| it.get().starts_with('{'));
+                    split == Err(REPEATED) || !is_object || parts.get("action").is_none_or(|it| it.get() != ACTION)
+                };
+                assert!(twin.as_ref().is_none_or(is_wrong), "{line}: {split:?}");
+            }
+        }
+        assert!(letters > 1_000 && valid > 1_000, "{letters} {valid}");
+    }
 }

@@ -106,8 +106,7 @@ impl Replacement {
             return Ok(());
         }
         let mut copied = of.bytes;
-        let kept =
-            self.keep_rest(of, done).and_then(|()| self.follow(of, &mut copied)).and_then(|()| self.file.sync_data());
+        let kept = self.keep_rest(of, done).and_then(|()| self.catch_up(of, &mut copied));
         kept.map_err(|error| unwritable(&self.path, &error))?;
         let held = Held::of(path).await?;
         self.swap(of, copied, path)?;
@@ -135,6 +134,20 @@ impl Replacement {
         of.copy(from, until, &mut self.file)
     }
 
+    /// Makes what is written last, and what is appended meanwhile, so that there is little left to do within the lock.
+    fn catch_up(&mut self, of: &LetterFile, copied: &mut u64) -> io::Result<()> {
+        let mut synced = 0;
+        for _ in 0..limits::LETTER_SYNCS_MAX {
+            if synced == *copied {
+                break;
+            }
+            self.file.sync_data()?;
+            synced = *copied;
+            self.follow(of, copied, true)?;
+        }
+        if synced < *copied { self.file.sync_data() } else { Ok(()) }
+    }
+
     /// Within the lock: nobody writes to the files but who knows of no lock.
     fn swap(&mut self, of: &LetterFile, mut copied: u64, path: &Path) -> Result<(), String> {
         let place = names(path).into_iter().find(|name| rotated::is_at(name, &of.file).unwrap_or(false));
@@ -143,31 +156,33 @@ impl Replacement {
         })?;
         let failed = |error: io::Error| format!("{} cannot be replaced: {error}", place.display());
         let synced = copied;
-        self.follow(of, &mut copied).map_err(failed)?;
+        self.follow(of, &mut copied, false).map_err(failed)?;
         if copied > synced {
             self.file.sync_data().map_err(failed)?;
         }
         std::fs::rename(&self.path, &place).map_err(failed)?;
         self.is_placed = true;
-        self.follow(of, &mut copied).map_err(failed)?;
+        self.follow(of, &mut copied, false).map_err(failed)?;
         if self.file.metadata().map_err(failed)?.len() == 0 {
             std::fs::remove_file(&place).map_err(failed)?;
         }
         Ok(())
     }
 
-    /// Copies what was appended to the file.
-    fn follow(&mut self, of: &LetterFile, copied: &mut u64) -> io::Result<()> {
-        let bytes = of.file.metadata()?.len();
-        if bytes <= *copied {
+    /// Copies what was appended to the file; of what may be in the midst of being written, `whole_lines`.
+    fn follow(&mut self, of: &LetterFile, copied: &mut u64, whole_lines: bool) -> io::Result<()> {
+        let mut appended = of.since(*copied)?;
+        if whole_lines {
+            appended.truncate(memchr::memrchr(b'\n', &appended).map_or(0, |end| end + 1));
+        }
+        if appended.is_empty() {
             return Ok(());
         }
+        *copied += appended.len() as u64;
         if !ends_line(&self.file)? {
             self.file.write_all(b"\n")?;
         }
-        of.copy(*copied, bytes, &mut self.file)?;
-        *copied = bytes;
-        Ok(())
+        self.file.write_all(&appended)
     }
 }
 
@@ -233,15 +248,17 @@ impl Drop for Held {
     }
 }
 
-/// Locks a file to write to it, without waiting. Where there are no locks, a retry refuses to work.
+/// Locks a file to write to it, without waiting for whoever holds on to it. A retry does for microseconds: the processor is left
+/// to it a few times. Where there are no locks, a retry refuses to work.
 pub(super) fn lock_to_write(file: &File) -> io::Result<()> {
-    match flock(file, FlockOperation::NonBlockingLockExclusive) {
-        Err(Errno::WOULDBLOCK) => Err(io::Error::new(
-            io::ErrorKind::WouldBlock,
-            "`dead-letters retry`, or another process, has locked it for now",
-        )),
-        _ => Ok(()),
+    for _ in 0..limits::LETTER_LOCK_TRIES {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => std::thread::yield_now(),
+            _ => return Ok(()),
+        }
     }
+    let message = "`dead-letters retry`, or another process, has locked it for now";
+    Err(io::Error::new(io::ErrorKind::WouldBlock, message))
 }
 
 pub(super) fn unlock(file: &File) {
