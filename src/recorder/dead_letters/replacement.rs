@@ -333,6 +333,20 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_is_being_written_meanwhile_is_not_torn() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dead");
+        let (file, done, mut replacement) = begun(&path);
+        let mut copied = file.bytes();
+        append(&path, "five\nsi");
+        replacement.keep_rest(&file, &done).unwrap();
+        replacement.catch_up(&file, &mut copied).unwrap();
+        append(&path, "x\n");
+        replacement.swap(&file, copied, &path).unwrap();
+        assert_eq!(read_to_string(&path).unwrap(), "two\nfour\nfive\nsix\n");
+    }
+
+    #[test]
     fn a_file_of_which_all_is_done_goes_unless_something_was_appended() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dead");
