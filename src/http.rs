@@ -19,6 +19,7 @@ use crate::access::Sent;
 use crate::bulk::Bulk;
 use crate::clock;
 use crate::limits;
+use crate::redact::{self, Hidden};
 use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -59,6 +60,8 @@ struct Ways {
     direct: direct::Direct,
     curl: curl::Curl,
     proxies: Proxies,
+    /// The credentials of proxies.
+    _hidden: Vec<Hidden>,
 }
 
 /// The variables of the environment that name a proxy for strangers.
@@ -149,10 +152,11 @@ impl Http {
             names.iter().copied().find(|name| environment(name).is_some_and(|value| !value.is_empty()))
         };
         let proxies = Proxies { http: first(&HTTP_PROXY_VARIABLES), https: first(&HTTPS_PROXY_VARIABLES) };
+        let variables = HTTP_PROXY_VARIABLES.iter().chain(&HTTPS_PROXY_VARIABLES);
+        let hidden = variables.filter_map(|name| environment(name)).map(|url| Hidden::of_url(&url)).collect();
         let kept = kept_max(endpoints);
-        Self {
-            ways: Rc::new(Ways { direct: direct::Direct::new(kept), curl: curl::Curl::new(kept, proxies), proxies }),
-        }
+        let (direct, curl) = (direct::Direct::new(kept), curl::Curl::new(kept, proxies));
+        Self { ways: Rc::new(Ways { direct, curl, proxies, _hidden: hidden }) }
     }
 
     /// Goes on with another number of endpoints.
@@ -184,7 +188,12 @@ impl Http {
             body.clear();
             let sent = endpoint.identity.sent(clock::now())?;
             let mut request = Request { endpoint, sent, payload: None, timeout, deadline, caps, supply };
-            let received = self.exchange(&mut request, body).await?;
+            let mut received = self.exchange(&mut request, body).await;
+            if let (Err(HttpError::Transport(text)), true) = (&mut received, hop.is_some()) {
+                // It names the host that the redirect has named.
+                redact::hide(text);
+            }
+            let received = received?;
             hop = match (received.head.status, received.head.location) {
                 (200..=299, _) if received.is_whole => return Ok(()),
                 (200..=299, _) => return Err(HttpError::TooLong(bytes_max)),
@@ -315,9 +324,8 @@ impl Endpoint {
     /// Where a redirect leads. What belongs to this endpoint alone stays behind.
     fn redirected(&self, location: &str) -> Result<Self, HttpError> {
         let wrong = |what: &str| {
-            let mut text = format!("a redirect leads to {location:?}, which is {what}");
-            self.identity.scrub(&mut text);
-            HttpError::Transport(text)
+            let shown = redact::quote(location.as_bytes(), limits::QUOTED_BYTES_MAX);
+            HttpError::Transport(format!("a redirect leads to {shown:?}, which is {what}"))
         };
         let base = url::Url::parse(&self.url.to_string()).map_err(|_| wrong("relative to no URL"))?;
         let mut target = base.join(location).map_err(|_| wrong("no URL"))?;
@@ -340,11 +348,6 @@ impl Endpoint {
     /// What a person should look at after an answer with this status.
     pub(crate) fn advice(&self, status: u16) -> Option<String> {
         self.identity.access().advice(status)
-    }
-
-    /// Takes what is secret there out of a text that came from there.
-    pub(crate) fn scrub(&self, text: &mut String) {
-        self.identity.scrub(text);
     }
 
     /// Whether it is on this machine: then it is never reached through a proxy of the environment.

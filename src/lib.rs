@@ -34,6 +34,7 @@ mod metrics;
 mod pages;
 mod reader;
 mod recorder;
+mod redact;
 mod spool;
 mod workbench;
 

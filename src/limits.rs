@@ -66,6 +66,14 @@ pub(crate) const LABEL_BYTES_MAX: usize = INDEXED_STRING_CHARS_MAX;
 
 /// Bytes of a password, a key, a token, or a header field's value: servers take some 8 kB of header in all.
 pub(crate) const SECRET_BYTES_MAX: usize = 16 << 10;
+/// Bytes of the shortest secret that is taken out of texts from outside: a shorter one is part of too many words, and whoever
+/// reads a text without it could guess it.
+pub(crate) const HIDDEN_BYTES_MIN: usize = 4;
+/// Bytes of a secret that is looked for in base64 of its own, too: three forms, of which each takes more than the secret.
+pub(crate) const HIDDEN_BASE64_BYTES_MAX: usize = 256;
+/// Bytes behind a quote that are looked at as well: what the quote ends with may be the beginning of a secret, and an escape
+/// in an escape takes a dozen bytes for one.
+pub(crate) const QUOTE_AHEAD_BYTES: usize = 1 << 10;
 /// Fields in a reader's `headers`.
 pub(crate) const HEADERS_MAX: usize = 32;
 /// Bytes of a file with certificates or a key that is looked at when a configuration is loaded. The bundle of a Linux

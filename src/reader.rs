@@ -10,6 +10,7 @@ use crate::http::{Endpoint, Http, HttpError, Identity};
 use crate::limits;
 use crate::log::{FailureLog, PartLevel, part_log};
 use crate::metrics::ReaderCounts;
+use crate::redact;
 use schedule::Schedule;
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -154,7 +155,7 @@ impl Reading {
                 values = report.broken,
                 times,
                 "left out what is not JSON, the first in {:?} (byte {offset})",
-                flatten::name_at(body, offset)
+                redact::quote(flatten::name_at(body, offset).as_bytes(), limits::QUOTED_BYTES_MAX)
             );
         }
         if report.restarted {

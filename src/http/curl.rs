@@ -13,6 +13,8 @@ use crate::access::ClientCertificate;
 use crate::access::Tls;
 use crate::clock;
 use crate::flatten::PADDING_BYTES;
+use crate::limits;
+use crate::redact;
 use isahc::config::{Configurable, ExpectContinue, VersionNegotiation};
 use isahc::error::ErrorKind;
 use isahc::http::header;
@@ -266,12 +268,13 @@ fn of_place(error: &isahc::Error, endpoint: &Endpoint) -> Option<String> {
     })
 }
 
-/// libcurl's own words where the client has none.
+/// libcurl's own words where the client has none. They may repeat what it was told by others.
 fn describe(error: &isahc::Error) -> String {
-    match error.source() {
+    let said = match error.source() {
         Some(source) if has_no_words(error) => source.to_string(),
         _ => error.to_string(),
-    }
+    };
+    redact::quote(said.as_bytes(), limits::QUOTED_BYTES_MAX)
 }
 
 /// The client calls these an unknown error.

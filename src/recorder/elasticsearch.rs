@@ -21,6 +21,7 @@ use crate::http::{Answer, Endpoint, Http, HttpError, Payload};
 use crate::limits;
 use crate::log::{PartLevel, part_log};
 use crate::recorder::Feed;
+use crate::redact;
 use gzip::Gzip;
 use server::Product;
 use setup::{Address, Outcome, Question, Silence};
@@ -116,7 +117,7 @@ impl Elasticsearch {
     async fn ship(&mut self, http: &Http, at: usize, bulk: &Arc<Bulk>) -> Verdict {
         let mut verdict = self.attempt(http, at, bulk).await;
         // A server may repeat what it was sent.
-        verdict.for_each_text(|text| self.hosts[at].bulk.scrub(text));
+        verdict.for_each_text(redact::hide);
         verdict
     }
 

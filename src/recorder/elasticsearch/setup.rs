@@ -159,10 +159,8 @@ impl Address {
 
     /// What the server said, for a person.
     fn said(&self, answer: &Answer) -> String {
-        let endpoint = self.of("/", "");
-        let mut text = format!("status {}: {}", answer.status, quote(&answer.body));
-        endpoint.scrub(&mut text);
-        match endpoint.advice(answer.status) {
+        let text = format!("status {}: {}", answer.status, quote(&answer.body));
+        match self.of("/", "").advice(answer.status) {
             Some(advice) => format!("{text}; {advice}"),
             None => text,
         }

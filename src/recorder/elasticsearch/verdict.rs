@@ -6,6 +6,7 @@
 
 use crate::http::{Answer, HttpError};
 use crate::limits;
+use crate::redact;
 use simd_json::prelude::*;
 use simd_json::tape;
 use std::time::Duration;
@@ -240,14 +241,9 @@ fn whole_request_reason(status: u16, body: &mut [u8]) -> (String, String) {
     }
 }
 
-/// The beginning of somebody else's text, for a log line.
+/// The beginning of somebody else's text without what is secret, for a log line.
 pub(super) fn quote(text: &[u8]) -> String {
-    let shown = &text[..text.len().min(limits::QUOTED_BYTES_MAX)];
-    let mut quoted = String::from_utf8_lossy(shown).into_owned();
-    if shown.len() < text.len() {
-        quoted.push('…');
-    }
-    quoted
+    redact::quote(text, limits::QUOTED_BYTES_MAX)
 }
 
 #[cfg(test)]
