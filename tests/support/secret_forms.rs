@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test takes what it needs of it")]
 #![allow(clippy::format_push_string, reason = "a text is put together for reading, not for speed")]
 
+use std::collections::HashMap;
+
 /// Where the choices come from that a form leaves open: a number below the one given.
 pub(crate) type Draw<'d> = &'d mut dyn FnMut(usize) -> usize;
 
@@ -112,4 +114,105 @@ pub(crate) fn html(text: &str, draw: Draw<'_>) -> String {
 
 fn hex(value: u32, width: usize, draw: Draw<'_>) -> String {
     if draw(2) == 0 { format!("{value:0width$x}") } else { format!("{value:0width$X}") }
+}
+
+/// What tells a secret: eight characters of it in a row, or three fifths of a shorter one, as they are or in base64.
+#[derive(Default)]
+pub(crate) struct Telltales(HashMap<usize, HashMap<String, String>>);
+
+impl Telltales {
+    pub(crate) fn of<'s>(secrets: impl IntoIterator<Item = &'s String>) -> Self {
+        let mut telltales = Self::default();
+        for secret in secrets {
+            let characters = (secret.chars().count() * 3).div_ceil(5).min(8);
+            telltales.add(secret, characters, secret);
+            for skipped in 0..3 {
+                let text = base64(&secret.as_bytes()[skipped..]);
+                // The last of them are made of what follows, too.
+                let whole = &text[..(secret.len() - skipped) / 3 * 4];
+                telltales.add(whole, characters * 4 / 3, secret);
+                telltales.add(&whole.replace('+', "-").replace('/', "_"), characters * 4 / 3, secret);
+            }
+        }
+        telltales
+    }
+
+    fn add(&mut self, form: &str, characters: usize, secret: &str) {
+        let form: Vec<char> = form.to_ascii_lowercase().chars().collect();
+        let parts = form.windows(characters).map(|part| (part.iter().collect(), secret.to_owned()));
+        self.0.entry(characters).or_default().extend(parts);
+    }
+
+    /// The part of a secret that can be read in the text, and the secret.
+    pub(crate) fn find(&self, text: &str) -> Option<(String, String)> {
+        for reading in readings(text) {
+            let ends: Vec<usize> = reading.char_indices().map(|(at, _)| at).chain([reading.len()]).collect();
+            for (&characters, parts) in &self.0 {
+                let mut windows = ends.windows(characters + 1).map(|ends| &reading[ends[0]..ends[characters]]);
+                if let Some(part) = windows.find(|part| parts.contains_key(*part)) {
+                    return Some((part.to_owned(), parts[part].clone()));
+                }
+            }
+        }
+        None
+    }
+}
+
+/// A text as a curious person reads it, who undoes one escape after the other. In lower case.
+fn readings(text: &str) -> Vec<String> {
+    let mut readings = vec![text.to_owned(), text.replace(char::is_control, "")];
+    for _ in 0..4 {
+        let last = readings.last().map(|last| undone(last)).unwrap_or_default();
+        readings.push(last);
+    }
+    for text in &mut readings {
+        text.make_ascii_lowercase();
+    }
+    readings.dedup();
+    readings
+}
+
+/// What is left when each escape in a text is replaced by what it stands for.
+fn undone(text: &str) -> String {
+    let number = |digits: Option<&str>, radix: u32| u32::from_str_radix(digits?, radix).ok();
+    let (mut bytes, mut halves) = (Vec::new(), Vec::new());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let entity = || rest.strip_prefix('&')?.split_once(';').map(|(name, _)| name).filter(|name| name.len() < 9);
+        let braced = || rest.strip_prefix("\\u{")?.split_once('}').map(|(digits, _)| digits);
+        let (length, code) = if let Some(byte) = rest.strip_prefix('%').and_then(|digits| number(digits.get(..2), 16)) {
+            bytes.push(u8::try_from(byte).expect("two digits"));
+            rest = &rest[3..];
+            continue;
+        } else if let Some(half) = rest.strip_prefix("\\u").and_then(|digits| number(digits.get(..4), 16)) {
+            (6, half)
+        } else if let Some(digits) = braced() {
+            (digits.len() + 4, number(Some(digits), 16).unwrap_or(0))
+        } else if c == '\\' && rest.len() > 1 {
+            let next = rest.chars().nth(1).expect("there is one");
+            (1 + next.len_utf8(), if "nrtbf".contains(next) { 10 } else { u32::from(next) })
+        } else if let Some(digits) = entity().and_then(|name| name.strip_prefix("#x")) {
+            (digits.len() + 4, number(Some(digits), 16).unwrap_or(0))
+        } else if let Some(digits) = entity().and_then(|name| name.strip_prefix('#')) {
+            (digits.len() + 3, number(Some(digits), 10).unwrap_or(0))
+        } else if let Some((name, c)) =
+            [("&amp;", '&'), ("&lt;", '<'), ("&quot;", '"')].into_iter().find(|(name, _)| rest.starts_with(name))
+        {
+            (name.len(), u32::from(c))
+        } else {
+            (c.len_utf8(), u32::from(c))
+        };
+        rest = &rest[length..];
+        halves.push(u16::try_from(code).unwrap_or_default());
+        if let [.., high, low] = halves[..]
+            && let Ok(c) = String::from_utf16(&[high, low])
+            && c.chars().count() == 1
+        {
+            bytes.extend_from_slice(c.as_bytes());
+        } else {
+            let c = char::from_u32(code).unwrap_or_default();
+            bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+    }
+    String::from_utf8_lossy(&bytes).replace(char::is_control, "")
 }

@@ -207,13 +207,13 @@ impl ItemError {
     }
 
     fn refusal(self, status: u64) -> Refusal {
-        let kind = format!("item status {status}: {}", self.kind);
+        let kind = format!("item status {status}: {}", quote(self.kind.as_bytes()));
         let reason = format!("{kind} {}", quote(self.reason.as_bytes()));
         Refusal::new(kind, reason)
     }
 
     fn dead_letter(self, index: usize, status: u64) -> DeadLetter {
-        DeadLetter { index, status, reason: self.kind, message: quote(self.reason.as_bytes()) }
+        DeadLetter { index, status, reason: quote(self.kind.as_bytes()), message: quote(self.reason.as_bytes()) }
     }
 }
 
@@ -232,7 +232,7 @@ fn whole_request_reason(status: u16, body: &mut [u8]) -> (String, String) {
     };
     match error {
         Some(ItemError { kind, reason }) if !(kind.is_empty() && reason.is_empty()) => {
-            let kind = format!("status {status}{hint}: {kind}");
+            let kind = format!("status {status}{hint}: {}", quote(kind.as_bytes()));
             let reason = format!("{kind} {}", quote(reason.as_bytes()));
             (kind, reason)
         }
