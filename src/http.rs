@@ -28,7 +28,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use response::{Caps, Head};
+use response::Caps;
+use response::head::Head;
 
 pub(crate) use curl::Uri;
 pub(crate) use identity::Identity;
