@@ -33,6 +33,7 @@ use response::head::Head;
 
 pub(crate) use curl::Uri;
 pub(crate) use identity::Identity;
+pub(crate) use response::head::{Content, ContentKind};
 
 const USER_AGENT: &str = concat!("expvastic/", env!("CARGO_PKG_VERSION"));
 
@@ -108,11 +109,23 @@ pub(crate) enum HttpError {
     Transport(String),
     /// No whole answer in time.
     Timeout(Duration),
-    /// An answer that is no success, and what to do about it, if that is known.
-    Status(u16, Option<String>),
+    /// An answer that is no success; its page is in the buffer.
+    Status(Refused),
     TooManyRedirects,
     /// The body is longer than these bytes.
     TooLong(u64),
+}
+
+/// An answer that is no success.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) status: u16,
+    /// What its head says of its page.
+    pub(crate) content: Content,
+    /// What its page says, if somebody has looked at that.
+    pub(crate) page: Option<String>,
+    /// What to do about it, if that is known.
+    pub(crate) advice: Option<String>,
 }
 
 /// A server's answer.
@@ -170,7 +183,7 @@ impl Http {
     /// Gets what is at `endpoint` into `body`: an empty buffer from `supply`, once the answer begins to arrive.
     ///
     /// # Errors
-    /// [`HttpError`]; `body` then holds nothing of use.
+    /// [`HttpError`]; `body` then holds nothing of use but the page of a [`HttpError::Status`], up to a bound.
     pub(crate) async fn get(
         &self,
         endpoint: &Endpoint,
@@ -178,7 +191,7 @@ impl Http {
         bytes_max: u64,
         supply: &dyn Fn() -> Vec<u8>,
         body: &mut Vec<u8>,
-    ) -> Result<(), HttpError> {
+    ) -> Result<Content, HttpError> {
         let deadline = clock::now() + timeout;
         let success = usize::try_from(bytes_max).unwrap_or(usize::MAX);
         // A short page is read to its end, so that the connection can be used again.
@@ -194,12 +207,15 @@ impl Http {
                 // It names the host that the redirect has named.
                 redact::hide(text);
             }
-            let received = received?;
-            hop = match (received.head.status, received.head.location) {
-                (200..=299, _) if received.is_whole => return Ok(()),
+            let Received { head: Head { status, location, content, .. }, is_whole } = received?;
+            hop = match (status, location) {
+                (200..=299, _) if is_whole => return Ok(content),
                 (200..=299, _) => return Err(HttpError::TooLong(bytes_max)),
                 (301 | 302 | 303 | 307 | 308, Some(location)) => Some(endpoint.redirected(&location)?),
-                (status, _) => return Err(HttpError::Status(status, endpoint.advice(status))),
+                (status, _) => {
+                    let advice = endpoint.advice(status);
+                    return Err(HttpError::Status(Refused { status, content, page: None, advice }));
+                }
             };
         }
         Err(HttpError::TooManyRedirects)
@@ -398,7 +414,7 @@ impl HttpError {
         match self {
             Self::Transport(text) => text.clone(),
             Self::Timeout(_) => "timeout".to_owned(),
-            Self::Status(status, _) => status.to_string(),
+            Self::Status(refused) => refused.status.to_string(),
             Self::TooManyRedirects => "redirects".to_owned(),
             Self::TooLong(_) => "too long".to_owned(),
         }
@@ -410,8 +426,9 @@ impl fmt::Display for HttpError {
         match self {
             Self::Transport(text) => f.write_str(text),
             Self::Timeout(limit) => write!(f, "no whole answer within {limit:?}"),
-            Self::Status(status, advice) => {
+            Self::Status(Refused { status, page, advice, .. }) => {
                 write!(f, "the answer has status {status}, expected 200")?;
+                page.iter().try_for_each(|page| write!(f, "; its page {page}"))?;
                 advice.iter().try_for_each(|advice| write!(f, "; {advice}"))
             }
             Self::TooManyRedirects => write!(f, "more than {} redirects", limits::REDIRECTS_MAX),

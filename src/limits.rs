@@ -196,6 +196,11 @@ pub(crate) const READ_TURN_BYTES: usize = 1 << 20;
 /// Bytes of an error page that are read, so that its connection can be used again.
 pub(crate) const ERROR_PAGE_BYTES: usize = 16 << 10;
 
+/// Bytes of a body that are looked at to find out what came instead of expvar's JSON: a page has its title there.
+pub(crate) const FOREIGN_LOOK_BYTES: usize = 4 << 10;
+/// Bytes of it that a log line repeats, and of its Content-Type.
+pub(crate) const FOREIGN_WORDS_BYTES_MAX: usize = 120;
+
 /// Redirects followed in one poll.
 pub(crate) const REDIRECTS_MAX: u32 = 5;
 

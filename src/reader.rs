@@ -1,16 +1,18 @@
 //! A reader at work: when its ticks are due, how its endpoint does, and how a payload becomes a document.
 
+pub(crate) mod foreign;
 pub(crate) mod schedule;
 
 use crate::bulk;
 use crate::clock;
 use crate::config::{Reader, Source};
 use crate::flatten::{self, FlattenError, Report, Variables};
-use crate::http::{Endpoint, Http, HttpError, Identity};
+use crate::http::{Content, ContentKind, Endpoint, Http, HttpError, Identity, Refused};
 use crate::limits;
 use crate::log::{FailureLog, PartLevel, part_log};
 use crate::metrics::ReaderCounts;
 use crate::redact;
+use foreign::Kind;
 use schedule::Schedule;
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -47,6 +49,8 @@ struct Health {
 pub(crate) enum ReadError {
     Http(HttpError),
     Payload(FlattenError),
+    /// The same for a body that is something else: what is wrong with it, what it is, and what to do about that.
+    Foreign(FlattenError, &'static str, String),
 }
 
 impl Reading {
@@ -121,9 +125,32 @@ impl Reading {
         http: &Http,
         supply: &dyn Fn() -> Vec<u8>,
         body: &mut Vec<u8>,
-    ) -> Result<(), HttpError> {
-        let Some(endpoint) = &self.endpoint else { return Ok(()) };
-        http.get(endpoint, self.config.timeout, self.config.body_bytes_max, supply, body).await
+    ) -> Result<Content, HttpError> {
+        let Some(endpoint) = &self.endpoint else { return Ok(Content::default()) };
+        let got = http.get(endpoint, self.config.timeout, self.config.body_bytes_max, supply, body).await;
+        got.map_err(|error| match error {
+            HttpError::Status(Refused { status, content, advice, .. }) => {
+                let kind = Kind::of(&content, body);
+                let page = (kind != Kind::Empty).then(|| foreign::described(&kind, &content, body));
+                let advice = advice.or_else(|| foreign::remedy(&kind, status, body, self.url()));
+                HttpError::Status(Refused { status, content, page, advice })
+            }
+            other => other,
+        })
+    }
+
+    /// What is wrong with a body that is no payload.
+    pub(crate) fn refused(&self, error: FlattenError, content: &Content, body: &[u8]) -> ReadError {
+        let kind = Kind::of(content, body);
+        if kind.is_own() {
+            return ReadError::Payload(error);
+        }
+        let is_bare = kind == Kind::Empty && content.kind == ContentKind::Unknown;
+        let described =
+            if is_bare { String::new() } else { format!(": it {}", foreign::described(&kind, content, body)) };
+        let remedy =
+            foreign::remedy(&kind, 200, body, self.url()).map(|remedy| format!("; {remedy}")).unwrap_or_default();
+        ReadError::Foreign(error, kind.name(), described + &remedy)
     }
 
     /// The poll has given a document.
@@ -225,6 +252,7 @@ impl ReadError {
         match self {
             Self::Http(error) => error.kind(),
             Self::Payload(error) => format!("{:?}", error.cause),
+            Self::Foreign(_, kind, _) => (*kind).to_owned(),
         }
     }
 }
@@ -234,6 +262,7 @@ impl fmt::Display for ReadError {
         match self {
             Self::Http(error) => error.fmt(f),
             Self::Payload(error) => error.fmt(f),
+            Self::Foreign(error, _, what) => write!(f, "{error}{what}"),
         }
     }
 }

@@ -6,6 +6,7 @@ use super::verdict::{Refusal, quote};
 use crate::access::Access;
 use crate::http::{Answer, Endpoint, Http, HttpError, Identity, Payload};
 use crate::limits;
+use crate::reader::foreign;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -160,6 +161,9 @@ impl Address {
     /// What the server said, for a person.
     fn said(&self, answer: &Answer) -> String {
         let text = format!("status {}: {}", answer.status, quote(&answer.body));
+        if foreign::is_of_tls_port(&answer.body) {
+            return format!("{text}; this port speaks TLS: write https://");
+        }
         match self.of("/", "").advice(answer.status) {
             Some(advice) => format!("{text}; {advice}"),
             None => text,

@@ -6,6 +6,7 @@
 
 use crate::http::{Answer, HttpError};
 use crate::limits;
+use crate::reader::foreign;
 use crate::redact;
 use simd_json::prelude::*;
 use simd_json::tape;
@@ -225,6 +226,7 @@ fn whole_request_reason(status: u16, body: &mut [u8]) -> (String, String) {
         root.get("error").map(ItemError::read)
     });
     let hint = match status {
+        _ if foreign::is_of_tls_port(quoted.as_bytes()) => " (this port speaks TLS: write https://)",
         300..=399 => " (redirects are not followed when shipping: put the final address into `endpoint`)",
         403 => " (shipping wants the privileges create_doc and auto_configure for the index)",
         404 => " (no `_bulk` there: check the path of `endpoint`)",
