@@ -20,6 +20,7 @@ mod section;
 mod suggest;
 pub(crate) mod values;
 
+use crate::access::Access;
 use crate::limits;
 use error::{Problem, shorten};
 use expand::Expansion;
@@ -171,6 +172,19 @@ impl Config {
     pub(crate) fn part_log_levels(&self) -> impl Iterator<Item = LogLevel> {
         let readers = self.readers.iter().filter_map(|reader| reader.log_level);
         readers.chain(self.recorders.iter().filter_map(|recorder| recorder.log_level))
+    }
+
+    /// What it says of each endpoint: readers' and recorders'.
+    pub(crate) fn accesses(&self) -> impl Iterator<Item = Arc<Access>> {
+        let readers = self.readers.iter().filter_map(|reader| match &reader.source {
+            Source::Expvar { access, .. } => Some(access),
+            Source::Own => None,
+        });
+        let hosts = self.recorders.iter().flat_map(|recorder| match &recorder.target {
+            Target::Elasticsearch(target) => &target.hosts[..],
+            Target::File { .. } => &[],
+        });
+        readers.chain(hosts.map(|host| &host.access)).map(Arc::clone)
     }
 
     fn from_node(root: &Node, problems: &Problems<'_>) -> Option<Self> {

@@ -22,6 +22,7 @@ use crate::bulk::Bulk;
 use crate::clock;
 use crate::descriptors::{Purpose, Reserve};
 use crate::limits;
+use crate::redact::{self, Hidden};
 use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -31,11 +32,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use incoming::Incoming;
-use response::{Caps, Head};
+use response::Caps;
+use response::head::Head;
 
 pub(crate) use curl::Uri;
 pub(crate) use identity::Identity;
 pub(crate) use incoming::Receiver;
+pub(crate) use response::head::{Content, ContentKind};
 
 const USER_AGENT: &str = concat!("expvastic/", env!("CARGO_PKG_VERSION"));
 
@@ -64,6 +67,8 @@ struct Ways {
     direct: direct::Direct,
     curl: curl::Curl,
     proxies: Proxies,
+    /// The credentials of proxies.
+    _hidden: Vec<Hidden>,
 }
 
 /// The variables of the environment that name a proxy for strangers.
@@ -109,11 +114,23 @@ pub(crate) enum HttpError {
     Transport(String),
     /// No whole answer in time.
     Timeout(Duration),
-    /// An answer that is no success, and what to do about it, if that is known.
-    Status(u16, Option<String>),
+    /// An answer that is no success; its page is in the buffer.
+    Status(Refused),
     TooManyRedirects,
     /// The body is longer than these bytes.
     TooLong(u64),
+}
+
+/// An answer that is no success.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) status: u16,
+    /// What its head says of its page.
+    pub(crate) content: Content,
+    /// What its page says, if somebody has looked at that.
+    pub(crate) page: Option<String>,
+    /// What to do about it, if that is known.
+    pub(crate) advice: Option<String>,
 }
 
 /// A server's answer.
@@ -164,10 +181,11 @@ impl Http {
             names.iter().copied().find(|name| environment(name).is_some_and(|value| !value.is_empty()))
         };
         let proxies = Proxies { http: first(&HTTP_PROXY_VARIABLES), https: first(&HTTPS_PROXY_VARIABLES) };
+        let variables = HTTP_PROXY_VARIABLES.iter().chain(&HTTPS_PROXY_VARIABLES);
+        let hidden = variables.filter_map(|name| environment(name)).map(|url| Hidden::of_url(&url)).collect();
         let kept = kept_max(endpoints);
-        Self {
-            ways: Rc::new(Ways { direct: direct::Direct::new(kept), curl: curl::Curl::new(kept, proxies), proxies }),
-        }
+        let (direct, curl) = (direct::Direct::new(kept), curl::Curl::new(kept, proxies));
+        Self { ways: Rc::new(Ways { direct, curl, proxies, _hidden: hidden }) }
     }
 
     /// Goes on with another number of endpoints, and leaves these descriptors to others. `needs_libcurl` says whether one of
@@ -185,7 +203,7 @@ impl Http {
     /// Gets what is at `endpoint` into `body`: an empty buffer from `supply`, once the answer begins to arrive.
     ///
     /// # Errors
-    /// [`HttpError`]; `body` then holds nothing of use.
+    /// [`HttpError`]; `body` then holds nothing of use but the page of a [`HttpError::Status`], up to a bound.
     pub(crate) async fn get(
         &self,
         endpoint: &Endpoint,
@@ -193,7 +211,7 @@ impl Http {
         bytes_max: u64,
         supply: &dyn Fn() -> Vec<u8>,
         body: &mut Vec<u8>,
-    ) -> Result<(), HttpError> {
+    ) -> Result<Content, HttpError> {
         let deadline = clock::now() + timeout;
         let success = usize::try_from(bytes_max).unwrap_or(usize::MAX);
         // A short page is read to its end, so that the connection can be used again.
@@ -205,12 +223,20 @@ impl Http {
             let sent = endpoint.identity.sent(clock::now())?;
             let purpose = Purpose::Poll;
             let mut request = Request { endpoint, purpose, sent, payload: None, timeout, deadline, caps, supply };
-            let received = self.exchange(&mut request, &mut Incoming::kept(body)).await?;
-            hop = match (received.head.status, received.head.location) {
-                (200..=299, _) if received.is_whole => return Ok(()),
+            let mut received = self.exchange(&mut request, &mut Incoming::kept(body)).await;
+            if let (Err(HttpError::Transport(text)), true) = (&mut received, hop.is_some()) {
+                // It names the host that the redirect has named.
+                redact::hide(text);
+            }
+            let Received { head: Head { status, location, content, .. }, is_whole } = received?;
+            hop = match (status, location) {
+                (200..=299, _) if is_whole => return Ok(content),
                 (200..=299, _) => return Err(HttpError::TooLong(bytes_max)),
                 (301 | 302 | 303 | 307 | 308, Some(location)) => Some(endpoint.redirected(&location)?),
-                (status, _) => return Err(HttpError::Status(status, endpoint.advice(status))),
+                (status, _) => {
+                    let advice = endpoint.advice(status);
+                    return Err(HttpError::Status(Refused { status, content, page: None, advice }));
+                }
             };
         }
         Err(HttpError::TooManyRedirects)
@@ -371,9 +397,8 @@ impl Endpoint {
     /// Where a redirect leads. What belongs to this endpoint alone stays behind.
     fn redirected(&self, location: &str) -> Result<Self, HttpError> {
         let wrong = |what: &str| {
-            let mut text = format!("a redirect leads to {location:?}, which is {what}");
-            self.identity.scrub(&mut text);
-            HttpError::Transport(text)
+            let shown = redact::quote(location.as_bytes(), limits::QUOTED_BYTES_MAX);
+            HttpError::Transport(format!("a redirect leads to {shown:?}, which is {what}"))
         };
         let base = url::Url::parse(&self.url.to_string()).map_err(|_| wrong("relative to no URL"))?;
         let mut target = base.join(location).map_err(|_| wrong("no URL"))?;
@@ -396,11 +421,6 @@ impl Endpoint {
     /// What a person should look at after an answer with this status.
     pub(crate) fn advice(&self, status: u16) -> Option<String> {
         self.identity.access().advice(status)
-    }
-
-    /// Takes what is secret there out of a text that came from there.
-    pub(crate) fn scrub(&self, text: &mut String) {
-        self.identity.scrub(text);
     }
 
     /// Whether it is on this machine: then it is never reached through a proxy of the environment.
@@ -450,7 +470,7 @@ impl HttpError {
         match self {
             Self::Transport(text) => text.clone(),
             Self::Timeout(_) => "timeout".to_owned(),
-            Self::Status(status, _) => status.to_string(),
+            Self::Status(refused) => refused.status.to_string(),
             Self::TooManyRedirects => "redirects".to_owned(),
             Self::TooLong(_) => "too long".to_owned(),
         }
@@ -462,8 +482,9 @@ impl fmt::Display for HttpError {
         match self {
             Self::Transport(text) => f.write_str(text),
             Self::Timeout(limit) => write!(f, "no whole answer within {limit:?}"),
-            Self::Status(status, advice) => {
+            Self::Status(Refused { status, page, advice, .. }) => {
                 write!(f, "the answer has status {status}, expected 200")?;
+                page.iter().try_for_each(|page| write!(f, "; its page {page}"))?;
                 advice.iter().try_for_each(|advice| write!(f, "; {advice}"))
             }
             Self::TooManyRedirects => write!(f, "more than {} redirects", limits::REDIRECTS_MAX),

@@ -35,6 +35,7 @@ mod pages;
 mod quote;
 mod reader;
 mod recorder;
+mod redact;
 mod spool;
 mod workbench;
 

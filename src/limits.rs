@@ -86,6 +86,14 @@ pub(crate) const LABEL_BYTES_MAX: usize = INDEXED_STRING_CHARS_MAX;
 
 /// Bytes of a password, a key, a token, or a header field's value: servers take some 8 kB of header in all.
 pub(crate) const SECRET_BYTES_MAX: usize = 16 << 10;
+/// Bytes of the shortest secret that is taken out of texts from outside: a shorter one is part of too many words, and whoever
+/// reads a text without it could guess it.
+pub(crate) const HIDDEN_BYTES_MIN: usize = 4;
+/// Bytes of a secret that is looked for in base64 of its own, too: three forms, of which each takes more than the secret.
+pub(crate) const HIDDEN_BASE64_BYTES_MAX: usize = 256;
+/// Bytes behind a quote that are looked at as well: what the quote ends with may be the beginning of a secret, and an escape
+/// in an escape takes a dozen bytes for one.
+pub(crate) const QUOTE_AHEAD_BYTES: usize = 1 << 10;
 /// Fields in a reader's `headers`.
 pub(crate) const HEADERS_MAX: usize = 32;
 /// Bytes of a file with certificates or a key that is looked at when a configuration is loaded. The bundle of a Linux
@@ -279,6 +287,11 @@ pub(crate) const READ_TURN_BYTES: usize = 1 << 20;
 
 /// Bytes of an error page that are read, so that its connection can be used again.
 pub(crate) const ERROR_PAGE_BYTES: usize = 16 << 10;
+
+/// Bytes of a body that are looked at to find out what came instead of expvar's JSON: a page has its title there.
+pub(crate) const FOREIGN_LOOK_BYTES: usize = 4 << 10;
+/// Bytes of it that a log line repeats, and of its Content-Type.
+pub(crate) const FOREIGN_WORDS_BYTES_MAX: usize = 120;
 
 /// Redirects followed in one poll.
 pub(crate) const REDIRECTS_MAX: u32 = 5;

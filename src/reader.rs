@@ -1,15 +1,18 @@
 //! A reader at work: when its ticks are due, how its endpoint does, and how a payload becomes a document.
 
+pub(crate) mod foreign;
 pub(crate) mod schedule;
 
 use crate::bulk;
 use crate::clock;
 use crate::config::{Reader, Source};
 use crate::flatten::{self, FlattenError, Report, Variables};
-use crate::http::{Endpoint, Http, HttpError, Identity};
+use crate::http::{Content, ContentKind, Endpoint, Http, HttpError, Identity, Refused};
 use crate::limits;
 use crate::log::{FailureLog, PartLevel, part_log};
 use crate::metrics::ReaderCounts;
+use crate::redact;
+use foreign::Kind;
 use schedule::Schedule;
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -32,6 +35,8 @@ pub(crate) struct Reading {
     under_way: Cell<bool>,
     /// Whether the log has said that there are more than `max_fields` variables.
     fields_logged: Cell<bool>,
+    /// Whether it has said that the endpoint is slower than its interval.
+    slowness_logged: Cell<bool>,
     health: RefCell<Health>,
 }
 
@@ -46,6 +51,8 @@ struct Health {
 pub(crate) enum ReadError {
     Http(HttpError),
     Payload(FlattenError),
+    /// The same for a body that is something else: what is wrong with it, what it is, and what to do about that.
+    Foreign(FlattenError, &'static str, String),
 }
 
 impl Reading {
@@ -72,6 +79,7 @@ impl Reading {
             schedule: RefCell::new(schedule),
             under_way: Cell::new(false),
             fields_logged: Cell::new(false),
+            slowness_logged: Cell::new(false),
             health: RefCell::new(Health { log: FailureLog::default(), broken_log: FailureLog::default(), random }),
             config,
         }
@@ -120,9 +128,32 @@ impl Reading {
         http: &Http,
         supply: &dyn Fn() -> Vec<u8>,
         body: &mut Vec<u8>,
-    ) -> Result<(), HttpError> {
-        let Some(endpoint) = &self.endpoint else { return Ok(()) };
-        http.get(endpoint, self.config.timeout, self.config.body_bytes_max, supply, body).await
+    ) -> Result<Content, HttpError> {
+        let Some(endpoint) = &self.endpoint else { return Ok(Content::default()) };
+        let got = http.get(endpoint, self.config.timeout, self.config.body_bytes_max, supply, body).await;
+        got.map_err(|error| match error {
+            HttpError::Status(Refused { status, content, advice, .. }) => {
+                let kind = Kind::of(&content, body);
+                let page = (kind != Kind::Empty).then(|| foreign::described(&kind, &content, body));
+                let advice = advice.or_else(|| foreign::remedy(&kind, status, body, self.url()));
+                HttpError::Status(Refused { status, content, page, advice })
+            }
+            other => other,
+        })
+    }
+
+    /// What is wrong with a body that is no payload.
+    pub(crate) fn refused(&self, error: FlattenError, content: &Content, body: &[u8]) -> ReadError {
+        let kind = Kind::of(content, body);
+        if kind.is_own() {
+            return ReadError::Payload(error);
+        }
+        let is_bare = kind == Kind::Empty && content.kind == ContentKind::Unknown;
+        let described =
+            if is_bare { String::new() } else { format!(": it {}", foreign::described(&kind, content, body)) };
+        let remedy =
+            foreign::remedy(&kind, 200, body, self.url()).map(|remedy| format!("; {remedy}")).unwrap_or_default();
+        ReadError::Foreign(error, kind.name(), described + &remedy)
     }
 
     /// The poll has given a document.
@@ -163,7 +194,7 @@ impl Reading {
                 values = report.broken,
                 times,
                 "left out what is not JSON, the first in {:?} (byte {offset})",
-                flatten::name_at(body, offset)
+                redact::quote(flatten::name_at(body, offset).as_bytes(), limits::QUOTED_BYTES_MAX)
             );
         }
         if let Some(offset) = report.first_beyond_columns
@@ -195,6 +226,24 @@ impl Reading {
                 self.config.variables.fields_max
             );
         }
+    }
+
+    /// A poll that gave a document took so long. Says it once if the next tick was due by then.
+    pub(crate) fn took(&self, time: Duration) {
+        let interval = self.config.interval;
+        if time <= interval || self.slowness_logged.replace(true) {
+            return;
+        }
+        part_log!(
+            self.log_level,
+            Warn,
+            warn,
+            reader = self.name(),
+            url = self.url(),
+            "the endpoint is slower than its interval: the answer took {:.3} s, interval is {interval:?}; ticks that are due \
+             meanwhile are skipped and counted (late_ticks): raise interval",
+            time.as_secs_f64()
+        );
     }
 
     /// The poll has given no document; `elapsed` since the start.
@@ -246,6 +295,7 @@ impl ReadError {
         match self {
             Self::Http(error) => error.kind(),
             Self::Payload(error) => format!("{:?}", error.cause),
+            Self::Foreign(_, kind, _) => (*kind).to_owned(),
         }
     }
 }
@@ -255,6 +305,7 @@ impl fmt::Display for ReadError {
         match self {
             Self::Http(error) => error.fmt(f),
             Self::Payload(error) => error.fmt(f),
+            Self::Foreign(error, _, what) => write!(f, "{error}{what}"),
         }
     }
 }

@@ -14,6 +14,7 @@ use program::Program;
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Peak memory of the program in this test: the idle process (a debug build) and the bodies under way, two of which are too
 /// long (`max_body` each). A fraction of what it is offered.
@@ -26,16 +27,23 @@ struct Fault {
     cause: &'static str,
 }
 
-const FAULTS: [Fault; 17] = [
+/// `{"a":1}`.
+const UTF_16: [u8; 14] = *b"{\0\"\0a\0\"\0:\x001\0}\0";
+
+fn foreign(content_type: &str, body: &[u8]) -> Reply {
+    Reply::Full(200, format!("Content-Type: {content_type}\r\n"), body.to_vec())
+}
+
+const FAULTS: [Fault; 24] = [
     Fault {
         name: "404",
         reply: || Reply::Full(404, String::new(), b"not found".to_vec()),
-        cause: "the answer has status 404, expected 200",
+        cause: r#"the answer has status 404, expected 200; its page is plain text, and begins "not found"; is this the right port"#,
     },
     Fault {
         name: "500-json",
         reply: || Reply::Full(500, String::new(), br#"{"error":"boom","code":500}"#.to_vec()),
-        cause: "the answer has status 500, expected 200",
+        cause: "the answer has status 500, expected 200; its page is a JSON object, and begins",
     },
     Fault {
         name: "redirect-loop",
@@ -75,8 +83,43 @@ const FAULTS: [Fault; 17] = [
     },
     Fault {
         name: "html",
-        reply: || Reply::ok("<html><body>It works!</body></html>"),
-        cause: "the body is not a JSON object (byte 0)",
+        reply: || foreign("text/html", b"<html><title>It works!</title><body>"),
+        cause: r#"the body is not a JSON object (byte 0): it is HTML (Content-Type: text/html), and its title is "It works!"; a login page or a proxy's may stand before it"#,
+    },
+    Fault {
+        name: "prometheus",
+        reply: || foreign("text/plain; version=0.0.4", b"# HELP up Is it?\nup 1\n"),
+        cause: r##": it is the Prometheus text format (Content-Type: text/plain; version=0.0.4), and begins "# HELP up Is it? up 1"; expvastic reads expvar, not Prometheus metrics"##,
+    },
+    Fault {
+        name: "jsonp",
+        reply: || foreign("application/javascript", b"take({\"a\":1});"),
+        cause: "it is JSONP (Content-Type: application/javascript)",
+    },
+    Fault {
+        name: "utf-16",
+        reply: || foreign("application/json", &UTF_16),
+        cause: r#"it is UTF-16 (Content-Type: application/json), and begins "{\"a\":1}"; have it sent as UTF-8"#,
+    },
+    Fault {
+        name: "xml",
+        reply: || foreign("text/xml", b"<?xml version='1.0'?><a/>"),
+        cause: r#"it is XML (Content-Type: text/xml), and begins "<?xml version='1.0'?><a/>""#,
+    },
+    Fault {
+        name: "plain-text",
+        reply: || foreign("text/plain", b"hello\nyou\n"),
+        cause: r#"it is plain text (Content-Type: text/plain), and begins "hello you""#,
+    },
+    Fault {
+        name: "tls-port",
+        reply: || Reply::Full(400, String::new(), b"Client sent an HTTP request to an HTTPS server.\n".to_vec()),
+        cause: "the answer has status 400, expected 200; its page is plain text, and begins \"Client sent an HTTP request to an HTTPS server.\"; this port speaks TLS: write https://",
+    },
+    Fault {
+        name: "brotli",
+        reply: || Reply::Full(200, "Content-Encoding: br\r\n".to_owned(), b"\x8b\x03\x80".to_vec()),
+        cause: "it is compressed by br, which nobody has asked for",
     },
     Fault {
         name: "no-http",
@@ -84,7 +127,11 @@ const FAULTS: [Fault; 17] = [
         cause: "the answer is not HTTP/1.1: is this the right port?",
     },
     Fault { name: "empty-object", reply: || Reply::ok("{}"), cause: "the payload holds no variable" },
-    Fault { name: "array", reply: || Reply::ok("[1,2,3]"), cause: "the body is not a JSON object (byte 0)" },
+    Fault {
+        name: "array",
+        reply: || Reply::ok("[1,2,3]"),
+        cause: r#"the body is not a JSON object (byte 0): it is a JSON array (Content-Type: application/json), and begins "[1,2,3]""#,
+    },
     Fault { name: "empty-body", reply: || Reply::ok(""), cause: "the body is empty, expected a JSON object" },
     Fault {
         name: "100000-nested",
@@ -131,6 +178,11 @@ fn of<'d>(documents: &'d [Value], service: &str) -> Vec<&'d Value> {
     documents.iter().filter(|document| document["service.name"] == service).collect()
 }
 
+/// What is warned of, but for endpoints that a busy machine makes slow.
+fn warnings(log: &str) -> impl Iterator<Item = &str> {
+    log.lines().filter(|line| line.contains(" WARN ") && !line.contains("slower than its interval"))
+}
+
 #[test]
 fn whatever_an_endpoint_answers_only_its_own_document_is_missing() {
     let mended = Arc::new(AtomicBool::new(false));
@@ -163,7 +215,7 @@ fn whatever_an_endpoint_answers_only_its_own_document_is_missing() {
     // A hung poll takes four intervals. Had it held up the others, they would have been polled as rarely.
     assert!(count("bad-no-answer", "late_ticks") > 0, "ticks during a hung poll are counted");
     assert!(count("good", "polls") >= 2 * count("bad-no-answer", "polls"), "nobody was delayed");
-    assert_eq!(own["Readers"], 19);
+    assert_eq!(own["Readers"], FAULTS.len() + 2);
 
     program.signal("TERM");
     assert_eq!(program.wait(), Some(0));
@@ -178,7 +230,7 @@ fn whatever_an_endpoint_answers_only_its_own_document_is_missing() {
         let recovered = log.lines().any(|line| line.contains(&reader) && line.contains("reading again"));
         assert!(recovered, "{} came back", fault.name);
     }
-    let lines = log.lines().filter(|line| line.contains(" WARN ")).count();
+    let lines = warnings(&log).count();
     assert!(lines <= 2 * FAULTS.len(), "{lines} warnings: the same failure is logged once a period");
     assert!(log.contains("ledger: made "), "the ledger is printed");
 }
@@ -201,10 +253,34 @@ fn a_broken_variable_is_named_once_and_costs_no_other() {
         assert_eq!(variables, [Some(1.into()), Some(2.into()), Some(3.into()), None, None]);
     }
     let log = program.read("stderr");
-    let lines: Vec<&str> = log.lines().filter(|line| line.contains(" WARN ")).collect();
+    let lines: Vec<&str> = warnings(&log).collect();
     assert_eq!(lines.len(), 1, "{log}");
     assert!(lines[0].contains(r#"left out what is not JSON, the first in "app.cache" (byte 28)"#), "{log}");
     assert!(lines[0].contains("values=2"), "{log}");
+}
+
+#[test]
+fn an_endpoint_that_is_slower_than_its_interval_is_told_of_once() {
+    let slow = Server::start(|_| {
+        std::thread::sleep(Duration::from_millis(120));
+        Reply::ok(r#"{"x":1}"#)
+    });
+    let quick = counting_app();
+    let config = format!(
+        "readers:\n  slow: {{type_name: slow, endpoint: \"{}\", interval: 30ms}}\n  quick: {{type_name: quick, endpoint: \"{}\", interval: 10m}}\n\
+         recorders:\n  out: {{type: file, path: out.ndjson}}\nroutes:\n  r: {{readers: [slow, quick], recorders: [out]}}\n",
+        slow.address, quick.address
+    );
+    let mut program = Program::start(&[], &config);
+    wait_until("there are some slow documents", || of(&program.documents("out.ndjson"), "slow").len() > 4);
+    program.signal("TERM");
+    assert_eq!(program.wait(), Some(0));
+    let log = program.read("stderr");
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("slower than its interval")).collect();
+    let [line] = lines[..] else { panic!("one line: {log}") };
+    let took = line.split("the answer took ").nth(1).and_then(|rest| rest.split(' ').next()).expect("a figure");
+    assert!(took.parse::<f64>().expect("seconds") >= 0.12, "{line}");
+    assert!(line.contains(" WARN ") && line.contains("interval is 30ms") && line.contains("reader=slow "), "{line}");
 }
 
 #[test]

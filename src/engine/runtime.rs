@@ -14,8 +14,8 @@ use super::{EngineError, Order, Report};
 use crate::calendar::Timestamp;
 use crate::clock;
 use crate::config::{Config, Settings};
-use crate::flatten::Report as PayloadReport;
-use crate::http::Http;
+use crate::flatten::{FlattenError, Report as PayloadReport};
+use crate::http::{Content, Http};
 use crate::log::PartLevel;
 use crate::metrics::{Ledger, Metrics, ProcessUsage, Snapshot};
 use crate::pages::Page;
@@ -207,7 +207,7 @@ impl Runtime {
     fn read_own(&self, engine: &Engine, instance: &Instance) {
         let mut body = self.bench.borrow_mut().take_body();
         self.render(Page::Vars, &mut body);
-        self.finish(engine, Ok(()), body, instance);
+        self.finish(engine, Ok(Content::default()), body, instance);
     }
 
     fn render(&self, page: Page, out: &mut Vec<u8>) {
@@ -222,7 +222,7 @@ impl Runtime {
     }
 
     /// Makes a document of the body, hands it to the recorders, and seals the bulks if it was the last of its instant.
-    fn finish(&self, engine: &Engine, polled: Result<(), ReadError>, mut body: Vec<u8>, instance: &Instance) {
+    fn finish(&self, engine: &Engine, polled: Result<Content, ReadError>, mut body: Vec<u8>, instance: &Instance) {
         if !engine.is_retired.get() {
             self.record(engine, polled, &mut body, instance);
         }
@@ -240,14 +240,19 @@ impl Runtime {
         }
     }
 
-    fn record(&self, engine: &Engine, polled: Result<(), ReadError>, body: &mut Vec<u8>, instance: &Instance) {
-        match polled.and_then(|()| self.make_document(engine, body, instance)) {
+    fn record(&self, engine: &Engine, polled: Result<Content, ReadError>, body: &mut Vec<u8>, instance: &Instance) {
+        let made = polled.and_then(|content| {
+            let made = self.make_document(engine, body, instance);
+            made.map_err(|error| engine.reading.refused(error, &content, body))
+        });
+        match made {
             Ok(report) => {
                 engine.reading.succeeded(&report, body);
+                engine.reading.took(self.elapsed().saturating_sub(instance.elapsed));
                 self.metrics.count_payload(&report);
             }
             Err(error) => {
-                if matches!(error, ReadError::Payload(_)) {
+                if !matches!(error, ReadError::Http(_)) {
                     self.metrics.payloads_refused.add(1);
                 }
                 self.metrics.reads_failed.add(1);
@@ -262,12 +267,12 @@ impl Runtime {
         engine: &Engine,
         body: &mut Vec<u8>,
         instance: &Instance,
-    ) -> Result<PayloadReport, ReadError> {
+    ) -> Result<PayloadReport, FlattenError> {
         let mut bench = self.bench.borrow_mut();
         let variables = &mut engine.reading.variables.borrow_mut();
         let own_members = engine.reading.own_members();
         let made = bench.document(variables, own_members, instance.timestamp, instance.elapsed, body);
-        let (key, document, report) = made.map_err(ReadError::Payload)?;
+        let (key, document, report) = made?;
         let now = clock::now();
         for recording in &*engine.recordings.borrow() {
             recording.add(key, document, now);

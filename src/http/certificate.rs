@@ -9,6 +9,7 @@ use crate::calendar::Timestamp;
 use crate::clock;
 use crate::limits;
 use crate::park::{self, Interest, Late};
+use crate::redact;
 use crate::regular_file;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
@@ -119,15 +120,13 @@ fn describe(error: &CertificateError, host: &str, tls: &Tls) -> String {
             // Each as `DnsName("app.test")`.
             let bare = |name: &String| name.split(['(', '"', ')']).rfind(|part| !part.is_empty()).map(str::to_owned);
             let names: Vec<String> = presented.iter().filter_map(bare).collect();
-            format!(
-                "it is for {}, not for {host}",
-                if names.is_empty() { "nobody".to_owned() } else { names.join(", ") }
-            )
+            let names = if names.is_empty() { "nobody".to_owned() } else { names.join(", ") };
+            format!("it is for {}, not for {host}", redact::quote(names.as_bytes(), limits::QUOTED_BYTES_MAX))
         }
         Wrong::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
             "it is that of a CA (CA:TRUE), and not of a server; give the server one of its own".to_owned()
         }
         Wrong::Expired => "it has expired".to_owned(),
-        other => other.to_string(),
+        other => redact::quote(other.to_string().as_bytes(), limits::QUOTED_BYTES_MAX),
     }
 }

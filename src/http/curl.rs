@@ -6,8 +6,8 @@
 #[cfg(feature = "tls")]
 use super::certificate;
 use super::incoming::Incoming;
-use super::response::Head;
-use super::retry_after::RetryAfter;
+use super::response::AnswerError;
+use super::response::head::{self, Framing, Head};
 use super::{ACCEPTED, Endpoint, HttpError, Payload, Proxies, Received, Request, USER_AGENT};
 use crate::access::ClientCertificate;
 #[cfg(feature = "tls")]
@@ -18,11 +18,12 @@ use crate::descriptors::{self, Purpose, Reserve};
 use crate::flatten::PADDING_BYTES;
 use crate::limits;
 use crate::park::{self, Late};
+use crate::redact;
 #[cfg(feature = "tls")]
 use crate::regular_file;
 use isahc::config::{Configurable, ExpectContinue, VersionNegotiation};
 use isahc::error::ErrorKind;
-use isahc::http::header;
+use isahc::http::{Version, header};
 #[cfg(feature = "tls")]
 use isahc::tls::{Identity, PrivateKey, TlsConfig, TrustStore};
 use isahc::{AsyncBody, HttpClient, Response};
@@ -187,17 +188,16 @@ impl Curl {
             Ok(response) => response,
             Err(error) => return Err(self.with_proxy(explained(&error, request).await, request.endpoint)),
         };
-        let field = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let head = Head {
-            status: response.status().as_u16(),
-            location: field(header::LOCATION),
-            retry_after: field(header::RETRY_AFTER).map(|asked| RetryAfter { asked, date: field(header::DATE) }),
-            keep_alive: true,
-        };
+        let (head, framing) = head(&response).map_err(|error| HttpError::Transport(error.to_string()))?;
         let cap = if head.is_success() { request.caps.success } else { request.caps.other };
+        let is_short = !matches!(framing, Framing::Length(length) if length > cap as u64);
+        if !is_short && request.payload.is_none() {
+            // A length that is announced is believed: why read what will be refused?
+            return Ok(Received { head, is_whole: false });
+        }
         *body.buffer = (request.supply)();
         match read_capped(&mut response, head.status, cap, body).await {
-            Ok(is_whole) => Ok(Received { head, is_whole }),
+            Ok(is_whole) => Ok(Received { head, is_whole: is_whole && is_short }),
             // A page that is no answer says what it has to say by its status: a server that refuses a request while it is
             // being sent may break off behind that.
             Err(_) if !head.is_success() => Ok(Received { head, is_whole: false }),
@@ -221,6 +221,17 @@ impl Curl {
         let client = self.client.get().and_then(|started| started.client.as_ref());
         client.ok_or_else(|| HttpError::Transport("the HTTP client is not started".to_owned()))
     }
+}
+
+/// What the client has read of the head, by the rules of our own: libcurl takes more than they do.
+fn head(response: &Response<AsyncBody>) -> Result<(Head, Framing), AnswerError> {
+    let is_http_1_1 = match response.version() {
+        Version::HTTP_11 => true,
+        Version::HTTP_10 => false,
+        _ => return Err(AnswerError::NotHttp),
+    };
+    let fields = response.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    head::head_of(response.status().as_u16(), is_http_1_1, fields)
 }
 
 fn prepared(request: &Request<'_>) -> Result<isahc::Request<AsyncBody>, HttpError> {
@@ -353,14 +364,20 @@ async fn explained(error: &isahc::Error, request: &Request<'_>) -> HttpError {
 fn of_error(error: &isahc::Error, request: &Request<'_>) -> HttpError {
     match error.kind() {
         ErrorKind::Timeout => HttpError::Timeout(request.timeout),
-        _ => HttpError::Transport(of_place(error, request.endpoint).unwrap_or_else(|| describe(error))),
+        _ => HttpError::Transport(
+            of_answer(error)
+                .or_else(|| of_place(error, request.endpoint))
+                .or_else(|| of_end(error))
+                .unwrap_or_else(|| describe(error)),
+        ),
     }
 }
 
 fn of_io(error: &io::Error, request: &Request<'_>) -> HttpError {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<isahc::Error>()) {
         Some(inner) if has_no_words(inner) => {
-            HttpError::Transport(format!("the answer was cut off: {}", describe(inner)))
+            let said = of_answer(inner).or_else(|| of_end(inner));
+            HttpError::Transport(said.unwrap_or_else(|| format!("the answer was cut off: {}", describe(inner))))
         }
         Some(inner) => of_error(inner, request),
         None if error.kind() == io::ErrorKind::TimedOut => HttpError::Timeout(request.timeout),
@@ -368,12 +385,37 @@ fn of_io(error: &io::Error, request: &Request<'_>) -> HttpError {
     }
 }
 
+/// What is wrong with an answer, where libcurl's own words speak of disks.
+fn of_answer(error: &isahc::Error) -> Option<String> {
+    Some(match number(error)? {
+        1 | 8 => "the answer is not HTTP/1.1, or its Content-Length is not one number".to_owned(),
+        18 => AnswerError::CutOff.to_string(),
+        23 => "the answer is not HTTP/1.1: a field of its header, or a chunk, is not framed as one".to_owned(),
+        61 => AnswerError::UnknownCoding.to_string(),
+        100 => AnswerError::HeadTooLong.to_string(),
+        _ => return None,
+    })
+}
+
+/// The same for a connection that came to an end, if nothing better is known of it.
+fn of_end(error: &isahc::Error) -> Option<String> {
+    Some(match number(error)? {
+        52 => AnswerError::Nothing.to_string(),
+        56 => "the answer was cut off, or is not framed as HTTP/1.1 has it".to_owned(),
+        _ => return None,
+    })
+}
+
+/// libcurl's number for what went wrong.
+fn number(error: &isahc::Error) -> Option<u32> {
+    error.source()?.to_string().strip_prefix('[')?.split_once(']')?.0.parse().ok()
+}
+
 /// What a person can do about it, where libcurl's words are too few.
 fn of_place(error: &isahc::Error, endpoint: &Endpoint) -> Option<String> {
     let place = endpoint.authority();
     let tls = &endpoint.identity.access().tls;
     let is_tls = endpoint.url.scheme_str() == Some("https");
-    let number = error.source().map(ToString::to_string).unwrap_or_default();
     Some(match error.kind() {
         ErrorKind::BadServerCertificate => {
             format!("the certificate of {place} is not accepted: it may be untrusted, expired, or for another name")
@@ -387,7 +429,7 @@ fn of_place(error: &isahc::Error, endpoint: &Endpoint) -> Option<String> {
             let path = tls.ca_file.as_ref()?.display();
             format!("the certificates in {path} cannot be used")
         }
-        ErrorKind::ConnectionFailed if number.starts_with("[35]") => {
+        ErrorKind::ConnectionFailed if number(error) == Some(35) => {
             format!("no TLS comes about with {place}: does this port speak TLS? If not, write http://")
         }
         ErrorKind::ConnectionFailed => format!("cannot connect to {place}: does anybody listen there?"),
@@ -403,12 +445,13 @@ fn of_place(error: &isahc::Error, endpoint: &Endpoint) -> Option<String> {
     })
 }
 
-/// libcurl's own words where the client has none.
+/// libcurl's own words where the client has none. They may repeat what it was told by others.
 fn describe(error: &isahc::Error) -> String {
-    match error.source() {
+    let said = match error.source() {
         Some(source) if has_no_words(error) => source.to_string(),
         _ => error.to_string(),
-    }
+    };
+    redact::quote(said.as_bytes(), limits::QUOTED_BYTES_MAX)
 }
 
 /// The client calls these an unknown error.

@@ -2,6 +2,7 @@
 
 use super::HttpError;
 use crate::access::{Access, Sent};
+use crate::clock;
 use crate::limits;
 use crate::log::FailureLog;
 use std::cell::RefCell;
@@ -22,6 +23,8 @@ pub(crate) struct Identity {
 #[derive(Debug)]
 struct Known {
     sent: Rc<Sent>,
+    /// What was sent before that: the answer to it may still be under way, and is not to repeat it either.
+    _before: Option<Rc<Sent>>,
     /// How the files looked when they were read, in their order.
     stamps: Vec<Option<Stamp>>,
     looked: Instant,
@@ -37,8 +40,11 @@ struct Stamp {
 }
 
 impl Identity {
+    /// What is secret is hidden from now on in texts from anywhere. A file that cannot be read is tried again when it is needed.
     pub(crate) fn new(access: impl Into<Arc<Access>>) -> Self {
-        Self { access: access.into(), ..Self::default() }
+        let identity = Self { access: access.into(), ..Self::default() };
+        let _ = identity.sent(clock::now());
+        identity
     }
 
     pub(super) fn access(&self) -> &Access {
@@ -61,7 +67,7 @@ impl Identity {
                 return Ok(Rc::clone(&known.sent));
             }
         }
-        match (self.load(now), &*known) {
+        match (self.load(known.as_ref(), now), &*known) {
             (Ok(new), _) => Ok(Rc::clone(&known.insert(new).sent)),
             (Err(problem), Some(old)) => {
                 if let Some(times) = self.failures.borrow_mut().failed(&problem, now) {
@@ -78,24 +84,18 @@ impl Identity {
         if self.access.secret_files().next().is_none() {
             return false;
         }
-        let Ok(new) = self.load(now) else { return false };
         let mut known = self.known.borrow_mut();
+        let Ok(new) = self.load(known.as_ref(), now) else { return false };
         let is_other = known.as_ref().is_none_or(|known| known.sent != new.sent);
         *known = Some(new);
         is_other
     }
 
-    /// Takes what is secret out of a text from outside.
-    pub(super) fn scrub(&self, text: &mut String) {
-        if let Some(known) = &*self.known.borrow() {
-            known.sent.scrub(text);
-        }
-    }
-
-    fn load(&self, now: Instant) -> Result<Known, String> {
+    fn load(&self, before: Option<&Known>, now: Instant) -> Result<Known, String> {
         // Looked at first: what changes behind this look is seen at the next.
         let stamps = self.stamps();
-        Ok(Known { sent: Rc::new(self.access.load()?), stamps, looked: now })
+        let before = before.map(|before| Rc::clone(&before.sent));
+        Ok(Known { sent: Rc::new(self.access.load()?), _before: before, stamps, looked: now })
     }
 
     fn stamps(&self) -> Vec<Option<Stamp>> {

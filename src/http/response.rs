@@ -4,10 +4,11 @@
 //! the body so far, as far as it was not passed on, and behind it nothing but a piece of the head or of a chunk's frame that
 //! is not whole yet; both are bounded.
 
-use super::retry_after::RetryAfter;
+pub(super) mod head;
+
 use crate::limits;
+use head::{Framing, Head, parse_head};
 use std::fmt;
-use std::mem::MaybeUninit;
 
 /// Decodes one answer.
 #[derive(Debug)]
@@ -32,16 +33,6 @@ pub(super) struct Decoder {
 pub(super) struct Caps {
     pub(super) success: usize,
     pub(super) other: usize,
-}
-
-/// What matters of an answer's head.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Head {
-    pub(super) status: u16,
-    pub(super) location: Option<String>,
-    pub(super) retry_after: Option<RetryAfter>,
-    /// Whether the connection can be used again once the answer is over.
-    pub(super) keep_alive: bool,
 }
 
 /// How far an answer is.
@@ -84,12 +75,6 @@ enum State {
     Trailer,
     UntilClose,
     Whole,
-}
-
-impl Head {
-    pub(super) fn is_success(&self) -> bool {
-        (200..=299).contains(&self.status)
-    }
 }
 
 impl Decoder {
@@ -204,8 +189,13 @@ impl Decoder {
             return Err(AnswerError::NotHttp);
         }
         if status >= 200 {
-            let (head, state) = fields.into_head(status);
-            self.state = state;
+            let (head, framing) = fields.into_head(status);
+            self.state = match framing {
+                Framing::Length(0) => State::Whole,
+                Framing::Length(length) => State::Length(length),
+                Framing::Chunks => State::ChunkSize,
+                Framing::UntilClose => State::UntilClose,
+            };
             self.head = Some(head);
         }
         Ok(Step::Past(bytes))
@@ -288,94 +278,6 @@ enum Step {
     /// So many bytes are done with; on with the state that it is in now.
     Past(usize),
     Over(Progress),
-}
-
-/// The fields that matter, as the head has them.
-#[derive(Default)]
-struct Fields {
-    is_http_1_1: bool,
-    length: Option<u64>,
-    chunked: bool,
-    /// What is said of the connection: false if it is to be closed.
-    connection: Option<bool>,
-    location: Option<String>,
-    retry_after: Option<RetryAfter>,
-}
-
-/// Length of the head, its status and its fields; none if it is not whole.
-fn parse_head(raw: &[u8]) -> Result<Option<(usize, u16, Fields)>, AnswerError> {
-    let mut places = [const { MaybeUninit::uninit() }; limits::HEAD_FIELDS_MAX];
-    let mut response = httparse::Response::new(&mut []);
-    let config = httparse::ParserConfig::default();
-    let length = match config.parse_response_with_uninit_headers(&mut response, raw, &mut places) {
-        Ok(httparse::Status::Complete(length)) if length <= limits::HEAD_BYTES_MAX => length,
-        Ok(httparse::Status::Complete(_)) => return Err(AnswerError::HeadTooLong),
-        Ok(httparse::Status::Partial) => return Ok(None),
-        Err(httparse::Error::TooManyHeaders) => return Err(AnswerError::TooManyFields),
-        Err(_) if matches!(raw, [TLS_ALERT | TLS_HANDSHAKE, 3, ..]) => return Err(AnswerError::Tls),
-        Err(_) => return Err(AnswerError::NotHttp),
-    };
-    let mut fields = Fields { is_http_1_1: response.version == Some(1), ..Fields::default() };
-    for field in &*response.headers {
-        fields.take(field.name, field.value)?;
-    }
-    if let Some(retry_after) = &mut fields.retry_after {
-        let date = response.headers.iter().find(|field| field.name.eq_ignore_ascii_case("date"));
-        retry_after.date = date.map(|date| String::from_utf8_lossy(date.value).into_owned());
-    }
-    Ok(Some((length, response.code.unwrap_or_default(), fields)))
-}
-
-/// What a TLS record begins with, before its version, whose first number is 3.
-const TLS_ALERT: u8 = 21;
-const TLS_HANDSHAKE: u8 = 22;
-
-impl Fields {
-    fn take(&mut self, name: &str, value: &[u8]) -> Result<(), AnswerError> {
-        let text = || Some(String::from_utf8_lossy(value).into_owned());
-        let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
-        if is("content-length") {
-            let digits = std::str::from_utf8(value).ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
-            let length = digits.and_then(|digits| digits.parse().ok()).ok_or(AnswerError::BadLength)?;
-            if self.length.is_some_and(|other| other != length) {
-                return Err(AnswerError::BadLength);
-            }
-            self.length = Some(length);
-        } else if is("transfer-encoding") {
-            if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
-                return Err(AnswerError::UnknownCoding);
-            }
-            self.chunked = true;
-        } else if is("connection") {
-            for token in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
-                if token.eq_ignore_ascii_case(b"close") {
-                    self.connection = Some(false);
-                } else if token.eq_ignore_ascii_case(b"keep-alive") {
-                    self.connection.get_or_insert(true);
-                }
-            }
-        } else if is("location") {
-            self.location = text();
-        } else if is("retry-after") {
-            self.retry_after = text().map(|asked| RetryAfter { asked, date: None });
-        }
-        Ok(())
-    }
-
-    fn into_head(self, status: u16) -> (Head, State) {
-        let state = match self.length {
-            _ if matches!(status, 204 | 304) => State::Whole,
-            _ if self.chunked => State::ChunkSize,
-            Some(0) => State::Whole,
-            Some(length) => State::Length(length),
-            None => State::UntilClose,
-        };
-        // Both a length and chunks: one of the two is not what the server meant.
-        let is_doubtful = self.chunked && self.length.is_some();
-        let is_kept = self.connection.unwrap_or(self.is_http_1_1);
-        let keep_alive = is_kept && !is_doubtful && state != State::UntilClose;
-        (Head { status, location: self.location, retry_after: self.retry_after, keep_alive }, state)
-    }
 }
 
 impl fmt::Display for AnswerError {

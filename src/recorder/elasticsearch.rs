@@ -24,6 +24,7 @@ use crate::http::{Endpoint, Http, Payload, Reply};
 use crate::limits;
 use crate::log::{PartLevel, part_log};
 use crate::recorder::Feed;
+use crate::redact;
 use answer::{Judge, Opinion};
 use gzip::{Gzip, Packing};
 use server::Product;
@@ -121,7 +122,7 @@ impl Elasticsearch {
     async fn ship(&mut self, http: &Http, at: usize, bulk: &Arc<Bulk>) -> Verdict {
         let mut verdict = self.attempt(http, at, bulk).await;
         // A server may repeat what it was sent.
-        verdict.for_each_text(|text| self.hosts[at].bulk.scrub(text));
+        verdict.for_each_text(redact::hide);
         verdict
     }
 
@@ -274,8 +275,7 @@ impl Elasticsearch {
 
 /// Sends a bulk in this form, and reads the answer as it comes.
 async fn exchange(http: &Http, host: &Host, payload: Payload, bulk: &Bulk) -> Result<Opinion, Refusal> {
-    let scrub = |text: &mut String| host.bulk.scrub(text);
-    let mut judge = Judge::new(bulk.documents(), &scrub);
+    let mut judge = Judge::new(bulk.documents(), &redact::hide);
     let bytes_max = limits::answer_bytes_max(bulk.documents(), bulk.bytes().len());
     match http.post(&host.bulk, host.address.timeout, payload, bytes_max, &mut judge).await {
         Ok(Reply { status, retry_after, is_whole }) => Ok(judge.conclude(status, retry_after, is_whole)),

@@ -5,7 +5,7 @@ use super::elasticsearch::setup::{Address, Outcome};
 use super::elasticsearch::template::{Flavour, Template, Wish};
 use super::elasticsearch::wish;
 use crate::config::{Config, Host, Recorder, ServerTarget, Target};
-use crate::http::Http;
+use crate::http::{Http, Identity};
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -49,6 +49,8 @@ pub(crate) fn shown(config: &Config) -> String {
 /// Puts the templates in place; gives what was done, a line for each recorder, and whether all went well.
 pub(crate) async fn apply(config: &Config, http: &Http) -> (String, bool) {
     let (mut text, mut is_good) = (String::new(), true);
+    // What is secret for one is hidden in what another says.
+    let _known: Vec<Identity> = config.accesses().map(Identity::new).collect();
     for (recorder, target, wish) in wishes(config) {
         let line = apply_to(target, &wish, http).await;
         is_good &= line.is_ok();

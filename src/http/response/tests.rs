@@ -1,4 +1,5 @@
 use super::*;
+use crate::http::retry_after::RetryAfter;
 use proptest::prelude::*;
 
 const CAPS: Caps = Caps { success: 100_000, other: 50 };

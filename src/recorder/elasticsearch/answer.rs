@@ -10,6 +10,7 @@ use super::verdict::{DeadLetter, Fate, Judgement, Refusal, Verdict, fate_of};
 use crate::http::Receiver;
 use crate::limits;
 use crate::quote;
+use crate::reader::foreign;
 use std::time::Duration;
 
 /// What an answer says.
@@ -220,6 +221,7 @@ impl<'s> Judge<'s> {
         let of_request =
             [&error, &cause].into_iter().find_map(|words| types::complaint_of_request(&words.reason.bytes));
         let hint = match status {
+            _ if foreign::is_of_tls_port(&self.page.bytes) => " (this port speaks TLS: write https://)",
             300..=399 => " (redirects are not followed when shipping: put the final address into `endpoint`)",
             403 => " (shipping wants the privileges create_doc and auto_configure for the index)",
             404 => " (no `_bulk` there: check the path of `endpoint`)",

@@ -6,7 +6,8 @@ use super::verdict::Refusal;
 use crate::access::Access;
 use crate::http::{Answer, Endpoint, Http, HttpError, Identity, Payload};
 use crate::limits;
-use crate::quote;
+use crate::reader::foreign;
+use crate::redact;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -170,13 +171,12 @@ impl Address {
 
     /// What the server said, for a person.
     fn said(&self, answer: &Answer) -> String {
-        let endpoint = self.of("/", "");
-        let shown = answer.body.len().min(limits::EXCERPT_BYTES_MAX);
-        let mut page = quote::lossy(&answer.body[..shown], shown < answer.body.len());
-        endpoint.scrub(&mut page);
-        quote::shorten(&mut page, limits::QUOTED_BYTES_MAX);
+        let page = redact::quote(&answer.body, limits::QUOTED_BYTES_MAX);
         let text = format!("status {}: {page}", answer.status);
-        match endpoint.advice(answer.status) {
+        if foreign::is_of_tls_port(&answer.body) {
+            return format!("{text}; this port speaks TLS: write https://");
+        }
+        match self.of("/", "").advice(answer.status) {
             Some(advice) => format!("{text}; {advice}"),
             None => text,
         }

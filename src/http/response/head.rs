@@ -1,0 +1,192 @@
+//! The head of an HTTP/1.1 answer: what matters of its fields, and the rules that they must keep. Pure.
+
+use super::AnswerError;
+use crate::http::retry_after::RetryAfter;
+use crate::limits;
+use std::mem::MaybeUninit;
+
+/// What matters of an answer's head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::http) struct Head {
+    pub(in crate::http) status: u16,
+    pub(in crate::http) location: Option<String>,
+    pub(in crate::http) retry_after: Option<RetryAfter>,
+    pub(in crate::http) content: Content,
+    /// Whether the connection can be used again once the answer is over.
+    pub(in crate::http) keep_alive: bool,
+}
+
+/// What an answer's head says of its body. A plain JSON text, which is the rule, takes no memory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Content {
+    pub(crate) kind: ContentKind,
+    /// `Content-Encoding`, if it is one: we ask for none.
+    pub(crate) encoding: Option<Box<str>>,
+}
+
+/// `Content-Type`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum ContentKind {
+    #[default]
+    Unknown,
+    Json,
+    Other(Box<str>),
+}
+
+/// How the end of a body is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::http) enum Framing {
+    /// It has so many bytes.
+    Length(u64),
+    Chunks,
+    UntilClose,
+}
+
+impl Head {
+    pub(in crate::http) fn is_success(&self) -> bool {
+        (200..=299).contains(&self.status)
+    }
+}
+
+impl ContentKind {
+    fn of(value: &[u8]) -> Self {
+        let media = value.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+        if value.is_empty() {
+            Self::Unknown
+        } else if media.eq_ignore_ascii_case(b"application/json") {
+            Self::Json
+        } else {
+            Self::Other(String::from_utf8_lossy(value).into())
+        }
+    }
+}
+
+/// The fields that matter, as the head has them.
+#[derive(Default)]
+pub(super) struct Fields {
+    is_http_1_1: bool,
+    length: Option<u64>,
+    chunked: bool,
+    /// What is said of the connection: false if it is to be closed.
+    connection: Option<bool>,
+    location: Option<String>,
+    retry_after: Option<RetryAfter>,
+    content: Content,
+}
+
+/// Length of the head, its status and its fields; none if it is not whole.
+pub(super) fn parse_head(raw: &[u8]) -> Result<Option<(usize, u16, Fields)>, AnswerError> {
+    let mut places = [const { MaybeUninit::uninit() }; limits::HEAD_FIELDS_MAX];
+    let mut response = httparse::Response::new(&mut []);
+    let config = httparse::ParserConfig::default();
+    let length = match config.parse_response_with_uninit_headers(&mut response, raw, &mut places) {
+        Ok(httparse::Status::Complete(length)) if length <= limits::HEAD_BYTES_MAX => length,
+        Ok(httparse::Status::Complete(_)) => return Err(AnswerError::HeadTooLong),
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(httparse::Error::TooManyHeaders) => return Err(AnswerError::TooManyFields),
+        Err(_) if matches!(raw, [TLS_ALERT | TLS_HANDSHAKE, 3, ..]) => return Err(AnswerError::Tls),
+        Err(_) => return Err(AnswerError::NotHttp),
+    };
+    let fields = response.headers.iter().map(|field| (field.name, field.value));
+    let fields = Fields::of(response.version == Some(1), fields)?;
+    Ok(Some((length, response.code.unwrap_or_default(), fields)))
+}
+
+/// What a TLS record begins with, before its version, whose first number is 3.
+const TLS_ALERT: u8 = 21;
+const TLS_HANDSHAKE: u8 = 22;
+
+/// The head of an answer that somebody else has taken apart, and how its body is framed: the same rules for both ways out.
+///
+/// # Errors
+/// What is wrong with the fields.
+pub(in crate::http) fn head_of<'f>(
+    status: u16,
+    is_http_1_1: bool,
+    fields: impl Iterator<Item = (&'f str, &'f [u8])>,
+) -> Result<(Head, Framing), AnswerError> {
+    let (mut count, mut bytes) = (0, 0);
+    let counted = fields.inspect(|(name, value)| {
+        count += 1;
+        bytes += name.len() + value.len() + FIELD_FRAME_BYTES;
+    });
+    let fields = Fields::of(is_http_1_1, counted)?;
+    if count > limits::HEAD_FIELDS_MAX {
+        return Err(AnswerError::TooManyFields);
+    }
+    if bytes > limits::HEAD_BYTES_MAX {
+        return Err(AnswerError::HeadTooLong);
+    }
+    Ok(fields.into_head(status))
+}
+
+/// Bytes of a field beside its name and its value: a colon, a blank, the end of the line.
+const FIELD_FRAME_BYTES: usize = 4;
+
+impl Fields {
+    fn of<'f>(is_http_1_1: bool, all: impl Iterator<Item = (&'f str, &'f [u8])>) -> Result<Self, AnswerError> {
+        let mut fields = Self { is_http_1_1, ..Self::default() };
+        let mut date = None;
+        for (name, value) in all {
+            fields.take(name, value)?;
+            if name.eq_ignore_ascii_case("date") {
+                date.get_or_insert(value);
+            }
+        }
+        if let Some(retry_after) = &mut fields.retry_after {
+            retry_after.date = date.map(|date| String::from_utf8_lossy(date).into_owned());
+        }
+        Ok(fields)
+    }
+
+    fn take(&mut self, name: &str, value: &[u8]) -> Result<(), AnswerError> {
+        let text = || Some(String::from_utf8_lossy(value).into_owned());
+        let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
+        if is("content-length") {
+            let digits = std::str::from_utf8(value).ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+            let length = digits.and_then(|digits| digits.parse().ok()).ok_or(AnswerError::BadLength)?;
+            if self.length.is_some_and(|other| other != length) {
+                return Err(AnswerError::BadLength);
+            }
+            self.length = Some(length);
+        } else if is("transfer-encoding") {
+            if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
+                return Err(AnswerError::UnknownCoding);
+            }
+            self.chunked = true;
+        } else if is("connection") {
+            for token in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
+                if token.eq_ignore_ascii_case(b"close") {
+                    self.connection = Some(false);
+                } else if token.eq_ignore_ascii_case(b"keep-alive") {
+                    self.connection.get_or_insert(true);
+                }
+            }
+        } else if is("content-type") {
+            self.content.kind = ContentKind::of(value);
+        } else if is("content-encoding") {
+            let is_plain = value.is_empty() || value.eq_ignore_ascii_case(b"identity");
+            self.content.encoding = if is_plain { None } else { text().map(String::into_boxed_str) };
+        } else if is("location") {
+            self.location = text();
+        } else if is("retry-after") {
+            self.retry_after = text().map(|asked| RetryAfter { asked, date: None });
+        }
+        Ok(())
+    }
+
+    pub(super) fn into_head(self, status: u16) -> (Head, Framing) {
+        let framing = match self.length {
+            _ if matches!(status, 204 | 304) => Framing::Length(0),
+            _ if self.chunked => Framing::Chunks,
+            Some(length) => Framing::Length(length),
+            None => Framing::UntilClose,
+        };
+        // Both a length and chunks: one of the two is not what the server meant.
+        let is_doubtful = self.chunked && self.length.is_some();
+        let is_kept = self.connection.unwrap_or(self.is_http_1_1);
+        let keep_alive = is_kept && !is_doubtful && framing != Framing::UntilClose;
+        let Self { location, retry_after, content, .. } = self;
+        (Head { status, location, retry_after, content, keep_alive }, framing)
+    }
+}

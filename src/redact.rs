@@ -1,0 +1,116 @@
+//! Takes what is secret out of texts from outside, before they become part of a message.
+//!
+//! Whatever is secret anywhere in the process is hidden in every text: who repeats a secret need not be the one that it
+//! was sent to (a redirect may name it as its host, one server may hear it from another). A text is cut after secrets were
+//! taken out of it, never before.
+//!
+//! Invariant: a secret is known here from when it is loaded until nothing can be under way any more that was sent it.
+
+mod fold;
+mod table;
+
+use crate::access::{Secret, base64};
+use crate::limits;
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
+use table::Table;
+
+pub(crate) use table::HIDDEN;
+
+thread_local! {
+    /// The secrets of this thread, which does all the work of a process.
+    static KNOWN: RefCell<Known> = RefCell::default();
+}
+
+#[derive(Default)]
+struct Known {
+    secrets: Vec<Weak<[Secret]>>,
+    /// What is looked for; none since something has changed. Made when there is a text to look into.
+    table: Option<Rc<Table>>,
+}
+
+/// Secrets that are hidden for as long as this is there.
+#[derive(Debug, Default)]
+pub(crate) struct Hidden(Option<Rc<[Secret]>>);
+
+impl Hidden {
+    pub(crate) fn new(mut secrets: Vec<Secret>) -> Self {
+        let inner: Vec<Secret> = secrets.iter().filter_map(Secret::within).collect();
+        secrets.extend(inner);
+        if secrets.is_empty() {
+            return Self(None);
+        }
+        let secrets: Rc<[Secret]> = secrets.into();
+        KNOWN.with_borrow_mut(|known| {
+            known.table = None;
+            if known.secrets.len() == known.secrets.capacity() {
+                known.secrets.retain(|secrets| secrets.strong_count() > 0);
+            }
+            known.secrets.push(Rc::downgrade(&secrets));
+        });
+        Self(Some(secrets))
+    }
+
+    /// The credentials in the URL of a proxy.
+    pub(crate) fn of_url(url: &str) -> Self {
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let Some((both, _)) = authority.rsplit_once('@') else { return Self(None) };
+        let both = fold::decoded_text(both.as_bytes());
+        let both = String::from_utf8_lossy(&both);
+        let password = both.split_once(':').map_or(&*both, |(_, password)| password);
+        Self::new([password, &base64::encoded(both.as_bytes())].map(Secret::of).to_vec())
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        if self.0.take().is_some() {
+            // At the end of a thread there may be nothing left to tell.
+            let _ = KNOWN.try_with(|known| {
+                if let Ok(mut known) = known.try_borrow_mut() {
+                    known.table = None;
+                }
+            });
+        }
+    }
+}
+
+/// Takes what is secret out of a text.
+pub(crate) fn hide(text: &mut String) {
+    if let Some(hidden) = table().hide(text) {
+        *text = hidden;
+    }
+}
+
+/// The beginning of somebody else's text without what is secret: at most so many bytes, and `…` if there are more.
+pub(crate) fn quote(text: &[u8], bytes_max: usize) -> String {
+    let window = &text[..text.len().min(bytes_max + limits::QUOTE_AHEAD_BYTES)];
+    let mut quoted = String::from_utf8_lossy(window).into_owned();
+    hide(&mut quoted);
+    let is_cut = window.len() < text.len() || quoted.len() > bytes_max;
+    if is_cut {
+        let end = (0..=bytes_max.min(quoted.len())).rev().find(|&end| quoted.is_char_boundary(end));
+        quoted.truncate(end.unwrap_or_default());
+        quoted.push('…');
+    }
+    quoted
+}
+
+fn table() -> Rc<Table> {
+    KNOWN.with_borrow_mut(|known| {
+        let Known { secrets, table } = known;
+        let make = || {
+            let secrets: Vec<Rc<[Secret]>> = secrets.iter().filter_map(Weak::upgrade).collect();
+            let mut texts: Vec<&str> = secrets.iter().flat_map(|secrets| secrets.iter().map(Secret::expose)).collect();
+            // Readers of a range have the same.
+            texts.sort_unstable();
+            texts.dedup();
+            Rc::new(Table::of(&texts))
+        };
+        Rc::clone(table.get_or_insert_with(make))
+    })
+}
+
+#[cfg(test)]
+mod tests;
