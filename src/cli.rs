@@ -12,6 +12,7 @@ use crate::descriptors;
 use crate::engine::{self, EngineError, Order, Report};
 use crate::http::Http;
 use crate::log::Log;
+use crate::memory;
 use crate::park;
 use crate::recorder::setup;
 use crate::signals::Signals;
@@ -330,7 +331,8 @@ fn run<S>(config: &Config, watchdog: Option<Watchdog>, stop: impl FnOnce(Sender<
 where
     S: Future<Output: Future<Output = ()>>,
 {
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "starting");
+    let memory_bytes_max = memory::bytes_max(config);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), memory_bytes_max, "starting");
     for route in config.routes().lines() {
         tracing::info!("{route}");
     }

@@ -30,6 +30,7 @@ mod backoff;
 mod bulk;
 mod engine;
 mod http;
+mod memory;
 mod metrics;
 mod pages;
 mod quote;

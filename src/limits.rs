@@ -1,9 +1,12 @@
 //! Every bound of the program, with its unit and its reason.
 //!
-//! Memory that they allow, beside the idle process: the bodies that arrive (each at least [`READ_BYTES_MIN`], at most the
-//! reader's `max_body`, given back to [`POOLED_BODY_BYTES_MAX`] afterwards; an exchange that waits holds none), one document ([`DOCUMENT_BYTES_MAX`]), the scratch of the walk (about
-//! twice the largest body), and `settings.memory_limit` for all that waits. A bulk that is sent compressed has a copy
-//! meanwhile, in practice a tenth of it and never longer than it is; a recorder keeps the buffer if it is small
+//! The memory that they allow is summed up in `memory.rs`, and logged at the start: the idle process ([`PROGRAM_BYTES`]), the
+//! bodies that arrive (each at least [`READ_BYTES_MIN`], at most the reader's `max_body`, given back to
+//! [`POOLED_BODY_BYTES_MAX`] afterwards; an exchange that waits holds none), what is made of the largest
+//! ([`MEMORY_PER_BODY_BYTE`], and at most one document of [`DOCUMENT_BYTES_MAX`]), `settings.memory_limit` for all that waits,
+//! and the answers to bulks, which are read as they come: the beginning of one item, a byte for each document, and what is said of those
+//! that were refused ([`ANSWER_KEPT_BYTES_MAX`]). A bulk that is sent compressed, with mapping types or in halves has a copy
+//! meanwhile, compressed in practice a tenth of it and never longer than it is; a recorder keeps the buffer if it is small
 //! ([`POOLED_BULK_BYTES_MAX`]). A recorder that another configuration does without keeps its share of the memory until it has
 //! ended, for `settings.shutdown_timeout` at most.
 
@@ -142,6 +145,22 @@ pub(crate) const POOLED_BULKS_MAX: usize = 2;
 /// An emptied bulk buffer that is larger is not kept, bytes.
 pub(crate) const POOLED_BULK_BYTES_MAX: usize = 256 << 10;
 
+/// Memory of the process while nothing is to be done, bytes: most of it is code (see README). With what the system counts of it
+/// more or less from start to start.
+pub(crate) const PROGRAM_BYTES: u64 = 4_600_000;
+/// What libcurl and its thread take besides, once they are needed, with TLS and the certificates of the system.
+pub(crate) const LIBCURL_BYTES: u64 = 3_000_000;
+/// What one reader takes while it waits.
+pub(crate) const READER_BYTES: u64 = 12_000;
+/// Memory for each byte of the largest body: the body itself, an offset of 4 B for each structural character, and the document.
+pub(crate) const MEMORY_PER_BODY_BYTE: u64 = 6;
+/// Bytes of the payload of the program's own counters, with a few dozens of readers and recorders.
+pub(crate) const OWN_PAYLOAD_BYTES: u64 = 64 << 10;
+/// What the compression of a bulk takes beside the result.
+pub(crate) const GZIP_BYTES: u64 = 320 << 10;
+/// An exchange with one host that is asked how it does: the head and the body of a small answer, as text.
+pub(crate) const HOST_BYTES: u64 = 64 << 10;
+
 /// Default of `settings.memory_limit`, bytes, shared evenly by the recorders.
 pub(crate) const MEMORY_LIMIT_DEFAULT: u64 = 8 << 20;
 
@@ -230,9 +249,9 @@ pub(crate) const ANSWER_BYTES_MIN: usize = 64 << 10;
 pub(crate) const ANSWER_BYTES_PER_DOCUMENT: usize = 64 << 10;
 /// Bytes for each byte of the bulk: an error may quote a text twice, with each byte of it escaped to six.
 pub(crate) const ANSWER_BYTES_PER_BULK_BYTE: usize = 12;
-/// Bytes of memory for what an answer says of single documents; beyond that the bulk is sent in halves. A thousand refused
-/// documents with their reasons fit in.
-pub(crate) const ANSWER_KEPT_BYTES_MAX: usize = 512 << 10;
+/// Bytes of memory for what an answer says of single documents; beyond that the bulk is sent in halves. What may be said of
+/// those of a usual bulk fits in, if each of them is refused.
+pub(crate) const ANSWER_KEPT_BYTES_MAX: usize = 256 << 10;
 /// Objects and arrays within each other in an answer: causes of causes of errors.
 pub(crate) const ANSWER_DEPTH_MAX: usize = 128;
 /// Bytes of one name or value in an answer, and of a page that is no answer, that are looked at. What is shown of them is

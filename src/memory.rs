@@ -1,0 +1,115 @@
+//! The most memory that the process takes by a configuration, whatever endpoints and servers answer: the sum of the bounds in
+//! [`limits`], which is logged at the start. Pure.
+
+use crate::config::{Config, Reader, Recorder, ServerTarget, Source, Target};
+use crate::http::Endpoint;
+use crate::limits;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Bytes of resident memory, at most.
+pub(crate) fn bytes_max(config: &Config) -> u64 {
+    let readers: Vec<&Reader> = config.engines.iter().map(|engine| &*engine.reader).collect();
+    let recorders: Vec<&Recorder> = recorders(config);
+    let share = config.settings().memory_limit_bytes / recorders.len().max(1) as u64;
+    let bodies: Vec<u64> = readers.iter().map(|reader| body_bytes(reader)).collect();
+    let largest = bodies.iter().copied().max().unwrap_or_default();
+    // One is made a document of at a time; others may be there in part.
+    let payloads = largest * limits::MEMORY_PER_BODY_BYTE + bodies.iter().sum::<u64>() - largest;
+    let needs_curl = readers.iter().any(|reader| is_by_curl(reader)) || recorders.iter().any(|it| ships_by_curl(it));
+    limits::PROGRAM_BYTES
+        + if needs_curl { limits::LIBCURL_BYTES } else { 0 }
+        + config.settings().memory_limit_bytes
+        + payloads
+        + readers.len() as u64 * limits::READER_BYTES
+        + recorders.iter().map(|recorder| recorder_bytes(recorder, share, largest)).sum::<u64>()
+}
+
+/// Each once, whatever the number of its readers.
+fn recorders(config: &Config) -> Vec<&Recorder> {
+    let mut recorders: Vec<&Arc<Recorder>> = Vec::new();
+    for recorder in config.engines.iter().flat_map(|engine| &engine.recorders) {
+        if !recorders.iter().any(|known| Arc::ptr_eq(known, recorder)) {
+            recorders.push(recorder);
+        }
+    }
+    recorders.into_iter().map(|recorder| &**recorder).collect()
+}
+
+/// Of the largest payload, and of a page that is none.
+fn body_bytes(reader: &Reader) -> u64 {
+    match reader.source {
+        Source::Expvar { .. } => reader.body_bytes_max.max(limits::ERROR_PAGE_BYTES as u64),
+        Source::Own => limits::OWN_PAYLOAD_BYTES,
+    }
+}
+
+/// Beside the documents that wait, for which a part of its share is kept free that one more bulk fits into.
+fn recorder_bytes(recorder: &Recorder, share: u64, document: u64) -> u64 {
+    let Target::Elasticsearch(server) = &recorder.target else { return 0 };
+    let usual = recorder.bulk.bytes.min(share / 8);
+    // A document that is alone in its bulk may be larger than that.
+    let bulk = usual.max(document.min(share / 2));
+    let copies = if is_compressed(server) { 2 * bulk + limits::GZIP_BYTES } else { bulk } - usual;
+    let hosts = server.hosts.len() as u64 * limits::HOST_BYTES;
+    copies + 2 * limits::ANSWER_KEPT_BYTES_MAX as u64 + u64::from(recorder.bulk.documents) + hosts
+}
+
+fn is_compressed(server: &ServerTarget) -> bool {
+    server.hosts.iter().any(|host| server.compression.suits(endpoint(&host.url).is_neighbour()))
+}
+
+fn ships_by_curl(recorder: &Recorder) -> bool {
+    match &recorder.target {
+        Target::Elasticsearch(server) => server.hosts.iter().any(|host| is_elsewhere(&host.url)),
+        Target::File { .. } => false,
+    }
+}
+
+fn is_by_curl(reader: &Reader) -> bool {
+    matches!(&reader.source, Source::Expvar { url, .. } if is_elsewhere(url))
+}
+
+fn is_elsewhere(url: &str) -> bool {
+    !endpoint(url).is_neighbour() || url.starts_with("https://")
+}
+
+fn endpoint(url: &str) -> Endpoint {
+    Endpoint::with(url, Rc::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bound(yaml: &str) -> u64 {
+        bytes_max(&Config::parse("test", yaml, &|_| None).unwrap())
+    }
+
+    fn with(settings: &str, reader: &str, recorder: &str) -> u64 {
+        bound(&format!(
+            "settings: {{{settings}}}\nreaders: {{a: {{type_name: a, endpoint: \"localhost:1\"{reader}}}}}\n\
+             recorders: {{es: {{endpoint: \"localhost:2\"{recorder}}}}}\nroutes: {{r: {{readers: a, recorders: es}}}}\n"
+        ))
+    }
+
+    #[test]
+    fn twenty_megabytes_are_enough_by_default() {
+        let bytes = with("", "", "");
+        assert!((15_000_000..=20_000_000).contains(&bytes), "{bytes}");
+    }
+
+    #[test]
+    fn the_sum_follows_the_configuration() {
+        let default = with("", "", "");
+        assert_eq!(with("memory_limit: 24MiB", "", "") - default, 16 << 20);
+        assert_eq!(with("", ", max_body: 2MiB", "") - default, limits::MEMORY_PER_BODY_BYTE << 20 | 1 << 20);
+        assert_eq!(with("", "", ", bulk: {documents: 100000}") - default, 100_000 - 500);
+        assert_eq!(with("", "", ", compression: gzip") - default, (1 << 20) + limits::GZIP_BYTES);
+        assert!(with("", "", ", compression: none") == default);
+        let two = "readers: {a: {type_name: a, endpoint: \"localhost:1\"}, b: {type_name: a, endpoint: \"es:1\"}}\n\
+                   recorders: {es: {endpoint: \"localhost:2\"}, unused: {endpoint: \"localhost:3\"}}\n\
+                   routes: {r: {readers: [a, b], recorders: es}}\n";
+        assert_eq!(bound(two) - default, (1 << 20) + limits::READER_BYTES + limits::LIBCURL_BYTES);
+    }
+}
