@@ -246,7 +246,9 @@ impl Delivery {
     fn book_changes(&mut self, now: Instant) {
         let Some(changes) = self.storage.disk_mut().and_then(Disk::take_changes) else { return };
         let Changes { lost, rescued, found, gone, folder } = changes;
-        gone.into_iter().for_each(|id| self.spool.forget_saved(id));
+        for id in gone {
+            self.spool.forget_saved(id);
+        }
         self.update(|ledger| {
             ledger.made += found;
             ledger.recovered += found;
