@@ -138,23 +138,24 @@ impl Bulk {
         &self.bytes[..end]
     }
 
-    /// An empty one that does not have to grow up to so many bytes.
-    pub(crate) fn with_room(bytes: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes), ends: Vec::new() }
+    /// Appends a document with its action line and both line ends that comes in pieces.
+    pub(crate) fn push_pieces<'p>(&mut self, pieces: impl Iterator<Item = &'p [u8]>) {
+        pieces.for_each(|piece| self.bytes.extend_from_slice(piece));
+        self.close_document();
     }
 
-    /// Appends all documents of `other`.
-    pub(crate) fn append(&mut self, other: &Self) {
-        let start = self.bytes.len();
-        self.reserve(other.bytes.len());
-        self.bytes.extend_from_slice(&other.bytes);
-        self.ends.extend(other.ends.iter().map(|end| u32::try_from(start).unwrap_or(u32::MAX).saturating_add(*end)));
+    /// Makes room for exactly so many more documents that have so many bytes together.
+    pub(crate) fn reserve_exact(&mut self, documents: usize, bytes: usize) {
+        self.bytes.reserve_exact(bytes);
+        self.ends.reserve_exact(documents);
     }
 
-    /// The documents whose index `wanted` takes, in order.
+    /// The documents whose index `wanted` takes, in order; takes no more memory than they need.
     pub(crate) fn select(&self, wanted: impl Fn(usize) -> bool) -> Self {
+        let wanted = || (0..self.documents()).filter(|&index| wanted(index));
         let mut selected = Self::default();
-        for index in (0..self.documents()).filter(|&index| wanted(index)) {
+        selected.reserve_exact(wanted().count(), wanted().map(|index| self.span(index).len()).sum());
+        for index in wanted() {
             selected.bytes.extend_from_slice(&self.bytes[self.span(index)]);
             selected.close_document();
         }
@@ -167,23 +168,30 @@ impl Bulk {
         [self.select(|index| index < half), self.select(|index| index >= half)]
     }
 
+    /// Lets go of the first documents, and of the room that they took.
+    pub(crate) fn remove_first(&mut self, documents: usize) {
+        let documents = documents.min(self.documents());
+        let removed = if documents == 0 { 0 } else { self.ends[documents - 1] };
+        self.bytes.drain(..removed as usize);
+        self.ends.drain(..documents);
+        self.ends.iter_mut().for_each(|end| *end -= removed);
+        self.bytes.shrink_to_fit();
+        self.ends.shrink_to_fit();
+    }
+
     /// In portions of at most so many documents and bytes, as far as a document alone is not larger.
-    pub(crate) fn portions(self, documents_max: usize, bytes_max: usize) -> Vec<Self> {
-        if self.documents() <= documents_max && self.bytes.len() <= bytes_max {
-            return if self.is_empty() { Vec::new() } else { vec![self] };
-        }
-        let mut portions: Vec<Self> = Vec::new();
-        for index in 0..self.documents() {
-            let document = self.document(index);
-            let fits =
-                |last: &&mut Self| last.documents() < documents_max && last.bytes.len() + document.len() <= bytes_max;
-            if let Some(last) = portions.last_mut().filter(fits) {
-                last.push_whole(document);
-            } else {
-                let mut portion = Self::default();
-                portion.push_whole(document);
-                portions.push(portion);
-            }
+    pub(crate) fn portions(&self, documents_max: usize, bytes_max: usize) -> Vec<Self> {
+        let (mut portions, mut from) = (Vec::new(), 0);
+        while from < self.documents() {
+            let start = self.span(from).start;
+            let most = self.documents().min(from.saturating_add(documents_max));
+            let fits = |end: &u32| *end as usize - start <= bytes_max;
+            let until = from + self.ends[from..most].partition_point(fits).max(1);
+            let ends = &self.ends[from..until];
+            let text = &self.bytes[start..self.span(until - 1).end];
+            let offset = u32::try_from(start).unwrap_or(u32::MAX);
+            portions.push(Self { bytes: text.to_vec(), ends: ends.iter().map(|end| end - offset).collect() });
+            from = until;
         }
         portions
     }
@@ -262,6 +270,11 @@ impl Bulk {
     /// The `_bulk` body.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Whether it is within these bounds, or a single document.
+    pub(crate) fn is_within(&self, documents_max: usize, bytes_max: usize) -> bool {
+        self.documents() <= 1 || self.documents() <= documents_max && self.bytes.len() <= bytes_max
     }
 
     /// Bytes of memory that it holds on to.
@@ -409,8 +422,13 @@ mod tests {
         let even = bulk.select(|index| index % 2 == 0);
         assert_eq!((odd.documents(), even.documents()), (2, 3));
         let mut joined = odd.select(|_| true);
-        joined.append(&even);
-        assert_eq!(joined.documents(), 5);
+        joined.reserve_exact(3, even.bytes().len());
+        let room = joined.memory_bytes();
+        for document in (0..3).map(|index| even.document(index)) {
+            let (line, rest) = document.split_at(9);
+            joined.push_pieces([line, rest].into_iter());
+        }
+        assert_eq!((joined.documents(), joined.memory_bytes()), (5, room));
         assert_eq!(joined.bytes().len(), bulk.bytes().len());
         let lines: Vec<&str> = std::str::from_utf8(joined.bytes()).unwrap().lines().collect();
         assert_eq!(
@@ -419,6 +437,23 @@ mod tests {
         );
         joined.clear();
         assert!(joined.is_empty() && joined.bytes().is_empty());
+        for (documents_max, bytes_max, expected) in
+            [(2, 1000, &[2, 2, 1][..]), (9, 2 * one + 1, &[2, 2, 1]), (1, 0, &[1, 1, 1, 1, 1]), (5, 5 * one, &[5])]
+        {
+            let portions = bulk.portions(documents_max, bytes_max);
+            assert_eq!(portions.iter().map(Bulk::documents).collect::<Vec<_>>(), expected);
+            let whole =
+                portions.iter().flat_map(|portion| (0..portion.documents()).map(|index| portion.document(index)));
+            assert_eq!(whole.collect::<Vec<_>>().concat(), bulk.bytes());
+            assert!(portions.iter().all(|portion| portion.is_within(documents_max, bytes_max)));
+        }
+        for removed in 0..=5 {
+            let mut rest = bulk.select(|_| true);
+            rest.remove_first(removed);
+            let expected = bulk.select(|index| index >= removed);
+            assert_eq!((rest.bytes(), &rest.ends), (expected.bytes(), &expected.ends));
+            assert_eq!(rest.memory_bytes(), expected.memory_bytes());
+        }
     }
 
     #[test]

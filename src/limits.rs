@@ -3,7 +3,9 @@
 //! The memory that they allow is summed up in `memory.rs`, and logged at the start: the idle process ([`PROGRAM_BYTES`]), the
 //! bodies that arrive (each at least [`READ_BYTES_MIN`], at most the reader's `max_body`, given back to
 //! [`POOLED_BODY_BYTES_MAX`] afterwards; an exchange that waits holds none), what is made of the largest
-//! ([`MEMORY_PER_BODY_BYTE`], and at most one document of [`DOCUMENT_BYTES_MAX`]), `settings.memory_limit` for all that waits,
+//! ([`MEMORY_PER_BODY_BYTE`], and at most one document of [`DOCUMENT_BYTES_MAX`]), `settings.memory_limit` for all that waits (each byte
+//! that is held for documents counts, used or not; while they are copied for the server or the disk it may be a sixteenth more,
+//! [`MEMORY_COPIED_PART`], and a segment that is read from the disk, at most a bulk, is checked beside it),
 //! and the answers to bulks, which are read as they come: the beginning of one item, a byte for each document, and what is said of those
 //! that were refused ([`ANSWER_KEPT_BYTES_MAX`]). A bulk that is sent compressed, with mapping types or in halves has a copy
 //! meanwhile, compressed in practice a tenth of it and never longer than it is; a recorder keeps the buffer if it is small
@@ -163,6 +165,19 @@ pub(crate) const HOST_BYTES: u64 = 64 << 10;
 
 /// Default of `settings.memory_limit`, bytes, shared evenly by the recorders.
 pub(crate) const MEMORY_LIMIT_DEFAULT: u64 = 8 << 20;
+
+/// Documents that wait in memory are copied into blocks of this size: at either end of a queue a part of one is unused.
+pub(crate) const MEMORY_BLOCK_BYTES_MAX: usize = 16 << 10;
+/// Blocks are smaller than that if a recorder's share of `memory_limit` has not room for so many of them.
+pub(crate) const MEMORY_BLOCKS_MIN: usize = 128;
+/// The smallest blocks: a header goes into one.
+pub(crate) const MEMORY_BLOCK_BYTES_MIN: usize = 256;
+/// While memory is full, documents are copied into a bulk (for the server or the disk), or loaded from the disk, in
+/// portions of this part of a recorder's share, so that they take little more than the share meanwhile.
+pub(crate) const MEMORY_COPIED_PART: usize = 16;
+
+/// A bulk whose documents are the oldest makes room by a part like this, rather than as a whole.
+pub(crate) const DROPPED_PARTS: usize = 8;
 
 /// Default of `spool.bytes`.
 pub(crate) const SPOOL_BYTES_DEFAULT: u64 = 256 << 20;
@@ -370,8 +385,10 @@ pub(crate) const RETRY_DELAY_MAX: Duration = Duration::from_secs(8);
 /// Tries in a row after which a bulk that fails as a whole is set aside for others: the pauses between them are below a second
 /// in all. If all that is known is that the server is busy or away, `backoff` says how many, if that is more.
 pub(crate) const TRIES_IN_A_ROW: u64 = 3;
-/// The longest pause after documents from the disk that were refused one by one for the first time: those behind them may
-/// be for another index, and there may be hundreds of segments.
+/// Bulks of fresh documents that are sent in a row while other documents are due: of four bulks at least one is theirs.
+pub(crate) const FRESH_IN_A_ROW_MAX: u32 = 3;
+/// The longest pause after documents that were refused one by one, as long as others wait beside them that have not been
+/// tried since: those may be for another index, and there may be hundreds of segments.
 pub(crate) const BACKLOG_DELAY_MAX: Duration = Duration::from_secs(1);
 /// Hosts in the list of one recorder: each may cost an exchange with every try while all are away.
 pub(crate) const HOSTS_MAX: usize = 64;
@@ -411,6 +428,7 @@ pub(crate) const TORN_BYTES_MAX: u64 = BULK_BYTES_MAX + DOCUMENT_BYTES_MAX as u6
 /// Bytes in one write to a pipe: the kernel takes so many at once without blocking when it says that it is ready.
 pub(crate) const PIPE_WRITE_BYTES: usize = 4096;
 
+const _: () = assert!(MEMORY_BLOCK_BYTES_MIN <= MEMORY_BLOCK_BYTES_MAX);
 const _: () = assert!(RENAMES_MAX <= PATTERNS_MAX);
 const _: () = assert!(BODY_BYTES_DEFAULT <= BODY_BYTES_MAX);
 const _: () = assert!(BODY_BYTES_MAX < u32::MAX as u64);

@@ -64,13 +64,18 @@ pub struct Dropped {
     pub shutdown: u64,
     /// The recorder had gone: nobody reads its standard output any more.
     pub recorder_gone: u64,
+    /// The server had refused them for good, their dead letters could not be written, and they had to go for one of the
+    /// reasons above.
+    pub dead_letter_unwritable: u64,
 }
 
 impl Dropped {
     /// All of them.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.memory_limit + self.spool_full + self.damaged + self.spool_removed + self.shutdown + self.recorder_gone
+        let Self { memory_limit, spool_full, damaged, spool_removed, .. } = self;
+        let room = memory_limit + spool_full + damaged + spool_removed;
+        room + self.shutdown + self.recorder_gone + self.dead_letter_unwritable
     }
 }
 
@@ -112,12 +117,13 @@ impl Ledger {
                 dropped.spool_removed,
                 dropped.shutdown,
                 dropped.recorder_gone,
+                dropped.dead_letter_unwritable,
                 "documents were lost"
             );
         }
     }
 
-    fn members(&self) -> [(&'static str, u64); 13] {
+    fn members(&self) -> [(&'static str, u64); 14] {
         [
             ("made", self.made),
             ("acked", self.acked),
@@ -129,6 +135,7 @@ impl Ledger {
             ("dropped.spool_removed", self.dropped.spool_removed),
             ("dropped.shutdown", self.dropped.shutdown),
             ("dropped.recorder_gone", self.dropped.recorder_gone),
+            ("dropped.dead_letter_unwritable", self.dropped.dead_letter_unwritable),
             ("waiting", self.waiting),
             ("spooled", self.spooled),
             ("recovered", self.recovered),

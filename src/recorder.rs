@@ -1,6 +1,7 @@
 //! A recorder at work: [`delivery`] decides what is sent and what waits, [`sink`] sends it, the task here waits in between.
 //!
-//! Invariant: nothing that goes on here delays whoever calls [`Recording::add`].
+//! Invariants: nothing that goes on here delays whoever calls [`Recording::add`]; whatever the task waits for, an exchange
+//! of the recorder before it included, documents that are due come to the disk meanwhile ([`Recording::keep`]).
 
 pub(crate) mod dead_letters;
 mod delivery;
@@ -30,7 +31,7 @@ use sink::Sink;
 use smol::Task;
 use smol::channel::{Receiver, Sender};
 use std::cell::{Cell, RefCell};
-use std::future::Future;
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -43,9 +44,35 @@ pub(crate) struct Recording {
     is_succeeded: Cell<bool>,
     /// The open bulk is sealed when its oldest document has waited for so long.
     age_max: Duration,
-    /// Wakes the shipping task: there is something to ship, or the stage has changed.
-    wake: (Sender<()>, Receiver<()>),
+    /// There is something to ship, or the stage has changed.
+    to_ship: Bell,
+    /// Another document than before may be the next that has to come to the disk.
+    to_keep: Bell,
     feed: Cell<Feed>,
+}
+
+/// Wakes somebody up; who is not waiting hears it when it is.
+struct Bell(Sender<()>, Receiver<()>);
+
+impl Bell {
+    fn new() -> Self {
+        let (sender, receiver) = smol::channel::bounded(1);
+        Self(sender, receiver)
+    }
+
+    fn ring(&self) {
+        // Full means that it has been rung already.
+        let _ = self.0.try_send(());
+    }
+
+    /// It has been rung, or it is time.
+    async fn heard_or(&self, until: Option<Instant>) {
+        let heard = async { _ = self.1.recv().await };
+        match until {
+            Some(until) => smol::future::or(heard, park::sleep_until(until)).await,
+            None => heard.await,
+        }
+    }
 }
 
 /// What a recorder is given by its readers together.
@@ -101,8 +128,8 @@ impl Recording {
     fn of(config: Arc<Recorder>, delivery: Rc<RefCell<Delivery>>, feed: Feed) -> Self {
         // What waits has to be on disk after `sync`: half of it is left for the exchange that makes that unnecessary.
         let age_max = config.spool.as_ref().map_or(config.bulk.age, |spool| config.bulk.age.min(spool.sync / 2));
-        let (is_succeeded, wake, feed) = (Cell::new(false), smol::channel::bounded(1), Cell::new(feed));
-        Self { config, delivery, is_succeeded, age_max, wake, feed }
+        let (to_ship, to_keep) = (Bell::new(), Bell::new());
+        Self { config, delivery, is_succeeded: Cell::new(false), age_max, to_ship, to_keep, feed: Cell::new(feed) }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -200,8 +227,12 @@ impl Recording {
         http: Http,
         metrics: Rc<Metrics>,
     ) {
+        smol::future::or(self.ship_after(before, &http, &metrics), self.keep()).await;
+    }
+
+    async fn ship_after(&self, before: Option<(Task<()>, Option<Instant>)>, http: &Http, metrics: &Metrics) {
         if let Some((shipping, deadline)) = before {
-            self.end(shipping, deadline, &metrics).await;
+            self.end(shipping, deadline, metrics).await;
             // A server that is no longer asked may have asked for a pause.
             self.flush();
         }
@@ -218,23 +249,38 @@ impl Recording {
                 Step::Send(bulk) => {
                     metrics.records_sent.add(1);
                     metrics.records_under_way.add(1);
-                    let outcome = self.keeping(sink.ship(&http, &bulk)).await;
+                    let outcome = sink.ship(http, &bulk).await;
                     metrics.records_under_way.subtract(1);
                     drop(bulk);
-                    let verdict = match outcome {
-                        Ok(verdict) => verdict,
-                        Err(why) => return self.delivery.borrow_mut().go(&why),
-                    };
-                    let taken = self.ledger().taken();
-                    if !self.delivery.borrow_mut().settle(verdict, clock::now()) {
-                        metrics.error_jobs.add(1);
+                    match outcome {
+                        Ok(verdict) => self.settle(verdict, metrics),
+                        Err(why) => return self.sink_is_gone(&why),
                     }
-                    metrics.documents_taken.add(self.ledger().taken() - taken);
                 }
                 Step::Wait(Some(until)) if until <= clock::now() => park::turn().await,
-                Step::Wait(until) => self.keeping(smol::future::or(self.change_or(until), sink.attend())).await,
+                Step::Wait(until) => smol::future::or(self.to_ship.heard_or(until), sink.attend()).await,
                 Step::Ended => return,
             }
+        }
+    }
+
+    fn settle(&self, verdict: Verdict, metrics: &Metrics) {
+        let taken = self.ledger().taken();
+        if !self.delivery.borrow_mut().settle(verdict, clock::now()) {
+            metrics.error_jobs.add(1);
+        }
+        metrics.documents_taken.add(self.ledger().taken() - taken);
+        // What was under way may have been the next that had to come to the disk.
+        self.to_keep.ring();
+    }
+
+    /// Nobody reads what is written. Another recorder that goes on may write to elsewhere.
+    fn sink_is_gone(&self, why: &io::Error) {
+        let mut delivery = self.delivery.borrow_mut();
+        if self.is_succeeded() {
+            delivery.take_back(clock::now());
+        } else {
+            delivery.go(why);
         }
     }
 
@@ -248,31 +294,19 @@ impl Recording {
         delivery.settle(verdict, clock::now())
     }
 
-    /// Completes with `future`; brings to the disk meanwhile what has to be there.
-    async fn keeping<T>(&self, future: impl Future<Output = T>) -> T {
+    /// Brings to the disk what has to be there, as long as no other recorder goes on with it.
+    async fn keep(&self) {
         if self.config.spool.is_none() {
-            return future.await;
+            return std::future::pending().await;
         }
-        let keep = async {
-            loop {
-                let due = self.delivery.borrow_mut().keep(clock::now());
-                self.change_or(due).await;
-            }
-        };
-        smol::future::or(future, keep).await
-    }
-
-    /// Something has changed, or it is time.
-    async fn change_or(&self, until: Option<Instant>) {
-        let changed = async { _ = self.wake.1.recv().await };
-        match until {
-            Some(until) => smol::future::or(changed, park::sleep_until(until)).await,
-            None => changed.await,
+        loop {
+            let due = if self.is_succeeded() { None } else { self.delivery.borrow_mut().keep(clock::now()) };
+            self.to_keep.heard_or(due).await;
         }
     }
 
     fn wake_up(&self) {
-        // Full means that a wake-up is already on its way.
-        let _ = self.wake.0.try_send(());
+        self.to_ship.ring();
+        self.to_keep.ring();
     }
 }

@@ -1,21 +1,23 @@
 //! The documents of one recorder that wait: those in memory here, those on disk in [`disk`].
 //!
-//! Invariants: a document that [`Spool::push`] was given is in the open bulk, in one of the two lanes, or under way, until it
-//! is taken out; what is in the lanes is sealed and never changed but for growing at the end; nothing here knows a clock,
-//! a file or a socket.
+//! Invariants: a document that [`Spool::push`] was given is in the open bulk, in a lane, or under way, until it is taken out;
+//! [`Spool::is_over`] counts every byte that is held for documents, used or not; nothing here knows a clock, a file or a
+//! socket.
 
 pub(crate) mod disk;
 pub(crate) mod files;
+mod line;
+mod queue;
 pub(crate) mod segment;
 
 use crate::bulk::{ActionLine, Bulk, DocumentKey};
 use crate::limits;
 use disk::SegmentId;
-use std::collections::VecDeque;
+use line::Line;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// A sealed bulk.
+/// Documents that are sent together.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     pub(crate) bulk: Arc<Bulk>,
@@ -23,43 +25,68 @@ pub(crate) struct Waiting {
     pub(crate) since: Instant,
     /// Its documents are on disk, too, in this segment.
     pub(crate) saved: Option<SegmentId>,
-    pub(crate) refused: Refused,
     /// They are more than the disk may hold: they wait in memory only.
     pub(crate) too_large: bool,
+    /// The whole was too large for the server, so that no other documents may join it.
+    pub(crate) is_part: bool,
 }
 
 impl Waiting {
+    pub(crate) fn new(bulk: Arc<Bulk>, since: Instant) -> Self {
+        Self { bulk, since, saved: None, too_large: false, is_part: false }
+    }
+
     /// Whether its documents are to be on disk, and are not.
     pub(crate) fn is_unsaved(&self) -> bool {
         self.saved.is_none() && !self.too_large
     }
 }
 
-/// Whether documents of a bulk were refused one by one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refused {
-    Never,
-    /// They have waited on disk since: it is their turn again.
-    Before,
-    Lately,
-}
-
-/// Where a bulk waits.
+/// Where documents wait, by what is known of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lane {
-    /// Not tried yet, or with a whole request that failed.
+    /// In memory, not tried yet, or with a whole request that failed.
     Fresh,
-    /// Refused one by one, for now; or from the disk. Behind what is fresh.
-    Held,
+    /// In memory, refused one by one, for now.
+    Refused,
+    /// In memory, refused for good; their dead letters could not be written.
+    Rejected,
+    /// Whole requests with them fail, while others are taken. Each bulk stays as it is.
+    Aside,
+    /// From the disk, not refused so far.
+    Backlog,
+    /// From the disk, refused before in this run.
+    RefusedBacklog,
+}
+
+impl Lane {
+    /// In the order in which their documents leave the memory for the disk.
+    pub(crate) const ALL: [Self; 6] =
+        [Self::RefusedBacklog, Self::Backlog, Self::Refused, Self::Rejected, Self::Aside, Self::Fresh];
+
+    /// Whether its documents come from the disk. They are there, too, unless others have removed them.
+    pub(crate) fn is_from_disk(self) -> bool {
+        self.of_segments().is_some()
+    }
+
+    /// Whether it takes the segments that were refused in this run, or the others; none, if it takes no segments.
+    pub(crate) fn of_segments(self) -> Option<bool> {
+        match self {
+            Self::Fresh | Self::Refused | Self::Rejected | Self::Aside => None,
+            Self::Backlog => Some(false),
+            Self::RefusedBacklog => Some(true),
+        }
+    }
 }
 
 /// How much a recorder's bulks hold, and all of them together.
 #[derive(Debug, Clone, Copy)]
-#[allow(clippy::struct_field_names, reason = "each says that it is a bound")]
 pub(crate) struct Bounds {
     pub(crate) documents_max: usize,
     pub(crate) bytes_max: usize,
     pub(crate) memory_bytes_max: usize,
+    /// Part of the memory that only what is on disk, too, may use: so the backlog moves on while the disk is full.
+    pub(crate) reserved_bytes: usize,
 }
 
 /// The documents that wait in memory.
@@ -72,11 +99,7 @@ pub(crate) struct Spool {
     /// Being filled; nobody else holds it.
     open: Arc<Bulk>,
     open_since: Option<Instant>,
-    /// Oldest first.
-    fresh: VecDeque<Waiting>,
-    held: VecDeque<Waiting>,
-    /// Bytes of both.
-    lanes_bytes: usize,
+    lines: [Line; Lane::ALL.len()],
     sending: Option<(Lane, Waiting)>,
     /// Emptied buffers; nobody else holds them.
     pool: Vec<Arc<Bulk>>,
@@ -92,9 +115,7 @@ impl Spool {
             feeders,
             open: Arc::default(),
             open_since: None,
-            fresh: VecDeque::new(),
-            held: VecDeque::new(),
-            lanes_bytes: 0,
+            lines: Default::default(),
             sending: None,
             pool: Vec::with_capacity(limits::POOLED_BULKS_MAX),
             spare: None,
@@ -125,19 +146,21 @@ impl Spool {
         self.open_since
     }
 
-    /// Moves the open bulk to the end of the fresh lane, into the last one there if it has room. False if it was empty.
+    /// Moves the open bulk to the end of the fresh lane. False if it was empty.
     pub(crate) fn seal(&mut self) -> bool {
         let Some(since) = self.open_since.take() else { return false };
         let emptied = self.pool.pop().unwrap_or_default();
         let bulk = std::mem::replace(&mut self.open, emptied);
-        self.append(Lane::Fresh, Waiting { bulk, since, saved: None, refused: Refused::Never, too_large: false });
+        self.append(Lane::Fresh, Waiting::new(bulk, since));
         true
     }
 
-    /// The oldest of a lane, to be sent: nothing else is under way.
+    /// The next documents of a lane, to be sent: nothing else is under way.
     pub(crate) fn send(&mut self, lane: Lane) -> Option<Arc<Bulk>> {
-        let waiting = self.lane(lane).pop_front()?;
-        self.lanes_bytes -= waiting.bulk.memory_bytes();
+        let most = (self.bounds.documents_max, self.portion_bytes());
+        let (there, pool, spare) = (&mut self.lines[lane as usize], &mut self.pool, &mut self.spare);
+        let emptied = || spare.take().or_else(|| pool.pop()).unwrap_or_default();
+        let waiting = there.take(emptied, most)?;
         let bulk = Arc::clone(&waiting.bulk);
         self.sending = Some((lane, waiting));
         Some(bulk)
@@ -148,56 +171,51 @@ impl Spool {
         self.sending.take()
     }
 
-    pub(crate) fn sending(&mut self) -> Option<&mut Waiting> {
-        self.sending.as_mut().map(|(_, waiting)| waiting)
-    }
-
     /// Before everything else in a lane.
     pub(crate) fn put_front(&mut self, lane: Lane, waiting: Waiting) {
-        self.lanes_bytes += waiting.bulk.memory_bytes();
-        self.lane(lane).push_front(waiting);
+        self.lines[lane as usize].bulks.push_front(waiting);
     }
 
-    /// Behind everything else in a lane, within the last bulk there if that has room and both are to be on disk, and are not.
-    pub(crate) fn append(&mut self, lane: Lane, mut waiting: Waiting) {
-        let Bounds { documents_max, bytes_max, .. } = self.bounds;
-        let is_next = self.sending.is_none() && self.fresh.is_empty() && lane == Lane::Fresh;
-        let last = self.lane(lane).back_mut().filter(|last| last.is_unsaved() && waiting.is_unsaved());
-        if let Some(Waiting { bulk, since, .. }) = last
-            && let Some(last) = Arc::get_mut(bulk)
-        {
-            let documents = last.documents() + waiting.bulk.documents();
-            if documents <= documents_max && last.bytes().len() + waiting.bulk.bytes().len() <= bytes_max {
-                let before = last.memory_bytes();
-                last.append(&waiting.bulk);
-                *since = waiting.since.min(*since);
-                let grown = last.memory_bytes() - before;
-                self.lanes_bytes += grown;
-                self.recycle(waiting.bulk);
-                return;
-            }
+    /// Behind everything else in a lane. One that is the first to wait stays as it is; else its documents join the others.
+    pub(crate) fn append(&mut self, lane: Lane, waiting: Waiting) {
+        let is_next = self.sending.is_none() || lane != Lane::Fresh;
+        let there = &mut self.lines[lane as usize];
+        if is_next && there.is_empty() || !waiting.is_unsaved() || lane == Lane::Aside {
+            there.bulks.push_back(waiting);
+        } else {
+            there.queue.append(&waiting.bulk, waiting.since, block_bytes(&self.bounds));
+            self.recycle(waiting.bulk);
         }
-        if !is_next && waiting.is_unsaved() {
-            // It has to wait, and others will join it: all such buffers are of one size, so that those that come fit
-            // where those that went have been. Of what is not used, no page is touched.
-            let mut roomy = self.spare.take().unwrap_or_else(|| Arc::new(Bulk::with_room(bytes_max)));
-            if let Some(emptied) = Arc::get_mut(&mut roomy) {
-                emptied.append(&waiting.bulk);
-                self.recycle(std::mem::replace(&mut waiting.bulk, roomy));
-            }
-        }
-        self.lanes_bytes += waiting.bulk.memory_bytes();
-        self.lane(lane).push_back(waiting);
     }
 
-    /// Whatever waits in a lane and is to be on disk, and is not, oldest first.
-    pub(crate) fn next_unsaved(&mut self) -> Option<(Lane, Waiting)> {
-        for lane in [Lane::Held, Lane::Fresh] {
-            if let Some(at) = self.lane(lane).iter().position(Waiting::is_unsaved) {
-                return self.lane(lane).remove(at).map(|waiting| {
-                    self.lanes_bytes -= waiting.bulk.memory_bytes();
-                    (lane, waiting)
-                });
+    /// Puts documents of a segment into a lane that is empty.
+    pub(crate) fn load(&mut self, lane: Lane, id: SegmentId, bulk: Bulk, now: Instant) {
+        let there = &mut self.lines[lane as usize];
+        if bulk.is_within(self.bounds.documents_max, self.bounds.bytes_max) {
+            there.bulks.push_back(Waiting { saved: Some(id), ..Waiting::new(Arc::new(bulk), now) });
+        } else {
+            there.queue.append(&bulk, now, block_bytes(&self.bounds));
+            there.queue_saved = Some(id);
+        }
+    }
+
+    /// A bulk that is to be on disk, and is not, and stays in memory, too.
+    pub(crate) fn next_apart(&mut self) -> Option<&mut Waiting> {
+        let sending = self.sending.iter_mut().map(|(_, waiting)| waiting);
+        sending.chain(&mut self.lines[Lane::Aside as usize].bulks).find(|waiting| waiting.is_unsaved())
+    }
+
+    /// The next of the other documents that are to be on disk, and are not; at most so many, unless they are one bulk already.
+    pub(crate) fn next_unsaved(&mut self, documents_max: usize) -> Option<(Lane, Waiting)> {
+        let most = (documents_max, self.portion_bytes());
+        for lane in Lane::ALL.into_iter().filter(|lane| *lane != Lane::Aside) {
+            let there = &mut self.lines[lane as usize];
+            if let Some(at) = there.bulks.iter().position(Waiting::is_unsaved) {
+                return there.bulks.remove(at).map(|waiting| (lane, waiting));
+            }
+            if !there.queue.is_empty() && there.queue_saved.is_none() {
+                let emptied = self.emptied();
+                return self.lines[lane as usize].take_queued(emptied, most).map(|waiting| (lane, waiting));
             }
         }
         None
@@ -206,67 +224,97 @@ impl Spool {
     /// When the oldest document came that is to be on disk, and is not, the open bulk aside.
     pub(crate) fn unsaved_since(&self) -> Option<Instant> {
         let sending = self.sending.iter().map(|(_, waiting)| waiting);
-        let all = self.fresh.iter().chain(&self.held).chain(sending);
-        all.filter(|waiting| waiting.is_unsaved()).map(|waiting| waiting.since).min()
-    }
-
-    /// Whether something from the disk waits that has not been tried since it was loaded.
-    pub(crate) fn has_loaded(&self) -> bool {
-        self.held.iter().any(|waiting| waiting.saved.is_some() && waiting.refused != Refused::Lately)
+        let sending = sending.filter(|waiting| waiting.is_unsaved()).map(|waiting| waiting.since);
+        self.lines.iter().filter_map(Line::unsaved_since).chain(sending).min()
     }
 
     /// A segment is no more: what was on disk, too, is in memory alone.
     pub(crate) fn forget_saved(&mut self, id: SegmentId) {
-        let sending = self.sending.iter_mut().map(|(_, waiting)| waiting);
-        for waiting in self.fresh.iter_mut().chain(&mut self.held).chain(sending) {
-            waiting.saved = waiting.saved.filter(|saved| *saved != id);
+        let sending = self.sending.iter_mut().map(|(_, waiting)| &mut waiting.saved);
+        let lines = self
+            .lines
+            .iter_mut()
+            .flat_map(|line| line.bulks.iter_mut().map(|waiting| &mut waiting.saved).chain([&mut line.queue_saved]));
+        for saved in lines.chain(sending) {
+            *saved = saved.filter(|saved| *saved != id);
         }
     }
 
-    /// A bulk that is on disk, too, the youngest first; of one segment only, if that is said.
-    pub(crate) fn take_saved(&mut self, of: Option<SegmentId>) -> Option<(SegmentId, Waiting)> {
-        for lane in [Lane::Held, Lane::Fresh] {
-            let is_wanted = |id: SegmentId| of.is_none_or(|of| of == id);
-            let at = self.lane(lane).iter().rposition(|waiting| waiting.saved.is_some_and(is_wanted));
-            if let Some(waiting) = at.and_then(|at| self.lane(lane).remove(at)) {
-                self.lanes_bytes -= waiting.bulk.memory_bytes();
-                return waiting.saved.map(|id| (id, waiting));
+    /// Documents that are on disk, too, those that come last first. If a segment is said, only those of it that come in order.
+    pub(crate) fn take_saved(&mut self, of: Option<SegmentId>) -> Option<(Lane, SegmentId, Waiting)> {
+        let is_wanted = |id: SegmentId| of.is_none_or(|of| of == id);
+        let most = (usize::MAX, self.portion_bytes());
+        for lane in Lane::ALL.into_iter().filter(|lane| of.is_none() || *lane != Lane::Aside) {
+            let there = &mut self.lines[lane as usize];
+            if let Some(id) = there.queue_saved.filter(|id| is_wanted(*id)) {
+                let emptied = self.emptied();
+                return self.lines[lane as usize].take_queued(emptied, most).map(|waiting| (lane, id, waiting));
+            }
+            let at = there.bulks.iter().rposition(|waiting| waiting.saved.is_some_and(is_wanted));
+            if let Some(waiting) = at.and_then(|at| there.bulks.remove(at)) {
+                return waiting.saved.map(|id| (lane, id, waiting));
             }
         }
         None
     }
 
-    /// The bulk whose documents are the oldest, to make room.
-    pub(crate) fn take_oldest(&mut self) -> Option<Waiting> {
-        let oldest = |lane: &VecDeque<Waiting>| {
-            let at = (0..lane.len()).min_by_key(|&at| lane[at].since)?;
-            Some((lane[at].since, at))
-        };
-        let (fresh, held) = (oldest(&self.fresh), oldest(&self.held));
-        let (lane, at) = match (fresh, held) {
-            (Some((since, at)), held) if held.is_none_or(|(other, _)| since < other) => (Lane::Fresh, at),
-            (_, held) => (Lane::Held, held?.1),
-        };
-        let waiting = self.lane(lane).remove(at)?;
-        self.lanes_bytes -= waiting.bulk.memory_bytes();
-        Some(waiting)
+    /// Drops the oldest documents that are in memory only, not many at a time. Gives where they were, and how many.
+    pub(crate) fn drop_oldest(&mut self) -> Option<(Lane, usize)> {
+        let ages = Lane::ALL.into_iter().filter_map(|lane| Some((self.lines[lane as usize].oldest()?, lane)));
+        let ((_, place), lane) = ages.min_by_key(|((since, _), _)| *since)?;
+        let there = &mut self.lines[lane as usize];
+        let Some(place) = place else { return Some((lane, there.queue.drop_block())) };
+        let bulk = &mut there.bulks[place].bulk;
+        let part = bulk.documents() / limits::DROPPED_PARTS;
+        if part > 0
+            && let Some(bulk) = Arc::get_mut(bulk)
+        {
+            bulk.remove_first(part);
+            return Some((lane, part));
+        }
+        let dropped = there.bulks.remove(place)?.bulk;
+        let documents = dropped.documents();
+        self.recycle(dropped);
+        Some((lane, documents))
+    }
+
+    /// Documents that were refused for good and are nowhere else, one that is sent once more included.
+    pub(crate) fn rejected_in_memory(&self) -> usize {
+        let sending = self.sending.iter().filter(|(lane, waiting)| *lane == Lane::Rejected && waiting.saved.is_none());
+        self.documents(Lane::Rejected) + sending.map(|(_, waiting)| waiting.bulk.documents()).sum::<usize>()
     }
 
     pub(crate) fn is_lane_empty(&self, lane: Lane) -> bool {
-        match lane {
-            Lane::Fresh => self.fresh.is_empty(),
-            Lane::Held => self.held.is_empty(),
-        }
+        self.lines[lane as usize].is_empty()
+    }
+
+    /// Documents that wait in a lane.
+    pub(crate) fn documents(&self, lane: Lane) -> usize {
+        self.lines[lane as usize].documents()
+    }
+
+    /// Whether nothing waits in any lane.
+    fn is_idle(&self) -> bool {
+        self.lines.iter().all(Line::is_empty)
+    }
+
+    /// An emptied buffer for documents from a queue.
+    fn emptied(&mut self) -> Arc<Bulk> {
+        self.spare.take().or_else(|| self.pool.pop()).unwrap_or_default()
     }
 
     /// Keeps an emptied buffer for the next bulk, if nobody else holds it and it is not too large for that.
     pub(crate) fn recycle(&mut self, mut bulk: Arc<Bulk>) {
         let Some(emptied) = Arc::get_mut(&mut bulk) else { return };
         emptied.clear();
-        if emptied.memory_bytes() > limits::POOLED_BULK_BYTES_MAX {
-            let is_roomy = emptied.memory_bytes() >= self.bounds.bytes_max;
-            let is_idle = self.fresh.is_empty() && self.held.is_empty();
-            self.spare = Some(bulk).filter(|_| is_roomy && !is_idle);
+        let is_large = emptied.memory_bytes() > limits::POOLED_BULK_BYTES_MAX;
+        if self.is_idle() {
+            self.spare = None;
+        } else if is_large && self.spare.is_none() {
+            self.spare = Some(bulk);
+            return;
+        }
+        if is_large {
             return;
         }
         if self.open.memory_bytes() == 0 {
@@ -278,34 +326,49 @@ impl Spool {
         }
     }
 
-    /// Bytes that all of it takes, buffers included, but for one that is spare.
-    fn memory_bytes(&self) -> usize {
+    /// Bytes that all of it takes, and those of them whose documents are on disk, too.
+    fn memory_bytes(&self) -> (usize, usize) {
         let sending = self.sending.as_ref().map_or(0, |(_, waiting)| waiting.bulk.memory_bytes());
-        let pool: usize = self.pool.iter().map(|bulk| bulk.memory_bytes()).sum();
-        self.lanes_bytes + self.open.memory_bytes() + sending + pool
-    }
-
-    /// Whether it takes more than it may, the spare buffer included. Emptied buffers are given back before it comes to that.
-    pub(crate) fn is_over(&mut self) -> bool {
-        if self.memory_bytes() > self.most_bytes() {
-            self.pool.clear();
+        let is_sending_saved = self.sending.as_ref().is_some_and(|(_, waiting)| waiting.saved.is_some());
+        let emptied = self.pool.iter().chain(&self.spare).map(|bulk| bulk.memory_bytes()).sum::<usize>();
+        let (mut all, mut saved) = (self.open.memory_bytes() + sending + emptied, 0);
+        for line in &self.lines {
+            let (bytes, saved_bytes) = line.memory_bytes();
+            (all, saved) = (all + bytes, saved + saved_bytes);
         }
-        self.memory_bytes() > self.most_bytes()
+        (all, saved + if is_sending_saved { sending } else { 0 })
     }
 
-    fn most_bytes(&self) -> usize {
-        self.bounds.memory_bytes_max - self.bounds.bytes_max
+    /// Whether it takes more than it may. Emptied buffers are given back before it comes to that.
+    pub(crate) fn is_over(&mut self) -> bool {
+        let Bounds { memory_bytes_max, reserved_bytes, .. } = self.bounds;
+        let is_over =
+            |(all, saved): (usize, usize)| all > memory_bytes_max || all - saved > memory_bytes_max - reserved_bytes;
+        if is_over(self.memory_bytes()) {
+            self.pool.clear();
+            self.spare = None;
+            if self.open.is_empty() {
+                self.open = Arc::default();
+            }
+        }
+        is_over(self.memory_bytes())
     }
 
-    /// Bytes that may be loaded from the disk: a bulk at least, a quarter of the bound at most, as they are copied when they
-    /// are divided. None if others wait and leave no room for a bulk.
-    pub(crate) fn room_to_load(&mut self) -> Option<usize> {
-        // Emptied buffers are given back before it comes to that.
-        let _ = self.is_over();
+    fn free_bytes(&self) -> usize {
+        self.bounds.memory_bytes_max.saturating_sub(self.memory_bytes().0)
+    }
+
+    /// Bytes of a portion that is copied out of a queue: as many as a bulk may have, or fewer while memory is nearly full.
+    fn portion_bytes(&self) -> usize {
         let Bounds { bytes_max, memory_bytes_max, .. } = self.bounds;
-        let room = self.most_bytes().saturating_sub(self.memory_bytes());
-        let is_free = room >= bytes_max || self.held.is_empty();
-        is_free.then(|| room.min(memory_bytes_max / 4).max(bytes_max))
+        let free = self.free_bytes() + self.spare.as_ref().map_or(0, |spare| spare.memory_bytes());
+        bytes_max.min(free.max(memory_bytes_max / limits::MEMORY_COPIED_PART))
+    }
+
+    /// Bytes that may be loaded from the disk: a quarter of the bound at most, as they are copied when they are divided.
+    pub(crate) fn room_to_load(&self) -> usize {
+        let Bounds { memory_bytes_max, reserved_bytes, .. } = self.bounds;
+        self.free_bytes().min(memory_bytes_max / 4).max(reserved_bytes)
     }
 
     pub(crate) fn bounds(&self) -> Bounds {
@@ -317,26 +380,27 @@ impl Spool {
         self.action = action;
     }
 
-    /// Goes on within other bounds: what waits in larger portions than these is divided.
+    /// Goes on within other bounds: bulks that are larger are divided.
     pub(crate) fn fit(&mut self, bounds: Bounds, feeders: usize) {
         self.feeders = feeders;
-        let sending = self.sending.iter_mut().map(|(_, waiting)| waiting);
-        for waiting in self.fresh.iter_mut().chain(&mut self.held).chain(sending) {
-            // The disk may hold more now.
-            waiting.too_large = false;
-        }
         let before = std::mem::replace(&mut self.bounds, bounds);
         let Bounds { documents_max, bytes_max, .. } = bounds;
         if documents_max < before.documents_max || bytes_max < before.bytes_max {
             self.seal();
-            for lane in [Lane::Fresh, Lane::Held] {
-                for Waiting { bulk, since, saved, refused, too_large } in std::mem::take(self.lane(lane)) {
-                    let bulk = Arc::try_unwrap(bulk).unwrap_or_else(|shared| shared.select(|_| true));
-                    let portions = bulk.portions(documents_max, bytes_max).into_iter().map(Arc::new);
-                    self.lane(lane).extend(portions.map(|bulk| Waiting { bulk, since, saved, refused, too_large }));
-                }
+        }
+        let sending = self.sending.iter_mut().map(|(_, waiting)| waiting);
+        for waiting in self.lines.iter_mut().flat_map(|line| &mut line.bulks).chain(sending) {
+            // The disk may hold more now.
+            waiting.too_large = false;
+        }
+        for line in &mut self.lines {
+            if line.bulks.iter().all(|waiting| waiting.bulk.is_within(documents_max, bytes_max)) {
+                continue;
             }
-            self.lanes_bytes = self.fresh.iter().chain(&self.held).map(|waiting| waiting.bulk.memory_bytes()).sum();
+            for Waiting { bulk, since, saved, too_large, is_part } in std::mem::take(&mut line.bulks) {
+                let portions = bulk.portions(documents_max, bytes_max).into_iter().map(Arc::new);
+                line.bulks.extend(portions.map(|bulk| Waiting { bulk, since, saved, too_large, is_part }));
+            }
         }
         if bytes_max != before.bytes_max {
             // They have the size that was usual so far.
@@ -349,17 +413,14 @@ impl Spool {
     pub(crate) fn forget(&mut self) {
         self.open = Arc::default();
         self.open_since = None;
-        self.fresh.clear();
-        self.held.clear();
-        self.lanes_bytes = 0;
+        self.lines = Default::default();
         self.sending = None;
         self.spare = None;
     }
+}
 
-    fn lane(&mut self, lane: Lane) -> &mut VecDeque<Waiting> {
-        match lane {
-            Lane::Fresh => &mut self.fresh,
-            Lane::Held => &mut self.held,
-        }
-    }
+/// Bytes of the blocks that documents wait in: few in any case, and not large.
+fn block_bytes(bounds: &Bounds) -> usize {
+    let part = bounds.memory_bytes_max / limits::MEMORY_BLOCKS_MIN;
+    part.clamp(limits::MEMORY_BLOCK_BYTES_MIN, limits::MEMORY_BLOCK_BYTES_MAX)
 }

@@ -2,27 +2,29 @@
 //! when the answer is there. Sockets and clocks are elsewhere; `now` is an argument.
 //!
 //! Invariants: each document is in memory, on disk, under way, or in one of the ledger's ways out, and the ledger
-//! balances after every change; fresh documents go before held ones and the backlog on disk; whatever has waited for
+//! balances after every change; fresh documents go first, and the others have their turns; whatever has waited for
 //! `spool.sync` is on disk, if there is a disk.
 
 mod aside;
 mod keep;
+mod say;
+mod settle;
+mod turns;
 
 use super::dead_letters::DeadLetters;
-use super::elasticsearch::verdict::{DeadLetter, Fate, Judgement, Refusal, Verdict};
 use super::pace::Pace;
 use crate::bulk::{ActionLine, Bulk, DocumentKey};
-use crate::clock;
 use crate::config::Recorder;
 use crate::limits;
 use crate::log::{FailureLog, PartLevel, part_log};
 use crate::metrics::Ledger;
 use crate::spool::files::Files;
-use crate::spool::{Bounds, Lane, Refused, Spool, Waiting};
+use crate::spool::{Bounds, Lane, Spool};
 use keep::Storage;
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
+use turns::Turns;
 
 /// One recorder's documents.
 #[derive(Debug)]
@@ -37,9 +39,11 @@ pub(super) struct Delivery {
     /// Of whole requests; nothing is sent before the pause is over.
     requests: Pace,
     paused_until: Option<Instant>,
-    /// Of documents that are refused one by one; the held lane and the backlog wait for it.
+    turns: Turns,
+    /// Of documents that are refused one by one.
     items: Pace,
-    held_until: Option<Instant>,
+    /// Of dead letters that cannot be written.
+    letters: Pace,
     /// The last request was answered well: if the next one fails, that may be due to what is in it.
     is_well: bool,
     /// When a loss is worth a line.
@@ -89,8 +93,9 @@ impl Delivery {
             stage: Stage::Running,
             requests: Pace::new(config.backoff, random.fork()),
             paused_until: None,
+            turns: Turns::default(),
             items: Pace::new(config.backoff, random.fork()),
-            held_until: None,
+            letters: Pace::new(config.backoff, random.fork()),
             is_well: false,
             losses: FailureLog::default(),
         };
@@ -109,7 +114,9 @@ impl Delivery {
         // What has failed so far says nothing of what is to come.
         self.requests = Pace::new(config.backoff, random.fork());
         self.items = Pace::new(config.backoff, random.fork());
-        (self.paused_until, self.held_until) = (None, None);
+        self.letters = Pace::new(config.backoff, random.fork());
+        self.paused_until = None;
+        self.turns.end_pauses();
         if self.stage == Stage::Draining {
             self.stage = Stage::Running;
         }
@@ -182,7 +189,7 @@ impl Delivery {
     pub(super) fn flush(&mut self, now: Instant) {
         self.seal(now);
         self.paused_until = None;
-        self.held_until = None;
+        self.turns.end_pauses();
     }
 
     /// No more documents come.
@@ -195,12 +202,15 @@ impl Delivery {
 
     /// The time to drain is over: what still waits goes to the disk, or is dropped.
     pub(super) fn give_up(&mut self, now: Instant) {
-        if self.stage != Stage::Gone {
-            self.seal(now);
-            self.save_at_last(now);
+        if self.stage == Stage::Gone {
+            return;
         }
+        self.seal(now);
+        self.save_at_last(now);
         let lost = self.ledger.waiting - self.ledger.spooled;
-        self.drop_documents(lost, |ledger| &mut ledger.dropped.shutdown);
+        let rejected = self.spool.rejected_in_memory() as u64;
+        self.drop_documents(rejected, |ledger| &mut ledger.dropped.dead_letter_unwritable);
+        self.drop_documents(lost - rejected, |ledger| &mut ledger.dropped.shutdown);
         self.stage = Stage::Gone;
     }
 
@@ -229,208 +239,36 @@ impl Delivery {
             return Step::Wait(Some(until));
         }
         self.paused_until = None;
-        if let Some(bulk) = self.spool.send(Lane::Fresh) {
-            return Step::Send(bulk);
-        }
-        let held_until = self.held_until.filter(|until| now < *until);
-        if held_until.is_none() {
-            self.held_until = None;
-            let goes_on = self.load_backlog(now);
-            if let Some(bulk) = self.spool.send(Lane::Held) {
+        let mut goes_on = false;
+        for lane in self.turns.order() {
+            if self.turns.paused_until(lane, now).is_some() {
+                continue;
+            }
+            goes_on |= self.load(lane, now);
+            if let Some(bulk) = self.spool.send(lane) {
+                self.turns.sent(lane, bulk.documents() as u64);
                 return Step::Send(bulk);
             }
-            if goes_on {
-                return Step::Wait(Some(now));
-            }
         }
-        let waits = !self.spool.is_lane_empty(Lane::Held) || self.storage.has_backlog();
+        if goes_on {
+            return Step::Wait(Some(now));
+        }
+        let (mut waits, mut until) = (false, None::<Instant>);
+        for lane in Lane::ALL.into_iter().filter(|lane| self.waits_in(*lane)) {
+            waits = true;
+            let unreadable = self.storage.unreadable_until(now).filter(|_| lane.is_from_disk());
+            let next_turn = self.turns.paused_until(lane, now).or(unreadable);
+            until = until.into_iter().chain(next_turn).min();
+        }
         if self.stage == Stage::Draining && !waits && self.spool.open_since().is_none() {
             return Step::Ended;
         }
-        Step::Wait(held_until.or_else(|| self.storage.unreadable_until(now)).filter(|_| waits))
+        Step::Wait(until)
     }
 
-    /// Books what became of the bulk that was under way. False if something failed.
-    pub(super) fn settle(&mut self, verdict: Verdict, now: Instant) -> bool {
-        let Some((lane, sent)) = self.spool.take_sent() else { return true };
-        match verdict {
-            Verdict::Judged(judgement) => {
-                self.requests_work(now);
-                self.settle_items(lane, sent, &judgement, now)
-            }
-            Verdict::Split(reason) => {
-                self.requests_work(now);
-                self.halve(lane, sent, reason);
-                true
-            }
-            Verdict::Again(refusal) => self.settle_failed(lane, sent, &refusal, now),
-        }
-    }
-
-    fn settle_items(&mut self, lane: Lane, sent: Waiting, judgement: &Judgement, now: Instant) -> bool {
-        let number = |fate| judgement.fates.iter().filter(|other| **other == fate).count() as u64;
-        let (acked, duplicate, dead) = (number(Fate::Acked), number(Fate::Duplicate), number(Fate::DeadLetter));
-        // Before they are done with on disk.
-        let buried = self.bury(&sent.bulk, &judgement.dead_letters);
-        self.finish_documents(sent.saved, acked + duplicate + dead);
-        self.update(|ledger| {
-            ledger.waiting -= acked + duplicate + dead;
-            ledger.acked += acked;
-            ledger.duplicate += duplicate;
-            ledger.dead_lettered += dead;
-        });
-        self.say_refused(&judgement.dead_letters, buried, now);
-        let name = self.name.as_str();
-        part_log!(self.log_level, Debug, debug, recorder = name, acked, duplicate, dead_lettered = dead, "shipped");
-        let Some(refusal) = &judgement.retry else {
-            self.spool.recycle(sent.bulk);
-            if lane == Lane::Held && self.spool.is_lane_empty(Lane::Held) {
-                self.items_work(now);
-            }
-            return true;
-        };
-        let again = sent.bulk.select(|index| judgement.fates[index] == Fate::Retry);
-        // The first that is refused, or those that were tried once more: others add nothing to how often it has failed.
-        let counts = lane == Lane::Held || self.spool.is_lane_empty(Lane::Held);
-        // Others from the disk wait behind those that are tried for the first time.
-        let is_backlog = sent.saved.is_some() && sent.refused == Refused::Never;
-        let in_part = acked + duplicate + dead > 0;
-        let too_large = sent.too_large && !in_part;
-        let again = Waiting { bulk: Arc::new(again), refused: Refused::Lately, too_large, ..sent };
-        self.spool.append(Lane::Held, again);
-        self.spool.recycle(sent.bulk);
-        if counts {
-            self.items_fail(refusal, in_part, now);
-            let soon = now + limits::BACKLOG_DELAY_MAX;
-            self.held_until = self.held_until.map(|until| if is_backlog { until.min(soon) } else { until });
-        }
-        false
-    }
-
-    /// Keeps the dead letters.
-    ///
-    /// # Errors
-    /// Why some are not kept, in words.
-    fn bury(&mut self, bulk: &Bulk, letters: &[DeadLetter]) -> Result<(), String> {
-        let Some(file) = &mut self.dead_letters else { return Ok(()) };
-        let time = clock::timestamp();
-        for letter in letters {
-            file.write(&self.name, letter, bulk.document(letter.index), time)
-                .map_err(|error| format!("cannot write dead letters to {}: {error}", file.path().display()))?;
-        }
-        Ok(())
-    }
-
-    /// Says which documents the server does not want, at a bounded rate, once they are counted.
-    fn say_refused(&mut self, letters: &[DeadLetter], buried: Result<(), String>, now: Instant) {
-        if let Err(failed) = buried {
-            self.lost("dead letters", &failed, now);
-        }
-        if let Some(DeadLetter { status, reason, message, .. }) = letters.first() {
-            let reason = format!("item status {status}: {reason} {message}");
-            self.lost("refused", &format!("the server refused documents for good: {reason}"), now);
-        }
-    }
-
-    /// Gives the number of requests in a row that have failed.
-    fn requests_fail(&mut self, refusal: &Refusal, now: Instant) -> u64 {
-        let failed = self.requests.failed(refusal, false, now);
-        self.paused_until = Some(now + failed.delay);
-        let name = self.name.as_str();
-        let Ledger { waiting, spooled, .. } = self.ledger;
-        if let Some(times) = failed.unsaid {
-            let reason = &refusal.reason;
-            part_log!(
-                self.log_level,
-                Warn,
-                warn,
-                recorder = name,
-                times,
-                waiting,
-                spooled,
-                "shipping failed: {reason}"
-            );
-        }
-        if failed.goes_down {
-            let interval = limits::PROBE_INTERVAL;
-            part_log!(
-                self.log_level,
-                Warn,
-                warn,
-                recorder = name,
-                "counts as down; tried about every {interval:?} from now on"
-            );
-        }
-        failed.in_a_row
-    }
-
-    fn requests_work(&mut self, now: Instant) {
-        self.is_well = true;
-        if let Some((failures, away)) = self.requests.recovered(now) {
-            let Ledger { waiting, spooled, dropped, .. } = self.ledger;
-            part_log!(
-                self.log_level,
-                Info,
-                info,
-                recorder = self.name,
-                failures,
-                waiting,
-                spooled,
-                dropped = dropped.total(),
-                "shipping again after {:.1} s",
-                away.as_secs_f64()
-            );
-        }
-    }
-
-    fn items_fail(&mut self, refusal: &Refusal, in_part: bool, now: Instant) {
-        let failed = self.items.failed(refusal, in_part, now);
-        self.held_until = Some(now + failed.delay);
-        if let Some(times) = failed.unsaid {
-            let reason = &refusal.reason;
-            let waiting = self.ledger.waiting;
-            part_log!(
-                self.log_level,
-                Warn,
-                warn,
-                recorder = self.name,
-                times,
-                waiting,
-                "the server refuses documents for now: {reason}"
-            );
-        }
-    }
-
-    fn items_work(&mut self, now: Instant) {
-        if let Some((failures, away)) = self.items.recovered(now) {
-            part_log!(
-                self.log_level,
-                Info,
-                info,
-                recorder = self.name,
-                failures,
-                waiting = self.ledger.waiting,
-                "refused documents are taken again after {:.1} s",
-                away.as_secs_f64()
-            );
-        }
-    }
-
-    /// Documents were lost: says so at a bounded rate, with the totals so far.
-    fn lost(&mut self, kind: &str, message: &str, now: Instant) {
-        if self.losses.failed(kind, now).is_some() {
-            let Ledger { dead_lettered, dropped, waiting, .. } = self.ledger;
-            part_log!(
-                self.log_level,
-                Error,
-                error,
-                recorder = self.name,
-                dead_lettered,
-                dropped = dropped.total(),
-                waiting,
-                "{message}"
-            );
-        }
+    /// Whether documents wait in a lane, or on disk for their turn in it.
+    fn waits_in(&self, lane: Lane) -> bool {
+        !self.spool.is_lane_empty(lane) || self.storage.has_backlog(lane)
     }
 
     fn drop_documents(&mut self, documents: u64, reason: impl Fn(&mut Ledger) -> &mut u64) {
@@ -448,11 +286,12 @@ impl Delivery {
 }
 
 fn bounds(config: &Recorder, memory_bytes_max: usize) -> Bounds {
-    // An eighth each for the bulk under way, the open one and a spare buffer leaves most for the lanes.
+    // An eighth each for the bulk under way and the open one leaves most for those that wait.
     let spool_bytes = config.spool.as_ref().map_or(u64::MAX, |spool| spool.bytes_max / limits::SEGMENTS_MIN);
     let bytes_max = usize::try_from(config.bulk.bytes.min(spool_bytes)).unwrap_or(usize::MAX);
     let bytes_max = bytes_max.min(memory_bytes_max / 8);
-    Bounds { documents_max: config.bulk.documents as usize, bytes_max, memory_bytes_max }
+    let reserved_bytes = config.spool.as_ref().map_or(0, |_| memory_bytes_max / limits::MEMORY_COPIED_PART);
+    Bounds { documents_max: config.bulk.documents as usize, bytes_max, memory_bytes_max, reserved_bytes }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use super::dead_letters::letter;
 use super::elasticsearch::verdict::DeadLetter;
 use crate::bulk::Bulk;
 use crate::calendar::Timestamp;
-use crate::spool::disk::{self, Bounds, Disk, SegmentId, Survey};
+use crate::spool::disk::{self, Bounds, Disk, SegmentId, Survey, Tried};
 use crate::spool::files::Files;
 use std::path::Path;
 
@@ -55,7 +55,7 @@ impl FolderTrial {
 
     /// Documents that others have removed, and that made room, since this was last asked.
     pub fn lost(&mut self) -> u64 {
-        self.0.take_changes().map_or(0, |changes| changes.lost) + self.0.take_dropped()
+        self.0.take_changes().map_or(0, |changes| changes.lost) + self.0.take_dropped().documents
     }
 
     /// The next documents, in so many bytes; none if nothing waits.
@@ -63,7 +63,8 @@ impl FolderTrial {
     /// # Errors
     /// What the system says; others come next.
     pub fn load(&mut self, bytes_max: usize) -> Result<Option<FolderLoad>, String> {
-        let loaded = self.0.load_next(bytes_max).map_err(|error| error.to_string())?;
+        let mut load = |refused| self.0.load_next(bytes_max, refused).map_err(|error| error.to_string());
+        let loaded = load(false)?.map_or_else(|| load(true), |loaded| Ok(Some(loaded)))?;
         Ok(loaded.map(|loaded| FolderLoad::new(loaded.id, loaded.bulk, loaded.damaged)))
     }
 
@@ -72,7 +73,7 @@ impl FolderTrial {
         if is_done {
             self.0.done(load.id, load.bulk.documents() as u64);
         } else {
-            self.0.unload(load.id, &load.bulk, is_refused);
+            self.0.unload(load.id, &load.bulk, if is_refused { Tried::Refused } else { Tried::No });
         }
     }
 }
@@ -90,7 +91,7 @@ impl FolderLoad {
         };
         let letters = (0..bulk.documents()).map(line_of).collect();
         // In whatever portions they are sent and refused.
-        let portions = bulk.select(|_| true).portions(3, 200).into_iter().flat_map(|portion| {
+        let portions = bulk.portions(3, 200).into_iter().flat_map(|portion| {
             let [first, second] = portion.halves();
             [all(&first), all(&second)].concat()
         });

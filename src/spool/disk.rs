@@ -16,11 +16,12 @@ mod moved;
 mod part;
 mod save;
 mod survey;
+mod tried;
 
 use super::files::{Files, Folder, Handle};
 use super::segment;
 use crate::limits;
-use part::Part;
+use part::{Part, Places};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -29,6 +30,7 @@ use survey::{DAMAGED, GONE, SUMS, TEXT, blocks, name};
 pub(crate) use moved::Changes;
 pub(crate) use save::SaveError;
 pub(crate) use survey::{OpenError, Survey, damaged_path, lock, read_segment, text_path};
+pub(crate) use tried::{Dropped, Tried};
 
 /// An open spool folder.
 #[derive(Debug)]
@@ -51,7 +53,7 @@ pub(crate) struct Disk {
     /// Documents that are not done.
     documents: u64,
     /// Documents that made room since this was last asked for.
-    dropped: u64,
+    dropped: Dropped,
     changes: Changes,
     sums: Vec<u8>,
 }
@@ -86,6 +88,8 @@ struct Segment {
     /// Documents in it, and those of them that are not done.
     total: u64,
     left: u64,
+    /// Those that are [`Tried::Rejected`], as far as they are not done.
+    rejected: Places,
     /// If some of it has been in memory. Else all of it waits on disk alone.
     part: Option<Part>,
 }
@@ -125,6 +129,11 @@ impl Segment {
         }
     }
 
+    /// Whether it can only be read because its files are open.
+    fn is_nameless(&self) -> bool {
+        self.handles.is_some() && !self.is_in_place()
+    }
+
     fn remove_files(&self) {
         let Some(handles) = self.handles.as_ref().filter(|_| !self.is_in_place()) else {
             return self.home.remove_segment(self.number);
@@ -160,7 +169,7 @@ impl Disk {
             next_turn: 0,
             used_bytes: limits::DISK_BLOCK_BYTES,
             documents: 0,
-            dropped: 0,
+            dropped: Dropped::default(),
             changes: Changes::default(),
             sums: Vec::new(),
         };
@@ -200,8 +209,8 @@ impl Disk {
         let id = SegmentId(self.next_id);
         self.next_id += 1;
         let (home, turn) = (Rc::clone(&self.home), self.take_turn());
-        let (handles, refused, left, part) = (None, false, total, None);
-        Segment { id, home, number, handles, refused, turn, text_bytes, sums_bytes, total, left, part }
+        let (handles, refused, left, rejected, part) = (None, false, total, Places::default(), None);
+        Segment { id, home, number, handles, refused, turn, text_bytes, sums_bytes, total, left, rejected, part }
     }
 
     /// Goes on within other bounds.
@@ -215,9 +224,14 @@ impl Disk {
         self.documents
     }
 
-    /// Whether there is something to load.
-    pub(crate) fn has_backlog(&self) -> bool {
-        self.segments.iter().any(Segment::waits)
+    /// Whether there is something to load: of segments that were refused in this run, or of the others.
+    pub(crate) fn has_backlog(&self, refused: bool) -> bool {
+        self.segments.iter().any(|segment| segment.refused == refused && segment.waits())
+    }
+
+    /// Documents that can be loaded: of segments that were refused in this run, or of the others.
+    pub(crate) fn waiting(&self, refused: bool) -> u64 {
+        self.segments.iter().filter(|segment| segment.refused == refused).map(Segment::waiting).sum()
     }
 
     fn take_turn(&mut self) -> u64 {
@@ -240,11 +254,11 @@ impl Disk {
 
     /// Documents that made room since [`Disk::take_dropped`].
     pub(crate) fn dropped(&self) -> u64 {
-        self.dropped
+        self.dropped.documents
     }
 
     /// Documents that made room since this was last asked.
-    pub(crate) fn take_dropped(&mut self) -> u64 {
+    pub(crate) fn take_dropped(&mut self) -> Dropped {
         std::mem::take(&mut self.dropped)
     }
 
@@ -258,7 +272,8 @@ impl Disk {
             }
             let Some(at) = self.segments.iter().position(|segment| !segment.is_out()) else { return };
             if let Some(segment) = self.take_out(at) {
-                self.dropped += segment.left;
+                self.dropped.documents += segment.left;
+                self.dropped.rejected += segment.rejected.count(segment.part.as_ref());
                 segment.remove_files();
             }
         }

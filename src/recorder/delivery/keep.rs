@@ -4,12 +4,11 @@ use super::Delivery;
 use crate::config::Recorder;
 use crate::limits;
 use crate::log::part_log;
-use crate::spool::disk::{self, Changes, Disk, SaveError, SegmentId};
+use crate::spool::disk::{self, Changes, Disk, Dropped, SaveError, SegmentId, Tried};
 use crate::spool::files::Files;
-use crate::spool::{Bounds, Lane, Refused, Waiting};
+use crate::spool::{Bounds, Lane, Waiting};
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The disk behind the memory.
@@ -62,8 +61,20 @@ impl Storage {
         self.disk().map_or(0, Disk::documents)
     }
 
-    pub(super) fn has_backlog(&self) -> bool {
-        self.disk().is_some_and(Disk::has_backlog)
+    /// Documents that wait on disk for their turn in a lane.
+    pub(super) fn waiting(&self, lane: Lane) -> u64 {
+        lane.of_segments().zip(self.disk()).map_or(0, |(refused, disk)| disk.waiting(refused))
+    }
+
+    pub(super) fn has_backlog(&self, lane: Lane) -> bool {
+        lane.of_segments().zip(self.disk()).is_some_and(|(refused, disk)| disk.has_backlog(refused))
+    }
+
+    /// So many documents of a segment are done.
+    pub(super) fn done(&mut self, id: SegmentId, documents: u64) {
+        if let Some(disk) = self.disk_mut() {
+            disk.done(id, documents);
+        }
     }
 
     /// When it is read again, if it could not be read a short while ago.
@@ -149,33 +160,46 @@ impl Delivery {
         }
     }
 
-    /// Brings everything to the disk that is not there: what waits is then there only, what is under way is there, too. What is
-    /// too large for it stays where it is.
+    /// Brings everything to the disk that is not there: what waits is then there only, what is under way or set aside is there,
+    /// too. What is too large for it stays where it is.
     fn save_all(&mut self, now: Instant) {
         self.look_at_disk(now);
         let Some(disk) = self.storage.writable(now) else { return };
         let (mut failed, mut too_large) = (None, 0);
-        if let Some(sending) = self.spool.sending().filter(|sending| sending.is_unsaved()) {
-            match disk.save_apart(&sending.bulk) {
-                Ok(id) => sending.saved = Some(id),
-                Err(SaveError::TooLarge) => (sending.too_large, too_large) = (true, sending.bulk.documents()),
+        while failed.is_none()
+            && let Some(waiting) = self.spool.next_apart()
+        {
+            match disk.save_apart(&waiting.bulk) {
+                Ok(id) => waiting.saved = Some(id),
+                Err(SaveError::TooLarge) => {
+                    waiting.too_large = true;
+                    too_large += waiting.bulk.documents();
+                }
                 Err(SaveError::Io(error)) => failed = Some(error),
             }
         }
+        let segment_documents = usize::try_from(limits::SEGMENT_DOCUMENTS_MIN).unwrap_or(usize::MAX);
+        let documents_max = self.spool.bounds().documents_max.max(segment_documents);
         while failed.is_none() {
-            let Some((lane, mut waiting)) = self.spool.next_unsaved() else { break };
+            let Some((lane, mut waiting)) = self.spool.next_unsaved(documents_max) else { break };
             if !disk.has_room(&waiting.bulk) {
                 // The oldest are to make room, and they may be those that are in memory, too.
-                while let Some((id, saved)) = self.spool.take_saved(None) {
-                    if disk.unload(id, &saved.bulk, saved.refused == Refused::Lately) {
+                while let Some((lane, id, saved)) = self.spool.take_saved(None) {
+                    if disk.unload(id, &saved.bulk, unloaded(lane)) {
                         self.spool.recycle(saved.bulk);
                     } else {
-                        self.spool.append(Lane::Held, Waiting { saved: None, ..saved });
+                        self.spool.put_front(lane, Waiting { saved: None, ..saved });
                     }
                 }
             }
-            match disk.save(&waiting.bulk, waiting.refused != Refused::Never) {
-                Ok(()) => self.spool.recycle(waiting.bulk),
+            let others_wait = disk.has_backlog(true);
+            match disk.save(&waiting.bulk, tried(lane)) {
+                Ok(()) => {
+                    self.spool.recycle(waiting.bulk);
+                    if !others_wait && tried(lane) != Tried::No {
+                        self.turns.carry_pause(lane, Lane::RefusedBacklog);
+                    }
+                }
                 Err(SaveError::TooLarge) => {
                     waiting.too_large = true;
                     too_large += waiting.bulk.documents();
@@ -187,6 +211,11 @@ impl Delivery {
                 }
             }
         }
+        self.end_of_saving(failed, too_large, now);
+    }
+
+    /// Says what was not saved, and books what it has led to.
+    fn end_of_saving(&mut self, failed: Option<io::Error>, too_large: usize, now: Instant) {
         if let Storage::Open { place, blocked_until, .. } = &mut self.storage {
             *blocked_until = failed.is_some().then(|| now + limits::SPOOL_RETRY);
             if let Some(error) = failed {
@@ -217,7 +246,9 @@ impl Delivery {
     fn book_changes(&mut self, now: Instant) {
         let Some(changes) = self.storage.disk_mut().and_then(Disk::take_changes) else { return };
         let Changes { lost, rescued, found, gone, folder } = changes;
-        gone.into_iter().for_each(|id| self.spool.forget_saved(id));
+        for id in gone {
+            self.spool.forget_saved(id);
+        }
         self.update(|ledger| {
             ledger.made += found;
             ledger.recovered += found;
@@ -269,30 +300,29 @@ impl Delivery {
             return;
         }
         self.save_all(now);
-        let mut dropped = 0;
+        let (mut dropped, mut rejected) = (0, 0);
         while self.spool.is_over() {
             // What is on disk, too, can wait there alone.
-            if let Some((id, waiting)) = self.spool.take_saved(None) {
-                if !self.unload(Lane::Held, id, waiting, now) {
+            if let Some((lane, id, waiting)) = self.spool.take_saved(None) {
+                if !self.unload(lane, id, waiting, unloaded(lane), now) {
                     self.save_all(now);
                 }
                 continue;
             }
-            let Some(oldest) = self.spool.take_oldest() else { break };
-            dropped += oldest.bulk.documents() as u64;
-            self.spool.recycle(oldest.bulk);
+            let Some((lane, documents)) = self.spool.drop_oldest() else { break };
+            *(if lane == Lane::Rejected { &mut rejected } else { &mut dropped }) += documents as u64;
         }
-        if dropped > 0 {
-            self.drop_documents(dropped, |ledger| &mut ledger.dropped.memory_limit);
+        self.drop_documents(dropped, |ledger| &mut ledger.dropped.memory_limit);
+        self.drop_documents(rejected, |ledger| &mut ledger.dropped.dead_letter_unwritable);
+        if dropped + rejected > 0 {
             self.lost("dropped", "settings.memory_limit is reached: the oldest documents make room", now);
         }
     }
 
     /// Lets documents wait on disk alone that are there, too. False if others have removed them there: they are in the lane
     /// again.
-    fn unload(&mut self, lane: Lane, id: SegmentId, waiting: Waiting, now: Instant) -> bool {
-        let is_refused = waiting.refused == Refused::Lately;
-        let is_there = self.storage.disk_mut().is_some_and(|disk| disk.unload(id, &waiting.bulk, is_refused));
+    pub(super) fn unload(&mut self, lane: Lane, id: SegmentId, waiting: Waiting, tried: Tried, now: Instant) -> bool {
+        let is_there = self.storage.disk_mut().is_some_and(|disk| disk.unload(id, &waiting.bulk, tried));
         if is_there {
             self.spool.recycle(waiting.bulk);
         } else {
@@ -304,30 +334,27 @@ impl Delivery {
 
     /// Books the documents that made room on disk.
     pub(super) fn count_dropped(&mut self, now: Instant) {
-        let dropped = self.storage.disk_mut().map_or(0, Disk::take_dropped);
-        self.drop_documents(dropped, |ledger| &mut ledger.dropped.spool_full);
-        if dropped > 0 {
+        let Dropped { documents, rejected } = self.storage.disk_mut().map(Disk::take_dropped).unwrap_or_default();
+        self.drop_documents(documents - rejected, |ledger| &mut ledger.dropped.spool_full);
+        self.drop_documents(rejected, |ledger| &mut ledger.dropped.dead_letter_unwritable);
+        if documents > 0 {
             self.lost("spool full", "spool.bytes is reached: the oldest documents make room", now);
         }
     }
 
-    /// Brings the next segment from the disk to the held lane, if all that came from there has been tried: what was refused
-    /// goes back, behind what was not, so that it delays no other. True if there was none after many of them, and there are
-    /// more: others are to have their turn first.
-    pub(super) fn load_backlog(&mut self, now: Instant) -> bool {
+    /// Brings the next segment from the disk to a lane, if all that came from there has been sent. True if there was none after
+    /// many of them, and there may be more: others are to have their turn first.
+    pub(super) fn load(&mut self, lane: Lane, now: Instant) -> bool {
+        let Some(refused) = lane.of_segments() else { return false };
         let is_readable = self.storage.unreadable_until(now).is_none();
         let mut segments = 0;
-        while is_readable && !self.spool.has_loaded() && self.storage.has_backlog() {
+        while is_readable && self.spool.is_lane_empty(lane) {
             if segments == limits::SEGMENTS_PER_TURN {
                 return true;
             }
             segments += 1;
-            while let Some((id, refused)) = self.spool.take_saved(None) {
-                self.unload(Lane::Held, id, refused, now);
-                self.storage.disk_mut().into_iter().for_each(|disk| disk.put_behind(id));
-            }
-            let Some(room) = self.spool.room_to_load() else { return false };
-            let loaded = match self.storage.disk_mut().map(|disk| disk.load_next(room)) {
+            let room = self.spool.room_to_load();
+            let loaded = match self.storage.disk_mut().map(|disk| disk.load_next(room, refused)) {
                 Some(Ok(Some(loaded))) => loaded,
                 None | Some(Ok(None)) => return false,
                 Some(Err(error)) => {
@@ -347,16 +374,8 @@ impl Delivery {
             if loaded.damaged > 0 {
                 self.lost("damaged", "documents in the spool were damaged; what is left of them is set aside", now);
             }
-            // It may come from a time of other bounds.
-            let Bounds { documents_max, bytes_max, .. } = self.spool.bounds();
-            let portions = loaded.bulk.portions(documents_max, bytes_max).into_iter().map(Arc::new);
-            let refused = if loaded.refused { Refused::Before } else { Refused::Never };
-            let (saved, since) = (Some(loaded.id), now);
-            let waiting = portions.map(|bulk| Waiting { bulk, since, saved, refused, too_large: false });
-            if loaded.refused {
-                waiting.for_each(|waiting| self.spool.append(Lane::Held, waiting));
-            } else {
-                waiting.rev().for_each(|waiting| self.spool.put_front(Lane::Held, waiting));
+            if !loaded.bulk.is_empty() {
+                self.spool.load(lane, loaded.id, loaded.bulk, now);
             }
         }
         false
@@ -385,16 +404,23 @@ impl Delivery {
             return;
         };
         // With the rest of their segment, so that they come back in order.
-        self.unload(lane, id, sent, now);
-        while let Some((id, waiting)) = self.spool.take_saved(Some(id)) {
-            self.unload(Lane::Held, id, waiting, now);
+        let mut is_there = self.unload(lane, id, sent, unloaded(lane), now);
+        while is_there && let Some((lane, id, waiting)) = self.spool.take_saved(Some(id)) {
+            is_there = self.unload(lane, id, waiting, unloaded(lane), now);
         }
     }
+}
 
-    /// So many documents of a bulk are done.
-    pub(super) fn finish_documents(&mut self, saved: Option<SegmentId>, documents: u64) {
-        if let (Some(id), Some(disk)) = (saved, self.storage.disk_mut()) {
-            disk.done(id, documents);
-        }
+/// What is known of the documents of a lane when they come to the disk.
+fn tried(lane: Lane) -> Tried {
+    match lane {
+        Lane::Fresh | Lane::Backlog => Tried::No,
+        Lane::Refused | Lane::RefusedBacklog | Lane::Aside => Tried::Refused,
+        Lane::Rejected => Tried::Rejected,
     }
+}
+
+/// What is known of them more than before when they go back to it.
+fn unloaded(lane: Lane) -> Tried {
+    if lane.is_from_disk() { Tried::No } else { tried(lane) }
 }

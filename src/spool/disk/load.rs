@@ -1,7 +1,7 @@
 //! Documents come back from the disk, and are done with.
 
 use super::survey::{DAMAGED, blocks, name, read_segment};
-use super::{Disk, Part, Segment, SegmentId};
+use super::{Disk, Part, Segment, SegmentId, Tried};
 use crate::bulk::{self, Bulk};
 use crate::limits;
 use crate::spool::segment::{self, Checked};
@@ -12,8 +12,6 @@ use std::io;
 pub(crate) struct Loaded {
     pub(crate) id: SegmentId,
     pub(crate) bulk: Bulk,
-    /// Some of its documents were refused before, in this run.
-    pub(crate) refused: bool,
     /// Documents of it that are damaged, and as many of them as [`Disk::documents`] has counted so far.
     pub(crate) damaged: u64,
     pub(crate) counted: u64,
@@ -32,24 +30,27 @@ impl Segment {
 }
 
 impl Disk {
-    /// Documents of the segment whose turn it is, up to so many bytes but one at least; what is damaged is set aside. None if
-    /// nothing waits here.
+    /// Documents of the segment whose turn it is, of those that were `refused` in this run or of the others: up to so many
+    /// bytes but one at least; what is damaged is set aside. None if nothing of that kind waits here.
     ///
     /// # Errors
     /// What the system says. The segment waits as before, behind all others.
-    pub(crate) fn load_next(&mut self, bytes_max: usize) -> io::Result<Option<Loaded>> {
-        let waiting = self.segments.iter().enumerate().filter(|(_, segment)| segment.waits());
-        let Some((at, segment)) = waiting.min_by_key(|(_, segment)| (segment.refused, segment.turn)) else {
-            return Ok(None);
-        };
-        let (id, refused) = (segment.id, segment.refused);
+    pub(crate) fn load_next(&mut self, bytes_max: usize, refused: bool) -> io::Result<Option<Loaded>> {
+        let is_wanted = |segment: &Segment| segment.refused == refused && segment.waits();
+        let waiting = self.segments.iter().enumerate().filter(|(_, segment)| is_wanted(segment));
+        let Some((at, segment)) = waiting.min_by_key(|(_, segment)| segment.turn) else { return Ok(None) };
+        let id = segment.id;
         let (checked, unlisted) = match segment.read() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.lose(at);
                 self.forget_what_others_removed();
-                return Ok(Some(Loaded { id, bulk: Bulk::default(), refused, damaged: 0, counted: 0 }));
+                return Ok(Some(Loaded { id, bulk: Bulk::default(), damaged: 0, counted: 0 }));
             }
-            read => read.inspect_err(|_| self.put_behind(id))?,
+            Err(error) => {
+                self.segments[at].turn = self.take_turn();
+                return Err(error);
+            }
+            Ok(read) => read,
         };
         // Without a list nothing can be checked: what looks like a document is one that is lost.
         let unlisted = if unlisted { bulk::beginnings(&checked.damaged) } else { 0 };
@@ -71,7 +72,7 @@ impl Disk {
         segment.left -= counted;
         self.documents -= counted;
         self.end_if_done(at);
-        Ok(Some(Loaded { id, bulk, refused, damaged: counted.max(unlisted), counted }))
+        Ok(Some(Loaded { id, bulk, damaged: counted.max(unlisted), counted }))
     }
 
     /// Keeps what is damaged for whoever wants to look at it, if there is room.
@@ -112,9 +113,10 @@ impl Disk {
         }
     }
 
-    /// Lets documents that were loaded wait here alone again: they come next of their segment, unless they were refused.
-    /// False if they cannot: others have removed the segment, so that they are in memory alone.
-    pub(crate) fn unload(&mut self, id: SegmentId, bulk: &Bulk, refused: bool) -> bool {
+    /// Lets documents that were loaded wait here alone again: they come next of their segment. Once some of a segment are
+    /// refused, its rest comes behind all others. False if they cannot: others have removed the segment, so that they are in memory alone.
+    pub(crate) fn unload(&mut self, id: SegmentId, bulk: &Bulk, tried: Tried) -> bool {
+        let turn = self.take_turn();
         let Some(at) = self.position(id) else { return false };
         let segment = &mut self.segments[at];
         if segment.handles.is_none() && !segment.is_in_place() {
@@ -123,19 +125,19 @@ impl Disk {
             return false;
         }
         if let Some(part) = &mut segment.part {
-            part.put_back(bulk, !refused);
+            let rejected = &mut segment.rejected;
+            part.put_back(bulk, tried == Tried::No, |place| match tried {
+                Tried::No => {}
+                Tried::Refused => rejected.remove(place),
+                Tried::Rejected => rejected.insert(place),
+            });
             if part.waiting() == segment.left {
                 part.none_is_out();
             }
         }
-        true
-    }
-
-    /// The rest of a segment that has been refused comes behind all others.
-    pub(crate) fn put_behind(&mut self, id: SegmentId) {
-        let turn = self.take_turn();
-        if let Some(at) = self.position(id) {
-            (self.segments[at].refused, self.segments[at].turn) = (true, turn);
+        if tried != Tried::No {
+            (segment.refused, segment.turn) = (true, turn);
         }
+        true
     }
 }

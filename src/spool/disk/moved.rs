@@ -62,6 +62,10 @@ impl Disk {
     pub(crate) fn look_at_last(&mut self) -> io::Result<()> {
         let looked = self.look();
         self.close();
+        // Nobody can open the files any more that have lost one of their names, and could not be written again.
+        while let Some(at) = self.segments.iter().position(Segment::is_nameless) {
+            self.lose(at);
+        }
         for segment in &mut self.segments {
             segment.handles = None;
         }
@@ -119,8 +123,10 @@ impl Disk {
     /// Brings the segments along that are in another folder, if the system lets it be done without copying.
     fn carry_over(&mut self) {
         let mut carried: Vec<(Rc<Folder>, u64)> = Vec::new();
-        for at in 0..self.segments.len() {
-            let segment = &self.segments[at];
+        let mut next = 0;
+        while let Some(segment) = self.segments.get(next) {
+            let at = next;
+            next += 1;
             if Rc::ptr_eq(&segment.home, &self.home) || !segment.is_in_place() {
                 continue;
             }
@@ -130,7 +136,11 @@ impl Disk {
             // At each moment there is a text with its list. Twice is no harm.
             let linked =
                 link(TEXT).and_then(|()| link(SUMS).inspect_err(|_| _ = self.home.remove(&name(new_number, TEXT))));
-            if linked.is_ok() {
+            if linked.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+                // Without its list nothing of it can be told from damage, and no later start looks for it there.
+                self.lose(at);
+                next = at;
+            } else if linked.is_ok() {
                 let segment = &mut self.segments[at];
                 (segment.home, segment.number, segment.handles) = (Rc::clone(&self.home), new_number, None);
                 carried.push((old, number));
@@ -164,8 +174,8 @@ impl Disk {
 
     /// Writes again what is in files that are open, and that no name leads to.
     fn rescue(&mut self) -> io::Result<()> {
-        let is_nameless = |segment: &&Segment| segment.handles.is_some() && !segment.is_in_place();
-        let nameless: Vec<SegmentId> = self.segments.iter().filter(is_nameless).map(|segment| segment.id).collect();
+        let nameless = self.segments.iter().filter(|segment| segment.is_nameless());
+        let nameless: Vec<SegmentId> = nameless.map(|segment| segment.id).collect();
         for id in nameless {
             let Some(at) = self.position(id) else { continue };
             // Nothing is written to it any more, whatever comes of this.
@@ -173,6 +183,9 @@ impl Disk {
             // What cannot be read for now is tried again before the next write.
             let Ok((checked, _)) = self.segments[at].read() else { continue };
             let Some(old) = self.take_out(at) else { continue };
+            let waits = |place: u32| old.part.as_ref().is_none_or(|part| part.waits_at(place));
+            let places = checked.found.iter().map(|(_, place)| *place).filter(|place| waits(*place));
+            let rejected: Vec<bool> = places.map(|place| old.rejected.has(place)).collect();
             let waiting = match &old.part {
                 None => checked.bulk,
                 Some(part) => checked.bulk.select(|index| part.waits_at(checked.found[index].1)),
@@ -192,6 +205,11 @@ impl Disk {
                 }
                 if let Some(new) = self.segments.back_mut() {
                     (new.turn, new.refused) = (old.turn, old.refused);
+                    let first = new.total - waiting.documents() as u64;
+                    let places = (first..).zip(rejected).filter(|(_, is_rejected)| *is_rejected);
+                    for place in places.filter_map(|(place, _)| u32::try_from(place).ok()) {
+                        new.rejected.insert(place);
+                    }
                 }
             }
             let rescued = waiting.documents() as u64;

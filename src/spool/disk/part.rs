@@ -6,10 +6,40 @@
 use crate::bulk::Bulk;
 use crate::spool::segment::{self, Checked};
 
+/// Some places of a segment: a bit for each document.
+#[derive(Debug, Default)]
+pub(super) struct Places(Vec<u64>);
+
+impl Places {
+    pub(super) fn has(&self, place: u32) -> bool {
+        self.0.get(place as usize / 64).is_some_and(|word| word >> (place % 64) & 1 == 1)
+    }
+
+    pub(super) fn insert(&mut self, place: u32) {
+        let at = place as usize / 64;
+        if at >= self.0.len() {
+            self.0.resize(at + 1, 0);
+        }
+        self.0[at] |= 1 << (place % 64);
+    }
+
+    pub(super) fn remove(&mut self, place: u32) {
+        if let Some(word) = self.0.get_mut(place as usize / 64) {
+            *word &= !(1 << (place % 64));
+        }
+    }
+
+    /// How many there are; of those that wait only, if it is known which do.
+    pub(super) fn count(&self, part: Option<&Part>) -> u64 {
+        let waits = |at: usize| part.map_or(u64::MAX, |part| part.waits.0.get(at).copied().unwrap_or(0));
+        self.0.iter().enumerate().map(|(at, word)| u64::from((word & waits(at)).count_ones())).sum()
+    }
+}
+
 /// A segment's documents: a bit for each that waits on disk alone, and where those in memory have their places.
 #[derive(Debug)]
 pub(super) struct Part {
-    waits: Vec<u64>,
+    waits: Places,
     waiting: u64,
     /// Checksum and place, sorted; of documents in memory, and of some that are done.
     out: Vec<(u64, u32)>,
@@ -20,7 +50,7 @@ pub(super) struct Part {
 impl Part {
     /// As many documents, all of them on disk alone.
     pub(super) fn waiting_all(documents: u64) -> Self {
-        let mut part = Self { waits: Vec::new(), waiting: 0, out: Vec::new(), next: 0 };
+        let mut part = Self { waits: Places::default(), waiting: 0, out: Vec::new(), next: 0 };
         for place in 0..u32::try_from(documents).unwrap_or(u32::MAX) {
             part.set(place);
         }
@@ -32,7 +62,7 @@ impl Part {
         let sums = (0..bulk.documents()).map(|index| segment::checksum(bulk.document(index)));
         let mut out: Vec<(u64, u32)> = sums.zip(0..).collect();
         out.sort_unstable();
-        Self { waits: Vec::new(), waiting: 0, out, next: 0 }
+        Self { waits: Places::default(), waiting: 0, out, next: 0 }
     }
 
     /// Documents that wait on disk alone.
@@ -42,7 +72,7 @@ impl Part {
 
     /// Whether the document at this place waits on disk alone.
     pub(super) fn waits_at(&self, place: u32) -> bool {
-        bit(&self.waits, place)
+        self.waits.has(place)
     }
 
     /// Forgets those that are not whole any more; gives how many.
@@ -50,7 +80,7 @@ impl Part {
         let before = std::mem::take(&mut self.waiting);
         let waits = std::mem::take(&mut self.waits);
         for &(_, place) in &whole.found {
-            if bit(&waits, place) {
+            if waits.has(place) {
                 self.set(place);
             }
         }
@@ -59,12 +89,12 @@ impl Part {
 
     /// Takes documents out, the next ones that wait, up to so many bytes, but one at least.
     pub(super) fn take(&mut self, whole: Checked, bytes_max: usize) -> Bulk {
-        if !whole.found.iter().any(|&(_, place)| place >= self.next && bit(&self.waits, place)) {
+        if !whole.found.iter().any(|&(_, place)| place >= self.next && self.waits.has(place)) {
             self.next = 0;
         }
         let (mut taken, mut number, mut bytes) = (vec![false; whole.found.len()], 0, 0);
         for (index, &(sum, place)) in whole.found.iter().enumerate() {
-            if place < self.next || !bit(&self.waits, place) {
+            if place < self.next || !self.waits.has(place) {
                 continue;
             }
             bytes += whole.bulk.document(index).len();
@@ -81,8 +111,9 @@ impl Part {
         if number == taken.len() { whole.bulk } else { whole.bulk.select(|index| taken[index]) }
     }
 
-    /// Documents that were taken out are on disk alone again. They come next, if `soon`; else when their turn comes.
-    pub(super) fn put_back(&mut self, bulk: &Bulk, soon: bool) {
+    /// Documents that were taken out are on disk alone again, in the places that `found` is told. They come next, if `soon`;
+    /// else when their turn comes.
+    pub(super) fn put_back(&mut self, bulk: &Bulk, soon: bool, mut found: impl FnMut(u32)) {
         for index in 0..bulk.documents() {
             let sum = segment::checksum(bulk.document(index));
             let at = self.out.partition_point(|&(other, _)| other < sum);
@@ -91,6 +122,7 @@ impl Part {
                 continue;
             };
             self.set(place);
+            found(place);
             if soon {
                 self.next = self.next.min(place);
             }
@@ -103,22 +135,12 @@ impl Part {
     }
 
     fn set(&mut self, place: u32) {
-        let at = place as usize / 64;
-        if at >= self.waits.len() {
-            self.waits.resize(at + 1, 0);
-        }
-        self.waiting += u64::from(!bit(&self.waits, place));
-        self.waits[at] |= 1 << (place % 64);
+        self.waiting += u64::from(!self.waits.has(place));
+        self.waits.insert(place);
     }
 
     fn clear(&mut self, place: u32) {
-        self.waiting -= u64::from(bit(&self.waits, place));
-        if let Some(word) = self.waits.get_mut(place as usize / 64) {
-            *word &= !(1 << (place % 64));
-        }
+        self.waiting -= u64::from(self.waits.has(place));
+        self.waits.remove(place);
     }
-}
-
-fn bit(words: &[u64], place: u32) -> bool {
-    words.get(place as usize / 64).is_some_and(|word| word >> (place % 64) & 1 == 1)
 }

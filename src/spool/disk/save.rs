@@ -1,7 +1,7 @@
 //! Documents go to the disk.
 
 use super::survey::{SUMS, TEXT, blocks, name};
-use super::{Disk, Handles, Part, SegmentId};
+use super::{Disk, Handles, Part, SegmentId, Tried};
 use crate::bulk::Bulk;
 use crate::limits;
 use crate::spool::segment;
@@ -27,15 +27,18 @@ fn needed_bytes(bulk: &Bulk) -> u64 {
 }
 
 impl Disk {
-    /// Takes all documents of a bulk, some of which were `refused`, or none.
+    /// Takes all documents of a bulk.
     ///
     /// # Errors
     /// [`SaveError`].
-    pub(crate) fn save(&mut self, bulk: &Bulk, refused: bool) -> Result<(), SaveError> {
+    pub(crate) fn save(&mut self, bulk: &Bulk, tried: Tried) -> Result<(), SaveError> {
         self.look()?;
         self.append(bulk)?;
         if let Some(segment) = self.segments.back_mut() {
-            segment.refused |= refused;
+            segment.refused |= tried != Tried::No;
+            let places = segment.total - bulk.documents() as u64..segment.total;
+            let places = places.filter_map(|place| u32::try_from(place).ok()).filter(|_| tried == Tried::Rejected);
+            places.for_each(|place| segment.rejected.insert(place));
         }
         Ok(())
     }

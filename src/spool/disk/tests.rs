@@ -39,8 +39,16 @@ fn drain(disk: &mut Disk) -> BTreeSet<Vec<u8>> {
 
 /// A whole segment.
 fn load(disk: &mut Disk) -> Option<Loaded> {
-    disk.load_next(usize::MAX).ok().flatten()
+    [false, true].into_iter().find_map(|refused| disk.load_next(usize::MAX, refused).ok().flatten())
 }
+
+/// Some documents of a segment, of either kind.
+fn load_some(disk: &mut Disk, random: &mut fastrand::Rng) -> Option<Loaded> {
+    let first = random.bool();
+    [first, !first].into_iter().find_map(|refused| disk.load_next(random.usize(1..600), refused).unwrap())
+}
+
+const TRIED: [Tried; 3] = [Tried::No, Tried::Refused, Tried::Rejected];
 
 /// What must and what may be on a disk.
 #[derive(Default)]
@@ -57,7 +65,7 @@ fn exercise(files: &Files, expected: &mut Expected) {
         for size in [1, 4, 2, 7] {
             let bulk = bulk(&mut ids, size);
             expected.ever.extend(documents(&bulk));
-            if disk.save(&bulk, false).is_ok() {
+            if disk.save(&bulk, Tried::No).is_ok() {
                 expected.safe.extend(documents(&bulk));
             }
         }
@@ -66,7 +74,7 @@ fn exercise(files: &Files, expected: &mut Expected) {
         if let Ok(id) = disk.save_apart(&apart) {
             expected.safe.extend(documents(&apart));
             if round == 1 {
-                disk.unload(id, &apart, false);
+                disk.unload(id, &apart, Tried::No);
             } else {
                 expected.safe.retain(|document| !documents(&apart).contains(document));
                 disk.done(id, 3);
@@ -81,7 +89,7 @@ fn exercise(files: &Files, expected: &mut Expected) {
             // In part: the files stay whole.
             expected.safe.remove(loaded.bulk.document(0));
             disk.done(loaded.id, 1);
-            disk.unload(loaded.id, &loaded.bulk.select(|index| index > 0), false);
+            disk.unload(loaded.id, &loaded.bulk.select(|index| index > 0), Tried::No);
         }
     }
 }
@@ -157,7 +165,7 @@ fn damage_costs_what_is_damaged_and_is_counted_and_set_aside() {
     let folder = tempfile::tempdir().unwrap();
     let mut ids = IdSource::new([0; 9]);
     let saved = bulk(&mut ids, 5);
-    Disk::open(Files::System, folder.path(), BOUNDS).unwrap().save(&saved, false).unwrap();
+    Disk::open(Files::System, folder.path(), BOUNDS).unwrap().save(&saved, Tried::No).unwrap();
     let text = text_path(folder.path(), 0);
     assert_eq!(std::fs::read(&text).unwrap(), saved.bytes(), "the file is what curl would send");
     let mut bytes = saved.bytes().to_vec();
@@ -170,7 +178,7 @@ fn damage_costs_what_is_damaged_and_is_counted_and_set_aside() {
     let loaded = load(&mut disk).unwrap();
     assert_eq!((loaded.bulk.documents(), loaded.counted, loaded.damaged, disk.documents()), (4, 1, 1, 4));
     assert_eq!(std::fs::read(damaged_path(folder.path(), 0)).unwrap().len(), saved.document(2).len());
-    disk.unload(loaded.id, &loaded.bulk, false);
+    disk.unload(loaded.id, &loaded.bulk, Tried::No);
     let again = load(&mut disk).unwrap();
     assert_eq!((again.bulk.documents(), again.counted, again.damaged), (4, 0, 0), "counted once");
     disk.done(again.id, 4);
@@ -187,23 +195,19 @@ fn documents_come_into_memory_and_go_back_in_any_order_and_none_twice() {
         for _ in 0..4 {
             let bulk = bulk(&mut ids, random.usize(1..9));
             all.extend(documents(&bulk));
-            disk.save(&bulk, random.bool()).unwrap();
+            disk.save(&bulk, *random.choice(&TRIED).unwrap()).unwrap();
         }
         let (mut out, mut done) = (Vec::new(), BTreeSet::new());
         while disk.documents() > 0 {
             let loads = out.is_empty() || random.u8(..3) > 0;
-            if let Some(loaded) = loads.then(|| disk.load_next(random.usize(1..600)).unwrap()).flatten() {
+            if let Some(loaded) = loads.then(|| load_some(&mut disk, &mut random)).flatten() {
                 for part in loaded.bulk.portions(random.usize(1..4), 600) {
                     out.push((loaded.id, part));
                 }
             } else if !out.is_empty() {
                 let (id, part) = out.swap_remove(random.usize(..out.len()));
                 match random.u8(..3) {
-                    0 => assert!(disk.unload(id, &part, random.bool())),
-                    1 => {
-                        disk.unload(id, &part, true);
-                        disk.put_behind(id);
-                    }
+                    0 | 1 => assert!(disk.unload(id, &part, *random.choice(&TRIED).unwrap())),
                     _ => {
                         let before = done.len() + part.documents();
                         done.extend(documents(&part));
@@ -224,13 +228,14 @@ fn what_was_refused_comes_behind_what_was_not_and_in_turn() {
     let mut ids = IdSource::new([0; 9]);
     let all: Vec<Bulk> = (0..4).map(|_| bulk(&mut ids, 6)).collect();
     // A segment each; the third was refused before.
-    all.iter().enumerate().for_each(|(at, bulk)| disk.save(bulk, at == 2).unwrap());
+    all.iter()
+        .enumerate()
+        .for_each(|(at, bulk)| disk.save(bulk, if at == 2 { Tried::Refused } else { Tried::No }).unwrap());
     let mut order = Vec::new();
     for _ in 0..9 {
         let loaded = load(&mut disk).unwrap();
         order.push(all.iter().position(|bulk| bulk.bytes() == loaded.bulk.bytes()).unwrap());
-        disk.unload(loaded.id, &loaded.bulk, true);
-        disk.put_behind(loaded.id);
+        disk.unload(loaded.id, &loaded.bulk, Tried::Refused);
     }
     assert_eq!(order, [0, 1, 3, 2, 0, 1, 3, 2, 0]);
 }
@@ -239,14 +244,14 @@ fn what_was_refused_comes_behind_what_was_not_and_in_turn() {
 fn what_cannot_be_read_for_now_is_no_damage() {
     let folder = tempfile::tempdir().unwrap();
     let saved = bulk(&mut IdSource::new([0; 9]), 5);
-    Disk::open(Files::System, folder.path(), BOUNDS).unwrap().save(&saved, false).unwrap();
+    Disk::open(Files::System, folder.path(), BOUNDS).unwrap().save(&saved, Tried::No).unwrap();
     let (text, elsewhere) = (text_path(folder.path(), 0), folder.path().join("elsewhere"));
     let mut disk = Disk::open(Files::System, folder.path(), BOUNDS).unwrap();
     // A folder opens, but gives an error when it is read.
     std::fs::rename(&text, &elsewhere).unwrap();
     std::fs::create_dir(&text).unwrap();
-    disk.load_next(usize::MAX).unwrap_err();
-    assert_eq!((disk.documents(), disk.has_backlog()), (5, true));
+    disk.load_next(usize::MAX, false).unwrap_err();
+    assert_eq!((disk.documents(), disk.waiting(false), disk.waiting(true)), (5, 5, 0));
     std::fs::remove_dir(&text).unwrap();
     std::fs::rename(&elsewhere, &text).unwrap();
     let loaded = load(&mut disk).unwrap();
@@ -262,13 +267,13 @@ fn files_that_are_not_ours_are_left_alone_whatever_their_number() {
     }
     let mut ids = IdSource::new([0; 9]);
     let (first, second) = (bulk(&mut ids, 5), bulk(&mut ids, 6));
-    Disk::open(Files::System, folder.path(), BOUNDS).unwrap().save(&first, false).unwrap();
+    Disk::open(Files::System, folder.path(), BOUNDS).unwrap().save(&first, Tried::No).unwrap();
     let mut disk = Disk::open(Files::System, folder.path(), BOUNDS).unwrap();
-    disk.save(&second, false).unwrap();
+    disk.save(&second, Tried::No).unwrap();
     // A file appears under the number that comes next: the one behind it is taken.
     let taken = folder.path().join(name(4, SUMS));
     std::fs::write(&taken, "theirs").unwrap();
-    disk.save(&bulk(&mut ids, 6), false).unwrap();
+    disk.save(&bulk(&mut ids, 6), Tried::No).unwrap();
     assert_eq!(std::fs::read(&taken).unwrap(), b"theirs");
     assert!(!text_path(folder.path(), 4).exists());
     for theirs in &names[..3] {
@@ -282,7 +287,7 @@ fn files_that_are_not_ours_are_left_alone_whatever_their_number() {
 fn a_segment_without_its_list_is_set_aside_and_counted() {
     let folder = tempfile::tempdir().unwrap();
     let saved = bulk(&mut IdSource::new([0; 9]), 5);
-    Disk::open(Files::System, folder.path(), BOUNDS).unwrap().save(&saved, false).unwrap();
+    Disk::open(Files::System, folder.path(), BOUNDS).unwrap().save(&saved, Tried::No).unwrap();
     std::fs::remove_file(folder.path().join("0000000000.sums")).unwrap();
     let mut disk = Disk::open(Files::System, folder.path(), BOUNDS).unwrap();
     assert_eq!(disk.documents(), 0);
@@ -299,9 +304,9 @@ fn a_folder_stays_within_its_bytes_and_the_oldest_go_first() {
     let (mut ids, mut all, mut dropped) = (IdSource::new([0; 9]), Vec::new(), 0);
     for _ in 0..200 {
         let bulk = bulk(&mut ids, 9);
-        disk.save(&bulk, false).unwrap();
+        disk.save(&bulk, Tried::No).unwrap();
         all.extend((0..9).map(|index| bulk.document(index).to_vec()));
-        dropped += disk.take_dropped();
+        dropped += disk.take_dropped().documents;
         assert!(simulated.used() <= bounds.bytes_max);
         assert_eq!(disk.documents() + dropped, all.len() as u64);
     }
@@ -310,19 +315,19 @@ fn a_folder_stays_within_its_bytes_and_the_oldest_go_first() {
     assert!(kept.len() > 300, "what fits is kept: {}", kept.len());
     assert_eq!(kept, all.split_off(all.len() - kept.len()).into_iter().collect(), "the newest are kept");
     // What is on its way is not dropped; if nothing else is left, the new ones are not taken.
-    disk.save(&bulk(&mut ids, 100), false).unwrap();
+    disk.save(&bulk(&mut ids, 100), Tried::No).unwrap();
     let loaded = load(&mut disk).unwrap();
-    assert!(disk.save(&bulk(&mut ids, 1000), false).is_err());
+    assert!(disk.save(&bulk(&mut ids, 1000), Tried::No).is_err());
     assert_eq!((disk.documents(), loaded.bulk.documents()), (100, 100));
-    assert_eq!(disk.take_dropped(), 0);
+    assert_eq!(disk.take_dropped().documents, 0);
     // What can never fit, or not beside what is on its way, costs nothing that waits.
-    disk.save(&bulk(&mut ids, 100), false).unwrap();
-    assert!(matches!(disk.save(&bulk(&mut ids, 2000), false), Err(SaveError::TooLarge)));
-    assert!(matches!(disk.save(&bulk(&mut ids, 600), false), Err(SaveError::Io(_))));
-    assert_eq!((disk.documents(), disk.take_dropped()), (200, 0));
-    disk.unload(loaded.id, &loaded.bulk, false);
-    disk.save(&bulk(&mut ids, 600), false).unwrap();
-    assert!(disk.take_dropped() > 0);
+    disk.save(&bulk(&mut ids, 100), Tried::No).unwrap();
+    assert!(matches!(disk.save(&bulk(&mut ids, 2000), Tried::No), Err(SaveError::TooLarge)));
+    assert!(matches!(disk.save(&bulk(&mut ids, 600), Tried::No), Err(SaveError::Io(_))));
+    assert_eq!((disk.documents(), disk.take_dropped().documents), (200, 0));
+    disk.unload(loaded.id, &loaded.bulk, Tried::No);
+    disk.save(&bulk(&mut ids, 600), Tried::No).unwrap();
+    assert!(disk.take_dropped().documents > 0);
 }
 
 #[test]
@@ -332,11 +337,11 @@ fn a_smaller_bound_than_before_is_kept_to_at_once() {
     let mut ids = IdSource::new([0; 9]);
     let mut disk = open(files.clone());
     for _ in 0..20 {
-        disk.save(&bulk(&mut ids, 5), false).unwrap();
+        disk.save(&bulk(&mut ids, 5), Tried::No).unwrap();
     }
     let before = disk.documents();
     let mut disk = Disk::open(files, Path::new("spool"), Bounds { bytes_max: 64 << 10, ..BOUNDS }).unwrap();
-    let dropped = disk.take_dropped();
+    let dropped = disk.take_dropped().documents;
     assert!(dropped > 0 && simulated.used() <= 64 << 10);
     assert_eq!(disk.documents() + dropped, before);
 }
@@ -359,7 +364,7 @@ fn a_removal_that_a_crash_has_cut_short_is_no_loss() {
     for kept in [&["ndjson", "sums"][..], &["ndjson", "gone"], &["gone"], &[]] {
         let folder = tempfile::tempdir().unwrap();
         let saved = bulk(&mut IdSource::new([0; 9]), 5);
-        Disk::open(Files::System, folder.path(), BOUNDS).unwrap().save(&saved, false).unwrap();
+        Disk::open(Files::System, folder.path(), BOUNDS).unwrap().save(&saved, Tried::No).unwrap();
         let file = |kind: &str| folder.path().join(name(0, kind));
         if kept.contains(&"gone") {
             std::fs::rename(file(SUMS), file(GONE)).unwrap();
@@ -373,4 +378,23 @@ fn a_removal_that_a_crash_has_cut_short_is_no_loss() {
         assert_eq!(load(&mut disk).map_or(0, |loaded| loaded.damaged), 0, "{kept:?}");
         assert!(whole > 0 || std::fs::read_dir(folder.path()).unwrap().count() == 1, "{kept:?}: only the lock");
     }
+}
+
+#[test]
+fn of_what_makes_room_it_is_known_what_was_rejected() {
+    let simulated = simulated::Disk::default();
+    let bounds = Bounds { bytes_max: 64 << 10, ..BOUNDS };
+    let mut disk = Disk::open(Files::Simulated(simulated), Path::new("spool"), bounds).unwrap();
+    let mut ids = IdSource::new([0; 9]);
+    // Each has a segment of its own: rejected when it came, and when it was tried.
+    disk.save(&bulk(&mut ids, 6), Tried::Rejected).unwrap();
+    disk.save(&bulk(&mut ids, 6), Tried::No).unwrap();
+    disk.save(&bulk(&mut ids, 6), Tried::No).unwrap();
+    let Loaded { id, bulk: loaded, .. } = load(&mut disk).unwrap();
+    disk.unload(id, &loaded.select(|index| index < 2), Tried::Refused);
+    disk.unload(id, &loaded.select(|index| index == 2), Tried::Rejected);
+    disk.done(id, 3);
+    disk.follow(Bounds { bytes_max: 0, ..bounds });
+    let Dropped { documents, rejected } = disk.take_dropped();
+    assert_eq!((documents, rejected), (6 + 3 + 6, 6 + 1));
 }

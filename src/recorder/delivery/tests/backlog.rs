@@ -81,15 +81,29 @@ fn documents_that_are_refused_in_memory_wait_beside_the_backlog_and_neither_keep
 #[test]
 fn while_all_is_refused_the_pauses_grow_whatever_is_on_disk() {
     let mut world = with_backlog(2000, 1 << 20);
-    for _ in 0..30 {
-        let sent = world.send();
-        world.answer_items(&vec![429; sent.len()]);
-        let pause = world.pause();
-        world.pass(pause);
+    let mut tries = vec![0_u32; 2000];
+    let until = world.now + seconds(600.0);
+    while world.now < until {
+        match world.delivery.next(world.now) {
+            Step::Send(bulk) => {
+                let sent = numbers(&bulk);
+                drop(bulk);
+                for number in &sent {
+                    tries[usize::try_from(*number).unwrap()] += 1;
+                }
+                world.answer_items(&vec![429; sent.len()]);
+            }
+            Step::Wait(Some(until)) => world.pass(until - world.now),
+            other => panic!("{other:?}"),
+        }
     }
-    let sent = world.send();
-    world.answer_items(&vec![429; sent.len()]);
-    assert!(world.pause() >= limits::PROBE_INTERVAL.mul_f64(0.75));
+    // About every ten seconds in the end, each.
+    assert!(
+        tries.iter().all(|tries| (30..100).contains(tries)),
+        "{:?} to {:?}",
+        tries.iter().min(),
+        tries.iter().max()
+    );
     assert_eq!(world.delivery.ledger().spooled, 2000);
 }
 

@@ -4,131 +4,13 @@
 //! What is real here: all of delivery, the verdicts on the bytes of answers, the spool. What is not: the sockets (see
 //! `tests/delivery.rs`), the clock, and the disk, which is simulated so that it can fail and lose power.
 
+mod server;
+
 use super::*;
-use std::collections::HashMap;
+use server::{Behaviour, Server, behaviour};
 
 /// Scripts that are run, if `EXPVASTIC_SCRIPTS` says nothing else.
 const SCRIPTS: u64 = 10_000;
-
-/// A fake server that stores by id.
-#[derive(Default)]
-struct Server {
-    stored: HashMap<Vec<u8>, u64>,
-    poison: BTreeSet<u64>,
-    /// Their index takes nothing for now.
-    blocked: BTreeSet<u64>,
-    /// Larger requests get 413; a lone document always fits.
-    bytes_max: usize,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Behaviour {
-    Well,
-    /// No answer, and nothing was taken in.
-    Lost,
-    /// No answer, but all was taken in.
-    AnswerLost,
-    Status(u16),
-    RetryAfter(u64),
-    Html,
-    Empty,
-    CutOff,
-    OneItemLess,
-    ItemsMixed,
-}
-
-impl Server {
-    fn take(&mut self, bulk: &Bulk, behaviour: Behaviour, random: &mut fastrand::Rng) -> Verdict {
-        let lost = || {
-            let reason = "reset".to_owned();
-            Verdict::Again(Refusal::new(reason.clone(), reason))
-        };
-        let documents = bulk.documents();
-        let answer = |status, retry_after: Option<u64>, body: Vec<u8>| {
-            let retry_after = retry_after.map(Duration::from_secs);
-            verdict::judge(Answer { status, retry_after, body }, documents)
-        };
-        if bulk.bytes().len() > self.bytes_max && documents > 1 {
-            return answer(413, None, Vec::new());
-        }
-        match behaviour {
-            Behaviour::Lost => lost(),
-            Behaviour::AnswerLost => {
-                self.store(bulk, &mut |_| None);
-                lost()
-            }
-            Behaviour::Status(status) => answer(status, None, Vec::new()),
-            Behaviour::RetryAfter(seconds) => answer(429, Some(seconds), Vec::new()),
-            Behaviour::Html => answer(200, None, b"<html>OK</html>".to_vec()),
-            Behaviour::Empty => answer(200, None, Vec::new()),
-            Behaviour::Well => answer(200, None, self.store(bulk, &mut |_| None)),
-            Behaviour::CutOff => {
-                let body = self.store(bulk, &mut |_| None);
-                answer(200, None, body[..random.usize(..body.len())].to_vec())
-            }
-            Behaviour::OneItemLess => {
-                self.store(bulk, &mut |_| None);
-                let body = r#"{"create":{"status":201}},"#.repeat(documents - 1);
-                answer(200, None, format!("{{\"items\":[{}]}}", body.trim_end_matches(',')).into_bytes())
-            }
-            Behaviour::ItemsMixed => {
-                let mut refuse = |_| match random.u8(..8) {
-                    0 => Some((429, "es_rejected_execution_exception")),
-                    1 => Some((503, "unavailable_shards_exception")),
-                    2 => Some((403, "cluster_block_exception")),
-                    _ => None,
-                };
-                answer(200, None, self.store(bulk, &mut refuse))
-            }
-        }
-    }
-
-    /// Takes in what is not refused; gives the answer's body.
-    fn store(&mut self, bulk: &Bulk, refuse: &mut dyn FnMut(usize) -> Option<(u16, &'static str)>) -> Vec<u8> {
-        let mut items = Vec::new();
-        for (index, number) in numbers(bulk).into_iter().enumerate() {
-            let id = bulk.document(index).split(|&byte| byte == b'\n').next().unwrap().to_vec();
-            let (status, error) = match refuse(index) {
-                Some(refused) => refused,
-                None if self.poison.contains(&number) => (400, "mapper_parsing_exception"),
-                None if self.blocked.contains(&number) => (403, "cluster_block_exception"),
-                None if self.stored.contains_key(&id) => (409, "version_conflict_engine_exception"),
-                None => {
-                    self.stored.insert(id, number);
-                    (201, "")
-                }
-            };
-            items.push(match error {
-                "" => format!("{{\"create\":{{\"status\":{status}}}}}"),
-                _ => format!("{{\"create\":{{\"error\":{{\"type\":\"{error}\"}} , \"status\":{status}}}}}"),
-            });
-        }
-        format!("{{ \"errors\" : true, \"items\":[{}] }}", items.join(",")).into_bytes()
-    }
-
-    /// The numbers of what is stored; each once.
-    fn numbers(&self) -> BTreeSet<u64> {
-        let numbers: BTreeSet<u64> = self.stored.values().copied().collect();
-        assert_eq!(numbers.len(), self.stored.len(), "no document twice");
-        numbers
-    }
-}
-
-fn behaviour(random: &mut fastrand::Rng) -> Behaviour {
-    match random.u8(..14) {
-        0 => Behaviour::Lost,
-        1 => Behaviour::AnswerLost,
-        2 => Behaviour::Status(*random.choice(&[429, 500, 502, 503, 408]).unwrap()),
-        3 => Behaviour::Status(*random.choice(&[401, 403, 404, 400, 301]).unwrap()),
-        4 => Behaviour::RetryAfter(random.u64(1..20)),
-        5 => Behaviour::Html,
-        6 => Behaviour::Empty,
-        7 => Behaviour::CutOff,
-        8 => Behaviour::OneItemLess,
-        9..=11 => Behaviour::ItemsMixed,
-        _ => Behaviour::Well,
-    }
-}
 
 /// One random script, from the first document to the last answer.
 #[allow(clippy::struct_excessive_bools, reason = "what may happen in it, each by itself")]
@@ -154,6 +36,43 @@ struct Script {
     disk_failed: bool,
     /// Others have removed or moved what is on it.
     meddled: bool,
+    /// Where dead letters are kept, if they are.
+    letters: Option<Letters>,
+    /// The process may end while an exchange is under way.
+    ends_under_way: bool,
+}
+
+/// A file of dead letters that cannot be written to now and then.
+struct Letters(tempfile::TempDir);
+
+impl Letters {
+    fn new(recorder: &mut Recorder) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("there")).unwrap();
+        recorder.dead_letter = Some(folder.path().join("there/dead.ndjson"));
+        Self(folder)
+    }
+
+    fn allow(&self, can_write: bool) {
+        let [there, away] = ["there", "away"].map(|name| self.0.path().join(name));
+        if can_write && away.exists() {
+            std::fs::remove_file(&there).unwrap();
+            std::fs::rename(away, there).unwrap();
+        } else if !can_write && !away.exists() {
+            // A file stands where the folder is to be.
+            std::fs::rename(&there, away).unwrap();
+            std::fs::write(there, "").unwrap();
+        }
+    }
+
+    /// The numbers of the documents whose letters are there, sorted.
+    fn numbers(&self) -> Vec<u64> {
+        let text = std::fs::read_to_string(self.0.path().join("there/dead.ndjson")).unwrap_or_default();
+        let letters = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let mut numbers: Vec<u64> = letters.map(|letter| letter["document"]["n"].as_u64().unwrap()).collect();
+        numbers.sort_unstable();
+        numbers
+    }
 }
 
 impl Script {
@@ -163,6 +82,7 @@ impl Script {
         recorder.bulk.documents = random.u32(1..30);
         recorder.backoff = random.u32(1..8);
         let memory_bytes_max = if random.bool() { 1 << 20 } else { random.usize(4_000..20_000) };
+        let letters = (random.u8(..4) == 0).then(|| Letters::new(&mut recorder));
         let disk = simulated::Disk::default();
         let world = World::new(&recorder, memory_bytes_max, Files::Simulated(disk.clone()));
         let bytes_max = if random.bool() { usize::MAX } else { random.usize(100..3_000) };
@@ -186,6 +106,8 @@ impl Script {
             large: random.u8(..8) == 0,
             disk_failed: false,
             meddled: false,
+            letters,
+            ends_under_way: random.u8(..8) == 0,
             random,
         }
     }
@@ -223,6 +145,11 @@ impl Script {
                 }
                 let verdict = self.server.take(&bulk, behaviour, &mut self.random);
                 drop(bulk);
+                if self.ends_under_way && self.random.u8(..8) == 0 {
+                    // Whatever the answer would have been, and whoever waits for it.
+                    self.restart();
+                    return true;
+                }
                 if is_superseded && self.random.bool() {
                     // Nobody waits for the answer any more.
                     assert!(self.world.delivery.take_back(self.world.now));
@@ -362,6 +289,9 @@ impl Script {
             if self.random.u8(..20) == 0 {
                 self.disk.fail_reads(self.random.bool());
             }
+            if let Some(letters) = self.letters.as_ref().filter(|_| self.random.u8(..10) == 0) {
+                letters.allow(self.random.bool());
+            }
             if self.random.u8(..30) == 0 {
                 self.world.delivery.flush(self.world.now);
             }
@@ -370,7 +300,12 @@ impl Script {
         self.disk.fail_at(None);
         self.disk.fail_from(None);
         self.disk.fail_reads(false);
+        self.letters.iter().for_each(|letters| letters.allow(true));
+        self.ends_under_way = false;
         self.pass(limits::SPOOL_RETRY);
+        if self.random.u8(..4) == 0 {
+            self.ship_the_old_ones_beside_fresh_ones();
+        }
         self.ship_all_but_blocked();
         self.server.blocked.clear();
         let mut idle = 0;
@@ -378,6 +313,38 @@ impl Script {
             idle = if self.exchange(Behaviour::Well, Duration::ZERO) { 0 } else { idle + 1 };
         }
         self.check();
+    }
+
+    /// Fresh documents come faster than the server takes bulks: the others come, too.
+    fn ship_the_old_ones_beside_fresh_ones(&mut self) {
+        let made = self.came.len() as u64;
+        let is_gone = |script: &Self| {
+            let stored = script.server.numbers();
+            let is_out = |number: &u64| {
+                stored.contains(number)
+                    || script.server.blocked.contains(number)
+                    || script.server.poison.contains(number)
+            };
+            let left = (0..made).filter(|number| !is_out(number)).count() as u64;
+            left <= script.given_up + script.world.delivery.ledger().dropped.total() + script.forgivable.len() as u64
+        };
+        // A bulk of one document each, in the worst case, and a round of those that are blocked.
+        let bulks_max = 4 * 2 * (made + 10);
+        let mut bulks = 0;
+        while !is_gone(self) {
+            self.came.push(self.world.now);
+            self.world.add();
+            if let Step::Send(bulk) = self.world.delivery.next(self.world.now) {
+                bulks += 1;
+                let verdict = self.server.take(&bulk, Behaviour::Well, &mut self.random);
+                drop(bulk);
+                self.came.push(self.world.now);
+                self.world.add();
+                self.world.delivery.settle(verdict, self.world.now);
+            }
+            self.world.pass(seconds(1.0));
+            assert!(bulks <= bulks_max, "{made} documents: {}", self.world.delivery.ledger());
+        }
     }
 
     /// What is blocked keeps nothing else.
@@ -404,6 +371,11 @@ impl Script {
         let missing: BTreeSet<u64> = made.difference(&stored).copied().collect();
         let unexplained: BTreeSet<u64> =
             missing.iter().filter(|number| !self.forgivable.contains(number)).copied().collect();
+        if let Some(letters) = self.letters.as_ref().filter(|_| !self.restarted) {
+            let numbers = letters.numbers();
+            assert!(numbers.is_sorted_by(|one, other| one < other), "no letter twice: {numbers:?}");
+            assert_eq!(numbers.len() as u64, ledger.dead_lettered, "what is counted is in the file: {ledger}");
+        }
         let given_up = self.given_up;
         assert!(unexplained.len() as u64 <= given_up, "{} are missing, {ledger}", unexplained.len());
         if given_up == ledger.dead_lettered && self.forgivable.is_empty() && before == 0 {

@@ -32,7 +32,7 @@ impl World {
 
     fn save(&mut self, number: usize) -> BTreeSet<Vec<u8>> {
         let bulk = bulk(&mut self.ids, number);
-        self.disk.save(&bulk, false).unwrap();
+        self.disk.save(&bulk, Tried::No).unwrap();
         let saved = documents(&bulk);
         self.saved.extend(saved.iter().cloned());
         saved
@@ -86,7 +86,7 @@ fn what_is_in_the_folder_that_takes_the_place_is_found() {
     world.fill();
     let mut other = Disk::open(Files::System, &world.path("other"), BOUNDS).unwrap();
     let theirs = bulk(&mut IdSource::new([9; 9]), 5);
-    other.save(&theirs, false).unwrap();
+    other.save(&theirs, Tried::No).unwrap();
     drop(other);
     fs::rename(world.path("spool"), world.path("away")).unwrap();
     fs::rename(world.path("other"), world.path("spool")).unwrap();
@@ -168,12 +168,12 @@ fn what_is_in_memory_when_its_segment_is_removed_is_in_memory_alone() {
         if is_noticed_by_a_write {
             world.save(1);
         }
-        assert!(!world.disk.unload(id, &sending, false));
+        assert!(!world.disk.unload(id, &sending, Tried::No));
         let changes = world.disk.take_changes().unwrap();
         assert_eq!((changes.lost, changes.gone), (0, vec![id]), "{is_noticed_by_a_write}");
         assert_eq!(world.disk.documents(), u64::from(is_noticed_by_a_write));
         // It is taken for one that was never saved.
-        world.disk.save(&sending, false).unwrap();
+        world.disk.save(&sending, Tried::No).unwrap();
         world.saved.extend(documents(&sending));
         let saved = world.saved.clone();
         assert_eq!(world.next_start().0, saved);
@@ -187,15 +187,15 @@ fn where_no_folder_can_be_it_goes_on_in_the_one_that_was_moved() {
     let mut ids = IdSource::new([0; 9]);
     let mut disk = Disk::open(Files::System, &above.join("spool"), BOUNDS).unwrap();
     let [first, second, third] = [4, 5, 6].map(|number| bulk(&mut ids, number));
-    disk.save(&first, false).unwrap();
+    disk.save(&first, Tried::No).unwrap();
     fs::rename(&above, &away).unwrap();
     fs::write(&above, "no folder").unwrap();
-    disk.save(&second, false).unwrap();
+    disk.save(&second, Tried::No).unwrap();
     let said = disk.take_changes().unwrap().folder.unwrap();
     assert!(said.contains("was moved, and is written to where it is now, as the spool folder "), "{said}");
     assert_eq!(disk.documents(), 9);
     fs::remove_file(&above).unwrap();
-    disk.save(&third, false).unwrap();
+    disk.save(&third, Tried::No).unwrap();
     assert!(disk.take_changes().unwrap().folder.unwrap().ends_with("was moved away, and is made anew"));
     drop(disk);
     let found = drain(&mut Disk::open(Files::System, &above.join("spool"), BOUNDS).unwrap());
@@ -209,9 +209,9 @@ fn what_cannot_be_moved_to_the_new_folder_is_shipped_from_the_old_one() {
     let mut disk = open(Files::Simulated(simulated.clone()));
     let mut ids = IdSource::new([0; 9]);
     let all: Vec<Bulk> = [6, 6, 2, 3].map(|number| bulk(&mut ids, number)).into();
-    all[..3].iter().for_each(|bulk| disk.save(bulk, false).unwrap());
+    all[..3].iter().for_each(|bulk| disk.save(bulk, Tried::No).unwrap());
     simulated.move_folder();
-    disk.save(&all[3], false).unwrap();
+    disk.save(&all[3], Tried::No).unwrap();
     let said = disk.take_changes().unwrap().folder.unwrap();
     assert!(said.ends_with("14 documents stay in the old one and are shipped from there"), "{said}");
     assert_eq!(drain(&mut disk), all.iter().flat_map(documents).collect());
@@ -225,11 +225,11 @@ fn a_folder_that_another_one_has_by_now_is_not_written_to() {
     fs::remove_dir_all(world.path("spool")).unwrap();
     let other = Disk::open(Files::System, &world.path("spool"), BOUNDS).unwrap();
     let more = bulk(&mut world.ids, 1);
-    let error = world.disk.save(&more, false).unwrap_err();
+    let error = world.disk.save(&more, Tried::No).unwrap_err();
     assert!(matches!(&error, SaveError::Io(error) if error.to_string().contains("is in use by process")), "{error:?}");
     assert_eq!(world.changes(), (0, 0, 0), "nothing is decided yet");
     drop(other);
-    world.disk.save(&more, false).unwrap();
+    world.disk.save(&more, Tried::No).unwrap();
     assert_eq!((world.changes(), world.disk.documents()), ((12, 2, 0), 3));
 }
 
@@ -239,14 +239,14 @@ fn a_full_disk_keeps_what_is_open_from_being_written_again_but_not_from_being_sh
     let mut disk = open(Files::Simulated(simulated.clone()));
     let mut ids = IdSource::new([0; 9]);
     let (first, second) = (bulk(&mut ids, 5), bulk(&mut ids, 1));
-    disk.save(&first, false).unwrap();
+    disk.save(&first, Tried::No).unwrap();
     simulated.remove_files(|| true);
     // Reading the file works, writing another one does not.
     simulated.fail_from(Some(simulated.steps() + 2));
-    disk.save(&second, false).unwrap_err();
+    disk.save(&second, Tried::No).unwrap_err();
     simulated.fail_from(None);
     assert_eq!(disk.documents(), 5);
-    let part = disk.load_next(200).unwrap().unwrap();
+    let part = disk.load_next(200, false).unwrap().unwrap();
     assert!((1..5).contains(&part.bulk.documents()), "{}", part.bulk.documents());
     disk.done(part.id, part.bulk.documents() as u64);
     let rest = drain(&mut disk);
@@ -272,17 +272,17 @@ fn whatever_others_do_each_document_is_there_or_counted() {
                 0..=2 => {
                     let bulk = bulk(&mut ids, random.usize(1..8));
                     all.extend(documents(&bulk));
-                    disk.save(&bulk, random.bool()).unwrap();
+                    disk.save(&bulk, *random.choice(&TRIED).unwrap()).unwrap();
                 }
                 3 => {
-                    if let Some(loaded) = disk.load_next(random.usize(1..600)).unwrap() {
+                    if let Some(loaded) = load_some(&mut disk, &mut random) {
                         damaged += loaded.damaged;
                         out.extend(Some((loaded.id, loaded.bulk)).filter(|(_, bulk)| !bulk.is_empty()));
                     }
                 }
                 4 if !out.is_empty() => {
                     let (id, bulk) = out.swap_remove(random.usize(..out.len()));
-                    if random.bool() || !disk.unload(id, &bulk, random.bool()) {
+                    if random.bool() || !disk.unload(id, &bulk, *random.choice(&TRIED).unwrap()) {
                         assert!(documents(&bulk).iter().all(|document| done.insert(document.clone())), "seed {seed}");
                         disk.done(id, bulk.documents() as u64);
                     }
@@ -315,7 +315,7 @@ fn whatever_others_do_each_document_is_there_or_counted() {
             disk.done(id, bulk.documents() as u64);
             done.extend(documents(&bulk));
         });
-        while let Some(loaded) = disk.load_next(usize::MAX).unwrap() {
+        while let Some(loaded) = load(&mut disk) {
             done.extend(documents(&loaded.bulk));
             disk.done(loaded.id, loaded.bulk.documents() as u64);
             damaged += loaded.damaged;

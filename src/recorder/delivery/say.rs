@@ -1,0 +1,156 @@
+//! What is said of a recorder's documents in the log, and how long it pauses after what has failed.
+
+use super::Delivery;
+use crate::limits;
+use crate::log::part_log;
+use crate::metrics::Ledger;
+use crate::recorder::elasticsearch::verdict::{DeadLetter, Refusal};
+use crate::spool::Lane;
+use std::time::{Duration, Instant};
+
+impl Delivery {
+    /// Says which documents the server does not want, at a bounded rate, once they are counted.
+    pub(super) fn say_refused(&mut self, letters: &[DeadLetter], now: Instant) {
+        if let Some(DeadLetter { status, reason, message, .. }) = letters.first() {
+            let reason = format!("item status {status}: {reason} {message}");
+            self.lost("refused", &format!("the server refused documents for good: {reason}"), now);
+        }
+    }
+
+    /// Gives the number of requests in a row that have failed.
+    pub(super) fn requests_fail(&mut self, refusal: &Refusal, now: Instant) -> u64 {
+        let failed = self.requests.failed(refusal, false, now);
+        self.paused_until = Some(now + failed.delay);
+        let name = self.name.as_str();
+        let Ledger { waiting, spooled, .. } = self.ledger;
+        if let Some(times) = failed.unsaid {
+            let reason = &refusal.reason;
+            part_log!(
+                self.log_level,
+                Warn,
+                warn,
+                recorder = name,
+                times,
+                waiting,
+                spooled,
+                "shipping failed: {reason}"
+            );
+        }
+        if failed.goes_down {
+            let interval = limits::PROBE_INTERVAL;
+            part_log!(
+                self.log_level,
+                Warn,
+                warn,
+                recorder = name,
+                "counts as down; tried about every {interval:?} from now on"
+            );
+        }
+        failed.in_a_row
+    }
+
+    pub(super) fn requests_work(&mut self, now: Instant) {
+        self.is_well = true;
+        if let Some((failures, away)) = self.requests.recovered(now) {
+            let Ledger { waiting, spooled, dropped, .. } = self.ledger;
+            part_log!(
+                self.log_level,
+                Info,
+                info,
+                recorder = self.name,
+                failures,
+                waiting,
+                spooled,
+                dropped = dropped.total(),
+                "shipping again after {:.1} s",
+                away.as_secs_f64()
+            );
+        }
+    }
+
+    /// Gives the pause before the next try.
+    pub(super) fn items_fail(&mut self, refusal: &Refusal, in_part: bool, now: Instant) -> Duration {
+        let failed = self.items.failed(refusal, in_part, now);
+        if let Some(times) = failed.unsaid {
+            let reason = &refusal.reason;
+            let waiting = self.ledger.waiting;
+            part_log!(
+                self.log_level,
+                Warn,
+                warn,
+                recorder = self.name,
+                times,
+                waiting,
+                "the server refuses documents for now: {reason}"
+            );
+        }
+        failed.delay
+    }
+
+    pub(super) fn items_work(&mut self, now: Instant) {
+        if let Some((failures, away)) = self.items.recovered(now) {
+            part_log!(
+                self.log_level,
+                Info,
+                info,
+                recorder = self.name,
+                failures,
+                waiting = self.ledger.waiting,
+                "refused documents are taken again after {:.1} s",
+                away.as_secs_f64()
+            );
+        }
+    }
+
+    /// Nothing is lost by it yet. Gives the pause before the next try.
+    pub(super) fn letters_fail(&mut self, reason: &str, now: Instant) -> Duration {
+        let refusal = Refusal { slow: true, ..Refusal::new("dead letters".to_owned(), String::new()) };
+        let failed = self.letters.failed(&refusal, false, now);
+        if let Some(times) = failed.unsaid {
+            let waiting = self.ledger.waiting;
+            part_log!(
+                self.log_level,
+                Warn,
+                warn,
+                recorder = self.name,
+                times,
+                waiting,
+                "dead letters are not kept: {reason}; documents that the server refuses for good wait, and are tried again"
+            );
+        }
+        failed.delay
+    }
+
+    pub(super) fn letters_work(&mut self, now: Instant) {
+        self.turns.end_pause(Lane::Rejected);
+        if let Some((failures, away)) = self.letters.recovered(now) {
+            part_log!(
+                self.log_level,
+                Info,
+                info,
+                recorder = self.name,
+                failures,
+                waiting = self.ledger.waiting,
+                "dead letters are kept again after {:.1} s",
+                away.as_secs_f64()
+            );
+        }
+    }
+
+    /// Documents were lost: says so at a bounded rate, with the totals so far.
+    pub(super) fn lost(&mut self, kind: &str, message: &str, now: Instant) {
+        if self.losses.failed(kind, now).is_some() {
+            let Ledger { dead_lettered, dropped, waiting, .. } = self.ledger;
+            part_log!(
+                self.log_level,
+                Error,
+                error,
+                recorder = self.name,
+                dead_lettered,
+                dropped = dropped.total(),
+                waiting,
+                "{message}"
+            );
+        }
+    }
+}

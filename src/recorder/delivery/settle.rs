@@ -1,0 +1,137 @@
+//! What becomes of the documents that were sent: booked, kept as dead letters, or put where they wait for another try.
+
+use super::Delivery;
+use crate::bulk::Bulk;
+use crate::clock;
+use crate::limits;
+use crate::log::part_log;
+use crate::recorder::elasticsearch::verdict::{DeadLetter, Fate, Judgement, Refusal, Verdict};
+use crate::spool::disk::Tried;
+use crate::spool::{Lane, Waiting};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+impl Delivery {
+    /// Books what became of the bulk that was under way. False if something failed.
+    pub(in crate::recorder) fn settle(&mut self, verdict: Verdict, now: Instant) -> bool {
+        let Some((lane, sent)) = self.spool.take_sent() else { return true };
+        match verdict {
+            Verdict::Judged(judgement) => {
+                self.requests_work(now);
+                self.settle_items(lane, sent, &judgement, now)
+            }
+            Verdict::Split(reason) => {
+                self.requests_work(now);
+                self.halve(lane, sent, reason);
+                true
+            }
+            Verdict::Again(refusal) => self.settle_failed(lane, sent, &refusal, now),
+        }
+    }
+
+    fn settle_items(&mut self, lane: Lane, sent: Waiting, judgement: &Judgement, now: Instant) -> bool {
+        let fates = &judgement.fates;
+        // Before they are done with on disk.
+        let buried = self.bury(&sent.bulk, &judgement.dead_letters);
+        let unburied_from = buried.as_ref().err().map_or(usize::MAX, |(index, _)| *index);
+        let is_dead = |index: &usize| fates[*index] == Fate::DeadLetter && *index < unburied_from;
+        let number = |fate| fates.iter().filter(|other| **other == fate).count() as u64;
+        let (acked, duplicate) = (number(Fate::Acked), number(Fate::Duplicate));
+        let dead = (0..fates.len()).filter(is_dead).count() as u64;
+        if let Some(id) = sent.saved {
+            self.storage.done(id, acked + duplicate + dead);
+        }
+        self.update(|ledger| {
+            ledger.waiting -= acked + duplicate + dead;
+            ledger.acked += acked;
+            ledger.duplicate += duplicate;
+            ledger.dead_lettered += dead;
+        });
+        self.say_refused(&judgement.dead_letters, now);
+        let name = self.name.as_str();
+        part_log!(self.log_level, Debug, debug, recorder = name, acked, duplicate, dead_lettered = dead, "shipped");
+        let in_part = acked + duplicate + dead > 0;
+        match buried {
+            Err((_, failed)) => {
+                let rejected = sent.bulk.select(|index| fates[index] == Fate::DeadLetter && index >= unburied_from);
+                self.reject(lane, &sent, rejected, &failed, now);
+            }
+            Ok(()) if dead > 0 => self.letters_work(now),
+            Ok(()) => {}
+        }
+        if let Some(refusal) = &judgement.retry {
+            let again = sent.bulk.select(|index| fates[index] == Fate::Retry);
+            self.refuse(lane, &sent, again, refusal, in_part, now);
+        } else if lane != Lane::Fresh && !self.waits_in(Lane::Refused) && !self.waits_in(Lane::RefusedBacklog) {
+            self.items_work(now);
+        }
+        self.spool.recycle(sent.bulk);
+        judgement.retry.is_none() && unburied_from == usize::MAX
+    }
+
+    /// Keeps the dead letters.
+    ///
+    /// # Errors
+    /// The document whose letter is the first that could not be kept, and why, in words: those behind it are not kept, either.
+    fn bury(&mut self, bulk: &Bulk, letters: &[DeadLetter]) -> Result<(), (usize, String)> {
+        let Some(file) = &mut self.dead_letters else { return Ok(()) };
+        let time = clock::timestamp();
+        for letter in letters {
+            file.write(&self.name, letter, bulk.document(letter.index), time)
+                .map_err(|error| (letter.index, format!("cannot write to {}: {error}", file.path().display())))?;
+        }
+        Ok(())
+    }
+
+    /// Lets documents that the server refused for now wait for another try.
+    fn refuse(&mut self, lane: Lane, sent: &Waiting, documents: Bulk, refusal: &Refusal, in_part: bool, now: Instant) {
+        let home = home_of(sent, Lane::Refused);
+        let others_wait = self.waits_in(home);
+        self.hold(sent, documents, in_part, Lane::Refused, Tried::Refused, now);
+        // Fresh ones that join others that wait add nothing to how often those have failed.
+        if lane == Lane::Fresh && others_wait {
+            return;
+        }
+        let delay = self.items_fail(refusal, in_part, now);
+        self.pause(lane, home, others_wait, delay, now);
+        if lane == Lane::Backlog {
+            self.turns.begin_pause(lane, delay.min(limits::BACKLOG_DELAY_MAX), now);
+        }
+    }
+
+    /// Lets documents that the server refused for good wait until their dead letters can be written.
+    fn reject(&mut self, lane: Lane, sent: &Waiting, documents: Bulk, failed: &str, now: Instant) {
+        let home = home_of(sent, Lane::Rejected);
+        let others_wait = self.waits_in(home);
+        self.hold(sent, documents, true, Lane::Rejected, Tried::Rejected, now);
+        let delay = self.letters_fail(failed, now);
+        self.pause(lane, home, others_wait, delay, now);
+    }
+
+    /// Puts documents of a bulk that was sent where they wait: on disk alone, if they are there; else in this lane.
+    fn hold(&mut self, sent: &Waiting, documents: Bulk, in_part: bool, lane: Lane, tried: Tried, now: Instant) {
+        let too_large = sent.too_large && !in_part;
+        let waiting = Waiting { too_large, saved: sent.saved, ..Waiting::new(Arc::new(documents), sent.since) };
+        match sent.saved {
+            Some(id) => _ = self.unload(lane, id, waiting, tried, now),
+            None => self.spool.append(lane, waiting),
+        }
+    }
+
+    /// Pauses the lane that documents have come from, or come back to.
+    pub(super) fn pause(&mut self, lane: Lane, home: Lane, others_wait: bool, delay: Duration, now: Instant) {
+        let comes_again = matches!(lane, Lane::Refused | Lane::RefusedBacklog | Lane::Aside | Lane::Rejected);
+        if comes_again {
+            let waiting = self.spool.documents(lane) as u64 + self.storage.waiting(lane);
+            self.turns.pause(lane, delay, waiting, now);
+        }
+        if lane != home && !others_wait {
+            self.turns.begin_pause(home, delay, now);
+        }
+    }
+}
+
+/// Where documents of a bulk wait that were refused: in this lane, unless they are on disk.
+pub(super) fn home_of(sent: &Waiting, in_memory: Lane) -> Lane {
+    if sent.saved.is_some() { Lane::RefusedBacklog } else { in_memory }
+}

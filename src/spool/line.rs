@@ -1,0 +1,81 @@
+//! What waits in one lane: whole bulks in front, single documents behind them.
+
+use super::Waiting;
+use super::disk::SegmentId;
+use super::queue::Queue;
+use crate::bulk::Bulk;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Bytes that a bulk takes beside its documents: itself, and the counters of its `Arc`.
+const BULK_BYTES: usize = size_of::<Waiting>() + size_of::<Bulk>() + 2 * size_of::<usize>();
+
+/// The documents of one lane.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    /// Those that are sent first: the only ones so far, those whose request has failed, halves of one that was too large.
+    pub(super) bulks: VecDeque<Waiting>,
+    pub(super) queue: Queue,
+    /// The segment that all documents of the queue are in, if they are on disk, too.
+    pub(super) queue_saved: Option<SegmentId>,
+}
+
+impl Line {
+    pub(super) fn is_empty(&self) -> bool {
+        self.bulks.is_empty() && self.queue.is_empty()
+    }
+
+    pub(super) fn documents(&self) -> usize {
+        self.bulks.iter().map(|waiting| waiting.bulk.documents()).sum::<usize>() + self.queue.documents()
+    }
+
+    /// Bytes that it takes, and those of them whose documents are on disk, too.
+    pub(super) fn memory_bytes(&self) -> (usize, usize) {
+        let bytes = |waiting: &Waiting| waiting.bulk.memory_bytes() + BULK_BYTES;
+        let saved = self.bulks.iter().filter(|waiting| waiting.saved.is_some()).map(bytes).sum::<usize>();
+        let saved = saved + self.queue_saved.map_or(0, |_| self.queue.memory_bytes());
+        (self.bulks.iter().map(bytes).sum::<usize>() + self.queue.memory_bytes(), saved)
+    }
+
+    /// When the oldest document came that is to be on disk, and is not.
+    pub(super) fn unsaved_since(&self) -> Option<Instant> {
+        let bulks = self.bulks.iter().filter(|waiting| waiting.is_unsaved()).map(|waiting| waiting.since);
+        let queue = self.queue.since().filter(|_| self.queue_saved.is_none());
+        bulks.chain(queue).min()
+    }
+
+    /// When the oldest document came that is in memory only, and the place of its bulk, if it is in one.
+    pub(super) fn oldest(&self) -> Option<(Instant, Option<usize>)> {
+        let unsaved = self.bulks.iter().enumerate().filter(|(_, waiting)| waiting.saved.is_none());
+        let bulks = unsaved.map(|(place, waiting)| (waiting.since, Some(place)));
+        let queue = self.queue.since().filter(|_| self.queue_saved.is_none()).map(|since| (since, None));
+        bulks.chain(queue).min_by_key(|(since, _)| *since)
+    }
+
+    /// The first bulk, or one of documents from the queue that is put into `emptied`, within these bounds. A bulk that may
+    /// grow gets documents from the queue within them, too.
+    pub(super) fn take(&mut self, emptied: impl FnOnce() -> Arc<Bulk>, most: (usize, usize)) -> Option<Waiting> {
+        let Some(mut first) = self.bulks.pop_front() else { return self.take_queued(emptied(), most) };
+        if self.bulks.is_empty()
+            && self.queue_saved.is_none()
+            && first.is_unsaved()
+            && !first.is_part
+            && let Some(bulk) = Arc::get_mut(&mut first.bulk)
+        {
+            self.queue.move_to(bulk, most.0, most.1);
+        }
+        Some(first)
+    }
+
+    /// Documents from the front of the queue, within these bounds.
+    pub(super) fn take_queued(&mut self, mut emptied: Arc<Bulk>, most: (usize, usize)) -> Option<Waiting> {
+        let (since, saved) = (self.queue.since()?, self.queue_saved);
+        let bulk = Arc::get_mut(&mut emptied)?;
+        self.queue.move_to(bulk, most.0, most.1);
+        if self.queue.is_empty() {
+            self.queue_saved = None;
+        }
+        Some(Waiting { saved, ..Waiting::new(emptied, since) })
+    }
+}
