@@ -328,8 +328,9 @@ impl Script {
             let left = (0..made).filter(|number| !is_out(number)).count() as u64;
             left <= script.given_up + script.world.delivery.ledger().dropped.total() + script.forgivable.len() as u64
         };
-        // A bulk of one document each, in the worst case, and a round of those that are blocked.
-        let bulks_max = 4 * 2 * (made + 10);
+        // One bulk in four is not of the fresh documents, and the five other lanes take turns. In the worst case each of the old
+        // documents is in a bulk of its own, all of them in one lane.
+        let bulks_max = 4 * 5 * (made + 10);
         let mut bulks = 0;
         while !is_gone(self) {
             self.came.push(self.world.now);
