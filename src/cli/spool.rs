@@ -139,7 +139,7 @@ fn dump(path: &Path, folder: &Folder, survey: &Survey, out: &mut impl Write) -> 
         match disk::read_segment(folder, segment) {
             Ok((checked, _)) => out.write_all(checked.bulk.bytes())?,
             Err(error) => {
-                unread.push(format!("{}: cannot be read: {error}", disk::text_path(path, segment.0).display()))
+                unread.push(format!("{}: cannot be read: {error}", disk::text_path(path, segment.0).display()));
             }
         }
     }

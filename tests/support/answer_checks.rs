@@ -49,7 +49,7 @@ pub(crate) fn bulk_answer(input: &[u8]) {
     let ([status, documents, cut, _], body) = numbers(input);
     let status = u16::try_from(status).unwrap_or_default();
     let status = if (200..=599).contains(&status) { status } else { 200 };
-    let names: Vec<_> = (0..documents % 24 + 1).map(|at| (["i", "j-1"][at % 2], ["a", "größe"][at / 2 % 2])).collect();
+    let names: Vec<_> = (0..=(documents % 24)).map(|at| (["i", "j-1"][at % 2], ["a", "größe"][at / 2 % 2])).collect();
     let [mut whole, mut trial] = [(); 2].map(|()| BulkTrial::new(&names));
     // What it has said of types is known when it says it again.
     for _ in 0..3 {
