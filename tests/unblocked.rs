@@ -141,7 +141,7 @@ fn what_is_refused_goes_on_being_refused_where_its_file_is_a_fifo() {
     let bulks = AtomicUsize::new(0);
     // Every second bulk is refused.
     let server = Server::start(move |request| {
-        let is_refused = bulks.fetch_add(1, Ordering::SeqCst) % 2 == 0;
+        let is_refused = bulks.fetch_add(1, Ordering::SeqCst).is_multiple_of(2);
         let refused = |_| is_refused.then_some((400, "mapper_parsing_exception"));
         taken.lock().expect("the store").take(&request.body, refused)
     });
@@ -213,12 +213,8 @@ fn a_configuration_that_leads_to_something_else_than_files_changes_nothing() {
         }
     }
     std::fs::remove_file(program.path("conf.yml")).expect("removed");
-    for kind in ["a FIFO", "a device"] {
-        if kind == "a FIFO" {
-            fifo(&program.path("conf.yml"))
-        } else {
-            symlink("/dev/zero", program.path("conf.yml")).expect("linked")
-        }
+    for (kind, leads_to) in [("a FIFO", path("fifo")), ("a device", path("endless"))] {
+        symlink(leads_to, program.path("conf.yml")).expect("linked");
         program.signal("HUP");
         let problem = format!("conf.yml: is {kind}, not a regular file");
         wait_until("it says so", || program.read("stderr").contains(&problem));
