@@ -67,8 +67,16 @@ impl Reserve {
         if self.allows(purpose, socket.as_raw_fd()) {
             return Ok(socket);
         }
+        self.duplicate(purpose, &socket)
+    }
+
+    /// The same descriptor once more, under a number that its purpose may have.
+    ///
+    /// # Errors
+    /// [`Errno::MFILE`] if there is none.
+    pub(crate) fn duplicate(self, purpose: Purpose, descriptor: &OwnedFd) -> io::Result<OwnedFd> {
         let floor = RawFd::try_from(self.floor(purpose, limit())).unwrap_or(RawFd::MAX);
-        rustix::io::fcntl_dupfd_cloexec(&socket, floor).map_err(|error| match error {
+        rustix::io::fcntl_dupfd_cloexec(descriptor, floor).map_err(|error| match error {
             // The limit has been lowered between the two calls.
             Errno::INVAL => Errno::MFILE.into(),
             other => other.into(),

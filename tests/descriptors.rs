@@ -132,12 +132,12 @@ fn a_limit_that_is_lowered_below_what_is_open_ends_nothing() {
         let (server, store, well) = overloaded_server();
         let keys = "spool: {path: spool, sync: 100ms}";
         let text = config(1, &app.address, "", &format!("endpoint: \"{}\", {keys}", server.address));
-        let hanging: String = (0..20)
-            .map(|n| format!("  h{n}: {{type_name: h, endpoint: \"{}\", interval: 1h, timeout: 1h}}\n", hung.address))
-            .collect();
-        let names: String = (0..20).map(|n| format!(", h{n}")).collect();
-        let text =
-            text.replace("recorders: {es", &format!("{hanging}recorders: {{es")).replace("[r0", &format!("[r0{names}"));
+        let reader =
+            |n| format!("  h{n}: {{type_name: h, endpoint: \"{}\", interval: 1h, timeout: 1h}}\n", hung.address);
+        let hanging = (0..20).map(reader).collect::<Vec<_>>().concat();
+        let names = (0..20).map(|n| format!("h{n}")).collect::<Vec<_>>().join(", ");
+        let text = text.replace("recorders: {es", &format!("{hanging}recorders: {{es"));
+        let text = text.replace("[r0", &format!("[{names}, r0"));
         let mut program = Program::start(&[], &text);
         wait_until("polls hang", || hung.connections.load(Ordering::SeqCst) >= 20);
         wait_until("documents are on disk", || documents_in(&program.path("spool"), ".ndjson") > 0);

@@ -333,6 +333,7 @@ fn bulks_are_compressed_where_the_configuration_says_so() {
 
 /// A server that refuses compressed bulks with a status, as `refuses` says by their number; and whether the bulks so far
 /// were compressed.
+#[allow(clippy::type_complexity, reason = "a server, what it stores, and which requests were compressed")]
 fn unpacking(
     refuses: impl Fn(usize) -> Option<u16> + Send + Sync + 'static,
 ) -> (Server, Arc<Mutex<Store>>, Arc<Mutex<Vec<bool>>>) {

@@ -523,8 +523,8 @@ fn a_signal_that_comes_while_the_file_is_read_waits_until_it_has_been() {
     let (server, store) = storing_server();
     let app = counting_app();
     // It takes a while to read so much.
-    let labels: String = (0..500).map(|n| format!("      # {n} {}\n", "x".repeat(1_000))).collect();
-    let config = only(&app.address, "es", &format!("endpoint: \"{}\"", server.address)) + &labels;
+    let comments = format!("# {}\n", "x".repeat(1_000)).repeat(500);
+    let config = only(&app.address, "es", &format!("endpoint: \"{}\"", server.address)) + &comments;
     let mut program = Program::start(&[], &config);
     // As soon as it is caught: SIGHUP is the first bit.
     wait_until("signals are caught", || {

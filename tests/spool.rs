@@ -286,7 +286,9 @@ fn what_others_do_to_the_folder_under_way_costs_at_most_what_cannot_be_read_any_
         match how {
             "the files" => {
                 let files = [spooled_files(&program, "ndjson"), spooled_files(&program, "sums")].concat();
-                files.iter().for_each(|file| std::fs::remove_file(file).expect("removed"));
+                for file in files {
+                    std::fs::remove_file(file).expect("removed");
+                }
             }
             "the folder" => std::fs::remove_dir_all(&spool).expect("removed"),
             _ => std::fs::rename(&spool, &away).expect("moved"),

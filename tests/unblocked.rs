@@ -213,12 +213,8 @@ fn a_configuration_that_leads_to_something_else_than_files_changes_nothing() {
         }
     }
     std::fs::remove_file(program.path("conf.yml")).expect("removed");
-    for kind in ["a FIFO", "a device"] {
-        if kind == "a FIFO" {
-            fifo(&program.path("conf.yml"));
-        } else {
-            symlink("/dev/zero", program.path("conf.yml")).expect("linked");
-        }
+    for (kind, leads_to) in [("a FIFO", path("fifo")), ("a device", path("endless"))] {
+        symlink(leads_to, program.path("conf.yml")).expect("linked");
         program.signal("HUP");
         let problem = format!("conf.yml: is {kind}, not a regular file");
         wait_until("it says so", || program.read("stderr").contains(&problem));

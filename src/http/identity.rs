@@ -51,7 +51,7 @@ impl Identity {
         &self.access
     }
 
-    /// What is to be sent now. A file that cannot be read any more leaves what was in it, which is said.
+    /// What is to be sent now. A file that is away for a moment, or cannot be read any more, leaves what was in it.
     ///
     /// # Errors
     /// A file that could not be read yet.
@@ -70,7 +70,8 @@ impl Identity {
         match (self.load(known.as_ref(), now), &*known) {
             (Ok(new), _) => Ok(Rc::clone(&known.insert(new).sent)),
             (Err(problem), Some(old)) => {
-                if let Some(times) = self.failures.borrow_mut().failed(&problem, now) {
+                let are_there = self.stamps().iter().all(Option::is_some);
+                if let Some(times) = self.failures.borrow_mut().failed(&problem, now).filter(|_| are_there) {
                     tracing::warn!(times, "a secret stays what it was, as its file cannot be used: {problem}");
                 }
                 Ok(Rc::clone(&old.sent))

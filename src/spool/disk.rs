@@ -246,7 +246,7 @@ impl Disk {
             let segments = self.segments.iter().map(|segment| segment.number);
             let mut used: Vec<u64> = segments.chain(self.set_aside.keys().copied()).collect();
             used.sort_unstable();
-            self.next_number = (0..).find(|number| used.binary_search(number).is_err()).unwrap_or(0);
+            self.next_number = (0..u64::MAX).find(|number| used.binary_search(number).is_err()).unwrap_or(0);
         }
         self.next_number += 1;
         self.next_number - 1

@@ -232,7 +232,9 @@ fn load_all(folder: &mut Folder, trial: &mut FolderTrial, is_done: bool) -> Vec<
         }
     }
     if is_done {
-        out.iter().for_each(|load| trial.end(load, true, false));
+        for load in &out {
+            trial.end(load, true, false);
+        }
     }
     all.sort();
     all

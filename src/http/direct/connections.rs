@@ -42,6 +42,17 @@ pub(super) struct Connection {
     queue: Rc<Queue>,
 }
 
+impl Connection {
+    /// Moves to another number if the one that it has is wanted for others. False if there is none: then it has to go.
+    fn make_way(&mut self, reserve: Reserve) -> bool {
+        if reserve.allows(self.purpose, self.stream.as_raw_fd()) {
+            return true;
+        }
+        let moved = reserve.duplicate(self.purpose, &self.stream).ok();
+        moved.map(|stream| self.stream = Rc::new(stream)).is_some()
+    }
+}
+
 impl Drop for Connection {
     fn drop(&mut self) {
         // It is closed before anybody else has a turn.
@@ -81,14 +92,11 @@ impl Connections {
     pub(super) fn leave(&self, reserve: Reserve) {
         let kept_max = self.kept_max.get();
         self.reserve.set(reserve);
-        let is_allowed = |connection: &Connection| reserve.allows(connection.purpose, connection.stream.as_raw_fd());
-        let mut list = self.kept.list.borrow_mut();
-        let beyond = list.len().saturating_sub(kept_max);
-        let (kept, closed): (VecDeque<_>, VecDeque<_>) =
-            list.drain(..).enumerate().partition(|(place, connection)| *place >= beyond && is_allowed(connection));
-        list.extend(kept.into_iter().map(|(_, connection)| connection));
-        drop(list);
-        drop(closed);
+        let mut kept = self.kept.list.take();
+        let beyond = kept.len().saturating_sub(kept_max);
+        kept.drain(..beyond);
+        kept.retain_mut(|connection| connection.make_way(reserve));
+        self.kept.list.replace(kept);
     }
 
     /// The newest that is as it was left; those that are not are closed.
@@ -107,7 +115,7 @@ impl Connections {
 
     /// Keeps it for the next exchange, unless its number is wanted for others.
     pub(super) fn keep(&self, mut connection: Connection) {
-        if !self.reserve.get().allows(connection.purpose, connection.stream.as_raw_fd()) {
+        if !connection.make_way(self.reserve.get()) {
             return;
         }
         connection.is_old = true;
@@ -258,8 +266,10 @@ mod tests {
         let found = connections.take_kept(&[address], Purpose::Poll).unwrap();
         assert!(Rc::ptr_eq(&found.stream, &newest) && found.is_old);
         connections.keep(found);
-        // What is wanted for others is not kept.
-        connections.leave(Reserve { files: descriptors::limit(), shipping: 0 });
-        assert_eq!(connections.kept.list.borrow().len(), 0);
+        // A number that is wanted for others is left to them.
+        connections.leave(Reserve { files: descriptors::limit() / 2, shipping: 0 });
+        let list = connections.kept.list.borrow();
+        let numbers: Vec<_> = list.iter().map(|kept| usize::try_from(kept.stream.as_raw_fd()).unwrap()).collect();
+        assert!(numbers.len() == 2 && numbers.iter().all(|number| *number >= descriptors::limit() / 2), "{numbers:?}");
     }
 }

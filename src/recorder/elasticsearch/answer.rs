@@ -339,7 +339,6 @@ impl<'s> Reading<'s> {
             ([ItemsStep, Element], Event::End) => return self.end_item(),
             // One member, whose name is that of the action.
             ([ItemsStep, Element, _], Event::Object) if !self.item.has_outcome => self.item.has_outcome = true,
-            ([ItemsStep, Element, _], Event::End) => {}
             ([ItemsStep, Element, _, Status], Event::Number(number)) if self.item.status.is_none() => {
                 self.item.status = Some(natural(number).ok_or(NO_ANSWER)?);
             }

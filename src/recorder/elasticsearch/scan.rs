@@ -108,7 +108,7 @@ enum Digits {
     Fraction,
     Exponent,
     ExponentSign,
-    ExponentDigits,
+    ExponentDigit,
 }
 
 impl Step {
@@ -128,7 +128,7 @@ impl Step {
 impl Digits {
     /// Whether a number may end here.
     fn may_end(self) -> bool {
-        matches!(self, Self::Zero | Self::Integer | Self::Fraction | Self::ExponentDigits)
+        matches!(self, Self::Zero | Self::Integer | Self::Fraction | Self::ExponentDigit)
     }
 
     fn next(self, byte: u8) -> Option<Self> {
@@ -139,7 +139,7 @@ impl Digits {
             (Self::Point | Self::Fraction, b'0'..=b'9') => Self::Fraction,
             (Self::Zero | Self::Integer | Self::Fraction, b'e' | b'E') => Self::Exponent,
             (Self::Exponent, b'+' | b'-') => Self::ExponentSign,
-            (Self::Exponent | Self::ExponentSign | Self::ExponentDigits, b'0'..=b'9') => Self::ExponentDigits,
+            (Self::Exponent | Self::ExponentSign | Self::ExponentDigit, b'0'..=b'9') => Self::ExponentDigit,
             _ => return None,
         })
     }
@@ -213,8 +213,13 @@ impl Scanner {
             (State::FirstName | State::Name, b'"') => self.begin_text(true),
             (State::FirstName, b'}') => self.close(true, listener),
             (State::Colon, b':') => State::Value,
-            (State::Comma, b',') if self.is_in_object() => State::Name,
-            (State::Comma, b',') => State::Value,
+            (State::Comma, b',') => {
+                if self.is_in_object() {
+                    State::Name
+                } else {
+                    State::Value
+                }
+            }
             (State::Comma, b'}' | b']') => self.close(byte == b'}', listener),
             (State::Text, _) => self.text(byte, listener),
             (State::Continuation { left, least, most }, _) if (least..=most).contains(&byte) => {

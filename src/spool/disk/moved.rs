@@ -7,6 +7,7 @@
 use super::survey::{self, SUMS, Survey, TEXT, blocks, name};
 use super::{Disk, SaveError, Segment, SegmentId};
 use crate::spool::files::Folder;
+use std::fmt::Write as _;
 use std::io;
 use std::rc::Rc;
 
@@ -113,7 +114,8 @@ impl Disk {
         let stays = |segment: &&Segment| !Rc::ptr_eq(&segment.home, &self.home) && segment.is_in_place();
         let stay: u64 = self.segments.iter().filter(stays).map(|segment| segment.left).sum();
         if stay > 0 {
-            message += &format!("; {stay} documents stay in the old one and are shipped from there");
+            // Writing into memory does not fail.
+            let _ = write!(message, "; {stay} documents stay in the old one and are shipped from there");
         }
         self.changes.folder = Some(message);
         self.drop_oldest(0);
@@ -147,7 +149,9 @@ impl Disk {
             }
         }
         if self.home.sync().is_ok() {
-            carried.iter().for_each(|(old, number)| old.remove_segment(*number));
+            for (old, number) in &carried {
+                old.remove_segment(*number);
+            }
         }
     }
 

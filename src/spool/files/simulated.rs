@@ -211,6 +211,7 @@ impl Folder {
         })
     }
 
+    #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "as the system's")]
     pub(super) fn lock(&self) -> Result<(), LockError> {
         Ok(())
     }

@@ -17,6 +17,7 @@ const LOCK: &str = "lock";
 
 /// A folder that is open.
 #[derive(Debug)]
+#[allow(clippy::struct_field_names, reason = "it is the folder itself that is open")]
 pub(crate) struct Folder {
     folder: File,
     /// Whether the folder itself is locked. On some file systems (NFS) only files can be.

@@ -194,8 +194,9 @@ fn a_page_that_is_no_answer_is_read_to_its_end_if_that_is_near() {
     for (status, body) in [(200, "<html>"), (503, "<html>"), (503, r#"{"error":{"type":"t"},"x":[0,0,0,0"#)] {
         let mut judge = Judge::new(1, &|_| {});
         assert!(judge.take(status, body.as_bytes()));
-        assert!(judge.take(status, &[b' '; limits::ANSWER_BYTES_MIN / 2]));
-        assert!(!judge.take(status, &[b' '; limits::ANSWER_BYTES_MIN / 2]), "{status} {body}");
+        let blanks = vec![b' '; limits::ANSWER_BYTES_MIN / 2];
+        assert!(judge.take(status, &blanks));
+        assert!(!judge.take(status, &blanks), "{status} {body}");
     }
 }
 

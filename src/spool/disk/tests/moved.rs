@@ -311,10 +311,10 @@ fn whatever_others_do_each_document_is_there_or_counted() {
             let in_memory_too: u64 = out.iter().map(|(_, bulk)| bulk.documents() as u64).sum();
             assert!(disk.documents() >= in_memory_too, "seed {seed}");
         }
-        out.into_iter().for_each(|(id, bulk)| {
+        for (id, bulk) in out {
             disk.done(id, bulk.documents() as u64);
             done.extend(documents(&bulk));
-        });
+        }
         while let Some(loaded) = load(&mut disk) {
             done.extend(documents(&loaded.bulk));
             disk.done(loaded.id, loaded.bulk.documents() as u64);
