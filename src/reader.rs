@@ -35,8 +35,6 @@ pub(crate) struct Reading {
     under_way: Cell<bool>,
     /// Whether the log has said that there are more than `max_fields` variables.
     fields_logged: Cell<bool>,
-    /// Whether it has said that the endpoint is slower than its interval.
-    slowness_logged: Cell<bool>,
     health: RefCell<Health>,
 }
 
@@ -79,7 +77,6 @@ impl Reading {
             schedule: RefCell::new(schedule),
             under_way: Cell::new(false),
             fields_logged: Cell::new(false),
-            slowness_logged: Cell::new(false),
             health: RefCell::new(Health { log: FailureLog::default(), broken_log: FailureLog::default(), random }),
             config,
         }
@@ -226,24 +223,6 @@ impl Reading {
                 self.config.variables.fields_max
             );
         }
-    }
-
-    /// A poll that gave a document took so long. Says it once if the next tick was due by then.
-    pub(crate) fn took(&self, time: Duration) {
-        let interval = self.config.interval;
-        if time <= interval || self.slowness_logged.replace(true) {
-            return;
-        }
-        part_log!(
-            self.log_level,
-            Warn,
-            warn,
-            reader = self.name(),
-            url = self.url(),
-            "the endpoint is slower than its interval: the answer took {:.3} s, interval is {interval:?}; ticks that are due \
-             meanwhile are skipped and counted (late_ticks): raise interval",
-            time.as_secs_f64()
-        );
     }
 
     /// The poll has given no document; `elapsed` since the start.
