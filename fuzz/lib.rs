@@ -1,5 +1,6 @@
 //! What the fuzz targets assert: the same files that `tests/fuzz_corpus.rs` replays the corpus with.
 
+#![allow(clippy::duplicate_mod, reason = "each set of checks brings the strict reader of JSON that it wants")]
 #![allow(clippy::expect_used, reason = "a check says what it expects")]
 
 use rustix::time::{ClockId, clock_gettime};

@@ -2,6 +2,7 @@
 //! once stays found, without a fuzzer.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
+#![allow(clippy::duplicate_mod, reason = "each set of checks brings the strict reader of JSON that it wants")]
 #![allow(clippy::print_stdout, reason = "the input is shown if its check fails")]
 
 #[path = "support/answer_checks.rs"]
