@@ -339,13 +339,13 @@ impl<'s> Reading<'s> {
             ([ItemsStep, Element], Event::End) => return self.end_item(),
             // One member, whose name is that of the action.
             ([ItemsStep, Element, _], Event::Object) if !self.item.has_outcome => self.item.has_outcome = true,
+            ([ItemsStep, Element, _] | [ItemsStep, Element, _, Error], Event::End) => {}
             ([ItemsStep, Element, _, Status], Event::Number(number)) if self.item.status.is_none() => {
                 self.item.status = Some(natural(number).ok_or(NO_ANSWER)?);
             }
             ([ItemsStep] | [ItemsStep, Element] | [ItemsStep, Element, _] | [ItemsStep, Element, _, Status], _) => {
                 return Err(NO_ANSWER);
             }
-            ([ItemsStep, Element, _, Error], Event::End) => {}
             ([ItemsStep, Element, _, Error], _) if self.item.has_error => return Err(NO_ANSWER),
             ([ItemsStep, Element, _, Error], event) => {
                 self.item.has_error = true;
