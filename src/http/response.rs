@@ -236,7 +236,8 @@ impl Decoder {
             return Err(AnswerError::BadChunk);
         }
         match httparse::parse_chunk_size(raw) {
-            Ok(httparse::Status::Complete((bytes, size))) => {
+            // The same bound for a line that comes in one piece, so that an answer is the same in whatever pieces it comes.
+            Ok(httparse::Status::Complete((bytes, size))) if bytes <= limits::CHUNK_LINE_BYTES_MAX => {
                 self.state = if size == 0 { State::Trailer } else { State::Chunk(size) };
                 Ok(Step::Past(bytes))
             }
