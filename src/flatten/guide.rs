@@ -71,7 +71,7 @@ pub(super) struct Follow<'l> {
     path: &'l mut Vec<u8>,
     path_bytes: usize,
     /// The leaf that was passed last has had no value when the layout was learned, nor before.
-    awaited: bool,
+    lacks_value: bool,
     rates: Rates<'l>,
     /// The name of the rate that was passed last.
     rate_name: Range<usize>,
@@ -81,7 +81,7 @@ impl<'l> Follow<'l> {
     pub(super) fn new(layout: &'l Layout, rates: Rates<'l>, path: &'l mut Vec<u8>) -> Self {
         path.clear();
         let mut follow =
-            Self { layout, node: 0, key: 0, name: 0, path, path_bytes: 0, awaited: false, rates, rate_name: 0..0 };
+            Self { layout, node: 0, key: 0, name: 0, path, path_bytes: 0, lacks_value: false, rates, rate_name: 0..0 };
         follow.extend_path(b",\"", b"");
         follow
     }
@@ -128,7 +128,7 @@ impl<'l> Follow<'l> {
     #[inline]
     fn write_name(&mut self, node: &Node, out: &mut Vec<u8>) -> bool {
         self.node += 1;
-        self.awaited = node.awaited;
+        self.lacks_value = node.lacks_value;
         if node.keys_as_name {
             let key = &self.layout.keys[self.key - node.key_bytes as usize..self.key];
             out.extend_from_slice(&self.path[..self.path_bytes]);
@@ -198,7 +198,7 @@ impl Guide for Follow<'_> {
     #[inline]
     fn value(&mut self) -> Result<(), Stop> {
         // What names are to become of it, and of what is called like it, is to be found anew.
-        if self.awaited { Err(Stop::OtherLayout) } else { Ok(()) }
+        if self.lacks_value { Err(Stop::OtherLayout) } else { Ok(()) }
     }
 
     fn rate(&mut self, number: Number, out: &mut Vec<u8>) -> bool {
@@ -381,7 +381,7 @@ impl Guide for Learn<'_> {
     }
 
     fn value(&mut self) -> Result<(), Stop> {
-        self.layout.nodes[self.leaf].awaited = false;
+        self.layout.nodes[self.leaf].lacks_value = false;
         Ok(())
     }
 

@@ -32,10 +32,10 @@ pub(super) struct Node {
     pub(super) shipped: Shipped,
     pub(super) key_bytes: u32,
     /// A leaf that has had no value yet: servers do not know its name.
-    pub(super) awaited: bool,
+    pub(super) lacks_value: bool,
     /// Its name is its keys as they stand, joined with dots: it is not in `names`.
     pub(super) keys_as_name: bool,
-    /// A leaf of which that is true, and that is not awaited, and whose value is shipped as it is.
+    /// A leaf of which that is true, and that is not lacks_value, and whose value is shipped as it is.
     pub(super) plain: bool,
     /// Of a leaf or a rate: bytes in `names`, 0 unless it is shipped under a mended name. Of an end: bytes that the path loses.
     pub(super) name_bytes: u32,
@@ -116,7 +116,7 @@ impl Node {
     /// The name of this leaf is its keys as they stand.
     pub(super) fn take_keys_as_name(&mut self) {
         self.keys_as_name = true;
-        self.plain = self.kind == Kind::Leaf && self.traits == Traits::NONE && !self.awaited;
+        self.plain = self.kind == Kind::Leaf && self.traits == Traits::NONE && !self.lacks_value;
     }
 }
 
@@ -150,7 +150,7 @@ impl Layout {
             kind,
             traits,
             shipped: Shipped::Yes,
-            awaited: kind == Kind::Leaf,
+            lacks_value: kind == Kind::Leaf,
             keys_as_name: false,
             plain: false,
             key_bytes,

@@ -241,8 +241,8 @@ fn settle(leaf: &mut Leaf<'_>, fields: &mut Fields, table: &mut Table<'_>, mende
     slot.settled += 1;
     let clashes = slot.settled > 1 || fields.is_object(own);
     let name = if clashes { find_another(leaf.name, fields, table, mended)? } else { own };
-    match fields.take(name, !leaf.node.awaited) {
-        Place::Taken => leaf.node.awaited = false,
+    match fields.take(name, !leaf.node.lacks_value) {
+        Place::Taken => leaf.node.lacks_value = false,
         Place::Awaited => {}
         Place::Full => {
             leaf.leave_out(mended);
