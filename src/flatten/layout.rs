@@ -35,7 +35,7 @@ pub(super) struct Node {
     pub(super) lacks_value: bool,
     /// Its name is its keys as they stand, joined with dots: it is not in `names`.
     pub(super) keys_as_name: bool,
-    /// A leaf of which that is true, and that is not lacks_value, and whose value is shipped as it is.
+    /// A leaf of which that is true, and that has had a value, and whose value is shipped as it is.
     pub(super) plain: bool,
     /// Of a leaf or a rate: bytes in `names`, 0 unless it is shipped under a mended name. Of an end: bytes that the path loses.
     pub(super) name_bytes: u32,
