@@ -64,8 +64,8 @@ Options, each also as an environment variable (a flag wins):
       --loglevel L     error, warn, info, debug or trace [info]                EXPVASTIC_LOGLEVEL
       --dry-run        with once: ship nothing                                 EXPVASTIC_DRY_RUN
       --print          with setup: change nothing                              EXPVASTIC_PRINT
-  -h, --help           this text
-  -V, --version        the version
+  -h, --help           this text, as does expvastic help
+  -V, --version        the version, as does expvastic version
 
 Passwords and keys are given in the file (auth), never on the command line, which everybody on the machine can see.
 Single dashes (-reader=…) work too. SIGINT and SIGTERM ship what waits, print what became of every document, and end;
@@ -74,7 +74,7 @@ Exit codes: 0 done, 64 wrong usage, 78 bad configuration, 1 anything else. once:
 SIGINT or SIGTERM: 0 if all that waited then was shipped or is in a spool; what was lost or refused before is in the ledger.
 ";
 
-const COMMANDS: [&str; 6] = ["check", "once", "setup", "spool", "dead-letters", "run"];
+const COMMANDS: [&str; 8] = ["check", "once", "setup", "spool", "dead-letters", "run", "help", "version"];
 
 /// Runs the program with these arguments (without its own name) and gives the exit code.
 #[must_use]
@@ -170,6 +170,8 @@ impl Invocation {
             Some("setup") => Command::Setup,
             Some("spool") => Command::Spool(spool::Action::named(&word(&mut arguments)?)?),
             Some("dead-letters") => Command::DeadLetters(dead_letters::Action::named(&word(&mut arguments)?)?),
+            Some("help") => Command::Help,
+            Some("version") => Command::Version,
             _ => Command::Run,
         };
         if arguments.contains(["-h", "--help"]) {
@@ -249,7 +251,11 @@ impl Invocation {
         if self.command == Command::Once {
             let stop = orders::until_stopped(signals, None);
             let report = engine::tick_once_with_hurry(&config, stop, watchdog).map_err(Failure::Engine)?;
-            log_ledgers(&report);
+            if self.only_shown {
+                log_printed(&report);
+            } else {
+                log_ledgers(&report);
+            }
             return Ok(if report.all_taken() { DONE } else { FAILED });
         }
         let load = || self.load_again();
@@ -358,6 +364,14 @@ fn log_ledgers(report: &Report) {
 /// What a command is to do, if it is one that does several things.
 fn word(arguments: &mut pico_args::Arguments) -> Result<String, Failure> {
     arguments.subcommand().map(Option::unwrap_or_default).map_err(|error| Failure::Usage(error.to_string()))
+}
+
+/// What became of a dry run's documents: no server has any of them.
+fn log_printed(report: &Report) {
+    for (recorder, ledger) in &report.ledgers {
+        let (printed, made) = (ledger.acked, ledger.made);
+        tracing::info!(recorder, "dry run: {printed} of {made} documents printed, none shipped");
+    }
 }
 
 fn subcommand(arguments: &mut pico_args::Arguments) -> Result<Option<String>, Failure> {

@@ -7,8 +7,11 @@ mod access;
 mod error;
 mod expand;
 mod file;
+mod index_names;
 pub(crate) mod maps;
 mod node;
+mod old_type_names;
+mod paths;
 mod ports;
 mod problems;
 mod reader;
@@ -25,6 +28,7 @@ use crate::limits;
 use error::{Problem, shorten};
 use expand::Expansion;
 use node::Node;
+use old_type_names::OldTypeNames;
 use problems::{Place, Problems};
 use section::Section;
 use std::collections::BTreeMap;
@@ -120,7 +124,7 @@ impl Config {
             .map_err(|(message, location)| error(vec![Problem::new(Some(location), String::new(), message)]))?;
         let problems = Problems::new(text, Path::new(origin), variable);
         Expansion::new(variable, limits::CONFIG_VALUES_BYTES_MAX).expand_all(&mut root, &problems);
-        let config = Self::from_node(&root, &problems);
+        let config = Self::from_node(&root, Path::new(origin), &problems);
         let (found, warnings) = problems.finish();
         match config {
             Some(mut config) if found.is_empty() => {
@@ -187,20 +191,23 @@ impl Config {
         readers.chain(hosts.map(|host| &host.access)).map(Arc::clone)
     }
 
-    fn from_node(root: &Node, problems: &Problems<'_>) -> Option<Self> {
+    fn from_node(root: &Node, origin: &Path, problems: &Problems<'_>) -> Option<Self> {
         if *root == Node::Null {
             problems.value(&Place::default(), "the file is empty: expected readers, recorders and routes");
             return None;
         }
         let mut root = Section::new(root, Place::default(), problems)?;
         let settings = root.section("settings").map(Settings::from_section);
-        let readers = entries(&mut root, "readers", "reader", problems, Reader::from_section);
+        let old = OldTypeNames::default();
+        let reader = |name: &str, section: Section<'_, '_>| Reader::from_section(name, section, &old);
+        let mut readers = entries(&mut root, "readers", "reader", problems, reader);
         let recorder =
-            |name: &str, section: Section<'_, '_>| Recorder::from_section(name, section).into_iter().collect();
+            |name: &str, section: Section<'_, '_>| Recorder::from_section(name, section, &old).into_iter().collect();
         let recorders = entries(&mut root, "recorders", "recorder", problems, recorder);
         check_port_names(&mut root, &readers, problems);
-        check_paths(&mut root, &recorders, problems);
-        let engines = routes::merge(&mut root, &readers, &recorders, problems);
+        paths::check(&mut root, &recorders, origin, problems);
+        let mut engines = routes::merge(&mut root, &readers, &recorders, problems);
+        old.settle(&mut readers, &mut engines, problems);
         root.finish();
         Some(Self {
             settings: settings.unwrap_or_default(),
@@ -273,25 +280,6 @@ fn check_port_names(root: &mut Section<'_, '_>, readers: &Named<Reader>, problem
         if let Some(range) = made.get(name.as_str()) {
             let message = format!("the ports of the reader {range:?} make a reader of this name, too: choose another");
             problems.key(&place.entry(index, name), message);
-        }
-    }
-}
-
-/// What of a recorder lies on disk is its own: files are rotated away, and folders locked.
-fn check_paths(root: &mut Section<'_, '_>, recorders: &Named<Recorder>, problems: &Problems<'_>) {
-    let Some((Node::Map(map), place)) = root.node("recorders") else { return };
-    let mut taken: BTreeMap<&Path, (&str, &str)> = BTreeMap::new();
-    for recorder in recorders.iter().flat_map(|(_, recorders)| recorders) {
-        for (key, path) in recorder.paths() {
-            let Some((other, first)) = taken.get(path) else {
-                taken.insert(path, (key, &recorder.name));
-                continue;
-            };
-            let is_shown = !problems.is_full();
-            let index = map.iter().position(|(name, _)| is_shown && *name == recorder.name);
-            let place = index.map_or_else(|| place.clone(), |index| place.entry(index, &recorder.name));
-            let message = format!("{key} is what the recorder {first:?} has as its {other}, too: each needs its own");
-            problems.key(&place, message);
         }
     }
 }

@@ -62,6 +62,11 @@ pub(crate) const ROUTED_PAIRS_MAX: usize = 100_000;
 /// What ranges of ports stand for counts as so many readers.
 pub(crate) const SECTION_ENTRIES_MAX: usize = 10_000;
 
+/// Links that are followed to find out where a recorder would write: the system follows as many.
+pub(crate) const LINKS_MAX: u32 = 40;
+/// Bytes of a path: the system takes no longer ones.
+pub(crate) const PATH_BYTES_MAX: usize = 4 << 10;
+
 /// Ports in a range: each keeps a connection open, and a process may have 1,024 files by default. One digit too many
 /// (`8000-18003`) would be 10,000 readers.
 pub(crate) const RANGE_PORTS_MAX: usize = 256;

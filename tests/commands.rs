@@ -31,13 +31,15 @@ fn config(app: &str, server: &str) -> String {
 
 #[test]
 fn help_and_version_go_to_standard_output() {
-    for flag in ["-h", "--help", "-help"] {
+    for flag in ["-h", "--help", "-help", "help"] {
         let output = expvastic(&[flag]);
         assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
         assert!(text(&output.stdout).contains("expvastic once --dry-run -c conf.yml"));
     }
-    let output = expvastic(&["-V"]);
-    assert_eq!(text(&output.stdout), concat!("expvastic ", env!("CARGO_PKG_VERSION"), "\n"));
+    for flag in ["-V", "--version", "version"] {
+        let output = expvastic(&[flag]);
+        assert_eq!(text(&output.stdout), concat!("expvastic ", env!("CARGO_PKG_VERSION"), "\n"));
+    }
 }
 
 #[test]
@@ -48,10 +50,11 @@ fn exit_codes_tell_usage_from_configuration() {
             64,
             "expvastic: unknown flag --confg, did you mean --config?\nexpvastic -h shows the usage\n",
         ),
+        (&["-c", "/nowhere.yml"], 78, "/nowhere.yml: there is no such file\n"),
         (
-            &["-c", "/nowhere.yml"],
+            &["check", "-c", "/nowhere"],
             78,
-            "/nowhere.yml: there is no such file (looked for /nowhere.yml, /nowhere.yml.yml, /nowhere.yml.yaml)\n",
+            "/nowhere: there is no such file (looked for /nowhere, /nowhere.yml, /nowhere.yaml)\n",
         ),
         (
             &["--reader", "ftp://x"],
@@ -98,6 +101,8 @@ fn a_dry_run_prints_the_bulk_and_ships_nothing() {
     assert_eq!((index.as_str(), id.len()), ("expvastic", 20));
     assert_eq!((&source["poll_seq"], &source["service.name"]), (&0.into(), &"app".into()));
     assert_eq!(server.request_count(), 0, "nothing is shipped");
+    let said = program.read("stderr");
+    assert!(said.contains("dry run: 1 of 1 documents printed, none shipped") && !said.contains("acked"), "{said}");
 }
 
 #[test]

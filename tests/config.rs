@@ -159,6 +159,113 @@ fn no_file_runs_away() {
     assert!(odd.contains("\nconf.yml:1:1: a\\nb\\u{1b}[1m: unknown key"), "{odd}");
 }
 
+/// The documents are called as the recorder says, as with the first versions of the Go program.
+#[test]
+fn a_type_name_of_a_recorder_names_the_documents_of_its_readers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = "readers:\n  me: {type: self}\n  other: {type: self, type_name: its_own}\n\
+                recorders: {es: {endpoint: \"localhost:9200\", type_name: from_its_recorder}}\n\
+                routes: {r: {readers: [me, other], recorders: [es]}}\n";
+    std::fs::write(folder.path().join("conf.yml"), text).expect("written");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
+    let output = command.current_dir(&folder).args(["once", "--dry-run", "-c", "conf"]).output().expect("it starts");
+    let documents = stdout(&output);
+    let named = |name: &str| documents.matches(&format!("\"service.name\":\"{name}\"")).count();
+    assert_eq!((named("from_its_recorder"), named("its_own"), documents.lines().count()), (1, 1, 4), "{documents}");
+}
+
+/// What two recorders would write to is found, however it is written.
+#[test]
+fn each_place_on_disk_has_one_recorder() {
+    use std::os::unix::fs::symlink;
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir_all(at("real/inner")).expect("created");
+    std::fs::write(at("real/there.ndjson"), "").expect("written");
+    std::fs::hard_link(at("real/there.ndjson"), at("hard.ndjson")).expect("linked");
+    symlink("real", at("link")).expect("linked");
+    symlink("real/not_yet.ndjson", at("dangling.ndjson")).expect("linked");
+    symlink("dangling.ndjson", at("twice.ndjson")).expect("linked");
+    symlink("nowhere/deeper", at("to_nothing")).expect("linked");
+    symlink("loop", at("loop")).expect("linked");
+    let check_both = |one: &str, two: &str| {
+        let text = format!(
+            "readers: {{a: {{type: self, type_name: a}}}}\nrecorders:\n  one: {{{one}}}\n  two: {{{two}}}\n\
+             routes: {{r: {{readers: a, recorders: [one, two]}}}}\n"
+        );
+        std::fs::write(at("conf.yml"), text).expect("written");
+        stderr(&check(&at("conf.yml")))
+    };
+    let file = |path: &str| format!("type: file, path: \"{path}\"");
+    let spool = |path: &str| format!("endpoint: \"h:1\", spool: {{path: \"{path}\"}}");
+    let letters = |path: &str| format!("endpoint: \"h:1\", dead_letter: \"{path}\"");
+    let absolute = at("a.ndjson").display().to_string();
+    for (one, two, said) in [
+        (file("a.ndjson"), file("./a.ndjson"), "path is what the recorder \"one\" has as its path, too"),
+        (file("a.ndjson"), file("real/../a.ndjson"), "has as its path"),
+        (file("a.ndjson"), file("not_there/../a.ndjson"), "has as its path"),
+        (file("a.ndjson"), file(&absolute), "has as its path"),
+        (file("real/there.ndjson"), file("link/there.ndjson"), "has as its path"),
+        (file("real/new.ndjson"), file("link/inner/../new.ndjson"), "has as its path"),
+        (file("real/there.ndjson"), file("hard.ndjson"), "has as its path"),
+        (file("real/not_yet.ndjson"), file("dangling.ndjson"), "has as its path"),
+        (file("twice.ndjson"), file("link/not_yet.ndjson"), "has as its path"),
+        (file("to_nothing/x"), file("nowhere/deeper/x"), "has as its path"),
+        (spool("sp"), spool("./sp/"), "spool is what the recorder \"one\" has as its spool, too"),
+        (spool("real"), spool("link"), "has as its spool"),
+        (spool("to_nothing"), spool("nowhere/deeper"), "has as its spool"),
+        (letters("a.ndjson"), file("./a.ndjson"), "path is what the recorder \"one\" has as its dead_letter, too"),
+        (
+            file("hard.ndjson"),
+            letters("link/there.ndjson"),
+            "dead_letter is what the recorder \"one\" has as its path, too",
+        ),
+        (spool("real"), letters("link/"), "dead_letter is what the recorder \"one\" has as its spool, too"),
+        (
+            file("a.ndjson"),
+            file("link/../a.ndjson.2"),
+            "path is what the path of the recorder \"one\" becomes when it is rotated",
+        ),
+        (letters("d.1"), letters("d"), "dead_letter is what the dead_letter of the recorder \"two\" becomes"),
+        (file("x"), file("./conf.yml"), "path is the configuration itself"),
+    ] {
+        let found = check_both(&one, &two);
+        assert!(found.contains(said) && found.lines().count() == 1, "{one} {two}: {found}");
+    }
+    for (one, two) in [
+        (file("a.ndjson"), file("b.ndjson")),
+        (file("real/a.ndjson"), file("a.ndjson")),
+        (file("-"), file("-")),
+        (file("loop"), file("loop/x")),
+        (spool("sp"), letters("sp/dead.ndjson")),
+        (spool("sp"), spool("sp.1")),
+        (file("a.1"), file("b.1")),
+    ] {
+        assert_eq!(check_both(&one, &two), "", "{one} {two}");
+    }
+}
+
+#[test]
+fn a_map_file_may_hold_variables() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = "readers:\n  a: {type: self, type_name: a, map_file: maps.yml}\n  b: {type: self, type_name: b, map_file: maps.yml}\n\
+                recorders: {out: {type: file, path: \"-\"}}\nroutes: {r: {readers: [a, b], recorders: out}}\n";
+    std::fs::write(folder.path().join("conf.yml"), text).expect("written");
+    let said = |unit: &str| {
+        std::fs::write(folder.path().join("maps.yml"), format!("memory_bytes:\n  Alloc: {unit}\n")).expect("written");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
+        command.current_dir(&folder).env("UNIT", "mb").args(["check", "-c", "conf.yml"]);
+        stderr(&command.output().expect("expvastic starts"))
+    };
+    assert_eq!(said("${UNIT}"), "");
+    assert_eq!(
+        said("${NO_SUCH_UNIT}"),
+        "conf.yml:2:43: readers.a.map_file: maps.yml:2:10: memory_bytes.Alloc: the environment variable NO_SUCH_UNIT is not \
+         set; set it, or write ${NO_SUCH_UNIT:-default}\n\
+         conf.yml:3:43: readers.b.map_file: maps.yml: something is wrong with it, see above\n"
+    );
+}
+
 #[test]
 fn the_ending_may_be_left_out() {
     let folder = tempfile::tempdir().expect("a folder");

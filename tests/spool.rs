@@ -172,7 +172,8 @@ fn a_folder_that_is_in_use_is_left_alone_and_documents_wait_in_memory() {
     let second = Program::start(&[], &shared);
     wait_until("it says so", || second.read("stderr").contains("is in use by process"));
     let (_, said, code) = output(&first.beside(&["spool", "drop"]));
-    assert!(said.contains("nothing is dropped") && said.contains("is in use by process"), "{said}");
+    let owner = format!("is in use by process {}, which ships it: stop that one first\n", first.id());
+    assert!(said.contains("nothing is dropped") && said.ends_with(&owner), "{said}");
     assert_eq!(code, Some(1));
     well.store(true, Ordering::SeqCst);
     let before = app.request_count();

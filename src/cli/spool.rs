@@ -4,7 +4,7 @@
 use super::Failure;
 use crate::config::{Config, Recorder};
 use crate::recorder;
-use crate::spool::disk::{self, Survey};
+use crate::spool::disk::{self, OpenError, Survey};
 use crate::spool::files::{Files, Folder};
 use crate::spool::segment;
 use std::io::{self, Write};
@@ -70,7 +70,7 @@ impl Action {
         };
         let Some(folder) = folder else { return self.nothing(recorder, path, bytes_max, out) };
         if self == Self::Drop {
-            disk::lock(&folder, path).map_err(|error| Failed::Folder(format!("nothing is dropped: {error}")))?;
+            disk::lock(&folder, path).map_err(|error| Failed::Folder(not_dropped(&error)))?;
         }
         let survey = Survey::of(&folder).map_err(unreadable)?;
         match self {
@@ -107,6 +107,18 @@ impl From<io::Error> for Failed {
     fn from(error: io::Error) -> Self {
         Self::Output(error)
     }
+}
+
+/// Why a folder keeps what is in it.
+fn not_dropped(error: &OpenError) -> String {
+    let OpenError::InUse(folder, process) = error else { return format!("nothing is dropped: {error}") };
+    let owner = match process {
+        Some(number) if *number == std::process::id() => format!("process {number} of another container"),
+        Some(number) => format!("process {number}"),
+        None => "another process".to_owned(),
+    };
+    let folder = folder.display();
+    format!("nothing is dropped: the spool folder {folder} is in use by {owner}, which ships it: stop that one first")
 }
 
 fn documents(survey: &Survey) -> u64 {

@@ -7,6 +7,7 @@ use super::{ports, values};
 use crate::access::{Access, Auth, ClientCertificate, Secret, SecretSource, Shape, Tls};
 use crate::limits;
 use crate::regular_file;
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 /// Fields that the program sets itself, and those that would change how a message is read.
@@ -26,6 +27,9 @@ const OWN_HEADERS: [&str; 13] = [
     "user-agent",
 ];
 
+/// What is in the names of header fields whose values are secrets.
+const SECRET_NAMES: [&str; 6] = ["auth", "cookie", "key", "password", "secret", "token"];
+
 /// Refuses the keys where nobody is there to be told; `why` says so.
 pub(super) fn refuse(section: &mut Section<'_, '_>, keys: &[&'static str], why: &str) {
     for &key in keys {
@@ -43,6 +47,12 @@ pub(super) fn access(section: &mut Section<'_, '_>, endpoints: &[(&str, Option<&
     let auth = section.secret_section("auth").and_then(auth);
     if let Some(place) = place.filter(|_| endpoints.iter().any(|(_, given)| given.is_some())) {
         section.wrong(&place, "the endpoint holds credentials, too: give them once");
+    }
+    let is_short = |auth: &&Auth| matches!(auth, Auth::Basic { password: SecretSource::Text(secret), .. } if secret.expose().len() < limits::HIDDEN_BYTES_MIN);
+    if endpoints.iter().filter_map(|(_, auth)| auth.as_ref()).any(is_short)
+        && let Some((_, place)) = section.node("endpoint")
+    {
+        section.warn(&place, too_short("the password"));
     }
     let place = section.node("tls").map(|(_, place)| place);
     let tls = section.section("tls").map(tls).unwrap_or_default();
@@ -66,7 +76,10 @@ pub(super) fn reader_access(section: &mut Section<'_, '_>, endpoint: Option<(&st
     let access = access(section, &endpoints);
     let auth = access.auth.or_else(|| endpoint.and_then(|(_, auth)| auth));
     let place = section.node("headers").map(|(_, place)| place);
-    let headers = section.secret_section("headers").map(headers).unwrap_or_default();
+    let (headers, has_short) = section.secret_section("headers").map(headers).unwrap_or_default();
+    if let Some(place) = place.as_ref().filter(|_| has_short) {
+        section.warn(place, too_short("the value of a field"));
+    }
     let is_authorization = |(name, _): &(String, SecretSource)| name.eq_ignore_ascii_case("authorization");
     if let Some(place) = place.filter(|_| auth.is_some() && headers.iter().any(is_authorization)) {
         section.wrong(&place, "Authorization is what auth sends: give one of the two");
@@ -111,13 +124,28 @@ fn secret(section: &mut Section<'_, '_>, [key, file_key]: [&'static str; 2], sha
     }
     if is_text {
         let text = |text: &str| Secret::new(text, shape).map_err(|problem| format!("{key} {problem}"));
-        return section.secret_parse(key, text).map(SecretSource::Text);
+        let secret = section.secret_parse(key, text)?;
+        warn_if_short(section, key, &secret);
+        return Some(SecretSource::Text(secret));
     }
-    section.file(file_key, |path| secret_file(path, shape))
+    let (path, secret) =
+        section.file(file_key, |path| Secret::read(path, shape).map(|secret| (path.to_owned(), secret)))?;
+    warn_if_short(section, file_key, &secret);
+    Some(SecretSource::File(path))
 }
 
-fn secret_file(path: &Path, shape: Shape) -> Result<SecretSource, String> {
-    Secret::read(path, shape).map(|_| SecretSource::File(path.to_owned()))
+/// Servers repeat what they were sent, and messages repeat servers: a word of a few letters cannot be taken out of all that.
+fn warn_if_short(section: &mut Section<'_, '_>, key: &'static str, secret: &Secret) {
+    if let Some((_, place)) = section.node(key).filter(|_| secret.expose().len() < limits::HIDDEN_BYTES_MIN) {
+        section.warn(&place, too_short("this secret"));
+    }
+}
+
+fn too_short(what: &str) -> String {
+    let least = limits::HIDDEN_BYTES_MIN;
+    format!(
+        "{what} is too short to be masked in what servers say, as it has fewer than {least} bytes: choose a longer one"
+    )
 }
 
 fn user(text: &str) -> Result<String, String> {
@@ -127,15 +155,17 @@ fn user(text: &str) -> Result<String, String> {
     Secret::new(text, Shape::Password).map(|user| user.expose().to_owned()).map_err(|problem| format!("user {problem}"))
 }
 
-fn headers(section: Section<'_, '_>) -> Vec<(String, SecretSource)> {
+/// The fields, and whether one that sounds like a secret has too short a value.
+fn headers(section: Section<'_, '_>) -> (Vec<(String, SecretSource)>, bool) {
     let count = section.keys().count();
     if count > limits::HEADERS_MAX {
         section.lacks(format!("{count} fields, at most {} are taken", limits::HEADERS_MAX));
-        return Vec::new();
+        return (Vec::new(), false);
     }
     let names: Vec<String> = section.keys().map(str::to_owned).collect();
     let folder = section.folder();
-    section.each_secret(|name, text| {
+    let has_short = Cell::new(false);
+    let fields = section.each_secret(|name, text| {
         let (name, is_file) = name.strip_suffix("_file").map_or((name, false), |name| (name, true));
         let lower = name.to_ascii_lowercase();
         if names.iter().filter(|other| other.trim_end_matches("_file").eq_ignore_ascii_case(name)).count() > 1 {
@@ -147,13 +177,17 @@ fn headers(section: Section<'_, '_>) -> Vec<(String, SecretSource)> {
         if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)) {
             return Err("this is no name of a header field".to_owned());
         }
-        let value = if is_file {
-            secret_file(&folder.join(text), Shape::Field)?
+        let (secret, file) = if is_file {
+            let path = folder.join(text);
+            (Secret::read(&path, Shape::Field)?, Some(path))
         } else {
-            SecretSource::Text(Secret::new(text, Shape::Field).map_err(|problem| format!("the value {problem}"))?)
+            (Secret::new(text, Shape::Field).map_err(|problem| format!("the value {problem}"))?, None)
         };
-        Ok((name.to_owned(), value))
-    })
+        let sounds_secret = SECRET_NAMES.iter().any(|part| lower.contains(part));
+        has_short.set(has_short.get() || sounds_secret && secret.expose().len() < limits::HIDDEN_BYTES_MIN);
+        Ok((name.to_owned(), file.map_or(SecretSource::Text(secret), SecretSource::File)))
+    });
+    (fields, has_short.get())
 }
 
 fn tls(mut section: Section<'_, '_>) -> Tls {

@@ -15,7 +15,10 @@ pub(super) fn read(path: &Path) -> Result<(PathBuf, String), ConfigError> {
         name.push(ending);
         PathBuf::from(name)
     };
-    let candidates = [path.to_owned(), with(".yml"), with(".yaml")];
+    let mut candidates = vec![path.to_owned()];
+    if !path.extension().is_some_and(|ending| ending == "yml" || ending == "yaml") {
+        candidates.extend([with(".yml"), with(".yaml")]);
+    }
     let found = candidates.iter().find(|candidate| candidate.is_file()).unwrap_or(&candidates[0]);
     let error = |message| Err(ConfigError::of(&found.display().to_string(), message));
     if found.is_dir() {
@@ -29,7 +32,8 @@ pub(super) fn read(path: &Path) -> Result<(PathBuf, String), ConfigError> {
         },
         Err(problem) if problem.is_not_found() => {
             let tried: Vec<String> = candidates.iter().map(|candidate| candidate.display().to_string()).collect();
-            error(format!("there is no such file (looked for {})", tried.join(", ")))
+            let tried = if tried.len() > 1 { format!(" (looked for {})", tried.join(", ")) } else { String::new() };
+            error(format!("there is no such file{tried}"))
         }
         Err(problem @ ReadError::Irregular(_)) => {
             error(format!("{problem}: it is read again at SIGHUP, so write it to a file first"))

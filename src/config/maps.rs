@@ -126,6 +126,14 @@ mod tests {
     }
 
     #[test]
+    fn variables_are_filled_in() {
+        let variable = |name: &str| (name == "UNIT").then(|| "kb".to_owned());
+        let parsed = parse("m", "gc_types: [\"${LIST:-a.b}\"]\nmemory_bytes: {c: \"${UNIT}\"}\n", &variable);
+        let sizes = vec![("c".to_owned(), Conversion::Kilobytes)];
+        assert_eq!(parsed, Ok(Conversions { gc_lists: vec!["a.b".to_owned()], sizes }));
+    }
+
+    #[test]
     fn what_is_wrong_is_not_said_without_end() {
         for (unit, shown) in [("long ".repeat(1_000), 63), ("€".repeat(1_000), 21)] {
             let names: Vec<String> = (0..80).map(|n| format!("  a{n}: *u\n")).collect();

@@ -49,6 +49,9 @@ pub(super) fn has_range(endpoint: &str) -> bool {
 }
 
 fn host_and_range(authority: &str) -> Option<(&str, &str)> {
+    if values::bracketed(authority).is_some() {
+        return None;
+    }
     let port = values::port(authority)?;
     let host = &authority[..authority.len() - port.len() - 1];
     port.contains('-').then_some((host, port))

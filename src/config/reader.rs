@@ -1,5 +1,6 @@
 //! What the configuration says of a reader.
 
+use super::old_type_names::OldTypeNames;
 use super::ports::{Part, Port};
 use super::section::Section;
 use super::values::{self, LogLevel};
@@ -121,6 +122,11 @@ impl Reader {
         Self { backoff, ..self }
     }
 
+    /// The same with another `type_name`.
+    pub(super) fn renamed(&self, type_name: String) -> Self {
+        Self { type_name, ..self.clone() }
+    }
+
     /// One reader like this for each source. That of a port of a range is called by its port, and so are its documents.
     fn for_each(self, sources: Sources) -> Vec<Self> {
         let reader = |(source, port): (Source, Option<Port>)| {
@@ -135,15 +141,16 @@ impl Reader {
     }
 
     /// The readers that a section stands for: one, or one for each port of a range; none if something is wrong with it.
-    pub(super) fn from_section(name: &str, section: Section<'_, '_>) -> Vec<Self> {
-        Self::with_sources(name, section).map(|(reader, sources)| reader.for_each(sources)).unwrap_or_default()
+    pub(super) fn from_section(name: &str, section: Section<'_, '_>, old: &OldTypeNames) -> Vec<Self> {
+        Self::with_sources(name, section, old).map(|(reader, sources)| reader.for_each(sources)).unwrap_or_default()
     }
 
-    fn with_sources(name: &str, mut section: Section<'_, '_>) -> Option<(Self, Sources)> {
+    fn with_sources(name: &str, mut section: Section<'_, '_>, old: &OldTypeNames) -> Option<(Self, Sources)> {
         let kind = kind(&mut section, &["expvar", "self"]);
-        let type_name = section.parse("type_name", type_name);
-        if type_name.is_none() && section.node("type_name").is_none() {
-            section.lacks("type_name is missing: the name of these documents, such as my_app");
+        let mut type_name = section.parse("type_name", type_name);
+        if section.node("type_name").is_none() {
+            old.lack(name, &section.place);
+            type_name = Some(String::new());
         }
         let sources = match kind {
             Some("self") => {
@@ -257,7 +264,7 @@ fn patterns(section: &mut Section<'_, '_>, key: &'static str) -> Option<Vec<Stri
     Some(texts.into_iter().map(|(text, _)| text).collect())
 }
 
-fn type_name(text: &str) -> Result<String, String> {
+pub(super) fn type_name(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
         return Err("type_name is empty: expected the name of these documents, such as my_app".to_owned());
     }

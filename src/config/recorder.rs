@@ -1,9 +1,10 @@
 //! What the configuration says of a recorder.
 
 use super::node::Node;
+use super::old_type_names::OldTypeNames;
 use super::section::Section;
 use super::values::{self, LogLevel};
-use super::{ConfigError, access, backoff, kind, one_of};
+use super::{ConfigError, access, backoff, index_names, kind, one_of};
 use crate::access::{Access, Auth};
 use crate::limits;
 use std::fs::{File, Permissions};
@@ -159,7 +160,7 @@ impl Recorder {
         let (endpoint, auth) = access::take_credentials(endpoint).map_err(error)?;
         let url = values::url(&endpoint, "").map_err(error)?;
         let access = Arc::new(Access { auth, ..Access::default() });
-        let index_name = values::index_name(index_name).map_err(error)?;
+        let index_name = index_names::index_name(index_name).map_err(error)?;
         Ok(Self::new(name, Target::Elasticsearch(ServerTarget::new(vec![Host { url, access }])), index_name))
     }
 
@@ -168,8 +169,8 @@ impl Recorder {
     /// # Errors
     /// [`ConfigError`] if a server would refuse the index name.
     pub fn file(name: &str, path: impl Into<PathBuf>, index_name: &str) -> Result<Self, ConfigError> {
-        let index_name =
-            values::index_name(index_name).map_err(|message| ConfigError::of(&format!("recorder {name}"), message))?;
+        let index_name = index_names::index_name(index_name)
+            .map_err(|message| ConfigError::of(&format!("recorder {name}"), message))?;
         let target =
             Target::File { path: path.into(), bytes_max: limits::FILE_BYTES_DEFAULT, keep: limits::FILE_KEEP_DEFAULT };
         Ok(Self::new(name, target, index_name))
@@ -246,7 +247,8 @@ impl Recorder {
         Self { dead_letter: Some(path.into()), ..self }
     }
 
-    pub(super) fn from_section(name: &str, mut section: Section<'_, '_>) -> Option<Self> {
+    pub(super) fn from_section(name: &str, mut section: Section<'_, '_>, old: &OldTypeNames) -> Option<Self> {
+        old.take(name, &mut section);
         let kind = kind(&mut section, &["elasticsearch", "file"]);
         let (target, index_name) = match kind {
             Some("file") => (file_target(&mut section), index_name(&mut section)),
@@ -271,10 +273,12 @@ impl Recorder {
 }
 
 fn index_name(section: &mut Section<'_, '_>) -> Option<String> {
-    match section.node("index_name") {
-        None => Some(INDEX_NAME_DEFAULT.to_owned()),
-        Some(_) => section.parse("index_name", values::index_name),
+    let Some((_, place)) = section.node("index_name") else { return Some(INDEX_NAME_DEFAULT.to_owned()) };
+    let name = section.parse("index_name", index_names::index_name)?;
+    if let Some(odd) = index_names::odd_year(&name) {
+        section.warn(&place, odd);
     }
+    Some(name)
 }
 
 /// The server, and the index or data stream there.
@@ -294,10 +298,12 @@ fn elasticsearch_target(section: &mut Section<'_, '_>) -> (Option<Target>, Optio
             section.wrong(place, "data_stream and index_name exclude each other: documents go to one of them");
             None
         }
-        Some(_) => section.parse("data_stream", values::data_stream),
+        Some(_) => section.parse_name("data_stream", "the name of the data stream", index_names::data_stream),
         None => index_name(section),
     };
-    let pipeline = section.unless_off("pipeline", "none").and_then(|it| it.parse("pipeline", values::pipeline));
+    let pipeline = section
+        .unless_off("pipeline", "none")
+        .and_then(|it| it.parse_name("pipeline", "the name of an ingest pipeline, or none", values::pipeline));
     let template = section.parse("template", |text| one_of("value", text, &[("auto", true), ("off", false)]));
     let compression = section.parse("compression", |text| {
         one_of("value", text, &[("gzip", Compression::Gzip), ("none", Compression::None)])
@@ -369,7 +375,7 @@ fn file_target(section: &mut Section<'_, '_>) -> Option<Target> {
 /// What is to be written, from the folder of the configuration: the process may be started anywhere.
 fn named_path(section: &mut Section<'_, '_>, key: &'static str, expected: &str) -> Option<PathBuf> {
     let folder = section.folder();
-    section.parse(key, |text| match text {
+    section.parse_name(key, expected, |text| match text {
         "" => Err(format!("{key} is empty: expected {expected}")),
         "-" => Ok(PathBuf::from(text)),
         text => Ok(folder.join(text)),

@@ -117,8 +117,31 @@ impl<'a, 't> Section<'a, 't> {
     /// The text of `key`, read by `parser`.
     pub(super) fn parse<T>(&mut self, key: &'static str, parser: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let (node, place) = self.sound_node(key)?;
-        let value = text_of(node).and_then(|text| parser(&text));
+        let value = match node {
+            // Quotes help only where the word itself may be meant.
+            Node::Bool(value) => match parser(&value.to_string()) {
+                Ok(_) => Err(format!("expected text, found {value}: put it in quotes")),
+                Err(message) => Err(message),
+            },
+            _ => text_of(node).and_then(|text| parser(&text)),
+        };
         self.report(value, &place)
+    }
+
+    /// The same for a name that the user gives to something: true and false are switches that this is not.
+    pub(super) fn parse_name<T>(
+        &mut self,
+        key: &'static str,
+        expected: &str,
+        parser: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        match self.node(key) {
+            Some((Node::Bool(value), place)) => {
+                self.problems.value(&place, format!("expected {expected}, found {value}"));
+                None
+            }
+            _ => self.parse(key, parser),
+        }
     }
 
     pub(super) fn duration(&mut self, key: &'static str) -> Option<Duration> {
@@ -198,7 +221,7 @@ impl<'a, 't> Section<'a, 't> {
     /// The file that `key` names, loaded by `loader`; its path is taken from the folder of the configuration.
     pub(super) fn file<T>(&mut self, key: &'static str, loader: impl FnOnce(&Path) -> Result<T, String>) -> Option<T> {
         let folder = self.problems.folder();
-        self.parse(key, |text| loader(&folder.join(text)))
+        self.parse_name(key, "a file", |text| loader(&folder.join(text)))
     }
 
     /// The units that the `map_file` called by `key` names.

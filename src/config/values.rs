@@ -2,11 +2,10 @@
 //!
 //! Each parser gives a value that needs no further check, or what was expected, for a person.
 
-use crate::calendar::{Timestamp, UnknownDirective};
 use crate::http::{UNIX_SCHEME, Uri, unix_parts};
 use crate::limits;
 use std::fmt::Write;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 /// A duration as the Go program wrote them: `300ms`, `1.5s`, `1h15m`.
@@ -146,10 +145,11 @@ pub(crate) fn listen_address(text: &str) -> Result<SocketAddr, String> {
         "localhost" => "127.0.0.1",
         number => number,
     };
-    format!("{host}:{port}").parse().map_err(|_| {
-        format!(
+    format!("{host}:{port}").parse().map_err(|_| match bracketed(text.trim()) {
+        Some(bracketed) => format!("an IPv6 address stands in brackets, before a port: write {bracketed}"),
+        None => format!(
             "expected an address of this machine and a port, such as 127.0.0.1:9102, or :9102 for all, found {text:?}"
-        )
+        ),
     })
 }
 
@@ -187,6 +187,9 @@ fn check_authority(authority: &str) -> Result<(), String> {
     if authority.starts_with('[') && !authority.contains(']') {
         return Err("the address lacks its `]`".to_owned());
     }
+    if let Some(bracketed) = bracketed(authority) {
+        return Err(format!("an IPv6 address stands in brackets: write {bracketed}"));
+    }
     let port = port(authority);
     let host = port.map_or(authority, |port| &authority[..authority.len() - port.len() - 1]);
     if host.is_empty() {
@@ -199,6 +202,17 @@ fn check_authority(authority: &str) -> Result<(), String> {
             Err(format!("{said} has a range of ports, which only readers can have: give each server its own host:port"))
         }
         Some(_) => Err(format!("the port of {said} is not a number from 1 to 65535")),
+    }
+}
+
+/// How an IPv6 address is written that stands without its brackets, with or without a port.
+pub(crate) fn bracketed(authority: &str) -> Option<String> {
+    let is_v6 = |text: &str| text.parse::<Ipv6Addr>().is_ok();
+    match authority.rsplit_once(':') {
+        Some((host, port)) if is_v6(host) && !port.is_empty() && is_like_a_port(port) => {
+            Some(format!("[{host}]:{port}"))
+        }
+        _ => is_v6(authority).then(|| format!("[{authority}]")),
     }
 }
 
@@ -221,49 +235,6 @@ pub(crate) fn has_path(url: &str) -> bool {
     rest.split(['?', '#']).next().and_then(|place| place.split_once('/')).is_some_and(|(_, path)| !path.is_empty())
 }
 
-/// The name of an index, with or without `strftime` patterns, by the servers' rules.
-///
-/// # Errors
-/// The rule that it breaks.
-pub(crate) fn index_name(text: &str) -> Result<String, String> {
-    let sample = Timestamp::EPOCH;
-    let rendered = render_index(text, sample).map_err(|_| {
-        format!("the index name {text:?} holds a pattern that is not known: use %Y, %m, %d, %H, %j, %V and the like")
-    })?;
-    let problem = if rendered.is_empty() {
-        Some("is empty")
-    } else if rendered == "." || rendered == ".." {
-        Some("is no name")
-    } else if rendered.len() > 255 {
-        Some("is longer than 255 bytes")
-    } else if rendered.starts_with(['-', '_', '+']) {
-        Some("begins with -, _ or +")
-    } else if rendered.chars().any(char::is_uppercase) {
-        Some("has upper-case letters")
-    } else if rendered.chars().any(|c| r#"\/*?"<>| ,#:"#.contains(c) || c.is_control()) {
-        Some(r#"has one of \ / * ? " < > | , # : or a blank in it"#)
-    } else {
-        None
-    };
-    match problem {
-        Some(problem) => Err(format!("the index name {text:?} {problem}, which the server refuses")),
-        None => Ok(text.to_owned()),
-    }
-}
-
-/// The name of a data stream: that of an index, without patterns, as the server dates what is behind it.
-///
-/// # Errors
-/// The rule that it breaks.
-pub(crate) fn data_stream(text: &str) -> Result<String, String> {
-    if text.contains('%') {
-        return Err(format!(
-            "the name of the data stream {text:?} holds a pattern: the server rolls it over by itself"
-        ));
-    }
-    index_name(text).map_err(|message| message.replacen("index name", "name of the data stream", 1))
-}
-
 /// The name of an ingest pipeline, as it stands in a URL.
 ///
 /// # Errors
@@ -282,13 +253,6 @@ pub(crate) fn pipeline(text: &str) -> Result<String, String> {
         }
     }
     Ok(escaped)
-}
-
-/// Fills in the patterns of an index name for an instant, UTC.
-pub(crate) fn render_index(pattern: &str, time: Timestamp) -> Result<String, UnknownDirective> {
-    let mut name = Vec::new();
-    time.fill(pattern, &mut name)?;
-    Ok(String::from_utf8_lossy(&name).into_owned())
 }
 
 /// How much is logged.
@@ -411,19 +375,5 @@ mod tests {
         {
             assert!(unix_url(endpoint, "").is_err(), "{endpoint}");
         }
-    }
-
-    #[test]
-    fn index_names_follow_the_servers_rules() {
-        for name in ["expvastic", "expvastic-%Y.%m.%d", "a.b_c-1", "größe", "w-%G-%V"] {
-            assert!(index_name(name).is_ok(), "{name}");
-        }
-        for name in
-            ["", ".", "..", "_x", "-x", "+x", "Upper", "a b", "a,b", "a#b", "a:b", "a/b", "a*", "%Q", "x-%", "%A"]
-        {
-            assert!(index_name(name).is_err(), "{name}");
-        }
-        let time = Timestamp::since_epoch(Duration::from_millis(1_795_391_999_900));
-        assert_eq!(render_index("expvastic-%Y.%m.%d", time).unwrap(), "expvastic-2026.11.22");
     }
 }

@@ -385,10 +385,13 @@ pub(crate) fn config_front(input: &[u8]) {
     let room = FRONT_BYTES[usize::from(size) % FRONT_BYTES.len()].saturating_sub(head.len() + tail.len());
     let count = room.checked_div(unit.len()).unwrap_or_default().max(1);
     let text = [head, &unit.repeat(count), tail].concat();
+    // What is no UTF-8 becomes longer.
+    let longest = FRONT_BYTES[15].min(text.len());
     let text = String::from_utf8_lossy(&text);
+    let text = &text[..(0..=longest).rev().find(|&end| text.is_char_boundary(end)).unwrap_or_default()];
     config(text.as_bytes());
-    let _ = Sanitiser::of_map_file(&text);
-    if let Some(sizes) = hot_path::yaml_sizes(&text) {
+    let _ = Sanitiser::of_map_file(text);
+    if let Some(sizes) = hot_path::yaml_sizes(text) {
         assert!(sizes.counted_nodes >= sizes.nodes, "{sizes:?}");
         assert!(2 * sizes.counted_depth >= sizes.depth, "{sizes:?}");
     }

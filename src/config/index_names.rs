@@ -1,0 +1,136 @@
+//! Names of indices and data streams, and the patterns in them.
+
+use crate::calendar::{Timestamp, UnknownDirective};
+
+/// The name of an index, with or without `strftime` patterns, by the servers' rules.
+///
+/// # Errors
+/// The rule that it breaks.
+pub(crate) fn index_name(text: &str) -> Result<String, String> {
+    let sample = Timestamp::EPOCH;
+    let rendered = render_index(text, sample).map_err(|_| {
+        format!("the index name {text:?} holds a pattern that is not known: use %Y, %m, %d, %H, %j, %V and the like")
+    })?;
+    let problem = if rendered.is_empty() {
+        Some("is empty")
+    } else if rendered == "." || rendered == ".." {
+        Some("is no name")
+    } else if rendered.len() > 255 {
+        Some("is longer than 255 bytes")
+    } else if rendered.starts_with(['-', '_', '+']) {
+        Some("begins with -, _ or +")
+    } else if rendered.chars().any(char::is_uppercase) {
+        Some("has upper-case letters")
+    } else if rendered.chars().any(|c| r#"\/*?"<>| ,#:"#.contains(c) || c.is_control()) {
+        Some(r#"has one of \ / * ? " < > | , # : or a blank in it"#)
+    } else {
+        None
+    };
+    match problem {
+        Some(problem) => Err(format!("the index name {text:?} {problem}, which the server refuses")),
+        None => Ok(text.to_owned()),
+    }
+}
+
+/// The name of a data stream: that of an index, without patterns, as the server dates what is behind it.
+///
+/// # Errors
+/// The rule that it breaks.
+pub(crate) fn data_stream(text: &str) -> Result<String, String> {
+    if text.contains('%') {
+        return Err(format!(
+            "the name of the data stream {text:?} holds a pattern: the server rolls it over by itself"
+        ));
+    }
+    index_name(text).map_err(|message| message.replacen("index name", "name of the data stream", 1))
+}
+
+/// Fills in the patterns of an index name for an instant, UTC.
+pub(crate) fn render_index(pattern: &str, time: Timestamp) -> Result<String, UnknownDirective> {
+    let mut name = Vec::new();
+    time.fill(pattern, &mut name)?;
+    Ok(String::from_utf8_lossy(&name).into_owned())
+}
+
+/// What is odd about the patterns of an index name: the year of a week is not always that of its days.
+pub(crate) fn odd_year(text: &str) -> Option<String> {
+    let directives: Vec<char> = directives(text).collect();
+    let first_of = |letters: &str| directives.iter().copied().find(|&letter| letters.contains(letter));
+    match (first_of("Yy"), first_of("Gg"), first_of("V"), first_of("mdjqUW")) {
+        // Beside a month or a day the year is theirs.
+        (Some(year), None, Some(_), None) => {
+            let meant = if year == 'y' { 'g' } else { 'G' };
+            Some(format!(
+                "%{year} is not the year of the week %V: around New Year some days get the name of a week that is a year away; \
+                 write %{meant}"
+            ))
+        }
+        (None, Some(year), _, Some(day)) => {
+            let meant = if year == 'g' { 'y' } else { 'Y' };
+            Some(format!(
+                "%{year} is the year of the week, not that of %{day}: around New Year some days get a name that is a year away; \
+                 write %{meant}"
+            ))
+        }
+        _ => None,
+    }
+}
+
+/// The letters of the directives in a pattern that holds known ones only.
+fn directives(pattern: &str) -> impl Iterator<Item = char> {
+    let mut rest = pattern.chars();
+    std::iter::from_fn(move || {
+        rest.find(|&character| character == '%')?;
+        rest.find(|&character| character != '-')
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn index_names_follow_the_servers_rules() {
+        for name in ["expvastic", "expvastic-%Y.%m.%d", "a.b_c-1", "größe", "w-%G-%V"] {
+            assert!(index_name(name).is_ok(), "{name}");
+        }
+        for name in
+            ["", ".", "..", "_x", "-x", "+x", "Upper", "a b", "a,b", "a#b", "a:b", "a/b", "a*", "%Q", "x-%", "%A"]
+        {
+            assert!(index_name(name).is_err(), "{name}");
+        }
+        let time = Timestamp::since_epoch(Duration::from_millis(1_795_391_999_900));
+        assert_eq!(render_index("expvastic-%Y.%m.%d", time).unwrap(), "expvastic-2026.11.22");
+    }
+
+    #[test]
+    fn weeks_go_with_their_own_years() {
+        for (text, part) in [
+            ("a-%Y.%V", "write %G"),
+            ("a-%V-%y", "write %g"),
+            ("a-%Y-%-V", "write %G"),
+            ("a-%G.%m", "write %Y"),
+            ("a-%g.%-d", "write %y"),
+            ("a-%G.%j", "not that of %j"),
+            ("a-%G.%V.%m", "write %Y"),
+        ] {
+            assert!(odd_year(text).is_some_and(|said| said.contains(part)), "{text}: {:?}", odd_year(text));
+        }
+        for text in [
+            "a",
+            "a-%Y.%m.%d",
+            "a-%G.%V",
+            "a-%g-%-V",
+            "a-%Y-%W",
+            "a-%F-%G.%V",
+            "a-%F-%V",
+            "a-%V",
+            "a-%Y-%%V",
+            "a-%G",
+            "a-%Y-%j",
+        ] {
+            assert_eq!(odd_year(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! `type_name` in a recorder, where the first versions of the Go program (v0.1.0 to v0.1.2) had it. It is that of the readers
+//! which are routed there and have none of their own.
+
+use super::problems::{Place, Problems};
+use super::section::Section;
+use super::{Named, Reader, Routed, reader};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+const MISSING: &str = "type_name is missing: the name of these documents, such as my_app";
+/// Readers that one notice names.
+const NAMES_SHOWN: usize = 5;
+
+/// What recorders give and readers lack, until the routes are known.
+#[derive(Default)]
+pub(super) struct OldTypeNames {
+    given: RefCell<Vec<Given>>,
+    /// Names of readers' entries, in the order of the file.
+    lacking: RefCell<Vec<(String, Place)>>,
+}
+
+struct Given {
+    recorder: String,
+    type_name: String,
+    place: Place,
+    /// Entries of readers that have taken it.
+    takers: BTreeSet<String>,
+}
+
+impl OldTypeNames {
+    /// Takes the key of a recorder. One that is not given is not said to be known.
+    pub(super) fn take(&self, recorder: &str, section: &mut Section<'_, '_>) {
+        if !section.keys().any(|key| key == "type_name") {
+            return;
+        }
+        let type_name = section.parse("type_name", reader::type_name);
+        if let (Some((_, place)), Some(type_name)) = (section.node("type_name"), type_name) {
+            let given = Given { recorder: recorder.to_owned(), type_name, place, takers: BTreeSet::new() };
+            self.given.borrow_mut().push(given);
+        }
+    }
+
+    /// A reader has none. Its documents have no name until [`Self::settle`].
+    pub(super) fn lack(&self, reader: &str, place: &Place) {
+        self.lacking.borrow_mut().push((reader.to_owned(), place.clone()));
+    }
+
+    /// Gives each reader that has none that of its recorders.
+    pub(super) fn settle(self, readers: &mut Named<Reader>, engines: &mut [Routed], problems: &Problems<'_>) {
+        let (mut given, lacking) = (self.given.into_inner(), self.lacking.into_inner());
+        if given.is_empty() {
+            for (_, place) in &lacking {
+                problems.key(place, MISSING);
+            }
+            return;
+        }
+        let by_recorder: BTreeMap<String, usize> =
+            given.iter().enumerate().map(|(index, given)| (given.recorder.clone(), index)).collect();
+        let routed: BTreeMap<*const Reader, usize> =
+            engines.iter().enumerate().map(|(index, engine)| (Arc::as_ptr(&engine.reader), index)).collect();
+        let mut lacking = lacking.into_iter().peekable();
+        for (entry, parts) in readers {
+            let Some((_, place)) = lacking.next_if(|(name, _)| name == entry) else { continue };
+            let mut problem = None;
+            for part in parts {
+                let engine = routed.get(&Arc::as_ptr(part)).map(|&index| &mut engines[index]);
+                match chosen(engine.as_deref(), &given, &by_recorder) {
+                    // What no route names is left out, whatever it is called.
+                    Choice::Unrouted => {}
+                    Choice::One(of) => {
+                        for &index in &of {
+                            given[index].takers.insert(entry.clone());
+                        }
+                        *part = Arc::new(part.renamed(given[of[0]].type_name.clone()));
+                        if let Some(engine) = engine {
+                            engine.reader = Arc::clone(part);
+                        }
+                    }
+                    Choice::None => problem = problem.or_else(|| Some(MISSING.to_owned())),
+                    Choice::Several(names) => problem = Some(names),
+                }
+            }
+            if let Some(problem) = problem {
+                problems.key(&place, problem);
+            }
+        }
+        for given in given {
+            problems.warning(&given.place, given.notice());
+        }
+    }
+}
+
+/// What the recorders of a reader call its documents.
+enum Choice {
+    Unrouted,
+    None,
+    /// The indices of what is given, which is the same.
+    One(Vec<usize>),
+    /// What is wrong with that.
+    Several(String),
+}
+
+fn chosen(engine: Option<&Routed>, given: &[Given], by_recorder: &BTreeMap<String, usize>) -> Choice {
+    let Some(engine) = engine else { return Choice::Unrouted };
+    let of_recorders = engine.recorders.iter().filter_map(|recorder| by_recorder.get(&recorder.name).copied());
+    let found: Vec<usize> = of_recorders.collect();
+    let Some(&first) = found.first() else { return Choice::None };
+    let differs = |other: &&usize| given[**other].type_name != given[first].type_name;
+    let Some(&other) = found.iter().find(differs) else { return Choice::One(found) };
+    let (first, other) = (&given[first], &given[other]);
+    Choice::Several(format!(
+        "the recorders {:?} and {:?} name its documents differently, {:?} and {:?}: give the reader a type_name of its own",
+        first.recorder, other.recorder, first.type_name, other.type_name
+    ))
+}
+
+impl Given {
+    fn notice(&self) -> String {
+        let mut takers = self.takers.iter();
+        let Some(first) = takers.next() else {
+            return "type_name belongs to readers, and has no effect here: each reader that is routed here has its own, or there \
+                    is none"
+                .to_owned();
+        };
+        let others: Vec<String> = takers.by_ref().take(NAMES_SHOWN - 1).map(|name| format!("{name:?}")).collect();
+        let more = takers.count();
+        let others = match (others.is_empty(), more) {
+            (true, _) => String::new(),
+            (false, 0) => format!(", and the same into {}", others.join(", ")),
+            (false, more) => format!(", and the same into {} and {more} more", others.join(", ")),
+        };
+        format!(
+            "type_name belongs to readers, and still works here: write readers: {{{first:?}: {{type_name: {:?}}}}}{others}",
+            self.type_name
+        )
+    }
+}

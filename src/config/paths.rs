@@ -1,0 +1,150 @@
+//! What of a recorder lies on disk is its own: files are rotated away, and folders locked. Two paths that are written
+//! differently may lead to the same place.
+
+use super::node::Node;
+use super::problems::{Place, Problems};
+use super::section::Section;
+use super::{Named, Recorder};
+use crate::limits::{LINKS_MAX, PATH_BYTES_MAX};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Who has a place.
+struct Owner<'r> {
+    recorder: &'r str,
+    key: &'static str,
+    /// As it is written.
+    path: &'r Path,
+}
+
+/// Refuses what two recorders would write to, and what is the configuration itself, which is in the file `origin`.
+pub(super) fn check(root: &mut Section<'_, '_>, recorders: &Named<Recorder>, origin: &Path, problems: &Problems<'_>) {
+    let Some((Node::Map(map), section)) = root.node("recorders") else { return };
+    let mut places = Places::default();
+    let own = RealPlace::find(origin).and_then(|place| place.file);
+    let entries: BTreeMap<&str, usize> =
+        map.iter().enumerate().map(|(index, (name, _))| (&**name, index)).rev().collect();
+    for recorder in recorders.iter().flat_map(|(_, recorders)| recorders) {
+        for (key, path) in recorder.paths() {
+            let owner = Owner { recorder: &recorder.name, key, path };
+            let Some(found) = RealPlace::find(path) else { continue };
+            let message = match places.taken(&found) {
+                _ if own.is_some() && found.file == own => format!("{key} is the configuration itself"),
+                Some(first) => first.refuse(&owner, &found.path),
+                None => {
+                    places.take(found, owner);
+                    continue;
+                }
+            };
+            let index = entries.get(&*recorder.name);
+            let place = index.map_or_else(|| section.clone(), |&index| section.entry(index, &recorder.name));
+            problems.key(&place, message);
+        }
+    }
+    places.check_rotated(&mut |owner, message| {
+        let index = entries.get(owner.recorder);
+        let place: Place = index.map_or_else(|| section.clone(), |&index| section.entry(index, owner.recorder));
+        problems.key(&place, message);
+    });
+}
+
+impl Owner<'_> {
+    fn refuse(&self, other: &Owner<'_>, real: &Path) -> String {
+        // One text is enough where both are the same.
+        let place = if self.path == other.path { String::new() } else { format!(" ({})", real.display()) };
+        let Self { recorder, key, .. } = self;
+        format!("{} is what the recorder {recorder:?} has as its {key}, too{place}: each needs its own", other.key)
+    }
+}
+
+/// Where a path leads.
+struct RealPlace {
+    /// Without links, as far as there is something.
+    path: PathBuf,
+    /// Device and number of the file, if there is one: it may have several paths.
+    file: Option<(u64, u64)>,
+}
+
+/// The places that are taken.
+#[derive(Default)]
+struct Places<'r> {
+    by_path: BTreeMap<PathBuf, Owner<'r>>,
+    by_file: BTreeMap<(u64, u64), PathBuf>,
+}
+
+impl<'r> Places<'r> {
+    fn taken(&self, place: &RealPlace) -> Option<&Owner<'r>> {
+        let same_file = place.file.and_then(|file| self.by_file.get(&file));
+        self.by_path.get(&place.path).or_else(|| self.by_path.get(same_file?))
+    }
+
+    fn take(&mut self, place: RealPlace, owner: Owner<'r>) {
+        if let Some(file) = place.file {
+            self.by_file.insert(file, place.path.clone());
+        }
+        self.by_path.insert(place.path, owner);
+    }
+
+    /// A file that is rotated becomes `….1` and so on, which must not be another's.
+    fn check_rotated(&self, refuse: &mut dyn FnMut(&Owner<'r>, String)) {
+        for (path, owner) in &self.by_path {
+            let number = path.extension().and_then(|ending| ending.to_str());
+            let is_number = number.is_some_and(|ending| ending.bytes().all(|byte| byte.is_ascii_digit()));
+            let rotated = is_number.then(|| self.by_path.get(&path.with_extension(""))).flatten();
+            if let Some(Owner { recorder, key, .. }) = rotated.filter(|other| other.key != "spool") {
+                let message = format!(
+                    "{} is what the {key} of the recorder {recorder:?} becomes when it is rotated: each needs its own",
+                    owner.key
+                );
+                refuse(owner, message);
+            }
+        }
+    }
+}
+
+impl RealPlace {
+    /// None where nothing can be found out: whoever writes there says so.
+    fn find(path: &Path) -> Option<Self> {
+        let path = real_path(&std::path::absolute(path).ok()?)?;
+        let file = fs::metadata(&path).ok().map(|found| (found.dev(), found.ino()));
+        Some(Self { path, file })
+    }
+}
+
+/// The absolute path without links, those to nothing included: from where nothing is there, it is as it is written.
+fn real_path(path: &Path) -> Option<PathBuf> {
+    if path.as_os_str().len() > PATH_BYTES_MAX {
+        return None;
+    }
+    let steps =
+        |path: &Path| -> Vec<OsString> { path.components().rev().map(|step| step.as_os_str().to_owned()).collect() };
+    let mut ahead = steps(path);
+    let mut real = PathBuf::new();
+    let (mut links_left, mut missing) = (LINKS_MAX, 0_usize);
+    while let Some(step) = ahead.pop() {
+        if step == ".." {
+            real.pop();
+            missing = missing.saturating_sub(1);
+            continue;
+        }
+        // The root takes the place of all before it.
+        real.push(&step);
+        if missing > 0 {
+            missing += 1;
+            continue;
+        }
+        match fs::symlink_metadata(&real) {
+            Ok(found) if found.is_symlink() => {
+                links_left = links_left.checked_sub(1)?;
+                ahead.extend(steps(&fs::read_link(&real).ok()?));
+                real.pop();
+            }
+            Ok(_) => {}
+            Err(_) => missing = 1,
+        }
+    }
+    Some(real)
+}
