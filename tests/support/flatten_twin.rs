@@ -190,6 +190,12 @@ struct Variable {
     is_column: bool,
 }
 
+impl Variable {
+    fn has_value(&self) -> bool {
+        self.value.as_ref().is_some_and(has_scalar)
+    }
+}
+
 /// A counter by its raw name, and the how manyth of that name it is.
 type Counter = (String, usize);
 
@@ -239,15 +245,21 @@ impl Reader {
 
     fn document_of(&mut self, payload: &str) -> Option<Vec<(String, Json)>> {
         let Ok(Json::Object(mut root)) = Json::parse(&without_lone_surrogates(payload)) else { return None };
+        let unmended = root.clone();
         let restarted = self.mend_pauses(&mut root);
+        // A ring buffer is a value's from the first, whether or not something in it is new.
+        let of_whole_rings = if self.options.gc_pauses == GcPauses::New { &unmended } else { &root };
+        let valued: Vec<bool> = self.variables(&[], of_whole_rings).iter().map(Variable::has_value).collect();
         let mut occurrences: HashMap<String, usize> =
             self.options.labels.iter().map(|label| (label.clone(), 1)).collect();
         let mut seen: HashMap<String, usize> = HashMap::new();
         let (mut fields, mut values) = (Vec::new(), Vec::new());
-        for Variable { raw, joined, value, is_column } in self.variables(&[], &root) {
+        for (Variable { raw, joined, value, is_column }, has_value) in
+            self.variables(&[], &root).into_iter().zip(valued)
+        {
             let name = renamed(&self.options.rename, &raw, &joined);
             let Some(field) = self.names.admit(&name, &mut occurrences) else { continue };
-            fields.push(Named { field, has_value: value.as_ref().is_some_and(has_scalar), is_rate: false });
+            fields.push(Named { field, has_value, is_rate: false });
             values.push((value, None));
             if is_column || !any_matches(&self.options.rates, &raw) {
                 continue;
