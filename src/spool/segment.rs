@@ -86,7 +86,9 @@ pub(crate) fn check(text: Vec<u8>, sums: &[u8]) -> Checked {
         (false, true) => (Bulk::default(), text),
         (false, false) => {
             let mut bulk = Bulk::default();
-            whole.into_iter().for_each(|span| bulk.push_whole(&text[span]));
+            for span in whole {
+                bulk.push_whole(&text[span]);
+            }
             (bulk, damaged.into_iter().map(|span| &text[span]).collect::<Vec<_>>().concat())
         }
     };
@@ -210,7 +212,9 @@ mod tests {
 
     fn sums_of(documents: &[&str]) -> Vec<u8> {
         let mut sums = Vec::new();
-        documents.iter().for_each(|document| write_sum(&mut sums, document.as_bytes()));
+        for document in documents {
+            write_sum(&mut sums, document.as_bytes());
+        }
         sums
     }
 

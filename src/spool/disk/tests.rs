@@ -413,7 +413,9 @@ fn sizes_and_numbers_that_others_make_up_are_taken_for_no_more_than_they_can_be(
     // Behind the last number it goes on with the lowest that is free.
     let mut ids = IdSource::new([0; 9]);
     let saved = [bulk(&mut ids, 6), bulk(&mut ids, 6)];
-    saved.iter().for_each(|bulk| disk.save(bulk, Tried::No).unwrap());
+    for bulk in &saved {
+        disk.save(bulk, Tried::No).unwrap();
+    }
     assert!(text_path(folder.path(), 0).exists() && text_path(folder.path(), 1).exists());
     assert_eq!(drain(&mut disk), saved.iter().flat_map(documents).collect());
 }
