@@ -296,9 +296,10 @@ impl Bulk {
 /// Where the action line begins that `line` ends with: action lines are written by [`Bulk::push`] only, so this knows no other
 /// form. Damage may have left something else before it, but nothing that is an action line as well.
 pub(crate) fn action_start(line: &[u8]) -> Option<usize> {
-    let tail = line.len().saturating_sub(limits::ACTION_LINE_BYTES_MAX);
-    let start = tail + memmem::rfind(&line[tail..], INDEX)?;
-    let names = line[start + INDEX.len()..].strip_suffix(b"\"}}\n")?;
+    let text = line.strip_suffix(b"\"}}\n")?;
+    let tail = line.len().saturating_sub(limits::ACTION_LINE_BYTES_MAX).min(text.len());
+    let start = tail + memmem::rfind(&text[tail..], INDEX)?;
+    let names = &text[start + INDEX.len()..];
     let at = memmem::find(names, ID)?;
     let is_plain = |name: &[u8]| {
         let needs_no_escape = |byte: &u8| *byte >= 0x20 && *byte != b'"' && *byte != b'\\';
@@ -312,9 +313,9 @@ pub(crate) fn is_source(line: &[u8]) -> bool {
     line.len() <= limits::SOURCE_BYTES_MAX && line.strip_suffix(b"\n").is_some_and(flatten::is_object_in_one_line)
 }
 
-/// What looks like an action line, however it goes on.
-pub(crate) fn beginnings(text: &[u8]) -> u64 {
-    memmem::find_iter(text, INDEX).count() as u64
+/// Finds what looks like an action line, however it goes on.
+pub(crate) fn beginning() -> memmem::Finder<'static> {
+    memmem::Finder::new(INDEX)
 }
 
 /// Appends the members that each document begins with; [`end_document`] closes the object.

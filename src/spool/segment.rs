@@ -40,10 +40,11 @@ pub(crate) fn listed(sums_bytes: u64) -> u64 {
 
 /// Tells the documents in `text` that are in the list of `sums` from everything else.
 ///
-/// It goes line by line. A line of a document may have lost its end, so that the next action line stands behind what is left
-/// of it, but a line ends with one action line at most: each is looked at once as an action line, and once as a source.
+/// It goes from one line to the next in which an action line may stand. A line of a document may have lost its end, so that
+/// the next action line stands behind what is left of it, but a line ends with one action line at most: each is looked for
+/// one once, looked at once as an action line, and once as a source.
 pub(crate) fn check(text: Vec<u8>, sums: &[u8]) -> Checked {
-    let mut listed = places(sums);
+    let (mut listed, beginning) = (places(sums), bulk::beginning());
     let (mut ends, mut found) = (Vec::new(), Vec::new());
     // Spans of the text. Between two documents there is one at most.
     let (mut whole, mut damaged) = (Vec::<Range<usize>>::new(), Vec::<Range<usize>>::new());
@@ -54,6 +55,11 @@ pub(crate) fn check(text: Vec<u8>, sums: &[u8]) -> Checked {
     };
     let (mut start, mut looked_at) = (0, 0);
     while start < text.len() {
+        let next = beginning.find(&text[start..]).map_or(text.len(), |at| start + at);
+        let line_start = if next < text.len() { line_start(&text, start, next) } else { next };
+        looked_at += next - start;
+        add_damaged(start..line_start);
+        start = line_start;
         let rest = &text[start..];
         let line = first_line(rest);
         looked_at += line.len();
@@ -79,7 +85,7 @@ pub(crate) fn check(text: Vec<u8>, sums: &[u8]) -> Checked {
         start += length;
         ends.push(u32::try_from(start).unwrap_or(u32::MAX));
     }
-    debug_assert!(looked_at <= 2 * text.len(), "{looked_at} bytes were looked at in {}", text.len());
+    debug_assert!(looked_at <= 3 * text.len(), "{looked_at} bytes were looked at in {}", text.len());
     let (bulk, damaged) = match (damaged.is_empty(), whole.is_empty()) {
         (true, _) => (Bulk::of_documents(text, ends), Vec::new()),
         // Nothing is copied of what may be long.
@@ -106,6 +112,11 @@ fn places(sums: &[u8]) -> HashMap<u64, u32> {
         offset += line.len() + 1;
     }
     known
+}
+
+/// Where the line begins that goes on at `at`, not before `start`, where one begins, too.
+fn line_start(text: &[u8], start: usize, at: usize) -> usize {
+    memchr::memrchr(b'\n', &text[start..at]).map_or(start, |end| start + end + 1)
 }
 
 /// The first line with its end, or all of it if it has none.

@@ -55,7 +55,7 @@ impl Disk {
             Ok(read) => read,
         };
         // Without a list nothing can be checked: what looks like a document is one that is lost.
-        let unlisted = if unlisted { bulk::beginnings(&checked.damaged) } else { 0 };
+        let unlisted = if unlisted { bulk::beginning().find_iter(&checked.damaged).count() as u64 } else { 0 };
         if at + 1 == self.segments.len() {
             self.is_writing = false;
         }
