@@ -3,12 +3,14 @@
 //! Invariants: a document is in a bulk whole or not at all; what [`Bulk::bytes`] gives is always a complete `_bulk` body
 //! (each line ended), or empty.
 
+mod form;
+
 use crate::calendar::Timestamp;
-use crate::flatten;
 use crate::json;
-use crate::limits;
 use memchr::memmem;
 use std::ops::Range;
+
+pub(crate) use form::{action_start, beginning, is_source};
 
 /// Documents and their action lines.
 #[derive(Debug, Default)]
@@ -293,30 +295,6 @@ impl Bulk {
     }
 }
 
-/// Where the action line begins that `line` ends with: action lines are written by [`Bulk::push`] only, so this knows no other
-/// form. Damage may have left something else before it, but nothing that is an action line as well.
-pub(crate) fn action_start(line: &[u8]) -> Option<usize> {
-    let tail = line.len().saturating_sub(limits::ACTION_LINE_BYTES_MAX);
-    let start = tail + memmem::rfind(&line[tail..], INDEX)?;
-    let names = line[start + INDEX.len()..].strip_suffix(b"\"}}\n")?;
-    let at = memmem::find(names, ID)?;
-    let is_plain = |name: &[u8]| {
-        let needs_no_escape = |byte: &u8| *byte >= 0x20 && *byte != b'"' && *byte != b'\\';
-        !name.is_empty() && name.iter().all(needs_no_escape) && std::str::from_utf8(name).is_ok()
-    };
-    (is_plain(&names[..at]) && is_plain(&names[at + ID.len()..])).then_some(start)
-}
-
-/// Whether `line` is what can stand behind an action line: one JSON object, of a length that a document of ours may have.
-pub(crate) fn is_source(line: &[u8]) -> bool {
-    line.len() <= limits::SOURCE_BYTES_MAX && line.strip_suffix(b"\n").is_some_and(flatten::is_object_in_one_line)
-}
-
-/// What looks like an action line, however it goes on.
-pub(crate) fn beginnings(text: &[u8]) -> u64 {
-    memmem::find_iter(text, INDEX).count() as u64
-}
-
 /// Appends the members that each document begins with; [`end_document`] closes the object.
 pub(crate) fn begin_document(out: &mut Vec<u8>, time: Timestamp, own_members: &[u8]) {
     out.extend_from_slice(b"{\"@timestamp\":\"");
@@ -370,40 +348,6 @@ mod tests {
                         {\"create\":{\"_index\":\"plain\",\"_id\":\"____________AAAAAAAB\"}}\n{}\n";
         assert_eq!(std::str::from_utf8(bulk.bytes()).unwrap(), expected);
         assert_eq!(bulk.documents(), 2);
-    }
-
-    #[test]
-    fn an_action_line_is_known_by_its_form_whatever_stands_before_it() {
-        let mut bulk = Bulk::default();
-        bulk.push(&mut ActionLine::new("metrics-%Y"), key(&mut IdSource::new([3; 9])), b"{\"a\":1}");
-        let lines: Vec<&[u8]> = bulk.bytes().split_inclusive(|&byte| byte == b'\n').collect();
-        assert_eq!((action_start(lines[0]), action_start(lines[1])), (Some(0), None));
-        assert_eq!(
-            (is_source(lines[0]), is_source(lines[1]), is_source(b"{}"), is_source(b"[]\n")),
-            (true, true, false, false)
-        );
-        for before in
-            ["x", "{\"a\":1}", "{\"create\":{\"_index\":\"i\",\"_id\":\"x\"}}", "{\"create\":{\"_index\":\"", "{"]
-        {
-            let line = [before.as_bytes(), lines[0]].concat();
-            assert_eq!(action_start(&line), Some(before.len()), "{before}");
-        }
-        for wrong in [
-            "\n",
-            "{\"create\":{\"_index\":\"\n",
-            "{\"create\":{\"_index\":\"i\"}}\n",
-            "{\"create\":{\"_index\":\"\",\"_id\":\"x\"}}\n",
-            "{\"create\":{\"_index\":\"i\",\"_id\":\"\"}}\n",
-            "{\"create\":{\"_index\":\"i\\\",\"_id\":\"x\"}}\n",
-            "{\"create\":{\"_index\":\"i\u{1}\",\"_id\":\"x\"}}\n",
-            "{\"create\":{\"_index\":\"i\",\"_id\":\"x\",\"_type\":\"t\"}}\n",
-            "{\"create\":{\"_index\":\"i\",\"_id\":\"x\"}}",
-            "{\"create\":{\"_index\":\"i\",\"_id\":\"x\"}} \n",
-            "{\"index\":{\"_index\":\"i\",\"_id\":\"x\"}}\n",
-        ] {
-            assert_eq!(action_start(wrong.as_bytes()), None, "{wrong}");
-        }
-        assert_eq!(action_start(b"{\"create\":{\"_index\":\"\xff\",\"_id\":\"x\"}}\n"), None);
     }
 
     #[test]

@@ -208,6 +208,8 @@ pub(crate) const SEGMENT_READ_BYTES_MAX: u64 = BULK_BYTES_MAX + SOURCE_BYTES_MAX
 pub(crate) const SEGMENT_NUMBERS_TRIED: u32 = 16;
 /// Segments that are read before others have their turn: a folder may be full of them, and each may hold nothing but damage.
 pub(crate) const SEGMENTS_PER_TURN: usize = 16;
+/// Bytes of them, of which one segment may have more: a few milliseconds' work.
+pub(crate) const SEGMENT_BYTES_PER_TURN: u64 = 4 << 20;
 /// Files take whole blocks; this is the usual size, bytes.
 pub(crate) const DISK_BLOCK_BYTES: u64 = 4 << 10;
 /// A spool folder that cannot be opened, read or written to is tried again after this.

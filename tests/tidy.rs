@@ -95,7 +95,7 @@ const TIMED: [&str; 7] = [
 fn what_computes_knows_no_outside() {
     let pure = [
         "flatten",
-        "bulk.rs",
+        "bulk",
         "spool/disk/part.rs",
         "recorder/elasticsearch/server.rs",
         "recorder/elasticsearch/template.rs",

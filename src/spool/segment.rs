@@ -9,6 +9,7 @@ use crate::bulk::{self, Bulk};
 use crate::limits;
 use std::collections::HashMap;
 use std::io::Write;
+use std::ops::Range;
 
 /// A line of the list: 16 hexadecimal digits and a line end.
 pub(crate) const SUM_BYTES: usize = 17;
@@ -39,14 +40,26 @@ pub(crate) fn listed(sums_bytes: u64) -> u64 {
 
 /// Tells the documents in `text` that are in the list of `sums` from everything else.
 ///
-/// It goes line by line. A line of a document may have lost its end, so that the next action line stands behind what is left
-/// of it, but a line ends with one action line at most: each is looked at once as an action line, and once as a source.
+/// It goes from one line to the next in which an action line may stand. A line of a document may have lost its end, so that
+/// the next action line stands behind what is left of it, but a line ends with one action line at most: each is looked for
+/// one once, looked at once as an action line, and once as a source.
 pub(crate) fn check(text: Vec<u8>, sums: &[u8]) -> Checked {
-    let mut listed = places(sums);
-    let (mut ends, mut found, mut damaged) = (Vec::new(), Vec::new(), Vec::new());
-    let mut whole: Vec<(usize, usize)> = Vec::new();
+    let (mut listed, beginning) = (places(sums), bulk::beginning());
+    let (mut ends, mut found) = (Vec::new(), Vec::new());
+    // Spans of the text. Between two documents there is one at most.
+    let (mut whole, mut damaged) = (Vec::<Range<usize>>::new(), Vec::<Range<usize>>::new());
+    let mut add_damaged = |span: Range<usize>| match damaged.last_mut() {
+        Some(last) if last.end == span.start => last.end = span.end,
+        _ if span.is_empty() => {}
+        _ => damaged.push(span),
+    };
     let (mut start, mut looked_at) = (0, 0);
     while start < text.len() {
+        let next = beginning.find(&text[start..]).map_or(text.len(), |at| start + at);
+        let line_start = if next < text.len() { line_start(&text, start, next) } else { next };
+        looked_at += next - start;
+        add_damaged(start..line_start);
+        start = line_start;
         let rest = &text[start..];
         let line = first_line(rest);
         looked_at += line.len();
@@ -61,26 +74,29 @@ pub(crate) fn check(text: Vec<u8>, sums: &[u8]) -> Checked {
             Some((at, document.len(), sum, place))
         });
         let Some((at, length, sum, place)) = document else {
-            damaged.extend_from_slice(line);
+            add_damaged(start..start + line.len());
             start += line.len();
             continue;
         };
-        damaged.extend_from_slice(&rest[..at]);
+        add_damaged(start..start + at);
         start += at;
-        whole.push((start, start + length));
+        whole.push(start..start + length);
         found.push((sum, place));
         start += length;
         ends.push(u32::try_from(start).unwrap_or(u32::MAX));
     }
-    debug_assert!(looked_at <= 2 * text.len(), "{looked_at} bytes were looked at in {}", text.len());
-    let bulk = if damaged.is_empty() {
-        Bulk::of_documents(text, ends)
-    } else {
-        let mut bulk = Bulk::default();
-        for (start, end) in whole {
-            bulk.push_whole(&text[start..end]);
+    debug_assert!(looked_at <= 3 * text.len(), "{looked_at} bytes were looked at in {}", text.len());
+    let (bulk, damaged) = match (damaged.is_empty(), whole.is_empty()) {
+        (true, _) => (Bulk::of_documents(text, ends), Vec::new()),
+        // Nothing is copied of what may be long.
+        (false, true) => (Bulk::default(), text),
+        (false, false) => {
+            let mut bulk = Bulk::default();
+            for span in whole {
+                bulk.push_whole(&text[span]);
+            }
+            (bulk, damaged.into_iter().map(|span| &text[span]).collect::<Vec<_>>().concat())
         }
-        bulk
     };
     Checked { bulk, found, damaged }
 }
@@ -96,6 +112,11 @@ fn places(sums: &[u8]) -> HashMap<u64, u32> {
         offset += line.len() + 1;
     }
     known
+}
+
+/// Where the line begins that goes on at `at`, not before `start`, where one begins, too.
+fn line_start(text: &[u8], start: usize, at: usize) -> usize {
+    memchr::memrchr(b'\n', &text[start..at]).map_or(start, |end| start + end + 1)
 }
 
 /// The first line with its end, or all of it if it has none.
@@ -197,6 +218,55 @@ mod tests {
             let found = originals(&checked.bulk);
             // The case of a digit says nothing, so that one of its bits is of no consequence.
             assert!(found.is_subset(&whole) && found.len() >= 3, "bit {bit}: {}", found.len());
+        }
+    }
+
+    fn sums_of(documents: &[&str]) -> Vec<u8> {
+        let mut sums = Vec::new();
+        for document in documents {
+            write_sum(&mut sums, document.as_bytes());
+        }
+        sums
+    }
+
+    #[test]
+    fn what_has_a_right_checksum_and_another_form_is_damage() {
+        let action = "{\"create\":{\"_index\":\"i\",\"_id\":\"x\"}}\n";
+        for text in [
+            "a\nb\n".to_owned(),
+            "\n\n".to_owned(),
+            format!("{action}{action}").replacen("create", "index", 1),
+            format!("{action}[1]\n"),
+            format!("{action}{{\"a\":1\n"),
+            format!("{action}\n"),
+            format!("{action}{{}}"),
+            format!("{{}}\n{action}"),
+            format!("{}{{}}\n", action.replace("\"i\"", "\"i\\\"")),
+        ] {
+            let checked = check(text.as_bytes().to_vec(), &sums_of(&[&text]));
+            assert_eq!((checked.bulk.documents(), checked.damaged.as_slice()), (0, text.as_bytes()), "{text}");
+        }
+        let whole = format!("{action}{{}}\n");
+        let checked = check(whole.repeat(3).into_bytes(), &sums_of(&[&whole]));
+        assert_eq!(
+            (checked.bulk.bytes(), checked.found.len()),
+            (whole.as_bytes(), 1),
+            "once for each line of the list"
+        );
+        assert_eq!(checked.damaged, whole.repeat(2).as_bytes());
+    }
+
+    /// `check` asserts how often it looks at each byte.
+    #[test]
+    fn no_text_takes_longer_than_its_length() {
+        let action = "{\"create\":{\"_index\":\"i\",\"_id\":\"x\"}}";
+        let beginning = "{\"create\":{\"_index\":\"";
+        for piece in [beginning, action, "{", "\r", "\n", &format!("{action}\n"), &format!("{action}\n{beginning}")] {
+            for end in ["", "\n", "\n\n"] {
+                let text = piece.repeat((2 << 20) / piece.len()) + end;
+                let checked = check(text.as_bytes().to_vec(), b"0123456789abcdef\n");
+                assert!(checked.bulk.is_empty() && checked.damaged == text.as_bytes(), "{piece}");
+            }
         }
     }
 

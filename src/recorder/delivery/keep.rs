@@ -347,9 +347,9 @@ impl Delivery {
     pub(super) fn load(&mut self, lane: Lane, now: Instant) -> bool {
         let Some(refused) = lane.of_segments() else { return false };
         let is_readable = self.storage.unreadable_until(now).is_none();
-        let mut segments = 0;
+        let (mut segments, mut read_bytes) = (0, 0);
         while is_readable && self.spool.is_lane_empty(lane) {
-            if segments == limits::SEGMENTS_PER_TURN {
+            if segments == limits::SEGMENTS_PER_TURN || read_bytes > limits::SEGMENT_BYTES_PER_TURN {
                 return true;
             }
             segments += 1;
@@ -362,6 +362,7 @@ impl Delivery {
                     return false;
                 }
             };
+            read_bytes += loaded.read_bytes;
             self.book_changes(now);
             self.update(|ledger| {
                 // What is lost beyond what was counted came from a write that had failed.

@@ -15,6 +15,8 @@ pub(crate) struct Loaded {
     /// Documents of it that are damaged, and as many of them as [`Disk::documents`] has counted so far.
     pub(crate) damaged: u64,
     pub(crate) counted: u64,
+    /// Bytes that were looked through for them.
+    pub(crate) read_bytes: u64,
 }
 
 impl Segment {
@@ -39,12 +41,12 @@ impl Disk {
         let is_wanted = |segment: &Segment| segment.refused == refused && segment.waits();
         let waiting = self.segments.iter().enumerate().filter(|(_, segment)| is_wanted(segment));
         let Some((at, segment)) = waiting.min_by_key(|(_, segment)| segment.turn) else { return Ok(None) };
-        let id = segment.id;
+        let (id, read_bytes) = (segment.id, segment.text_bytes);
         let (checked, unlisted) = match segment.read() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.lose(at);
                 self.forget_what_others_removed();
-                return Ok(Some(Loaded { id, bulk: Bulk::default(), damaged: 0, counted: 0 }));
+                return Ok(Some(Loaded { id, bulk: Bulk::default(), damaged: 0, counted: 0, read_bytes: 0 }));
             }
             Err(error) => {
                 self.segments[at].turn = self.take_turn();
@@ -53,7 +55,7 @@ impl Disk {
             Ok(read) => read,
         };
         // Without a list nothing can be checked: what looks like a document is one that is lost.
-        let unlisted = if unlisted { bulk::beginnings(&checked.damaged) } else { 0 };
+        let unlisted = if unlisted { bulk::beginning().find_iter(&checked.damaged).count() as u64 } else { 0 };
         if at + 1 == self.segments.len() {
             self.is_writing = false;
         }
@@ -72,7 +74,7 @@ impl Disk {
         segment.left -= counted;
         self.documents -= counted;
         self.end_if_done(at);
-        Ok(Some(Loaded { id, bulk, damaged: counted.max(unlisted), counted }))
+        Ok(Some(Loaded { id, bulk, damaged: counted.max(unlisted), counted, read_bytes }))
     }
 
     /// Keeps what is damaged for whoever wants to look at it, if there is room.

@@ -139,8 +139,8 @@ impl Disk {
             let linked =
                 link(TEXT).and_then(|()| link(SUMS).inspect_err(|_| _ = self.home.remove(&name(new_number, TEXT))));
             if linked.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
-                // Without its list nothing of it can be told from damage, and no later start looks for it there.
-                self.lose(at);
+                // Without its list nothing of it can be told from damage, and no later start looks for it there. A person may.
+                let _ = self.book_loss(at);
                 next = at;
             } else if linked.is_ok() {
                 let segment = &mut self.segments[at];
@@ -168,12 +168,18 @@ impl Disk {
     }
 
     pub(super) fn lose(&mut self, at: usize) {
-        let Some(segment) = self.take_out(at) else { return };
+        if let Some(segment) = self.book_loss(at) {
+            segment.remove_files();
+        }
+    }
+
+    fn book_loss(&mut self, at: usize) -> Option<Segment> {
+        let segment = self.take_out(at)?;
         self.changes.lost += segment.waiting();
         if segment.is_out() {
             self.changes.gone.push(segment.id);
         }
-        segment.remove_files();
+        Some(segment)
     }
 
     /// Writes again what is in files that are open, and that no name leads to.

@@ -398,3 +398,24 @@ fn of_what_makes_room_it_is_known_what_was_rejected() {
     let Dropped { documents, rejected } = disk.take_dropped();
     assert_eq!((documents, rejected), (6 + 3 + 6, 6 + 1));
 }
+
+#[test]
+fn sizes_and_numbers_that_others_make_up_are_taken_for_no_more_than_they_can_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let last = folder.path().join(name(u64::MAX - 1, TEXT));
+    std::fs::write(&last, "theirs").unwrap();
+    let sums = std::fs::File::create(folder.path().join(name(3, SUMS))).unwrap();
+    sums.set_len(1 << 40).unwrap();
+    std::fs::write(text_path(folder.path(), 3), "theirs").unwrap();
+    let bounds = Bounds { bytes_max: 1 << 45, ..BOUNDS };
+    let mut disk = Disk::open(Files::System, folder.path(), bounds).unwrap();
+    assert_eq!(disk.documents(), limits::BULK_DOCUMENTS_MAX, "what a list of ours may speak of");
+    // Behind the last number it goes on with the lowest that is free.
+    let mut ids = IdSource::new([0; 9]);
+    let saved = [bulk(&mut ids, 6), bulk(&mut ids, 6)];
+    for bulk in &saved {
+        disk.save(bulk, Tried::No).unwrap();
+    }
+    assert!(text_path(folder.path(), 0).exists() && text_path(folder.path(), 1).exists());
+    assert_eq!(drain(&mut disk), saved.iter().flat_map(documents).collect());
+}

@@ -1,6 +1,7 @@
 //! What waits on disk and what of it is in memory: whole segments come and go, refused documents delay no others.
 
 use super::*;
+use std::path::Path;
 
 /// Sends whatever is to be sent for so long, pauses included; each document has its status.
 fn exchange_for(world: &mut World, time: Duration, status: impl Fn(u64) -> u16) -> BTreeSet<u64> {
@@ -198,4 +199,25 @@ fn when_the_disk_is_full_the_oldest_go_whether_or_not_they_are_in_memory_too() {
     assert!(ledger.dropped.spool_full > 30 && ledger.dropped.total() == ledger.dropped.spool_full, "{ledger}");
     let taken = exchange_for(&mut world, seconds(60.0), |_| 201);
     assert_eq!(taken, (ledger.dropped.spool_full..100).collect(), "the newest are left");
+}
+
+#[test]
+fn a_folder_full_of_damage_gives_others_their_turn() {
+    let disk = simulated::Disk::default();
+    let folder = Files::Simulated(disk.clone()).make(Path::new("spool")).unwrap();
+    for number in 0..100 {
+        folder.create(&format!("{number:010}.ndjson")).unwrap().append(b"no document\n").unwrap();
+        folder.create(&format!("{number:010}.sums")).unwrap().append(b"0123456789abcdef\n").unwrap();
+    }
+    let mut world = World::new(&with_spool(1 << 20), 1 << 20, Files::Simulated(disk));
+    world.add();
+    assert_eq!(world.send(), [0]);
+    world.answer_items(&[201]);
+    let mut turns = 0;
+    while let Step::Wait(Some(until)) = world.delivery.next(world.now) {
+        assert_eq!(until, world.now, "it goes on at once");
+        turns += 1;
+    }
+    assert!(turns >= 5, "{turns} turns");
+    assert_eq!(world.delivery.ledger().dropped.damaged, 100);
 }
