@@ -216,26 +216,34 @@ fn what_the_server_does_not_take_for_now_stays_as_it_is() {
     }
 }
 
-/// It is found by halving, and the others are taken.
+/// They are found by sending less at a time, and the others are taken.
 #[test]
-fn a_document_that_the_server_fails_with_keeps_no_other_from_being_sent() {
-    let text: String = (0..40).map(|n| letter(&n.to_string(), &format!("{{\"n\":{n}}}"))).collect();
+fn documents_that_the_server_fails_with_keep_no_other_from_being_sent() {
+    let letters = |numbers: &[usize]| -> String {
+        numbers.iter().map(|n| letter(&n.to_string(), &format!("{{\"n\":{n}}}"))).collect()
+    };
+    let text = letters(&(0..40).collect::<Vec<_>>());
     let failures: [fn() -> Reply; 3] = [
         || Reply::Full(500, String::new(), b"<html>".to_vec()),
         || Reply::Raw(Vec::new()),
         || Reply::Full(400, String::new(), br#"{"error":{"type":"illegal_argument_exception"}}"#.to_vec()),
     ];
-    for failure in failures {
+    let bad: [&[usize]; 3] = [&[13], &[0], &[20, 21, 22]];
+    for (failure, bad) in failures.into_iter().flat_map(|failure| bad.map(|bad| (failure, bad))) {
         let store = Arc::new(Mutex::new(Store::default()));
         let stored = Arc::clone(&store);
         let server = Server::start(move |request| {
-            let is_bad = bulk_documents(&request.body).iter().any(|(_, id, _)| id == "13");
-            if is_bad { failure() } else { judge(request, &stored, &|_| false) }
+            let is_bad = |id: &str| bad.iter().any(|bad| bad.to_string() == id);
+            if bulk_documents(&request.body).iter().any(|(_, id, _)| is_bad(id)) {
+                failure()
+            } else {
+                judge(request, &stored, &|_| false)
+            }
         });
         let (program, _) = with_files(&server.address, ", bulk: {documents: 10}", &[("dead.ndjson", &text)]);
         let (code, out, err) = said(&program.beside(&RETRY));
-        assert_eq!((code, store.lock().expect("the store").documents.len()), (Some(1), 39), "{out}{err}");
-        assert_eq!(program.read("dead.ndjson"), letter("13", "{\"n\":13}"));
+        assert_eq!((code, program.read("dead.ndjson")), (Some(1), letters(bad)), "{out}{err}");
+        assert_eq!(store.lock().expect("the store").documents.len(), 40 - bad.len());
     }
 }
 
