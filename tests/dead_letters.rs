@@ -223,27 +223,42 @@ fn documents_that_the_server_fails_with_keep_no_other_from_being_sent() {
         numbers.iter().map(|n| letter(&n.to_string(), &format!("{{\"n\":{n}}}"))).collect()
     };
     let text = letters(&(0..40).collect::<Vec<_>>());
-    let failures: [fn() -> Reply; 3] = [
-        || Reply::Full(500, String::new(), b"<html>".to_vec()),
-        || Reply::Raw(Vec::new()),
-        || Reply::Full(400, String::new(), br#"{"error":{"type":"illegal_argument_exception"}}"#.to_vec()),
+    let page: fn() -> Reply = || Reply::Full(500, String::new(), b"<html>".to_vec());
+    let error: fn() -> Reply =
+        || Reply::Full(400, String::new(), br#"{"error":{"type":"illegal_argument_exception"}}"#.into());
+    let cases: [(&'static [usize], fn() -> Reply, &str); 4] = [
+        (&[0], page, "1h"),
+        (&[20, 21, 22], page, "1h"),
+        (&[9, 10], error, "1h"),
+        // A server that says nothing may be away: it is waited for before others have their turn.
+        (&[13], || Reply::Raw(Vec::new()), "10s"),
     ];
-    let bad: [&[usize]; 3] = [&[13], &[0], &[20, 21, 22]];
-    for (failure, bad) in failures.into_iter().flat_map(|failure| bad.map(|bad| (failure, bad))) {
-        let store = Arc::new(Mutex::new(Store::default()));
-        let stored = Arc::clone(&store);
+    for (bad, failure, patience) in cases {
+        let (store, failed) = (Arc::new(Mutex::new(Store::default())), Arc::new(AtomicUsize::new(0)));
+        let (stored, failed_since) = (Arc::clone(&store), Arc::clone(&failed));
         let server = Server::start(move |request| {
             let is_bad = |id: &str| bad.iter().any(|bad| bad.to_string() == id);
             if bulk_documents(&request.body).iter().any(|(_, id, _)| is_bad(id)) {
-                failure()
-            } else {
-                judge(request, &stored, &|_| false)
+                failed_since.fetch_add(1, Ordering::SeqCst);
+                return failure();
             }
+            failed_since.store(0, Ordering::SeqCst);
+            judge(request, &stored, &|_| false)
         });
-        let (program, _) = with_files(&server.address, ", bulk: {documents: 10}", &[("dead.ndjson", &text)]);
-        let (code, out, err) = said(&program.beside(&RETRY));
-        assert_eq!((code, program.read("dead.ndjson")), (Some(1), letters(bad)), "{out}{err}");
-        assert_eq!(store.lock().expect("the store").documents.len(), 40 - bad.len());
+        let (program, config) = with_files(&server.address, ", bulk: {documents: 10}", &[("dead.ndjson", &text)]);
+        let mut program = program.start_again(&RETRY, &config.replace("300ms", patience));
+        // What comes after the last answer that was good shows that this was read.
+        wait_until("all others are stored", || {
+            let is_all = store.lock().expect("the store").documents.len() == 40 - bad.len();
+            is_all && failed.load(Ordering::SeqCst) > 0
+        });
+        program.signal("TERM");
+        assert_eq!(
+            (program.wait(), program.read("dead.ndjson")),
+            (Some(1), letters(bad)),
+            "{}",
+            program.read("stdout")
+        );
     }
 }
 
