@@ -112,10 +112,9 @@ pub(super) fn retry(
             let feed = setup::feed(config, recorder);
             let recorder = if feed.readers == 0 { without_template(recorder) } else { Arc::clone(recorder) };
             let retried = retry::retry(&recorder, path, feed, config.settings(), &http, stop.as_mut()).await;
-            is_all_taken &= retried.as_ref().is_ok_and(Retried::is_all_taken);
-            let is_stopped = retried.as_ref().is_ok_and(|retried| retried.is_stopped);
+            is_all_taken &= retried.is_all_taken();
             write_retried(out, &recorder.name, path, &retried)?;
-            if is_stopped {
+            if retried.is_stopped {
                 return Ok(false);
             }
         }
@@ -136,13 +135,9 @@ fn without_template(recorder: &Recorder) -> Arc<Recorder> {
     Arc::new(recorder)
 }
 
-fn write_retried(out: &mut impl Write, name: &str, path: &Path, retried: &Result<Retried, String>) -> io::Result<()> {
-    let retried = match retried {
-        Ok(retried) => retried,
-        Err(why) => return writeln!(out, "{name}: nothing was sent: {why}"),
-    };
+fn write_retried(out: &mut impl Write, name: &str, path: &Path, retried: &Retried) -> io::Result<()> {
     let Retried { letters, stored, duplicate, refused, not_now, left, .. } = retried;
-    if *letters > 0 || retried.broken_lines == 0 {
+    if *letters > 0 || (retried.broken_lines == 0 && retried.problems.is_empty()) {
         writeln!(
             out,
             "{name}: {}: {stored} stored, {duplicate} stored earlier, {} refused again, {} not taken for now",

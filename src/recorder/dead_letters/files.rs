@@ -2,6 +2,7 @@
 
 use crate::limits;
 use crate::recorder::rotated;
+use crate::regular_file;
 use rustix::fs::OFlags;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Take, Write};
@@ -44,8 +45,8 @@ impl LetterFile {
             }
             let file = OpenOptions::new().read(true).custom_flags(careful()).open(&path)?;
             let metadata = file.metadata()?;
-            if !metadata.is_file() {
-                return Err(io::Error::other("it is not a regular file"));
+            if let Some(kind) = regular_file::irregular_kind(metadata.file_type()) {
+                return Err(io::Error::other(format!("it is {kind}, not a regular file")));
             }
             let mark = mark(&file, metadata.len())?;
             Ok((file, metadata.len(), mark))
@@ -170,9 +171,9 @@ impl Lines<'_> {
     }
 }
 
-/// Follows no symbolic link, and waits for nobody if it is a pipe.
+/// Follows no symbolic link, and waits for nobody.
 pub(super) fn careful() -> i32 {
-    (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed()
+    OFlags::NOFOLLOW.bits().cast_signed() | regular_file::never_waiting()
 }
 
 #[cfg(test)]

@@ -55,6 +55,18 @@ impl Retried {
         self.left == 0 && self.broken_lines == 0 && self.problems.is_empty()
     }
 
+    /// Why it has ended, for a person.
+    fn end(&mut self, ended: Ended) -> String {
+        match ended {
+            Ended::Stopped(signal) => {
+                self.is_stopped = true;
+                format!("{signal} received: what has no answer yet stays")
+            }
+            Ended::GaveUp(why) => format!("given up, as the server takes nothing: {why}"),
+            Ended::File(why) => why,
+        }
+    }
+
     /// Adds what was found in a file, and what became of it. `is_thinned`: what was taken is in it no more.
     fn add(&mut self, survey: Survey, sent: Sent, is_thinned: bool) {
         self.letters += survey.letters;
@@ -62,7 +74,7 @@ impl Retried {
         self.stored += sent.stored;
         self.duplicate += sent.duplicate;
         self.refused.append(sent.refused);
-        self.not_now.append(sent.not_now);
+        self.not_now.append(sent.pass.not_now);
         self.broken_lines += survey.broken_lines;
         self.broken.extend(survey.broken);
     }
@@ -70,9 +82,6 @@ impl Retried {
 
 /// Sends the letters in the files of `path` again until each has had its answer, nothing is taken for
 /// `settings.shutdown_timeout`, or `stop` completes with the name of a signal.
-///
-/// # Errors
-/// Why nothing was sent, in words.
 pub(crate) async fn retry<S: Future<Output = &'static str>>(
     recorder: &Recorder,
     path: &Path,
@@ -80,13 +89,25 @@ pub(crate) async fn retry<S: Future<Output = &'static str>>(
     settings: &Settings,
     http: &Http,
     mut stop: Pin<&mut S>,
-) -> Result<Retried, String> {
+) -> Retried {
     let mut total = Retried::default();
-    let files = begin(path).await?;
+    let stopped = async { Err(Ended::Stopped(stop.as_mut().await)) };
+    let begun = async { begin(path).await.map_err(Ended::File) };
+    let files = smol::future::or(stopped, begun).await.unwrap_or_else(|ended| {
+        let why = total.end(ended);
+        total.problems.push(format!("nothing was sent: {why}"));
+        Vec::new()
+    });
     let mut sender = Sender::new(recorder, feed, settings, http);
     let mut is_over = false;
     for (file, mut replacement) in files {
-        let survey = Survey::of(&file).map_err(|error| file.unreadable(&error))?;
+        let survey = match Survey::of(&file) {
+            Ok(survey) => survey,
+            Err(error) => {
+                total.problems.push(file.unreadable(&error));
+                continue;
+            }
+        };
         let mut sent = Sent::default();
         if is_over {
             total.add(survey, sent, false);
@@ -94,29 +115,21 @@ pub(crate) async fn retry<S: Future<Output = &'static str>>(
         }
         let stopped = async { Err(Ended::Stopped(stop.as_mut().await)) };
         let sending = sender.send_file(&file, &mut replacement, &mut sent);
-        let mut placed = Ok(());
-        match smol::future::or(stopped, sending).await {
-            Ok(()) => {}
-            Err(Ended::Stopped(signal)) => {
-                (is_over, total.is_stopped) = (true, true);
-                total.problems.push(format!("{signal} received: what has no answer yet stays"));
-            }
-            Err(Ended::GaveUp(why)) => {
-                is_over = true;
-                total.problems.push(format!("given up, as the server takes nothing: {why}"));
-            }
-            Err(Ended::File(why)) => {
-                is_over = true;
-                placed = Err(why);
-            }
+        let mut is_thinned = true;
+        if let Err(ended) = smol::future::or(stopped, sending).await {
+            is_over = true;
+            // What is to be kept may be incomplete.
+            is_thinned = !matches!(ended, Ended::File(_));
+            let why = total.end(ended);
+            total.problems.push(why);
         }
-        if placed.is_ok() {
-            placed = replacement.take_place(&file, &sent.done, path).await;
+        if is_thinned && let Err(why) = replacement.take_place(&file, &sent.done, path).await {
+            is_thinned = false;
+            total.problems.push(why);
         }
-        total.add(survey, sent, placed.is_ok());
-        total.problems.extend(placed.err());
+        total.add(survey, sent, is_thinned);
     }
-    Ok(total)
+    total
 }
 
 /// The files, each with what is to take its place. Nobody is in the middle of a line when they are opened.
@@ -148,7 +161,17 @@ struct Sent {
     stored: u64,
     duplicate: u64,
     refused: Summary,
+    pass: Pass,
+}
+
+/// What came of going through a file once.
+#[derive(Debug, Default)]
+struct Pass {
     not_now: Summary,
+    /// Documents in the largest portion that the server failed with as a whole, and the last reason.
+    failed: Option<(usize, Refusal)>,
+    /// How long to wait before the next.
+    delay: Duration,
 }
 
 /// Documents that are sent together, each with the number of its line.
@@ -184,15 +207,14 @@ struct Sender<'s> {
     sink: Sink,
     /// Of whole requests.
     requests: Pace,
-    /// Of documents that are refused one by one; and the pause that this asks for.
+    /// Of documents that are refused one by one.
     items: Pace,
-    items_delay: Duration,
     /// A request was answered well.
     is_well: bool,
-    /// Portions in a row that were given up.
-    given_up: u64,
-    /// What is to blame for a request that fails is looked for.
-    is_halving: bool,
+    /// Portions in a row that the server failed with as a whole.
+    failed_in_a_row: u64,
+    /// Documents that are sent together at most.
+    documents_max: usize,
     /// How long it goes on while nothing is taken, and since when nothing is.
     patience: Duration,
     progress_at: Instant,
@@ -209,10 +231,9 @@ impl<'s> Sender<'s> {
             sink: Sink::new(recorder, feed, log_level),
             requests: Pace::new(recorder.backoff, random.fork()),
             items: Pace::new(recorder.backoff, random.fork()),
-            items_delay: Duration::ZERO,
             is_well: false,
-            given_up: 0,
-            is_halving: false,
+            failed_in_a_row: 0,
+            documents_max: recorder.bulk.documents as usize,
             patience: settings.shutdown_timeout,
             progress_at: clock::now(),
         }
@@ -220,13 +241,34 @@ impl<'s> Sender<'s> {
 
     /// Goes through a file until each letter has had its answer, or nothing is taken for too long.
     async fn send_file(&mut self, file: &LetterFile, kept: &mut Replacement, sent: &mut Sent) -> Result<(), Ended> {
+        self.documents_max = self.recorder.bulk.documents as usize;
         loop {
-            sent.not_now = Summary::default();
+            sent.pass = Pass::default();
             self.pass(file, kept, sent).await?;
-            if sent.not_now.documents() == 0 || !self.pause(self.items_delay).await {
+            if let Some((documents, refusal)) = &sent.pass.failed {
+                let may_be_due_to_it = self.is_well || refusal.is_odd;
+                if self.is_halving() && (self.is_late() || !may_be_due_to_it) {
+                    return Err(Ended::GaveUp(refusal.reason.clone()));
+                }
+                if *documents > 1 {
+                    // What in it is to blame shows when less is sent at a time.
+                    self.documents_max = documents / 2;
+                    continue;
+                }
+            }
+            if sent.pass.not_now.documents() == 0 || !self.pause(sent.pass.delay).await {
                 return Ok(());
             }
         }
+    }
+
+    fn is_halving(&self) -> bool {
+        self.documents_max < self.recorder.bulk.documents as usize
+    }
+
+    /// Whether nothing was taken for too long.
+    fn is_late(&self) -> bool {
+        clock::now() >= self.progress_at + self.patience
     }
 
     /// Goes through a file once.
@@ -248,9 +290,8 @@ impl<'s> Sender<'s> {
             };
             document.clear();
             letter.write_document(&mut document);
-            let bounds = self.recorder.bulk;
             let bytes = (portion.bulk.bytes().len() + document.len()) as u64;
-            if portion.lines.len() >= bounds.documents as usize || bytes > bounds.bytes {
+            if portion.lines.len() >= self.documents_max || bytes > self.recorder.bulk.bytes {
                 self.send(std::mem::take(&mut portion), kept, sent).await?;
             }
             portion.push(&document, line.number);
@@ -258,10 +299,9 @@ impl<'s> Sender<'s> {
         self.send(portion, kept, sent).await
     }
 
-    /// Sends a portion until the server has judged each document of it, or fails with it alone.
+    /// Sends a portion until the server has judged each document of it, or fails with it again and again.
     async fn send(&mut self, portion: Portion, kept: &mut Replacement, sent: &mut Sent) -> Result<(), Ended> {
         let mut waiting = vec![portion];
-        self.is_halving = false;
         while let Some(mut portion) = waiting.pop() {
             if portion.lines.is_empty() {
                 continue;
@@ -269,20 +309,21 @@ impl<'s> Sender<'s> {
             match self.sink.ship(self.http, &portion.bulk).await {
                 Ok(Verdict::Judged(judgement)) => {
                     self.requests.recovered(clock::now());
-                    (self.is_well, self.given_up) = (true, 0);
+                    (self.is_well, self.failed_in_a_row) = (true, 0);
                     self.book(&portion, &judgement, kept, sent).map_err(Ended::File)?;
                     if judgement.retry.is_some() {
-                        self.pause(self.items_delay.min(limits::BACKLOG_DELAY_MAX)).await;
+                        self.pause(sent.pass.delay.min(limits::BACKLOG_DELAY_MAX)).await;
                     }
                 }
                 Ok(Verdict::Split(_)) => waiting.extend(portion.halves().into_iter().rev()),
                 Ok(Verdict::Again(refusal)) => {
                     portion.failures += 1;
                     let delay = self.request_failed(&refusal);
-                    if self.is_worth_waiting(&portion, &refusal) && self.pause(delay).await {
+                    let is_tried = portion.failures >= limits::TRIES_IN_A_ROW && (refusal.is_odd || self.is_halving());
+                    if !is_tried && self.pause(delay).await {
                         waiting.push(portion);
                     } else {
-                        waiting.extend(self.give_up(&portion, refusal, delay, sent)?);
+                        self.set_aside(&portion, refusal, delay, &mut sent.pass)?;
                     }
                 }
                 // What ends like this ships to no server.
@@ -292,31 +333,29 @@ impl<'s> Sender<'s> {
         Ok(())
     }
 
-    /// Whether a portion that has failed as a whole is to be sent once more, rather than to look what in it is to blame.
-    fn is_worth_waiting(&self, portion: &Portion, refusal: &Refusal) -> bool {
-        portion.failures < limits::TRIES_IN_A_ROW || !(refusal.is_odd || self.is_halving)
-    }
-
-    /// Gives a portion up that fails as a whole: what is to be sent instead, in the order of a stack. If the server takes nothing
-    /// else, it is not due to the portion.
-    fn give_up(
+    /// Goes on without a portion that the server fails with as a whole, unless it takes nothing else either.
+    fn set_aside(
         &mut self,
         portion: &Portion,
         refusal: Refusal,
         delay: Duration,
-        sent: &mut Sent,
-    ) -> Result<Vec<Portion>, Ended> {
-        self.given_up += 1;
-        if self.given_up >= limits::TRIES_IN_A_ROW || !(refusal.is_odd || self.is_well) {
+        pass: &mut Pass,
+    ) -> Result<(), Ended> {
+        self.failed_in_a_row += 1;
+        let may_be_due_to_it = refusal.is_odd || self.is_well;
+        let is_over = if may_be_due_to_it {
+            self.failed_in_a_row >= limits::TRIES_IN_A_ROW && self.is_late()
+        } else {
+            self.failed_in_a_row > 1
+        };
+        if is_over {
             return Err(Ended::GaveUp(refusal.reason));
         }
-        self.is_halving = true;
-        if portion.lines.len() > 1 {
-            return Ok(portion.halves().into_iter().rev().collect());
-        }
-        sent.not_now.add(&refusal.reason, "", 1);
-        self.items_delay = delay;
-        Ok(Vec::new())
+        pass.not_now.add(&refusal.reason, "", portion.lines.len() as u64);
+        let largest = pass.failed.as_ref().map_or(0, |(documents, _)| *documents).max(portion.lines.len());
+        pass.delay = delay;
+        pass.failed = Some((largest, refusal));
+        Ok(())
     }
 
     /// Takes in what the server said of each document.
@@ -357,8 +396,8 @@ impl<'s> Sender<'s> {
             self.progress_at = now;
         }
         if let Some(refusal) = &judgement.retry {
-            sent.not_now.add(&refusal.reason, "", not_now);
-            self.items_delay = self.items.failed(refusal, is_progress, now).delay;
+            sent.pass.not_now.add(&refusal.reason, "", not_now);
+            sent.pass.delay = self.items.failed(refusal, is_progress, now).delay;
         }
         Ok(())
     }
