@@ -69,7 +69,7 @@ Options, each also as an environment variable (a flag wins):
 
 Passwords and keys are given in the file (auth), never on the command line, which everybody on the machine can see.
 Single dashes (-reader=…) work too. SIGINT and SIGTERM ship what waits, print what became of every document, and end;
-a second one ends the shipping, too. SIGHUP loads the file again; SIGUSR1 ships at once what waits.
+a second one, a second later, ends the shipping, too. SIGHUP loads the file again; SIGUSR1 ships at once what waits.
 Exit codes: 0 done, 64 wrong usage, 78 bad configuration, 1 anything else. once: 0 only if every document was taken. After
 SIGINT or SIGTERM: 0 if all that waited then was shipped or is in a spool; what was lost or refused before is in the ledger.
 ";

@@ -6,6 +6,7 @@
 //! limit of the running process. Idle connections are closed, oldest first, before anything fails.
 
 pub(crate) mod queue;
+pub(crate) mod spares;
 
 use crate::limits;
 use rustix::io::Errno;
@@ -129,7 +130,7 @@ pub(crate) fn register(holder: Weak<dyn Idle>) {
 }
 
 /// Closes the idle connection that can best be spared: those for polls first, the oldest of them first.
-pub(crate) fn close_idle() -> bool {
+fn close_idle() -> bool {
     close_idle_for(Purpose::Ship)
 }
 
@@ -140,14 +141,32 @@ pub(crate) fn close_idle_for(purpose: Purpose) -> bool {
     purposes.into_iter().any(|purpose| holders.iter().any(|holder| holder.close_oldest(purpose)))
 }
 
-/// Does what needs a descriptor; if there is none, closes one idle connection after the other until it works.
+/// Does what needs a descriptor for something that has precedence over all connections; if there is none, lets go of one
+/// that is held for this or is idle after the other until it works.
 ///
 /// # Errors
 /// That of the last attempt.
-pub(crate) fn freeing<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+pub(crate) fn freeing<T>(attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    until_there_is_one(attempt, make_room)
+}
+
+/// The same for something that may only take what is idle.
+///
+/// # Errors
+/// That of the last attempt.
+pub(crate) fn closing_idle<T>(attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    until_there_is_one(attempt, close_idle)
+}
+
+/// Frees a descriptor for something that has precedence over all connections; false if there is none to be had.
+pub(crate) fn make_room() -> bool {
+    spares::release() || close_idle()
+}
+
+fn until_there_is_one<T>(mut attempt: impl FnMut() -> io::Result<T>, make_room: impl Fn() -> bool) -> io::Result<T> {
     loop {
         match attempt() {
-            Err(error) if are_exhausted(&error) && close_idle() => {}
+            Err(error) if are_exhausted(&error) && make_room() => {}
             done => return done,
         }
     }
@@ -156,7 +175,7 @@ pub(crate) fn freeing<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Resu
 /// Whether so many descriptors are free, for a library that does not survive without.
 pub(crate) fn are_free(count: usize) -> bool {
     let mut held = Vec::with_capacity(count);
-    (0..count).all(|_| freeing(|| File::open("/dev/null")).map(|file| held.push(file)).is_ok())
+    (0..count).all(|_| closing_idle(|| File::open("/dev/null")).map(|file| held.push(file)).is_ok())
 }
 
 #[cfg(test)]

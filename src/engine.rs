@@ -5,6 +5,7 @@ mod routing;
 mod runtime;
 
 use crate::config::{Config, Reader, Recorder, Routed, Settings};
+use crate::descriptors;
 use crate::metrics::Ledger;
 use crate::park;
 use crate::watchdog::Watchdog;
@@ -196,5 +197,6 @@ fn run(
         .map_err(|error| EngineError::System(format!("the main thread cannot wait: {error}")))?;
     // Tasks that are still under way end here, before the client that they use.
     drop(executor);
+    descriptors::spares::hold(0);
     Ok(runtime.report())
 }

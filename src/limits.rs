@@ -351,8 +351,12 @@ pub(crate) const PERMANENT_DESCRIPTORS_FLOOR: i32 = 64;
 pub(crate) const LIBCURL_LATE: Duration = Duration::from_secs(1);
 /// What libcurl and its client start with; without them it would end the process.
 pub(crate) const LIBCURL_START_DESCRIPTORS: usize = 6;
-/// The same, and what a few lookups of names take besides.
+/// The same, and what it opens for a moment.
 pub(crate) const LIBCURL_DESCRIPTORS: usize = 12;
+/// What its lookups of names take: it has twenty at once, each with two sockets and a file.
+pub(crate) const LIBCURL_LOOKUP_DESCRIPTORS: usize = 60;
+/// What one exchange takes: a lookup, and a connection.
+pub(crate) const LIBCURL_EXCHANGE_DESCRIPTORS: usize = 4;
 /// Where the system refuses to wait for all descriptors at once, as there are more than the limit is by now, they are looked
 /// at in parts of at most so many, and then again after a pause.
 pub(crate) const POLL_PART_DESCRIPTORS: usize = 256;

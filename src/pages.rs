@@ -110,7 +110,7 @@ async fn accept_all(listener: Rc<TcpListener>, render: &impl Fn(Page, &mut Vec<u
         loop {
             let _ = park::ready(listener.clone(), Interest::Read, None).await;
             clients.make_room().await;
-            match descriptors::freeing(|| listener.accept()) {
+            match descriptors::closing_idle(|| listener.accept()) {
                 Ok((stream, _)) => {
                     let _ = failures.recovered(clock::now());
                     let answered = |stage: Rc<Cell<Stage>>| async move {

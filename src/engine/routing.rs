@@ -19,6 +19,8 @@ pub(super) struct Plan {
     pub(super) endpoints: usize,
     /// Descriptors that polls leave to the others, but for the own pages.
     pub(super) reserve: Reserve,
+    /// Descriptors that libcurl must not have.
+    pub(super) spares: usize,
 }
 
 impl Plan {
@@ -45,6 +47,7 @@ impl Plan {
         let hosts: usize = recorders.iter().map(|(recorder, _)| recorder.hosts()).sum();
         let files = recorders.iter().map(|(recorder, _)| files_of(recorder)).sum::<usize>();
         Self {
+            spares: files + limits::LIBCURL_EXCHANGE_DESCRIPTORS,
             // While one host does the work, those that rest may be asked how they are.
             reserve: Reserve { files: limits::DESCRIPTORS_BASE + files, shipping: hosts + recorders.len() },
             endpoints: engines.len() + hosts,

@@ -14,6 +14,7 @@ use super::{EngineError, Order, Report};
 use crate::calendar::Timestamp;
 use crate::clock;
 use crate::config::{Config, Settings};
+use crate::descriptors;
 use crate::flatten::{FlattenError, Report as PayloadReport};
 use crate::http::{Content, Http};
 use crate::log::PartLevel;
@@ -182,6 +183,7 @@ impl Runtime {
         if due.is_empty() {
             return;
         }
+        descriptors::spares::refill();
         let instance = Rc::new(Instance { timestamp: clock::timestamp(), elapsed, under_way: Cell::new(due.len()) });
         self.metrics.reads.add(due.len() as u64);
         self.metrics.reads_under_way.add(due.len() as u64);

@@ -52,6 +52,8 @@ pub(super) struct Curl {
     is_expected: Cell<bool>,
     kept_connections: Cell<usize>,
     reserve: Cell<Reserve>,
+    /// A bulk could not be sent: maybe there was no descriptor for it.
+    is_short: Cell<bool>,
     /// Polls under way: libcurl lets further transfers wait in one line, in which those to recorders must not stand behind
     /// them.
     polls: Cell<usize>,
@@ -91,6 +93,7 @@ impl Curl {
         Self {
             client: OnceCell::new(),
             is_expected: Cell::default(),
+            is_short: Cell::default(),
             kept_connections: Cell::new(kept_connections),
             reserve: Cell::default(),
             polls: Cell::default(),
@@ -140,7 +143,8 @@ impl Curl {
         if self.client.get().is_none() && !self.is_expected.get() {
             return Reserve { files, shipping };
         }
-        Reserve { files: files + limits::LIBCURL_DESCRIPTORS + self.connections_max(), shipping }
+        let lookups = limits::LIBCURL_LOOKUP_DESCRIPTORS.min(descriptors::limit() / 8);
+        Reserve { files: files + limits::LIBCURL_DESCRIPTORS + lookups + self.connections_max(), shipping }
     }
 
     /// Connections that it may have, idle ones included.
@@ -152,6 +156,9 @@ impl Curl {
     /// Takes a place among the polls that may be under way.
     async fn enter(&self, request: &Request<'_>) -> Result<Option<UnderWay<'_>>, HttpError> {
         if request.purpose == Purpose::Ship {
+            if self.is_short.take() && !descriptors::are_free(limits::LIBCURL_EXCHANGE_DESCRIPTORS) {
+                (0..limits::LIBCURL_EXCHANGE_DESCRIPTORS).for_each(|_| _ = descriptors::spares::release_to_ship());
+            }
             return Ok(None);
         }
         while self.polls.get() >= self.polls_max() {
@@ -186,7 +193,10 @@ impl Curl {
         let sent = self.client()?.send_async(prepared(request)?).with_subscriber(Dispatch::none());
         let mut response = match sent.await {
             Ok(response) => response,
-            Err(error) => return Err(self.with_proxy(explained(&error, request).await, request.endpoint)),
+            Err(error) => {
+                self.is_short.set(self.is_short.get() || request.purpose == Purpose::Ship);
+                return Err(self.with_proxy(explained(&error, request).await, request.endpoint));
+            }
         };
         let (head, framing) = head(&response).map_err(|error| HttpError::Transport(error.to_string()))?;
         let cap = if head.is_success() { request.caps.success } else { request.caps.other };

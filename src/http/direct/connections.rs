@@ -3,7 +3,7 @@
 
 use super::super::{Address, HttpError, Request};
 use crate::descriptors::queue::Queue;
-use crate::descriptors::{self, Idle, Purpose, Reserve};
+use crate::descriptors::{self, Idle, Purpose, Reserve, spares};
 use crate::park::{self, Interest, Late};
 use rustix::io::{Errno, FdFlags};
 use rustix::net::{self, AddressFamily, RecvFlags, SocketAddrUnix, SocketType};
@@ -151,6 +151,11 @@ impl Connections {
                 break begun;
             }
         };
+        // Lookups of names may have taken even the numbers that are reserved for this.
+        let begun = match begun {
+            Err(error) if is_for_us(purpose, &error) => start_connecting(address, Ok),
+            begun => begun,
+        };
         let stream = match begun {
             Ok(stream) => stream,
             Err(error) => return Ok(Err(error)),
@@ -169,6 +174,11 @@ impl Connections {
         let turn = self.kept.queue.wait(request.purpose, request.deadline);
         turn.await.map_err(|Late| HttpError::Transport(descriptors::advice()))
     }
+}
+
+/// Whether a descriptor that is held for such a case has been let go for this connection.
+fn is_for_us(purpose: Purpose, error: &io::Error) -> bool {
+    purpose == Purpose::Ship && descriptors::are_exhausted(error) && spares::release_to_ship()
 }
 
 /// Whether nothing has come since the last answer: neither the end, nor bytes that nobody has asked for, which would be
@@ -195,7 +205,7 @@ fn not_connected(error: Option<&io::Error>, place: &str) -> HttpError {
 /// A connection for something else than an exchange.
 #[cfg(feature = "tls")]
 pub(in crate::http) async fn connect_to(address: &Address, deadline: Instant) -> Result<io::Result<Rc<OwnedFd>>, Late> {
-    let stream = match descriptors::freeing(|| start_connecting(address, Ok)) {
+    let stream = match descriptors::closing_idle(|| start_connecting(address, Ok)) {
         Ok(stream) => Rc::new(stream),
         Err(error) => return Ok(Err(error)),
     };

@@ -76,7 +76,7 @@ impl Folder {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = loop {
             match rustix::fs::openat(&self.folder, LOCK, flags, OWNERS) {
-                Err(Errno::MFILE | Errno::NFILE) if descriptors::close_idle() => {}
+                Err(Errno::MFILE | Errno::NFILE) if descriptors::make_room() => {}
                 opened => break File::from(opened?),
             }
         };
