@@ -1,7 +1,7 @@
 //! The one HTTP client of the process: GET into a capped buffer, documents from a shared one; redirects of a poll are followed.
 //!
-//! HTTP/1.1 over kept connections. No decompression: what a body may inflate to could not be bounded. Each exchange is
-//! bounded in time as a whole.
+//! HTTP/1.1 over kept connections. No compression is asked for; a poll's answer that comes compressed by gzip all the same
+//! is inflated within the cap. Each exchange is bounded in time as a whole.
 //!
 //! Two ways lead out. Plain `http://` to a number, to `localhost` or to a `unix://` socket, which is where a sidecar's
 //! neighbours are, goes [`direct`]: sockets on the main thread, no hand-over, next to no memory. Everything else (`https://`, names that must
@@ -11,8 +11,10 @@
 mod certificate;
 mod curl;
 mod direct;
+mod error;
 mod identity;
 mod incoming;
+mod inflate;
 mod response;
 mod retry_after;
 pub(crate) mod trial;
@@ -24,7 +26,6 @@ use crate::descriptors::{Purpose, Reserve};
 use crate::limits;
 use crate::redact::{self, Hidden};
 use std::borrow::Cow;
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::rc::Rc;
@@ -36,6 +37,7 @@ use response::Caps;
 use response::head::Head;
 
 pub(crate) use curl::Uri;
+pub(crate) use error::{HttpError, Refused};
 pub(crate) use identity::Identity;
 pub(crate) use incoming::Receiver;
 pub(crate) use response::head::{Content, ContentKind};
@@ -105,32 +107,6 @@ pub(crate) enum Payload {
     Gzip(Arc<Vec<u8>>),
     /// PUT of a JSON text.
     Json(Arc<str>),
-}
-
-/// Why an exchange gave no body.
-#[derive(Debug)]
-pub(crate) enum HttpError {
-    /// No answer: nobody there, reset, cut off.
-    Transport(String),
-    /// No whole answer in time.
-    Timeout(Duration),
-    /// An answer that is no success; its page is in the buffer.
-    Status(Refused),
-    TooManyRedirects,
-    /// The body is longer than these bytes.
-    TooLong(u64),
-}
-
-/// An answer that is no success.
-#[derive(Debug)]
-pub(crate) struct Refused {
-    pub(crate) status: u16,
-    /// What its head says of its page.
-    pub(crate) content: Content,
-    /// What its page says, if somebody has looked at that.
-    pub(crate) page: Option<String>,
-    /// What to do about it, if that is known.
-    pub(crate) advice: Option<String>,
 }
 
 /// A server's answer.
@@ -223,14 +199,17 @@ impl Http {
             let sent = endpoint.identity.sent(clock::now())?;
             let purpose = Purpose::Poll;
             let mut request = Request { endpoint, purpose, sent, payload: None, timeout, deadline, caps, supply };
-            let mut received = self.exchange(&mut request, &mut Incoming::kept(body)).await;
-            if let (Err(HttpError::Transport(text)), true) = (&mut received, hop.is_some()) {
-                // It names the host that the redirect has named.
-                redact::hide(text);
-            }
-            let Received { head: Head { status, location, content, .. }, is_whole } = received?;
+            let received = self.exchange(&mut request, &mut Incoming::kept(body)).await;
+            let received = received.map_err(|error| if hop.is_some() { error.of_hop() } else { error })?;
+            let Received { head: Head { status, location, content, .. }, is_whole } = received;
             hop = match (status, location) {
-                (200..=299, _) if is_whole => return Ok(content),
+                (200..=299, _) if is_whole => {
+                    if content.is_gzip() && inflate::is_gzip(body) {
+                        let packed = std::mem::replace(body, supply());
+                        Box::pin(inflate::inflate(&packed, success, body)).await?;
+                    }
+                    return Ok(content);
+                }
                 (200..=299, _) => return Err(HttpError::TooLong(bytes_max)),
                 (301 | 302 | 303 | 307 | 308, Some(location)) => Some(endpoint.redirected(&location)?),
                 (status, _) => {
@@ -462,35 +441,6 @@ pub(crate) fn unix_parts(url: &str) -> Option<(&str, &str)> {
     let rest = url.strip_prefix(UNIX_SCHEME)?;
     let colon = rest.rfind(":/")?;
     Some((&rest[..colon], &rest[colon + 1..]))
-}
-
-impl HttpError {
-    /// The same for failures that are alike, whatever is in their text.
-    pub(crate) fn kind(&self) -> String {
-        match self {
-            Self::Transport(text) => text.clone(),
-            Self::Timeout(_) => "timeout".to_owned(),
-            Self::Status(refused) => refused.status.to_string(),
-            Self::TooManyRedirects => "redirects".to_owned(),
-            Self::TooLong(_) => "too long".to_owned(),
-        }
-    }
-}
-
-impl fmt::Display for HttpError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Transport(text) => f.write_str(text),
-            Self::Timeout(limit) => write!(f, "no whole answer within {limit:?}"),
-            Self::Status(Refused { status, page, advice, .. }) => {
-                write!(f, "the answer has status {status}, expected 200")?;
-                page.iter().try_for_each(|page| write!(f, "; its page {page}"))?;
-                advice.iter().try_for_each(|advice| write!(f, "; {advice}"))
-            }
-            Self::TooManyRedirects => write!(f, "more than {} redirects", limits::REDIRECTS_MAX),
-            Self::TooLong(bytes) => write!(f, "the body is longer than max_body ({bytes} bytes)"),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -9,9 +9,12 @@ mod loopback;
 #[path = "support/program.rs"]
 mod program;
 
+use flate2::Compression;
+use flate2::bufread::GzEncoder;
 use loopback::{Reply, Server, counting_app, wait_until};
 use program::Program;
 use serde_json::Value;
+use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -33,7 +36,15 @@ fn foreign(content_type: &str, body: &[u8]) -> Reply {
     Reply::Full(200, format!("Content-Type: {content_type}\r\n"), body.to_vec())
 }
 
-const FAULTS: [Fault; 24] = [
+const GZIP: &str = "Content-Encoding: gzip\r\n";
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut packed = Vec::new();
+    GzEncoder::new(text, Compression::new(6)).read_to_end(&mut packed).expect("memory");
+    packed
+}
+
+const FAULTS: [Fault; 26] = [
     Fault {
         name: "404",
         reply: || Reply::Full(404, String::new(), b"not found".to_vec()),
@@ -138,9 +149,19 @@ const FAULTS: [Fault; 24] = [
         cause: "the JSON is nested deeper than 64 levels",
     },
     Fault {
-        name: "gzip",
-        reply: || Reply::Full(200, "Content-Encoding: gzip\r\n".to_owned(), b"\x1f\x8b\x08\0\0\0\0\0\0\xff".to_vec()),
-        cause: "the body is not a JSON object (byte 0)",
+        name: "gzip-cut-off",
+        reply: || Reply::Full(200, GZIP.to_owned(), b"\x1f\x8b\x08\0\0\0\0\0\0\xff".to_vec()),
+        cause: "the body came compressed by gzip, which nobody has asked for, and is cut off",
+    },
+    Fault {
+        name: "gzip-bomb",
+        reply: || Reply::Full(200, GZIP.to_owned(), gzip(&vec![b' '; 20 << 20])),
+        cause: "the body is longer than max_body (1048576 bytes)",
+    },
+    Fault {
+        name: "gzip-unsaid",
+        reply: || Reply::ok(gzip(br#"{"a":1}"#)),
+        cause: "it is compressed by gzip, which nobody has asked for (Content-Type: application/json); have it sent as it is",
     },
 ];
 
@@ -251,6 +272,26 @@ fn a_broken_variable_is_named_once_and_costs_no_other() {
     assert_eq!(lines.len(), 1, "{log}");
     assert!(lines[0].contains(r#"left out what is not JSON, the first in "app.cache" (byte 28)"#), "{log}");
     assert!(lines[0].contains("values=2"), "{log}");
+}
+
+#[test]
+fn an_answer_that_came_compressed_is_inflated() {
+    let app = Server::start(|request| match request.target.as_str() {
+        "/lie" => Reply::Full(200, GZIP.to_owned(), br#"{"x":"plain"}"#.to_vec()),
+        _ => Reply::Full(200, GZIP.replace("gzip", "X-GZip"), gzip(br#"{"x":"packed"}"#)),
+    });
+    let config = format!(
+        "readers:\n  gzip: {{type_name: a, endpoint: \"{0}\"}}\n  lie: {{type_name: b, endpoint: \"{0}/lie\"}}\n  name: {{type_name: c, endpoint: \"http://app.test/\"}}\n\
+         recorders:\n  out: {{type: file, path: out.ndjson}}\nroutes:\n  r: {{readers: [gzip, lie, name], recorders: [out]}}\n",
+        app.address
+    );
+    let proxy = format!("http://{}", app.address);
+    let mut program = Program::start_with(&[("http_proxy", &proxy), ("no_proxy", "")], &["once"], &config);
+    assert_eq!(program.wait(), Some(0), "{}", program.read("stderr"));
+    let documents = program.documents("out.ndjson");
+    for (service, value) in [("a", "packed"), ("b", "plain"), ("c", "packed")] {
+        assert_eq!(of(&documents, service)[0]["x"], value);
+    }
 }
 
 #[test]

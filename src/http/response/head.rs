@@ -48,6 +48,14 @@ impl Head {
     }
 }
 
+impl Content {
+    /// Whether the body is said to be compressed by gzip, and by nothing else.
+    pub(in crate::http) fn is_gzip(&self) -> bool {
+        let names = ["gzip", "x-gzip"];
+        self.encoding.as_deref().is_some_and(|encoding| names.iter().any(|name| encoding.eq_ignore_ascii_case(name)))
+    }
+}
+
 impl ContentKind {
     fn of(value: &[u8]) -> Self {
         let media = value.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();

@@ -42,7 +42,7 @@ fn each_kind_is_named_with_its_first_words_and_a_remedy() {
         ("text/plain", b"panic(it is broken)\n", ELSEWHERE, format!(r#"is plain text (Content-Type: text/plain), and begins "panic(it is broken)"{own}"#)),
         ("", b"\x08\x96\x01 protobuf", HERE, r#"is binary, and begins "\u{8}�\u{1} protobuf""#.to_owned()),
         ("", b"", ELSEWHERE, format!("is empty{own}")),
-        ("text/html", b" \r\n", HERE, r"is empty (Content-Type: text/html)".to_owned()),
+        ("text/html", b" \r\n", HERE, "is empty (Content-Type: text/html)".to_owned()),
         ("", b"\x1f\x8b\x08\0\0", HERE, "is compressed by gzip, which nobody has asked for; have it sent as it is".to_owned()),
         ("", b"\x28\xb5\x2f\xfd\x04", HERE, "is compressed by zstd, which nobody has asked for; have it sent as it is".to_owned()),
     ] {
@@ -51,7 +51,7 @@ fn each_kind_is_named_with_its_first_words_and_a_remedy() {
     let text = said(200, &content("application/json", "br"), b"\x8b\x03", HERE);
     assert_eq!(
         text,
-        r"is compressed by br, which nobody has asked for (Content-Type: application/json); have it sent as it is"
+        "is compressed by br, which nobody has asked for (Content-Type: application/json); have it sent as it is"
     );
 }
 

@@ -1,4 +1,4 @@
-//! Bulks compressed for their way. This module alone names flate2.
+//! Bulks compressed for their way.
 //!
 //! Memory: the compressed text is given up as soon as it is as long as the bulk, so that it takes at most as much again as
 //! the bulk under way, which `settings.memory_limit` bounds; in practice a tenth. gzip's own state (some 300 kB) is there
