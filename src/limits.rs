@@ -389,6 +389,11 @@ pub(crate) const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 /// The shortest `interval`: below it polls would only queue behind one another.
 pub(crate) const INTERVAL_MIN: Duration = Duration::from_millis(1);
 
+/// Polls in a row that an endpoint takes longer than its interval before a line says so, and the time that they take together:
+/// a machine that is busy for a moment is no reason.
+pub(crate) const SLOW_POLLS_MIN: u32 = 3;
+pub(crate) const SLOW_TIME_MIN: Duration = Duration::from_secs(1);
+
 /// An endpoint that counts as down is probed this often, within a quarter more or less.
 pub(crate) const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 /// First pause after a failed shipment; doubles up to [`RETRY_DELAY_MAX`].

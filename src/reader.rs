@@ -2,6 +2,7 @@
 
 pub(crate) mod foreign;
 pub(crate) mod schedule;
+mod slowness;
 
 use crate::bulk;
 use crate::clock;
@@ -14,6 +15,7 @@ use crate::metrics::ReaderCounts;
 use crate::redact;
 use foreign::Kind;
 use schedule::Schedule;
+use slowness::Slowness;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
@@ -42,6 +44,7 @@ pub(crate) struct Reading {
 struct Health {
     log: FailureLog,
     broken_log: FailureLog,
+    slowness: Slowness,
     random: fastrand::Rng,
 }
 
@@ -77,7 +80,12 @@ impl Reading {
             schedule: RefCell::new(schedule),
             under_way: Cell::new(false),
             fields_logged: Cell::new(false),
-            health: RefCell::new(Health { log: FailureLog::default(), broken_log: FailureLog::default(), random }),
+            health: RefCell::new(Health {
+                log: FailureLog::default(),
+                broken_log: FailureLog::default(),
+                slowness: Slowness::default(),
+                random,
+            }),
             config,
         }
     }
@@ -221,6 +229,23 @@ impl Reading {
                 left_out = report.names.over_limit,
                 "more than max_fields ({}) variables: the others are left out; raise max_fields, or exclude what is not needed",
                 self.config.variables.fields_max
+            );
+        }
+    }
+
+    /// A poll that gave a document took so long.
+    pub(crate) fn took(&self, time: Duration) {
+        let interval = self.config.interval;
+        if self.health.borrow_mut().slowness.is_to_be_told(time, interval) {
+            part_log!(
+                self.log_level,
+                Warn,
+                warn,
+                reader = self.name(),
+                url = self.url(),
+                "the endpoint is slower than its interval: the answer took {:.3} s, interval is {interval:?}; ticks that are \
+                 due meanwhile are skipped and counted (late_ticks): raise interval",
+                time.as_secs_f64()
             );
         }
     }

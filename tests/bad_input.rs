@@ -17,6 +17,7 @@ use serde_json::Value;
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Peak memory of the program in this test: the idle process (a debug build) and the bodies under way, two of which are too
 /// long (`max_body` each). A fraction of what it is offered.
@@ -198,6 +199,11 @@ fn of<'d>(documents: &'d [Value], service: &str) -> Vec<&'d Value> {
     documents.iter().filter(|document| document["service.name"] == service).collect()
 }
 
+/// What is warned of, but for endpoints that a busy machine makes slow.
+fn warnings(log: &str) -> impl Iterator<Item = &str> {
+    log.lines().filter(|line| line.contains(" WARN ") && !line.contains("slower than its interval"))
+}
+
 #[test]
 fn whatever_an_endpoint_answers_only_its_own_document_is_missing() {
     let mended = Arc::new(AtomicBool::new(false));
@@ -245,7 +251,7 @@ fn whatever_an_endpoint_answers_only_its_own_document_is_missing() {
         let recovered = log.lines().any(|line| line.contains(&reader) && line.contains("reading again"));
         assert!(recovered, "{} came back", fault.name);
     }
-    let lines = log.lines().filter(|line| line.contains(" WARN ")).count();
+    let lines = warnings(&log).count();
     assert!(lines <= 2 * FAULTS.len(), "{lines} warnings: the same failure is logged once a period");
     assert!(log.contains("ledger: made "), "the ledger is printed");
 }
@@ -268,7 +274,7 @@ fn a_broken_variable_is_named_once_and_costs_no_other() {
         assert_eq!(variables, [Some(1.into()), Some(2.into()), Some(3.into()), None, None]);
     }
     let log = program.read("stderr");
-    let lines: Vec<&str> = log.lines().filter(|line| line.contains(" WARN ")).collect();
+    let lines: Vec<&str> = warnings(&log).collect();
     assert_eq!(lines.len(), 1, "{log}");
     assert!(lines[0].contains(r#"left out what is not JSON, the first in "app.cache" (byte 28)"#), "{log}");
     assert!(lines[0].contains("values=2"), "{log}");
@@ -292,6 +298,30 @@ fn an_answer_that_came_compressed_is_inflated() {
     for (service, value) in [("a", "packed"), ("b", "plain"), ("c", "packed")] {
         assert_eq!(of(&documents, service)[0]["x"], value);
     }
+}
+
+#[test]
+fn an_endpoint_that_is_slower_than_its_interval_is_told_of_once() {
+    let slow = Server::start(|_| {
+        std::thread::sleep(Duration::from_millis(120));
+        Reply::ok(r#"{"x":1}"#)
+    });
+    let quick = counting_app();
+    let config = format!(
+        "readers:\n  slow: {{type_name: slow, endpoint: \"{}\", interval: 30ms}}\n  quick: {{type_name: quick, endpoint: \"{}\", interval: 10m}}\n\
+         recorders:\n  out: {{type: file, path: out.ndjson}}\nroutes:\n  r: {{readers: [slow, quick], recorders: [out]}}\n",
+        slow.address, quick.address
+    );
+    let mut program = Program::start(&[], &config);
+    wait_until("there are many slow documents", || of(&program.documents("out.ndjson"), "slow").len() > 14);
+    program.signal("TERM");
+    assert_eq!(program.wait(), Some(0));
+    let log = program.read("stderr");
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("slower than its interval")).collect();
+    let [line] = lines[..] else { panic!("one line: {log}") };
+    let took = line.split("the answer took ").nth(1).and_then(|rest| rest.split(' ').next()).expect("a figure");
+    assert!(took.parse::<f64>().expect("seconds") >= 0.12, "{line}");
+    assert!(line.contains(" WARN ") && line.contains("interval is 30ms") && line.contains("reader=slow "), "{line}");
 }
 
 #[test]

@@ -100,7 +100,9 @@ fn names_go_through_the_proxy_and_neighbours_do_not() {
 
     let log = program.read("stderr");
     for (reader, ..) in good() {
-        assert!(!log.contains(&format!("reader={reader} ")), "{log}");
+        // But for a machine that is busy.
+        let mut lines = log.lines().filter(|line| !line.contains("slower than its interval"));
+        assert!(!lines.any(|line| line.contains(&format!("reader={reader} "))), "{log}");
     }
     let services: Vec<String> =
         store.lock().expect("the store").documents.values().map(|d| d["service.name"].to_string()).collect();

@@ -111,6 +111,7 @@ fn what_computes_knows_no_outside() {
         "backoff.rs",
         "reader/foreign.rs",
         "reader/schedule.rs",
+        "reader/slowness.rs",
         "config/ports.rs",
         "config/scan",
         "calendar",

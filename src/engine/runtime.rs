@@ -250,6 +250,7 @@ impl Runtime {
         match made {
             Ok(report) => {
                 engine.reading.succeeded(&report, body);
+                engine.reading.took(self.elapsed().saturating_sub(instance.elapsed));
                 self.metrics.count_payload(&report);
             }
             Err(error) => {
