@@ -74,7 +74,7 @@ fn check(host: &str, format: &str) {
     let (asked, bulks) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (turned, small, counted) = (Arc::clone(&is_bad), Arc::clone(&asked), Arc::clone(&bulks));
     let server = Server::bare(move |request| {
-        let lines = |text: &[u8]| text.iter().filter(|&&byte| byte == b'\n').count();
+        let lines = |text: &[u8]| memchr::memchr_iter(b'\n', text).count();
         let documents = if request.method == "POST" { lines(&request.unpacked()) / 2 } else { 0 };
         let is_bad = turned.load(Ordering::SeqCst);
         match (documents, is_bad) {
@@ -94,7 +94,9 @@ fn check(host: &str, format: &str) {
         let number = polls.fetch_add(1, Ordering::SeqCst);
         match turned.load(Ordering::SeqCst) {
             false => Reply::ok(format!(r#"{{"n":{number}}}"#)),
-            true if number.is_multiple_of(4) => Reply::ok(format!(r#"{{"n":{number},"l":[{}1]}}"#, "[],".repeat(340_000))),
+            true if number.is_multiple_of(4) => {
+                Reply::ok(format!(r#"{{"n":{number},"l":[{}1]}}"#, "[],".repeat(340_000)))
+            }
             true => Reply::ok(format!(r#"{{"n":{number},"s":"{}"}}"#, "x".repeat(300_000))),
         }
     });

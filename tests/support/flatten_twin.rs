@@ -249,13 +249,13 @@ impl Reader {
         let restarted = self.mend_pauses(&mut root);
         // A ring buffer is a value's from the first, whether or not something in it is new.
         let of_whole_rings = if self.options.gc_pauses == GcPauses::New { &unmended } else { &root };
-        let valued: Vec<bool> = self.variables(&[], of_whole_rings).iter().map(Variable::has_value).collect();
+        let is_value: Vec<bool> = self.variables(&[], of_whole_rings).iter().map(Variable::has_value).collect();
         let mut occurrences: HashMap<String, usize> =
             self.options.labels.iter().map(|label| (label.clone(), 1)).collect();
         let mut seen: HashMap<String, usize> = HashMap::new();
         let (mut fields, mut values) = (Vec::new(), Vec::new());
         for (Variable { raw, joined, value, is_column }, has_value) in
-            self.variables(&[], &root).into_iter().zip(valued)
+            self.variables(&[], &root).into_iter().zip(is_value)
         {
             let name = renamed(&self.options.rename, &raw, &joined);
             let Some(field) = self.names.admit(&name, &mut occurrences) else { continue };
