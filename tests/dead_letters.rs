@@ -216,6 +216,9 @@ fn what_the_server_does_not_take_for_now_stays_as_it_is() {
     }
 }
 
+/// How a server fails.
+type Failure = fn() -> Reply;
+
 /// They are found by sending less at a time, and the others are taken.
 #[test]
 fn documents_that_the_server_fails_with_keep_no_other_from_being_sent() {
@@ -223,10 +226,10 @@ fn documents_that_the_server_fails_with_keep_no_other_from_being_sent() {
         numbers.iter().map(|n| letter(&n.to_string(), &format!("{{\"n\":{n}}}"))).collect()
     };
     let text = letters(&(0..40).collect::<Vec<_>>());
-    let page: fn() -> Reply = || Reply::Full(500, String::new(), b"<html>".to_vec());
-    let error: fn() -> Reply =
+    let page: Failure = || Reply::Full(500, String::new(), b"<html>".to_vec());
+    let error: Failure =
         || Reply::Full(400, String::new(), br#"{"error":{"type":"illegal_argument_exception"}}"#.into());
-    let cases: [(&'static [usize], fn() -> Reply, &str); 4] = [
+    let cases: [(&'static [usize], Failure, &str); 4] = [
         (&[0], page, "1h"),
         (&[20, 21, 22], page, "1h"),
         (&[9, 10], error, "1h"),
