@@ -392,7 +392,7 @@ pub(crate) const INTERVAL_MIN: Duration = Duration::from_millis(1);
 /// Polls in a row that an endpoint takes longer than its interval before a line says so, and the time that they take together:
 /// a machine that is busy for a moment is no reason.
 pub(crate) const SLOW_POLLS_MIN: u32 = 3;
-pub(crate) const SLOW_TIME_MIN: Duration = Duration::from_secs(1);
+pub(crate) const SLOW_TIME_MIN: Duration = Duration::from_secs(5);
 
 /// An endpoint that counts as down is probed this often, within a quarter more or less.
 pub(crate) const PROBE_INTERVAL: Duration = Duration::from_secs(10);

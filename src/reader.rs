@@ -242,7 +242,6 @@ impl Reading {
                 Warn,
                 warn,
                 reader = self.name(),
-                url = self.url(),
                 "the endpoint is slower than its interval: the answer took {:.3} s, interval is {interval:?}; ticks that are \
                  due meanwhile are skipped and counted (late_ticks): raise interval",
                 time.as_secs_f64()

@@ -313,7 +313,10 @@ fn an_endpoint_that_is_slower_than_its_interval_is_told_of_once() {
         slow.address, quick.address
     );
     let mut program = Program::start(&[], &config);
-    wait_until("there are many slow documents", || of(&program.documents("out.ndjson"), "slow").len() > 14);
+    let slow_documents = |program: &Program| of(&program.documents("out.ndjson"), "slow").len();
+    wait_until("it is told", || program.read("stderr").contains("slower than its interval"));
+    let before = slow_documents(&program);
+    wait_until("there are more slow documents", || slow_documents(&program) > before + 10);
     program.signal("TERM");
     assert_eq!(program.wait(), Some(0));
     let log = program.read("stderr");

@@ -230,9 +230,9 @@ fn documents_that_the_server_fails_with_keep_no_other_from_being_sent() {
     let error: Failure =
         || Reply::Full(400, String::new(), br#"{"error":{"type":"illegal_argument_exception"}}"#.into());
     let cases: [(&'static [usize], Failure, &str); 4] = [
-        (&[0], page, "1h"),
-        (&[20, 21, 22], page, "1h"),
-        (&[9, 10], error, "1h"),
+        (&[0], page, "10s"),
+        (&[20, 21, 22], page, "10s"),
+        (&[9, 10], error, "4s"),
         // A server that says nothing may be away: it is waited for before others have their turn.
         (&[13], || Reply::Raw(Vec::new()), "10s"),
     ];

@@ -42,15 +42,15 @@ mod tests {
 
     #[test]
     fn what_is_slow_for_long_is_told_once() {
-        assert_eq!(told(1000, &[1500; 100]), [2]);
-        assert_eq!(told(100, &[300; 100]), [3]);
-        assert_eq!(told(20, &[50; 100]), [19]);
+        assert_eq!(told(1000, &[1500; 100]), [3]);
+        assert_eq!(told(100, &[300; 100]), [16]);
+        assert_eq!(told(20, &[50; 300]), [99]);
     }
 
     #[test]
     fn a_moment_is_no_reason() {
         assert_eq!(told(1000, &[1000; 100]), Vec::<usize>::new());
-        assert_eq!(told(1000, &[5000, 5000, 10, 5000, 5000, 10].repeat(10)), Vec::<usize>::new());
-        assert_eq!(told(20, &[[200, 200, 200].as_slice(), &[5; 100]].concat()), Vec::<usize>::new());
+        assert_eq!(told(1000, &[4000, 4000, 10, 4000, 4000, 10].repeat(10)), Vec::<usize>::new());
+        assert_eq!(told(20, &[[1500, 1500, 1500].as_slice(), &[5; 100]].concat()), Vec::<usize>::new());
     }
 }
