@@ -340,7 +340,7 @@ where
     let memory_bytes_max = memory::bytes_max(config);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), memory_bytes_max, "starting");
     for route in config.routes().lines() {
-        tracing::info!("{route}");
+        tracing::info!(route, "{route}");
     }
     let (orders, obeyed) = smol::channel::bounded(1);
     let report = engine::start_engines_with_orders(config, stop(orders), obeyed, watchdog).map_err(Failure::Engine)?;

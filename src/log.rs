@@ -113,7 +113,7 @@ impl Subscriber for Lines {
         let format = self.shown().format;
         if output.dropped() > 0 {
             let message = "log lines were dropped here, as nobody read standard error".to_owned();
-            let notice = Fields { message, rest: vec![("lines", output.dropped().to_string())] };
+            let notice = Fields { message, rest: vec![("lines", Value::Literal(output.dropped().to_string()))] };
             notice.write(line, Level::WARN, format);
             output.write_notice(line);
         }
@@ -138,7 +138,34 @@ impl Subscriber for Lines {
 #[derive(Default)]
 struct Fields {
     message: String,
-    rest: Vec<(&'static str, String)>,
+    rest: Vec<(&'static str, Value)>,
+}
+
+/// What a field holds.
+#[derive(Debug, Clone, PartialEq)]
+enum Value {
+    Text(String),
+    /// A number or a truth value, as JSON writes it.
+    Literal(String),
+}
+
+impl Value {
+    fn text(&self) -> &str {
+        match self {
+            Self::Text(text) | Self::Literal(text) => text,
+        }
+    }
+}
+
+/// Whether a field is for programs only: as text, the message says the same in words.
+fn is_in_message(name: &str) -> bool {
+    name.ends_with("_ms") || name == "route"
+}
+
+impl Fields {
+    fn push_literal(&mut self, field: &Field, value: impl fmt::Display) {
+        self.rest.push((field.name(), Value::Literal(value.to_string())));
+    }
 }
 
 impl Visit for Fields {
@@ -146,12 +173,24 @@ impl Visit for Fields {
         if field.name() == "message" {
             let _ = write!(self.message, "{value:?}");
         } else {
-            self.rest.push((field.name(), format!("{value:?}")));
+            self.rest.push((field.name(), Value::Text(format!("{value:?}"))));
         }
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.rest.push((field.name(), value.to_owned()));
+        self.rest.push((field.name(), Value::Text(value.to_owned())));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.push_literal(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.push_literal(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.push_literal(field, value);
     }
 }
 
@@ -176,9 +215,9 @@ impl Fields {
     fn write_text(&self, line: &mut Vec<u8>, level: Level, value_bytes_max: usize) {
         let _ = write!(line, "{:.3} {level:5} ", clock::timestamp());
         write_printable(line, &cut(&self.message, value_bytes_max));
-        for (name, value) in &self.rest {
+        for (name, value) in self.rest.iter().filter(|(name, _)| !is_in_message(name)) {
             let _ = write!(line, " {name}=");
-            let value = cut(value, value_bytes_max);
+            let value = cut(value.text(), value_bytes_max);
             let quoted = value.is_empty() || value.contains([' ', '"', '=']);
             write_printable(line, &if quoted { format!("{value:?}").into() } else { value });
         }
@@ -196,7 +235,10 @@ impl Fields {
             line.push(b',');
             json::write_string(line, name);
             line.push(b':');
-            json::write_string(line, &cut(value, value_bytes_max));
+            match value {
+                Value::Text(text) => json::write_string(line, &cut(text, value_bytes_max)),
+                Value::Literal(literal) => line.extend_from_slice(literal.as_bytes()),
+            }
         }
         line.push(b'}');
     }
@@ -248,6 +290,11 @@ impl PartLevel {
     pub(crate) fn shows(&self, level: LogLevel) -> bool {
         level <= self.own.unwrap_or_else(|| self.settings.get())
     }
+}
+
+/// A duration as the value of a field whose name ends in `_ms`.
+pub(crate) fn milliseconds(duration: Duration) -> u64 {
+    duration.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
 /// Logs an event of one reader or recorder, if its own level shows it:

@@ -10,7 +10,7 @@ use crate::config::{Reader, Source};
 use crate::flatten::{self, FlattenError, Report, Variables};
 use crate::http::{Content, ContentKind, Endpoint, Http, HttpError, Identity, Refused};
 use crate::limits;
-use crate::log::{FailureLog, PartLevel, part_log};
+use crate::log::{self, FailureLog, PartLevel, part_log};
 use crate::metrics::ReaderCounts;
 use crate::redact;
 use foreign::Kind;
@@ -174,6 +174,7 @@ impl Reading {
                 info,
                 reader = self.name(),
                 failures,
+                away_ms = log::milliseconds(away),
                 "reading again after {:.1} s",
                 away.as_secs_f64()
             );
@@ -242,6 +243,8 @@ impl Reading {
                 Warn,
                 warn,
                 reader = self.name(),
+                took_ms = log::milliseconds(time),
+                interval_ms = log::milliseconds(interval),
                 "the endpoint is slower than its interval: the answer took {:.3} s, interval is {interval:?}; ticks that are \
                  due meanwhile are skipped and counted (late_ticks): raise interval",
                 time.as_secs_f64()

@@ -9,9 +9,11 @@ mod program;
 
 use loopback::{Reply, Server, bulk_documents, counting_app, storing_server, wait_until};
 use program::Program;
+use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Output, Stdio};
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 fn expvastic(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
@@ -231,11 +233,37 @@ fn log_lines_can_be_json() {
     let mut program = Program::start(&["once"], &config);
     assert_eq!(program.wait(), Some(0));
     let log = program.read("stderr");
-    assert!(log.lines().count() >= 3, "{log}");
-    for line in log.lines() {
-        let line: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+    for line in &lines {
         assert!(line["time"].is_string() && line["level"].is_string() && line["message"].is_string());
     }
+    let line =
+        |field: &str| lines.iter().find(|line| !line[field].is_null()).unwrap_or_else(|| panic!("{field}: {log}"));
+    assert_eq!((&line("bytes")["reader"], line("bytes")["bytes"].is_u64()), (&"app".into(), true));
+    assert_eq!((&line("acked")["recorder"], &line("acked")["acked"]), (&"es".into(), &1.into()));
+    assert!(line("product")["product"].is_string() && line("product")["version"].is_string());
+}
+
+#[test]
+fn a_log_in_json_names_routes_and_gives_durations_in_milliseconds() {
+    let is_down = Arc::new(AtomicBool::new(true));
+    let down = Arc::clone(&is_down);
+    let app = Server::start(move |_| match down.load(Ordering::SeqCst) {
+        true => Reply::Full(503, String::new(), Vec::new()),
+        false => Reply::ok(r#"{"x":1}"#),
+    });
+    let (server, _) = storing_server();
+    let config = format!("settings: {{log_format: json}}\n{}", config(&app.address, &server.address));
+    let mut program = Program::start(&[], &config);
+    wait_until("a failure is told", || program.read("stderr").contains("reading failed"));
+    is_down.store(false, Ordering::SeqCst);
+    wait_until("it is told that it is over", || program.read("stderr").contains("reading again"));
+    program.signal("TERM");
+    assert_eq!(program.wait(), Some(0));
+    let log = program.read("stderr");
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+    assert!(lines.iter().any(|line| line["route"] == "app \u{2192} es"), "{log}");
+    assert!(lines.iter().any(|line| line["away_ms"].is_u64() && line["failures"].is_u64()), "{log}");
 }
 
 /// What is an integer for sure has a type of its own in the template, unless a reader calls something else by such a name.

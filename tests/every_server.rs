@@ -21,6 +21,8 @@ mod processes;
 mod recorded;
 #[path = "support/server.rs"]
 mod server;
+#[path = "support/values_and_objects.rs"]
+mod values_and_objects;
 
 use flatten_twin::{Flat, Options};
 use loopback::Reply;
@@ -87,6 +89,7 @@ fn check(engine: &Engine) {
     problems.extend(bench.few_names_without_a_template());
     problems.extend(bench.changing_payloads());
     problems.extend(bench.rates_and_other_names());
+    problems.extend(bench.values_and_objects());
     problems.extend(bench.templates());
     problems.extend(bench.data_streams());
     problems.extend(bench.pipelines());
@@ -381,6 +384,13 @@ impl Bench<'_> {
         let off = ((summed - sum) / sum).abs();
         problems.extend(unless(off < 1e-12, || format!("the rates sum to {summed}, expected {sum}")));
         problems
+    }
+
+    /// Whatever turns into what: the server has no reason to refuse it.
+    fn values_and_objects(&self) -> Vec<String> {
+        let file = self.folder.join("stories.ndjson").display().to_string();
+        let ship_until = |config: &str, holds: &mut dyn FnMut() -> bool| self.ship_until(config, holds);
+        values_and_objects::problems(&self.server.address, &file, ship_until, |index| self.server.documents(index))
     }
 
     /// What the mapping makes of numbers and names.

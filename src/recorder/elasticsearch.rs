@@ -239,13 +239,22 @@ impl Elasticsearch {
         let address = &self.hosts[at].address;
         let product = address.product(http).await?;
         if self.product != Some(product) {
-            part_log!(self.log_level, Debug, debug, recorder = self.name, "the server is {product}");
+            let (name, version) = (product.name(), product.version());
+            part_log!(
+                self.log_level,
+                Debug,
+                debug,
+                recorder = self.name,
+                product = name,
+                version,
+                "the server is {product}"
+            );
             self.product = Some(product);
         }
         if let Some(wish) = &self.wish {
             let outcome = address.ensure(http, wish, product).await?;
             if self.said.as_ref() != Some(&outcome) {
-                self.say(&outcome);
+                self.say(product, &outcome);
                 self.said = Some(outcome);
             }
         }
@@ -256,19 +265,30 @@ impl Elasticsearch {
         Ok(())
     }
 
-    fn say(&self, outcome: &Outcome) {
+    fn say(&self, product: Product, outcome: &Outcome) {
+        let (product, version) = (product.name(), product.version());
         match outcome {
             Outcome::Refused(_) | Outcome::NoName => part_log!(
                 self.log_level,
                 Warn,
                 warn,
                 recorder = self.name,
+                product,
+                version,
                 "no index template, so that the server guesses types: {outcome}"
             ),
             Outcome::Exists => {
                 part_log!(self.log_level, Debug, debug, recorder = self.name, "index template: {outcome}");
             }
-            _ => part_log!(self.log_level, Info, info, recorder = self.name, "index template: {outcome}"),
+            _ => part_log!(
+                self.log_level,
+                Info,
+                info,
+                recorder = self.name,
+                product,
+                version,
+                "index template: {outcome}"
+            ),
         }
     }
 }

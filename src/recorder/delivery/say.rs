@@ -2,7 +2,7 @@
 
 use super::Delivery;
 use crate::limits;
-use crate::log::part_log;
+use crate::log::{self, part_log};
 use crate::metrics::Ledger;
 use crate::recorder::elasticsearch::verdict::{DeadLetter, Refusal};
 use crate::spool::Lane;
@@ -62,6 +62,7 @@ impl Delivery {
                 waiting,
                 spooled,
                 dropped = dropped.total(),
+                away_ms = log::milliseconds(away),
                 "shipping again after {:.1} s",
                 away.as_secs_f64()
             );
@@ -96,6 +97,7 @@ impl Delivery {
                 recorder = self.name,
                 failures,
                 waiting = self.ledger.waiting,
+                away_ms = log::milliseconds(away),
                 "refused documents are taken again after {:.1} s",
                 away.as_secs_f64()
             );
@@ -131,6 +133,7 @@ impl Delivery {
                 recorder = self.name,
                 failures,
                 waiting = self.ledger.waiting,
+                away_ms = log::milliseconds(away),
                 "dead letters are kept again after {:.1} s",
                 away.as_secs_f64()
             );

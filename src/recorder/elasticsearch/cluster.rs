@@ -13,7 +13,7 @@ use crate::bulk::Bulk;
 use crate::clock;
 use crate::config::{Recorder, ServerTarget};
 use crate::http::Http;
-use crate::log::{FailureLog, PartLevel, part_log};
+use crate::log::{self, FailureLog, PartLevel, part_log};
 use crate::park;
 use crate::recorder::Feed;
 use std::future::{Future, poll_fn};
@@ -119,6 +119,7 @@ impl Watch {
                 info,
                 recorder = self.name,
                 failures,
+                away_ms = log::milliseconds(away),
                 "{host} takes bulks again after {:.1} s",
                 away.as_secs_f64()
             );

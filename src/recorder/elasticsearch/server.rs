@@ -53,11 +53,29 @@ impl Version {
     }
 }
 
+impl Product {
+    /// Its name, for the fields of a log line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Elasticsearch(_) => "Elasticsearch",
+            Self::OpenSearch(_) => "OpenSearch",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// `major.minor`; empty if it is unknown.
+    pub(crate) fn version(self) -> String {
+        match self {
+            Self::Elasticsearch(version) | Self::OpenSearch(version) => format!("{}.{}", version.major, version.minor),
+            Self::Unknown => String::new(),
+        }
+    }
+}
+
 impl fmt::Display for Product {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Elasticsearch(Version { major, minor }) => write!(f, "Elasticsearch {major}.{minor}"),
-            Self::OpenSearch(Version { major, minor }) => write!(f, "OpenSearch {major}.{minor}"),
+            Self::Elasticsearch(_) | Self::OpenSearch(_) => write!(f, "{} {}", self.name(), self.version()),
             Self::Unknown => f.write_str("a server that does not say what it is"),
         }
     }
