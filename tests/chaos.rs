@@ -36,8 +36,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 const SYNC: Duration = Duration::from_millis(100);
-/// What two servers on the same disk and the same cores may hold up a sync by.
-const SLACK: Duration = Duration::from_secs(1);
+/// Polls in which the program, whose one thread does both, has to save what is due: half a second, if nothing holds it up.
+const POLLS_TO_SAVE: usize = 25;
+/// How long a changed configuration may take to be in force.
+const RELOAD_MAX: Duration = Duration::from_secs(3);
 /// Documents of one index that are looked at, more than there are.
 const DOCUMENTS_MAX: usize = 300_000;
 /// Recorders that exist in each configuration, and one that comes and goes. Each has an index and a spool of its name.
@@ -165,28 +167,28 @@ impl Chaos {
         };
         let names: Vec<&str> = LASTING.iter().copied().chain([PASSING]).collect();
         wait_until("what waits is delivered", || names.iter().all(|name| is_empty(&program, name)));
-        self.doubt(Duration::ZERO, None);
+        self.doubt(Duration::ZERO, 0);
         let log = ended(&mut program);
         self.seen.recoveries += usize::from(log.contains("found in the spool"));
         assert!(log.lines().filter(|line| line.contains("ledger: ")).all(|line| line.contains("waiting 0")), "{log}");
         self.check(&program);
     }
 
-    /// What is polled from `before` to `after` of now may have made no document.
-    fn doubt(&mut self, before: Duration, after: Option<Duration>) {
-        let doubt = Doubt { run: self.run, at: Instant::now(), before, after };
+    /// What is polled from now on may have made no document, and what was polled `before` that with fewer than `polls` behind it.
+    fn doubt(&mut self, before: Duration, polls: usize) {
+        let doubt = Doubt { run: self.run, at: Instant::now(), before, polls, after: None };
         self.doubts.iter_mut().for_each(|doubts| doubts.push(doubt));
     }
 
     fn kill(&mut self, mut program: Program) -> Program {
-        self.doubt(SYNC + SLACK, None);
+        self.doubt(SYNC, POLLS_TO_SAVE);
         program.kill();
         self.seen.kills += 1;
         self.start_again(program)
     }
 
     fn stop(&mut self, mut program: Program) -> Program {
-        self.doubt(Duration::ZERO, None);
+        self.doubt(Duration::ZERO, 0);
         ended(&mut program);
         self.seen.stops += 1;
         self.start_again(program)
@@ -212,7 +214,8 @@ impl Chaos {
         self.version += 1;
         std::fs::write(program.path("conf.yml"), self.config()).expect("written");
         // The reader `b` changes, and a poll of it that is under way then makes no document.
-        let doubt = Doubt { run: self.run, at: Instant::now(), before: Duration::ZERO, after: Some(SLACK) };
+        let doubt =
+            Doubt { run: self.run, at: Instant::now(), before: Duration::ZERO, polls: 0, after: Some(RELOAD_MAX) };
         self.doubts[1].push(doubt);
         for _ in 0..self.random.u8(1..5) {
             program.signal("HUP");

@@ -168,15 +168,13 @@ impl<'t> Scan<'t> {
             b':' if is_flow || is_alone => self.colon(),
             b'*' => self.alias(),
             b'&' => {
-                self.save_key();
-                self.is_wanted = true;
+                self.property();
                 self.cursor.skip();
                 self.cursor.skip_while(is_of_anchor);
                 Ok(())
             }
             b'!' => {
-                self.save_key();
-                self.is_wanted = true;
+                self.property();
                 // Where a tag says what a scalar is, even a quoted one may be a number.
                 self.shape.has_odd_numbers = true;
                 self.cursor.skip_tag();
@@ -186,6 +184,15 @@ impl<'t> Scan<'t> {
             b'\'' | b'"' => self.quoted(byte),
             b'#' | b'|' | b'>' | b'%' | b'@' | b'`' | b' ' | b'\t' | 0 => Err(Stop::NotYaml),
             _ => self.plain(),
+        }
+    }
+
+    /// An anchor or a tag: what it belongs to follows, and is an empty value otherwise. In a section it may be a key.
+    fn property(&mut self) {
+        self.save_key();
+        self.is_wanted = true;
+        if let Some(flow) = self.flows.last_mut() {
+            flow.has_content = true;
         }
     }
 

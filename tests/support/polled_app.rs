@@ -21,11 +21,16 @@ struct Polled {
 
 /// Why polls of one run may have made no document: those from `before` to `after` of a moment (to the run's end without the
 /// latter), and the last one before that moment, whose answer may not even have been read by then.
+///
+/// How long a program takes for what it has to do depends on how busy the machine is, so that is measured in its own polls:
+/// it is one thread, and while it is held up it polls nothing. So `before` ends not at the moment itself, but at the poll that
+/// had this many (`polls`) behind it by then.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Doubt {
     pub(crate) run: usize,
     pub(crate) at: Instant,
     pub(crate) before: Duration,
+    pub(crate) polls: usize,
     pub(crate) after: Option<Duration>,
 }
 
@@ -62,10 +67,18 @@ impl App {
         let mut doubtful = BTreeSet::new();
         for doubt in doubts {
             let of_run = (0..).zip(polled.iter()).filter(|(_, polled)| polled.run == doubt.run);
-            let last = of_run.clone().filter(|(_, polled)| polled.at < doubt.at).last();
-            doubtful.extend(last.map(|(number, _)| number));
+            let mut earlier: Vec<(u64, Polled)> = of_run
+                .clone()
+                .filter(|(_, polled)| polled.at < doubt.at)
+                .map(|(number, polled)| (number, *polled))
+                .collect();
+            doubtful.extend(earlier.last().map(|(number, _)| *number));
+            earlier.truncate(earlier.len().saturating_sub(doubt.polls));
+            // A run with fewer polls may have saved nothing.
+            let moment = if doubt.polls == 0 { Some(doubt.at) } else { earlier.last().map(|(_, polled)| polled.at) };
             let near = of_run.filter(|(_, polled)| {
-                polled.at + doubt.before >= doubt.at && doubt.after.is_none_or(|after| polled.at <= doubt.at + after)
+                moment.is_none_or(|moment| polled.at + doubt.before >= moment)
+                    && doubt.after.is_none_or(|after| polled.at <= doubt.at + after)
             });
             doubtful.extend(near.map(|(number, _)| number));
         }
