@@ -248,9 +248,11 @@ fn log_lines_can_be_json() {
 fn a_log_in_json_names_routes_and_gives_durations_in_milliseconds() {
     let is_down = Arc::new(AtomicBool::new(true));
     let down = Arc::clone(&is_down);
-    let app = Server::start(move |_| match down.load(Ordering::SeqCst) {
-        true => Reply::Full(503, String::new(), Vec::new()),
-        false => Reply::ok(r#"{"x":1}"#),
+    let app = Server::start(move |_| {
+        if down.load(Ordering::SeqCst) {
+            return Reply::Full(503, String::new(), Vec::new());
+        }
+        Reply::ok(r#"{"x":1}"#)
     });
     let (server, _) = storing_server();
     let config = format!("settings: {{log_format: json}}\n{}", config(&app.address, &server.address));
