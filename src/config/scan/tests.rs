@@ -79,6 +79,16 @@ fn what_costs_too_much_is_refused_where_it_becomes_too_much() {
     );
 }
 
+/// Property tests seldom put the right two pieces into the right brackets.
+#[test]
+fn whatever_two_pieces_stand_in_brackets_none_is_missed() {
+    for (open, close) in [("{", "}"), ("[", "]"), ("[{", "}]"), ("k: {a, ", "}"), ("- ", "\n"), ("? ", "\n")] {
+        for (one, other) in PIECES.iter().flat_map(|one| PIECES.iter().map(move |other| (one, other))) {
+            assert_not_less(&format!("{open}{one}{other}{close}")).unwrap();
+        }
+    }
+}
+
 /// What texts are made of that mean something to YAML, and something else in other places.
 const PIECES: [&str; 46] = [
     "a",
