@@ -10,6 +10,7 @@ pub(super) mod answer;
 mod cluster;
 mod gzip;
 mod hosts;
+mod refusals;
 mod scan;
 mod server;
 pub(super) mod setup;
@@ -192,7 +193,7 @@ impl Elasticsearch {
             // A person may mend it by another server.
             Verdict::Again(refusal) if refusal.slow => {
                 self.is_known = false;
-                refusal.advise(self.hosts[at].bulk.advice(status));
+                refusal.advise(&self.hosts[at].bulk.advice(status).unwrap_or_default());
             }
             _ => {}
         }

@@ -5,6 +5,7 @@ mod aside;
 mod backlog;
 mod dead_letters;
 mod memory;
+mod refusals;
 mod scripts;
 mod shares;
 
