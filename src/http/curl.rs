@@ -127,6 +127,8 @@ impl Curl {
         let client = HttpClient::builder()
             .connection_cache_size(kept.min(connections_max))
             .max_connections(connections_max)
+            .connection_cache_ttl(limits::IDLE_CONNECTION_TRUST)
+            .tcp_keepalive(limits::KEEPALIVE_IDLE)
             .version_negotiation(VersionNegotiation::http11())
             .automatic_decompression(false)
             .expect_continue(ExpectContinue::disabled())
