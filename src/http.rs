@@ -15,6 +15,7 @@ mod error;
 mod identity;
 mod incoming;
 mod inflate;
+mod neighbours;
 mod response;
 mod retry_after;
 pub(crate) mod trial;
@@ -26,7 +27,8 @@ use crate::descriptors::{Purpose, Reserve};
 use crate::limits;
 use crate::redact::{self, Hidden};
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::cell::Cell;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -86,6 +88,8 @@ pub(crate) struct Endpoint {
     url: Uri,
     /// Where it is, in the order to try; empty if that has to be asked for.
     addresses: Vec<Address>,
+    /// It is on this machine, as far as is known.
+    is_here: Rc<Cell<bool>>,
     /// Who we are there.
     identity: Rc<Identity>,
 }
@@ -355,22 +359,17 @@ impl Endpoint {
             return Self::of(url.parse().unwrap_or_default(), identity);
         };
         let url = format!("http://localhost{target}").parse().unwrap_or_default();
-        Self { url, addresses: vec![Address::Unix(Path::new(socket).into())], identity }
+        let addresses = vec![Address::Unix(Path::new(socket).into())];
+        Self { url, addresses, is_here: Rc::new(Cell::new(true)), identity }
     }
 
     fn of(url: Uri, identity: Rc<Identity>) -> Self {
         let host = url.host().unwrap_or_default();
         let default_port = if url.scheme_str() == Some("https") { 443 } else { 80 };
         let port = url.port_u16().unwrap_or(default_port);
-        let addresses = match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
-            Ok(address) => vec![Address::Net(SocketAddr::new(address, port))],
-            Err(_) if host.eq_ignore_ascii_case("localhost") => {
-                let both = [(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()];
-                both.map(Address::Net).to_vec()
-            }
-            Err(_) => Vec::new(),
-        };
-        Self { url, addresses, identity }
+        let neighbours::Host { addresses, is_here } = neighbours::look_up(host);
+        let addresses = addresses.into_iter().map(|address| Address::Net((address, port).into())).collect();
+        Self { url, addresses, is_here: Rc::new(Cell::new(is_here)), identity }
     }
 
     /// Where a redirect leads. What belongs to this endpoint alone stays behind.
@@ -394,7 +393,7 @@ impl Endpoint {
         if target.origin() != base.origin() {
             return Ok(Self::of(url, Rc::default()));
         }
-        Ok(Self { url, addresses: self.addresses.clone(), identity: Rc::clone(&self.identity) })
+        Ok(Self { url, ..self.clone() })
     }
 
     /// What a person should look at after an answer with this status.
@@ -404,12 +403,18 @@ impl Endpoint {
 
     /// Whether it is on this machine: then it is never reached through a proxy of the environment.
     pub(crate) fn is_neighbour(&self) -> bool {
-        !self.addresses.is_empty() && self.addresses.iter().all(Address::is_here)
+        self.is_here.get()
     }
 
+    /// Whether plain sockets of our own lead there.
     fn is_direct(&self, has_proxy: bool) -> bool {
         let is_plain = self.url.scheme_str() == Some("http");
-        is_plain && (self.is_neighbour() || !self.addresses.is_empty() && !has_proxy)
+        is_plain && !self.addresses.is_empty() && (self.is_neighbour() || !has_proxy)
+    }
+
+    /// A connection to it, which went through no proxy, had these ends.
+    fn learn_from(&self, local: IpAddr, remote: IpAddr) {
+        self.is_here.set(neighbours::is_of_one_machine(local, remote));
     }
 
     /// Host and port, as people know them.
@@ -422,16 +427,6 @@ impl Endpoint {
         match &self.addresses[..] {
             [Address::Unix(socket)] => socket.to_string_lossy(),
             _ => self.authority().into(),
-        }
-    }
-}
-
-impl Address {
-    /// Whether it is on this machine.
-    fn is_here(&self) -> bool {
-        match self {
-            Self::Net(address) => address.ip().is_loopback(),
-            Self::Unix(_) => true,
         }
     }
 }

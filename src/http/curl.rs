@@ -26,7 +26,7 @@ use isahc::error::ErrorKind;
 use isahc::http::{Version, header};
 #[cfg(feature = "tls")]
 use isahc::tls::{Identity, PrivateKey, TlsConfig, TrustStore};
-use isahc::{AsyncBody, HttpClient, Response};
+use isahc::{AsyncBody, HttpClient, Response, ResponseExt};
 use smol::io::{AsyncRead, AsyncReadExt};
 use std::cell::{Cell, OnceCell};
 use std::error::Error;
@@ -200,6 +200,7 @@ impl Curl {
                 return Err(self.with_proxy(explained(&error, request).await, request.endpoint));
             }
         };
+        self.learn_from(&response, request.endpoint);
         let (head, framing) = head(&response).map_err(|error| HttpError::Transport(error.to_string()))?;
         let cap = if head.is_success() { request.caps.success } else { request.caps.other };
         let is_short = !matches!(framing, Framing::Length(length) if length > cap as u64);
@@ -219,14 +220,28 @@ impl Curl {
 
     /// Names the proxy that may be to blame: libcurl does not tell who it was that failed.
     fn with_proxy(&self, error: HttpError, endpoint: &Endpoint) -> HttpError {
-        let is_tls = endpoint.url.scheme_str() == Some("https");
-        let variable = if is_tls { self.proxies.https } else { self.proxies.http };
-        match (error, variable.filter(|_| !endpoint.is_neighbour())) {
+        match (error, self.proxy_for(endpoint)) {
             (HttpError::Transport(said), Some(variable)) => {
                 HttpError::Transport(format!("{said} (the variable {variable} names a proxy: is it the one to blame?)"))
             }
             (error, _) => error,
         }
+    }
+
+    /// Where a name leads is known once there is a connection: this machine is no stranger, whatever it is called.
+    fn learn_from(&self, response: &Response<AsyncBody>, endpoint: &Endpoint) {
+        if let (None, Some(local), Some(remote)) =
+            (self.proxy_for(endpoint), response.local_addr(), response.remote_addr())
+        {
+            endpoint.learn_from(local.ip(), remote.ip());
+        }
+    }
+
+    /// The variable that names a proxy for it.
+    fn proxy_for(&self, endpoint: &Endpoint) -> Option<&'static str> {
+        let is_tls = endpoint.url.scheme_str() == Some("https");
+        let variable = if is_tls { self.proxies.https } else { self.proxies.http };
+        variable.filter(|_| !endpoint.is_neighbour())
     }
 
     fn client(&self) -> Result<&HttpClient, HttpError> {

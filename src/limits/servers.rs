@@ -6,6 +6,8 @@ use std::time::Duration;
 /// telling either side, some of them after seconds; what is sent then is lost, and takes a whole `timeout` to notice. A new
 /// connection costs a fraction of a millisecond, so only those are kept that are used every few seconds.
 pub(crate) const IDLE_CONNECTION_TRUST: Duration = Duration::from_secs(4);
+/// Bytes of the system's file of names, which has a few hundred. In one that is longer nothing is looked up.
+pub(crate) const HOSTS_FILE_BYTES_MAX: u64 = 1 << 20;
 /// Silence after which the system asks whether the other side is still there, for how long it waits between two questions, and
 /// how many it asks: a peer that has gone is noticed after half a minute, where a `timeout` may be longer.
 pub(crate) const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);

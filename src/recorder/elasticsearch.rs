@@ -20,7 +20,7 @@ mod types;
 pub(super) mod verdict;
 
 use crate::bulk::Bulk;
-use crate::config::{self, Recorder, ServerTarget};
+use crate::config::{self, Compression, Recorder, ServerTarget};
 use crate::http::{Endpoint, Http, Payload, Reply};
 use crate::limits;
 use crate::log::{PartLevel, part_log};
@@ -68,7 +68,8 @@ struct Elasticsearch {
 struct Host {
     address: Address,
     bulk: Endpoint,
-    /// Whether bulks go to it compressed.
+    compression: Compression,
+    /// Whether it takes compressed bulks.
     packing: Packing,
 }
 
@@ -79,8 +80,7 @@ impl Elasticsearch {
         let host = |config::Host { url, access }: &config::Host| {
             let address = Address::new(url, access, target.timeout);
             let bulk = address.of("/_bulk", &format!("{QUERY}{pipeline}"));
-            let packing = Packing::new(target.compression.suits(bulk.is_neighbour()));
-            Host { address, bulk, packing }
+            Host { address, bulk, compression: target.compression, packing: Packing::default() }
         };
         Self {
             name: config.name.clone(),
@@ -154,7 +154,9 @@ impl Elasticsearch {
     async fn send(&mut self, http: &Http, at: usize, bulk: &Arc<Bulk>) -> Result<Opinion, Refusal> {
         let bulk = if self.types.wanted { Arc::new(self.types.apply(bulk)) } else { Arc::clone(bulk) };
         let host = &mut self.hosts[at];
-        let compressed = if host.packing.is_due() { self.gzip.compress(bulk.bytes()).await } else { None };
+        // Where it is may become known only by the first exchange with it.
+        let is_wanted = host.compression.suits(host.bulk.is_neighbour());
+        let compressed = if is_wanted && host.packing.is_due() { self.gzip.compress(bulk.bytes()).await } else { None };
         let plain = || Payload::Bulk(Arc::clone(&bulk));
         let Some(compressed) = compressed else { return exchange(http, host, plain(), &bulk).await };
         let opinion = exchange(http, host, Payload::Gzip(Arc::clone(&compressed)), &bulk).await;
