@@ -372,7 +372,7 @@ impl Endpoint {
         Self { url, addresses, is_here: Rc::new(Cell::new(is_here)), identity }
     }
 
-    /// Where a redirect leads. What belongs to this endpoint alone stays behind.
+    /// Where a redirect leads. Credentials, fields and client certificates belong to this endpoint alone and stay behind.
     fn redirected(&self, location: &str) -> Result<Self, HttpError> {
         let wrong = |what: &str| {
             let shown = redact::quote(location.as_bytes(), limits::QUOTED_BYTES_MAX);
@@ -391,7 +391,7 @@ impl Endpoint {
         let is_anonymous = target.set_username("").and_then(|()| target.set_password(None)).is_ok();
         let url = target.as_str().parse().ok().filter(|_| is_anonymous).ok_or_else(|| wrong("no URL"))?;
         if target.origin() != base.origin() {
-            return Ok(Self::of(url, Rc::default()));
+            return Ok(Self::of(url, Rc::new(self.identity.anonymous())));
         }
         Ok(Self { url, ..self.clone() })
     }
