@@ -166,6 +166,7 @@ fn check_without_passwords(engine: &str) {
     let server = Server::start(&folder, engine);
     let is_before_limits = matches!(engine, "elasticsearch-5" | "elasticsearch-6");
     let one_shard = json!({"settings": {"number_of_shards": 1, "number_of_replicas": 0}});
+    check_late_template(&server, engine);
     for index in ["well", "closed", "piped", "one", "two"] {
         ask(&server, "PUT", &format!("/{index}"), &one_shard);
         ask(&server, "GET", &format!("/_cluster/health/{index}?wait_for_status=yellow&timeout=60s"), &Value::Null);
@@ -193,6 +194,24 @@ fn check_without_passwords(engine: &str) {
         ask(&server, "POST", "/_aliases", &json!({"actions": [{"remove": {"index": "two", "alias": "aliased"}}]}));
         ask(&server, "PUT", "/_ingest/pipeline/missing", &json!({"processors": []}));
     });
+}
+
+/// What the program says of a template that comes too late for an index with types that the server has guessed.
+fn check_late_template(server: &Server, engine: &str) {
+    let kind = if matches!(engine, "elasticsearch-5" | "elasticsearch-6") { "app" } else { "_doc" };
+    ask(server, "POST", &format!("/late/{kind}"), &json!({"load": 1, "name": "a", "memstats": {"Alloc": 5}}));
+    let app = counting_app();
+    let config = format!(
+        "readers: {{app: {{type_name: app, endpoint: \"{}\"}}}}\n\
+         recorders: {{es: {{endpoint: \"{}\", index_name: late, timeout: 20s, auth: {{user: shipper, password: changeme}}}}}}\n\
+         routes: {{r: {{readers: app, recorders: es}}}}\n",
+        app.address, server.address
+    );
+    let mut program = Program::start(&["setup"], &config);
+    assert_eq!(program.wait(), Some(0), "{engine}: {}", program.read("stderr"));
+    let said = program.read("stdout");
+    let expected = "late exists already with other types for load (long), name (text), which";
+    assert!(said.contains("created /") && said.contains(expected), "{engine}: {said}");
 }
 
 /// A user who may read what the server is, and write nowhere.
@@ -223,8 +242,10 @@ fn check_with_passwords(engine: &str) {
         // The published archives cannot keep users in an index; those in files are read again every few seconds.
         let path = |name: &str| folder.join("server/config").join(name);
         let role = |privileges: &str| {
+            // Who may write nowhere at all is refused by the request; who may write elsewhere, by the document.
             let role = format!(
-                "weak:\n  cluster: [monitor]\n  indices:\n    - {{names: [forbidden], privileges: [{privileges}]}}\n"
+                "weak:\n  cluster: [monitor]\n  indices:\n    - {{names: [elsewhere], privileges: [create_doc]}}\n    \
+                 - {{names: [forbidden], privileges: [{privileges}]}}\n"
             );
             std::fs::write(path("roles.yml"), role).expect("written");
         };

@@ -8,6 +8,7 @@
 
 pub(super) mod answer;
 mod cluster;
+mod existing;
 mod gzip;
 mod hosts;
 mod refusals;
@@ -283,6 +284,15 @@ impl Elasticsearch {
             Outcome::Exists => {
                 part_log!(self.log_level, Debug, debug, recorder = self.name, "index template: {outcome}");
             }
+            Outcome::Created(_, Some(existing)) if existing.is_other() => part_log!(
+                self.log_level,
+                Warn,
+                warn,
+                recorder = self.name,
+                product,
+                version,
+                "index template: {outcome}"
+            ),
             _ => part_log!(
                 self.log_level,
                 Info,
