@@ -16,6 +16,7 @@ mod identity;
 mod incoming;
 mod inflate;
 mod neighbours;
+mod proxies;
 mod response;
 mod retry_after;
 pub(crate) mod trial;
@@ -25,7 +26,7 @@ use crate::bulk::Bulk;
 use crate::clock;
 use crate::descriptors::{Purpose, Reserve};
 use crate::limits;
-use crate::redact::{self, Hidden};
+use crate::redact;
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
@@ -35,6 +36,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use incoming::Incoming;
+use proxies::Proxies;
 use response::Caps;
 use response::head::Head;
 
@@ -55,11 +57,6 @@ pub(crate) const UNIX_SCHEME: &str = "unix://";
 /// What a GET asks for.
 const ACCEPTED: &str = "application/json";
 
-/// Environment variables by which libcurl may send a request through a proxy, by the scheme; it takes no `HTTP_PROXY`, which
-/// a web server's programs get from whoever asks.
-const HTTP_PROXY_VARIABLES: [&str; 3] = ["http_proxy", "all_proxy", "ALL_PROXY"];
-const HTTPS_PROXY_VARIABLES: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
-
 /// The client.
 #[derive(Debug, Clone)]
 pub(crate) struct Http {
@@ -70,16 +67,7 @@ pub(crate) struct Http {
 struct Ways {
     direct: direct::Direct,
     curl: curl::Curl,
-    proxies: Proxies,
-    /// The credentials of proxies.
-    _hidden: Vec<Hidden>,
-}
-
-/// The variables of the environment that name a proxy for strangers.
-#[derive(Debug, Clone, Copy)]
-struct Proxies {
-    http: Option<&'static str>,
-    https: Option<&'static str>,
+    proxies: Rc<Proxies>,
 }
 
 /// Where requests go.
@@ -157,15 +145,10 @@ struct Received {
 impl Http {
     /// A client that keeps connections to so many endpoints open. `environment` gives the value of a variable.
     pub(crate) fn new(endpoints: usize, environment: &dyn Fn(&str) -> Option<String>) -> Self {
-        let first = |names: &[&'static str]| {
-            names.iter().copied().find(|name| environment(name).is_some_and(|value| !value.is_empty()))
-        };
-        let proxies = Proxies { http: first(&HTTP_PROXY_VARIABLES), https: first(&HTTPS_PROXY_VARIABLES) };
-        let variables = HTTP_PROXY_VARIABLES.iter().chain(&HTTPS_PROXY_VARIABLES);
-        let hidden = variables.filter_map(|name| environment(name)).map(|url| Hidden::of_url(&url)).collect();
+        let proxies = Rc::new(Proxies::new(environment));
         let kept = kept_max(endpoints);
-        let (direct, curl) = (direct::Direct::new(kept), curl::Curl::new(kept, proxies));
-        Self { ways: Rc::new(Ways { direct, curl, proxies, _hidden: hidden }) }
+        let (direct, curl) = (direct::Direct::new(kept), curl::Curl::new(kept, Rc::clone(&proxies)));
+        Self { ways: Rc::new(Ways { direct, curl, proxies }) }
     }
 
     /// Goes on with another number of endpoints, and leaves these descriptors to others. `needs_libcurl` says whether one of
@@ -177,7 +160,7 @@ impl Http {
 
     /// Whether what is at this URL is not reached over our own sockets.
     pub(crate) fn needs_libcurl(&self, url: &str) -> bool {
-        !Endpoint::with(url, Rc::default()).is_direct(self.ways.proxies.http.is_some())
+        !self.is_direct(&Endpoint::with(url, Rc::default()))
     }
 
     /// Gets what is at `endpoint` into `body`: an empty buffer from `supply`, once the answer begins to arrive.
@@ -297,8 +280,12 @@ impl Http {
         self.exchange_once(request, body).await
     }
 
+    fn is_direct(&self, endpoint: &Endpoint) -> bool {
+        endpoint.is_direct(self.ways.proxies.of(&endpoint.url).is_some())
+    }
+
     async fn exchange_once(&self, request: &Request<'_>, body: &mut Incoming<'_>) -> Result<Received, HttpError> {
-        if request.endpoint.is_direct(self.ways.proxies.http.is_some()) {
+        if self.is_direct(request.endpoint) {
             self.ways.direct.exchange(request, body).await
         } else {
             if let Some(reserve) = self.ways.curl.start()? {

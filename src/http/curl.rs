@@ -6,9 +6,10 @@
 #[cfg(feature = "tls")]
 use super::certificate;
 use super::incoming::Incoming;
+use super::proxies::{Proxies, Proxy};
 use super::response::AnswerError;
 use super::response::head::{self, Framing, Head};
-use super::{ACCEPTED, Endpoint, HttpError, Payload, Proxies, Received, Request, USER_AGENT};
+use super::{ACCEPTED, Endpoint, HttpError, Payload, Received, Request, USER_AGENT};
 use crate::access::ClientCertificate;
 #[cfg(feature = "tls")]
 use crate::access::Tls;
@@ -33,6 +34,7 @@ use std::error::Error;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tracing::Dispatch;
@@ -58,7 +60,7 @@ pub(super) struct Curl {
     /// them.
     polls: Cell<usize>,
     waiting: Queue,
-    proxies: Proxies,
+    proxies: Rc<Proxies>,
 }
 
 #[derive(Debug)]
@@ -89,7 +91,7 @@ impl Drop for UnderWay<'_> {
 }
 
 impl Curl {
-    pub(super) fn new(kept_connections: usize, proxies: Proxies) -> Self {
+    pub(super) fn new(kept_connections: usize, proxies: Rc<Proxies>) -> Self {
         Self {
             client: OnceCell::new(),
             is_expected: Cell::default(),
@@ -192,7 +194,10 @@ impl Curl {
     async fn transfer(&self, request: &Request<'_>, body: &mut Incoming<'_>) -> Result<Received, HttpError> {
         let _under_way = self.enter(request).await?;
         // Whoever uses the library may listen to all that is traced; isahc would tell them each header field.
-        let sent = self.client()?.send_async(prepared(request)?).with_subscriber(Dispatch::none());
+        let sent = self
+            .client()?
+            .send_async(prepared(request, self.proxy_for(request.endpoint))?)
+            .with_subscriber(Dispatch::none());
         let mut response = match sent.await {
             Ok(response) => response,
             Err(error) => {
@@ -221,7 +226,7 @@ impl Curl {
     /// Names the proxy that may be to blame: libcurl does not tell who it was that failed.
     fn with_proxy(&self, error: HttpError, endpoint: &Endpoint) -> HttpError {
         match (error, self.proxy_for(endpoint)) {
-            (HttpError::Transport(said), Some(variable)) => {
+            (HttpError::Transport(said), Some(Proxy { variable, .. })) => {
                 HttpError::Transport(format!("{said} (the variable {variable} names a proxy: is it the one to blame?)"))
             }
             (error, _) => error,
@@ -237,11 +242,8 @@ impl Curl {
         }
     }
 
-    /// The variable that names a proxy for it.
-    fn proxy_for(&self, endpoint: &Endpoint) -> Option<&'static str> {
-        let is_tls = endpoint.url.scheme_str() == Some("https");
-        let variable = if is_tls { self.proxies.https } else { self.proxies.http };
-        variable.filter(|_| !endpoint.is_neighbour())
+    fn proxy_for(&self, endpoint: &Endpoint) -> Option<&Proxy> {
+        self.proxies.of(&endpoint.url).filter(|_| !endpoint.is_neighbour())
     }
 
     fn client(&self) -> Result<&HttpClient, HttpError> {
@@ -261,7 +263,7 @@ fn head(response: &Response<AsyncBody>) -> Result<(Head, Framing), AnswerError> 
     head::head_of(response.status().as_u16(), is_http_1_1, fields)
 }
 
-fn prepared(request: &Request<'_>) -> Result<isahc::Request<AsyncBody>, HttpError> {
+fn prepared(request: &Request<'_>, proxy: Option<&Proxy>) -> Result<isahc::Request<AsyncBody>, HttpError> {
     let url = request.endpoint.url.clone();
     let left = request.deadline.saturating_duration_since(clock::now());
     if left.is_zero() {
@@ -269,10 +271,10 @@ fn prepared(request: &Request<'_>) -> Result<isahc::Request<AsyncBody>, HttpErro
     }
     // libcurl counts milliseconds, and takes none for no bound.
     let left = left.max(Duration::from_millis(1));
-    let mut builder = isahc::Request::builder().uri(url).timeout(left);
-    if request.endpoint.is_neighbour() {
-        builder = builder.proxy(None);
-    }
+    // Which proxy is used is settled here: libcurl shall not look for another.
+    let exempt: [&str; 0] = [];
+    let proxy = proxy.map(|proxy| proxy.url.clone());
+    let mut builder = isahc::Request::builder().uri(url).timeout(left).proxy(proxy).proxy_blacklist(exempt);
     #[cfg(feature = "tls")]
     if request.endpoint.url.scheme_str() == Some("https") {
         let tls = &request.endpoint.identity.access().tls;
