@@ -331,7 +331,7 @@ fn bulks_are_compressed_where_the_configuration_says_so() {
             seen.lock().expect("the list").iter().filter(|(_, _, plain)| *plain >= 1024).count() >= 3
         });
         finish(program.0, &store);
-        let first_bulks = if host == "127.1" { 1 } else { 0 };
+        let first_bulks = usize::from(host == "127.1");
         let seen = seen.lock().expect("the list");
         for &(packed, sent, plain) in seen.iter().filter(|(_, _, plain)| *plain > 0).skip(first_bulks) {
             assert_eq!(packed, is_packed && plain >= 1024, "{host}{more}: {sent} of {plain} bytes");

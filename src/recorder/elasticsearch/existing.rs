@@ -55,7 +55,7 @@ impl Existing {
                 path.push('.');
             }
             path.push_str(name);
-            if let Some(kind) = field.get("type").and_then(|kind| kind.into_string())
+            if let Some(kind) = field.get("type").and_then(ValueIntoString::into_string)
                 && is_other(path, kind, is_verbatim)
             {
                 if self.others.len() < limits::OTHER_TYPES_NAMED_MAX {

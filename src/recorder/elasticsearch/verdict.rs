@@ -104,7 +104,7 @@ impl Judgement {
 
     /// The refusal that sets the pace for those that go again: one that passes by itself, if there is one.
     pub(crate) fn pace(&self) -> Option<&Refusal> {
-        self.refusals.iter().find(|refusal| !refusal.slow).or(self.refusals.first())
+        self.refusals.iter().find(|refusal| !refusal.slow).or_else(|| self.refusals.first())
     }
 
     /// Documents that the server refused for good go again all the same, if `is_wanted` says so of their places.
