@@ -146,8 +146,7 @@ fn fate(status: u64, kind: &str, reason: &str) -> &'static str {
     match (status, kind) {
         (200..=299, _) => "acked",
         (409, _) => "duplicate",
-        (408 | 429, _) => "retry",
-        (400..=499, "cluster_block_exception" | "index_create_block_exception") => "retry",
+        (408 | 429, _) | (400..=499, "cluster_block_exception" | "index_create_block_exception") => "retry",
         (400..=499, kind) if SHARDS.contains(&kind) => "retry",
         (400..=499, "security_exception" | "index_not_found_exception" | "index_closed_exception") => "mend",
         (400..=499, "status_exception") if reason.starts_with("a following engine does not accept operations") => {
