@@ -42,7 +42,7 @@ pub use node::YamlSizes;
 pub use reader::Reader;
 pub(crate) use reader::Source;
 pub use recorder::Recorder;
-pub(crate) use recorder::{FileMode, Host, INDEX_NAME_DEFAULT, ServerTarget, Target};
+pub(crate) use recorder::{Compression, FileMode, Host, INDEX_NAME_DEFAULT, ServerTarget, Target};
 pub(crate) use suggest::nearest;
 pub use values::LogLevel;
 

@@ -15,6 +15,8 @@ mod error;
 mod identity;
 mod incoming;
 mod inflate;
+mod neighbours;
+mod proxies;
 mod response;
 mod retry_after;
 pub(crate) mod trial;
@@ -24,15 +26,17 @@ use crate::bulk::Bulk;
 use crate::clock;
 use crate::descriptors::{Purpose, Reserve};
 use crate::limits;
-use crate::redact::{self, Hidden};
+use crate::redact;
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::cell::Cell;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use incoming::Incoming;
+use proxies::Proxies;
 use response::Caps;
 use response::head::Head;
 
@@ -53,11 +57,6 @@ pub(crate) const UNIX_SCHEME: &str = "unix://";
 /// What a GET asks for.
 const ACCEPTED: &str = "application/json";
 
-/// Environment variables by which libcurl may send a request through a proxy, by the scheme; it takes no `HTTP_PROXY`, which
-/// a web server's programs get from whoever asks.
-const HTTP_PROXY_VARIABLES: [&str; 3] = ["http_proxy", "all_proxy", "ALL_PROXY"];
-const HTTPS_PROXY_VARIABLES: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
-
 /// The client.
 #[derive(Debug, Clone)]
 pub(crate) struct Http {
@@ -68,16 +67,7 @@ pub(crate) struct Http {
 struct Ways {
     direct: direct::Direct,
     curl: curl::Curl,
-    proxies: Proxies,
-    /// The credentials of proxies.
-    _hidden: Vec<Hidden>,
-}
-
-/// The variables of the environment that name a proxy for strangers.
-#[derive(Debug, Clone, Copy)]
-struct Proxies {
-    http: Option<&'static str>,
-    https: Option<&'static str>,
+    proxies: Rc<Proxies>,
 }
 
 /// Where requests go.
@@ -86,6 +76,8 @@ pub(crate) struct Endpoint {
     url: Uri,
     /// Where it is, in the order to try; empty if that has to be asked for.
     addresses: Vec<Address>,
+    /// It is on this machine, as far as is known.
+    is_here: Rc<Cell<bool>>,
     /// Who we are there.
     identity: Rc<Identity>,
 }
@@ -153,15 +145,10 @@ struct Received {
 impl Http {
     /// A client that keeps connections to so many endpoints open. `environment` gives the value of a variable.
     pub(crate) fn new(endpoints: usize, environment: &dyn Fn(&str) -> Option<String>) -> Self {
-        let first = |names: &[&'static str]| {
-            names.iter().copied().find(|name| environment(name).is_some_and(|value| !value.is_empty()))
-        };
-        let proxies = Proxies { http: first(&HTTP_PROXY_VARIABLES), https: first(&HTTPS_PROXY_VARIABLES) };
-        let variables = HTTP_PROXY_VARIABLES.iter().chain(&HTTPS_PROXY_VARIABLES);
-        let hidden = variables.filter_map(|name| environment(name)).map(|url| Hidden::of_url(&url)).collect();
+        let proxies = Rc::new(Proxies::new(environment));
         let kept = kept_max(endpoints);
-        let (direct, curl) = (direct::Direct::new(kept), curl::Curl::new(kept, proxies));
-        Self { ways: Rc::new(Ways { direct, curl, proxies, _hidden: hidden }) }
+        let (direct, curl) = (direct::Direct::new(kept), curl::Curl::new(kept, Rc::clone(&proxies)));
+        Self { ways: Rc::new(Ways { direct, curl, proxies }) }
     }
 
     /// Goes on with another number of endpoints, and leaves these descriptors to others. `needs_libcurl` says whether one of
@@ -173,7 +160,7 @@ impl Http {
 
     /// Whether what is at this URL is not reached over our own sockets.
     pub(crate) fn needs_libcurl(&self, url: &str) -> bool {
-        !Endpoint::with(url, Rc::default()).is_direct(self.ways.proxies.http.is_some())
+        !self.is_direct(&Endpoint::with(url, Rc::default()))
     }
 
     /// Gets what is at `endpoint` into `body`: an empty buffer from `supply`, once the answer begins to arrive.
@@ -293,8 +280,12 @@ impl Http {
         self.exchange_once(request, body).await
     }
 
+    fn is_direct(&self, endpoint: &Endpoint) -> bool {
+        endpoint.is_direct(self.ways.proxies.of(&endpoint.url).is_some())
+    }
+
     async fn exchange_once(&self, request: &Request<'_>, body: &mut Incoming<'_>) -> Result<Received, HttpError> {
-        if request.endpoint.is_direct(self.ways.proxies.http.is_some()) {
+        if self.is_direct(request.endpoint) {
             self.ways.direct.exchange(request, body).await
         } else {
             if let Some(reserve) = self.ways.curl.start()? {
@@ -355,25 +346,20 @@ impl Endpoint {
             return Self::of(url.parse().unwrap_or_default(), identity);
         };
         let url = format!("http://localhost{target}").parse().unwrap_or_default();
-        Self { url, addresses: vec![Address::Unix(Path::new(socket).into())], identity }
+        let addresses = vec![Address::Unix(Path::new(socket).into())];
+        Self { url, addresses, is_here: Rc::new(Cell::new(true)), identity }
     }
 
     fn of(url: Uri, identity: Rc<Identity>) -> Self {
         let host = url.host().unwrap_or_default();
         let default_port = if url.scheme_str() == Some("https") { 443 } else { 80 };
         let port = url.port_u16().unwrap_or(default_port);
-        let addresses = match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
-            Ok(address) => vec![Address::Net(SocketAddr::new(address, port))],
-            Err(_) if host.eq_ignore_ascii_case("localhost") => {
-                let both = [(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()];
-                both.map(Address::Net).to_vec()
-            }
-            Err(_) => Vec::new(),
-        };
-        Self { url, addresses, identity }
+        let neighbours::Host { addresses, is_here } = neighbours::look_up(host);
+        let addresses = addresses.into_iter().map(|address| Address::Net((address, port).into())).collect();
+        Self { url, addresses, is_here: Rc::new(Cell::new(is_here)), identity }
     }
 
-    /// Where a redirect leads. What belongs to this endpoint alone stays behind.
+    /// Where a redirect leads. Credentials, fields and client certificates belong to this endpoint alone and stay behind.
     fn redirected(&self, location: &str) -> Result<Self, HttpError> {
         let wrong = |what: &str| {
             let shown = redact::quote(location.as_bytes(), limits::QUOTED_BYTES_MAX);
@@ -392,9 +378,9 @@ impl Endpoint {
         let is_anonymous = target.set_username("").and_then(|()| target.set_password(None)).is_ok();
         let url = target.as_str().parse().ok().filter(|_| is_anonymous).ok_or_else(|| wrong("no URL"))?;
         if target.origin() != base.origin() {
-            return Ok(Self::of(url, Rc::default()));
+            return Ok(Self::of(url, Rc::new(self.identity.anonymous())));
         }
-        Ok(Self { url, addresses: self.addresses.clone(), identity: Rc::clone(&self.identity) })
+        Ok(Self { url, ..self.clone() })
     }
 
     /// What a person should look at after an answer with this status.
@@ -404,12 +390,18 @@ impl Endpoint {
 
     /// Whether it is on this machine: then it is never reached through a proxy of the environment.
     pub(crate) fn is_neighbour(&self) -> bool {
-        !self.addresses.is_empty() && self.addresses.iter().all(Address::is_here)
+        self.is_here.get()
     }
 
+    /// Whether plain sockets of our own lead there.
     fn is_direct(&self, has_proxy: bool) -> bool {
         let is_plain = self.url.scheme_str() == Some("http");
-        is_plain && (self.is_neighbour() || !self.addresses.is_empty() && !has_proxy)
+        is_plain && !self.addresses.is_empty() && (self.is_neighbour() || !has_proxy)
+    }
+
+    /// A connection to it, which went through no proxy, had these ends.
+    fn learn_from(&self, local: IpAddr, remote: IpAddr) {
+        self.is_here.set(neighbours::is_of_one_machine(local, remote));
     }
 
     /// Host and port, as people know them.
@@ -422,16 +414,6 @@ impl Endpoint {
         match &self.addresses[..] {
             [Address::Unix(socket)] => socket.to_string_lossy(),
             _ => self.authority().into(),
-        }
-    }
-}
-
-impl Address {
-    /// Whether it is on this machine.
-    fn is_here(&self) -> bool {
-        match self {
-            Self::Net(address) => address.ip().is_loopback(),
-            Self::Unix(_) => true,
         }
     }
 }

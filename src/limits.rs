@@ -16,7 +16,10 @@
 pub(crate) use expvastic_flatten::limits::{
     DOCUMENT_BYTES_MAX, KEPT_SCRATCH_BYTES_MAX, NAME_SEGMENTS_MAX, QUOTED_BYTES_MAX, RENAMED_BYTES_MAX, RENAMES_MAX,
 };
+pub(crate) use servers::*;
 use std::time::Duration;
+
+mod servers;
 
 /// Bytes of a configuration file, and of a `map_file`. The longest sensible one, of [`SECTION_ENTRIES_MAX`] readers, has half of
 /// it.
@@ -281,13 +284,6 @@ pub(crate) const ANSWER_DEPTH_MAX: usize = 128;
 /// Bytes of one name or value in an answer, and of a page that is no answer, that are looked at. What is shown of them is
 /// shorter ([`QUOTED_BYTES_MAX`]), so that a secret is whole when it is taken out.
 pub(crate) const EXCERPT_BYTES_MAX: usize = 4 << 10;
-
-/// Bytes of a server's name for an error (`mapper_parsing_exception`).
-pub(crate) const ERROR_TYPE_BYTES_MAX: usize = 120;
-/// Bytes of what failures that are alike are told by, and of why something failed: both are kept while it fails, and a
-/// log line has the reason. A server's own words in it are bounded before, and six times as long with each byte escaped.
-pub(crate) const FAILURE_KIND_BYTES_MAX: usize = 400;
-pub(crate) const FAILURE_REASON_BYTES_MAX: usize = 1_000;
 
 /// The longest answer to a bulk that is read. What is longer leads to halves, and in the end to a dead letter.
 pub(crate) const fn answer_bytes_max(documents: usize, bulk_bytes: usize) -> usize {

@@ -309,7 +309,14 @@ fn setup_asks_the_first_host_that_answers() {
 
 #[test]
 fn bulks_are_compressed_where_the_configuration_says_so() {
-    for (more, is_packed) in [("", false), (", compression: none", false), (", compression: gzip", true)] {
+    for (host, more, is_packed) in [
+        ("127.0.0.1", "", false),
+        ("127.0.0.1", ", compression: none", false),
+        ("127.0.0.1", ", compression: gzip", true),
+        // Names of this machine: one that is known, and one whose address only the connection tells.
+        ("es.localhost", "", false),
+        ("127.1", "", false),
+    ] {
         let store = Arc::new(Mutex::new(Store::default()));
         let (stored, seen) = (Arc::clone(&store), Arc::new(Mutex::new(Vec::new())));
         let kept = Arc::clone(&seen);
@@ -319,14 +326,16 @@ fn bulks_are_compressed_where_the_configuration_says_so() {
             stored.lock().expect("the store").take(&plain, |_| None)
         });
         // The pages of one instant make a bulk that is long enough, after a first one that may be short.
-        let program = start_many(&server.address, more);
+        let program = start_many(&server.address.replace("127.0.0.1", host), more);
         wait_until("long bulks have come", || {
             seen.lock().expect("the list").iter().filter(|(_, _, plain)| *plain >= 1024).count() >= 3
         });
         finish(program.0, &store);
-        for &(packed, sent, plain) in seen.lock().expect("the list").iter() {
-            assert_eq!(packed, is_packed && plain >= 1024, "{more}: {sent} of {plain} bytes");
-            assert!(if packed { sent * 3 < plain } else { sent == plain }, "{more}: {sent} of {plain} bytes");
+        let first_bulks = usize::from(host == "127.1");
+        let seen = seen.lock().expect("the list");
+        for &(packed, sent, plain) in seen.iter().filter(|(_, _, plain)| *plain > 0).skip(first_bulks) {
+            assert_eq!(packed, is_packed && plain >= 1024, "{host}{more}: {sent} of {plain} bytes");
+            assert!(if packed { sent * 3 < plain } else { sent == plain }, "{host}{more}: {sent} of {plain} bytes");
         }
     }
 }

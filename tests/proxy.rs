@@ -117,16 +117,28 @@ fn names_go_through_the_proxy_and_neighbours_do_not() {
 }
 
 #[test]
-fn a_proxy_that_is_not_there_is_named() {
+fn a_proxy_that_is_not_there_is_named_where_one_is_used() {
     // Nobody listens at a port that has just been given back.
     let address = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
     let proxy = format!("http://{address}");
-    let config = "readers: {app: {type_name: app, endpoint: well.test, interval: 100ms}}\n\
-                  recorders: {out: {type: file, path: out.ndjson}}\nroutes: {r: {readers: app, recorders: out}}\n";
-    let mut program = Program::start_with(&[("http_proxy", &proxy), ("no_proxy", "")], &[], config);
-    let said =
-        "cannot connect to well.test: does anybody listen there? (the variable http_proxy names a proxy: is it the one";
-    wait_until("the proxy is named", || program.read("stderr").contains(said));
-    program.signal("TERM");
-    assert_eq!(program.wait(), Some(0), "{}", program.read("stderr"));
+    for (variable, exempt, is_blamed) in
+        [("http_proxy", "", true), ("HTTP_PROXY", "other.test", true), ("http_proxy", "localhost, .localhost", false)]
+    {
+        // Nobody listens there, either; and who is on this machine is reached without a proxy in any case.
+        let host = if is_blamed { "well.test".to_owned() } else { format!("127.1:{}", address.port()) };
+        let exempt = if is_blamed { exempt.to_owned() } else { format!("{exempt}, 127.1") };
+        let config = format!(
+            "readers: {{app: {{type_name: app, endpoint: \"{host}\", interval: 100ms}}}}\n\
+             recorders: {{out: {{type: file, path: out.ndjson}}}}\nroutes: {{r: {{readers: app, recorders: out}}}}\n"
+        );
+        let environment = [(variable, proxy.as_str()), ("no_proxy", exempt.as_str())];
+        let mut program = Program::start_with(&environment, &[], &config);
+        let said = format!("cannot connect to {host}: does anybody listen there?");
+        wait_until("the failure is told", || program.read("stderr").contains(&said));
+        let blamed = format!("{said} (the variable {variable} names a proxy: is it the one");
+        let log = program.read("stderr");
+        assert_eq!((log.contains(&blamed), log.contains("names a proxy")), (is_blamed, is_blamed), "{log}");
+        program.signal("TERM");
+        assert_eq!(program.wait(), Some(0), "{}", program.read("stderr"));
+    }
 }

@@ -146,6 +146,44 @@ fn certificates_are_checked_and_what_is_wrong_with_them_is_said() {
     server::assert_none("certificates", &problems);
 }
 
+/// A server on another port of the same host has a certificate of the same private CA. It is trusted as the first one is,
+/// and is not shown the client certificate, without which the first one says nothing.
+#[test]
+fn trust_follows_a_redirect_and_the_client_certificate_stays_behind() {
+    let folder = Workdir::new("redirected");
+    let names = "subjectAltName=DNS:localhost,IP:127.0.0.1";
+    for ca in ["ca", "other"] {
+        self_signed(&folder, ca, &format!("-addext {names}"));
+    }
+    signed(&folder, "good", names, "-days 30");
+    signed(&folder, "client", "", "-days 30");
+    self_signed(&folder, "self", &format!("-addext {names} -addext basicConstraints=critical,CA:FALSE"));
+    let not_trusted = "is not accepted: it is signed by none of those in ca.crt";
+    let no_client = "was broken off: if the server wants a client certificate";
+    for (target, more, host, expected) in [
+        ("good", &["-CAfile", "ca.crt", "-verify", "1"][..], "localhost", ""),
+        ("good", &[][..], "127.0.0.1", ""),
+        ("good", CLIENTS, "localhost", no_client),
+        ("self", &[][..], "localhost", not_trusted),
+    ] {
+        fs::write(folder.join("vars"), "HTTP/1.0 200 OK\r\nContent-Length: 8\r\n\r\n{\"x\": 1}").expect("written");
+        let (_target, target_port) = endpoint(&folder, target, more);
+        let location = format!("https://{host}:{target_port}/vars");
+        let page = format!("HTTP/1.0 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
+        fs::write(folder.join("moved"), page).expect("written");
+        let (_first, port) = endpoint(&folder, "good", CLIENTS);
+        let tls = "tls: {ca_file: ca.crt, cert_file: client.crt, key_file: client.key}";
+        let config = format!(
+            "readers: {{app: {{type_name: app, timeout: 20s, endpoint: \"https://localhost:{port}/moved\", {tls}}}}}\n\
+             recorders: {{out: {{type: file, path: \"-\"}}}}\nroutes: {{r: {{readers: app, recorders: out}}}}\n"
+        );
+        let (is_good, said) = expvastic(&folder, "once", &config);
+        let is_read = said.contains("\"x\":1");
+        assert_eq!((is_good, is_read), (expected.is_empty(), expected.is_empty()), "{target} {more:?}: {said}");
+        assert!(said.contains(expected), "{target} {more:?}: expected {expected:?}, said\n{said}");
+    }
+}
+
 #[test]
 fn tls_to_a_port_without_it_is_told() {
     let folder = Workdir::new("no-tls");

@@ -196,8 +196,18 @@ fn requests(
 fn the_template_is_there_before_the_first_bulk() {
     let name = "/_index_template/expvastic-shop";
     let (seen, log) = requests("auto", |_| None);
-    assert_eq!(seen, ["GET /", &format!("GET {name}"), &format!("PUT {name}"), "POST /_bulk"]);
-    assert!(log.contains("index template: created /_index_template/expvastic-shop"), "{log}");
+    let (get, put) = (format!("GET {name}"), format!("PUT {name}"));
+    assert_eq!(seen, ["GET /", &get, &put, "GET /shop/_mapping", "POST /_bulk"]);
+    assert!(log.contains("index template: created /_index_template/expvastic-shop recorder=es"), "{log}");
+    assert!(!log.contains("exists already"), "{log}");
+
+    // An index that is there keeps the types that it has.
+    let mapping = r#"{"shop":{"mappings":{"properties":{"load":{"type":"long"},"name":{"type":"text"}}}}}"#;
+    let (_, log) =
+        requests("auto", move |request| request.target.starts_with("/shop/_mapping?").then(|| Reply::ok(mapping)));
+    let expected = "index template: created /_index_template/expvastic-shop; it is for indices that are made from now on, and \
+                    shop exists already with other types for load (long), name (text), which";
+    assert!(log.lines().any(|line| line.contains("WARN") && line.contains(expected)), "{log}");
 
     let there = |request: &Request| request.target.starts_with("/_index_template").then(|| Reply::ok("{}"));
     let (seen, log) = requests("auto", there);
@@ -249,7 +259,10 @@ fn a_server_that_comes_later_gets_the_template_first() {
     let (seen, log) = requests("auto", away);
     let name = "/_index_template/expvastic-shop";
     assert_eq!(seen[..5], ["GET /"; 5]);
-    assert_eq!(seen[5..], ["GET /", &format!("GET {name}"), &format!("PUT {name}"), "POST /_bulk"]);
+    assert_eq!(
+        seen[5..],
+        ["GET /", &format!("GET {name}"), &format!("PUT {name}"), "GET /shop/_mapping", "POST /_bulk"]
+    );
     assert!(!log.contains("written to all the same"), "{log}");
 }
 

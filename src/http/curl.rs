@@ -1,40 +1,34 @@
 //! The way out by isahc, which is libcurl and a thread of its own: TLS, names that must be resolved, proxies. This module
-//! alone names isahc.
+//! and [`prepared`] alone name isahc.
 //!
 //! It is started by the first exchange that needs it. The time that an exchange may take is kept by libcurl's own clock.
+
+mod prepared;
 
 #[cfg(feature = "tls")]
 use super::certificate;
 use super::incoming::Incoming;
+use super::proxies::{Proxies, Proxy};
 use super::response::AnswerError;
 use super::response::head::{self, Framing, Head};
-use super::{ACCEPTED, Endpoint, HttpError, Payload, Proxies, Received, Request, USER_AGENT};
+use super::{Endpoint, HttpError, Received, Request, USER_AGENT};
 use crate::access::ClientCertificate;
-#[cfg(feature = "tls")]
-use crate::access::Tls;
-use crate::clock;
 use crate::descriptors::queue::Queue;
 use crate::descriptors::{self, Purpose, Reserve};
 use crate::flatten::PADDING_BYTES;
 use crate::limits;
 use crate::park::{self, Late};
 use crate::redact;
-#[cfg(feature = "tls")]
-use crate::regular_file;
 use isahc::config::{Configurable, ExpectContinue, VersionNegotiation};
 use isahc::error::ErrorKind;
 use isahc::http::{Version, header};
-#[cfg(feature = "tls")]
-use isahc::tls::{Identity, PrivateKey, TlsConfig, TrustStore};
-use isahc::{AsyncBody, HttpClient, Response};
-use smol::io::{AsyncRead, AsyncReadExt};
+use isahc::{AsyncBody, HttpClient, Response, ResponseExt};
+use smol::io::AsyncReadExt;
 use std::cell::{Cell, OnceCell};
 use std::error::Error;
 use std::io;
 use std::mem::ManuallyDrop;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::rc::Rc;
 use tracing::Dispatch;
 use tracing::instrument::WithSubscriber;
 
@@ -58,7 +52,7 @@ pub(super) struct Curl {
     /// them.
     polls: Cell<usize>,
     waiting: Queue,
-    proxies: Proxies,
+    proxies: Rc<Proxies>,
 }
 
 #[derive(Debug)]
@@ -89,7 +83,7 @@ impl Drop for UnderWay<'_> {
 }
 
 impl Curl {
-    pub(super) fn new(kept_connections: usize, proxies: Proxies) -> Self {
+    pub(super) fn new(kept_connections: usize, proxies: Rc<Proxies>) -> Self {
         Self {
             client: OnceCell::new(),
             is_expected: Cell::default(),
@@ -127,6 +121,8 @@ impl Curl {
         let client = HttpClient::builder()
             .connection_cache_size(kept.min(connections_max))
             .max_connections(connections_max)
+            .connection_cache_ttl(limits::IDLE_CONNECTION_TRUST)
+            .tcp_keepalive(limits::KEEPALIVE_IDLE)
             .version_negotiation(VersionNegotiation::http11())
             .automatic_decompression(false)
             .expect_continue(ExpectContinue::disabled())
@@ -190,7 +186,10 @@ impl Curl {
     async fn transfer(&self, request: &Request<'_>, body: &mut Incoming<'_>) -> Result<Received, HttpError> {
         let _under_way = self.enter(request).await?;
         // Whoever uses the library may listen to all that is traced; isahc would tell them each header field.
-        let sent = self.client()?.send_async(prepared(request)?).with_subscriber(Dispatch::none());
+        let sent = self
+            .client()?
+            .send_async(prepared::prepared(request, self.proxy_for(request.endpoint))?)
+            .with_subscriber(Dispatch::none());
         let mut response = match sent.await {
             Ok(response) => response,
             Err(error) => {
@@ -198,6 +197,7 @@ impl Curl {
                 return Err(self.with_proxy(explained(&error, request).await, request.endpoint));
             }
         };
+        self.learn_from(&response, request.endpoint);
         let (head, framing) = head(&response).map_err(|error| HttpError::Transport(error.to_string()))?;
         let cap = if head.is_success() { request.caps.success } else { request.caps.other };
         let is_short = !matches!(framing, Framing::Length(length) if length > cap as u64);
@@ -217,14 +217,25 @@ impl Curl {
 
     /// Names the proxy that may be to blame: libcurl does not tell who it was that failed.
     fn with_proxy(&self, error: HttpError, endpoint: &Endpoint) -> HttpError {
-        let is_tls = endpoint.url.scheme_str() == Some("https");
-        let variable = if is_tls { self.proxies.https } else { self.proxies.http };
-        match (error, variable.filter(|_| !endpoint.is_neighbour())) {
-            (HttpError::Transport(said), Some(variable)) => {
+        match (error, self.proxy_for(endpoint)) {
+            (HttpError::Transport(said), Some(Proxy { variable, .. })) => {
                 HttpError::Transport(format!("{said} (the variable {variable} names a proxy: is it the one to blame?)"))
             }
             (error, _) => error,
         }
+    }
+
+    /// Where a name leads is known once there is a connection: this machine is no stranger, whatever it is called.
+    fn learn_from(&self, response: &Response<AsyncBody>, endpoint: &Endpoint) {
+        if let (None, Some(local), Some(remote)) =
+            (self.proxy_for(endpoint), response.local_addr(), response.remote_addr())
+        {
+            endpoint.learn_from(local.ip(), remote.ip());
+        }
+    }
+
+    fn proxy_for(&self, endpoint: &Endpoint) -> Option<&Proxy> {
+        self.proxies.of(&endpoint.url).filter(|_| !endpoint.is_neighbour())
     }
 
     fn client(&self) -> Result<&HttpClient, HttpError> {
@@ -242,84 +253,6 @@ fn head(response: &Response<AsyncBody>) -> Result<(Head, Framing), AnswerError> 
     };
     let fields = response.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     head::head_of(response.status().as_u16(), is_http_1_1, fields)
-}
-
-fn prepared(request: &Request<'_>) -> Result<isahc::Request<AsyncBody>, HttpError> {
-    let url = request.endpoint.url.clone();
-    let left = request.deadline.saturating_duration_since(clock::now());
-    if left.is_zero() {
-        return Err(HttpError::Timeout(request.timeout));
-    }
-    // libcurl counts milliseconds, and takes none for no bound.
-    let left = left.max(Duration::from_millis(1));
-    let mut builder = isahc::Request::builder().uri(url).timeout(left);
-    if request.endpoint.is_neighbour() {
-        builder = builder.proxy(None);
-    }
-    #[cfg(feature = "tls")]
-    if request.endpoint.url.scheme_str() == Some("https") {
-        let tls = &request.endpoint.identity.access().tls;
-        check_files(tls).map_err(HttpError::Transport)?;
-        builder = builder.tls_config(tls_config(tls));
-    }
-    for (name, value) in &request.sent.fields {
-        let mut value = header::HeaderValue::from_str(value.expose())
-            .map_err(|_| HttpError::Transport(format!("the header field {name} cannot be sent")))?;
-        value.set_sensitive(true);
-        builder = builder.header(name, value);
-    }
-    let built = match &request.payload {
-        None => builder.method("GET").header(header::ACCEPT, ACCEPTED).body(AsyncBody::empty()),
-        Some(payload) => {
-            let length = payload.bytes().len() as u64;
-            let body = AsyncBody::from_reader_sized(PayloadBody { payload: payload.clone(), sent: 0 }, length);
-            if let Some(encoding) = payload.content_encoding() {
-                builder = builder.header(header::CONTENT_ENCODING, encoding);
-            }
-            builder.method(payload.method()).header(header::CONTENT_TYPE, payload.content_type()).body(body)
-        }
-    };
-    built.map_err(|error| HttpError::Transport(error.to_string()))
-}
-
-/// What libcurl would open is a file: a FIFO in its place would hold up all that goes this way.
-#[cfg(feature = "tls")]
-fn check_files(tls: &Tls) -> Result<(), String> {
-    let client = tls.client.iter().flat_map(|client| [&client.cert_file, &client.key_file]);
-    tls.ca_file.iter().chain(client).try_for_each(|path| {
-        regular_file::check(path, limits::CERTIFICATES_BYTES_MAX)
-            .map_err(|problem| format!("{}: {problem}", path.display()))
-    })
-}
-
-/// Files are read by libcurl whenever it connects: certificates may be replaced under way.
-#[cfg(feature = "tls")]
-fn tls_config(tls: &Tls) -> TlsConfig {
-    let mut config = TlsConfig::builder().danger_accept_invalid_certs(!tls.verify);
-    if let Some(path) = &tls.ca_file {
-        config = config.trust_store(TrustStore::from_file(path));
-    }
-    if let Some(ClientCertificate { cert_file, key_file }) = &tls.client {
-        let key = PrivateKey::from_pem_file(key_file, None);
-        config = config.identity(Identity::from_pem_file(cert_file, Some(key)));
-    }
-    config.build()
-}
-
-/// A payload as a request body, without a copy.
-struct PayloadBody {
-    payload: Payload,
-    sent: usize,
-}
-
-impl AsyncRead for PayloadBody {
-    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        let rest = &self.payload.bytes()[self.sent..];
-        let length = rest.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&rest[..length]);
-        self.sent += length;
-        Poll::Ready(Ok(length))
-    }
 }
 
 /// Reads up to `cap` bytes, or what is wanted; false if there is more.

@@ -9,6 +9,7 @@ mod connections;
 use super::incoming::Incoming;
 use super::response::{AnswerError, Decoder, Progress};
 use super::{ACCEPTED, HttpError, Payload, Received, Request, USER_AGENT};
+use crate::clock;
 use crate::descriptors::Reserve;
 use crate::flatten::PADDING_BYTES;
 use crate::limits;
@@ -54,7 +55,8 @@ impl Direct {
     /// [`HttpError`] if there is no whole answer.
     pub(super) async fn exchange(&self, request: &Request<'_>, body: &mut Incoming<'_>) -> Result<Received, HttpError> {
         loop {
-            if let Some(kept) = self.connections.take_kept(&request.endpoint.addresses, request.purpose)
+            let (addresses, purpose) = (&request.endpoint.addresses, request.purpose);
+            if let Some(kept) = self.connections.take_kept(addresses, purpose, clock::now())
                 && let Some(received) = self.attempt(kept, request, body).await?
             {
                 return Ok(received);
@@ -81,7 +83,7 @@ impl Direct {
         let failure = match (ended, decoder.into_head()) {
             (Ok(Ended { progress, is_sent }), Some(head)) => {
                 if head.keep_alive && is_sent {
-                    self.connections.keep(connection);
+                    self.connections.keep(connection, clock::now());
                 }
                 return Ok(Some(Received { head, is_whole: progress == Progress::Whole }));
             }
@@ -93,8 +95,11 @@ impl Direct {
             (Err(failure), _) => failure,
             (Ok(_), None) => Failure::Answer(AnswerError::Nothing),
         };
-        if failure.is_closed() && !has_begun && connection.is_old {
-            return Ok(None);
+        if connection.idle_since.is_some() && !has_begun {
+            if failure.is_closed() {
+                return Ok(None);
+            }
+            self.connections.distrust(&connection.address);
         }
         Err(failure.into_error(has_begun, request.timeout))
     }

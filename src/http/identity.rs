@@ -1,7 +1,7 @@
 //! Who we are for one origin: the header fields that go there, read again when the files that they come from change.
 
 use super::HttpError;
-use crate::access::{Access, Sent};
+use crate::access::{Access, Sent, Tls};
 use crate::clock;
 use crate::limits;
 use crate::log::FailureLog;
@@ -45,6 +45,13 @@ impl Identity {
         let identity = Self { access: access.into(), ..Self::default() };
         let _ = identity.sent(clock::now());
         identity
+    }
+
+    /// Nobody, who trusts the same certificates: for where a redirect leads. Whoever answered chooses that place, so neither
+    /// credentials nor a client certificate go there; whom to believe is our own choice, and stays what it was.
+    pub(super) fn anonymous(&self) -> Self {
+        let tls = Tls { client: None, ..self.access.tls.clone() };
+        Self { access: Arc::new(Access { tls, ..Access::default() }), ..Self::default() }
     }
 
     pub(super) fn access(&self) -> &Access {

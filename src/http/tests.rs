@@ -14,15 +14,16 @@ fn neighbours_are_told_from_strangers() {
     ] {
         assert!(Endpoint::new(url).is_direct(true), "{url}");
     }
-    for url in ["http://10.0.0.1", "http://[fe80::1]:9200/x"] {
+    for url in ["http://192.0.2.1", "http://[fe80::1]:9200/x"] {
         assert!(Endpoint::new(url).is_direct(false), "{url}");
         assert!(!Endpoint::new(url).is_direct(true), "{url}");
     }
     for url in ["http://localhost.example", "http://es:9200", "https://127.0.0.1", "https://localhost", "/"] {
         assert!(!Endpoint::new(url).is_direct(false), "{url}");
     }
-    assert!(Endpoint::new("https://localhost").is_neighbour());
-    assert!(!Endpoint::new("https://10.0.0.1").is_neighbour());
+    assert!(Endpoint::new("https://localhost").is_neighbour() && Endpoint::new("http://x.localhost").is_neighbour());
+    assert!(!Endpoint::new("http://x.localhost").is_direct(false), "its addresses have to be asked for");
+    assert!(!Endpoint::new("https://192.0.2.1").is_neighbour());
 }
 
 #[test]

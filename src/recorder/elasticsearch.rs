@@ -8,8 +8,10 @@
 
 pub(super) mod answer;
 mod cluster;
+mod existing;
 mod gzip;
 mod hosts;
+mod refusals;
 mod scan;
 mod server;
 pub(super) mod setup;
@@ -19,7 +21,7 @@ mod types;
 pub(super) mod verdict;
 
 use crate::bulk::Bulk;
-use crate::config::{self, Recorder, ServerTarget};
+use crate::config::{self, Compression, Recorder, ServerTarget};
 use crate::http::{Endpoint, Http, Payload, Reply};
 use crate::limits;
 use crate::log::{PartLevel, part_log};
@@ -67,7 +69,8 @@ struct Elasticsearch {
 struct Host {
     address: Address,
     bulk: Endpoint,
-    /// Whether bulks go to it compressed.
+    compression: Compression,
+    /// Whether it takes compressed bulks.
     packing: Packing,
 }
 
@@ -78,8 +81,7 @@ impl Elasticsearch {
         let host = |config::Host { url, access }: &config::Host| {
             let address = Address::new(url, access, target.timeout);
             let bulk = address.of("/_bulk", &format!("{QUERY}{pipeline}"));
-            let packing = Packing::new(target.compression.suits(bulk.is_neighbour()));
-            Host { address, bulk, packing }
+            Host { address, bulk, compression: target.compression, packing: Packing::default() }
         };
         Self {
             name: config.name.clone(),
@@ -153,7 +155,9 @@ impl Elasticsearch {
     async fn send(&mut self, http: &Http, at: usize, bulk: &Arc<Bulk>) -> Result<Opinion, Refusal> {
         let bulk = if self.types.wanted { Arc::new(self.types.apply(bulk)) } else { Arc::clone(bulk) };
         let host = &mut self.hosts[at];
-        let compressed = if host.packing.is_due() { self.gzip.compress(bulk.bytes()).await } else { None };
+        // Where it is may become known only by the first exchange with it.
+        let is_wanted = host.compression.suits(host.bulk.is_neighbour());
+        let compressed = if is_wanted && host.packing.is_due() { self.gzip.compress(bulk.bytes()).await } else { None };
         let plain = || Payload::Bulk(Arc::clone(&bulk));
         let Some(compressed) = compressed else { return exchange(http, host, plain(), &bulk).await };
         let opinion = exchange(http, host, Payload::Gzip(Arc::clone(&compressed)), &bulk).await;
@@ -192,7 +196,7 @@ impl Elasticsearch {
             // A person may mend it by another server.
             Verdict::Again(refusal) if refusal.slow => {
                 self.is_known = false;
-                refusal.advise(self.hosts[at].bulk.advice(status));
+                refusal.advise(&self.hosts[at].bulk.advice(status).unwrap_or_default());
             }
             _ => {}
         }
@@ -280,6 +284,15 @@ impl Elasticsearch {
             Outcome::Exists => {
                 part_log!(self.log_level, Debug, debug, recorder = self.name, "index template: {outcome}");
             }
+            Outcome::Created(_, Some(existing)) if existing.is_other() => part_log!(
+                self.log_level,
+                Warn,
+                warn,
+                recorder = self.name,
+                product,
+                version,
+                "index template: {outcome}"
+            ),
             _ => part_log!(
                 self.log_level,
                 Info,

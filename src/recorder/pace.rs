@@ -39,7 +39,17 @@ impl Pace {
 
     /// A try that has failed; `in_part`: something of it was taken, so that it begins anew with short pauses.
     pub(super) fn failed(&mut self, refusal: &Refusal, in_part: bool, now: Instant) -> Failed {
-        let unsaid = self.log.failed(&refusal.kind, now);
+        let unsaid = self.unsaid(&refusal.kind, now);
+        Failed { unsaid, ..self.fails(refusal, in_part) }
+    }
+
+    /// Counts a failure of this kind for the log: how many have not been spoken of, if it is time for a line.
+    pub(super) fn unsaid(&mut self, kind: &str, now: Instant) -> Option<u64> {
+        self.log.failed(kind, now)
+    }
+
+    /// The same as [`Self::failed`] for one that the log knows of.
+    pub(super) fn fails(&mut self, refusal: &Refusal, in_part: bool) -> Failed {
         self.in_a_row = if in_part { 1 } else { self.in_a_row + 1 };
         let in_a_row = self.in_a_row;
         let own = if refusal.slow || in_a_row >= self.backoff {
@@ -48,7 +58,7 @@ impl Pace {
             backoff::retry_delay(in_a_row, &mut self.random)
         };
         let delay = refusal.after.map_or(own, |asked| asked.max(own));
-        Failed { delay, unsaid, goes_down: in_a_row == self.backoff, in_a_row }
+        Failed { delay, unsaid: None, goes_down: in_a_row == self.backoff, in_a_row }
     }
 
     /// It works again: the number of failures and for how long there were nothing but failures, if there were.

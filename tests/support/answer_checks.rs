@@ -13,6 +13,18 @@ use strict_json::Json;
 const HELD_BYTES_MAX: usize = 8 * (8 << 10) + (513 << 10);
 /// Bytes of a text that a server chose, as it is kept.
 const SAID_BYTES_MAX: usize = 1_003;
+/// Bytes of a text in an error that are looked at.
+const EXCERPT_BYTES_MAX: usize = 4 << 10;
+/// Errors of shards that move.
+const SHARDS: [&str; 7] = [
+    "shard_not_found_exception",
+    "illegal_index_shard_state_exception",
+    "index_shard_closed_exception",
+    "index_shard_not_started_exception",
+    "index_shard_recovering_exception",
+    "index_shard_relocated_exception",
+    "no_shard_available_action_exception",
+];
 /// Objects and arrays within each other in an answer.
 const DEPTH_MAX: usize = 128;
 /// Bytes of an answer's head, or of a line in it, that are waited for.
@@ -106,25 +118,45 @@ fn twin(status: u16, body: &[u8], documents: usize) -> Option<Vec<&'static str>>
         let [(_, outcome)] = members.as_slice() else { return None };
         let Json::Number(status) = only(outcome, "status")?? else { return None };
         let status: u64 = status.parse().ok()?;
-        let error = match only(outcome, "error")? {
-            Some(Json::Object(members)) => {
-                let texts = members.iter().filter_map(|(name, value)| match value {
-                    Json::String(text) if name == "type" && !text.is_empty() => Some(text.as_str()),
+        let error = only(outcome, "error")?;
+        let said = |wanted: &str| match error {
+            Some(Json::Object(members)) => members
+                .iter()
+                .find_map(|(name, value)| match value {
+                    Json::String(text) if name == wanted && !text.is_empty() => Some(text.clone()),
                     _ => None,
-                });
-                texts.take(1).collect::<String>()
-            }
+                })
+                .unwrap_or_default(),
+            Some(Json::String(text)) if wanted == "reason" => text.clone(),
             _ => String::new(),
         };
-        Some(match (status, error.as_str()) {
-            (200..=299, _) => "acked",
-            (409, _) => "duplicate",
-            (408 | 429, _) | (400..=499, "cluster_block_exception" | "index_closed_exception") => "retry",
-            (400..=499, _) => "dead",
-            _ => "retry",
-        })
+        Some(fate(status, &said("type"), &said("reason")))
     });
     fates.collect::<Option<Vec<_>>>().filter(|fates| fates.len() == documents)
+}
+
+/// The rules for one document, written down once more.
+fn fate(status: u64, kind: &str, reason: &str) -> &'static str {
+    // Only so much of a text is looked at.
+    let reason = String::from_utf8_lossy(&reason.as_bytes()[..reason.len().min(EXCERPT_BYTES_MAX)]);
+    let is_limit = reason.starts_with("Validation Failed: ") && reason.contains("maximum ");
+    let is_alias = reason.starts_with("no write index is defined for ")
+        || (reason.starts_with("Alias [") && reason.contains("] has more than one ind"));
+    let is_pipeline = reason.starts_with("pipeline with id [") && reason.contains("] does not exist");
+    match (status, kind) {
+        (200..=299, _) => "acked",
+        (409, _) => "duplicate",
+        (408 | 429, _) | (400..=499, "cluster_block_exception" | "index_create_block_exception") => "retry",
+        (400..=499, kind) if SHARDS.contains(&kind) => "retry",
+        (400..=499, "security_exception" | "index_not_found_exception" | "index_closed_exception") => "mend",
+        (400..=499, "status_exception") if reason.starts_with("a following engine does not accept operations") => {
+            "mend"
+        }
+        (400..=499, "validation_exception") if is_limit => "mend",
+        (400..=499, "illegal_argument_exception") if is_limit || is_alias || is_pipeline => "mend",
+        (400..=499, _) => "dead",
+        _ => "retry",
+    }
 }
 
 /// The one member of this name, if there is one; none if there are more, or if this is no object.

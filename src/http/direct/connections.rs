@@ -4,6 +4,7 @@
 use super::super::{Address, HttpError, Request};
 use crate::descriptors::queue::Queue;
 use crate::descriptors::{self, Idle, Purpose, Reserve, spares};
+use crate::limits;
 use crate::park::{self, Interest, Late};
 use rustix::io::{Errno, FdFlags};
 use rustix::net::{self, AddressFamily, RecvFlags, SocketAddrUnix, SocketType};
@@ -35,14 +36,20 @@ pub(super) struct Kept {
 pub(super) struct Connection {
     pub(super) address: Address,
     pub(super) stream: Rc<OwnedFd>,
-    /// Whether it was kept: then the server may have closed it meanwhile.
-    pub(super) is_old: bool,
+    /// Since when it was kept, if it was: then the server may have closed it meanwhile, or whoever passes its packets on may
+    /// have forgotten it.
+    pub(super) idle_since: Option<Instant>,
     pub(super) purpose: Purpose,
     /// Those who wait for its descriptor.
     queue: Rc<Queue>,
 }
 
 impl Connection {
+    /// Whether it was used recently enough: load balancers and NAT forget idle connections and tell nobody.
+    fn is_trusted(&self, now: Instant) -> bool {
+        self.idle_since.is_none_or(|since| now.saturating_duration_since(since) <= limits::IDLE_CONNECTION_TRUST)
+    }
+
     /// Moves to another number if the one that it has is wanted for others. False if there is none: then it has to go.
     fn make_way(&mut self, reserve: Reserve) -> bool {
         if reserve.allows(self.purpose, self.stream.as_raw_fd()) {
@@ -99,14 +106,14 @@ impl Connections {
         self.kept.list.replace(kept);
     }
 
-    /// The newest that is as it was left; those that are not are closed.
-    pub(super) fn take_kept(&self, addresses: &[Address], purpose: Purpose) -> Option<Connection> {
+    /// The newest that is as it was left, and not for too long; those that are not are closed.
+    pub(super) fn take_kept(&self, addresses: &[Address], purpose: Purpose, now: Instant) -> Option<Connection> {
         loop {
             let mut list = self.kept.list.borrow_mut();
             let newest = list.iter().rposition(|connection| addresses.contains(&connection.address))?;
             let mut connection = list.remove(newest)?;
             drop(list);
-            if is_quiet(&connection.stream) {
+            if connection.is_trusted(now) && is_quiet(&connection.stream) {
                 connection.purpose = purpose;
                 return Some(connection);
             }
@@ -114,11 +121,11 @@ impl Connections {
     }
 
     /// Keeps it for the next exchange, unless its number is wanted for others.
-    pub(super) fn keep(&self, mut connection: Connection) {
+    pub(super) fn keep(&self, mut connection: Connection, now: Instant) {
         if !connection.make_way(self.reserve.get()) {
             return;
         }
-        connection.is_old = true;
+        connection.idle_since = Some(now);
         let mut list = self.kept.list.borrow_mut();
         let oldest = if list.len() >= self.kept_max.get() { list.pop_front() } else { None };
         list.push_back(connection);
@@ -126,6 +133,13 @@ impl Connections {
         drop(oldest);
         // Whoever waits may use it, or close it.
         self.kept.queue.call_next();
+    }
+
+    /// Closes those that lead where a kept one has turned out to lead nowhere: what forgot one has forgotten others.
+    pub(super) fn distrust(&self, address: &Address) {
+        let mut kept = self.kept.list.take();
+        kept.retain(|connection| connection.address != *address);
+        self.kept.list.replace(kept);
     }
 
     /// Connects to the first address that takes it. None if there is no descriptor for it.
@@ -162,7 +176,7 @@ impl Connections {
         };
         let queue = Rc::clone(&self.kept.queue);
         let connection =
-            Connection { address: address.clone(), stream: Rc::new(stream), is_old: false, purpose, queue };
+            Connection { address: address.clone(), stream: Rc::new(stream), idle_since: None, purpose, queue };
         Ok(connected(&connection.stream, request.deadline).await?.map(|()| connection))
     }
 
@@ -237,6 +251,9 @@ pub(super) fn start_connecting(
         Address::Net(address) => {
             // The last piece of a bulk is not held back until the pieces before have been confirmed.
             net::sockopt::set_tcp_nodelay(&socket, true)?;
+            if !address.ip().is_loopback() {
+                keep_alive(&socket)?;
+            }
             net::connect(&socket, address)
         }
         Address::Unix(path) => net::connect(&socket, &SocketAddrUnix::new(&**path)?),
@@ -247,9 +264,19 @@ pub(super) fn start_connecting(
     }
 }
 
+/// Has the system find out whether somebody is still there while an answer is waited for. It does so by itself: nothing
+/// wakes up here.
+fn keep_alive(socket: &OwnedFd) -> io::Result<()> {
+    net::sockopt::set_socket_keepalive(socket, true)?;
+    net::sockopt::set_tcp_keepidle(socket, limits::KEEPALIVE_IDLE)?;
+    net::sockopt::set_tcp_keepintvl(socket, limits::KEEPALIVE_INTERVAL)?;
+    Ok(net::sockopt::set_tcp_keepcnt(socket, limits::KEEPALIVE_PROBES)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock;
     use std::net::{TcpListener, TcpStream};
 
     #[test]
@@ -262,24 +289,51 @@ mod tests {
             Connection {
                 address: address.clone(),
                 stream: Rc::new(stream),
-                is_old: false,
+                idle_since: None,
                 purpose: Purpose::Poll,
                 queue: Rc::default(),
             }
         };
         let three = [connect(), connect(), connect()];
         let newest = Rc::clone(&three[2].stream);
+        let now = clock::now();
         for connection in three {
-            connections.keep(connection);
+            connections.keep(connection, now);
         }
         assert_eq!(connections.kept.list.borrow().len(), 2);
-        let found = connections.take_kept(&[address], Purpose::Poll).unwrap();
-        assert!(Rc::ptr_eq(&found.stream, &newest) && found.is_old);
-        connections.keep(found);
+        let found = connections.take_kept(&[address], Purpose::Poll, now).unwrap();
+        assert!(Rc::ptr_eq(&found.stream, &newest) && found.idle_since.is_some());
+        connections.keep(found, now);
         // A number that is wanted for others is left to them.
         connections.leave(Reserve { files: descriptors::limit() / 2, shipping: 0 });
         let list = connections.kept.list.borrow();
         let numbers: Vec<_> = list.iter().map(|kept| usize::try_from(kept.stream.as_raw_fd()).unwrap()).collect();
         assert!(numbers.len() == 2 && numbers.iter().all(|number| *number >= descriptors::limit() / 2), "{numbers:?}");
+    }
+
+    #[test]
+    fn a_connection_is_trusted_for_a_while_only() {
+        let connections = Connections::new(9);
+        let listeners = [0, 1].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+        let addresses = listeners.each_ref().map(|listener| Address::Net(listener.local_addr().unwrap()));
+        let now = clock::now();
+        let keep = |at: usize, since: Instant| {
+            let stream: OwnedFd = TcpStream::connect(listeners[at].local_addr().unwrap()).unwrap().into();
+            let (address, stream) = (addresses[at].clone(), Rc::new(stream));
+            let queue = Rc::default();
+            connections.keep(Connection { address, stream, idle_since: None, purpose: Purpose::Poll, queue }, since);
+        };
+        let take = |at: usize, now: Instant| connections.take_kept(&addresses[at..=at], Purpose::Ship, now).is_some();
+        let trust = limits::IDLE_CONNECTION_TRUST;
+        keep(0, now);
+        keep(0, now);
+        assert!(take(0, now + trust));
+        assert!(!take(0, now + trust + std::time::Duration::from_millis(1)));
+        assert!(connections.kept.list.borrow().is_empty(), "one that is too old is closed");
+        keep(0, now);
+        keep(1, now);
+        keep(0, now);
+        connections.distrust(&addresses[0]);
+        assert!(!take(0, now) && take(1, now));
     }
 }

@@ -311,7 +311,7 @@ impl<'s> Sender<'s> {
                     self.requests.recovered(clock::now());
                     (self.is_well, self.failed_in_a_row) = (true, 0);
                     self.book(&portion, &judgement, kept, sent).map_err(Ended::File)?;
-                    if judgement.retry.is_some() {
+                    if !judgement.refusals.is_empty() {
                         self.pause(sent.pass.delay.min(limits::BACKLOG_DELAY_MAX)).await;
                     }
                 }
@@ -383,7 +383,7 @@ impl<'s> Sender<'s> {
                 Fate::Acked => sent.stored += 1,
                 Fate::Duplicate => sent.duplicate += 1,
                 Fate::DeadLetter => {}
-                Fate::Retry => {
+                Fate::Retry | Fate::Mend => {
                     not_now += 1;
                     continue;
                 }
@@ -395,7 +395,7 @@ impl<'s> Sender<'s> {
         if is_progress {
             self.progress_at = now;
         }
-        if let Some(refusal) = &judgement.retry {
+        if let Some(refusal) = judgement.pace() {
             sent.pass.not_now.add(&refusal.reason, "", not_now);
             sent.pass.delay = self.items.failed(refusal, is_progress, now).delay;
         }

@@ -25,7 +25,7 @@ impl Delivery {
             // Only those that were refused before wait for it.
             let home = if sent.bulk.documents() > 1 { Lane::Aside } else { home_of(&sent, Lane::Aside) };
             let others_wait = self.waits_in(home);
-            let delay = self.items_fail(refusal, false, now);
+            let delay = self.items_fail(refusal, now);
             self.set_aside(sent, "the server fails with it, and with no other", now);
             self.pause(lane, home, others_wait, delay, now);
             return false;

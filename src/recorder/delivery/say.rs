@@ -69,23 +69,28 @@ impl Delivery {
         }
     }
 
-    /// Gives the pause before the next try.
-    pub(super) fn items_fail(&mut self, refusal: &Refusal, in_part: bool, now: Instant) -> Duration {
-        let failed = self.items.failed(refusal, in_part, now);
-        if let Some(times) = failed.unsaid {
-            let reason = &refusal.reason;
-            let waiting = self.ledger.waiting;
+    /// Says why documents go again, at a bounded rate for each reason.
+    pub(super) fn say_refused_for_now(&mut self, refusals: &[Refusal], now: Instant) {
+        for Refusal { kind, reason, slow, .. } in refusals {
+            let Some(times) = self.items.unsaid(kind, now) else { continue };
+            let (name, waiting) = (self.name.as_str(), self.ledger.waiting);
+            let until = if *slow { "until someone fixes it" } else { "for now" };
             part_log!(
                 self.log_level,
                 Warn,
                 warn,
-                recorder = self.name,
+                recorder = name,
                 times,
                 waiting,
-                "the server refuses documents for now: {reason}"
+                "the server refuses documents {until}: {reason}"
             );
         }
-        failed.delay
+    }
+
+    /// Gives the pause before the next try.
+    pub(super) fn items_fail(&mut self, refusal: &Refusal, now: Instant) -> Duration {
+        self.say_refused_for_now(std::slice::from_ref(refusal), now);
+        self.items.fails(refusal, false).delay
     }
 
     pub(super) fn items_work(&mut self, now: Instant) {

@@ -59,14 +59,15 @@ impl Delivery {
             Ok(()) if dead > 0 => self.letters_work(now),
             Ok(()) => {}
         }
-        if let Some(refusal) = &judgement.retry {
-            let again = sent.bulk.select(|index| fates[index] == Fate::Retry);
-            self.refuse(lane, &sent, again, refusal, in_part, now);
+        if let Some(pace) = judgement.pace() {
+            let again = sent.bulk.select(|index| fates[index].is_again());
+            self.say_refused_for_now(&judgement.refusals, now);
+            self.refuse(lane, &sent, again, pace, in_part, now);
         } else if lane != Lane::Fresh && !self.waits_in(Lane::Refused) && !self.waits_in(Lane::RefusedBacklog) {
             self.items_work(now);
         }
         self.spool.recycle(sent.bulk);
-        judgement.retry.is_none() && unburied_from == usize::MAX
+        judgement.refusals.is_empty() && unburied_from == usize::MAX
     }
 
     /// Keeps the dead letters.
@@ -92,7 +93,7 @@ impl Delivery {
         if lane == Lane::Fresh && others_wait {
             return;
         }
-        let delay = self.items_fail(refusal, in_part, now);
+        let delay = self.items.fails(refusal, in_part).delay;
         self.pause(lane, home, others_wait, delay, now);
         if lane == Lane::Backlog {
             self.turns.begin_pause(lane, delay.min(limits::BACKLOG_DELAY_MAX), now);

@@ -5,6 +5,7 @@ mod aside;
 mod backlog;
 mod dead_letters;
 mod memory;
+mod refusals;
 mod scripts;
 mod shares;
 
@@ -63,12 +64,11 @@ impl World {
         Self::new(recorder, 1 << 20, Files::Simulated(simulated::Disk::default()))
     }
 
-    /// A document that is sealed at once.
     fn add(&mut self) {
         self.add_sized(0);
     }
 
-    /// One with so many bytes more.
+    /// A document that is sealed at once, with so many bytes more.
     fn add_sized(&mut self, bytes: usize) {
         let key = DocumentKey { time: Timestamp::EPOCH, id: self.ids.next_id() };
         let document = format!("{{\"n\":{}{}}}", self.made, " ".repeat(bytes));

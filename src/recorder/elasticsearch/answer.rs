@@ -4,9 +4,10 @@
 //! the server said of those that it refused, which is bounded: beyond that the bulk is sent in halves. Nothing is read
 //! from an item that the bulk has no document for.
 
+use super::refusals::{self, Rule};
 use super::scan::{Event, Excerpt, Listener, Scanner, Step};
 use super::types::{self, Complaint, Complaints};
-use super::verdict::{DeadLetter, Fate, Judgement, Refusal, Verdict, fate_of};
+use super::verdict::{DeadLetter, Fate, Judgement, Refusal, Verdict};
 use crate::http::Receiver;
 use crate::limits;
 use crate::quote;
@@ -56,6 +57,8 @@ struct Reading<'s> {
     documents: usize,
     judgement: Judgement,
     complaints: Complaints,
+    /// What the refusals are, in the same order.
+    refused: Vec<(u64, Option<&'static Rule>)>,
     /// Bytes of memory that what was said of single documents takes.
     kept_bytes: usize,
     items: Items,
@@ -220,14 +223,16 @@ impl<'s> Judge<'s> {
         let Reading { error, cause, .. } = self.reading;
         let of_request =
             [&error, &cause].into_iter().find_map(|words| types::complaint_of_request(&words.reason.bytes));
+        let words = if error.is_empty() { cause } else { error };
+        let remedy = refusals::rule_of(&words.kind.bytes, &words.reason.bytes).map_or("", |rule| rule.remedy);
         let hint = match status {
             _ if foreign::is_of_tls_port(&self.page.bytes) => " (this port speaks TLS: write https://)",
             300..=399 => " (redirects are not followed when shipping: put the final address into `endpoint`)",
+            400 | 404 if !remedy.is_empty() => "",
             403 => " (shipping wants the privileges create_doc and auto_configure for the index)",
             404 => " (no `_bulk` there: check the path of `endpoint`)",
             _ => "",
         };
-        let words = if error.is_empty() { cause } else { error };
         let (kind, reason) = if words.is_empty() {
             let page = self.page.said(limits::QUOTED_BYTES_MAX, self.scrub);
             let colon = if page.is_empty() { "" } else { ": " };
@@ -242,7 +247,10 @@ impl<'s> Judge<'s> {
         let slow = matches!(status, 300..=499) && !matches!(status, 408 | 429);
         // These say that the server is busy, elsewhere or locked, and nothing of what it was sent.
         let is_odd = !matches!(status, 300..=399 | 401 | 404 | 405 | 407 | 408 | 429 | 502..=504);
-        let refusal = Refusal { after, slow, is_odd, ..Refusal::new(kind, reason) };
+        let mut refusal = Refusal { after, slow, is_odd, ..Refusal::new(kind, reason) };
+        if matches!(status, 400 | 404) {
+            refusal.advise(remedy);
+        }
         (Verdict::Again(refusal), Complaints::default(), of_request)
     }
 }
@@ -250,7 +258,15 @@ impl<'s> Judge<'s> {
 /// A document that was alone in its bulk will never be taken.
 fn alone(status: u16, reason: &str, message: String) -> Verdict {
     let letter = DeadLetter { index: 0, status: status.into(), reason: reason.to_owned(), message };
-    Verdict::Judged(Judgement { fates: vec![Fate::DeadLetter], retry: None, dead_letters: vec![letter] })
+    Verdict::Judged(Judgement { fates: vec![Fate::DeadLetter], refusals: Vec::new(), dead_letters: vec![letter] })
+}
+
+/// Why a document is sent again, and what a person can do about it.
+fn refusal_of(status: u64, (kind, reason): (String, String), rule: Option<&Rule>, fate: Fate) -> Refusal {
+    let kind = format!("item status {status}: {kind}");
+    let mut refusal = Refusal::new(kind.clone(), format!("{kind} {reason}"));
+    refusal.advise(rule.map_or("", |rule| rule.remedy));
+    Refusal { slow: fate == Fate::Mend, ..refusal }
 }
 
 impl Receiver for Judge<'_> {
@@ -278,6 +294,7 @@ impl<'s> Reading<'s> {
             documents,
             judgement: Judgement::default(),
             complaints: Complaints::default(),
+            refused: Vec::new(),
             kept_bytes: 0,
             items: Items::None,
             item: Item::default(),
@@ -291,17 +308,19 @@ impl<'s> Reading<'s> {
     fn end_item(&mut self) -> Result<(), &'static str> {
         let status = self.item.status.ok_or(NO_ANSWER)?;
         let words = &self.item.error;
-        let fate = fate_of(status, &words.kind.bytes);
+        let rule = refusals::rule_of(&words.kind.bytes, &words.reason.bytes);
+        let fate = refusals::fate_of(status, rule);
         let index = self.judgement.fates.len();
         self.judgement.fates.push(fate);
         match fate {
             Fate::Acked | Fate::Duplicate => {}
-            Fate::Retry if self.judgement.retry.is_some() => {}
-            Fate::Retry => {
-                let (kind, reason) = words.said(self.scrub);
-                let kind = format!("item status {status}: {kind}");
-                let reason = format!("{kind} {reason}");
-                self.judgement.retry = Some(Refusal::new(kind, reason));
+            Fate::Retry | Fate::Mend => {
+                let kind = (status, rule);
+                if self.refused.len() < limits::REFUSALS_SAID_MAX && !self.refused.contains(&kind) {
+                    self.refused.push(kind);
+                    let refusal = refusal_of(status, words.said(self.scrub), rule, fate);
+                    self.judgement.refusals.push(refusal);
+                }
             }
             Fate::DeadLetter => {
                 if let Some(complaint) = types::complaint_of_reason(&words.reason.bytes) {

@@ -15,7 +15,6 @@ use std::sync::Arc;
 /// then: it may have been another's refusal, or have learned it since.
 #[derive(Debug)]
 pub(super) struct Packing {
-    is_wanted: bool,
     /// Compressed bulks in a row that it refused, and took as they are.
     refused: u32,
     /// Bulks that go to it as they are before the next compressed one.
@@ -24,21 +23,23 @@ pub(super) struct Packing {
     plain_next: u32,
 }
 
-impl Packing {
-    pub(super) fn new(is_wanted: bool) -> Self {
-        Self { is_wanted, refused: 0, plain_left: 0, plain_next: limits::PLAIN_BULKS_MIN }
+impl Default for Packing {
+    fn default() -> Self {
+        Self { refused: 0, plain_left: 0, plain_next: limits::PLAIN_BULKS_MIN }
     }
+}
 
+impl Packing {
     /// Whether the next bulk is to be compressed.
     pub(super) fn is_due(&mut self) -> bool {
-        let is_due = self.is_wanted && self.plain_left == 0;
+        let is_due = self.plain_left == 0;
         self.plain_left = self.plain_left.saturating_sub(1);
         is_due
     }
 
     /// A compressed bulk was read.
     pub(super) fn worked(&mut self) {
-        *self = Self::new(self.is_wanted);
+        *self = Self::default();
     }
 
     /// A compressed bulk was refused that was read as it is. `is_certain` if the answer said that this was why. True if the
@@ -112,7 +113,7 @@ mod tests {
 
     #[test]
     fn one_refusal_is_none_and_after_more_it_is_tried_now_and_then() {
-        let mut packing = Packing::new(true);
+        let mut packing = Packing::default();
         for _ in 0..10 {
             assert!(packing.is_due());
             assert!(!packing.failed(false), "it may have been chance");
@@ -137,7 +138,6 @@ mod tests {
         assert!(packing.is_due());
         assert!(packing.failed(true), "one that says so is believed at once");
         assert!(!packing.is_due());
-        assert!((0..1000).all(|_| !Packing::new(false).is_due()));
     }
 
     fn compressed(gzip: &mut Gzip, plain: &[u8]) -> Option<Arc<Vec<u8>>> {

@@ -1,9 +1,11 @@
 //! The small questions to a server: what it is, and whether it has our template.
 
+use super::existing::{self, Existing};
 use super::server::Product;
 use super::template::{Flavour, Standing, Template, Wish};
 use super::verdict::Refusal;
 use crate::access::Access;
+use crate::clock;
 use crate::http::{Answer, Endpoint, Http, HttpError, Identity, Payload};
 use crate::limits;
 use crate::reader::foreign;
@@ -35,10 +37,11 @@ pub(crate) struct Silence {
 /// What became of the wish for a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    Created(Template),
+    /// And what is there already that it comes too late for.
+    Created(Template, Option<Existing>),
     /// There is one of that name, which stays as it is.
     Exists,
-    Updated(Template),
+    Updated(Template, Option<Existing>),
     UpToDate(Template),
     /// Ours once, but changed by a person.
     Changed(Template),
@@ -139,10 +142,13 @@ impl Address {
         let found = self.ask(http, &template.path, "", None).await?;
         match found.status {
             200..=299 => Ok(Outcome::Exists),
-            404 => self
-                .put(http, template, "create=true")
-                .await
-                .map(|put| put.map_or_else(Outcome::Refused, Outcome::Created)),
+            404 => Ok(match self.put(http, template, "create=true").await? {
+                Ok(template) => {
+                    let existing = self.existing(http, wish, &template).await;
+                    Outcome::Created(template, existing)
+                }
+                Err(said) => Outcome::Refused(said),
+            }),
             _ => Ok(Outcome::Refused(self.said(&found))),
         }
     }
@@ -163,10 +169,25 @@ impl Address {
             Standing::Same => Ok(Outcome::UpToDate(template)),
             Standing::Changed => Ok(Outcome::Changed(template)),
             Standing::Foreign => Ok(Outcome::Foreign(template)),
-            Standing::Outdated => {
-                self.put(http, template, "").await.map(|put| put.map_or_else(Outcome::Refused, Outcome::Updated))
-            }
+            Standing::Outdated => Ok(match self.put(http, template, "").await? {
+                Ok(template) => {
+                    let existing = self.existing(http, wish, &template).await;
+                    Outcome::Updated(template, existing)
+                }
+                Err(said) => Outcome::Refused(said),
+            }),
         }
+    }
+
+    /// The index that documents go to now, if it is there already and the server tells of it.
+    async fn existing(&self, http: &Http, wish: &Wish, template: &Template) -> Option<Existing> {
+        let mut index = Vec::new();
+        clock::timestamp().fill(&wish.index_name, &mut index).ok()?;
+        let index = String::from_utf8(index).ok()?;
+        let path = format!("/{index}/_mapping");
+        let answer = self.ask_up_to(limits::TEMPLATE_BYTES_MAX, http, &path, existing::QUERY, None).await;
+        let mut answer = answer.ok().filter(|answer| answer.status == 200)?;
+        Some(Existing::of_answer(index, &mut answer.body, template.flavour, wish.verbatim))
     }
 
     /// What the server said, for a person.
@@ -191,9 +212,9 @@ impl Address {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Created(template) => write!(f, "created {}", template.path),
+            Self::Created(template, existing) => write!(f, "created {}{}", template.path, told(existing.as_ref())),
             Self::Exists => f.write_str("there is a template of that name, which stays as it is"),
-            Self::Updated(template) => write!(f, "updated {}", template.path),
+            Self::Updated(template, existing) => write!(f, "updated {}{}", template.path, told(existing.as_ref())),
             Self::UpToDate(template) => write!(f, "{} is up to date", template.path),
             Self::Changed(template) => {
                 write!(f, "{} was changed by hand and stays as it is; delete it to get a new one", template.path)
@@ -203,6 +224,10 @@ impl fmt::Display for Outcome {
             Self::Refused(said) => write!(f, "the server refused it: {said}"),
         }
     }
+}
+
+fn told(existing: Option<&Existing>) -> String {
+    existing.map(Existing::to_string).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -84,6 +84,7 @@ impl BulkTrial {
                     Fate::Acked => "acked",
                     Fate::Duplicate => "duplicate",
                     Fate::Retry => "retry",
+                    Fate::Mend => "mend",
                     Fate::DeadLetter => "dead",
                 };
                 let letters = judgement.dead_letters.into_iter();

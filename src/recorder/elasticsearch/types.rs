@@ -270,14 +270,15 @@ mod tests {
         let bulk = bulk_of(&[("i", "a"), ("i", "b"), ("i", "b"), ("i", "a")]);
         let letter = |index| DeadLetter { index, status: 400, reason: String::new(), message: String::new() };
         let fates = vec![Fate::Acked, Fate::DeadLetter, Fate::DeadLetter, Fate::DeadLetter];
-        let mut judgement = Judgement { fates, retry: None, dead_letters: vec![letter(1), letter(2), letter(3)] };
+        let mut judgement =
+            Judgement { fates, refusals: Vec::new(), dead_letters: vec![letter(1), letter(2), letter(3)] };
         let mut complaints = Complaints::default();
         complaints.add(1, other(&["a", "b"]));
         complaints.add(3, other(&["a"]));
         types.reconsider(&complaints, &bulk, &mut judgement);
         assert_eq!(judgement.fates, [Fate::Acked, Fate::Retry, Fate::DeadLetter, Fate::DeadLetter]);
         assert_eq!(judgement.dead_letters, [letter(2), letter(3)]);
-        assert!(judgement.retry.is_some());
+        assert_eq!(judgement.refusals.len(), 1);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! What became of each document of a bulk, and the rule for one document. [`super::answer`] reads the server's answer. Pure.
+//! What became of each document of a bulk. [`super::answer`] reads the server's answer, [`super::refusals`] has the rules for
+//! single documents. Pure.
 //!
 //! Nothing counts as delivered that the server did not say of that very document. An answer that does not match the bulk
 //! (a proxy's page, a body that is cut off, another number of items) delivers nothing; the documents carry lasting ids, so
@@ -27,15 +28,25 @@ pub(crate) enum Fate {
     /// 409: it is there from an earlier try.
     Duplicate,
     Retry,
+    /// Again, at the slow pace: a person has to fix something first.
+    Mend,
     DeadLetter,
 }
 
-/// The fates of all documents, why the first of those that go again was not taken, and what the server said of each that
-/// it will never take.
+impl Fate {
+    /// It is sent once more.
+    pub(crate) fn is_again(self) -> bool {
+        matches!(self, Self::Retry | Self::Mend)
+    }
+}
+
+/// The fates of all documents, why those that go again were not taken, and what the server said of each that it will never
+/// take.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Judgement {
     pub(crate) fates: Vec<Fate>,
-    pub(crate) retry: Option<Refusal>,
+    /// One for each kind; a few at most.
+    pub(crate) refusals: Vec<Refusal>,
     pub(crate) dead_letters: Vec<DeadLetter>,
 }
 
@@ -67,18 +78,18 @@ pub(crate) struct Refusal {
 impl Verdict {
     /// Every text in it that may come from outside.
     pub(super) fn for_each_text(&mut self, mut change: impl FnMut(&mut String)) {
-        let refusal = match self {
+        let refusals = match self {
             Self::Judged(judgement) => {
                 for letter in &mut judgement.dead_letters {
                     change(&mut letter.reason);
                     change(&mut letter.message);
                 }
-                judgement.retry.as_mut()
+                judgement.refusals.as_mut_slice()
             }
-            Self::Again(refusal) => Some(refusal),
-            Self::Split(_) => None,
+            Self::Again(refusal) => std::slice::from_mut(refusal),
+            Self::Split(_) => &mut [],
         };
-        if let Some(Refusal { kind, reason, .. }) = refusal {
+        for Refusal { kind, reason, .. } in refusals {
             change(kind);
             change(reason);
         }
@@ -91,14 +102,20 @@ impl Judgement {
         Self { fates: vec![Fate::Acked; documents], ..Self::default() }
     }
 
+    /// The refusal that sets the pace for those that go again: one that passes by itself, if there is one.
+    pub(crate) fn pace(&self) -> Option<&Refusal> {
+        self.refusals.iter().find(|refusal| !refusal.slow).or_else(|| self.refusals.first())
+    }
+
     /// Documents that the server refused for good go again all the same, if `is_wanted` says so of their places.
     pub(super) fn retry(&mut self, reason: &str, is_wanted: impl Fn(usize) -> bool) {
-        let Self { fates, retry, dead_letters } = self;
+        let Self { fates, refusals, dead_letters } = self;
+        let mut refusal = Some(Refusal::new(reason.to_owned(), reason.to_owned()));
         dead_letters.retain(|letter| {
             let is_wanted = is_wanted(letter.index);
             if is_wanted {
                 fates[letter.index] = Fate::Retry;
-                retry.get_or_insert_with(|| Refusal::new(reason.to_owned(), reason.to_owned()));
+                refusals.extend(refusal.take());
             }
             !is_wanted
         });
@@ -114,9 +131,9 @@ impl Refusal {
     }
 
     /// Adds what a person should look at.
-    pub(super) fn advise(&mut self, advice: Option<String>) {
-        if let Some(advice) = advice {
-            self.reason = format!("{}; {advice}", self.reason);
+    pub(super) fn advise(&mut self, advice: &str) {
+        if !advice.is_empty() {
+            self.reason = format!("{}; {advice}", self.reason.trim_end_matches(['.', ';', ' ']));
             quote::shorten(&mut self.reason, limits::FAILURE_REASON_BYTES_MAX);
         }
     }
@@ -124,20 +141,6 @@ impl Refusal {
     /// There was no answer.
     pub(crate) fn of(error: &HttpError) -> Self {
         Self::new(error.kind(), error.to_string())
-    }
-}
-
-/// The rule for one document: what passes by itself is tried again, what the server will never take is not.
-pub(super) fn fate_of(status: u64, error: &[u8]) -> Fate {
-    match status {
-        200..=299 => Fate::Acked,
-        409 => Fate::Duplicate,
-        408 | 429 => Fate::Retry,
-        // A write block, a full disk (403 before Elasticsearch 7), an index that was closed (403 in 5, 400 since 6).
-        400..=499 if matches!(error, b"cluster_block_exception" | b"index_closed_exception") => Fate::Retry,
-        400..=499 => Fate::DeadLetter,
-        // 5xx passes by itself; what no server says is no refusal.
-        _ => Fate::Retry,
     }
 }
 

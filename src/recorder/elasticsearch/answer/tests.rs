@@ -18,7 +18,7 @@ fn fates(body: &str, documents: usize) -> Vec<Fate> {
 
 #[test]
 fn each_item_has_its_fate_whatever_the_order_of_members() {
-    use Fate::{Acked, DeadLetter, Duplicate, Retry};
+    use Fate::{Acked, DeadLetter, Duplicate, Mend, Retry};
     for (item, fate) in [
         (r#"{"create":{"status":201}}"#, Acked),
         (r#"{"create":{"_id":"x","status":200,"error":null}}"#, Acked),
@@ -26,8 +26,8 @@ fn each_item_has_its_fate_whatever_the_order_of_members() {
         (r#"{"create":{"status":429,"error":{"type":"es_rejected_execution_exception","reason":"r"}}}"#, Retry),
         (r#"{"create":{"status":503,"error":{"type":"unavailable_shards_exception"}}}"#, Retry),
         (r#"{"create":{"status":403,"error":{"type":"cluster_block_exception"}}}"#, Retry),
-        (r#"{"create":{"status":403,"error":{"type":"security_exception"}}}"#, DeadLetter),
-        (r#"{"create":{"status":400,"error":{"type":"index_closed_exception"}}}"#, Retry),
+        (r#"{"create":{"status":403,"error":{"type":"security_exception"}}}"#, Mend),
+        (r#"{"create":{"status":400,"error":{"type":"index_closed_exception"}}}"#, Mend),
         (r#"{"create":{"status":400,"error":{"type":"mapper_parsing_exception","reason":"r"}}}"#, DeadLetter),
         (r#"{"create":{"status":400,"error":"MapperParsingException[failed]"}}"#, DeadLetter),
         (r#"{"create":{"status":408}}"#, Retry),
@@ -340,6 +340,7 @@ fn written(verdict: &Verdict) -> String {
                     Fate::Acked => "acked",
                     Fate::Duplicate => "duplicate",
                     Fate::Retry => "retry",
+                    Fate::Mend => "mend",
                     Fate::DeadLetter => "dead",
                 };
                 let times = if run.len() > 1 { format!("*{}", run.len()) } else { String::new() };
@@ -375,7 +376,12 @@ fn each_recorded_answer_gets_its_verdict() {
                 (0..answer.documents).filter(|&at| judgement.fates[at] == Fate::DeadLetter).collect();
             assert_eq!(indices, dead, "{key:?}: each dead letter comes with the server's words");
             assert!(judgement.dead_letters.iter().all(|letter| !letter.reason.is_empty()), "{key:?}");
-            assert_eq!(judgement.retry.is_some(), judgement.fates.contains(&Fate::Retry), "{key:?}");
+            assert_eq!(judgement.refusals.is_empty(), !judgement.fates.iter().any(|fate| fate.is_again()), "{key:?}");
+            let is_slow = judgement.pace().is_some_and(|pace| pace.slow);
+            assert!(
+                !is_slow || !judgement.fates.contains(&Fate::Retry),
+                "{key:?}: what passes by itself sets the pace"
+            );
         }
     }
 }

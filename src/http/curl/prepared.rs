@@ -1,0 +1,99 @@
+//! A request as isahc wants it.
+
+use super::super::proxies::Proxy;
+use super::super::{ACCEPTED, HttpError, Payload, Request};
+#[cfg(feature = "tls")]
+use crate::access::{ClientCertificate, Tls};
+use crate::clock;
+#[cfg(feature = "tls")]
+use crate::limits;
+#[cfg(feature = "tls")]
+use crate::regular_file;
+use isahc::AsyncBody;
+use isahc::config::Configurable;
+use isahc::http::header;
+#[cfg(feature = "tls")]
+use isahc::tls::{Identity, PrivateKey, TlsConfig, TrustStore};
+use smol::io::AsyncRead;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+pub(super) fn prepared(request: &Request<'_>, proxy: Option<&Proxy>) -> Result<isahc::Request<AsyncBody>, HttpError> {
+    let url = request.endpoint.url.clone();
+    let left = request.deadline.saturating_duration_since(clock::now());
+    if left.is_zero() {
+        return Err(HttpError::Timeout(request.timeout));
+    }
+    // libcurl counts milliseconds, and takes none for no bound.
+    let left = left.max(Duration::from_millis(1));
+    // Which proxy is used is settled here: libcurl shall not look for another.
+    let exempt: [&str; 0] = [];
+    let proxy = proxy.map(|proxy| proxy.url.clone());
+    let mut builder = isahc::Request::builder().uri(url).timeout(left).proxy(proxy).proxy_blacklist(exempt);
+    #[cfg(feature = "tls")]
+    if request.endpoint.url.scheme_str() == Some("https") {
+        let tls = &request.endpoint.identity.access().tls;
+        check_files(tls).map_err(HttpError::Transport)?;
+        builder = builder.tls_config(tls_config(tls));
+    }
+    for (name, value) in &request.sent.fields {
+        let mut value = header::HeaderValue::from_str(value.expose())
+            .map_err(|_| HttpError::Transport(format!("the header field {name} cannot be sent")))?;
+        value.set_sensitive(true);
+        builder = builder.header(name, value);
+    }
+    let built = match &request.payload {
+        None => builder.method("GET").header(header::ACCEPT, ACCEPTED).body(AsyncBody::empty()),
+        Some(payload) => {
+            let length = payload.bytes().len() as u64;
+            let body = AsyncBody::from_reader_sized(PayloadBody { payload: payload.clone(), sent: 0 }, length);
+            if let Some(encoding) = payload.content_encoding() {
+                builder = builder.header(header::CONTENT_ENCODING, encoding);
+            }
+            builder.method(payload.method()).header(header::CONTENT_TYPE, payload.content_type()).body(body)
+        }
+    };
+    built.map_err(|error| HttpError::Transport(error.to_string()))
+}
+
+/// What libcurl would open is a file: a FIFO in its place would hold up all that goes this way.
+#[cfg(feature = "tls")]
+fn check_files(tls: &Tls) -> Result<(), String> {
+    let client = tls.client.iter().flat_map(|client| [&client.cert_file, &client.key_file]);
+    tls.ca_file.iter().chain(client).try_for_each(|path| {
+        regular_file::check(path, limits::CERTIFICATES_BYTES_MAX)
+            .map_err(|problem| format!("{}: {problem}", path.display()))
+    })
+}
+
+/// Files are read by libcurl whenever it connects: certificates may be replaced under way.
+#[cfg(feature = "tls")]
+fn tls_config(tls: &Tls) -> TlsConfig {
+    let mut config = TlsConfig::builder().danger_accept_invalid_certs(!tls.verify);
+    if let Some(path) = &tls.ca_file {
+        config = config.trust_store(TrustStore::from_file(path));
+    }
+    if let Some(ClientCertificate { cert_file, key_file }) = &tls.client {
+        let key = PrivateKey::from_pem_file(key_file, None);
+        config = config.identity(Identity::from_pem_file(cert_file, Some(key)));
+    }
+    config.build()
+}
+
+/// A payload as a request body, without a copy.
+struct PayloadBody {
+    payload: Payload,
+    sent: usize,
+}
+
+impl AsyncRead for PayloadBody {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let rest = &self.payload.bytes()[self.sent..];
+        let length = rest.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&rest[..length]);
+        self.sent += length;
+        Poll::Ready(Ok(length))
+    }
+}

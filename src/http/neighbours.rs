@@ -1,0 +1,138 @@
+//! Which hosts are on this machine: those of its own addresses, and names that stand for one of these.
+//!
+//! Nothing here asks a name server, which could take its time: names are looked up in the system's own file, as the system
+//! itself does first. A name that only a name server knows counts as elsewhere until a connection to it has been made; both
+//! ends of that say where it is.
+
+use crate::limits;
+use crate::regular_file;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::path::Path;
+
+/// Where the system keeps names of its own.
+const HOSTS_FILE: &str = "/etc/hosts";
+/// The port of a connection that is never made.
+const ANY_PORT: u16 = 9;
+
+/// What is known of a host without asking anybody.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Host {
+    /// Its addresses; none if they have to be asked for.
+    pub(super) addresses: Vec<IpAddr>,
+    /// It is on this machine.
+    pub(super) is_here: bool,
+}
+
+/// Looks up a host of a URL.
+pub(super) fn look_up(host: &str) -> Host {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    if let Ok(address) = host.parse() {
+        return Host { addresses: vec![address], is_here: is_here(address) };
+    }
+    if host.eq_ignore_ascii_case("localhost") {
+        return Host { addresses: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()], is_here: true };
+    }
+    if host.is_empty() {
+        return Host::default();
+    }
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let file = regular_file::read(Path::new(HOSTS_FILE), limits::HOSTS_FILE_BYTES_MAX).unwrap_or_default();
+    let addresses = addresses_in(&String::from_utf8_lossy(&file), name);
+    if !addresses.is_empty() {
+        // Where it is elsewhere, the system may know more of it.
+        let is_here = addresses.iter().all(|address| is_here(*address));
+        return Host { addresses: if is_here { addresses } else { Vec::new() }, is_here };
+    }
+    let own_name = rustix::system::uname();
+    let is_own = own_name.nodename().to_str().is_ok_and(|own| own.eq_ignore_ascii_case(name));
+    Host { addresses: Vec::new(), is_here: is_own || is_below_localhost(name) }
+}
+
+/// All names that end in `.localhost` are this machine's.
+fn is_below_localhost(name: &str) -> bool {
+    name.rsplit_once('.').is_some_and(|(_, last)| last.eq_ignore_ascii_case("localhost"))
+}
+
+/// The addresses that a file such as `/etc/hosts` has for a name, without those that are there twice.
+fn addresses_in(file: &str, name: &str) -> Vec<IpAddr> {
+    let mut addresses = Vec::new();
+    for line in file.lines() {
+        let mut words = line.split('#').next().unwrap_or_default().split_ascii_whitespace();
+        let Some(address) = words.next().and_then(|word| word.parse().ok()) else { continue };
+        if words.any(|word| word.eq_ignore_ascii_case(name)) && !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    addresses
+}
+
+/// Whether this is an address of this machine. Whoever sends to one of these sends from it: the system tells by which address
+/// it would send, without sending anything.
+fn is_here(address: IpAddr) -> bool {
+    if address.is_loopback() || address.is_unspecified() {
+        return true;
+    }
+    let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let own = UdpSocket::bind((any, 0)).and_then(|socket| {
+        socket.connect((address, ANY_PORT))?;
+        socket.local_addr()
+    });
+    own.is_ok_and(|own| own.ip() == address)
+}
+
+/// Whether the other end of a connection between these addresses is on this machine.
+pub(super) fn is_of_one_machine(local: IpAddr, remote: IpAddr) -> bool {
+    remote.to_canonical().is_loopback() || remote == local
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_this_machine_are_known_without_asking() {
+        let name = rustix::system::uname().nodename().to_str().unwrap().to_owned();
+        for host in [name.as_str(), &name.to_uppercase(), "localhost", "LocalHost", "es.localhost", "a.b.LOCALHOST"] {
+            assert!(look_up(host).is_here, "{host}");
+        }
+        for host in ["es", "localhost.example", "notlocalhost", &format!("{name}.invalid"), "", "10.0.0"] {
+            assert!(!look_up(host).is_here, "{host}");
+        }
+    }
+
+    #[test]
+    fn own_addresses_are_told_from_others() {
+        for address in ["127.0.0.1", "127.9.8.7", "[::1]", "0.0.0.0", "[::]"] {
+            assert!(look_up(address).is_here, "{address}");
+        }
+        for address in ["192.0.2.1", "[2001:db8::1]", "224.0.0.1"] {
+            assert!(!look_up(address).is_here, "{address}");
+        }
+        // The address by which this machine would go out is its own; where there is no way out, there is none to test with.
+        let socket = UdpSocket::bind(("0.0.0.0", 0)).unwrap();
+        if socket.connect(("192.0.2.1", ANY_PORT)).is_ok() {
+            let own = socket.local_addr().unwrap().ip();
+            assert!(is_here(own), "{own}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_hosts_is_read_as_the_system_does() {
+        let file = "# 1.2.3.4 vm\n127.0.0.1\tlocalhost\n127.0.1.1 vm.example.org vm # own\n\n::1 ip6 vm\nnonsense vm\n\
+                    10.0.0.5 VM other\n127.0.1.1 vm\n10.0.0.6 vmx";
+        let net = |address: &str| -> IpAddr { address.parse().unwrap() };
+        let expected = [net("127.0.1.1"), net("::1"), net("10.0.0.5")];
+        assert_eq!(addresses_in(file, "vm"), expected);
+        assert_eq!(addresses_in(file, "Vm.Example.Org"), [net("127.0.1.1")]);
+        assert!(addresses_in(file, "own").is_empty());
+        assert!(addresses_in(file, "127.0.0.1").is_empty());
+    }
+
+    #[test]
+    fn both_ends_of_a_connection_say_where_it_leads() {
+        let is_here = |local: &str, remote: &str| is_of_one_machine(local.parse().unwrap(), remote.parse().unwrap());
+        assert!(is_here("127.0.0.1", "127.0.1.1") && is_here("10.0.0.5", "10.0.0.5") && is_here("::1", "::1"));
+        assert!(is_here("::ffff:127.0.0.1", "::ffff:127.0.0.1"));
+        assert!(!is_here("10.0.0.5", "10.0.0.6") && !is_here("fe80::1", "fe80::2"));
+    }
+}

@@ -1,0 +1,26 @@
+//! Bounds on what is exchanged with servers.
+
+use std::time::Duration;
+
+/// Idle time after which a kept connection is not used again. Load balancers, NAT and firewalls drop idle connections without
+/// telling either side, some of them after seconds; what is sent then is lost, and takes a whole `timeout` to notice. A new
+/// connection costs a fraction of a millisecond, so only those are kept that are used every few seconds.
+pub(crate) const IDLE_CONNECTION_TRUST: Duration = Duration::from_secs(4);
+/// Bytes of the system's file of names, which has a few hundred. In one that is longer nothing is looked up.
+pub(crate) const HOSTS_FILE_BYTES_MAX: u64 = 1 << 20;
+/// Silence after which the system asks whether the other side is still there, for how long it waits between two questions, and
+/// how many it asks: a peer that has gone is noticed after half a minute, where a `timeout` may be longer.
+pub(crate) const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
+pub(crate) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+pub(crate) const KEEPALIVE_PROBES: u32 = 3;
+
+/// Bytes of a server's name for an error (`mapper_parsing_exception`).
+pub(crate) const ERROR_TYPE_BYTES_MAX: usize = 120;
+/// Bytes of what failures that are alike are told by, and of why something failed: both are kept while it fails, and a
+/// log line has the reason. A server's own words in it are bounded before, and six times as long with each byte escaped.
+pub(crate) const FAILURE_KIND_BYTES_MAX: usize = 400;
+pub(crate) const FAILURE_REASON_BYTES_MAX: usize = 1_000;
+/// Reasons that are told of one answer to a bulk whose documents go again: one of each kind, as long as they are few.
+pub(crate) const REFUSALS_SAID_MAX: usize = 4;
+/// Fields of an index with other types than those of its template that are named, and their number beyond that.
+pub(crate) const OTHER_TYPES_NAMED_MAX: usize = 5;

@@ -1,0 +1,147 @@
+//! What an index that was there before its template has for types: a template is for indices that are made later. Pure.
+
+use super::template::{Flavour, meets_integers};
+use crate::limits;
+use crate::redact;
+use simd_json::prelude::*;
+use simd_json::tape;
+use std::fmt;
+
+/// What is asked of an index: its fields and their types.
+pub(super) const QUERY: &str = "filter_path=**.type";
+
+/// An index that the template came too late for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Existing {
+    index: String,
+    /// Fields whose types are not those of the template, as `name (type)`: the first few.
+    others: Vec<String>,
+    more: usize,
+    /// None if its fields could not be read.
+    is_read: bool,
+}
+
+impl Existing {
+    /// Of the server's answer for this index (or alias, or data stream), to [`QUERY`]. `is_verbatim` if the template keeps
+    /// integers.
+    pub(super) fn of_answer(index: String, answer: &mut [u8], flavour: Flavour, is_verbatim: bool) -> Self {
+        let mut existing = Self { index, others: Vec::new(), more: 0, is_read: false };
+        let Ok(tape) = simd_json::to_tape(answer) else { return existing };
+        existing.is_read = true;
+        // Behind an alias or a data stream there are several; documents go to the last.
+        let last = tape.as_value().as_object().and_then(|indices| indices.values().last());
+        let Some(mappings) = last.and_then(|index| index.get("mappings")) else { return existing };
+        let has_types = matches!(flavour, Flavour::Legacy5 | Flavour::Legacy6);
+        match mappings.as_object() {
+            Some(types) if has_types => {
+                types.values().for_each(|mapping| existing.add(mapping, &mut String::new(), is_verbatim));
+            }
+            _ => existing.add(mappings, &mut String::new(), is_verbatim),
+        }
+        existing
+    }
+
+    /// Whether it has other types, as far as is known.
+    pub(super) fn is_other(&self) -> bool {
+        !self.others.is_empty()
+    }
+
+    /// Adds the fields below an object of a mapping.
+    fn add(&mut self, object: tape::Value<'_, '_>, path: &mut String, is_verbatim: bool) {
+        let Some(fields) = object.get("properties").and_then(|fields| fields.as_object()) else { return };
+        for (name, field) in &fields {
+            let mark = path.len();
+            if mark > 0 {
+                path.push('.');
+            }
+            path.push_str(name);
+            if let Some(kind) = field.get("type").and_then(ValueIntoString::into_string)
+                && is_other(path, kind, is_verbatim)
+            {
+                if self.others.len() < limits::OTHER_TYPES_NAMED_MAX {
+                    let named = format!("{path} ({kind})");
+                    self.others.push(redact::quote(named.as_bytes(), limits::QUOTED_BYTES_MAX));
+                } else {
+                    self.more += 1;
+                }
+            }
+            self.add(field, path, is_verbatim);
+            path.truncate(mark);
+        }
+    }
+}
+
+/// Whether the template would have given this field another type.
+fn is_other(path: &str, kind: &str, is_verbatim: bool) -> bool {
+    match kind {
+        // Which numbers the template keeps as integers is known by the object that they are in.
+        "long" => !(is_verbatim && meets_integers(path)),
+        "date" => path != "@timestamp",
+        "integer" | "short" | "byte" | "float" | "half_float" | "text" => true,
+        _ => false,
+    }
+}
+
+impl fmt::Display for Existing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { index, others, more, is_read } = self;
+        write!(f, "; it is for indices that are made from now on, and {index} exists already")?;
+        if others.is_empty() {
+            return f.write_str(if *is_read { " (its fields have fitting types)" } else { " and keeps its types" });
+        }
+        write!(f, " with other types for {}", others.join(", "))?;
+        if *more > 0 {
+            write!(f, " and {more} more")?;
+        }
+        f.write_str(
+            ", which cut fractions, or cost documents whose values do not fit: write to another index_name, roll the data \
+             stream or the alias over, or reindex",
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(answer: &str, flavour: Flavour, is_verbatim: bool) -> String {
+        Existing::of_answer("shop".to_owned(), &mut answer.as_bytes().to_vec(), flavour, is_verbatim).to_string()
+    }
+
+    #[test]
+    fn fields_of_other_types_are_named() {
+        let properties = r#""properties":{"@timestamp":{"type":"date"},"load":{"type":"long"},"memstats":{"properties":{
+            "Alloc":{"type":"long"},"GCCPUFraction":{"type":"float"}}},"built":{"type":"date"},"ok":{"type":"boolean"},
+            "name":{"type":"text","fields":{"keyword":{"type":"keyword"}}},"type":{"type":"double"}}"#;
+        let others =
+            "with other types for load (long), memstats.GCCPUFraction (float), built (date), name (text), which";
+        let flat = format!(r#"{{"shop":{{"mappings":{{{properties}}}}}}}"#);
+        let typed = format!(r#"{{"shop":{{"mappings":{{"my_app":{{{properties}}}}}}}}}"#);
+        for (answer, flavour) in [(&flat, Flavour::Flat), (&flat, Flavour::Legacy7), (&typed, Flavour::Legacy5)] {
+            let said = said(answer, flavour, true);
+            assert!(said.contains("shop exists already") && said.contains(others), "{said}");
+        }
+        assert!(said(&flat, Flavour::Flat, false).contains("memstats.Alloc (long)"));
+    }
+
+    #[test]
+    fn many_fields_are_counted() {
+        let fields: Vec<String> = (0..100).map(|number| format!(r#""f{number}":{{"type":"long"}}"#)).collect();
+        let answer = format!(r#"{{"shop-1":{{}},"shop-2":{{"mappings":{{"properties":{{{}}}}}}}}}"#, fields.join(","));
+        let said = said(&answer, Flavour::Composable, true);
+        let more = 100 - limits::OTHER_TYPES_NAMED_MAX;
+        assert!(said.contains("f0 (long), f1 (long)") && said.contains(&format!("and {more} more")), "{said}");
+    }
+
+    #[test]
+    fn an_index_that_fits_or_says_nothing_is_told_apart() {
+        let fits = r#"{"shop":{"mappings":{"properties":{"a":{"type":"double"},"b":{"type":"keyword"}}}}}"#;
+        assert!(said(fits, Flavour::Flat, true).ends_with("(its fields have fitting types)"));
+        for answer in ["{}", r#"{"shop":{"mappings":{}}}"#] {
+            assert!(said(answer, Flavour::Flat, true).ends_with("(its fields have fitting types)"), "{answer}");
+        }
+        for answer in ["", r#"{"shop":{"mappings":{"prop"#] {
+            assert!(said(answer, Flavour::Flat, true).ends_with("shop exists already and keeps its types"), "{answer}");
+        }
+    }
+}

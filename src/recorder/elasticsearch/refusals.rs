@@ -1,0 +1,160 @@
+//! What it means when a server refuses a single document: the one table of the errors in the items of an answer. Pure.
+//!
+//! Three things may be wrong: the document itself; something that passes by itself; something that a person can fix (a
+//! privilege, an index, an alias, a pipeline, a limit). Only the first costs the document. The table is about statuses from
+//! 400 to 499. Of these 408, 409 and 429 mean what HTTP says, whatever the type of the error is.
+//!
+//! Above each rule stand the servers that give this error, seen with a real one (`tests/responses`,
+//! `tests/real_refusals.rs`) or found in their source.
+
+use super::verdict::Fate;
+
+/// Errors that mean the same.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Rule {
+    /// `type` of the error.
+    kinds: &'static [&'static str],
+    /// How its `reason` begins. What comes later in a reason may quote the document, so it never counts alone.
+    begins: &'static str,
+    /// What else is in its `reason`.
+    has: &'static str,
+    pub(super) fate: Fate,
+    /// What a person can do about it; empty if there is nothing to do.
+    pub(super) remedy: &'static str,
+}
+
+/// The first rule that fits counts. An error that fits none is taken for a fault of the document.
+static RULES: [Rule; 13] = [
+    // Elasticsearch 5 to 9 with security, OpenSearch 1 to 3 with its plugin: 401 or 403.
+    mendable(
+        &["security_exception"],
+        "give the user or API key of this recorder the right to write there (Elasticsearch: the privileges create_doc and \
+         auto_configure; OpenSearch: crud and create_index)",
+    ),
+    // Elasticsearch 5 to 9, OpenSearch 1 to 3: 404.
+    mendable(
+        &["index_not_found_exception"],
+        "create the index, or allow the server to create it (`action.auto_create_index`, or `allow_auto_create` of its \
+         template)",
+    ),
+    // Elasticsearch 5: 403; Elasticsearch 6 to 9, OpenSearch 1 to 3: 400.
+    mendable(&["index_closed_exception"], "open the index (`POST /INDEX/_open`), or write to another one"),
+    // Elasticsearch 6.4 to 9, OpenSearch 1 to 3: 400.
+    mendable_if(
+        &["illegal_argument_exception"],
+        "no write index is defined for ",
+        "",
+        "make one index of the alias its write index (`is_write_index: true`)",
+    ),
+    // Elasticsearch 5 to 6.3: 400.
+    mendable_if(
+        &["illegal_argument_exception"],
+        "Alias [",
+        "] has more than one ind",
+        "let the alias name a single index, or write to an index",
+    ),
+    // Elasticsearch 7 to 9, OpenSearch 1 to 3: 400. The second type is what the first becomes on its way from another node.
+    mendable_if(
+        &["validation_exception", "illegal_argument_exception"],
+        "Validation Failed: ",
+        "maximum ",
+        "delete indices that nobody needs, give them fewer shards, or raise `cluster.max_shards_per_node`",
+    ),
+    // Elasticsearch 5 to 9, OpenSearch 1 to 3: 400.
+    mendable_if(
+        &["illegal_argument_exception"],
+        "pipeline with id [",
+        "] does not exist",
+        "create the ingest pipeline, or correct `pipeline` of this recorder or the setting of the index that names it",
+    ),
+    // Elasticsearch 6.5 to 9: 403, from an index that follows one of another cluster.
+    mendable_if(
+        &["status_exception"],
+        "a following engine does not accept operations",
+        "",
+        "the index is a copy of one in another cluster: write to that one, or to another index",
+    ),
+    // Elasticsearch 5 to 9, OpenSearch 1 to 3: 403. (A full disk is 403 in 5 and 6 only, and 429 in later ones, which lift
+    // the block by themselves.) The second type is that of OpenSearch 3 for a cluster where no index may be created.
+    Rule {
+        kinds: &["cluster_block_exception", "index_create_block_exception"],
+        begins: "",
+        has: "",
+        fate: Fate::Retry,
+        remedy: "free disk space if the server is short of it, else remove the block (`index.blocks.…`, `cluster.blocks.…`)",
+    },
+    // Elasticsearch 5 to 9, OpenSearch 1 to 3: 404, from a shard that moves or is being recovered.
+    Rule {
+        kinds: &[
+            "shard_not_found_exception",
+            "illegal_index_shard_state_exception",
+            "index_shard_closed_exception",
+            "index_shard_not_started_exception",
+            "index_shard_recovering_exception",
+            "index_shard_relocated_exception",
+            "no_shard_available_action_exception",
+        ],
+        begins: "",
+        has: "",
+        fate: Fate::Retry,
+        remedy: "",
+    },
+    // Text and fields. Elasticsearch 5 to 7 and OpenSearch 1 to 3; Elasticsearch 8 and 9; all of them (the limit of fields, a
+    // field that is of another type); all of them: 400.
+    of_document(&[
+        "mapper_parsing_exception",
+        "document_parsing_exception",
+        "illegal_argument_exception",
+        "strict_dynamic_mapping_exception",
+    ]),
+    // The index is named in the document's action line, which stays as it is: correcting the configuration would not help
+    // it. Elasticsearch 5 to 9, OpenSearch 1 to 3: 400.
+    of_document(&["invalid_index_name_exception"]),
+    // So is its type, where there are types: Elasticsearch 5 and 6, 400 and 404. What can be done is done by `types.rs`.
+    of_document(&["invalid_type_name_exception", "type_missing_exception"]),
+];
+
+const fn mendable(kinds: &'static [&'static str], remedy: &'static str) -> Rule {
+    mendable_if(kinds, "", "", remedy)
+}
+
+const fn mendable_if(
+    kinds: &'static [&'static str],
+    begins: &'static str,
+    has: &'static str,
+    remedy: &'static str,
+) -> Rule {
+    Rule { kinds, begins, has, fate: Fate::Mend, remedy }
+}
+
+const fn of_document(kinds: &'static [&'static str]) -> Rule {
+    Rule { kinds, begins: "", has: "", fate: Fate::DeadLetter, remedy: "" }
+}
+
+impl Rule {
+    fn fits(&self, kind: &[u8], reason: &[u8]) -> bool {
+        self.kinds.iter().any(|known| known.as_bytes() == kind)
+            && reason.starts_with(self.begins.as_bytes())
+            && (self.has.is_empty() || reason.windows(self.has.len()).any(|part| part == self.has.as_bytes()))
+    }
+}
+
+/// The rule for an error.
+pub(super) fn rule_of(kind: &[u8], reason: &[u8]) -> Option<&'static Rule> {
+    RULES.iter().find(|rule| rule.fits(kind, reason))
+}
+
+/// What becomes of a document of which a server says this.
+pub(super) fn fate_of(status: u64, rule: Option<&Rule>) -> Fate {
+    match status {
+        200..=299 => Fate::Acked,
+        409 => Fate::Duplicate,
+        408 | 429 => Fate::Retry,
+        400..=499 => rule.map_or(Fate::DeadLetter, |rule| rule.fate),
+        // 5xx passes by itself; what no server says is no refusal.
+        _ => Fate::Retry,
+    }
+}
+
+#[cfg(test)]
+mod tests;
