@@ -87,9 +87,7 @@ impl Conversion {
     pub(super) fn list(self, out: &mut Vec<u8>, start: usize) {
         let end = out.len();
         let inside = start + 1..end - 1;
-        let is_number =
-            |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E' | b',') || is_blank(*byte);
-        if self != Self::Microseconds || !out[inside.clone()].iter().all(is_number) {
+        if self != Self::Microseconds || !is_list_of_numbers(&out[inside.clone()]) {
             return;
         }
         out.push(b'[');
@@ -98,13 +96,30 @@ impl Conversion {
             let comma = memchr::memchr(b',', &out[at..inside.end]).map_or(inside.end, |found| at + found);
             let from = at + out[at..comma].iter().take_while(|byte| is_blank(**byte)).count();
             let to = comma - out[from..comma].iter().rev().take_while(|byte| is_blank(**byte)).count();
-            write_thousandth(out, from..to, end + 1);
+            if &out[from..to] == NULL {
+                write_comma(out, end + 1);
+                out.extend_from_slice(NULL);
+            } else {
+                write_thousandth(out, from..to, end + 1);
+            }
             at = comma + 1;
         }
         out.push(b']');
         out.copy_within(end.., start);
         out.truncate(start + out.len() - end);
     }
+}
+
+/// Stands for an element that is broken.
+const NULL: &[u8] = b"null";
+
+/// Whether what stands between the brackets of an array is numbers, or `null`.
+fn is_list_of_numbers(text: &[u8]) -> bool {
+    let is_number = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
+    text.split(|byte| *byte == b',').all(|element| {
+        let element = element.trim_ascii();
+        element == NULL || element.iter().all(is_number)
+    })
 }
 
 /// Appends a thousandth of the number at `number` in `out` to the list that begins at `list`, unless it is zero.
@@ -194,7 +209,9 @@ mod tests {
             ("[0]", "[]"),
             ("[[1000]]", "[[1000]]"),
             ("[1000,\"a\"]", "[1000,\"a\"]"),
-            ("[1000,null]", "[1000,null]"),
+            ("[1000, null,0,null ]", "[1.0,null,null]"),
+            ("[null]", "[null]"),
+            ("[1000,[null]]", "[1000,[null]]"),
         ] {
             let mut out = b"x".to_vec();
             out.extend_from_slice(list.as_bytes());

@@ -1,7 +1,8 @@
 //! Which variable stands at an offset of a body, for a log line about something broken. It takes any bytes, reads them
 //! from the start, and runs only when such a line is written.
 
-use crate::limits::QUOTED_BYTES_MAX;
+use super::limits::LOST_NAME_BYTES_MAX;
+use super::untangle::BROKEN_KEY;
 
 /// A container that is open where the reading has come to.
 struct Open<'b> {
@@ -10,38 +11,105 @@ struct Open<'b> {
     key: Option<&'b [u8]>,
 }
 
-/// The keys around and at byte `offset`, joined with dots, as they stand; empty if it is in none.
-#[must_use]
-pub fn name_at(body: &[u8], offset: usize) -> String {
-    let mut open: Vec<Open<'_>> = Vec::new();
-    let mut last_string: &[u8] = b"";
-    let mut at = 0;
-    while at < offset.min(body.len()) {
-        match body[at] {
-            b'"' => {
-                let end = string_end(body, at + 1);
-                last_string = &body[at + 1..end];
-                at = end;
-            }
-            first @ (b'{' | b'[') => open.push(Open { is_object: first == b'{', key: None }),
-            b'}' | b']' => _ = open.pop(),
-            b':' => set_key(&mut open, Some(last_string)),
-            b',' => set_key(&mut open, None),
-            _ => {}
-        }
-        at += 1;
-    }
-    let keys: Vec<&[u8]> = open.iter().filter_map(|open| open.key).collect();
-    let name = keys.join(&b'.');
-    let shown = &name[..name.len().min(QUOTED_BYTES_MAX)];
-    let chunks = shown.utf8_chunks();
-    chunks.flat_map(|chunk| [chunk.valid().to_owned(), chunk.invalid().escape_ascii().to_string()]).collect()
+/// Reads a body from its start.
+pub(super) struct Locator<'b> {
+    body: &'b [u8],
+    at: usize,
+    open: Vec<Open<'b>>,
+    last_string: &'b [u8],
 }
 
-fn set_key<'b>(open: &mut [Open<'b>], key: Option<&'b [u8]>) {
-    if let Some(innermost) = open.last_mut().filter(|open| open.is_object) {
-        innermost.key = key;
+/// The keys around and at byte `offset`, joined with dots, as they stand, [`LOST_NAME_BYTES_MAX`] of them at most; never empty.
+#[must_use]
+pub fn name_at(body: &[u8], offset: usize) -> String {
+    Locator::new(body).name_at(offset)
+}
+
+impl<'b> Locator<'b> {
+    pub(super) fn new(body: &'b [u8]) -> Self {
+        Self { body, at: 0, open: Vec::new(), last_string: b"" }
     }
+
+    /// The name at an offset that is not before the last one. If a key stands there, it is part of the name.
+    pub(super) fn name_at(&mut self, offset: usize) -> String {
+        self.read_to(offset.min(self.body.len()));
+        let own = key_at(self.body, offset);
+        let innermost = self.open.len().saturating_sub(1);
+        let keys = self.open.iter().enumerate().filter_map(|(place, open)| {
+            // Of the object that the key is in, the value at hand is another one.
+            if own.is_some() && place == innermost { None } else { open.key }
+        });
+        let mut name = Vec::new();
+        for key in keys.chain(own) {
+            if !name.is_empty() {
+                name.push(b'.');
+            }
+            let key = key.strip_prefix(BROKEN_KEY).unwrap_or(key);
+            name.extend_from_slice(&key[..key.len().min(LOST_NAME_BYTES_MAX)]);
+            if name.len() > LOST_NAME_BYTES_MAX {
+                break;
+            }
+        }
+        shown(&name)
+    }
+
+    fn read_to(&mut self, end: usize) {
+        while self.at < end {
+            match self.body[self.at] {
+                b'"' => {
+                    let text_end = string_end(self.body, self.at + 1);
+                    if text_end >= end {
+                        return;
+                    }
+                    self.last_string = &self.body[self.at + 1..text_end];
+                    self.at = text_end;
+                }
+                first @ (b'{' | b'[') => self.open.push(Open { is_object: first == b'{', key: None }),
+                b'}' | b']' => _ = self.open.pop(),
+                b':' => self.set_key(Some(self.last_string)),
+                b',' => self.set_key(None),
+                _ => {}
+            }
+            self.at += 1;
+        }
+    }
+
+    fn set_key(&mut self, key: Option<&'b [u8]>) {
+        if let Some(innermost) = self.open.last_mut().filter(|open| open.is_object) {
+            innermost.key = key;
+        }
+    }
+}
+
+/// The key that begins at an offset, if one does.
+fn key_at(body: &[u8], offset: usize) -> Option<&[u8]> {
+    if body.get(offset) != Some(&b'"') {
+        return None;
+    }
+    let end = string_end(body, offset + 1);
+    let behind = body.get(end + 1..)?.iter().find(|byte| !byte.is_ascii_whitespace());
+    (behind == Some(&b':')).then(|| &body[offset + 1..end])
+}
+
+/// In one line, and as long as it may be.
+pub(super) fn shown(name: &[u8]) -> String {
+    let mut shown = String::new();
+    let mut add = |text: &str| {
+        let fits = shown.len() + text.len() <= LOST_NAME_BYTES_MAX;
+        if fits {
+            shown.push_str(text);
+        }
+        fits
+    };
+    for chunk in name.utf8_chunks() {
+        if !chunk.valid().chars().all(|char| add(char.encode_utf8(&mut [0; 4]))) {
+            break;
+        }
+        if !chunk.invalid().is_empty() && !add(&chunk.invalid().escape_ascii().to_string()) {
+            break;
+        }
+    }
+    if shown.trim().is_empty() { "(without a name)".to_owned() } else { shown }
 }
 
 /// Where the quote is that ends the string whose text begins at `start`.
@@ -64,8 +132,8 @@ mod tests {
             (br#"{"a":{"b\"":[1,{"c":2}],"d": ,"e":1}}"#, "a.d"),
             (br#"{"a":[{"b":1},{"b": ,"c":1}]}"#, "a.b"),
             (b"{\"caf\xe9\": ,\"a\":1}", "caf\\xe9"),
-            (br#"{"a":{"b":1}, ,"c":2}"#, ""),
-            (br#"{"a":1},"b": ,"#, ""),
+            (br#"{"a":{"b":1}, ,"c":2}"#, "(without a name)"),
+            (br#"{"a":1},"b": ,"#, "(without a name)"),
             (br#"{"a":"\\","b": ,"#, "b"),
         ] {
             let offset = memchr::memmem::find(body, b" ,").unwrap() + 1;
@@ -73,9 +141,21 @@ mod tests {
         }
         assert_eq!(name_at(br#"{"a":""#, 99), "a");
         let long = format!("{{\"{}\": ,", "k".repeat(5000));
-        assert_eq!(name_at(long.as_bytes(), 5004).len(), QUOTED_BYTES_MAX);
+        assert_eq!(name_at(long.as_bytes(), 5004).len(), LOST_NAME_BYTES_MAX);
         for offset in 0..40 {
             let _ = name_at(b"]}{\"\\\xff:,[\"a\":{[\"\\\"", offset);
+        }
+    }
+
+    #[test]
+    fn a_key_is_part_of_its_name() {
+        let body = br#"{"a":1,"b":{"caf\xe9" :1,"\?no key":?,"c":2}}"#;
+        let at = |text: &[u8]| memchr::memmem::find(body, text).unwrap();
+        let mut locator = Locator::new(body);
+        for (text, name) in
+            [(&br#""a"#[..], "a"), (br#""caf"#, r"b.caf\xe9"), (br#""\?no"#, "b.no key"), (br"?,", "b.no key")]
+        {
+            assert_eq!(locator.name_at(at(text)), name);
         }
     }
 }
