@@ -45,8 +45,8 @@ pub const LOST_NAMES_MAX: usize = 200;
 /// Of these, names in one log line.
 pub const LOST_NAMES_TOLD: usize = 5;
 
-/// Bytes of a lost variable's name in a log line.
-pub const LOST_NAME_BYTES_MAX: usize = 100;
+/// Bytes of a lost variable's name that are kept. A log line shows fewer: secrets are looked for before it is cut.
+pub const LOST_NAME_BYTES_MAX: usize = 256;
 
 /// Places of one payload where something is lost that are looked at for their names, 16 bytes each.
 pub const LOST_LOOKED_AT_MAX: usize = 1_024;

@@ -285,7 +285,7 @@ fn what_is_no_object_is_refused_whole() {
         (r#"{"a":1}}"#, Cause::TrailingData, 7),
         (r#"{"a":1} {"b":2}"#, Cause::TrailingData, 8),
         ("{\n\"a\": 1\n}\n{\n\"b\": 2\n}\n", Cause::TrailingData, 11),
-        (r#"{"a":[1}"#, Cause::Broken, 5),
+        (r#"{"a":[1}"#, Cause::Broken, 6),
         (r#"{"a":1]"#, Cause::CutOff, 7),
         (r#"{"a":[1]]}"#, Cause::Broken, 5),
         (r#"{"a":{"b":1,"c":{"d":2}}"#, Cause::Unclosed, 24),
