@@ -45,8 +45,9 @@ struct Column<'a> {
     hash: u64,
     /// JSON values, separated by commas.
     values: ArenaVec<'a, u8>,
-    /// How many they are.
+    /// How many they are; of them, those that fill gaps.
     rows: usize,
+    gaps: usize,
     met: Met,
     /// One of them is more than `null`.
     has_value: bool,
@@ -103,6 +104,7 @@ impl<'a> Columns<'a> {
             hash,
             values: ArenaVec::new_in(self.arena),
             rows: 0,
+            gaps: 0,
             met: Met::default(),
             has_value: false,
             is_sparse: false,
@@ -130,9 +132,12 @@ impl Column<'_> {
         let missing = row.saturating_sub(self.rows);
         if self.is_sparse || missing > *gaps {
             self.is_sparse = true;
+            // Those that it has are left to others.
+            *gaps += std::mem::take(&mut self.gaps);
             return Err(NoPlace::Column);
         }
         *gaps -= missing;
+        self.gaps += missing;
         (0..missing).try_for_each(|_| self.append(NULL))
     }
 

@@ -372,7 +372,7 @@ impl Scratch {
             variables.lost.note(body, &mut self.lost);
         }
         if let Some(offset) = report.first_beyond_columns {
-            variables.lost.note_name(Loss::Columns, &name_at(body, offset));
+            variables.lost.note_name(Loss::Columns, name_at(body, offset).as_bytes());
         }
         Ok((Report { names: variables.layout.mended, ..report }, totals))
     }

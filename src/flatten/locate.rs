@@ -3,70 +3,79 @@
 
 use super::limits::LOST_NAME_BYTES_MAX;
 use super::untangle::BROKEN_KEY;
+use std::ops::Range;
 
 /// A container that is open where the reading has come to.
-struct Open<'b> {
+#[derive(Debug)]
+struct Open {
     is_object: bool,
-    /// The key whose value is at hand.
-    key: Option<&'b [u8]>,
+    /// Where the key is whose value is at hand.
+    key: Option<Range<usize>>,
 }
 
-/// Reads a body from its start.
-pub(super) struct Locator<'b> {
-    body: &'b [u8],
+/// Reads a body from its start; its buffers are kept from one body to the next.
+#[derive(Debug, Default)]
+pub(super) struct Locator {
     at: usize,
-    open: Vec<Open<'b>>,
-    last_string: &'b [u8],
+    open: Vec<Open>,
+    last_string: Range<usize>,
+    /// The name as it stands in the body.
+    raw: Vec<u8>,
 }
 
 /// The keys around and at byte `offset`, joined with dots, as they stand, [`LOST_NAME_BYTES_MAX`] of them at most; never empty.
 #[must_use]
 pub fn name_at(body: &[u8], offset: usize) -> String {
-    Locator::new(body).name_at(offset)
+    let mut name = String::new();
+    Locator::default().name_at(body, offset, &mut name);
+    name
 }
 
-impl<'b> Locator<'b> {
-    pub(super) fn new(body: &'b [u8]) -> Self {
-        Self { body, at: 0, open: Vec::new(), last_string: b"" }
+impl Locator {
+    /// Begins with another body.
+    pub(super) fn restart(&mut self) {
+        self.at = 0;
+        self.open.clear();
+        self.last_string = 0..0;
     }
 
-    /// The name at an offset that is not before the last one. If a key stands there, it is part of the name.
-    pub(super) fn name_at(&mut self, offset: usize) -> String {
-        self.read_to(offset.min(self.body.len()));
-        let own = key_at(self.body, offset);
+    /// Writes the name at an offset that is not before the last one. If a key stands there, it is part of the name.
+    pub(super) fn name_at(&mut self, body: &[u8], offset: usize, name: &mut String) {
+        self.read_to(body, offset.min(body.len()));
+        let own = key_at(body, offset);
         let innermost = self.open.len().saturating_sub(1);
         let keys = self.open.iter().enumerate().filter_map(|(place, open)| {
             // Of the object that the key is in, the value at hand is another one.
-            if own.is_some() && place == innermost { None } else { open.key }
+            if own.is_some() && place == innermost { None } else { open.key.clone().map(|key| &body[key]) }
         });
-        let mut name = Vec::new();
+        self.raw.clear();
         for key in keys.chain(own) {
-            if !name.is_empty() {
-                name.push(b'.');
+            if !self.raw.is_empty() {
+                self.raw.push(b'.');
             }
             let key = key.strip_prefix(BROKEN_KEY).unwrap_or(key);
-            name.extend_from_slice(&key[..key.len().min(LOST_NAME_BYTES_MAX)]);
-            if name.len() > LOST_NAME_BYTES_MAX {
+            self.raw.extend_from_slice(&key[..key.len().min(LOST_NAME_BYTES_MAX)]);
+            if self.raw.len() > LOST_NAME_BYTES_MAX {
                 break;
             }
         }
-        shown(&name)
+        write_shown(&self.raw, name);
     }
 
-    fn read_to(&mut self, end: usize) {
+    fn read_to(&mut self, body: &[u8], end: usize) {
         while self.at < end {
-            match self.body[self.at] {
+            match body[self.at] {
                 b'"' => {
-                    let text_end = string_end(self.body, self.at + 1);
+                    let text_end = string_end(body, self.at + 1);
                     if text_end >= end {
                         return;
                     }
-                    self.last_string = &self.body[self.at + 1..text_end];
+                    self.last_string = self.at + 1..text_end;
                     self.at = text_end;
                 }
                 first @ (b'{' | b'[') => self.open.push(Open { is_object: first == b'{', key: None }),
                 b'}' | b']' => _ = self.open.pop(),
-                b':' => self.set_key(Some(self.last_string)),
+                b':' => self.set_key(Some(self.last_string.clone())),
                 b',' => self.set_key(None),
                 _ => {}
             }
@@ -74,7 +83,7 @@ impl<'b> Locator<'b> {
         }
     }
 
-    fn set_key(&mut self, key: Option<&'b [u8]>) {
+    fn set_key(&mut self, key: Option<Range<usize>>) {
         if let Some(innermost) = self.open.last_mut().filter(|open| open.is_object) {
             innermost.key = key;
         }
@@ -91,9 +100,9 @@ fn key_at(body: &[u8], offset: usize) -> Option<&[u8]> {
     (behind == Some(&b':')).then(|| &body[offset + 1..end])
 }
 
-/// In one line, and as long as it may be.
-pub(super) fn shown(name: &[u8]) -> String {
-    let mut shown = String::new();
+/// Writes a name as text, and as long as it may be.
+pub(super) fn write_shown(name: &[u8], shown: &mut String) {
+    shown.clear();
     let mut add = |text: &str| {
         let fits = shown.len() + text.len() <= LOST_NAME_BYTES_MAX;
         if fits {
@@ -109,7 +118,9 @@ pub(super) fn shown(name: &[u8]) -> String {
             break;
         }
     }
-    if shown.trim().is_empty() { "(without a name)".to_owned() } else { shown }
+    if shown.trim().is_empty() {
+        "(without a name)".clone_into(shown);
+    }
 }
 
 /// Where the quote is that ends the string whose text begins at `start`.
@@ -151,11 +162,12 @@ mod tests {
     fn a_key_is_part_of_its_name() {
         let body = br#"{"a":1,"b":{"caf\xe9" :1,"\?no key":?,"c":2}}"#;
         let at = |text: &[u8]| memchr::memmem::find(body, text).unwrap();
-        let mut locator = Locator::new(body);
+        let (mut locator, mut found) = (Locator::default(), String::new());
         for (text, name) in
             [(&br#""a"#[..], "a"), (br#""caf"#, r"b.caf\xe9"), (br#""\?no"#, "b.no key"), (br"?,", "b.no key")]
         {
-            assert_eq!(locator.name_at(at(text)), name);
+            locator.name_at(body, at(text), &mut found);
+            assert_eq!(found, name);
         }
     }
 }

@@ -44,6 +44,9 @@ pub(super) struct Lost {
     names: [Names; 3],
     /// Members of the layout whose names have been seen.
     known: HashSet<u64>,
+    locator: Locator,
+    /// The name that is looked at.
+    name: String,
 }
 
 impl LostAt {
@@ -67,10 +70,10 @@ impl Lost {
             return;
         }
         lost.sort_unstable_by_key(|lost| lost.offset);
-        let mut locator = Locator::new(body);
+        self.locator.restart();
         for LostAt { offset, member } in lost.drain(..) {
-            let name = locator.name_at(offset);
-            self.note_name(Loss::Broken, &name);
+            self.locator.name_at(body, offset, &mut self.name);
+            self.note_own_name(Loss::Broken);
             if self.known.len() < LOST_LOOKED_AT_MAX {
                 self.known.insert(member);
             }
@@ -78,11 +81,18 @@ impl Lost {
     }
 
     /// The variable with this name is lost.
-    pub(super) fn note_name(&mut self, loss: Loss, name: &str) {
-        let hash = self.hasher.hash_one(name);
-        let names = self.of(loss);
+    pub(super) fn note_name(&mut self, loss: Loss, name: &[u8]) {
+        if self.of(loss).seen.len() < LOST_NAMES_MAX {
+            locate::write_shown(name, &mut self.name);
+            self.note_own_name(loss);
+        }
+    }
+
+    fn note_own_name(&mut self, loss: Loss) {
+        let hash = self.hasher.hash_one(&self.name);
+        let names = &mut self.names[loss as usize];
         if names.seen.len() < LOST_NAMES_MAX && names.seen.insert(hash) {
-            names.pending.push_back(name.to_owned());
+            names.pending.push_back(self.name.clone());
         }
     }
 
@@ -99,11 +109,6 @@ impl Lost {
     fn of(&mut self, loss: Loss) -> &mut Names {
         &mut self.names[loss as usize]
     }
-}
-
-/// A name as a log line shows it.
-pub(super) fn shown(name: &[u8]) -> String {
-    locate::shown(name)
 }
 
 #[cfg(test)]
@@ -128,7 +133,7 @@ mod tests {
     fn a_few_at_a_time_and_not_for_ever() {
         let mut lost = Lost::default();
         for name in 0..2 * LOST_NAMES_MAX {
-            lost.note_name(Loss::OverLimit, &name.to_string());
+            lost.note_name(Loss::OverLimit, name.to_string().as_bytes());
         }
         let mut told = Vec::new();
         loop {

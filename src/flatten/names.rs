@@ -11,7 +11,7 @@ mod path;
 
 use super::by_hash::{ByHash, NoRoom};
 use super::layout::{Kind, Layout, Node, Shipped};
-use super::lost::{self, Loss, Lost};
+use super::lost::{Loss, Lost};
 use super::{VariableRules, rates};
 use crate::json;
 use crate::limits::{NAME_BYTES_MAX, NAME_SEGMENTS_MAX};
@@ -284,7 +284,7 @@ impl Leaf<'_> {
     /// If it has just been left out, its name is told.
     fn note_lost(&self, lost: &mut Lost) {
         if self.node.shipped == Shipped::BeyondLimit {
-            lost.note_name(Loss::OverLimit, &lost::shown(self.name));
+            lost.note_name(Loss::OverLimit, self.name);
         }
     }
 }
