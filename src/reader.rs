@@ -188,6 +188,11 @@ impl Reading {
             let Line { values, times, message } = line;
             part_log!(self.log_level, Warn, warn, reader = self.name(), url = self.url(), values, times, "{message}");
         }
+        let unmatched = self.variables.borrow_mut().unmatched();
+        for unmatched in unmatched {
+            let said = losses::without_match(unmatched);
+            part_log!(self.log_level, Warn, warn, reader = self.name(), url = self.url(), "{said}");
+        }
         if report.restarted {
             part_log!(self.log_level, Info, info, reader = self.name(), url = self.url(), "the target has restarted");
         }

@@ -419,3 +419,16 @@ fn a_few_names_at_a_time_are_told_of_what_is_left_out() {
     assert!(lines[0].contains("more than max_fields (2)") && lines[0].contains(r#"left out "c.d", "e";"#), "{log}");
     assert!(lines[1].contains(r#"left out "late";"#), "{log}");
 }
+
+#[test]
+fn patterns_that_match_nothing_are_told_once() {
+    let keys = ", include: [\"**\", hits, hitz], exclude: [cmdline], rates: [\"m.*\", m.hitz], rename: {a: b, aa: c}";
+    let (_, log) = polled(&[r#"{"a":1,"hits":2,"m":{"hits":3}}"#, r#"{"a":1,"hits":2,"m":{"hits":3},"x":4}"#], keys, 4);
+    let lines: Vec<&str> = warnings(&log).collect();
+    assert_eq!(lines.len(), 3, "{log}");
+    for (line, found) in lines.iter().zip([r#"of include: "hitz";"#, r#"of rates: "m.hitz";"#, r#"of rename: "aa";"#]) {
+        assert!(line.contains("nothing in the first document matches") && line.contains(found), "{log}");
+    }
+    let (_, log) = polled(&[r#"{"a":1}"#], "", 4);
+    assert_eq!(warnings(&log).count(), 0, "the defaults need not match: {log}");
+}

@@ -44,18 +44,33 @@ impl Conversions {
     }
 
     fn named(&self, name: &[u8]) -> Option<Conversion> {
-        let names = || self.gc_lists.iter().chain(self.sizes.iter().map(|(size, _)| size));
+        let place = self.places(name).next()?;
+        let size = place.checked_sub(self.gc_lists.len()).and_then(|place| self.sizes.get(place));
+        Some(size.map_or(Conversion::Microseconds, |(_, conversion)| *conversion))
+    }
+
+    /// The names of lists, then those of sizes.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.gc_lists.iter().chain(self.sizes.iter().map(|(size, _)| size)).map(String::as_str)
+    }
+
+    /// Hands the place of each of [`Self::names`] that this variable has, whole or behind its last dot, to `visit`.
+    pub(super) fn each_of(&self, name: &[u8], visit: impl FnMut(usize)) {
+        let leaf = &name[memchr::memrchr(b'.', name).map_or(0, |dot| dot + 1)..];
+        self.places(name).chain(self.places(leaf)).for_each(visit);
+    }
+
+    /// The places of the names that are this one.
+    fn places(&self, name: &[u8]) -> impl Iterator<Item = usize> {
         // Four bytes may be one in lower case. A name that is longer even so is not looked at: its keys would be, for each member.
-        if names().all(|other| name.len() > 4 * other.len()) {
-            return None;
-        }
-        let name = std::str::from_utf8(name).ok()?;
-        let is_it =
-            |other: &str| other.chars().flat_map(char::to_lowercase).eq(name.chars().flat_map(char::to_lowercase));
-        if self.gc_lists.iter().any(|list| is_it(list)) {
-            return Some(Conversion::Microseconds);
-        }
-        self.sizes.iter().find(|(size, _)| is_it(size)).map(|(_, conversion)| *conversion)
+        let is_long = self.names().all(|other| name.len() > 4 * other.len());
+        let name = if is_long { None } else { std::str::from_utf8(name).ok() };
+        let is_it = |other: &str, name: &str| {
+            other.chars().flat_map(char::to_lowercase).eq(name.chars().flat_map(char::to_lowercase))
+        };
+        name.into_iter().flat_map(move |name| {
+            self.names().enumerate().filter(move |(_, other)| is_it(other, name)).map(|(place, _)| place)
+        })
     }
 }
 

@@ -36,7 +36,9 @@ mod rename;
 mod rings;
 mod scalar;
 mod strict;
+mod unmatched;
 mod untangle;
+mod variables;
 mod walk;
 
 pub mod json;
@@ -46,11 +48,10 @@ use by_hash::NoRoom;
 use guide::{Follow, Learn, LearnWork, Stop};
 use index::Index;
 use layout::Layout;
-use lost::{Lost, LostAt};
-use names::Fields;
+use lost::LostAt;
 use std::sync::Arc;
 use std::time::Duration;
-use walk::{Options, Walk};
+use walk::Walk;
 
 pub use choice::{Choice, Globs};
 pub use convert::{Conversion, Conversions};
@@ -58,6 +59,8 @@ pub use error::{Cause, FlattenError};
 pub use names::{Mended, is_below, meet, unfit_for_label};
 pub use rename::Renames;
 pub use strict::is_object_in_one_line;
+pub use unmatched::Unmatched;
+pub use variables::Variables;
 
 pub use index::PADDING_BYTES;
 pub use locate::name_at;
@@ -132,16 +135,6 @@ pub enum GcPauses {
     Off,
 }
 
-/// What is remembered of one reader's variables from one payload to the next.
-pub struct Variables {
-    rules: Arc<VariableRules>,
-    layout: Layout,
-    fields: Fields,
-    lost: Lost,
-    totals: Option<gc::Totals>,
-    rates: rates::Memory,
-}
-
 impl Default for VariableRules {
     fn default() -> Self {
         Self {
@@ -163,49 +156,6 @@ impl VariableRules {
     #[must_use]
     pub fn converts(&self) -> bool {
         *self.conversions != Conversions::default()
-    }
-}
-
-impl Variables {
-    fn options(&self) -> Options {
-        Options {
-            gc_pauses: self.rules.gc_pauses,
-            dots_underscore: self.rules.dots_underscore,
-            totals_before: self.totals,
-        }
-    }
-
-    /// A reader that has seen nothing yet.
-    #[must_use]
-    pub fn new(rules: impl Into<Arc<VariableRules>>) -> Self {
-        let rules = rules.into();
-        let fields = Fields::new(rules.fields_max, &rules.labels);
-        let (layout, lost, rates) = (Layout::default(), Lost::default(), rates::Memory::default());
-        Self { rules, layout, fields, lost, totals: None, rates }
-    }
-
-    /// Names of what was lost for the first time, a few of them, and how many more there are: the next call gives those.
-    pub fn lost(&mut self, loss: Loss) -> (Vec<String>, usize) {
-        self.lost.take(loss)
-    }
-
-    /// The layout is another one: what is remembered of counters is put into its order.
-    fn align_rates(&mut self, spare: &mut Vec<rates::Sample>, arena: &mut bumpalo::Bump) -> Result<(), NoRoom> {
-        self.lost.forget_layout();
-        let counters = &self.layout.counters;
-        if counters.is_empty() && self.rates.is_empty() {
-            return Ok(());
-        }
-        let aligned = self.rates.align(counters, arena, spare);
-        arena.reset();
-        aligned
-    }
-
-    /// A payload that was polled at `polled`, with these totals and counters, has become a document.
-    fn commit(&mut self, totals: Option<gc::Totals>, counters: &[Option<rates::Number>], polled: Duration) {
-        self.fields.keep();
-        self.totals = totals.or(self.totals);
-        self.rates.commit(&self.layout.counters, counters, polled);
     }
 }
 
@@ -236,7 +186,7 @@ pub struct Report {
     /// [`limits::GAPS_MAX`], left out.
     pub beyond_columns: u64,
     /// Byte offset behind the first of them, in the text that was followed.
-    first_beyond_columns: Option<usize>,
+    pub first_beyond_columns: Option<usize>,
     /// Names that had to be mended, and variables beyond `max_fields`.
     pub names: Mended,
     /// Of `numbers`, those that a `map_file` calls sizes in bytes.
@@ -373,6 +323,9 @@ impl Scratch {
         }
         if let Some(offset) = report.first_beyond_columns {
             variables.lost.note_name(Loss::Columns, name_at(body, offset).as_bytes());
+        }
+        if variables.unmatched.is_none() && out.len() > mark {
+            variables.unmatched = Some(unmatched::unmatched(&variables.rules, body));
         }
         Ok((Report { names: variables.layout.mended, ..report }, totals))
     }

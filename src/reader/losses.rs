@@ -1,7 +1,7 @@
 //! What a reader's documents lack, in words for the log: each variable is named when it is first lost, and that some are lost is
 //! repeated once per period. Time is an argument.
 
-use crate::flatten::{self, Cause, FlattenError, Loss, Report, Variables};
+use crate::flatten::{self, Cause, FlattenError, Loss, Report, Unmatched, Variables};
 use crate::limits;
 use crate::log::FailureLog;
 use crate::redact;
@@ -91,6 +91,15 @@ impl Kind {
         }
         Some((times.unwrap_or(1), &self.names))
     }
+}
+
+/// What of the configuration matches nothing.
+pub(super) fn without_match(unmatched: Unmatched) -> String {
+    let Unmatched { key, mut patterns } = unmatched;
+    let more = patterns.len().saturating_sub(flatten::limits::LOST_NAMES_TOLD);
+    patterns.truncate(flatten::limits::LOST_NAMES_TOLD);
+    let names = listed((patterns, more)).unwrap_or_default();
+    format!("nothing in the first document matches these of {key}: {names}; is one of them misspelt?")
 }
 
 /// `"a", "b" and 3 more`; none if there are none.
