@@ -150,7 +150,7 @@ impl Reading {
     pub(crate) fn refused(&self, error: FlattenError, content: &Content, body: &[u8]) -> ReadError {
         let kind = Kind::of(content, body);
         if kind.is_own() {
-            return ReadError::Payload(error, losses::in_words(error, body));
+            return ReadError::Payload(error, losses::in_words(error, body, &mut self.variables.borrow_mut()));
         }
         let is_bare = kind == Kind::Empty && content.kind == ContentKind::Unknown;
         let described =

@@ -400,6 +400,8 @@ fn a_broken_body_in_one_line_is_refused_with_the_name_of_the_variable() {
     let lines: Vec<&str> = warnings(&log).filter(|line| line.contains("reading failed")).collect();
     assert_eq!(lines.len(), 1, "{log}");
     assert!(lines[0].contains(r#"the variable "uri" is not JSON"#) && !lines[0].contains("cut off"), "{log}");
+    let (_, log) = polled(&[r#"{"up":1 2,"m":{"down":[1] 2}}"#], "", 0);
+    assert!(log.contains(r#"nothing that the payload holds is JSON: "up", "m.down""#), "{log}");
     let (_, log) = polled(&[r#"{"b4":1,"uri":"/s.php"#], "", 0);
     assert!(log.contains("the JSON is cut off"), "{log}");
 }

@@ -33,6 +33,8 @@ pub enum Cause {
     DocumentTooLong,
     /// There is nothing to ship.
     NoVariables,
+    /// There is something, and all of it is broken.
+    AllBroken,
     /// There is something, and the rules leave out all of it.
     AllLeftOut,
 }
@@ -41,6 +43,7 @@ impl fmt::Display for FlattenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.cause {
             Cause::NoVariables => return f.write_str("the payload holds no variable"),
+            Cause::AllBroken => return f.write_str("nothing that the payload holds is JSON"),
             Cause::AllLeftOut => {
                 return f.write_str(
                     "all that the payload holds is left out: see include, exclude, max_fields and object_arrays",

@@ -260,6 +260,7 @@ impl Scratch {
                 variables.commit(totals, &self.counters, polled);
                 return Ok(report);
             }
+            Ok((report, _)) if report.broken > 0 => FlattenError { cause: Cause::AllBroken, offset: 0 },
             Ok(_) if variables.layout.leaves_out() => FlattenError { cause: Cause::AllLeftOut, offset: 0 },
             Err(Stop::Refused(error)) => FlattenError { offset: error.offset.min(body.len()), ..error },
             // No walk stops for the other reasons any more: what it follows has just been learned, or marked.

@@ -118,7 +118,7 @@ fn quoted(name: &str) -> String {
 }
 
 /// Why a body gave no document, with the variable at fault.
-pub(super) fn in_words(error: FlattenError, body: &[u8]) -> String {
+pub(super) fn in_words(error: FlattenError, body: &[u8], variables: &mut Variables) -> String {
     let name = || quoted(&flatten::name_at(body, error.offset));
     match error.cause {
         Cause::Broken => format!(
@@ -126,6 +126,10 @@ pub(super) fn in_words(error: FlattenError, body: &[u8]) -> String {
             name(),
             error.offset
         ),
+        Cause::AllBroken => match listed(variables.lost(Loss::Broken)) {
+            Some(names) => format!("{error}: {names}"),
+            None => error.to_string(),
+        },
         Cause::TooDeep => format!("{error}, in the variable {}", name()),
         _ => error.to_string(),
     }
