@@ -46,7 +46,7 @@ impl<G: Guide> Walk<'_, G> {
         self.skip_to_separator()?;
         if self.by_lines && self.depth == 1 {
             let skipped = &self.body[start..self.offset(self.at)];
-            if memchr::memchr(b'\n', skipped).is_some() && memchr::memmem::find(skipped, b",\n\"").is_some() {
+            if memchr::memchr(b'\n', skipped).is_some() && untangle::holds_a_variable(self.body, skipped) {
                 return Err(Stop::Tangled);
             }
         }

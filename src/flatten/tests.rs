@@ -228,10 +228,13 @@ fn a_variable_that_holds_anything_costs_itself_only() {
         "?",
         "",
     ] {
-        for (before, after) in
-            [("\"b4\": 1,\n", ",\n\"after\": 2,\n\"z\": {\"y\":3}"), ("\"b4\": 1,\n", ""), ("", ",\n\"z\": {\"y\":3}")]
-        {
-            let json = format!("{{\n{before}\"err\": {value}{after}\n}}\n");
+        let others = [(r#""b4": 1"#, r#""after": 2|"z": {"y":3}"#), (r#""b4": 1"#, ""), ("", r#""z": {"y":3}"#)];
+        let gaps = ["\n", "\n  ", "\r\n", "\n\t"];
+        for ((before, after), gap) in others.iter().flat_map(|others| gaps.map(|gap| (others, gap))) {
+            let err = format!("\"err\": {value}");
+            let lines = [*before, err.as_str()].into_iter().chain(after.split('|'));
+            let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+            let json = format!("{{{gap}{}\n}}\n", lines.join(&format!(",{gap}")));
             let (found, report) = flat(json.as_bytes()).expect(&json);
             let mut members = Vec::new();
             members.extend((!before.is_empty()).then_some(r#""b4":1"#));
@@ -255,6 +258,9 @@ fn a_body_with_lines_keeps_what_is_whole() {
         ("{\n\"cmdline\": [ {,\n\"b\": 1,\n\"c\": } ],\n\"d\": 2\n}", r#""b":1,"d":2"#, 1),
         ("{\n\"a\": [1, NaN, 3],\n\"b\": ,\n\"c\": 1,234\n}", r#""a":[1,null,3]"#, 3),
         ("{\n\"a\": x \"y,\n\"bad\\xe9\": 1,\n\"c\": 2\n}", r#""c":2"#, 2),
+        ("{\n\"a\": 1, \"b\": 2 3, \"c\": 4\n}", r#""a":1,"c":4"#, 1),
+        ("{\n\n\"a\": 1,\n\"b\": 2 3,\n\"c\": 4}", r#""a":1,"c":4"#, 1),
+        ("{\n  \"m\": {\n    \"a\": 1,\n    \"b\": 2 3\n  },\n  \"x\": },\n  \"c\": 4\n}", r#""m.a":1,"c":4"#, 2),
         ("\u{feff}{\n\"a\": 5\" disk,\n\"c\": 2\n}", r#""c":2"#, 1),
     ] {
         let (found, report) = flat(json.as_bytes()).expect(json);

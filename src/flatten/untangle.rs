@@ -16,7 +16,8 @@ use super::scalar::{self, Escapes};
 use super::walk::is_blank;
 use super::{Cause, FlattenError};
 
-pub(super) use lines::stands_alone;
+use lines::Lines;
+pub(super) use lines::{holds_a_variable, stands_alone};
 
 /// The token that stands for a value that is lost.
 const LOST: u8 = b'?';
@@ -34,9 +35,18 @@ const KEYLESS_NAME_BYTES: usize = 40;
 #[cold]
 #[inline(never)]
 pub(super) fn untangle(body: &[u8], copy: &mut Vec<u8>) -> Result<(), FlattenError> {
-    if lines::is_by_lines(body) && lines::untangle(body, copy)? {
-        return Ok(());
+    let lines = Lines::of(body);
+    if let Some(lines) = lines.filter(|lines| lines.are_several()) {
+        return lines.untangle(copy);
     }
+    match (untangle_whole(body, copy), lines) {
+        (Err(_), Some(line)) => line.untangle(copy),
+        (outcome, _) => outcome,
+    }
+}
+
+/// The same for a body of which brackets and quotes alone tell where variables end.
+fn untangle_whole(body: &[u8], copy: &mut Vec<u8>) -> Result<(), FlattenError> {
     copy.clear();
     let mut mender = Mender::new(body, body.len(), copy, Mode::Tolerant);
     mender.blanks();

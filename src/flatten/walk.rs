@@ -105,7 +105,7 @@ impl<'a, G: Guide> Walk<'a, G> {
             met: Met::default(),
             gaps_left: limits::GAPS_MAX,
             lost,
-            by_lines: body.starts_with(b"{\n\""),
+            by_lines: body.starts_with(b"{\n") || body.starts_with(b"{\r\n"),
             alone_until: 0,
             tangled: false,
         }

@@ -318,8 +318,9 @@ pub(crate) fn salvage(input: &[u8]) {
     };
     let mut sanitiser = Sanitiser::of_config(&options.1).expect("a reader");
     let payload = payload(bytes, true);
-    if payload.broken.starts_with(b"{\n\"") {
-        // As Go's handler writes it: another rule says where variables end.
+    let body = payload.broken.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&payload.broken);
+    if body.starts_with(b"{\n") || body.starts_with(b"{\r\n") {
+        // A variable a line: another rule says where they end.
         return;
     }
     let mut twin = Reader::new(options.0.clone());

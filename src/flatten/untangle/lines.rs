@@ -1,83 +1,140 @@
 //! Bodies that are written a variable a line, as Go's handler writes them: `{`, then the variables, each at the beginning of a
-//! line behind `,` and a line end, then `}` on a line of its own.
+//! line behind `,` and a line end, then `}` on a line of its own. They may be indented, all in the same way.
 
 use super::{Cause, FlattenError, LOST, Mender, Mode, Unreadable};
 use crate::walk::is_blank;
 use memchr::memmem;
 
-const BEGIN: &[u8] = b"{\n\"";
-const END: &[u8] = b"\n}";
-/// Between two variables.
-const BETWEEN: &[u8] = b",\n";
-/// Between two whole bodies.
-const NEXT_BODY: &[u8] = b"\n}\n{\n\"";
-
 /// How many times the length of a body may be looked at in vain: a variable may be of more than one line, and whether it is
 /// takes a look at all of it.
 const LOOKS_MAX: usize = 4;
 
-/// Whether a body is written a variable a line.
-pub(super) fn is_by_lines(body: &[u8]) -> bool {
-    body.starts_with(BEGIN) && body.trim_ascii_end().ends_with(END) && begins(body, 2, body.len())
+/// A body that is written a variable a line.
+#[derive(Clone, Copy)]
+pub(super) struct Lines<'b> {
+    body: &'b [u8],
+    /// What stands before each variable: a line end, and blanks.
+    gap: &'b [u8],
+    /// Where the last variable ends.
+    end: usize,
 }
 
-/// Writes the copy of a body that is written a variable a line. False if it is not, after all.
-///
-/// # Errors
-/// Two bodies, or a variable that is too deep.
-pub(super) fn untangle(body: &[u8], copy: &mut Vec<u8>) -> Result<bool, FlattenError> {
-    let end = body.trim_ascii_end().len() - END.len();
-    if let Some(at) = memmem::find(body, NEXT_BODY) {
-        return Err(FlattenError { cause: Cause::TrailingData, offset: at + NEXT_BODY.len() - BEGIN.len() });
+impl<'b> Lines<'b> {
+    /// None if it is not written that way.
+    pub(super) fn of(body: &'b [u8]) -> Option<Self> {
+        let gap = gap(body)?;
+        let inside = body.trim_ascii_end().strip_suffix(b"}")?;
+        let end = inside.trim_ascii_end().len();
+        let lines = Self { body, gap, end };
+        (inside[end..].contains(&b'\n') && lines.begins(1 + gap.len())).then_some(lines)
     }
-    copy.clear();
-    copy.push(b'{');
-    let mut looks = LOOKS_MAX * body.len();
-    let mut at = BEGIN.len() - 1;
-    loop {
-        at = variable(body, at, end, copy, &mut looks)?;
-        if at >= end {
-            break;
+
+    /// Whether it has more than one.
+    pub(super) fn are_several(self) -> bool {
+        self.end_of_line(1 + self.gap.len()) < self.end
+    }
+
+    /// Writes the copy.
+    ///
+    /// # Errors
+    /// Two bodies, or a variable that is too deep.
+    pub(super) fn untangle(self, copy: &mut Vec<u8>) -> Result<(), FlattenError> {
+        if let Some(offset) = self.next_body() {
+            return Err(FlattenError { cause: Cause::TrailingData, offset });
         }
-        copy.push(b',');
-        at += BETWEEN.len();
+        copy.clear();
+        copy.push(b'{');
+        let mut looks = LOOKS_MAX * self.body.len();
+        let mut at = 1 + self.gap.len();
+        loop {
+            at = self.variable(at, copy, &mut looks)?;
+            if at >= self.end {
+                break;
+            }
+            copy.push(b',');
+            at += 1 + self.gap.len();
+        }
+        copy.push(b'}');
+        Ok(())
     }
-    copy.push(b'}');
-    Ok(true)
+
+    /// Copies the variable at `at`; gives where it ends.
+    fn variable(self, at: usize, copy: &mut Vec<u8>, looks: &mut usize) -> Result<usize, FlattenError> {
+        let body = self.body;
+        let mark = copy.len();
+        let mut line_end = None;
+        let mut line_end_of = |at: usize| *line_end.get_or_insert_with(|| self.end_of_line(at));
+        let look_end = if *looks > 0 { self.end } else { line_end_of(at) };
+        let mut mender = Mender { at, depth: 1, ..Mender::new(body, look_end, copy, Mode::Strict) };
+        let read = mender.member_alone();
+        let (stop, has_lost) = (mender.at, mender.has_lost);
+        if read.is_ok() && self.is_end(stop) && (!has_lost || may_lose(&body[at..stop])) {
+            return Ok(stop);
+        }
+        *looks = looks.saturating_sub(stop - at);
+        copy.truncate(mark);
+        let line_end = line_end_of(at);
+        if read == Err(Unreadable::TooDeep) && is_balanced(&body[at..line_end]) {
+            return Err(FlattenError { cause: Cause::TooDeep, offset: stop });
+        }
+        let mut mender = Mender { at, depth: 1, ..Mender::new(body, line_end, copy, Mode::Tolerant) };
+        let is_whole = mender.member_alone().is_ok() && {
+            mender.commas();
+            mender.at >= line_end
+        };
+        if !is_whole {
+            copy.truncate(mark);
+            let mut mender = Mender { at, ..Mender::new(body, line_end, copy, Mode::Tolerant) };
+            let _ = mender.key();
+            copy.push(LOST);
+        }
+        Ok(line_end)
+    }
+
+    /// Where the variable ends that is at `at`: before the next one, or where all do.
+    fn end_of_line(self, at: usize) -> usize {
+        let gaps = memmem::find_iter(&self.body[at..self.end], self.gap).map(|found| at + found);
+        let mut ends = gaps.filter(|&gap| self.body[gap - 1] == b',' && self.begins(gap + self.gap.len()));
+        ends.next().map_or(self.end, |gap| gap - 1)
+    }
+
+    /// Whether a variable ends at `at`.
+    fn is_end(self, at: usize) -> bool {
+        let rest = self.body[..self.end].get(at..).unwrap_or_default();
+        let behind = rest.strip_prefix(b",").and_then(|rest| rest.strip_prefix(self.gap));
+        rest.is_empty() || (behind.is_some() && self.begins(at + 1 + self.gap.len()))
+    }
+
+    /// Whether a variable begins at `at`: its key and a colon, on one line.
+    fn begins(self, at: usize) -> bool {
+        key_end(self.body, at, self.end).is_some_and(|end| self.body.get(end) == Some(&b':'))
+    }
+
+    /// Where another body begins behind the end of the first, if one does.
+    fn next_body(self) -> Option<usize> {
+        memmem::find_iter(&self.body[..self.end], b"\n}").find_map(|end| {
+            let behind = end + 2;
+            let blanks = self.body[behind..].iter().take_while(|byte| is_blank(**byte)).count();
+            let next = self.body[behind + blanks..].strip_prefix(b"{")?;
+            let is_body = blanks > 0 && next.strip_prefix(self.gap).is_some_and(|next| next.starts_with(b"\""));
+            is_body.then_some(behind + blanks)
+        })
+    }
 }
 
-/// Copies the variable at `at`; gives where it ends.
-fn variable(body: &[u8], at: usize, end: usize, copy: &mut Vec<u8>, looks: &mut usize) -> Result<usize, FlattenError> {
-    let mark = copy.len();
-    let mut line_end = None;
-    let mut line_end_of = |at: usize| *line_end.get_or_insert_with(|| next(body, at, end));
-    let look_end = if *looks > 0 { end } else { line_end_of(at) };
-    let mut mender = Mender { at, ..Mender::new(body, look_end, copy, Mode::Strict) };
-    mender.depth = 1;
-    let read = mender.member_alone();
-    let (stop, has_lost) = (mender.at, mender.has_lost);
-    if read.is_ok() && is_end(body, stop, end) && (!has_lost || may_lose(&body[at..stop])) {
-        return Ok(stop);
-    }
-    *looks = looks.saturating_sub(stop - at);
-    copy.truncate(mark);
-    let line_end = line_end_of(at);
-    if read == Err(Unreadable::TooDeep) && is_balanced(&body[at..line_end]) {
-        return Err(FlattenError { cause: Cause::TooDeep, offset: stop });
-    }
-    let mut mender = Mender { at, ..Mender::new(body, line_end, copy, Mode::Tolerant) };
-    mender.depth = 1;
-    let is_whole = mender.member_alone().is_ok() && {
-        mender.commas();
-        mender.at >= line_end
-    };
-    if !is_whole {
-        copy.truncate(mark);
-        let mut mender = Mender { at, ..Mender::new(body, line_end, copy, Mode::Tolerant) };
-        let _ = mender.key();
-        copy.push(LOST);
-    }
-    Ok(line_end)
+/// What stands between the brace of a body and its first key, if it is a line end and blanks.
+fn gap(body: &[u8]) -> Option<&[u8]> {
+    let behind = body.strip_prefix(b"{")?;
+    let blanks = behind.iter().take_while(|byte| is_blank(**byte)).count();
+    let lines = behind[..blanks].iter().filter(|byte| **byte == b'\n').count();
+    let is_line = lines == 1 && matches!(behind[..blanks], [b'\n', ..] | [b'\r', b'\n', ..]);
+    (is_line && behind.get(blanks) == Some(&b'"')).then(|| &behind[..blanks])
+}
+
+/// Whether a part of a body holds the beginning of one of its variables.
+pub(crate) fn holds_a_variable(body: &[u8], part: &[u8]) -> bool {
+    let Some(gap) = gap(body) else { return false };
+    memmem::find_iter(part, gap).any(|at| at > 0 && part[at - 1] == b',' && part.get(at + gap.len()) == Some(&b'"'))
 }
 
 /// Whether what is broken in this variable is a part of it: it is in one line, or it is written over several on purpose, with a
@@ -85,22 +142,6 @@ fn variable(body: &[u8], at: usize, end: usize, copy: &mut Vec<u8>, looks: &mut 
 fn may_lose(variable: &[u8]) -> bool {
     let Some(line_end) = memchr::memchr(b'\n', variable) else { return true };
     matches!(variable[..line_end].trim_ascii_end(), [.., b'{' | b'['])
-}
-
-/// Where the variable ends that is at `at`: before the next one, or where all do.
-fn next(body: &[u8], at: usize, end: usize) -> usize {
-    let between = memmem::find_iter(&body[at..end], BETWEEN).map(|found| at + found);
-    between.into_iter().find(|&found| begins(body, found + BETWEEN.len(), end)).unwrap_or(end)
-}
-
-/// Whether a variable ends at `at`.
-fn is_end(body: &[u8], at: usize, end: usize) -> bool {
-    at >= end || body[at..].starts_with(BETWEEN) && begins(body, at + BETWEEN.len(), end)
-}
-
-/// Whether a variable begins at `at`: its key and a colon, on one line.
-fn begins(body: &[u8], at: usize, end: usize) -> bool {
-    key_end(body, at, end).is_some_and(|end| body.get(end) == Some(&b':'))
 }
 
 fn key_end(body: &[u8], at: usize, end: usize) -> Option<usize> {
@@ -154,7 +195,9 @@ pub(crate) fn stands_alone(body: &[u8], offset: usize) -> (bool, usize) {
             (commas, last) = (commas + 1, at);
         }
     });
-    let is_variable = line.first() == Some(&b'"');
+    let indent = gap(body).and_then(|gap| gap.split(|&byte| byte == b'\n').next_back());
+    let is_variable =
+        indent.is_some_and(|indent| line.strip_prefix(indent).is_some_and(|line| line.starts_with(b"\"")));
     let one_comma = commas == 0 || (commas == 1 && line[last + 1..].iter().all(|byte| is_blank(*byte)));
     (depth == Some(0) && (one_comma || !is_variable), end)
 }

@@ -18,7 +18,7 @@ fn a_copy_has_a_mark_for_each_value_that_is_lost() {
         (b"{\"a\":\"\xff\",\"\xff\\\xffb\":1,\"c\":\"\t\",\"d\":\"\\x\"}", r#"{"a":?,"\?xff\xffb":?,"c":?,"d":?}"#),
         (br#"{x"y"z{"w":[1]},"b":2}"#, r#"{"\?x'y'z{'w':[1]}":?,"b":2}"#),
         (b"{\n\"a\": 1 {,\n\"b\": [\n1,\n2],\n\"c\": \"x\",\n\"d\":}\n}\n", r#"{"a":?,"b":[1,2],"c":"x","d":?}"#),
-        (b"{\n\"a\": 1,\n\"b\n\": 2\n}", r#"{"a":?}"#),
+        (b"{\n\"a\": 1,\n\"b\n\": 2\n}", r#"{"a":1,"\?bx0a":?}"#),
     ] {
         assert_eq!(copy(body).unwrap_or_default(), expected, "{}", body.escape_ascii());
     }
