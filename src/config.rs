@@ -12,6 +12,7 @@ pub(crate) mod maps;
 mod node;
 mod old_type_names;
 mod paths;
+mod patterns;
 mod ports;
 mod problems;
 mod reader;

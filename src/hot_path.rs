@@ -4,7 +4,7 @@
 use crate::bulk;
 use crate::clock;
 use crate::config::{Config, LogLevel, Reader, Recorder, maps};
-use crate::flatten::{self, Conversions, Report, Scratch, VariableRules, Variables};
+use crate::flatten::{self, Conversions, Loss, Report, Scratch, VariableRules, Variables};
 use crate::log::PartLevel;
 use crate::recorder::{Feed, Recording};
 use crate::workbench::Workbench;
@@ -121,8 +121,8 @@ pub struct Counts {
     pub shipped: u64,
     /// Values that are no JSON and were left out.
     pub broken: u64,
-    /// Byte offset of the first of them.
-    pub first_broken: Option<usize>,
+    /// Numbers that no server can store, left out.
+    pub out_of_range: u64,
 }
 
 impl Sanitiser {
@@ -167,9 +167,14 @@ impl Sanitiser {
         self.elapsed += pause;
         let made = self.scratch.flatten(&mut self.variables, self.elapsed, body, out);
         let report = made.map_err(|error| error.to_string())?;
-        let Report { numbers, strings, booleans, lists, broken, first_broken, .. } = report;
+        let Report { numbers, strings, booleans, lists, broken, out_of_range, .. } = report;
         let shipped = numbers + strings + booleans + lists + u64::from(report.restarted);
-        Ok(Counts { shipped, broken, first_broken })
+        Ok(Counts { shipped, broken, out_of_range })
+    }
+
+    /// Names of what the documents lack for the first time, as a log line says them.
+    pub fn lost(&mut self) -> Vec<String> {
+        self.variables.lost(Loss::Broken).0
     }
 }
 

@@ -1,19 +1,20 @@
 //! A reader at work: when its ticks are due, how its endpoint does, and how a payload becomes a document.
 
 pub(crate) mod foreign;
+mod losses;
 pub(crate) mod schedule;
 mod slowness;
 
 use crate::bulk;
 use crate::clock;
 use crate::config::{Reader, Source};
-use crate::flatten::{self, FlattenError, Report, Variables};
+use crate::flatten::{FlattenError, Report, Variables};
 use crate::http::{Content, ContentKind, Endpoint, Http, HttpError, Identity, Refused};
 use crate::limits;
 use crate::log::{self, FailureLog, PartLevel, part_log};
 use crate::metrics::ReaderCounts;
-use crate::redact;
 use foreign::Kind;
+use losses::{Line, Losses};
 use schedule::Schedule;
 use slowness::Slowness;
 use std::cell::{Cell, RefCell};
@@ -35,15 +36,13 @@ pub(crate) struct Reading {
     pub(crate) variables: RefCell<Variables>,
     pub(crate) schedule: RefCell<Schedule>,
     under_way: Cell<bool>,
-    /// Whether the log has said that there are more than `max_fields` variables.
-    fields_logged: Cell<bool>,
     health: RefCell<Health>,
 }
 
 /// How the endpoint does.
 struct Health {
     log: FailureLog,
-    broken_log: FailureLog,
+    losses: Losses,
     slowness: Slowness,
     random: fastrand::Rng,
 }
@@ -51,7 +50,8 @@ struct Health {
 /// Why a tick gave no document.
 pub(crate) enum ReadError {
     Http(HttpError),
-    Payload(FlattenError),
+    /// And in words.
+    Payload(FlattenError, String),
     /// The same for a body that is something else: what is wrong with it, what it is, and what to do about that.
     Foreign(FlattenError, &'static str, String),
 }
@@ -79,10 +79,9 @@ impl Reading {
             variables: RefCell::new(Variables::new(Arc::clone(&config.variables))),
             schedule: RefCell::new(schedule),
             under_way: Cell::new(false),
-            fields_logged: Cell::new(false),
             health: RefCell::new(Health {
                 log: FailureLog::default(),
-                broken_log: FailureLog::default(),
+                losses: Losses::default(),
                 slowness: Slowness::default(),
                 random,
             }),
@@ -151,7 +150,7 @@ impl Reading {
     pub(crate) fn refused(&self, error: FlattenError, content: &Content, body: &[u8]) -> ReadError {
         let kind = Kind::of(content, body);
         if kind.is_own() {
-            return ReadError::Payload(error);
+            return ReadError::Payload(error, losses::in_words(error, body, &mut self.variables.borrow_mut()));
         }
         let is_bare = kind == Kind::Empty && content.kind == ContentKind::Unknown;
         let described =
@@ -179,59 +178,25 @@ impl Reading {
                 away.as_secs_f64()
             );
         }
-        self.log_losses(report, body, &mut health.broken_log);
+        let lines = health.losses.lines(
+            report,
+            &mut self.variables.borrow_mut(),
+            self.config.variables.fields_max,
+            clock::now(),
+        );
+        for line in lines {
+            let Line { values, times, message } = line;
+            part_log!(self.log_level, Warn, warn, reader = self.name(), url = self.url(), values, times, "{message}");
+        }
+        let unmatched = self.variables.borrow_mut().unmatched();
+        for unmatched in unmatched {
+            let said = losses::without_match(unmatched);
+            part_log!(self.log_level, Warn, warn, reader = self.name(), url = self.url(), "{said}");
+        }
         if report.restarted {
             part_log!(self.log_level, Info, info, reader = self.name(), url = self.url(), "the target has restarted");
         }
         part_log!(self.log_level, Debug, debug, reader = self.name(), bytes = body.len(), "read");
-    }
-
-    /// Says what of the payload is not in the document.
-    fn log_losses(&self, report: &Report, body: &[u8], log: &mut FailureLog) {
-        if let Some(offset) = report.first_broken
-            && let Some(times) = log.failed("broken", clock::now())
-        {
-            part_log!(
-                self.log_level,
-                Warn,
-                warn,
-                reader = self.name(),
-                url = self.url(),
-                values = report.broken,
-                times,
-                "left out what is not JSON, the first in {:?} (byte {offset})",
-                redact::quote(flatten::name_at(body, offset).as_bytes(), limits::QUOTED_BYTES_MAX)
-            );
-        }
-        if let Some(offset) = report.first_beyond_columns
-            && let Some(times) = log.failed("columns", clock::now())
-        {
-            part_log!(
-                self.log_level,
-                Warn,
-                warn,
-                reader = self.name(),
-                url = self.url(),
-                values = report.beyond_columns,
-                times,
-                "the objects in the array {:?} have more than {} different members: the values of the others are left out; \
-                 exclude the array, or set object_arrays: drop",
-                flatten::name_at(body, offset),
-                flatten::limits::COLUMNS_MAX
-            );
-        }
-        if report.names.over_limit > 0 && !self.fields_logged.replace(true) {
-            part_log!(
-                self.log_level,
-                Warn,
-                warn,
-                reader = self.name(),
-                url = self.url(),
-                left_out = report.names.over_limit,
-                "more than max_fields ({}) variables: the others are left out; raise max_fields, or exclude what is not needed",
-                self.config.variables.fields_max
-            );
-        }
     }
 
     /// A poll that gave a document took so long.
@@ -300,7 +265,7 @@ impl ReadError {
     fn kind(&self) -> String {
         match self {
             Self::Http(error) => error.kind(),
-            Self::Payload(error) => format!("{:?}", error.cause),
+            Self::Payload(error, _) => format!("{:?}", error.cause),
             Self::Foreign(_, kind, _) => (*kind).to_owned(),
         }
     }
@@ -310,7 +275,7 @@ impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Http(error) => error.fmt(f),
-            Self::Payload(error) => error.fmt(f),
+            Self::Payload(_, words) => f.write_str(words),
             Self::Foreign(error, _, what) => write!(f, "{error}{what}"),
         }
     }

@@ -22,6 +22,12 @@ fn payloads() -> Vec<(String, Vec<u8>)> {
     payloads.retain(|(_, body)| body.len() <= KEPT_BODY_BYTES);
     assert_eq!(all - payloads.len(), 1, "one payload of a megabyte is left out");
     assert!(payloads.len() > 20, "only {} payloads", payloads.len());
+    // One that is not followed as it is.
+    let plain = recorded::payloads().into_iter().find(|(name, _)| name.contains("-plain.")).expect("a plain payload").1;
+    let plain = String::from_utf8(plain).expect("a payload is UTF-8");
+    let tangled = plain.replacen("{\n", "{\n\"err\": unexpected } here: \"{\",\n\"price\": 1,234,\n", 1);
+    assert!(tangled.len() > plain.len(), "it is written a variable a line");
+    payloads.push(("tangled".to_owned(), tangled.into_bytes()));
     for (_, body) in &mut payloads {
         body.reserve(64);
     }

@@ -16,7 +16,7 @@ use program::Program;
 use serde_json::Value;
 use std::io::Read;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Peak memory of the program in this test: the idle process (a debug build) and the bodies under way, two of which are too
@@ -276,7 +276,7 @@ fn a_broken_variable_is_named_once_and_costs_no_other() {
     let log = program.read("stderr");
     let lines: Vec<&str> = warnings(&log).collect();
     assert_eq!(lines.len(), 1, "{log}");
-    assert!(lines[0].contains(r#"left out what is not JSON, the first in "app.cache" (byte 28)"#), "{log}");
+    assert!(lines[0].contains(r#": "app.cache", "app.rate" "#), "{log}");
     assert!(lines[0].contains("values=2"), "{log}");
 }
 
@@ -350,4 +350,87 @@ fn nobody_there_at_the_start_is_no_reason_not_to_start() {
     wait_until("documents arrive", || store.lock().expect("the store").documents.len() > 3);
     program.signal("INT");
     assert_eq!(program.wait(), Some(0));
+}
+
+/// The program, polling an app that answers these bodies one after the other, the last again and again; with more keys of the
+/// reader; until there are so many documents.
+fn polled(bodies: &'static [&'static str], keys: &str, documents: usize) -> (Vec<Value>, String) {
+    let polls = AtomicUsize::new(0);
+    let app = Server::start(move |_| {
+        let poll = polls.fetch_add(1, Ordering::SeqCst);
+        Reply::ok(bodies[poll.min(bodies.len() - 1)])
+    });
+    let config = format!(
+        "readers:\n  app: {{type_name: app, endpoint: \"{}\", interval: 20ms{keys}}}\n\
+         recorders:\n  out: {{type: file, path: out.ndjson}}\nroutes:\n  r: {{readers: [app], recorders: [out]}}\n",
+        app.address
+    );
+    let mut program = Program::start(&[], &config);
+    wait_until("each body has been polled", || app.request_count() > bodies.len() + 1);
+    wait_until("there are some documents", || program.documents("out.ndjson").len() >= documents);
+    program.signal("TERM");
+    assert_eq!(program.wait(), Some(0));
+    (program.documents("out.ndjson"), program.read("stderr"))
+}
+
+/// A `String` method that prints anything at all, in a body that Go's handler writes.
+#[test]
+fn brackets_and_quotes_in_a_variable_cost_no_other() {
+    let bodies = &[
+        "{\n\"b4\": 1,\n\"err\": unexpected } here,\n\"map\": map[{1 2}:3 \"x],\n\"disk\": 5\" disk,\n\"after\": 2,\n\"z\": {\"y\":3}\n}\n",
+        "{\n\"b4\": 1,\n\"err\": {\"a\": 1,\n\"map\": map[],\n\"price\": 1,234,\n\"after\": 2,\n\"z\": {\"y\":1,2, \"k\": 3}\n}\n",
+    ];
+    let (documents, log) = polled(bodies, "", 4);
+    let own = |document: &Value| ["b4", "after", "z.y", "z.k"].map(|name| document[name].as_u64());
+    assert_eq!(own(&documents[0]), [Some(1), Some(2), Some(3), None]);
+    assert_eq!(own(&documents[1]), [Some(1), Some(2), None, Some(3)]);
+    for document in &documents {
+        let lost = ["err", "map", "disk", "price"].map(|name| document.get(name).is_none());
+        assert_eq!(lost, [true; 4], "{document}");
+    }
+    let lines: Vec<&str> = warnings(&log).collect();
+    assert_eq!(lines.len(), 2, "{log}");
+    assert!(lines[0].contains(r#": "err", "map", "disk" "#) && lines[0].contains("values=3"), "{log}");
+    assert!(lines[1].contains(r#": "price", "z.y" "#), "those that are lost later: {log}");
+}
+
+#[test]
+fn a_broken_body_in_one_line_is_refused_with_the_name_of_the_variable() {
+    let (_, log) = polled(&[r#"{"b4":1,"uri":"/s.php?q="cat","len":5,"after":2}"#], "", 0);
+    let lines: Vec<&str> = warnings(&log).filter(|line| line.contains("reading failed")).collect();
+    assert_eq!(lines.len(), 1, "{log}");
+    assert!(lines[0].contains(r#"the variable "uri" is not JSON"#) && !lines[0].contains("cut off"), "{log}");
+    let (_, log) = polled(&[r#"{"up":1 2,"m":{"down":[1] 2}}"#], "", 0);
+    assert!(log.contains(r#"nothing that the payload holds is JSON: "up", "m.down""#), "{log}");
+    let (_, log) = polled(&[r#"{"b4":1,"uri":"/s.php"#], "", 0);
+    assert!(log.contains("the JSON is cut off"), "{log}");
+}
+
+#[test]
+fn a_few_names_at_a_time_are_told_of_what_is_left_out() {
+    let (_, log) = polled(&[r#"{"a":1,"b":,"c":,"d":,"e":,"f":,"g":,"h":[1,]}"#], "", 4);
+    let lines: Vec<&str> = warnings(&log).collect();
+    assert_eq!(lines.len(), 2, "{log}");
+    assert!(lines[0].contains(r#": "b", "c", "d", "e", "f" and 1 more "#), "{log}");
+    assert!(lines[1].contains(r#": "g" "#), "{log}");
+    let bodies = &[r#"{"a":1,"b":2,"c":{"d":3},"e":4}"#, r#"{"a":1,"b":2,"c":{"d":3},"e":4,"late":5}"#];
+    let (documents, log) = polled(bodies, ", max_fields: 2", 4);
+    assert!(documents.iter().all(|document| document.get("e").is_none()), "{documents:?}");
+    let lines: Vec<&str> = warnings(&log).collect();
+    assert_eq!(lines.len(), 2, "{log}");
+    assert!(lines[0].contains("more than max_fields (2)") && lines[0].contains(r#"left out "c.d", "e";"#), "{log}");
+    assert!(lines[1].contains(r#"left out "late";"#), "{log}");
+}
+
+#[test]
+fn patterns_that_match_nothing_are_told_once() {
+    let keys = ", include: [\"**\", hits, hitz], exclude: [cmdline], rates: [\"m.*\", m.hitz], rename: {a: b, aa: c}";
+    let (_, log) = polled(&[r#"{"a":1,"hits":2,"m":{"hits":3}}"#, r#"{"a":1,"hits":2,"m":{"hits":3},"x":4}"#], keys, 4);
+    let lines: Vec<&str> = warnings(&log).collect();
+    assert_eq!(lines.len(), 3, "{log}");
+    for (line, found) in lines.iter().zip([r#"of include: "hitz";"#, r#"of rates: "m.hitz";"#, r#"of rename: "aa";"#]) {
+        assert!(line.contains("nothing in the first document matches") && line.contains(found), "{log}");
+    }
+    let (_, log) = polled(&[r#"{"a":1}"#], "", 4);
+    assert_eq!(warnings(&log).count(), 0, "the defaults need not match: {log}");
 }

@@ -114,6 +114,23 @@ fn payload() -> impl Strategy<Value = String> {
     prop::collection::vec((key(), value(), Just("")), 1..8).prop_map(|members| object(&members))
 }
 
+/// Text that is no JSON, from its first word on, and holds no beginning of a variable.
+fn text() -> impl Strategy<Value = String> {
+    let parts = [
+        "{", "}", "[", "]", "\"", ",", ":", " ", "x", "1", "\\", "\n", "é", "NaN", "null", "\t", "\"a\": 1", "},",
+        "\u{1}", "1,234", "\r\n", "{\"",
+    ];
+    let parts = prop::collection::vec(prop::sample::select(parts.to_vec()), 0..9);
+    let text = parts.prop_map(|parts| format!("x{}", parts.concat()));
+    text.prop_filter("another variable", |text| !text.contains(",\n\"") && !text.contains("\n}\n{\n\""))
+}
+
+/// As Go's handler writes it.
+fn by_lines(members: &[(String, String)]) -> String {
+    let lines: Vec<String> = members.iter().map(|(key, value)| format!("\"{key}\": {value}")).collect();
+    format!("{{\n{}\n}}\n", lines.join(",\n"))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1_000) })]
 
@@ -131,6 +148,24 @@ proptest! {
         match reader(GcPauses::All).flatten(&mut replaced(broken).into_bytes()) {
             Ok(document) => assert_same(Some(&variables(document)), Some(&expected), &replaced(broken)),
             Err(error) => prop_assert!(expected.is_empty(), "{}", error),
+        }
+    }
+
+    #[test]
+    fn a_variable_with_a_line_to_itself_may_hold_anything(
+        members in prop::collection::vec((key(), prop_oneof![2 => value().prop_map(|value| (value, true)), 1 => text().prop_map(|text| (text, false))]), 1..7),
+    ) {
+        let with = |lost: Option<&str>| -> Vec<(String, String)> {
+            let value = |(value, is_sound): &(String, bool)| if *is_sound { value.clone() } else { lost.unwrap_or(value).to_owned() };
+            members.iter().map(|(key, one)| (key.clone(), value(one))).collect()
+        };
+        let (body, expected) = (by_lines(&with(None)), expected_members(&by_lines(&with(Some("null")))));
+        let mut reader = reader(GcPauses::All);
+        for _ in 0..2 {
+            match reader.flatten(&mut body.clone().into_bytes()) {
+                Ok(document) => assert_same(Some(&variables(document)), Some(&expected), &body),
+                Err(error) => prop_assert!(expected.is_empty(), "{}: {}", error, body),
+            }
         }
     }
 

@@ -56,6 +56,7 @@ fn each_library_has_its_place() {
                 "flatten/by_hash.rs",
                 "flatten/names.rs",
                 "flatten/rates.rs",
+                "flatten/variables.rs",
             ],
         ),
         ("hashbrown::", &["flatten/by_hash.rs"]),

@@ -1,6 +1,7 @@
 //! What the configuration says of a reader.
 
 use super::old_type_names::OldTypeNames;
+use super::patterns::patterns;
 use super::ports::{Part, Port};
 use super::section::Section;
 use super::values::{self, LogLevel};
@@ -250,18 +251,6 @@ fn labels(section: &mut Section<'_, '_>, own: Option<Label>) -> Vec<Label> {
         Ok(Label { name: name.to_owned(), value: Some(value.to_owned()) })
     });
     own.into_iter().chain(given).collect()
-}
-
-fn patterns(section: &mut Section<'_, '_>, key: &'static str) -> Option<Vec<String>> {
-    let texts = section.texts_or_none(key)?;
-    if texts.len() > limits::PATTERNS_MAX {
-        section.lacks(format!("{} patterns in {key}, at most {} are taken", texts.len(), limits::PATTERNS_MAX));
-        return None;
-    }
-    for (_, place) in texts.iter().filter(|(text, _)| text.is_empty()) {
-        section.wrong(place, format!("an empty pattern in {key} matches nothing: expected a name such as memstats.*"));
-    }
-    Some(texts.into_iter().map(|(text, _)| text).collect())
 }
 
 pub(super) fn type_name(text: &str) -> Result<String, String> {

@@ -3,7 +3,7 @@
 
 use super::convert::Conversion;
 use super::fit::{self, Met};
-use super::guide::Guide;
+use super::guide::{Guide, Stop};
 use super::layout::Role;
 use super::scalar::Escapes;
 use super::walk::{Outcome, Walk, Written};
@@ -118,6 +118,7 @@ impl<G: Guide> Walk<'_, G> {
                     self.depth -= 1;
                     return Ok(ArrayKind::Objects);
                 }
+                b',' | b']' | b'}' | b':' => return Err(Stop::Tangled),
                 b'[' => match self.scan_array()? {
                     ArrayKind::Plain => {}
                     ArrayKind::Blemished => sound = false,
@@ -128,25 +129,18 @@ impl<G: Guide> Walk<'_, G> {
                 },
                 first => sound &= self.scan_scalar(first),
             }
-            if !matches!(self.peek()?, b',' | b']') {
-                sound = false;
-                self.skip_to_separator()?;
-            }
             match self.next()? {
                 b',' => {}
                 b']' => break,
-                other => return Err(self.unexpected(other)),
+                _ => return Err(Stop::Tangled),
             }
         }
         self.depth -= 1;
         Ok(if sound { ArrayKind::Plain } else { ArrayKind::Blemished })
     }
 
-    /// Whether the scalar at the cursor can be copied as it stands; steps over it unless it is missing.
+    /// Whether the scalar at the cursor can be copied as it stands; steps over it.
     fn scan_scalar(&mut self, first: u8) -> bool {
-        if matches!(first, b',' | b']' | b'}' | b':') {
-            return false;
-        }
         let start = self.offset(self.at);
         // What is left out has not been met.
         let (end, sound) = match first {
@@ -164,7 +158,7 @@ impl<G: Guide> Walk<'_, G> {
         sound
     }
 
-    /// Writes an array element by element, leaving out what is broken.
+    /// Writes an array element by element, with `null` for what is broken.
     fn copy_elements(&mut self) -> Outcome<()> {
         self.at += 1;
         self.out.push(b'[');
@@ -173,45 +167,31 @@ impl<G: Guide> Walk<'_, G> {
             self.out.push(b']');
             return Ok(());
         }
-        let mut empty = true;
         loop {
-            let (mark, broken) = (self.out.len(), self.report.broken);
-            if !empty {
-                self.out.push(b',');
-            }
-            let written = match self.peek()? {
-                b'[' => self.copy_elements().map(|()| Written::Yes)?,
-                b'n' => self.null_element(),
-                first => self.scalar(first),
-            };
-            let separated = matches!(self.peek()?, b',' | b']');
-            if written == Written::Yes && separated {
-                empty = false;
-            } else {
+            let mark = self.out.len();
+            let first = self.peek()?;
+            if first == b'[' {
+                self.copy_elements()?;
+            } else if self.element(first) == Written::No {
                 self.out.truncate(mark);
-            }
-            if !separated {
-                self.skip_broken_since(broken)?;
+                self.out.extend_from_slice(b"null");
             }
             match self.next()? {
-                b',' => {}
+                b',' => self.out.push(b','),
                 b']' => break,
-                other => return Err(self.unexpected(other)),
+                _ => return Err(Stop::Tangled),
             }
         }
         self.out.push(b']');
         self.check_length()
     }
 
-    /// A `null` within an array keeps its place; outside of one it is left out.
-    fn null_element(&mut self) -> Written {
-        if self.bare_end(b'n').is_none() {
-            self.broken();
-            return Written::No;
-        }
-        self.at += 1;
-        self.out.extend_from_slice(b"null");
-        Written::Yes
+    /// Writes the scalar at the cursor, which is an element: a `null` is no value that is left out.
+    pub(super) fn element(&mut self, first: u8) -> Written {
+        let nulls = self.report.nulls;
+        let written = self.scalar(first);
+        self.report.nulls = nulls;
+        written
     }
 
     /// What is written while a layout is learned has no name yet.

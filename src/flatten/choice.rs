@@ -8,6 +8,10 @@
 //! and however many dots are in it. A set has at most as many places as the patterns have tokens (about as many as bytes),
 //! 4 bytes each, and there are at most [`crate::limits::DEPTH_MAX`] sets: one for each member within another.
 
+mod matched;
+
+pub(super) use matched::Matched;
+
 /// The patterns of `include` and `exclude`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice {
@@ -22,6 +26,8 @@ pub struct Globs {
     tokens: Vec<Token>,
     /// The places where names begin.
     starts: Vec<Place>,
+    /// The patterns as they were given.
+    texts: Vec<String>,
 }
 
 /// A place in patterns: the token that is next. Lists of them ascend, and with a star they hold the place behind it.
@@ -90,7 +96,13 @@ impl Globs {
             }
             begins = token == Token::End;
         }
-        Self { starts, ..globs }
+        let texts = patterns.iter().map(|pattern| pattern.as_ref().to_owned()).collect();
+        Self { starts, texts, ..globs }
+    }
+
+    /// Whether this is one of the patterns.
+    pub(super) fn has(&self, text: &str) -> bool {
+        self.texts.iter().any(|own| own == text)
     }
 
     pub(super) fn is_empty(&self) -> bool {

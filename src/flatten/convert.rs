@@ -44,18 +44,33 @@ impl Conversions {
     }
 
     fn named(&self, name: &[u8]) -> Option<Conversion> {
-        let names = || self.gc_lists.iter().chain(self.sizes.iter().map(|(size, _)| size));
+        let place = self.places(name).next()?;
+        let size = place.checked_sub(self.gc_lists.len()).and_then(|place| self.sizes.get(place));
+        Some(size.map_or(Conversion::Microseconds, |(_, conversion)| *conversion))
+    }
+
+    /// The names of lists, then those of sizes.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.gc_lists.iter().chain(self.sizes.iter().map(|(size, _)| size)).map(String::as_str)
+    }
+
+    /// Hands the place of each of [`Self::names`] that this variable has, whole or behind its last dot, to `visit`.
+    pub(super) fn each_of(&self, name: &[u8], visit: impl FnMut(usize)) {
+        let leaf = &name[memchr::memrchr(b'.', name).map_or(0, |dot| dot + 1)..];
+        self.places(name).chain(self.places(leaf)).for_each(visit);
+    }
+
+    /// The places of the names that are this one.
+    fn places(&self, name: &[u8]) -> impl Iterator<Item = usize> {
         // Four bytes may be one in lower case. A name that is longer even so is not looked at: its keys would be, for each member.
-        if names().all(|other| name.len() > 4 * other.len()) {
-            return None;
-        }
-        let name = std::str::from_utf8(name).ok()?;
-        let is_it =
-            |other: &str| other.chars().flat_map(char::to_lowercase).eq(name.chars().flat_map(char::to_lowercase));
-        if self.gc_lists.iter().any(|list| is_it(list)) {
-            return Some(Conversion::Microseconds);
-        }
-        self.sizes.iter().find(|(size, _)| is_it(size)).map(|(_, conversion)| *conversion)
+        let is_long = self.names().all(|other| name.len() > 4 * other.len());
+        let name = if is_long { None } else { std::str::from_utf8(name).ok() };
+        let is_it = |other: &str, name: &str| {
+            other.chars().flat_map(char::to_lowercase).eq(name.chars().flat_map(char::to_lowercase))
+        };
+        name.into_iter().flat_map(move |name| {
+            self.names().enumerate().filter(move |(_, other)| is_it(other, name)).map(|(place, _)| place)
+        })
     }
 }
 
@@ -87,9 +102,7 @@ impl Conversion {
     pub(super) fn list(self, out: &mut Vec<u8>, start: usize) {
         let end = out.len();
         let inside = start + 1..end - 1;
-        let is_number =
-            |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E' | b',') || is_blank(*byte);
-        if self != Self::Microseconds || !out[inside.clone()].iter().all(is_number) {
+        if self != Self::Microseconds || !is_list_of_numbers(&out[inside.clone()]) {
             return;
         }
         out.push(b'[');
@@ -98,13 +111,30 @@ impl Conversion {
             let comma = memchr::memchr(b',', &out[at..inside.end]).map_or(inside.end, |found| at + found);
             let from = at + out[at..comma].iter().take_while(|byte| is_blank(**byte)).count();
             let to = comma - out[from..comma].iter().rev().take_while(|byte| is_blank(**byte)).count();
-            write_thousandth(out, from..to, end + 1);
+            if &out[from..to] == NULL {
+                write_comma(out, end + 1);
+                out.extend_from_slice(NULL);
+            } else {
+                write_thousandth(out, from..to, end + 1);
+            }
             at = comma + 1;
         }
         out.push(b']');
         out.copy_within(end.., start);
         out.truncate(start + out.len() - end);
     }
+}
+
+/// Stands for an element that is broken.
+const NULL: &[u8] = b"null";
+
+/// Whether what stands between the brackets of an array is numbers, or `null`.
+fn is_list_of_numbers(text: &[u8]) -> bool {
+    let is_number = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
+    text.split(|byte| *byte == b',').all(|element| {
+        let element = element.trim_ascii();
+        element == NULL || element.iter().all(is_number)
+    })
 }
 
 /// Appends a thousandth of the number at `number` in `out` to the list that begins at `list`, unless it is zero.
@@ -194,7 +224,9 @@ mod tests {
             ("[0]", "[]"),
             ("[[1000]]", "[[1000]]"),
             ("[1000,\"a\"]", "[1000,\"a\"]"),
-            ("[1000,null]", "[1000,null]"),
+            ("[1000, null,0,null ]", "[1.0,null,null]"),
+            ("[null]", "[null]"),
+            ("[1000,[null]]", "[1000,[null]]"),
         ] {
             let mut out = b"x".to_vec();
             out.extend_from_slice(list.as_bytes());

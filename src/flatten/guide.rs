@@ -16,6 +16,18 @@ pub(super) enum Stop {
     Refused(FlattenError),
     /// Its members are not those of the layout.
     OtherLayout,
+    /// It is no JSON, by more than single tokens.
+    Tangled,
+}
+
+impl Stop {
+    /// Offsets count from `start` bytes before.
+    pub(super) fn moved(self, start: usize) -> Self {
+        match self {
+            Self::Refused(error) => Self::Refused(FlattenError { offset: error.offset + start, ..error }),
+            other => other,
+        }
+    }
 }
 
 /// What is to be done with a member.
@@ -42,10 +54,8 @@ pub(super) trait Guide {
     fn value(&mut self) -> Result<(), Stop>;
     /// The leaf was this number, and a rate may stand behind it. True if it does.
     fn rate(&mut self, number: Number, out: &mut Vec<u8>) -> bool;
-    /// How many rates have been passed, for [`Guide::forget_rates`].
-    fn rates(&self) -> usize;
-    /// What was passed since then is not shipped after all.
-    fn forget_rates(&mut self, mark: usize);
+    /// How many members have been passed: the same for the same member, as long as the layout is the same.
+    fn place(&self) -> usize;
     /// The member is an object.
     fn object(&mut self) -> Result<(), Stop>;
     /// The object, or the list of columns, is at its end.
@@ -205,12 +215,8 @@ impl Guide for Follow<'_> {
         self.rates.add(number, &self.layout.names[self.rate_name.clone()], out)
     }
 
-    fn rates(&self) -> usize {
-        self.rates.passed
-    }
-
-    fn forget_rates(&mut self, mark: usize) {
-        self.rates.forget(mark);
+    fn place(&self) -> usize {
+        self.node
     }
 
     fn object(&mut self) -> Result<(), Stop> {
@@ -247,6 +253,8 @@ pub(super) struct LearnWork {
     include: Progress,
     exclude: Progress,
     rates: Progress,
+    /// Hashes of all members' names, in their order, if there are such patterns.
+    pub(super) members: Vec<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -281,6 +289,7 @@ impl<'l> Learn<'l> {
         layout.clear();
         work.path.clear();
         work.marks.clear();
+        work.members.clear();
         for progress in [&mut work.include, &mut work.exclude, &mut work.rates] {
             progress.clear();
         }
@@ -289,7 +298,7 @@ impl<'l> Learn<'l> {
 
     /// Appends a key to the path.
     fn enter(&mut self, key: &[u8]) -> Entered {
-        let LearnWork { path, marks, include, exclude, rates } = &mut *self.work;
+        let LearnWork { path, marks, include, exclude, rates, .. } = &mut *self.work;
         let before = path.len();
         let around = marks.last().copied();
         if around.is_some() {
@@ -349,6 +358,9 @@ impl Guide for Learn<'_> {
 
     fn member(&mut self, key: &[u8]) -> Result<Member, Stop> {
         let Entered { excluded, included, rename } = self.enter(key);
+        if !self.rules.rates.is_empty() {
+            self.work.members.extend(self.work.marks.last().map(|mark| mark.hash));
+        }
         let role = self.role();
         let out = match self.rules.gc_pauses {
             GcPauses::Off if role.is_ring() => true,
@@ -389,11 +401,9 @@ impl Guide for Learn<'_> {
         false
     }
 
-    fn rates(&self) -> usize {
-        0
+    fn place(&self) -> usize {
+        self.layout.nodes.len()
     }
-
-    fn forget_rates(&mut self, _: usize) {}
 
     fn object(&mut self) -> Result<(), Stop> {
         self.set_last(Kind::Object);

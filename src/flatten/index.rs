@@ -4,6 +4,7 @@
 //! simd-json is asked for a parse of depth 0. Its first stage reads the whole body and fills the index, its second
 //! stops at the first brace, before anything has been decoded or written (`depth_zero_fills_the_index_only` pins that).
 
+use super::guide::Stop;
 use super::{Cause, FlattenError};
 use simd_json::{Buffers, ErrorType, Tape};
 
@@ -27,14 +28,13 @@ impl Index {
     /// Fills the index with the structure of `body`; offsets count from `start`.
     ///
     /// # Errors
-    /// A body that does not begin an object, and what stage 1 finds: bytes that are no UTF-8, a string that does not
-    /// end, a raw control character in a string.
-    pub(super) fn build(&mut self, body: &mut Vec<u8>, start: usize) -> Result<(), FlattenError> {
+    /// A body that does not begin an object. [`Stop::Tangled`] for what stage 1 finds: bytes that are no UTF-8, a string
+    /// that does not end, a raw control character in a string.
+    pub(super) fn build(&mut self, body: &mut Vec<u8>, start: usize) -> Result<(), Stop> {
+        let refused = |cause, offset| Err(Stop::Refused(FlattenError { cause, offset }));
         match body[start..].iter().position(|byte| !byte.is_ascii_whitespace()) {
-            None => return Err(FlattenError { cause: Cause::Empty, offset: body.len() }),
-            Some(first) if body[start + first] != b'{' => {
-                return Err(FlattenError { cause: Cause::NotAnObject, offset: start + first });
-            }
+            None => return refused(Cause::Empty, body.len()),
+            Some(first) if body[start + first] != b'{' => return refused(Cause::NotAnObject, start + first),
             Some(_) => {}
         }
         let len = body.len();
@@ -46,7 +46,7 @@ impl Index {
         match outcome {
             Ok(()) => Ok(()),
             Err(error) if matches!(error.error(), ErrorType::DepthLimitExceeded) => Ok(()),
-            Err(_) => diagnose(body),
+            Err(_) => Err(Stop::Tangled),
         }
     }
 
@@ -56,65 +56,43 @@ impl Index {
     }
 }
 
-/// Names what stage 1 refused and where: it says neither itself. Only runs for a body that is refused.
-fn diagnose(body: &[u8]) -> Result<(), FlattenError> {
-    let error = |cause, offset| Err(FlattenError { cause, offset });
-    if let Err(utf8) = std::str::from_utf8(body) {
-        let offset = utf8.valid_up_to();
-        let cause = if utf8.error_len().is_some() { Cause::InvalidUtf8 } else { Cause::CutOff };
-        return error(cause, offset);
-    }
-    let mut in_string = false;
-    let mut escaped = false;
-    for (offset, &byte) in body.iter().enumerate() {
-        match byte {
-            // Behind a backslash, too.
-            0..0x20 if in_string => return error(Cause::ControlCharacter, offset),
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => in_string = !in_string,
-            _ => {}
-        }
-    }
-    error(Cause::CutOff, body.len())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn offsets(json: &str) -> Result<Vec<u32>, FlattenError> {
+    fn offsets(json: &str) -> Vec<u32> {
         let mut index = Index::new();
         let mut body = json.as_bytes().to_vec();
-        let outcome = index.build(&mut body, 0);
+        index.build(&mut body, 0).unwrap();
         assert_eq!(body, json.as_bytes(), "the body is untouched");
-        outcome.map(|()| index.offsets().to_vec())
+        index.offsets().to_vec()
     }
 
     #[test]
     fn depth_zero_fills_the_index_only() {
-        assert_eq!(offsets(r#"{"a":[1, true],"b\"{":"x"}"#), Ok(vec![0, 1, 4, 5, 6, 7, 9, 13, 14, 15, 21, 22, 25]));
+        assert_eq!(offsets(r#"{"a":[1, true],"b\"{":"x"}"#), [0, 1, 4, 5, 6, 7, 9, 13, 14, 15, 21, 22, 25]);
         // What stage 2 would refuse is left to the walk.
-        assert_eq!(offsets(r#"{"a":,NaN}"#), Ok(vec![0, 1, 4, 5, 6, 9]));
+        assert_eq!(offsets(r#"{"a":,NaN}"#), [0, 1, 4, 5, 6, 9]);
     }
 
     #[test]
-    fn what_stage_1_refuses_is_named_with_its_offset() {
-        let refused = |json: &[u8]| {
+    fn what_stage_1_refuses_is_tangled() {
+        let stop = |json: &[u8]| {
             let mut body = json.to_vec();
-            Index::new().build(&mut body, 0).unwrap_err()
+            let stop = Index::new().build(&mut body, 0).unwrap_err();
+            assert_eq!(body, json, "the body is untouched");
+            stop
         };
-        assert_eq!(refused(b""), FlattenError { cause: Cause::Empty, offset: 0 });
-        assert_eq!(refused(b"<html>\xff"), FlattenError { cause: Cause::NotAnObject, offset: 0 });
-        assert_eq!(refused(b" \n "), FlattenError { cause: Cause::Empty, offset: 3 });
-        assert_eq!(refused(b"{\"a\":\"x"), FlattenError { cause: Cause::CutOff, offset: 7 });
-        assert_eq!(refused(b"{\"a\":\"x\ny\"}"), FlattenError { cause: Cause::ControlCharacter, offset: 7 });
-        assert_eq!(
-            refused(b"{\"a\":\"x\\\ty\"}"),
-            FlattenError { cause: Cause::ControlCharacter, offset: 8 },
-            "an escaped one"
-        );
-        assert_eq!(refused(b"{\"a\":\"\xff\"}"), FlattenError { cause: Cause::InvalidUtf8, offset: 6 });
-        assert_eq!(refused(b"{\"a\":\"\xc3"), FlattenError { cause: Cause::CutOff, offset: 6 });
+        for (json, cause, offset) in
+            [(&b""[..], Cause::Empty, 0), (b"<html>\xff", Cause::NotAnObject, 0), (b" \n ", Cause::Empty, 3)]
+        {
+            let expected = FlattenError { cause, offset };
+            assert!(matches!(stop(json), Stop::Refused(error) if error == expected), "{}", json.escape_ascii());
+        }
+        for json in
+            [&b"{\"a\":\"x"[..], b"{\"a\":\"x\ny\"}", b"{\"a\":\"x\\\ty\"}", b"{\"a\":\"\xff\"}", b"{\"a\":\"\xc3"]
+        {
+            assert!(matches!(stop(json), Stop::Tangled), "{}", json.escape_ascii());
+        }
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! Invariants:
 //! - the document is one line of valid JSON in UTF-8, whatever the body was;
-//! - a broken value is left out and counted ([`Report::broken`]); its neighbours stay;
+//! - a broken value is left out, counted ([`Report::broken`]) and named ([`Variables::lost`]); its neighbours stay;
 //! - a body that is cut off, no object, too deep, too long, or without any variable gives an error, and nothing is appended;
 //! - every name is one that the server takes, and no two are equal (`names`);
 //! - a [`Scratch`] that has seen the largest payload allocates no more.
@@ -16,17 +16,19 @@
 //! with one comparison for each key, until one departs from it and is learned anew.
 
 mod arrays;
+mod broken;
 mod by_hash;
 mod choice;
 mod columns;
 mod convert;
+mod error;
 mod fit;
 mod gc;
 mod guide;
 mod index;
 mod layout;
 mod locate;
-mod mend;
+mod lost;
 mod names;
 mod piece;
 mod rates;
@@ -34,6 +36,9 @@ mod rename;
 mod rings;
 mod scalar;
 mod strict;
+mod unmatched;
+mod untangle;
+mod variables;
 mod walk;
 
 pub mod json;
@@ -43,20 +48,23 @@ use by_hash::NoRoom;
 use guide::{Follow, Learn, LearnWork, Stop};
 use index::Index;
 use layout::Layout;
-use names::Fields;
-use std::fmt;
+use lost::LostAt;
 use std::sync::Arc;
 use std::time::Duration;
-use walk::{Options, Walk};
+use walk::Walk;
 
 pub use choice::{Choice, Globs};
 pub use convert::{Conversion, Conversions};
+pub use error::{Cause, FlattenError};
 pub use names::{Mended, is_below, meet, unfit_for_label};
 pub use rename::Renames;
 pub use strict::is_object_in_one_line;
+pub use unmatched::Unmatched;
+pub use variables::Variables;
 
 pub use index::PADDING_BYTES;
 pub use locate::name_at;
+pub use lost::Loss;
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
@@ -67,7 +75,14 @@ pub struct Scratch {
     path: Vec<u8>,
     /// The keys around the member that is looked at.
     keys: Vec<u8>,
+    /// Where something of the payload is lost.
+    lost: Vec<LostAt>,
+    /// The copy of a body that cannot be followed as it is.
+    copy: Vec<u8>,
     learn: LearnWork,
+    /// What is learned at first; then what was known before, in case there is no document.
+    spare: Layout,
+    has_learned: bool,
     names: names::Work,
     /// The counters of the payload that is looked at.
     counters: Vec<Option<rates::Number>>,
@@ -120,15 +135,6 @@ pub enum GcPauses {
     Off,
 }
 
-/// What is remembered of one reader's variables from one payload to the next.
-pub struct Variables {
-    rules: Arc<VariableRules>,
-    layout: Layout,
-    fields: Fields,
-    totals: Option<gc::Totals>,
-    rates: rates::Memory,
-}
-
 impl Default for VariableRules {
     fn default() -> Self {
         Self {
@@ -150,43 +156,6 @@ impl VariableRules {
     #[must_use]
     pub fn converts(&self) -> bool {
         *self.conversions != Conversions::default()
-    }
-}
-
-impl Variables {
-    fn options(&self) -> Options {
-        Options {
-            gc_pauses: self.rules.gc_pauses,
-            dots_underscore: self.rules.dots_underscore,
-            totals_before: self.totals,
-        }
-    }
-
-    /// A reader that has seen nothing yet.
-    #[must_use]
-    pub fn new(rules: impl Into<Arc<VariableRules>>) -> Self {
-        let rules = rules.into();
-        let fields = Fields::new(rules.fields_max, &rules.labels);
-        Self { rules, layout: Layout::default(), fields, totals: None, rates: rates::Memory::default() }
-    }
-
-    /// The layout is another one: what is remembered of counters is put into its order.
-    fn align_rates(&mut self, spare: &mut Vec<rates::Sample>, arena: &mut bumpalo::Bump) -> Result<(), NoRoom> {
-        let counters = &mut self.layout.counters;
-        if counters.is_empty() && self.rates.is_empty() {
-            return Ok(());
-        }
-        rates::tell_apart(counters, arena)?;
-        arena.reset();
-        self.rates.align(counters, arena, spare)?;
-        arena.reset();
-        Ok(())
-    }
-
-    /// A payload that was polled at `polled`, with these totals and counters, has become a document.
-    fn commit(&mut self, totals: Option<gc::Totals>, counters: &[Option<rates::Number>], polled: Duration) {
-        self.totals = totals.or(self.totals);
-        self.rates.commit(&self.layout.counters, counters, polled);
     }
 }
 
@@ -213,11 +182,10 @@ pub struct Report {
     pub out_of_range: u64,
     /// Lone surrogates in strings, written as U+FFFD.
     pub mended: u64,
-    /// Byte offset of the first broken value.
-    pub first_broken: Option<usize>,
-    /// Values in arrays of objects that have more members than [`limits::COLUMNS_MAX`], left out.
+    /// Values in arrays of objects that have more members than [`limits::COLUMNS_MAX`], or more gaps than
+    /// [`limits::GAPS_MAX`], left out.
     pub beyond_columns: u64,
-    /// Byte offset behind the first of them.
+    /// Byte offset behind the first of them, in the text that was followed.
     pub first_beyond_columns: Option<usize>,
     /// Names that had to be mended, and variables beyond `max_fields`.
     pub names: Mended,
@@ -229,42 +197,6 @@ pub struct Report {
     pub gc_doubtful: u64,
     /// The target is another process than that of the last document.
     pub restarted: bool,
-}
-
-/// Why a payload gave no document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FlattenError {
-    /// What is wrong.
-    pub cause: Cause,
-    /// Byte offset in the body.
-    pub offset: usize,
-}
-
-/// The kinds of payload that are refused as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
-    /// There is no text.
-    Empty,
-    /// It is another value, or no JSON at all.
-    NotAnObject,
-    /// It ends within the object.
-    CutOff,
-    /// Something stands behind the object.
-    TrailingData,
-    /// A byte that the grammar does not have here.
-    Unexpected(u8),
-    /// Nested beyond [`limits::DEPTH_MAX`].
-    TooDeep,
-    /// Bytes that are no text.
-    InvalidUtf8,
-    /// A control character within a string.
-    ControlCharacter,
-    /// The document would be longer than [`limits::DOCUMENT_BYTES_MAX`].
-    DocumentTooLong,
-    /// There is nothing to ship.
-    NoVariables,
-    /// There is something, and the rules leave out all of it.
-    AllLeftOut,
 }
 
 impl Default for Scratch {
@@ -283,7 +215,11 @@ impl Scratch {
             index: Index::new(),
             path: Vec::new(),
             keys: Vec::new(),
+            lost: Vec::new(),
+            copy: Vec::new(),
             learn: LearnWork::default(),
+            spare: Layout::default(),
+            has_learned: false,
             names: names::Work::default(),
             counters: Vec::new(),
             samples: Vec::new(),
@@ -298,8 +234,7 @@ impl Scratch {
     ///
     /// `body` is grown by [`PADDING_BYTES`] while it is read and has its length back afterwards.
     ///
-    /// Bytes that are no UTF-8 and raw control characters in strings cost a second try over a copy in which they are
-    /// marked as broken.
+    /// A body that is no JSON, by more than single tokens, costs a second try over a copy in which what is broken is marked.
     ///
     /// # Errors
     /// [`FlattenError`] with `out` as it was.
@@ -311,34 +246,51 @@ impl Scratch {
         out: &mut Vec<u8>,
     ) -> Result<Report, FlattenError> {
         let mark = out.len();
+        self.has_learned = false;
         let seconds = variables.rates.seconds_until(polled);
-        let result = match self.flatten_strict(variables, seconds, body, out) {
-            Err(error) if matches!(error.cause, Cause::InvalidUtf8 | Cause::ControlCharacter) => {
-                let mut copy = mend::marked(body);
-                let original = |offset| mend::original_offset(body, offset);
-                let result = self.flatten_strict(variables, seconds, &mut copy, out);
-                result
-                    .map(|(report, totals)| {
-                        (Report { first_broken: report.first_broken.map(original), ..report }, totals)
-                    })
-                    .map_err(|error| FlattenError { offset: original(error.offset), ..error })
+        let followed = match self.flatten_strict(variables, seconds, body, out) {
+            Err(Stop::Tangled) => {
+                out.truncate(mark);
+                self.flatten_tangled(variables, seconds, body, out)
             }
             other => other,
         };
-        match result {
-            Ok(_) if out.len() == mark => {
-                let cause = if variables.layout.leaves_out() { Cause::AllLeftOut } else { Cause::NoVariables };
-                Err(FlattenError { cause, offset: 0 })
-            }
-            Ok((report, totals)) => {
+        let error = match followed {
+            Ok((report, totals)) if out.len() > mark => {
                 variables.commit(totals, &self.counters, polled);
-                Ok(report)
+                return Ok(report);
             }
-            Err(error) => {
-                out.truncate(mark);
-                Err(error)
-            }
-        }
+            Ok((report, _)) if report.broken > 0 => FlattenError { cause: Cause::AllBroken, offset: 0 },
+            Ok(_) if variables.layout.leaves_out() => FlattenError { cause: Cause::AllLeftOut, offset: 0 },
+            Err(Stop::Refused(error)) => FlattenError { offset: error.offset.min(body.len()), ..error },
+            // No walk stops for the other reasons any more: what it follows has just been learned, or marked.
+            Ok(_) | Err(Stop::OtherLayout | Stop::Tangled) => FlattenError { cause: Cause::NoVariables, offset: 0 },
+        };
+        out.truncate(mark);
+        self.unlearn(variables);
+        Err(error)
+    }
+
+    /// Flattens a copy of the body that can be followed.
+    #[cold]
+    #[inline(never)]
+    fn flatten_tangled(
+        &mut self,
+        variables: &mut Variables,
+        seconds: Option<f64>,
+        body: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(Report, Option<gc::Totals>), Stop> {
+        let start = text_start(body);
+        let mut copy = std::mem::take(&mut self.copy);
+        let untangled = untangle::untangle(&body[start..], &mut copy);
+        let moved = |error: FlattenError| Stop::Refused(FlattenError { offset: error.offset + start, ..error });
+        let result = match untangled {
+            Ok(()) => self.flatten_strict(variables, seconds, &mut copy, out),
+            Err(error) => Err(moved(error)),
+        };
+        self.copy = copy;
+        result
     }
 
     fn flatten_strict(
@@ -347,18 +299,17 @@ impl Scratch {
         seconds: Option<f64>,
         body: &mut Vec<u8>,
         out: &mut Vec<u8>,
-    ) -> Result<(Report, Option<gc::Totals>), FlattenError> {
+    ) -> Result<(Report, Option<gc::Totals>), Stop> {
         let mark = out.len();
-        let start = if body.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        let start = text_start(body);
         self.index.build(body, start)?;
-        let moved = |error: FlattenError| FlattenError { offset: error.offset + start, ..error };
         let body = &body[start..];
         let mut followed = self.follow(variables, seconds, body, out);
         if matches!(followed, Err(Stop::OtherLayout)) {
             out.truncate(mark);
-            self.learn(variables, body, out).map_err(moved)?;
+            let learned = self.learn(variables, body, out);
             out.truncate(mark);
-            followed = self.follow(variables, seconds, body, out);
+            followed = learned.and_then(|()| self.follow(variables, seconds, body, out));
         }
         if matches!(&followed, Ok((report, _)) if report.restarted && !variables.layout.counters.is_empty()) {
             // That all counters began anew is known at the end of the payload only.
@@ -367,15 +318,17 @@ impl Scratch {
             followed = self.follow(variables, None, body, out);
         }
         self.arena.reset();
-        match followed {
-            Ok((report, totals)) => {
-                let first_broken = report.first_broken.map(|offset| offset + start);
-                Ok((Report { names: variables.layout.mended, first_broken, ..report }, totals))
-            }
-            Err(Stop::Refused(error)) => Err(moved(error)),
-            // Cannot be: both walks read the same bytes.
-            Err(Stop::OtherLayout) => Err(FlattenError { cause: Cause::NoVariables, offset: start }),
+        let (report, totals) = followed.map_err(|stop| stop.moved(start))?;
+        if !self.lost.is_empty() {
+            variables.lost.note(body, &mut self.lost);
         }
+        if let Some(offset) = report.first_beyond_columns {
+            variables.lost.note_name(Loss::Columns, name_at(body, offset).as_bytes());
+        }
+        if variables.unmatched.is_none() && out.len() > mark {
+            variables.unmatched = Some(unmatched::unmatched(&variables.rules, body));
+        }
+        Ok((Report { names: variables.layout.mended, ..report }, totals))
     }
 
     fn follow(
@@ -388,65 +341,57 @@ impl Scratch {
         let rates = variables.rates.rates(variables.layout.counters.len(), seconds, &mut self.counters);
         let guide = Follow::new(&variables.layout, rates, &mut self.keys);
         let options = variables.options();
-        Walk::new(guide, options, body, self.index.offsets(), &mut self.path, out, &self.arena).run()
+        Walk::new(guide, options, body, self.index.offsets(), &mut self.path, out, &mut self.lost, &self.arena).run()
     }
 
-    fn learn(&mut self, variables: &mut Variables, body: &[u8], out: &mut Vec<u8>) -> Result<(), FlattenError> {
+    /// Learns the layout of the body. What was known before is kept until there is a document, and stays if this fails.
+    fn learn(&mut self, variables: &mut Variables, body: &[u8], out: &mut Vec<u8>) -> Result<(), Stop> {
         self.arena.reset();
-        let options = variables.options();
-        let guide = Learn::new(&mut variables.layout, &variables.rules, &mut self.learn);
-        let walk = Walk::new(guide, options, body, self.index.offsets(), &mut self.path, out, &self.arena);
-        let learned = walk.run().map(|_| ()).map_err(|stop| match stop {
-            Stop::Refused(error) => error,
-            Stop::OtherLayout => FlattenError { cause: Cause::NoVariables, offset: 0 },
+        self.unlearn(variables);
+        let guide = Learn::new(&mut self.spare, &variables.rules, &mut self.learn);
+        let (offsets, lost) = (self.index.offsets(), &mut self.lost);
+        let walk = Walk::new(guide, variables.options(), body, offsets, &mut self.path, out, lost, &self.arena);
+        let walked = walk.run();
+        self.arena.reset();
+        walked?;
+        let named = rates::tell_apart(&mut self.spare, &self.learn.members, &self.arena).and_then(|()| {
+            let Variables { fields, lost, rules, .. } = variables;
+            names::resolve(&mut self.spare, fields, lost, &mut self.names, rules, &self.arena)
         });
         self.arena.reset();
-        let no_room = |NoRoom| FlattenError { cause: Cause::DocumentTooLong, offset: 0 };
-        let named = learned.and_then(|()| {
-            let Variables { layout, fields, rules, .. } = variables;
-            names::resolve(layout, fields, &mut self.names, rules, &self.arena).map_err(no_room)
-        });
-        self.arena.reset();
-        let named = named.and_then(|()| variables.align_rates(&mut self.samples, &mut self.arena).map_err(no_room));
-        if named.is_err() {
-            variables.layout.clear();
+        std::mem::swap(&mut variables.layout, &mut self.spare);
+        self.spare.give_back();
+        self.has_learned = true;
+        named.and_then(|()| variables.align_rates(&mut self.samples, &mut self.arena)).map_err(|NoRoom| {
+            self.unlearn(variables);
+            Stop::Refused(FlattenError { cause: Cause::DocumentTooLong, offset: 0 })
+        })
+    }
+
+    /// There is no document of what was learned last.
+    fn unlearn(&mut self, variables: &mut Variables) {
+        if !std::mem::take(&mut self.has_learned) {
+            return;
         }
-        variables.layout.give_back();
-        named
+        std::mem::swap(&mut variables.layout, &mut self.spare);
+        variables.fields.take_back();
+        if let Err(NoRoom) = variables.align_rates(&mut self.samples, &mut self.arena) {
+            variables.rates = rates::Memory::default();
+        }
     }
 
     /// Gives back what an outlier made it grow to.
     pub fn trim(&mut self, body_bytes: usize) {
         // The arena holds the columns' whole names, which may be many times the body.
-        if body_bytes.max(self.arena.allocated_bytes()) > limits::KEPT_SCRATCH_BYTES_MAX {
+        if body_bytes.max(self.arena.allocated_bytes()).max(self.copy.capacity()) > limits::KEPT_SCRATCH_BYTES_MAX {
             *self = Self::new();
         }
     }
 }
 
-impl fmt::Display for FlattenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.cause {
-            Cause::NoVariables => return f.write_str("the payload holds no variable"),
-            Cause::AllLeftOut => {
-                return f.write_str(
-                    "all that the payload holds is left out: see include, exclude, max_fields and object_arrays",
-                );
-            }
-            Cause::Empty => return f.write_str("the body is empty, expected a JSON object"),
-            Cause::NotAnObject => f.write_str("the body is not a JSON object")?,
-            Cause::CutOff => f.write_str("the JSON is cut off")?,
-            Cause::TrailingData => f.write_str("something follows the end of the JSON object")?,
-            Cause::Unexpected(byte) => write!(f, "unexpected `{}` in the JSON", byte.escape_ascii())?,
-            Cause::TooDeep => write!(f, "the JSON is nested deeper than {} levels", limits::DEPTH_MAX)?,
-            Cause::InvalidUtf8 => f.write_str("the body is not UTF-8")?,
-            Cause::ControlCharacter => f.write_str("a string holds a raw control character")?,
-            Cause::DocumentTooLong => {
-                write!(f, "the flat document would be longer than {} bytes", limits::DOCUMENT_BYTES_MAX)?;
-            }
-        }
-        write!(f, " (byte {})", self.offset)
-    }
+/// Where the text of a body begins: behind its byte order mark, if it has one.
+fn text_start(body: &[u8]) -> usize {
+    if body.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 }
 }
 
 #[cfg(test)]

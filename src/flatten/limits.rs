@@ -35,3 +35,18 @@ pub const KEPT_SCRATCH_BYTES_MAX: usize = 1 << 20;
 
 /// Bytes of a server's or an endpoint's own words that a log line repeats.
 pub const QUOTED_BYTES_MAX: usize = 300;
+
+/// `null` that stand for gaps in the columns of one document: 0.6 MB of text. What has more is no table.
+pub const GAPS_MAX: usize = 131_072;
+
+/// Names of lost variables that a reader remembers, by their hashes, of each kind: what has more is broken as a whole.
+pub const LOST_NAMES_MAX: usize = 200;
+
+/// Of these, names in one log line.
+pub const LOST_NAMES_TOLD: usize = 5;
+
+/// Bytes of a lost variable's name that are kept. A log line shows fewer: secrets are looked for before it is cut.
+pub const LOST_NAME_BYTES_MAX: usize = 256;
+
+/// Places of one payload where something is lost that are looked at for their names, 16 bytes each.
+pub const LOST_LOOKED_AT_MAX: usize = 1_024;

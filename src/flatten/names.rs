@@ -11,6 +11,7 @@ mod path;
 
 use super::by_hash::{ByHash, NoRoom};
 use super::layout::{Kind, Layout, Node, Shipped};
+use super::lost::{Loss, Lost};
 use super::{VariableRules, rates};
 use crate::json;
 use crate::limits::{NAME_BYTES_MAX, NAME_SEGMENTS_MAX};
@@ -123,6 +124,7 @@ type Table<'a> = ByHash<'a, Slot>;
 pub(super) fn resolve(
     layout: &mut Layout,
     fields: &mut Fields,
+    lost: &mut Lost,
     work: &mut Work,
     rules: &VariableRules,
     arena: &Bump,
@@ -136,9 +138,17 @@ pub(super) fn resolve(
     }
     let mut mended = Mended::default();
     work.path.reset(rules.dots_underscore);
-    each_leaf(layout, work, rules, |leaf| collect(leaf, fields, &mut table, &mut mended))?;
+    each_leaf(layout, work, rules, |leaf| {
+        let outcome = collect(leaf, fields, &mut table, &mut mended);
+        leaf.note_lost(lost);
+        outcome
+    })?;
     work.path.reset(rules.dots_underscore);
-    each_leaf(layout, work, rules, |leaf| settle(leaf, fields, &mut table, &mut mended))?;
+    each_leaf(layout, work, rules, |leaf| {
+        let outcome = settle(leaf, fields, &mut table, &mut mended);
+        leaf.note_lost(lost);
+        outcome
+    })?;
     layout.mended = mended;
     layout.drop_hidden_rates();
     Ok(())
@@ -269,6 +279,13 @@ impl Leaf<'_> {
     fn leave_out(&mut self, mended: &mut Mended) {
         mended.over_limit += 1;
         self.node.shipped = Shipped::BeyondLimit;
+    }
+
+    /// If it has just been left out, its name is told.
+    fn note_lost(&self, lost: &mut Lost) {
+        if self.node.shipped == Shipped::BeyondLimit {
+            lost.note_name(Loss::OverLimit, self.name);
+        }
     }
 }
 

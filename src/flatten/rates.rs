@@ -1,12 +1,15 @@
 //! The change of counters per second, from one document of a reader to the next.
 //!
-//! What a counter was is remembered by a hash of its name in the payload, and of how many of that name come before it, so
+//! What a counter was is remembered by a hash of its name in the payload, and of which of several with that name it is, so
 //! that it outlives the layout. Invariant: only a payload that has become a document changes what is remembered, and all of it.
 
 use super::by_hash::{ByHash, NoRoom};
-use super::names::fnv;
+use super::layout::{Kind, Layout};
+use super::limits::DEPTH_MAX;
+use super::names::{FNV_OFFSET, fnv};
 use crate::json;
 use bumpalo::Bump;
+use bumpalo::collections::Vec as ArenaVec;
 use std::time::Duration;
 
 /// Behind the name of a counter, the name of its rate.
@@ -146,22 +149,72 @@ impl Rates<'_> {
         json::write_double(out, rate);
         true
     }
-
-    /// What was passed since the counter `mark` is not shipped after all.
-    pub(super) fn forget(&mut self, mark: usize) {
-        self.now[mark..self.passed].fill(None);
-    }
 }
 
-/// Makes a key of each counter's hash: the first of a name is another one than the second.
-pub(super) fn tell_apart(counters: &mut [u64], arena: &Bump) -> Result<(), NoRoom> {
-    let mut seen = ByHash::<usize>::new(counters.len(), arena)?;
-    for hash in counters {
-        let before = seen.get_mut(*hash)?;
-        *hash = fnv(*hash, &(*before as u64).to_le_bytes());
-        *before += 1;
+/// Of the members with one name: how many there are, and how many have been passed.
+#[derive(Debug, Default, Clone, Copy)]
+struct Namesakes {
+    all: u32,
+    passed: u32,
+}
+
+/// Makes a key of each counter's hash: of its name, and, if it has namesakes, of how many they are and how many of them come
+/// before it; the same of each object that it is in. So what was one of two is no other's predecessor when it is alone, nor
+/// when the other was before it. `members` are the hashes of all members' names.
+pub(super) fn tell_apart(layout: &mut Layout, members: &[u64], arena: &Bump) -> Result<(), NoRoom> {
+    let Layout { nodes, counters, .. } = layout;
+    if counters.is_empty() {
+        return Ok(());
+    }
+    let mut namesakes = ByHash::<Namesakes>::new(members.len(), arena)?;
+    for &member in members {
+        namesakes.get_mut(member)?.all += 1;
+    }
+    let mut around = ArenaVec::new_in(arena);
+    around.try_reserve(DEPTH_MAX + 1).map_err(|_| NoRoom)?;
+    let mut members = members.iter();
+    let mut counters = counters.iter_mut();
+    let (mut place, mut in_columns) = (FNV_OFFSET, false);
+    // Of the member that was passed last.
+    let (mut name, mut own_place) = (0, FNV_OFFSET);
+    for node in nodes.iter() {
+        match node.kind {
+            Kind::End => {
+                place = around.pop().unwrap_or(FNV_OFFSET);
+                in_columns = false;
+                continue;
+            }
+            Kind::Rate => {
+                if let Some(counter) = counters.next() {
+                    *counter = fnv(name, &own_place.to_le_bytes());
+                }
+                continue;
+            }
+            // The columns of an array are no members.
+            _ if in_columns => continue,
+            _ => {}
+        }
+        name = members.next().copied().unwrap_or_default();
+        let namesakes = namesakes.get_mut(name)?;
+        own_place = namesakes.place_within(place, name);
+        if matches!(node.kind, Kind::Object | Kind::Columns) {
+            around.push(place);
+            place = own_place;
+            in_columns = node.kind == Kind::Columns;
+        }
     }
     Ok(())
+}
+
+impl Namesakes {
+    /// Of the next of them, in an object of this place: its own.
+    fn place_within(&mut self, place: u64, name: u64) -> u64 {
+        self.passed += 1;
+        if self.all == 1 {
+            return place;
+        }
+        [name, self.passed.into(), self.all.into()].iter().fold(place, |place, part| fnv(place, &part.to_le_bytes()))
+    }
 }
 
 #[cfg(test)]

@@ -38,16 +38,35 @@ impl Renames {
         self.sorted.iter().map(|rename| rename.to.as_str())
     }
 
+    pub(super) fn count(&self) -> usize {
+        self.sorted.len()
+    }
+
+    /// The names in the payload, sorted.
+    pub(super) fn sources(&self) -> impl Iterator<Item = &str> {
+        self.sorted.iter().map(|rename| rename.from.as_str())
+    }
+
     pub(super) fn get(&self, place: usize) -> Option<&Rename> {
         self.sorted.get(place)
     }
 
     /// The place of the longest name that is `name`, or a part of it that ends at a dot not before byte `from`.
     pub(super) fn longest(&self, name: &[u8], from: usize) -> Option<usize> {
+        self.all(name, from).next()
+    }
+
+    /// Hands the place of each such name to `visit`.
+    pub(super) fn each_of(&self, name: &[u8], from: usize, visit: impl FnMut(usize)) {
+        self.all(name, from).for_each(visit);
+    }
+
+    fn all(&self, name: &[u8], from: usize) -> impl Iterator<Item = usize> {
         // At a dot that is further behind no name ends.
-        let window = name.get(from..name.len().min(self.from_bytes_max + 1))?;
-        let dots = memchr::memrchr_iter(b'.', window).map(|dot| from + dot);
-        [name.len()].into_iter().chain(dots).find_map(|end| self.find(&name[..end]))
+        let window = name.get(from..name.len().min(self.from_bytes_max + 1));
+        let dots = window.into_iter().flat_map(|window| memchr::memrchr_iter(b'.', window)).map(move |dot| from + dot);
+        let whole = window.map(|_| name.len());
+        whole.into_iter().chain(dots).filter_map(|end| self.find(&name[..end]))
     }
 
     fn find(&self, name: &[u8]) -> Option<usize> {

@@ -61,11 +61,17 @@ fn members_become_flat_names_with_their_digits() {
 #[test]
 fn arrays_of_objects_become_columns() {
     for (json, members) in [
-        (r#"{"a":[{"n":1,"s":"x"},{"n":2}]}"#, r#""a.n":[1,2],"a.s":["x"]"#),
+        (r#"{"a":[{"n":1,"s":"x"},{"n":2}]}"#, r#""a.n":[1,2],"a.s":["x",null]"#),
         (r#"{"a":[{"d":{"e":1}},{"d":{"e":2,"f":null}}]}"#, r#""a.d.e":[1,2]"#),
+        (
+            r#"{"a":[{"x":1},{"y":2},{},{"x":3}],"b":[{"x":{"y":1}},7]}"#,
+            r#""a.x":[1,null,null,3],"a.y":[null,2,null,null],"b.x.y":[1,null],"b._value":[null,7]"#,
+        ),
+        (r#"{"a":[{"x":1,"x":2},{"x":3},{"x":null,"x":4}]}"#, r#""a.x":[1,3,null],"a.x#2":[2,null,4]"#),
+        (r#"{"a":[{"x":1,"y":2,"x":3},{"y":4,"x":5}]}"#, r#""a.x":[1,5],"a.y":[2,4],"a.x#2":[3,null]"#),
         (r#"{"a":[{"l":[1,2]},{"l":[]}]}"#, r#""a.l":[[1,2],[]]"#),
         (r#"{"a":[{"l":[{"x":1},{"x":2}]},{"l":[{"x":3}]}]}"#, r#""a.l.x":[[1,2],[3]]"#),
-        (r#"{"a":[1,{"x":2},"three",null]}"#, r#""a._value":"[1,\"three\"]","a.x":[2]"#),
+        (r#"{"a":[1,{"x":2},"three",null]}"#, r#""a._value":"[1,null,\"three\",null]","a.x":[null,2,null,null]"#),
         (r#"{"a":[[{"x":1}],{"x":2}]}"#, r#""a.x":[1,2]"#),
         (r#"{"a":[{},{}],"b":1}"#, r#""b":1"#),
         (r#"{"a":[{"s":"\"\\"},{"s":"\ud800"}]}"#, "\"a.s\":[\"\\\"\\\\\",\"\u{fffd}\"]"),
@@ -83,20 +89,183 @@ fn only_the_broken_value_is_lost() {
         (r#"{"d":152.295657ms,"b":2}"#, r#""b":2"#, 1),
         (r#"{"m":{"a": 1, "bad": , "z": 2}}"#, r#""m.a":1,"m.z":2"#, 1),
         (r#"{"caf\xe9.log":1,"b":"caf\xe9","c":3}"#, r#""c":3"#, 2),
-        (r#"{"l":[1,NaN,3],"m":[NaN],"n":[+Inf,2]}"#, r#""l":[1,3],"m":[],"n":[2]"#, 3),
-        (r#"{"a":1 2,"b":"x" y,"c":[1 2,3],"d":4}"#, r#""c":[3],"d":4"#, 3),
+        (r#"{"l":[1,NaN,3],"m":[NaN],"n":[+Inf,2]}"#, r#""l":[1,null,3],"m":[null],"n":[null,2]"#, 3),
+        (r#"{"a":1 2,"b":"x" y,"c":[1 2,3],"d":4}"#, r#""c":[null,3],"d":4"#, 3),
         (r#"{"a":01,"b":1.,"c":.5,"d":tru,"e":nulll,"f":6}"#, r#""f":6"#, 5),
-        (r#"{"a" 1,"b":2,nokey:3,}"#, r#""b":2"#, 3),
-        (r#"{"a":[{"x":NaN,"y":1},{"x":2,"y":}]}"#, r#""a.y":[1],"a.x":[2]"#, 2),
+        (r#"{"a" 1,"b":2,nokey:3,"c":4}"#, r#""c":4"#, 2),
+        (r#"{"a":[{"x":NaN,"y":1},{"x":2,"y":}]}"#, r#""a.x":[null,2],"a.y":[1,null]"#, 2),
         (r#"{"a":{"b":NaN x {"c":1}},"d":4}"#, r#""d":4"#, 1),
-        (r#"{"a":[{"x":1,"y":"b" c,"z":[1] 2},{"x":2 3},"x":1]}"#, r#""a.x":[1]"#, 4),
-        (r#"{"l":[NaN x,],"m":[[1] 2],"n":[{"x":1},NaN x]}"#, r#""l":[],"m":[],"n.x":[1]"#, 4),
+        (r#"{"a":[{"x":1,"y":"b" c,"z":[1] 2},{"x":2 3},"x":1]}"#, r#""a.x":[1,null,null]"#, 4),
+        (r#"{"l":[NaN x,],"m":[[1] 2],"n":[{"x":1},NaN x]}"#, r#""l":[null],"m":[null],"n.x":[1,null]"#, 3),
         ("{\"a\":\"\\\t\",\"b\":1}", r#""b":1"#, 1),
+        // No half of a value.
+        (r#"{"a":1,234,"b":2}"#, r#""b":2"#, 1),
+        (r#"{"m":{"k":1,234,567,"l":3},"p":12,5,"t":52.1, 13.4,"b":2}"#, r#""m.l":3,"b":2"#, 3),
+        (r#"{"a":"x","y","t":true,false,"n":null,3,"o":{"k":1},{"k":2},"l":[1],[2],"b":2}"#, r#""b":2"#, 5),
+        (r#"{"a":[{"k":1,234,"l":2},{"k":3}]}"#, r#""a.k":[null,3],"a.l":[2,null]"#, 1),
+        (r#"{"caf\xe9":1,234,"b":2}"#, r#""b":2"#, 1),
+        (r#"{"a":{"b":1},x,"c":2}"#, r#""c":2"#, 1),
+        // A missing element has its place.
+        (
+            r#"{"a":[1,,3],"b":[,1],"c":[ , , 1,],"d":[[,2]]}"#,
+            r#""a":[1,null,3],"b":[null,1],"c":[null,null,1],"d":[[null,2]]"#,
+            5,
+        ),
+        (r#"{"a":[{"x":1},,{"x":3}],"b":[1, 2 3, 4]}"#, r#""a.x":[1,null,3],"b":[1,null,4]"#, 2),
     ] {
         let (found, report) = flat(json.as_bytes()).expect(json);
         assert_eq!(found, members, "{json}");
         assert_eq!(report.broken, broken, "{json}");
-        assert!(report.first_broken.is_some());
+    }
+}
+
+#[test]
+fn superfluous_commas_lose_nothing() {
+    for (json, members) in [
+        (r#"{"a":1,"b":{"c":2,},"d":[1,2,],"e":3,}"#, r#""a":1,"b.c":2,"d":[1,2],"e":3"#),
+        (r#"{,,"a":1,, ,"b":[{"x":1,},],"c":[,],"d":{,}}"#, r#""a":1,"b.x":[1],"c":[]"#),
+        ("{\n\"a\": 1,,\n\"b\": [1],\n}\n", r#""a":1,"b":[1]"#),
+    ] {
+        let (found, report) = flat(json.as_bytes()).expect(json);
+        assert_eq!((found.as_str(), report.broken), (members, 0), "{json}");
+    }
+}
+
+/// The names of what a payload loses, as they are told.
+fn lost(json: &[u8]) -> Vec<String> {
+    let mut variables = Variables::new(VariableRules::default());
+    flat_with(&mut variables, json).unwrap_or_else(|error| panic!("{}: {error}", json.escape_ascii()));
+    variables.lost(Loss::Broken).0
+}
+
+#[test]
+fn what_is_lost_is_named() {
+    for (json, names) in [
+        (&br#"{"a":NaN,"m":{"k":,"l":1},"c":[1,NaN],"t":[{"x":1,"y":NaN}]}"#[..], &["a", "m.k", "c", "t.y"][..]),
+        (br#"{"a":1,234,"m":{"k":1,234,567,"l":3},"c":[1,,2],"x":1e400}"#, &["a", "m.k", "c", "x"]),
+        (br#"{"caf\xe9.log":1,"m":{"caf\xe9":2},"a":3}"#, &["caf\\xe9.log", "m.caf\\xe9"]),
+        (b"{\"caf\xe9.log\":1,\"m\":{\"a\tb\":2},\"a\":3}", &["cafxe9.log", "m.ax09b"]),
+        (br#"{no key: 1,"m":{"a" 1, "b":2},"a":3}"#, &["no key: 1", "m.'a' 1"]),
+        (b"{\n\"a\": x } y,\n\"b\": [1, NaN],\n\"caf\\xe9\": {,\n\"c\": 1\n}\n", &["a", "b", "caf\\xe9"]),
+    ] {
+        assert_eq!(lost(json), names, "{}", json.escape_ascii());
+    }
+    let mut variables = Variables::new(VariableRules::default());
+    let mut told = |json: &str| {
+        flat_with(&mut variables, json.as_bytes()).unwrap();
+        variables.lost(Loss::Broken)
+    };
+    assert_eq!(told(r#"{"a":1,"b":NaN,"c":2}"#).0, ["b"]);
+    assert_eq!(told(r#"{"a":1,"b":NaN,"c":NaN}"#).0, ["c"], "one that is lost later");
+    assert_eq!(told(r#"{"d":NaN,"a":1,"b":NaN,"c":NaN,"e":1}"#).0, ["d"], "in another layout");
+    assert_eq!(told(r#"{"d":NaN,"a":1 2,"b":NaN,"c":NaN,"e":1}"#).0, ["a"], "in a body that is tangled");
+    let many: Vec<String> = (0..12).map(|n| format!("\"m{n}\":")).collect();
+    let (names, more) = told(&format!("{{\"z\":1,{}}}", many.join(",")));
+    assert_eq!((names.len(), more), (limits::LOST_NAMES_TOLD, 12 - limits::LOST_NAMES_TOLD));
+    assert_eq!(told(r#"{"z":1}"#).0, ["m5", "m6", "m7", "m8", "m9"]);
+}
+
+#[test]
+fn variables_beyond_the_limit_are_named() {
+    let mut variables = Variables::new(with(|rules| rules.fields_max = 2));
+    flat_with(&mut variables, br#"{"a":1,"b":2,"c":3,"d":{"e":4}}"#).unwrap();
+    assert_eq!(variables.lost(Loss::OverLimit), (vec!["c".to_owned(), "d.e".to_owned()], 0));
+    flat_with(&mut variables, br#"{"a":1,"b":2,"c":3,"f":4}"#).unwrap();
+    assert_eq!(variables.lost(Loss::OverLimit), (vec!["f".to_owned()], 0));
+}
+
+/// Bodies that are written a variable a line: what is broken ends where the next variable begins.
+#[test]
+fn a_variable_that_holds_anything_costs_itself_only() {
+    for value in [
+        "unexpected } here",
+        "unexpected { here",
+        "invalid [ here",
+        "invalid ] here",
+        "5\" disk",
+        "parse \"{\": {",
+        "}",
+        "{",
+        "[",
+        "]",
+        "\"",
+        "},",
+        "{,",
+        "],",
+        "[,",
+        "1}",
+        "1 }",
+        "}}}}",
+        "[[[[",
+        "{\"a\":1",
+        "{\"a\":1}}",
+        "[1,2",
+        "\"a\" \"",
+        "map[{1 2}:3 \"x]",
+        "1,234",
+        "\"a\", \"b\"",
+        "true, false",
+        "{\"k\":1}, {\"k\":2}",
+        "[1], [2]",
+        "NaN, \"y\": 1",
+        "\\",
+        "\\\"",
+        "\"\\",
+        "'",
+        "a: b",
+        "goroutine 1 [running]:\nmain.main()\n\t/x.go:12 +0x1d {",
+        "line\n}",
+        "x\n{\n",
+        "\"two\nlines\"",
+        "<html>\n<a href=\"x\">\n",
+        "{\"m\": x { y, \"b\": 2}",
+        "{\"q\"x\": 1, \"k\": 2}",
+        "\u{1}",
+        "{\n\"x\n}",
+        "[\n1,\n2\n",
+        "\"a\": 1",
+        ":",
+        "?",
+        "",
+    ] {
+        let others = [(r#""b4": 1"#, r#""after": 2|"z": {"y":3}"#), (r#""b4": 1"#, ""), ("", r#""z": {"y":3}"#)];
+        let gaps = ["\n", "\n  ", "\r\n", "\n\t"];
+        for ((before, after), gap) in others.iter().flat_map(|others| gaps.map(|gap| (others, gap))) {
+            let err = format!("\"err\": {value}");
+            let lines = [*before, err.as_str()].into_iter().chain(after.split('|'));
+            let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+            let json = format!("{{{gap}{}\n}}\n", lines.join(&format!(",{gap}")));
+            let (found, report) = flat(json.as_bytes()).expect(&json);
+            let mut members = Vec::new();
+            members.extend((!before.is_empty()).then_some(r#""b4":1"#));
+            members.extend(after.contains("after").then_some(r#""after":2"#));
+            members.extend((!after.is_empty()).then_some(r#""z.y":3"#));
+            assert_eq!(found, members.join(","), "{json}");
+            assert_eq!(report.broken, 1, "{json}");
+            assert_eq!(lost(json.as_bytes()), ["err"], "{json}");
+        }
+    }
+}
+
+#[test]
+fn a_body_with_lines_keeps_what_is_whole() {
+    for (json, members, broken) in [
+        ("{\n\"m\": {\"k\": 1,234,567, \"l\": 3},\n\"after\": 2\n}", r#""m.l":3,"after":2"#, 1),
+        ("{\n\"m\": {\n\"k\": 1,\n\"l\": NaN\n},\n\"x\": [,\n\"after\": 2\n}", r#""m.k":1,"after":2"#, 2),
+        ("{\n\"m\": {\n  \"k\": 1,2,\n  \"l\": 3\n},\n\"x\": ],\n\"after\": 2\n}", r#""m.l":3,"after":2"#, 2),
+        ("{\n\"a\": {,\n\"b\": 1,\n\"c\": },\n\"d\": 2\n}", r#""b":1,"d":2"#, 2),
+        ("{\n\"a\": {\"k\": NaN,\n\"b\": 1,\n\"c\": 2 },\n\"d\": 2\n}", r#""b":1,"d":2"#, 2),
+        ("{\n\"cmdline\": [ {,\n\"b\": 1,\n\"c\": } ],\n\"d\": 2\n}", r#""b":1,"d":2"#, 1),
+        ("{\n\"a\": [1, NaN, 3],\n\"b\": ,\n\"c\": 1,234\n}", r#""a":[1,null,3]"#, 3),
+        ("{\n\"a\": x \"y,\n\"bad\\xe9\": 1,\n\"c\": 2\n}", r#""c":2"#, 2),
+        ("{\n\"a\": 1, \"b\": 2 3, \"c\": 4\n}", r#""a":1,"c":4"#, 1),
+        ("{\n\n\"a\": 1,\n\"b\": 2 3,\n\"c\": 4}", r#""a":1,"c":4"#, 1),
+        ("{\n  \"m\": {\n    \"a\": 1,\n    \"b\": 2 3\n  },\n  \"x\": },\n  \"c\": 4\n}", r#""m.a":1,"c":4"#, 2),
+        ("\u{feff}{\n\"a\": 5\" disk,\n\"c\": 2\n}", r#""c":2"#, 1),
+    ] {
+        let (found, report) = flat(json.as_bytes()).expect(json);
+        assert_eq!(found, members, "{json}");
+        assert_eq!(report.broken, broken, "{json}");
     }
 }
 
@@ -109,7 +278,8 @@ fn what_is_no_object_is_refused_whole() {
         ("", Cause::Empty, 0),
         ("{}", Cause::NoVariables, 0),
         (" {\n} ", Cause::NoVariables, 0),
-        (r#"{"a":null,"b":{},"c": }"#, Cause::NoVariables, 0),
+        (r#"{"a":null,"b":{},"c": }"#, Cause::AllBroken, 0),
+        (r#"{"a":1 2,"cmdline":3}"#, Cause::AllBroken, 0),
         (r#"{"a":null,"cmdline":[1]}"#, Cause::AllLeftOut, 0),
         ("[]", Cause::NotAnObject, 0),
         ("12", Cause::NotAnObject, 0),
@@ -118,10 +288,16 @@ fn what_is_no_object_is_refused_whole() {
         (r#"{"a":[1,2,"#, Cause::CutOff, 10),
         (r#"{"a"#, Cause::CutOff, 3),
         ("{", Cause::CutOff, 1),
+        ("{\n\"a\": 5\" disk,\n\"b\": 2", Cause::CutOff, 22),
         (r#"{"a":1}}"#, Cause::TrailingData, 7),
         (r#"{"a":1} {"b":2}"#, Cause::TrailingData, 8),
-        (r#"{"a":[1}"#, Cause::Unexpected(b'}'), 7),
-        (r#"{"a":1]"#, Cause::Unexpected(b']'), 6),
+        ("{\n\"a\": 1\n}\n{\n\"b\": 2\n}\n", Cause::TrailingData, 11),
+        (r#"{"a":[1}"#, Cause::Broken, 6),
+        (r#"{"a":1]"#, Cause::CutOff, 7),
+        (r#"{"a":[1]]}"#, Cause::Broken, 5),
+        (r#"{"a":{"b":1,"c":{"d":2}}"#, Cause::Unclosed, 24),
+        (r#"{"b4":1,"uri":"/s.php?q="cat","len":5,"after":2}"#, Cause::Broken, 14),
+        ("{\n\"a\": 5\" disk,\n\"b\": 2}", Cause::Broken, 7),
         (&deep, Cause::TooDeep, 68),
         (&deeper, Cause::TooDeep, 320),
     ] {
@@ -162,7 +338,6 @@ fn counts_say_what_was_there() {
         broken: 1,
         out_of_range: 0,
         mended: 0,
-        first_broken: Some(json.len() - 4),
         ..Report::default()
     };
     assert_eq!(report, expected);
@@ -347,6 +522,7 @@ fn totals_of_broken_memstats_do_not_count() {
     let mut ship = |json: &str| flat_with(&mut variables, json.as_bytes()).unwrap().0;
     ship(&memstats(2));
     assert_eq!(ship(&memstats(4).replace(r#"},"z""#, r#"}x,"z""#)), r#""z":1"#);
+    assert_eq!(ship(&memstats(4).replace(r#"},"z""#, r#"},5,"z""#)), r#""z":1"#);
     let document = ship(&memstats(5));
     assert!(document.contains(r#""memstats.PauseNs":[3,4,5]"#), "{document}");
 }
@@ -400,8 +576,7 @@ fn what_is_no_ring_is_shipped_as_it_is() {
 fn bytes_that_are_no_text_cost_their_variable_only() {
     let json = b"{\"a\":1,\"caf\xe9\":2,\"b\":{\"c\":\"x\xffy\",\"d\":\"raw\ttab\",\"e\":3},\"l\":[\"\xff\",4]}";
     let (found, report) = flat(json).unwrap();
-    assert_eq!((found.as_str(), report.broken), (r#""a":1,"b.e":3,"l":[4]"#, 4));
-    assert_eq!(report.first_broken, Some(7), "in the body as it came");
+    assert_eq!((found.as_str(), report.broken), (r#""a":1,"b.e":3,"l":[null,4]"#, 4));
     assert_eq!(flat(b"{\"a\xff\":1,\"b\"").expect_err("cut").offset, 11);
 }
 
@@ -413,7 +588,7 @@ fn numbers_that_no_server_stores_cost_themselves_only() {
         r#"{{"a":1e400,"b":-1e309,"c":{huge},"d":{long},"e":[1,1e999,2],"f":1e308,"g":123456789012345678901234567890}}"#
     );
     let (found, report) = flat(json.as_bytes()).unwrap();
-    assert_eq!(found, r#""e":[1,2],"f":1e308,"g":123456789012345678901234567890.0"#);
+    assert_eq!(found, r#""e":[1,null,2],"f":1e308,"g":123456789012345678901234567890.0"#);
     assert_eq!((report.out_of_range, report.broken), (5, 0));
 }
 
@@ -429,4 +604,79 @@ fn no_bytes_make_it_panic_or_emit_anything_but_json() {
             let _ = flat(&body);
         }
     }
+}
+
+/// The rates of the second payload, a second after the first.
+fn rates_of(first: &str, second: &str) -> Vec<String> {
+    let rates = Globs::new(&["**"]);
+    let mut variables = Variables::new(with(|rules| rules.rates = rates));
+    flat_at(&mut variables, Duration::from_secs(1), first.as_bytes()).unwrap();
+    let (document, _) = flat_at(&mut variables, Duration::from_secs(2), second.as_bytes()).unwrap();
+    let is_rate = |member: &&str| member.contains("_per_second");
+    document.split(',').filter(is_rate).map(|member| member.trim_start_matches(',').to_owned()).collect()
+}
+
+#[test]
+fn what_has_namesakes_is_compared_with_itself_only() {
+    for (first, second, rates) in [
+        (r#"{"hh":{"db":"a","n":1},"hh":{"db":"b","n":100}}"#, r#"{"hh":{"db":"b","n":100}}"#, &[][..]),
+        (r#"{"hh":{"n":1}}"#, r#"{"hh":{"n":1},"hh":{"n":2}}"#, &[]),
+        (r#"{"a":1,"a":5}"#, r#"{"a":6}"#, &[]),
+        (r#"{"a":1,"a":5}"#, r#"{"a":2,"a":7}"#, &[r#""a_per_second":1.0"#, r#""a_per_second#2":2.0"#]),
+        // It is in another of the objects.
+        (r#"{"hh":{"n":1},"hh":{"m":1}}"#, r#"{"hh":{"m":2},"hh":{"n":3}}"#, &[]),
+        (
+            r#"{"hh":{"n":1},"hh":{"m":1}}"#,
+            r#"{"hh":{"n":3},"hh":{"m":2}}"#,
+            &[r#""hh.n_per_second":2.0"#, r#""hh.m_per_second":1.0"#],
+        ),
+        (r#"{"hh":{"n":1},"hh":{"m":1}}"#, r#"{"hh":{"n":3}}"#, &[]),
+        (r#"{"hh":{"x":{"n":1}},"hh":{"x":{"n":5}}}"#, r#"{"hh":{"x":{"n":6}}}"#, &[]),
+        // A name is one, wherever its dots come from; a broken value holds it.
+        (r#"{"a":{"b":1},"a.b":5}"#, r#"{"a.b":6}"#, &[]),
+        (r#"{"a":1,"a":NaN}"#, r#"{"a":2,"a":3}"#, &[r#""a_per_second":1.0"#]),
+        (r#"{"a":1,"a":1,2}"#, r#"{"a":2,"a":3}"#, &[r#""a_per_second":1.0"#]),
+        // Others come and go.
+        (
+            r#"{"x":[{"y":1}],"a":1,"z":{"w":1}}"#,
+            r#"{"b":7,"x":[{"y":1},{"y":2}],"z":{"v":1,"w":2},"a":2}"#,
+            &[r#""z.w_per_second":1.0"#, r#""a_per_second":1.0"#],
+        ),
+    ] {
+        assert_eq!(rates_of(first, second), rates, "{first} {second}");
+    }
+}
+
+#[test]
+fn what_is_refused_leaves_nothing_behind() {
+    let rules = || with(|rules| (rules.rates, rules.fields_max) = (Globs::new(&["**"]), 4));
+    let long =
+        format!(r#"{{"b":{{"c":1}},"d":2,"e":[{}1]}}"#, "1234567890,".repeat(limits::DOCUMENT_BYTES_MAX / 11 + 1));
+    let documents = |refused: Option<&str>| {
+        let mut variables = Variables::new(rules());
+        let first = flat_at(&mut variables, Duration::from_secs(1), br#"{"a":1,"b":2}"#).unwrap().0;
+        if let Some(refused) = refused {
+            flat_at(&mut variables, Duration::from_secs(2), refused.as_bytes()).unwrap_err();
+        }
+        let second = flat_at(&mut variables, Duration::from_secs(3), br#"{"a":3,"b":4}"#).unwrap().0;
+        [first, second]
+    };
+    let expected = documents(None);
+    assert_eq!(expected[1], r#""a":3,"a_per_second":1.0,"b":4,"b_per_second":1.0"#);
+    for refused in [&long, r#"{"a":null,"x":null,"y":{"z":null}}"#, r#"{"a":5,"z":{"y":1},"x":"a"b"}"#, r#"{"z":1,"#] {
+        assert_eq!(documents(Some(refused)), expected, "{}", &refused[..refused.len().min(50)]);
+    }
+}
+
+#[test]
+fn columns_with_too_many_gaps_are_left_out_and_named() {
+    let rows: Vec<String> = (0..600).map(|row| format!("{{\"k{row}\":1,\"all\":{row}}}")).collect();
+    let mut variables = Variables::new(VariableRules::default());
+    let json = format!("{{\"t\":[{}],\"z\":1}}", rows.join(","));
+    let (document, report) = flat_with(&mut variables, json.as_bytes()).unwrap();
+    let gaps = memchr::memmem::find_iter(document.as_bytes(), b"null").count();
+    assert!(gaps > 10_000 && gaps <= limits::GAPS_MAX, "{gaps} gaps");
+    assert!(document.contains("\"t.all\":[0,1,2,") && document.ends_with(",\"z\":1"));
+    assert!(report.beyond_columns > 100, "{}", report.beyond_columns);
+    assert_eq!(variables.lost(Loss::Columns).0.len(), 1);
 }

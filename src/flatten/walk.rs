@@ -1,14 +1,16 @@
 //! The walk over the structural index: checks the grammar that stage 1 leaves open, and writes the flat members.
 //!
 //! It never looks at a byte twice without need: a scalar is checked and copied as it stands, an array of scalars is
-//! checked element by element and copied as one span, a member that is out is skipped by counting brackets. What is
-//! broken is one token that is left out: the member's mark in `out` is restored and the walk goes on behind it.
+//! checked element by element and copied as one span, a member that is out is skipped by counting brackets. A single token
+//! in the place of a value that is none is left out. Whatever else is no JSON ends the walk ([`Stop::Tangled`]), and a copy
+//! of the body is followed in which it is ([`super::untangle`]).
 
 use super::convert::Conversion;
 use super::fit::{self, Met};
 use super::gc::Totals;
 use super::guide::{Guide, Member, Stop};
 use super::layout::Traits;
+use super::lost::LostAt;
 use super::piece;
 use super::rates::Number;
 use super::rings::Pauses;
@@ -40,6 +42,15 @@ pub(super) struct Walk<'a, G> {
     pub(super) pauses: Pauses,
     /// What the array that is scanned, or was last, holds.
     pub(super) met: Met,
+    /// How many gaps in columns may still be filled.
+    pub(super) gaps_left: usize,
+    /// Where something is lost.
+    pub(super) lost: &'a mut Vec<LostAt>,
+    /// The body is written a variable a line: what is broken must have a line to itself.
+    pub(super) by_lines: bool,
+    /// Up to where it is known to have.
+    pub(super) alone_until: usize,
+    pub(super) tangled: bool,
 }
 
 /// What the walk is to do with values.
@@ -69,8 +80,10 @@ impl<'a, G: Guide> Walk<'a, G> {
         offsets: &'a [u32],
         path: &'a mut Vec<u8>,
         out: &'a mut Vec<u8>,
+        lost: &'a mut Vec<LostAt>,
         arena: &'a Bump,
     ) -> Self {
+        lost.clear();
         let next_backslash = memchr::memchr(b'\\', body).unwrap_or(body.len());
         let out_bytes_max = out.len() + limits::DOCUMENT_BYTES_MAX;
         Self {
@@ -90,6 +103,11 @@ impl<'a, G: Guide> Walk<'a, G> {
             report: Report::default(),
             depth: 0,
             met: Met::default(),
+            gaps_left: limits::GAPS_MAX,
+            lost,
+            by_lines: body.starts_with(b"{\n") || body.starts_with(b"{\r\n"),
+            alone_until: 0,
+            tangled: false,
         }
     }
 
@@ -98,9 +116,12 @@ impl<'a, G: Guide> Walk<'a, G> {
         self.at = 1; // Behind the brace that the index begins with.
         self.object()?;
         if self.at < self.offsets.len() {
-            return Err(self.error_at_cursor(Cause::TrailingData));
+            return Err(Stop::Tangled);
         }
         let totals = if G::LEARNS { None } else { self.fill_rings()? };
+        if self.tangled {
+            return Err(Stop::Tangled);
+        }
         Ok((self.report, totals))
     }
 
@@ -121,7 +142,7 @@ impl<'a, G: Guide> Walk<'a, G> {
             match self.next()? {
                 b'}' => break,
                 b',' => {}
-                other => return Err(self.unexpected(other)),
+                _ => return Err(Stop::Tangled),
             }
         }
         self.depth -= 1;
@@ -131,12 +152,12 @@ impl<'a, G: Guide> Walk<'a, G> {
     /// One member; leaves the cursor at the `,` or `}` behind it.
     fn member(&mut self) -> Outcome<()> {
         if self.peek()? != b'"' {
-            return self.skip_broken();
+            return Err(Stop::Tangled);
         }
         let token = self.at;
         let Some(key) = self.key()? else { return self.skip_broken_member(token) };
         let traits = match self.guide.member(key) {
-            Ok(Member::Out) => return self.skip_to_separator(),
+            Ok(Member::Out) => return self.skip_out(),
             Ok(Member::In(traits)) => traits,
             // A key that is broken has never been learned.
             Err(Stop::OtherLayout) if scalar::escapes(key) == Escapes::Bad => return self.skip_broken_member(token),
@@ -198,7 +219,6 @@ impl<'a, G: Guide> Walk<'a, G> {
 
     /// A member whose value is an object or an array; leaves the cursor at the `,` or `}` behind it.
     fn container_member(&mut self, traits: Traits) -> Outcome<()> {
-        let (out_bytes, report, pauses, rates) = (self.out.len(), self.report, self.pauses, self.guide.rates());
         if self.peek()? == b'{' {
             self.at += 1;
             self.report.objects += 1;
@@ -207,15 +227,13 @@ impl<'a, G: Guide> Walk<'a, G> {
         } else {
             self.array_member(traits.role, traits.conversion)?;
         }
-        if matches!(self.peek()?, b',' | b'}') {
-            return Ok(());
-        }
-        // Something follows the value: it was not the value that it seemed to be.
-        self.out.truncate(out_bytes);
-        self.report = report;
-        self.pauses = pauses;
-        self.guide.forget_rates(rates);
-        self.skip_broken()
+        self.end_of_member()
+    }
+
+    /// Nothing may stand between a value and the `,` or `}` behind it.
+    #[inline]
+    pub(super) fn end_of_member(&self) -> Outcome<()> {
+        if matches!(self.peek()?, b',' | b'}') { Ok(()) } else { Err(Stop::Tangled) }
     }
 
     /// A member whose value is a scalar, or missing; leaves the cursor at the `,` or `}` behind it.
@@ -223,10 +241,10 @@ impl<'a, G: Guide> Walk<'a, G> {
     fn scalar_member(&mut self, traits: Traits, first: u8) -> Outcome<()> {
         let mark = self.out.len();
         let named = self.guide.leaf(self.out)?;
-        let (start, broken) = (self.out.len(), self.report.broken);
+        let start = self.out.len();
         let written = self.scalar(first);
-        let separated = matches!(self.peek()?, b',' | b'}');
-        if written == Written::Yes && separated {
+        self.end_of_member()?;
+        if written == Written::Yes {
             self.note_total(traits.role, start);
             if named {
                 self.guide.value()?;
@@ -236,14 +254,11 @@ impl<'a, G: Guide> Walk<'a, G> {
                 }
             }
         }
-        if G::LEARNS || !named || written == Written::No || !separated {
+        if G::LEARNS || !named || written == Written::No {
             // What is written while a layout is learned has no name yet.
             self.out.truncate(mark);
         }
-        if separated {
-            return self.check_length();
-        }
-        self.skip_broken_since(broken)
+        self.check_length()
     }
 
     /// Gives the number that has been written from `start` on its unit and a form that servers take, and its rate.
@@ -259,16 +274,16 @@ impl<'a, G: Guide> Walk<'a, G> {
         }
     }
 
-    /// The key at the cursor, which is a string, and its colon; none if either is broken.
+    /// The key at the cursor, which is a string, and its colon; none if the key is broken.
     pub(super) fn key(&mut self) -> Outcome<Option<&'a [u8]>> {
         let (start, end) = self.string_text();
         self.at += 1;
         let key = &self.body[start..end];
-        if self.peek()? != b':' || (G::LEARNS && scalar::escapes(key) == Escapes::Bad) {
-            return Ok(None);
+        if self.next()? != b':' {
+            return Err(Stop::Tangled);
         }
-        self.at += 1;
-        Ok(Some(key))
+        let is_broken = G::LEARNS && scalar::escapes(key) == Escapes::Bad;
+        Ok(if is_broken { None } else { Some(key) })
     }
 
     pub(super) fn dots_underscore(&self) -> bool {
@@ -317,6 +332,7 @@ impl<'a, G: Guide> Walk<'a, G> {
         }
         if out_of_range {
             self.report.out_of_range += 1;
+            self.note_lost(self.at - 1, b"");
             return Written::No;
         }
         self.out.extend_from_slice(&self.body[start..end]);
@@ -389,7 +405,11 @@ impl<'a, G: Guide> Walk<'a, G> {
 
     pub(super) fn enter(&mut self) -> Outcome<()> {
         self.depth += 1;
-        if self.depth > limits::DEPTH_MAX { Err(self.error_before(Cause::TooDeep)) } else { Ok(()) }
+        if self.depth <= limits::DEPTH_MAX {
+            return Ok(());
+        }
+        // Of many lines only one may be too deep, and no JSON.
+        Err(if self.by_lines { Stop::Tangled } else { self.error_before(Cause::TooDeep) })
     }
 
     pub(super) fn leave(&mut self) {
@@ -404,42 +424,6 @@ impl<'a, G: Guide> Walk<'a, G> {
     /// Whether anything of this payload is in the document.
     pub(super) fn has_written(&self) -> bool {
         self.out.len() + limits::DOCUMENT_BYTES_MAX > self.out_bytes_max
-    }
-
-    pub(super) fn broken(&mut self) {
-        self.broken_at(self.at);
-    }
-
-    fn broken_at(&mut self, token: usize) {
-        self.report.broken += 1;
-        let offset = self.offset(token);
-        self.report.first_broken.get_or_insert(offset);
-    }
-
-    /// Counts something broken at the cursor and goes to the separator behind it.
-    pub(super) fn skip_broken(&mut self) -> Outcome<()> {
-        self.broken();
-        self.skip_to_separator()
-    }
-
-    /// Goes to the separator behind something broken, which counts once: not if `broken` were counted before it and it has
-    /// been since.
-    pub(super) fn skip_broken_since(&mut self, broken: u64) -> Outcome<()> {
-        if self.report.broken == broken {
-            self.broken();
-        }
-        self.skip_to_separator()
-    }
-
-    /// Whether the cursor is at the end of an element or member.
-    pub(super) fn is_separated(&self) -> Outcome<bool> {
-        Ok(matches!(self.peek()?, b',' | b'}' | b']'))
-    }
-
-    /// Counts a member whose key, at `token`, is broken and goes to the separator behind it.
-    pub(super) fn skip_broken_member(&mut self, token: usize) -> Outcome<()> {
-        self.broken_at(token);
-        self.skip_to_separator()
     }
 
     /// Goes to the next `,`, `}` or `]` of the container that the cursor is in.
@@ -461,7 +445,7 @@ impl<'a, G: Guide> Walk<'a, G> {
     pub(super) fn peek(&self) -> Outcome<u8> {
         match self.offsets.get(self.at) {
             Some(&offset) => Ok(self.body[offset as usize]),
-            None => Err(Stop::Refused(FlattenError { cause: Cause::CutOff, offset: self.body.len() })),
+            None => Err(Stop::Tangled),
         }
     }
 
@@ -480,10 +464,6 @@ impl<'a, G: Guide> Walk<'a, G> {
     #[inline]
     fn next_offset(&self) -> usize {
         self.offset(self.at + 1)
-    }
-
-    pub(super) fn unexpected(&self, byte: u8) -> Stop {
-        self.error_before(Cause::Unexpected(byte))
     }
 
     pub(super) fn error_at_cursor(&self, cause: Cause) -> Stop {

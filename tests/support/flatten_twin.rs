@@ -8,7 +8,7 @@ pub(crate) mod strict_json;
 pub(crate) mod twin_names;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -124,14 +124,15 @@ fn glob(pattern: &str, name: &str) -> bool {
 
 /// What is shipped of a value without objects, if anything is.
 fn shipped(value: &Json) -> Option<Json> {
-    if *value == Json::Null { None } else { without_broken_numbers(value) }
+    Some(without_broken_numbers(value)).filter(|value| *value != Json::Null)
 }
 
-fn without_broken_numbers(value: &Json) -> Option<Json> {
+/// The same with `null` for each number that no server stores.
+fn without_broken_numbers(value: &Json) -> Json {
     match value {
-        Json::Number(text) if text.len() > 1000 || text.parse::<f64>().is_ok_and(f64::is_infinite) => None,
-        Json::Array(elements) => Some(Json::Array(elements.iter().filter_map(without_broken_numbers).collect())),
-        other => Some(other.clone()),
+        Json::Number(text) if text.len() > 1000 || text.parse::<f64>().is_ok_and(f64::is_infinite) => Json::Null,
+        Json::Array(elements) => Json::Array(elements.iter().map(without_broken_numbers).collect()),
+        other => other.clone(),
     }
 }
 
@@ -196,8 +197,40 @@ impl Variable {
     }
 }
 
-/// A counter by its raw name, and the how manyth of that name it is.
-type Counter = (String, usize);
+/// A counter: its raw name; and of itself and each object around it that has namesakes in the payload, which of how many it
+/// is.
+type Counter = (String, Vec<(String, usize, usize)>);
+
+/// Of each raw name of a payload, how many members have it.
+type Namesakes = HashMap<String, usize>;
+
+fn count_namesakes(around: &str, members: &[(String, Json)], counts: &mut Namesakes) {
+    for (key, value) in members {
+        let raw = format!("{around}{key}");
+        if let Json::Object(members) = value {
+            count_namesakes(&format!("{raw}."), members, counts);
+        }
+        *counts.entry(raw).or_default() += 1;
+    }
+}
+
+/// The counters of all members but objects, in their order.
+fn counters(around: &Counter, members: &[(String, Json)], all: &Namesakes, seen: &mut Namesakes) -> Vec<Counter> {
+    let mut found = Vec::new();
+    for (key, value) in members {
+        let (prefix, mut places) = around.clone();
+        let raw = format!("{prefix}{key}");
+        let place = *seen.entry(raw.clone()).and_modify(|count| *count += 1).or_insert(1);
+        if all[&raw] > 1 {
+            places.push((raw.clone(), place, all[&raw]));
+        }
+        match value {
+            Json::Object(members) => found.extend(counters(&(format!("{raw}."), places), members, all, seen)),
+            _ => found.push((raw, places)),
+        }
+    }
+    found
+}
 
 /// A reader's memory from one document to the next, and how it makes them.
 pub(crate) struct Reader {
@@ -235,10 +268,11 @@ impl Reader {
 
     pub(crate) fn document_after(&mut self, pause: Duration, payload: &str) -> Option<Vec<(String, Json)>> {
         self.pause_ns += u64::try_from(pause.as_nanos()).expect("below 500 years");
-        let collections = self.collections;
+        let (collections, names) = (self.collections, self.names.clone());
         let document = self.document_of(payload);
         if document.is_none() {
-            self.collections = collections;
+            // It leaves nothing behind.
+            (self.collections, self.names) = (collections, names);
         }
         document
     }
@@ -252,12 +286,20 @@ impl Reader {
         let is_value: Vec<bool> = self.variables(&[], of_whole_rings).iter().map(Variable::has_value).collect();
         let mut occurrences: HashMap<String, usize> =
             self.options.labels.iter().map(|label| (label.clone(), 1)).collect();
-        let mut seen: HashMap<String, usize> = HashMap::new();
+        let mut all = Namesakes::new();
+        count_namesakes("", &root, &mut all);
+        // Of one name they come in this order, too.
+        let mut counters_of: HashMap<String, VecDeque<Counter>> = HashMap::new();
+        for counter in counters(&Counter::default(), &root, &all, &mut Namesakes::new()) {
+            counters_of.entry(counter.0.clone()).or_default().push_back(counter);
+        }
         let (mut fields, mut values) = (Vec::new(), Vec::new());
         for (Variable { raw, joined, value, is_column }, has_value) in
             self.variables(&[], &root).into_iter().zip(is_value)
         {
             let name = renamed(&self.options.rename, &raw, &joined);
+            // Arrays of objects are none, whatever their columns are called.
+            let counter = if is_column { None } else { counters_of.get_mut(&raw).and_then(VecDeque::pop_front) };
             let Some(field) = self.names.admit(&name, &mut occurrences) else { continue };
             fields.push(Named { field, has_value, is_rate: false });
             values.push((value, None));
@@ -266,8 +308,7 @@ impl Reader {
             }
             let Some(field) = self.names.admit(&format!("{name}_per_second"), &mut occurrences) else { continue };
             fields.push(Named { field, has_value: true, is_rate: true });
-            let place = *seen.entry(raw.clone()).and_modify(|count| *count += 1).or_insert(1);
-            values.push((None, Some((raw, place))));
+            values.push((None, counter));
         }
         let names = self.names.settle(&fields);
         let mut counters = HashMap::new();
@@ -343,34 +384,50 @@ impl Reader {
         format!("{}.{}", array.join("."), self.options.joined(column))
     }
 
-    /// The wanted values of an array with objects, by their names; the outermost array has so many keys.
+    /// The wanted columns of an array with objects, each with a value for each row; the outermost array has so many keys.
     fn columns(&self, array: usize, path: &[Key], elements: &[Json]) -> Vec<(Vec<Key>, Vec<Json>)> {
-        let mut columns: Vec<(Vec<Key>, Vec<Json>)> = Vec::new();
-        let mut names: Vec<String> = Vec::new();
+        let mut columns = self.all_columns(array, path, elements);
+        columns.retain(|(path, values)| {
+            self.choose(self.column_name(array, path)) && values.iter().any(|value| *value != Json::Null)
+        });
+        columns
+    }
+
+    /// The same with those that have nothing but `null`.
+    fn all_columns(&self, array: usize, path: &[Key], elements: &[Json]) -> Vec<(Vec<Key>, Vec<Json>)> {
+        let mut rows = Vec::new();
+        self.rows(array, path, elements, &mut rows);
+        // A name may be there more than once in a row: the second is a column of its own.
+        let mut columns: Vec<(String, usize, Vec<Key>, Vec<Json>)> = Vec::new();
+        let count = rows.len();
+        for (row, cells) in rows.into_iter().enumerate() {
+            let mut seen: HashMap<String, usize> = HashMap::new();
+            for (path, value) in cells {
+                let name = self.options.joined(&path);
+                let place = *seen.entry(name.clone()).and_modify(|count| *count += 1).or_insert(1);
+                let at = columns.iter().position(|(other, at, ..)| (other, *at) == (&name, place));
+                let at = at.unwrap_or_else(|| {
+                    columns.push((name, place, path, vec![Json::Null; count]));
+                    columns.len() - 1
+                });
+                columns[at].3[row] = value;
+            }
+        }
+        columns.into_iter().map(|(_, _, path, values)| (path, values)).collect()
+    }
+
+    /// Each element as a row of cells; those of an array within are elements of the outer one.
+    fn rows(&self, array: usize, path: &[Key], elements: &[Json], rows: &mut Vec<Vec<(Vec<Key>, Json)>>) {
         for element in elements {
-            let cells: Vec<(Vec<Key>, Json)> = match element {
-                Json::Object(members) => self.cells(array, path, members),
-                Json::Array(further) if element.has_object() => {
-                    let columns = self.columns(array, path, further).into_iter();
-                    columns.flat_map(|(path, values)| values.into_iter().map(move |v| (path.clone(), v))).collect()
-                }
+            match element {
+                Json::Object(members) => rows.push(self.cells(array, path, members)),
+                Json::Array(further) if element.has_object() => self.rows(array, path, further, rows),
                 beside => {
                     let path = [path, &[Key::from("_value")]].concat();
-                    shipped(beside).map(|value| (path, value)).into_iter().collect()
-                }
-            };
-            let chosen = |path: &[Key]| self.choose(self.column_name(array, path));
-            for (path, value) in cells.into_iter().filter(|(path, _)| chosen(path)) {
-                let name = self.options.joined(&path);
-                if let Some(at) = names.iter().position(|other| *other == name) {
-                    columns[at].1.push(value);
-                } else {
-                    names.push(name);
-                    columns.push((path, vec![value]));
+                    rows.push(vec![(path, without_broken_numbers(beside))]);
                 }
             }
         }
-        columns
     }
 
     /// What an object gives to the columns of the array that it is in.
@@ -381,10 +438,13 @@ impl Reader {
             match value {
                 Json::Object(members) => cells.extend(self.cells(array, &path, members)),
                 Json::Array(elements) if value.has_object() => {
-                    let inner = self.columns(array, &path, elements).into_iter();
-                    cells.extend(inner.map(|(path, values)| (path, Json::Array(values))));
+                    let inner = self.all_columns(array, &path, elements).into_iter();
+                    cells.extend(inner.map(|(path, values)| {
+                        let is_empty = values.iter().all(|value| *value == Json::Null);
+                        (path, if is_empty { Json::Null } else { Json::Array(values) })
+                    }));
                 }
-                leaf => cells.extend(shipped(leaf).map(|value| (path, value))),
+                leaf => cells.push((path, without_broken_numbers(leaf))),
             }
         }
         cells

@@ -27,14 +27,11 @@ pub(crate) struct Payload {
     pub(crate) whole: String,
     /// With what is broken: the same as `whole` unless something is asked to be.
     pub(crate) broken: Vec<u8>,
-    /// Strict JSON that gives the document which `broken` must give: each broken value is a number that is out of range,
-    /// and a member with a broken name is not there.
+    /// Strict JSON that gives the document which `broken` must give: each broken value, and each element that is missing, is
+    /// a number that is out of range; a member with a broken name is not there.
     pub(crate) equivalent: String,
     /// How many things are broken.
     pub(crate) breaks: u64,
-    /// An object or array is broken by what follows it: names that would have been in it are taken all the same, so the
-    /// names of others may not be those of `equivalent`.
-    pub(crate) names_may_differ: bool,
 }
 
 /// Few, so that they meet, and each odd in its way; as they stand in a payload.
@@ -58,7 +55,7 @@ const SCALARS: &[&str] = &[
 
 const BLANKS: &[&str] = &["", "", "", "", "", " ", "\n", "\r\n\t "];
 
-/// What stands where a value should.
+/// What stands where a value should. The first is nothing, which is no element.
 #[rustfmt::skip]
 const BROKEN_VALUES: &[&[u8]] = &[
     b"", b"NaN", b"+Inf", b"-Inf", b"Infinity", b"152.295657ms", b"01", b"1.", b"-", b".5", b"+1", b"0x1F", b"1_000", b"1e", b"1e+",
@@ -68,11 +65,16 @@ const BROKEN_VALUES: &[&[u8]] = &[
     "\u{feff}1".as_bytes(), "\u{a0}1".as_bytes(), "\u{e9}".as_bytes(), b"1:2", b":", b"\"x\":1", b"NaN{\"a\":[1,2]}", b"1[{},{}]",
 ];
 
-/// What stands where a name and its colon should.
+/// Names that are none.
 #[rustfmt::skip]
 const BROKEN_NAMES: &[&[u8]] = &[
-    b"\"caf\\xe9\":", b"\"\\u12\":", b"\"a\x01\":", b"\"a\n\":", b"\"\xff\":", b"\"\xc3\":", b"a:", b"1:", b"NaN:", b"\"a\"", b"\"a\" ",
-    b":", b"", b"\"a\"=", b"'a':", b"\"a\"\"b\":", b"null:", b"\\:", b"\"\\\xff\":",
+    b"\"caf\\xe9\":", b"\"\\u12\":", b"\"a\x01\":", b"\"a\n\":", b"\"\xff\":", b"\"\xc3\":", b"\"\\\xff\":", b"\"\\?\" :",
+];
+
+/// What stands where a name and its colon should, and makes what follows a part of the value before.
+#[rustfmt::skip]
+const NO_NAMES: &[&[u8]] = &[
+    b"a:", b"1:", b"NaN:", b"\"a\"", b"\"a\" ", b":", b"", b"\"a\"=", b"'a':", b"\"a\"\"b\":", b"null:", b"\\:",
 ];
 
 /// What follows an object or an array and makes it no value.
@@ -86,7 +88,7 @@ const BYTES_MAX: usize = 4_000;
 
 /// A payload that is as the bytes say; `breaking` lets them break some of it.
 pub(crate) fn payload(bytes: &[u8], breaking: bool) -> Payload {
-    let mut writer = Writer { bytes: Bytes(bytes), breaking, depth: 0, arrays: 0, payload: Payload::default() };
+    let mut writer = Writer { bytes: Bytes(bytes), breaking, depth: 0, payload: Payload::default() };
     if breaking && writer.bytes.next() == 1 {
         writer.payload.broken.extend_from_slice("\u{feff}".as_bytes());
     }
@@ -94,12 +96,18 @@ pub(crate) fn payload(bytes: &[u8], breaking: bool) -> Payload {
     writer.payload
 }
 
+/// A member that what follows it may break.
+struct Member {
+    /// Where its value begins in `equivalent`, if it is there.
+    value_at: Option<usize>,
+    breaks_before: u64,
+}
+
 struct Writer<'a> {
     bytes: Bytes<'a>,
     breaking: bool,
-    /// Objects and arrays around; of them arrays.
+    /// Objects and arrays around.
     depth: usize,
-    arrays: usize,
     payload: Payload,
 }
 
@@ -126,20 +134,18 @@ impl Writer<'_> {
     }
 
     fn object(&mut self) {
-        self.container("{", "}", Self::member);
+        let mut previous = None;
+        self.container("{", "}", |writer, without| writer.member(without, &mut previous));
     }
 
     fn array(&mut self) {
-        self.arrays += 1;
-        self.container("[", "]", |writer, _| writer.value());
-        self.arrays -= 1;
+        self.container("[", "]", |writer, _| writer.value(true));
     }
 
     /// `entry` writes a member or an element; it is told where `equivalent` ends without it.
-    fn container(&mut self, open: &str, close: &str, entry: impl Fn(&mut Self, usize)) {
+    fn container(&mut self, open: &str, close: &str, mut entry: impl FnMut(&mut Self, usize)) {
         self.depth += 1;
         self.put(open);
-        let (breaks, inside) = (self.payload.breaks, self.payload.broken.len());
         let (mut first, start) = (true, self.payload.equivalent.len());
         while self.goes_on() {
             let end = self.payload.equivalent.len();
@@ -150,46 +156,55 @@ impl Writer<'_> {
             if end > start {
                 self.payload.equivalent.push(',');
             }
-            self.nothing_there();
+            if self.superfluous_comma() && open == "[" {
+                self.payload.equivalent.push_str("1e400,");
+                self.payload.breaks += 1;
+            }
             entry(self, end);
         }
-        if !first {
-            self.nothing_there();
-        }
-        if self.payload.broken[inside..].iter().all(u8::is_ascii_whitespace) {
-            // What is not there is not broken either.
-            self.payload.breaks = breaks;
-        }
+        self.superfluous_comma();
         self.put(close);
         self.depth -= 1;
     }
 
-    /// A comma without a member or element.
-    fn nothing_there(&mut self) {
-        if self.breaks() {
+    /// A comma without a member or element before it. Nothing is lost by it, but an element before another has its place.
+    fn superfluous_comma(&mut self) -> bool {
+        let breaks = self.breaks();
+        if breaks {
             self.payload.broken.push(b',');
-            self.payload.breaks += 1;
         }
+        breaks
     }
 
-    fn member(&mut self, without: usize) {
+    fn member(&mut self, without: usize, previous: &mut Option<Member>) {
+        let breaks_before = self.payload.breaks;
         if self.depth == 1 && self.bytes.next() % 16 == 15 {
+            self.put("\"memstats\":");
+            *previous = Some(Member { value_at: Some(self.payload.equivalent.len()), breaks_before });
             return self.memstats();
         }
         if !self.breaks() {
             self.name();
-            return self.value();
+            *previous = Some(Member { value_at: Some(self.payload.equivalent.len()), breaks_before });
+            return self.value(false);
         }
-        let breaks = self.payload.breaks;
-        let name = BROKEN_NAMES[self.bytes.below(BROKEN_NAMES.len())];
+        let is_no_name = self.breaks();
+        let names = if is_no_name { NO_NAMES } else { BROKEN_NAMES };
+        let name = names[self.bytes.below(names.len())];
         self.payload.broken.extend_from_slice(name);
         self.payload.whole.push_str("\"lost\":");
         // A broken value could make it whole again.
         self.breaking = false;
-        self.value();
+        self.value(false);
         self.breaking = true;
         self.payload.equivalent.truncate(without);
-        self.payload.breaks = breaks + 1;
+        let lost = Member { value_at: None, breaks_before };
+        let member = if is_no_name { previous.get_or_insert(lost) } else { previous.insert(lost) };
+        self.payload.breaks = member.breaks_before + 1;
+        if let Some(value_at) = member.value_at {
+            self.payload.equivalent.truncate(value_at);
+            self.payload.equivalent.push_str("1e400");
+        }
     }
 
     fn name(&mut self) {
@@ -216,10 +231,10 @@ impl Writer<'_> {
         self.put(":");
     }
 
-    fn value(&mut self) {
+    fn value(&mut self, is_element: bool) {
         self.blank();
         if self.breaks() {
-            self.broken_value();
+            self.broken_value(is_element);
         } else if self.depth >= DEPTH_MAX {
             self.put("1");
         } else {
@@ -230,7 +245,7 @@ impl Writer<'_> {
                 12 | 13 => self.array(),
                 _ => self.chain(),
             }
-            if self.arrays == 0 && self.breaks() {
+            if self.breaks() {
                 self.lose_container(before);
             }
         }
@@ -244,11 +259,11 @@ impl Writer<'_> {
         self.payload.equivalent.truncate(equivalent);
         self.payload.equivalent.push_str("1e400");
         self.payload.breaks = breaks + 1;
-        self.payload.names_may_differ = true;
     }
 
-    fn broken_value(&mut self) {
-        let value = BROKEN_VALUES[self.bytes.below(BROKEN_VALUES.len())];
+    fn broken_value(&mut self, is_element: bool) {
+        let values = &BROKEN_VALUES[usize::from(is_element)..];
+        let value = values[self.bytes.below(values.len())];
         self.payload.broken.extend_from_slice(value);
         self.payload.whole.push('7');
         self.payload.equivalent.push_str("1e400");
@@ -297,7 +312,7 @@ impl Writer<'_> {
         (0..links).for_each(|_| self.put(close));
     }
 
-    /// A member of the root with rings of pauses and their totals, true or not.
+    /// The value of a member of the root with rings of pauses and their totals, true or not.
     fn memstats(&mut self) {
         let collections = usize::from(self.bytes.next()) * (1 + self.bytes.below(3));
         let pause = 1 + self.bytes.below(3);
@@ -326,6 +341,6 @@ impl Writer<'_> {
         let first = self.bytes.below(4);
         let order = [first, (first + 1) % 4, (first + 2) % 4, (first + 3) % 4];
         let members: Vec<&str> = order.iter().map(|&at| members[at].as_str()).collect();
-        self.put(&format!("\"memstats\":{{{}}}", members.join(",")));
+        self.put(&format!("{{{}}}", members.join(",")));
     }
 }

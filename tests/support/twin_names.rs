@@ -52,6 +52,7 @@ pub(crate) struct Named {
 }
 
 /// What a reader remembers of its names.
+#[derive(Clone)]
 pub(crate) struct Names {
     max: usize,
     labels: Vec<String>,

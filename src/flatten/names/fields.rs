@@ -23,6 +23,16 @@ pub(crate) struct Fields {
     /// Names under which a value has been shipped.
     values: HashSet<u64>,
     objects: HashSet<u64>,
+    /// What has been added for a payload that is no document yet.
+    added: Vec<(Set, u64)>,
+}
+
+/// One of the sets.
+#[derive(Debug, Clone, Copy)]
+enum Set {
+    Admitted,
+    Values,
+    Objects,
 }
 
 /// Whether a reader may ship a variable under the name that was found for it.
@@ -38,11 +48,41 @@ pub(super) enum Place {
 impl Fields {
     pub(crate) fn new(max: usize, labels: &[Label]) -> Self {
         let (admitted, values, objects) = (HashSet::new(), HashSet::new(), HashSet::new());
-        let mut fields = Self { hasher: RandomState::new(), max, admitted, values, objects };
+        let mut fields = Self { hasher: RandomState::new(), max, admitted, values, objects, added: Vec::new() };
         for name in OWN_NAMES.into_iter().chain(labels.iter().map(|label| label.name.as_str())) {
             fields.add_objects(name.as_bytes());
         }
+        fields.keep();
         fields
+    }
+
+    /// The payload has become a document.
+    pub(crate) fn keep(&mut self) {
+        self.added = Vec::new();
+    }
+
+    /// The payload has become no document: what was added for it is not remembered.
+    pub(crate) fn take_back(&mut self) {
+        for (set, hash) in std::mem::take(&mut self.added) {
+            self.set(set).remove(&hash);
+        }
+    }
+
+    fn set(&mut self, set: Set) -> &mut HashSet<u64> {
+        match set {
+            Set::Admitted => &mut self.admitted,
+            Set::Values => &mut self.values,
+            Set::Objects => &mut self.objects,
+        }
+    }
+
+    /// False if it was there already.
+    fn add(&mut self, set: Set, hash: u64) -> bool {
+        let is_new = self.set(set).insert(hash);
+        if is_new {
+            self.added.push((set, hash));
+        }
+        is_new
     }
 
     pub(super) fn hash(&self, name: &[u8]) -> u64 {
@@ -52,7 +92,7 @@ impl Fields {
     /// Whether a reader may ship this variable: it has before, or there is room for one more.
     pub(super) fn admit(&mut self, name: &[u8], occurrence: u32) -> bool {
         let hash = self.hasher.hash_one((name, occurrence));
-        self.admitted.contains(&hash) || (self.admitted.len() < self.max && self.admitted.insert(hash))
+        self.admitted.contains(&hash) || (self.admitted.len() < self.max && self.add(Set::Admitted, hash))
     }
 
     /// Whether the name with this hash, which is no object's, can be that of a variable.
@@ -62,7 +102,7 @@ impl Fields {
         } else if self.values.len() >= self.max {
             Place::Full
         } else if has_value {
-            self.values.insert(hash);
+            self.add(Set::Values, hash);
             Place::Taken
         } else {
             Place::Awaited
@@ -75,7 +115,7 @@ impl Fields {
 
     pub(super) fn add_objects(&mut self, name: &[u8]) {
         for dot in memchr::memrchr_iter(b'.', name) {
-            if !self.objects.insert(self.hash(&name[..dot])) {
+            if !self.add(Set::Objects, self.hash(&name[..dot])) {
                 break;
             }
         }

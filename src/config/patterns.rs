@@ -1,0 +1,91 @@
+//! Lists of patterns over the names of variables.
+
+use super::section::Section;
+use crate::limits;
+
+/// Bytes of a pattern that an error shows, and how many alternatives of it.
+const SHOWN_BYTES_MAX: usize = 100;
+const SHOWN_ALTERNATIVES_MAX: usize = 3;
+
+/// Takes the key.
+pub(super) fn patterns(section: &mut Section<'_, '_>, key: &'static str) -> Option<Vec<String>> {
+    let texts = section.texts_or_none(key)?;
+    if texts.len() > limits::PATTERNS_MAX {
+        section.lacks(format!("{} patterns in {key}, at most {} are taken", texts.len(), limits::PATTERNS_MAX));
+        return None;
+    }
+    for (text, place) in &texts {
+        if text.is_empty() {
+            section
+                .wrong(place, format!("an empty pattern in {key} matches nothing: expected a name such as memstats.*"));
+        } else if let Some(problem) = braces(text) {
+            section.wrong(place, problem);
+        }
+    }
+    Some(texts.into_iter().map(|(text, _)| text).collect())
+}
+
+/// What is wrong with a pattern that has alternatives in braces, as shells do: here they would stand for themselves.
+fn braces(text: &str) -> Option<String> {
+    // The first comma within braces, and the brace before it that is nearest.
+    let mut open = None;
+    let mut comma = false;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'{' => (open, comma) = (Some(at), false),
+            b',' => comma = open.is_some(),
+            b'}' if comma => return open.map(|open| problem(text, open, at)),
+            b'}' => open = None,
+            _ => {}
+        }
+    }
+    None
+}
+
+fn problem(text: &str, open: usize, close: usize) -> String {
+    let (before, behind) = (&text[..open], &text[close + 1..]);
+    let alternatives: Vec<&str> = text[open + 1..close].split(',').collect();
+    let shown = alternatives.iter().take(SHOWN_ALTERNATIVES_MAX);
+    let written: Vec<String> = shown.map(|one| format!("{:?}", cut(&[before, one.trim(), behind]))).collect();
+    let more = if alternatives.len() > SHOWN_ALTERNATIVES_MAX { ", …" } else { "" };
+    format!(
+        "the pattern {:?} has alternatives in braces, which are not known here: write a pattern for each, [{}{more}] (a * matches \
+         braces and commas that are part of a name)",
+        cut(&[text]),
+        written.join(", ")
+    )
+}
+
+/// The parts one behind the other, as long as an error may be.
+fn cut(parts: &[&str]) -> String {
+    let mut chars = parts.iter().flat_map(|part| part.chars());
+    let shown: String = chars.by_ref().take(SHOWN_BYTES_MAX).collect();
+    if chars.next().is_some() { shown + "…" } else { shown }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alternatives_in_braces_are_told_from_braces_in_names() {
+        for (text, written) in [
+            ("memstats.{Alloc,Sys}", r#"["memstats.Alloc", "memstats.Sys"]"#),
+            ("{a, b}.**", r#"["a.**", "b.**"]"#),
+            ("x{a,b,c,d}y", r#"["xay", "xby", "xcy", …]"#),
+            ("a{,b}", r#"["a", "ab"]"#),
+            ("{x}{a,b}{c,d}", r#"["{x}a{c,d}", "{x}b{c,d}"]"#),
+            ("{x,{a,b}", r#"["{x,a", "{x,b"]"#),
+        ] {
+            let problem = braces(text).unwrap_or_else(|| panic!("{text}"));
+            assert!(problem.contains(written) && problem.contains(&format!("{text:?}")), "{problem}");
+        }
+        for text in ["GET /x/{id}.count", "a,b", "{a", "a}", "}a,b{", "{}", "a,{b}", "{a},b", "{a},{b}"] {
+            assert_eq!(braces(text), None, "{text}");
+        }
+        for unit in ["{", "{,", "{a,b}", ",", "}", "é"] {
+            let long = format!("{{a,{}}}", unit.repeat(100_000));
+            assert!(braces(&long).is_none_or(|problem| problem.len() < 4_000), "{unit}");
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Which patterns of a list match anything at all, for a message to whoever wrote them. Asked once for each reader.
+
+use super::{Globs, Place, Token};
+
+/// Follows all patterns of a list through all names of a payload.
+pub(crate) struct Matched<'g> {
+    globs: &'g Globs,
+    /// Of each pattern.
+    matched: Vec<bool>,
+    /// Places that end patterns, in their order.
+    ends: Vec<Place>,
+    /// What the members around the one that is looked at have come to, each behind the other.
+    places: Vec<Place>,
+    levels: Vec<usize>,
+    next: Vec<Place>,
+}
+
+impl<'g> Matched<'g> {
+    pub(crate) fn new(globs: &'g Globs) -> Self {
+        let ends: Vec<Place> =
+            (0..).zip(&globs.tokens).filter(|(_, token)| **token == Token::End).map(|(at, _)| at).collect();
+        let matched = vec![false; ends.len()];
+        Self { globs, matched, ends, places: globs.starts.clone(), levels: vec![0], next: Vec::new() }
+    }
+
+    /// Steps into a member, whose name is that of the one around it and these bytes.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        let around = self.levels.last().map_or(0, |&start| start);
+        let mut now = self.places[around..].to_vec();
+        for &byte in bytes {
+            if byte == b'.' {
+                self.mark(&now);
+            }
+            self.globs.step(&now, byte, &mut self.next);
+            std::mem::swap(&mut now, &mut self.next);
+            if now.is_empty() {
+                break;
+            }
+        }
+        self.mark(&now);
+        self.levels.push(self.places.len());
+        self.places.append(&mut now);
+    }
+
+    /// Steps out of it.
+    pub(crate) fn pop(&mut self) {
+        if let Some(start) = self.levels.pop() {
+            self.places.truncate(start);
+        }
+    }
+
+    fn mark(&mut self, places: &[Place]) {
+        for place in places.iter().filter(|place| self.globs.token(**place) == Token::End) {
+            if let Ok(at) = self.ends.binary_search(place) {
+                self.matched[at] = true;
+            }
+        }
+    }
+
+    /// The patterns that have matched nothing, as they were given.
+    pub(crate) fn unmatched(&self) -> impl Iterator<Item = &str> {
+        let texts = self.globs.texts.iter().zip(&self.matched);
+        texts.filter(|(_, matched)| !**matched).map(|(text, _)| text.as_str())
+    }
+}

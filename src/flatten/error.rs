@@ -1,0 +1,65 @@
+//! Why a payload gave no document.
+
+use super::limits;
+use std::fmt;
+
+/// Why a payload gave no document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlattenError {
+    /// What is wrong.
+    pub cause: Cause,
+    /// Byte offset in the body.
+    pub offset: usize,
+}
+
+/// The kinds of payload that are refused as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// There is no text.
+    Empty,
+    /// It is another value, or no JSON at all.
+    NotAnObject,
+    /// It ends within the object.
+    CutOff,
+    /// The variable at the offset is not JSON, and where it ends cannot be told.
+    Broken,
+    /// A bracket is never closed, and no variable is broken.
+    Unclosed,
+    /// Something stands behind the object.
+    TrailingData,
+    /// Nested beyond [`limits::DEPTH_MAX`].
+    TooDeep,
+    /// The document would be longer than [`limits::DOCUMENT_BYTES_MAX`].
+    DocumentTooLong,
+    /// There is nothing to ship.
+    NoVariables,
+    /// There is something, and all of it is broken.
+    AllBroken,
+    /// There is something, and the rules leave out all of it.
+    AllLeftOut,
+}
+
+impl fmt::Display for FlattenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.cause {
+            Cause::NoVariables => return f.write_str("the payload holds no variable"),
+            Cause::AllBroken => return f.write_str("nothing that the payload holds is JSON"),
+            Cause::AllLeftOut => {
+                return f.write_str(
+                    "all that the payload holds is left out: see include, exclude, max_fields and object_arrays",
+                );
+            }
+            Cause::Empty => return f.write_str("the body is empty, expected a JSON object"),
+            Cause::NotAnObject => f.write_str("the body is not a JSON object")?,
+            Cause::CutOff => f.write_str("the JSON is cut off")?,
+            Cause::Broken => f.write_str("a value is not JSON, and where the next one begins cannot be told")?,
+            Cause::Unclosed => f.write_str("a bracket of the JSON is never closed")?,
+            Cause::TrailingData => f.write_str("something follows the end of the JSON object")?,
+            Cause::TooDeep => write!(f, "the JSON is nested deeper than {} levels", limits::DEPTH_MAX)?,
+            Cause::DocumentTooLong => {
+                write!(f, "the flat document would be longer than {} bytes", limits::DOCUMENT_BYTES_MAX)?;
+            }
+        }
+        write!(f, " (byte {})", self.offset)
+    }
+}

@@ -1,0 +1,71 @@
+//! What is remembered of one reader from one payload to the next.
+
+use super::by_hash::NoRoom;
+use super::layout::Layout;
+use super::lost::Lost;
+use super::names::Fields;
+use super::walk::Options;
+use super::{Loss, Unmatched, VariableRules, gc, rates};
+use bumpalo::Bump;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What is remembered of one reader's variables from one payload to the next.
+pub struct Variables {
+    pub(super) rules: Arc<VariableRules>,
+    pub(super) layout: Layout,
+    pub(super) fields: Fields,
+    pub(super) lost: Lost,
+    /// None until there is a document.
+    pub(super) unmatched: Option<Vec<Unmatched>>,
+    pub(super) totals: Option<gc::Totals>,
+    pub(super) rates: rates::Memory,
+}
+
+impl Variables {
+    pub(super) fn options(&self) -> Options {
+        Options {
+            gc_pauses: self.rules.gc_pauses,
+            dots_underscore: self.rules.dots_underscore,
+            totals_before: self.totals,
+        }
+    }
+
+    /// A reader that has seen nothing yet.
+    #[must_use]
+    pub fn new(rules: impl Into<Arc<VariableRules>>) -> Self {
+        let rules = rules.into();
+        let fields = Fields::new(rules.fields_max, &rules.labels);
+        let (layout, lost, rates) = (Layout::default(), Lost::default(), rates::Memory::default());
+        Self { rules, layout, fields, lost, unmatched: None, totals: None, rates }
+    }
+
+    /// Names of what was lost for the first time, a few of them, and how many more there are: the next call gives those.
+    pub fn lost(&mut self, loss: Loss) -> (Vec<String>, usize) {
+        self.lost.take(loss)
+    }
+
+    /// Patterns and names of the rules that match nothing in the payload of the first document; each is given once.
+    pub fn unmatched(&mut self) -> Vec<Unmatched> {
+        self.unmatched.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// The layout is another one: what is remembered of counters is put into its order.
+    pub(super) fn align_rates(&mut self, spare: &mut Vec<rates::Sample>, arena: &mut Bump) -> Result<(), NoRoom> {
+        self.lost.forget_layout();
+        let counters = &self.layout.counters;
+        if counters.is_empty() && self.rates.is_empty() {
+            return Ok(());
+        }
+        let aligned = self.rates.align(counters, arena, spare);
+        arena.reset();
+        aligned
+    }
+
+    /// A payload that was polled at `polled`, with these totals and counters, has become a document.
+    pub(super) fn commit(&mut self, totals: Option<gc::Totals>, counters: &[Option<rates::Number>], polled: Duration) {
+        self.fields.keep();
+        self.totals = totals.or(self.totals);
+        self.rates.commit(&self.layout.counters, counters, polled);
+    }
+}

@@ -1,0 +1,136 @@
+//! What a reader's documents lack, in words for the log: each variable is named when it is first lost, and that some are lost is
+//! repeated once per period. Time is an argument.
+
+use crate::flatten::{self, Cause, FlattenError, Loss, Report, Unmatched, Variables};
+use crate::limits;
+use crate::log::FailureLog;
+use crate::redact;
+use std::time::Instant;
+
+/// What has been said of losses.
+#[derive(Default)]
+pub(super) struct Losses {
+    broken: Kind,
+    columns: Kind,
+}
+
+/// What has been said of one kind of them.
+#[derive(Default)]
+struct Kind {
+    log: FailureLog,
+    /// The names that were said last.
+    names: String,
+}
+
+/// A log line.
+pub(super) struct Line {
+    /// How many are left out of this document.
+    pub(super) values: u64,
+    /// Documents since the last line of this kind.
+    pub(super) times: u64,
+    pub(super) message: String,
+}
+
+impl Losses {
+    /// The log lines that a document is worth.
+    pub(super) fn lines(
+        &mut self,
+        report: &Report,
+        variables: &mut Variables,
+        fields_max: usize,
+        now: Instant,
+    ) -> Vec<Line> {
+        let mut lines = Vec::new();
+        let broken = report.broken + report.out_of_range;
+        if let Some((times, names)) = self.broken.are_due(broken, || variables.lost(Loss::Broken), now) {
+            let message = format!("left out what is not JSON, or no number that a server can store: {names}");
+            lines.push(Line { values: broken, times, message });
+        }
+        let columns = report.beyond_columns;
+        if let Some((times, names)) = self.columns.are_due(columns, || variables.lost(Loss::Columns), now) {
+            let message = format!(
+                "the objects in the array {names} have more than {} different members, or members that most of them lack (more \
+                 than {} gaps): what does not fit is left out; exclude the array, or set object_arrays: drop",
+                flatten::limits::COLUMNS_MAX,
+                flatten::limits::GAPS_MAX
+            );
+            lines.push(Line { values: columns, times, message });
+        }
+        let over_limit = report.names.over_limit;
+        if over_limit > 0
+            && let Some(names) = listed(variables.lost(Loss::OverLimit))
+        {
+            let message = format!(
+                "more than max_fields ({fields_max}) variables: left out {names}; raise max_fields, or exclude what is not needed"
+            );
+            lines.push(Line { values: over_limit, times: 1, message });
+        }
+        lines
+    }
+}
+
+impl Kind {
+    /// If so many values are lost: the documents since the last line and the names, if it is time for a line, or some of them
+    /// are new.
+    fn are_due(
+        &mut self,
+        values: u64,
+        new: impl FnOnce() -> (Vec<String>, usize),
+        now: Instant,
+    ) -> Option<(u64, &str)> {
+        if values == 0 {
+            return None;
+        }
+        let times = self.log.failed("lost", now);
+        let new = listed(new());
+        if times.is_none() && new.is_none() {
+            return None;
+        }
+        if let Some(new) = new {
+            self.names = new;
+        }
+        Some((times.unwrap_or(1), &self.names))
+    }
+}
+
+/// What of the configuration matches nothing.
+pub(super) fn without_match(unmatched: Unmatched) -> String {
+    let Unmatched { key, mut patterns } = unmatched;
+    let more = patterns.len().saturating_sub(flatten::limits::LOST_NAMES_TOLD);
+    patterns.truncate(flatten::limits::LOST_NAMES_TOLD);
+    let names = listed((patterns, more)).unwrap_or_default();
+    format!("nothing in the first document matches these of {key}: {names}; is one of them misspelt?")
+}
+
+/// `"a", "b" and 3 more`; none if there are none.
+fn listed((names, more): (Vec<String>, usize)) -> Option<String> {
+    if names.is_empty() {
+        return None;
+    }
+    let quoted: Vec<String> = names.iter().map(|name| quoted(name)).collect();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    Some(quoted.join(", ") + &more)
+}
+
+/// A name that comes from a payload.
+fn quoted(name: &str) -> String {
+    format!("{:?}", redact::quote(name.as_bytes(), limits::LOST_NAME_SHOWN_BYTES_MAX))
+}
+
+/// Why a body gave no document, with the variable at fault.
+pub(super) fn in_words(error: FlattenError, body: &[u8], variables: &mut Variables) -> String {
+    let name = || quoted(&flatten::name_at(body, error.offset));
+    match error.cause {
+        Cause::Broken => format!(
+            "the variable {} is not JSON, and where the next one begins cannot be told (byte {})",
+            name(),
+            error.offset
+        ),
+        Cause::AllBroken => match listed(variables.lost(Loss::Broken)) {
+            Some(names) => format!("{error}: {names}"),
+            None => error.to_string(),
+        },
+        Cause::TooDeep => format!("{error}, in the variable {}", name()),
+        _ => error.to_string(),
+    }
+}
