@@ -4,6 +4,7 @@
 //! Invariant: a [`Secret`] is shown by no `Debug`; whoever wants its text says so with [`Secret::expose`].
 
 pub(crate) mod base64;
+pub(crate) mod pem;
 
 use crate::limits;
 use crate::redact::{HIDDEN, Hidden};

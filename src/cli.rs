@@ -200,6 +200,12 @@ impl Invocation {
             Command::Check => {
                 let config = self.load()?;
                 show_warnings(&config);
+                #[cfg(feature = "tls")]
+                if config.relies_on_system_trust()
+                    && let Some(problem) = crate::http::store_problem()
+                {
+                    let _ = writeln!(std::io::stderr(), "{problem}");
+                }
                 Ok(print(&config.routes()))
             }
             Command::Setup => {

@@ -179,6 +179,17 @@ impl Config {
         readers.chain(self.recorders.iter().filter_map(|recorder| recorder.log_level))
     }
 
+    /// Whether a server or an endpoint has to show a certificate that the system trusts.
+    #[cfg(feature = "tls")]
+    pub(crate) fn relies_on_system_trust(&self) -> bool {
+        let is_such =
+            |url: &str, access: &Access| url.starts_with("https:") && access.tls.verify && access.tls.ca_file.is_none();
+        let of_reader = |source: &Source| matches!(source, Source::Expvar { url, access, .. } if is_such(url, access));
+        let of_recorder = |target: &Target| matches!(target, Target::Elasticsearch(server) if server.hosts.iter().any(|host| is_such(&host.url, &host.access)));
+        self.readers.iter().any(|reader| of_reader(&reader.source))
+            || self.recorders.iter().any(|recorder| of_recorder(&recorder.target))
+    }
+
     /// What it says of each endpoint: readers' and recorders'.
     pub(crate) fn accesses(&self) -> impl Iterator<Item = Arc<Access>> {
         let readers = self.readers.iter().filter_map(|reader| match &reader.source {

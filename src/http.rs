@@ -40,6 +40,8 @@ use proxies::Proxies;
 use response::Caps;
 use response::head::Head;
 
+#[cfg(feature = "tls")]
+pub(crate) use certificate::{pair_problem, store_problem};
 pub(crate) use curl::Uri;
 pub(crate) use error::{HttpError, Refused};
 pub(crate) use identity::Identity;

@@ -237,7 +237,7 @@ fn check_with_passwords(engine: &str) {
         role(json!(["read"]));
         ask(&server, "PUT", &format!("{api}/internalusers/weak"), &json!({"password": "Ebb-and-flow-of-42-tides"}));
         ask(&server, "PUT", &format!("{api}/rolesmapping/weak"), &json!({"users": ["weak"]}));
-        check(&server, engine, &[FORBIDDEN], || role(json!(["crud", "create_index"])));
+        check(&server, engine, &[FORBIDDEN], || role(json!(["write", "create_index"])));
     } else {
         // The published archives cannot keep users in an index; those in files are read again every few seconds.
         let path = |name: &str| folder.join("server/config").join(name);

@@ -88,7 +88,7 @@ fn endpoint(folder: &Workdir, name: &str, more: &[&str]) -> (Running, String) {
 /// Certificate of the endpoint, arguments of it, how it is asked (`PORT` is its port), and what is said; nothing if all is
 /// well.
 #[rustfmt::skip]
-const CERTIFICATES: [(&str, &[&str], &str, &str); 19] = [
+const CERTIFICATES: [(&str, &[&str], &str, &str); 20] = [
     ("good", &[], "https://localhost:PORT/vars\", tls: {ca_file: ca.crt}", ""),
     ("good", &[], "https://127.0.0.1:PORT/vars\", tls: {ca_file: ca.crt}", ""),
     ("good", &[], "https://localhost:PORT/vars\", tls: {verify: false}", ""),
@@ -106,6 +106,7 @@ const CERTIFICATES: [(&str, &[&str], &str, &str); 19] = [
     ("good", CLIENTS, "https://localhost:PORT/vars\", tls: {ca_file: ca.crt}", "the connection with localhost:PORT was broken off: if the server wants a client certificate, give tls.cert_file and tls.key_file"),
     ("good", CLIENTS, "https://localhost:PORT/vars\", tls: {ca_file: ca.crt, cert_file: self.crt, key_file: self.key}", "the connection with localhost:PORT was broken off: does it accept the certificate in tls.cert_file?"),
     ("good", CLIENTS, "https://localhost:PORT/vars\", tls: {ca_file: ca.crt, cert_file: client.crt, key_file: self.key}", "the certificate in client.crt and the key in self.key cannot be used: do they belong together?"),
+    ("old", &[], "https://localhost:PORT/vars\", tls: {ca_file: ca.crt}", "the certificate of localhost:PORT is not accepted: it is X.509 version 1: make one of version 3, with extensions"),
     ("good", &[], "http://localhost:PORT/vars\"", "the connection was closed before an answer came (if this port speaks TLS, write https://)"),
     ("good", &[], "https://localhost:1/vars\"", "cannot connect to localhost:1: does anybody listen there?"),
 ];
@@ -124,6 +125,11 @@ fn certificates_are_checked_and_what_is_wrong_with_them_is_said() {
     signed(&folder, "expired", names, "-startdate 20200101000000Z -enddate 20200201000000Z");
     signed(&folder, "elsewhere", "subjectAltName=DNS:elsewhere.test", "-days 30");
     signed(&folder, "client", "", "-days 30");
+    openssl(
+        &folder,
+        "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost -keyout old.key -out old.csr",
+    );
+    openssl(&folder, "x509 -req -in old.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 30 -out old.crt");
     fs::write(folder.join("vars"), "HTTP/1.0 200 OK\r\nContent-Length: 8\r\n\r\n{\"x\": 1}").expect("written");
     let mut problems = Vec::new();
     for (name, more, asked, expected) in CERTIFICATES {
@@ -201,8 +207,93 @@ fn tls_to_a_port_without_it_is_told() {
          recorders: {{out: {{type: file, path: \"-\"}}}}\nroutes: {{r: {{readers: app, recorders: out}}}}\n"
     );
     let (is_good, said) = expvastic(&folder, "once", &config);
-    let expected = format!("no TLS comes about with localhost:{port}: does this port speak TLS? If not, write http://");
+    let expected = format!("no TLS comes about with localhost:{port}: it answers in plain HTTP; write http://");
     assert!(!is_good && said.contains(&expected), "{said}");
+}
+
+/// Only who spoke plain HTTP is said to.
+#[test]
+fn what_is_neither_tls_nor_http_is_not_taken_for_either() {
+    let folder = Workdir::new("neither");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let _ = stream.write_all(b"SSH-2.0-OpenSSH_9.6\r\n");
+            let _ = stream.read(&mut [0; 1024]);
+        }
+    });
+    let config = format!(
+        "readers: {{app: {{type_name: app, timeout: 20s, endpoint: \"https://localhost:{port}/vars\"}}}}\n\
+         recorders: {{out: {{type: file, path: \"-\"}}}}\nroutes: {{r: {{readers: app, recorders: out}}}}\n"
+    );
+    let (is_good, said) = expvastic(&folder, "once", &config);
+    let expected = format!("no TLS comes about with localhost:{port}: the handshake failed");
+    assert!(!is_good && said.contains(&expected) && !said.contains("write http://"), "{said}");
+}
+
+/// Files that libraries take without a word, or refuse without a reason: `check` says what is wrong with them.
+#[test]
+fn files_that_are_of_no_use_are_told_by_check() {
+    let folder = Workdir::new("files");
+    for name in ["ca", "client", "other"] {
+        self_signed(&folder, name, "");
+    }
+    openssl(
+        &folder,
+        "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=old -keyout old.key -out old.csr",
+    );
+    openssl(&folder, "x509 -req -in old.csr -signkey old.key -days 30 -out old.crt");
+    let read = |name: &str| fs::read_to_string(folder.join(name)).expect("readable");
+    let write = |name: &str, text: String| fs::write(folder.join(name), text).expect("written");
+    write("bom.crt", format!("\u{feff}{}", read("ca.crt")));
+    write("joined.crt", format!("{}{}", read("ca.crt").trim_end(), read("other.crt")));
+    write("cut.crt", read("ca.crt").replace("-----END CERTIFICATE-----", ""));
+    write("good.crt", format!("{}\n{}", read("ca.crt"), read("other.crt")));
+    for (tls, is_good, expected) in [
+        ("ca_file: good.crt, cert_file: client.crt, key_file: client.key", true, ""),
+        ("ca_file: ca.crt, cert_file: client.crt, key_file: other.key", false, "do they belong together?"),
+        ("ca_file: bom.crt", false, "bom.crt: begins with a byte order mark"),
+        ("ca_file: joined.crt", false, "files were joined without a line end between them"),
+        ("ca_file: cut.crt", false, "cut.crt: the CERTIFICATE that begins in line 1 has no end"),
+        ("ca_file: old.crt", true, "a certificate in it is X.509 version 1"),
+        ("ca_file: ca.crt, cert_file: old.crt, key_file: old.key", false, "is X.509 version 1, which is not accepted"),
+    ] {
+        let config = format!(
+            "readers: {{app: {{type_name: app, endpoint: \"https://localhost:1/vars\", tls: {{{tls}}}}}}}\n\
+             recorders: {{out: {{type: file, path: \"-\"}}}}\nroutes: {{r: {{readers: app, recorders: out}}}}\n"
+        );
+        let (found, said) = expvastic(&folder, "check", &config);
+        assert_eq!((found, said.contains(expected)), (is_good, true), "{tls}: expected {expected:?}, said\n{said}");
+    }
+}
+
+#[test]
+fn a_machine_that_trusts_nobody_is_told_so() {
+    let folder = Workdir::new("no-store");
+    let names = "subjectAltName=DNS:localhost,IP:127.0.0.1";
+    self_signed(&folder, "ca", &format!("-addext {names}"));
+    signed(&folder, "good", names, "-days 30");
+    let (_running, port) = endpoint(&folder, "good", &[]);
+    for (tls, expected) in
+        [("", "this system trusts no CA: install its certificates"), (", tls: {ca_file: ca.crt}", "")]
+    {
+        let config = format!(
+            "readers: {{app: {{type_name: app, timeout: 20s, endpoint: \"https://localhost:{port}/vars\"{tls}}}}}\n\
+             recorders: {{out: {{type: file, path: \"-\"}}}}\nroutes: {{r: {{readers: app, recorders: out}}}}\n"
+        );
+        fs::write(folder.join("conf.yml"), config).expect("written");
+        for command in ["check", "once"] {
+            let mut expvastic = Command::new(env!("CARGO_BIN_EXE_expvastic"));
+            expvastic.current_dir(folder.join("")).args([command, "-c", "conf.yml"]);
+            expvastic.env("SSL_CERT_FILE", "/nowhere").env("SSL_CERT_DIR", "/nowhere");
+            let output = expvastic.output().expect("expvastic starts");
+            let said = String::from_utf8_lossy(&output.stderr);
+            let is_said = said.contains("this system trusts no CA");
+            assert!(said.contains(expected) && is_said != expected.is_empty(), "{command}{tls}: {said}");
+        }
+    }
 }
 
 /// Whether a line has all of this; `…` stands for whatever a server says.

@@ -4,6 +4,7 @@
 
 use super::section::Section;
 use super::{ports, values};
+use crate::access::pem::{self, Block};
 use crate::access::{Access, Auth, ClientCertificate, Secret, SecretSource, Shape, Tls};
 use crate::limits;
 use crate::regular_file;
@@ -191,32 +192,71 @@ fn headers(section: Section<'_, '_>) -> (Vec<(String, SecretSource)>, bool) {
 }
 
 fn tls(mut section: Section<'_, '_>) -> Tls {
-    let ca_file = section.file("ca_file", |path| pem_file(path, "-----BEGIN CERTIFICATE-----", "certificate"));
-    let cert_file = section.file("cert_file", |path| pem_file(path, "-----BEGIN CERTIFICATE-----", "certificate"));
-    let key_file = section.file("key_file", |path| pem_file(path, "PRIVATE KEY-----", "private key"));
+    let ca_file = section.file("ca_file", |path| pem_file(path, "CERTIFICATE", "certificate"));
+    let cert_file = section.file("cert_file", client_certificate);
+    let key_file = section.file("key_file", |path| pem_file(path, "PRIVATE KEY", "private key"));
     let verify = section.boolean("verify").unwrap_or(true);
     let has = |section: &mut Section<'_, '_>, key| section.node(key).is_some();
     if has(&mut section, "cert_file") != has(&mut section, "key_file") {
         section.lacks("cert_file and key_file go together: the certificate and its private key");
     }
+    let old = |(_, blocks): &(PathBuf, Vec<Block>)| blocks.iter().any(|block| pem::x509_version(&block.der) == Some(1));
+    if let Some((_, place)) = ca_file.as_ref().filter(|file| old(file)).and_then(|_| section.node("ca_file")) {
+        section.warn(
+            &place,
+            "a certificate in it is X.509 version 1: it may sign others, but a server that shows it is refused",
+        );
+    }
+    let client = cert_file.zip(key_file);
+    if let Some((certificate, key)) = &client
+        && let Some(problem) = pair_problem(certificate, key)
+        && let Some((_, place)) = section.node("key_file")
+    {
+        section.wrong(&place, problem);
+    }
     section.finish();
-    let client = cert_file.zip(key_file).map(|(cert_file, key_file)| ClientCertificate { cert_file, key_file });
-    Tls { ca_file, client, verify }
+    let client = client.map(|((cert_file, _), (key_file, _))| ClientCertificate { cert_file, key_file });
+    Tls { ca_file: ca_file.map(|(path, _)| path), client, verify }
 }
 
-/// A file that holds `what` as PEM. It is read again by libcurl, whenever that connects.
-fn pem_file(path: &Path, mark: &str, what: &str) -> Result<PathBuf, String> {
+/// A file that holds `what` as PEM, and its blocks. It is read again by libcurl, whenever that connects.
+fn pem_file(path: &Path, label: &str, what: &str) -> Result<(PathBuf, Vec<Block>), String> {
     let wrong = |problem: &str| format!("{}: {problem}", path.display());
     let text =
         regular_file::read(path, limits::CERTIFICATES_BYTES_MAX).map_err(|problem| wrong(&problem.to_string()))?;
-    let holds = |mark: &str| memchr::memmem::find(&text, mark.as_bytes()).is_some();
-    if holds("ENCRYPTED") {
+    if memchr::memmem::find(&text, b"ENCRYPTED").is_some() {
         return Err(wrong("the private key is encrypted: expected one without a passphrase"));
     }
-    if !holds(mark) {
+    let mut blocks = pem::blocks(&text).map_err(|problem| wrong(&problem))?;
+    blocks.retain(|block| block.label.ends_with(label));
+    if blocks.is_empty() {
         return Err(wrong(&format!("holds no {what} in PEM form (-----BEGIN …)")));
     }
-    Ok(path.to_owned())
+    Ok((path.to_owned(), blocks))
+}
+
+fn client_certificate(path: &Path) -> Result<(PathBuf, Vec<Block>), String> {
+    let file = pem_file(path, "CERTIFICATE", "certificate")?;
+    if file.1.iter().any(|block| pem::x509_version(&block.der) == Some(1)) {
+        let advice = "make it anew with extensions (`openssl x509 -extfile …`), which gives version 3";
+        return Err(format!("{}: the certificate is X.509 version 1, which is not accepted: {advice}", path.display()));
+    }
+    Ok(file)
+}
+
+/// Why a client certificate and a private key are of no use together.
+#[cfg(feature = "tls")]
+fn pair_problem((certificate, chain): &(PathBuf, Vec<Block>), (key, keys): &(PathBuf, Vec<Block>)) -> Option<String> {
+    let chain: Vec<&[u8]> = chain.iter().map(|block| &block.der[..]).collect();
+    let first = keys.first()?;
+    let problem = crate::http::pair_problem(&chain, &first.label, &first.der)?;
+    let (certificate, key) = (certificate.display(), key.display());
+    Some(format!("the certificate in {certificate} and the key in {key} cannot be used: {problem}"))
+}
+
+#[cfg(not(feature = "tls"))]
+fn pair_problem(_: &(PathBuf, Vec<Block>), _: &(PathBuf, Vec<Block>)) -> Option<String> {
+    None
 }
 
 /// Takes `user:password@` out of an endpoint. Both are percent-decoded.

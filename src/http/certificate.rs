@@ -4,7 +4,7 @@
 //! the refusal. This module alone names rustls, which is libcurl's own TLS, too.
 
 use super::{Address, Endpoint, direct};
-use crate::access::Tls;
+use crate::access::{Tls, pem};
 use crate::calendar::Timestamp;
 use crate::clock;
 use crate::limits;
@@ -15,25 +15,35 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, ClientConfig, ClientConnection, Error, RootCertStore};
 use rustls_platform_verifier::Verifier;
 use std::io::{self, ErrorKind};
 use std::net::TcpStream;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What is wrong with the certificate that the endpoint shows; none if that cannot be found out by `deadline`.
-pub(super) async fn problem(endpoint: &Endpoint, deadline: Instant) -> Option<String> {
+/// Why no connection with TLS comes about.
+pub(super) enum Finding {
+    /// What is wrong with the certificate that the endpoint shows, or with those who are trusted.
+    Certificate(String),
+    /// The endpoint answers in HTTP without TLS.
+    PlainHttp,
+}
+
+/// Looks at what the endpoint answers to a handshake; none if that cannot be found out by `deadline`.
+pub(super) async fn look(endpoint: &Endpoint, deadline: Instant) -> Option<Finding> {
     let late = async {
         park::sleep_until(deadline.min(clock::now() + limits::CERTIFICATE_LOOK_TIME)).await;
         None
     };
-    smol::future::or(find_problem(endpoint, deadline), late).await
+    smol::future::or(find(endpoint, deadline), late).await
 }
 
-async fn find_problem(endpoint: &Endpoint, deadline: Instant) -> Option<String> {
+async fn find(endpoint: &Endpoint, deadline: Instant) -> Option<Finding> {
     let tls = &endpoint.identity.access().tls;
     let host = endpoint.url.host()?.trim_matches(['[', ']']);
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
@@ -49,8 +59,12 @@ async fn find_problem(endpoint: &Endpoint, deadline: Instant) -> Option<String> 
     for address in addresses {
         let name = ServerName::try_from(host.to_owned()).ok()?;
         let connection = ClientConnection::new(Arc::clone(&config), name).ok()?;
-        if let Some(Error::InvalidCertificate(error)) = refusal(connection, &address, deadline).await {
-            return Some(describe(&error, host, tls));
+        match shake_hands(connection, &address, deadline).await {
+            Some(Seen::Error(Error::InvalidCertificate(error))) => {
+                return Some(Finding::Certificate(describe(&error, host, tls)));
+            }
+            Some(Seen::PlainHttp) => return Some(Finding::PlainHttp),
+            _ => {}
         }
     }
     None
@@ -67,8 +81,49 @@ fn verifier(tls: &Tls) -> Option<Arc<dyn ServerCertVerifier>> {
     Some(WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()?)
 }
 
+/// Why a client certificate (with its chain) and a private key are of no use together, both as DER; the key's PEM label says
+/// of what kind it is.
+pub(crate) fn pair_problem(chain: &[&[u8]], key_label: &str, key: &[u8]) -> Option<String> {
+    let key = key.to_vec();
+    let key = match key_label {
+        "PRIVATE KEY" => PrivateKeyDer::Pkcs8(key.into()),
+        "RSA PRIVATE KEY" => PrivateKeyDer::Pkcs1(key.into()),
+        "EC PRIVATE KEY" => PrivateKeyDer::Sec1(key.into()),
+        other => return Some(format!("a {other} is not known")),
+    };
+    let chain = chain.iter().map(|der| CertificateDer::from(der.to_vec())).collect();
+    match CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()) {
+        Ok(_) => None,
+        Err(Error::InconsistentKeys(_)) => Some("do they belong together?".to_owned()),
+        Err(error) => Some(redact::quote(error.to_string().as_bytes(), limits::QUOTED_BYTES_MAX)),
+    }
+}
+
+/// What is wrong with a PEM file, with its name.
+pub(super) fn file_problem(path: &Path) -> Option<String> {
+    let text = regular_file::read(path, limits::CERTIFICATES_BYTES_MAX).ok()?;
+    pem::blocks(&text).err().map(|problem| format!("{}: {problem}", path.display()))
+}
+
+/// What is wrong with the certificates that the system trusts: where there are none, no server is accepted.
+pub(crate) fn store_problem() -> Option<&'static str> {
+    Verifier::new(Arc::new(aws_lc_rs::default_provider())).is_err().then_some(NO_STORE)
+}
+
+const NO_STORE: &str = "this system trusts no CA: install its certificates (often a package ca-certificates), say where they \
+                        are by SSL_CERT_FILE, or name the server's CA in tls.ca_file";
+
+/// What a handshake ended with.
+enum Seen {
+    Error(Error),
+    PlainHttp,
+}
+
+/// How an answer begins that is no TLS.
+const PLAIN_BEGINNING: &[u8] = b"HTTP/";
+
 /// Shakes hands until something is wrong.
-async fn refusal(mut connection: ClientConnection, address: &Address, deadline: Instant) -> Option<Error> {
+async fn shake_hands(mut connection: ClientConnection, address: &Address, deadline: Instant) -> Option<Seen> {
     let socket = direct::connect_to(address, deadline).await.ok()?.ok()?;
     let stream = Rc::new(TcpStream::from(socket.try_clone().ok()?));
     while connection.is_handshaking() {
@@ -81,6 +136,10 @@ async fn refusal(mut connection: ClientConnection, address: &Address, deadline: 
         }
         park::ready(stream.clone(), Interest::Read, Some(deadline)).await.map_err(|Late| ()).ok()?;
         let stream: &TcpStream = &stream;
+        let mut beginning = [0; PLAIN_BEGINNING.len()];
+        if stream.peek(&mut beginning).is_ok() && beginning == PLAIN_BEGINNING {
+            return Some(Seen::PlainHttp);
+        }
         let read = connection.read_tls(&mut &*stream);
         if matches!(read, Ok(0)) {
             return None;
@@ -88,7 +147,7 @@ async fn refusal(mut connection: ClientConnection, address: &Address, deadline: 
         if !is_blocked(&read)?
             && let Err(error) = connection.process_new_packets()
         {
-            return Some(error);
+            return Some(Seen::Error(error));
         }
     }
     None
@@ -122,6 +181,9 @@ fn describe(error: &CertificateError, host: &str, tls: &Tls) -> String {
             let names: Vec<String> = presented.iter().filter_map(bare).collect();
             let names = if names.is_empty() { "nobody".to_owned() } else { names.join(", ") };
             format!("it is for {}, not for {host}", redact::quote(names.as_bytes(), limits::QUOTED_BYTES_MAX))
+        }
+        Wrong::Other(other) if format!("{other:?}").contains("UnsupportedCertVersion") => {
+            "it is X.509 version 1: make one of version 3, with extensions".to_owned()
         }
         Wrong::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
             "it is that of a CA (CA:TRUE), and not of a server; give the server one of its own".to_owned()

@@ -6,12 +6,13 @@
 mod prepared;
 
 #[cfg(feature = "tls")]
-use super::certificate;
+use super::certificate::{self, Finding};
 use super::incoming::Incoming;
 use super::proxies::{Proxies, Proxy};
 use super::response::AnswerError;
 use super::response::head::{self, Framing, Head};
 use super::{Endpoint, HttpError, Received, Request, USER_AGENT};
+#[cfg(feature = "tls")]
 use crate::access::ClientCertificate;
 use crate::descriptors::queue::Queue;
 use crate::descriptors::{self, Purpose, Reserve};
@@ -291,17 +292,29 @@ async fn read_capped(
     }
 }
 
-/// The error, and for a certificate what is wrong with it.
-#[cfg_attr(not(feature = "tls"), allow(clippy::unused_async, reason = "there are no certificates to look at"))]
+/// The error, and what the endpoint answers to a handshake if that is why.
+#[cfg_attr(not(feature = "tls"), allow(clippy::unused_async, reason = "there are no handshakes to look at"))]
 async fn explained(error: &isahc::Error, request: &Request<'_>) -> HttpError {
     #[cfg(feature = "tls")]
-    if *error.kind() == ErrorKind::BadServerCertificate
-        && let Some(problem) = certificate::problem(request.endpoint, request.deadline).await
-    {
+    if *error.kind() == ErrorKind::BadServerCertificate || is_handshake(error) {
         let place = request.endpoint.authority();
-        return HttpError::Transport(format!("the certificate of {place} is not accepted: {problem}"));
+        match certificate::look(request.endpoint, request.deadline).await {
+            Some(Finding::Certificate(problem)) => {
+                return HttpError::Transport(format!("the certificate of {place} is not accepted: {problem}"));
+            }
+            Some(Finding::PlainHttp) => {
+                let said = format!("no TLS comes about with {place}: it answers in plain HTTP; write http://");
+                return HttpError::Transport(said);
+            }
+            None => {}
+        }
     }
     of_error(error, request)
+}
+
+/// Whether there is a connection over which no TLS comes about.
+fn is_handshake(error: &isahc::Error) -> bool {
+    *error.kind() == ErrorKind::ConnectionFailed && number(error) == Some(35)
 }
 
 fn of_error(error: &isahc::Error, request: &Request<'_>) -> HttpError {
@@ -363,17 +376,25 @@ fn of_place(error: &isahc::Error, endpoint: &Endpoint) -> Option<String> {
         ErrorKind::BadServerCertificate => {
             format!("the certificate of {place} is not accepted: it may be untrusted, expired, or for another name")
         }
+        #[cfg(feature = "tls")]
         ErrorKind::BadClientCertificate => {
             let ClientCertificate { cert_file, key_file } = tls.client.as_ref()?;
-            let (cert_file, key_file) = (cert_file.display(), key_file.display());
-            format!("the certificate in {cert_file} and the key in {key_file} cannot be used: do they belong together?")
+            let broken = [cert_file, key_file].into_iter().find_map(|path| certificate::file_problem(path));
+            broken.unwrap_or_else(|| {
+                let (cert_file, key_file) = (cert_file.display(), key_file.display());
+                format!(
+                    "the certificate in {cert_file} and the key in {key_file} cannot be used: do they belong together?"
+                )
+            })
         }
-        ErrorKind::InvalidTlsConfiguration => {
-            let path = tls.ca_file.as_ref()?.display();
-            format!("the certificates in {path} cannot be used")
-        }
-        ErrorKind::ConnectionFailed if number(error) == Some(35) => {
-            format!("no TLS comes about with {place}: does this port speak TLS? If not, write http://")
+        #[cfg(feature = "tls")]
+        ErrorKind::InvalidTlsConfiguration => match &tls.ca_file {
+            Some(path) => certificate::file_problem(path)
+                .unwrap_or_else(|| format!("the certificates in {} cannot be used", path.display())),
+            None => certificate::store_problem()?.to_owned(),
+        },
+        _ if is_handshake(error) => {
+            format!("no TLS comes about with {place}: the handshake failed, or something else than TLS is there")
         }
         ErrorKind::ConnectionFailed => format!("cannot connect to {place}: does anybody listen there?"),
         ErrorKind::NameResolution => format!("the name of {place} cannot be resolved"),

@@ -29,7 +29,7 @@ static RULES: [Rule; 13] = [
     mendable(
         &["security_exception"],
         "give the user or API key of this recorder the right to write there (Elasticsearch: the privileges create_doc and \
-         auto_configure; OpenSearch: crud and create_index)",
+         auto_configure; OpenSearch: write and create_index)",
     ),
     // Elasticsearch 5 to 9, OpenSearch 1 to 3: 404.
     mendable(
