@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 /// Reader, the host that it asks, and what the log says of it; nothing if all is well.
 const READERS: [(&str, &str, &str); 9] = [
     ("well", "well.test", ""),
-    ("by-number", "192.0.2.1", ""),
+    ("by-number", "203.0.113.77", ""),
     ("to-a-neighbour", "moved.test", ""),
     ("from-a-neighbour", "NEIGHBOUR", ""),
     ("hung", "hung.test", "no whole answer within 300ms"),
@@ -38,7 +38,7 @@ fn proxy(neighbour: &str, asked: &Arc<Mutex<Vec<String>>>, store: &Arc<Mutex<Sto
         asked.lock().expect("the list").push(request.target.clone());
         let host = request.target.strip_prefix("http://").and_then(|rest| rest.split(['/', ':']).next());
         match host.expect("a proxy is asked for a whole URL") {
-            "well.test" | "192.0.2.1" => {
+            "well.test" | "203.0.113.77" => {
                 Reply::Chunked(format!("{{\"x\":1,\"ballast\":\"{}\"}}", "x".repeat(2000)).into_bytes())
             }
             "moved.test" => redirect(&moved_to),

@@ -105,12 +105,12 @@ mod tests {
         for address in ["127.0.0.1", "127.9.8.7", "[::1]", "0.0.0.0", "[::]"] {
             assert!(look_up(address).is_here, "{address}");
         }
-        for address in ["192.0.2.1", "[2001:db8::1]", "224.0.0.1"] {
+        for address in ["203.0.113.77", "[2001:db8::1]", "224.0.0.1"] {
             assert!(!look_up(address).is_here, "{address}");
         }
         // The address by which this machine would go out is its own; where there is no way out, there is none to test with.
         let socket = UdpSocket::bind(("0.0.0.0", 0)).unwrap();
-        if socket.connect(("192.0.2.1", ANY_PORT)).is_ok() {
+        if socket.connect(("203.0.113.77", ANY_PORT)).is_ok() {
             let own = socket.local_addr().unwrap().ip();
             assert!(is_here(own), "{own}");
         }

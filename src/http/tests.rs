@@ -14,7 +14,7 @@ fn neighbours_are_told_from_strangers() {
     ] {
         assert!(Endpoint::new(url).is_direct(true), "{url}");
     }
-    for url in ["http://192.0.2.1", "http://[fe80::1]:9200/x"] {
+    for url in ["http://203.0.113.77", "http://[fe80::1]:9200/x"] {
         assert!(Endpoint::new(url).is_direct(false), "{url}");
         assert!(!Endpoint::new(url).is_direct(true), "{url}");
     }
@@ -23,7 +23,7 @@ fn neighbours_are_told_from_strangers() {
     }
     assert!(Endpoint::new("https://localhost").is_neighbour() && Endpoint::new("http://x.localhost").is_neighbour());
     assert!(!Endpoint::new("http://x.localhost").is_direct(false), "its addresses have to be asked for");
-    assert!(!Endpoint::new("https://192.0.2.1").is_neighbour());
+    assert!(!Endpoint::new("https://203.0.113.77").is_neighbour());
 }
 
 #[test]
