@@ -334,8 +334,7 @@ impl<'b, 'o> Mender<'b, 'o> {
         loop {
             self.blanks();
             match self.peek() {
-                Some(b',') if !is_member => break,
-                Some(b',') => match self.junk_behind_commas() {
+                Some(b',') if is_member => match self.junk_behind_commas() {
                     None => break,
                     Some(junk) => {
                         self.suspect(start)?;
@@ -343,11 +342,10 @@ impl<'b, 'o> Mender<'b, 'o> {
                         self.at = junk;
                     }
                 },
-                Some(b'}') if is_member => break,
-                Some(b']') if !is_member => break,
-                Some(b'}' | b']') => return self.open(start),
+                Some(b',') => break,
+                Some(close @ (b'}' | b']')) if is_member == (close == b'}') => break,
                 None if is_sound => return Err(Unreadable::Open),
-                None => return self.open(start),
+                None | Some(b'}' | b']') => return self.open(start),
                 Some(_) => {
                     self.suspect(start)?;
                     is_sound = false;
