@@ -104,8 +104,6 @@ pub(crate) const SECRET_BYTES_MAX: usize = 16 << 10;
 pub(crate) const HIDDEN_BYTES_MIN: usize = 4;
 /// Bytes of a secret that is looked for in base64 of its own, too: three forms, of which each takes more than the secret.
 pub(crate) const HIDDEN_BASE64_BYTES_MAX: usize = 256;
-/// Bytes of a lost variable's name in a log line.
-pub(crate) const LOST_NAME_SHOWN_BYTES_MAX: usize = 100;
 /// Bytes behind a quote that are looked at as well: what the quote ends with may be the beginning of a secret, and an escape
 /// in an escape takes a dozen bytes for one.
 pub(crate) const QUOTE_AHEAD_BYTES: usize = 1 << 10;

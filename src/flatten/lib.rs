@@ -340,8 +340,8 @@ impl Scratch {
     ) -> Result<(Report, Option<gc::Totals>), Stop> {
         let rates = variables.rates.rates(variables.layout.counters.len(), seconds, &mut self.counters);
         let guide = Follow::new(&variables.layout, rates, &mut self.keys);
-        let options = variables.options();
-        Walk::new(guide, options, body, self.index.offsets(), &mut self.path, out, &mut self.lost, &self.arena).run()
+        let (options, text) = (variables.options(), (body, self.index.offsets()));
+        Walk::new(guide, options, text, &mut self.path, out, &mut self.lost, &self.arena).run()
     }
 
     /// Learns the layout of the body. What was known before is kept until there is a document, and stays if this fails.
@@ -349,8 +349,8 @@ impl Scratch {
         self.arena.reset();
         self.unlearn(variables);
         let guide = Learn::new(&mut self.spare, &variables.rules, &mut self.learn);
-        let (offsets, lost) = (self.index.offsets(), &mut self.lost);
-        let walk = Walk::new(guide, variables.options(), body, offsets, &mut self.path, out, lost, &self.arena);
+        let (options, text) = (variables.options(), (body, self.index.offsets()));
+        let walk = Walk::new(guide, options, text, &mut self.path, out, &mut self.lost, &self.arena);
         let walked = walk.run();
         self.arena.reset();
         walked?;

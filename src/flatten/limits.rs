@@ -48,5 +48,8 @@ pub const LOST_NAMES_TOLD: usize = 5;
 /// Bytes of a lost variable's name that are kept. A log line shows fewer: secrets are looked for before it is cut.
 pub const LOST_NAME_BYTES_MAX: usize = 256;
 
+/// Bytes of it that a log line shows.
+pub const LOST_NAME_SHOWN_BYTES_MAX: usize = 100;
+
 /// Places of one payload where something is lost that are looked at for their names, 16 bytes each.
 pub const LOST_LOOKED_AT_MAX: usize = 1_024;

@@ -8,9 +8,9 @@
 //!
 //! None of this runs for a body that is JSON. Each byte is looked at a bounded number of times.
 
+mod keys;
 mod lines;
 
-use super::json;
 use super::limits::DEPTH_MAX;
 use super::scalar::{self, Escapes};
 use super::walk::is_blank;
@@ -24,9 +24,6 @@ const LOST: u8 = b'?';
 
 /// The key of a broken key begins with this escape, which JSON does not have.
 pub(super) const BROKEN_KEY: &[u8] = b"\\?";
-
-/// Bytes of a text without a key that are kept as its name.
-const KEYLESS_NAME_BYTES: usize = 40;
 
 /// Writes the copy of `body`, which begins an object.
 ///
@@ -253,35 +250,6 @@ impl<'b, 'o> Mender<'b, 'o> {
         }
     }
 
-    /// A key that JSON does not have: bytes that are none are written as escapes.
-    fn write_broken_key(&mut self, key: &[u8]) {
-        self.out.extend_from_slice(BROKEN_KEY);
-        for chunk in key.utf8_chunks() {
-            for &byte in chunk.valid().as_bytes() {
-                if byte < b' ' { self.write_byte(byte) } else { self.out.push(byte) }
-            }
-            chunk.invalid().iter().for_each(|&byte| self.write_byte(byte));
-        }
-    }
-
-    fn write_byte(&mut self, byte: u8) {
-        // Without a backslash, so that one before it does not escape what is behind.
-        self.out.push(b'x');
-        json::write_hex(self.out, byte);
-    }
-
-    /// A text where a key should be: it is named by how it begins.
-    fn write_keyless(&mut self, start: usize) {
-        let text = self.text[start..self.at].trim_ascii_end();
-        let text = String::from_utf8_lossy(&text[..text.len().min(KEYLESS_NAME_BYTES)]);
-        let plain = text.replace('"', "'").replace(|char: char| char == '\\' || char.is_control(), " ");
-        self.out.push(b'"');
-        self.out.extend_from_slice(BROKEN_KEY);
-        self.out.extend_from_slice(plain.as_bytes());
-        self.out.extend_from_slice(b"\":");
-        self.out.push(LOST);
-    }
-
     fn lose(&mut self, mark: usize) {
         self.has_lost = true;
         self.out.truncate(mark);
@@ -334,8 +302,7 @@ impl<'b, 'o> Mender<'b, 'o> {
         loop {
             self.blanks();
             match self.peek() {
-                Some(b',') if !is_member => break,
-                Some(b',') => match self.junk_behind_commas() {
+                Some(b',') if is_member => match self.junk_behind_commas() {
                     None => break,
                     Some(junk) => {
                         self.suspect(start)?;
@@ -343,11 +310,10 @@ impl<'b, 'o> Mender<'b, 'o> {
                         self.at = junk;
                     }
                 },
-                Some(b'}') if is_member => break,
-                Some(b']') if !is_member => break,
-                Some(b'}' | b']') => return self.open(start),
+                Some(b',') => break,
+                Some(close @ (b'}' | b']')) if is_member == (close == b'}') => break,
                 None if is_sound => return Err(Unreadable::Open),
-                None => return self.open(start),
+                None | Some(b'}' | b']') => return self.open(start),
                 Some(_) => {
                     self.suspect(start)?;
                     is_sound = false;

@@ -76,8 +76,7 @@ impl<'a, G: Guide> Walk<'a, G> {
     pub(super) fn new(
         guide: G,
         options: Options,
-        body: &'a [u8],
-        offsets: &'a [u32],
+        (body, offsets): (&'a [u8], &'a [u32]),
         path: &'a mut Vec<u8>,
         out: &'a mut Vec<u8>,
         lost: &'a mut Vec<LostAt>,

@@ -2,7 +2,6 @@
 //! repeated once per period. Time is an argument.
 
 use crate::flatten::{self, Cause, FlattenError, Loss, Report, Unmatched, Variables};
-use crate::limits;
 use crate::log::FailureLog;
 use crate::redact;
 use std::time::Instant;
@@ -114,7 +113,7 @@ fn listed((names, more): (Vec<String>, usize)) -> Option<String> {
 
 /// A name that comes from a payload.
 fn quoted(name: &str) -> String {
-    format!("{:?}", redact::quote(name.as_bytes(), limits::LOST_NAME_SHOWN_BYTES_MAX))
+    format!("{:?}", redact::quote(name.as_bytes(), flatten::limits::LOST_NAME_SHOWN_BYTES_MAX))
 }
 
 /// Why a body gave no document, with the variable at fault.

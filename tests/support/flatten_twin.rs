@@ -4,6 +4,10 @@
 
 #[path = "strict_json.rs"]
 pub(crate) mod strict_json;
+#[path = "twin_counters.rs"]
+mod twin_counters;
+#[path = "twin_globs.rs"]
+mod twin_globs;
 #[path = "twin_names.rs"]
 pub(crate) mod twin_names;
 
@@ -14,6 +18,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use strict_json::{Json, without_lone_surrogates};
+use twin_counters::{Counter, Namesakes, count_namesakes, counters, rate};
+use twin_globs::any_matches;
 use twin_names::{Named, Names};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -76,49 +82,6 @@ fn renamed(rename: &[(String, String)], raw: &str, joined: &str) -> String {
     match rename.iter().filter(|(from, _)| fits(from)).max_by_key(|(from, _)| from.len()) {
         Some((from, to)) => format!("{to}{}", &joined[from.len()..]),
         None => joined.to_owned(),
-    }
-}
-
-/// Whether a pattern matches the name, or an object that it is in.
-fn any_matches(patterns: &[String], raw: &str) -> bool {
-    let prefixes = || raw.match_indices('.').map(|(dot, _)| &raw[..dot]).chain([raw]);
-    patterns.iter().any(|pattern| prefixes().any(|prefix| matches(pattern, prefix)))
-}
-
-/// The change for each second, from one number's text to the next.
-fn rate(before: &str, now: &str, pause_ns: u64) -> Option<f64> {
-    let integer = |text: &str| {
-        let number: i128 = text.parse().ok()?;
-        (i128::from(i64::MIN)..=i128::from(u64::MAX)).contains(&number).then_some(number)
-    };
-    let double = |text: &str| text.parse::<f64>().expect("a number");
-    #[allow(clippy::cast_precision_loss, reason = "a rate is a double")]
-    let change = match (integer(before), integer(now)) {
-        (Some(before), Some(now)) => (now - before) as f64,
-        _ => double(now) - double(before),
-    };
-    let rate = change / Duration::from_nanos(pause_ns).as_secs_f64();
-    match change {
-        _ if pause_ns == 0 || change < 0.0 || !rate.is_finite() => None,
-        0.0 => Some(0.0),
-        _ => Some(rate),
-    }
-}
-
-fn matches(pattern: &str, name: &str) -> bool {
-    glob(pattern, name) || pattern.strip_suffix(".**").is_some_and(|stem| glob(stem, name))
-}
-
-fn glob(pattern: &str, name: &str) -> bool {
-    let cuts = || name.char_indices().map(|(at, _)| at).chain([name.len()]);
-    if let Some(rest) = pattern.strip_prefix("**") {
-        rest.is_empty() || cuts().any(|at| glob(rest, &name[at..]))
-    } else if let Some(rest) = pattern.strip_prefix('*') {
-        cuts().any(|at| !name[..at].contains('.') && glob(rest, &name[at..]))
-    } else if let Some(literal) = pattern.chars().next() {
-        name.strip_prefix(literal).is_some_and(|name| glob(&pattern[literal.len_utf8()..], name))
-    } else {
-        name.is_empty()
     }
 }
 
@@ -195,41 +158,6 @@ impl Variable {
     fn has_value(&self) -> bool {
         self.value.as_ref().is_some_and(has_scalar)
     }
-}
-
-/// A counter: its raw name; and of itself and each object around it that has namesakes in the payload, which of how many it
-/// is.
-type Counter = (String, Vec<(String, usize, usize)>);
-
-/// Of each raw name of a payload, how many members have it.
-type Namesakes = HashMap<String, usize>;
-
-fn count_namesakes(around: &str, members: &[(String, Json)], counts: &mut Namesakes) {
-    for (key, value) in members {
-        let raw = format!("{around}{key}");
-        if let Json::Object(members) = value {
-            count_namesakes(&format!("{raw}."), members, counts);
-        }
-        *counts.entry(raw).or_default() += 1;
-    }
-}
-
-/// The counters of all members but objects, in their order.
-fn counters(around: &Counter, members: &[(String, Json)], all: &Namesakes, seen: &mut Namesakes) -> Vec<Counter> {
-    let mut found = Vec::new();
-    for (key, value) in members {
-        let (prefix, mut places) = around.clone();
-        let raw = format!("{prefix}{key}");
-        let place = *seen.entry(raw.clone()).and_modify(|count| *count += 1).or_insert(1);
-        if all[&raw] > 1 {
-            places.push((raw.clone(), place, all[&raw]));
-        }
-        match value {
-            Json::Object(members) => found.extend(counters(&(format!("{raw}."), places), members, all, seen)),
-            _ => found.push((raw, places)),
-        }
-    }
-    found
 }
 
 /// A reader's memory from one document to the next, and how it makes them.

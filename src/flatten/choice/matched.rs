@@ -6,7 +6,7 @@ use super::{Globs, Place, Token};
 pub(crate) struct Matched<'g> {
     globs: &'g Globs,
     /// Of each pattern.
-    matched: Vec<bool>,
+    are_used: Vec<bool>,
     /// Places that end patterns, in their order.
     ends: Vec<Place>,
     /// What the members around the one that is looked at have come to, each behind the other.
@@ -19,8 +19,8 @@ impl<'g> Matched<'g> {
     pub(crate) fn new(globs: &'g Globs) -> Self {
         let ends: Vec<Place> =
             (0..).zip(&globs.tokens).filter(|(_, token)| **token == Token::End).map(|(at, _)| at).collect();
-        let matched = vec![false; ends.len()];
-        Self { globs, matched, ends, places: globs.starts.clone(), levels: vec![0], next: Vec::new() }
+        let are_used = vec![false; ends.len()];
+        Self { globs, are_used, ends, places: globs.starts.clone(), levels: vec![0], next: Vec::new() }
     }
 
     /// Steps into a member, whose name is that of the one around it and these bytes.
@@ -52,14 +52,14 @@ impl<'g> Matched<'g> {
     fn mark(&mut self, places: &[Place]) {
         for place in places.iter().filter(|place| self.globs.token(**place) == Token::End) {
             if let Ok(at) = self.ends.binary_search(place) {
-                self.matched[at] = true;
+                self.are_used[at] = true;
             }
         }
     }
 
     /// The patterns that have matched nothing, as they were given.
     pub(crate) fn unmatched(&self) -> impl Iterator<Item = &str> {
-        let texts = self.globs.texts.iter().zip(&self.matched);
-        texts.filter(|(_, matched)| !**matched).map(|(text, _)| text.as_str())
+        let texts = self.globs.texts.iter().zip(&self.are_used);
+        texts.filter(|(_, is_used)| !**is_used).map(|(text, _)| text.as_str())
     }
 }

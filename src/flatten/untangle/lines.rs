@@ -126,7 +126,7 @@ impl<'b> Lines<'b> {
 fn gap(body: &[u8]) -> Option<&[u8]> {
     let behind = body.strip_prefix(b"{")?;
     let blanks = behind.iter().take_while(|byte| is_blank(**byte)).count();
-    let lines = behind[..blanks].iter().filter(|byte| **byte == b'\n').count();
+    let lines = memchr::memchr_iter(b'\n', &behind[..blanks]).count();
     let is_line = lines == 1 && matches!(behind[..blanks], [b'\n', ..] | [b'\r', b'\n', ..]);
     (is_line && behind.get(blanks) == Some(&b'"')).then(|| &behind[..blanks])
 }
