@@ -22,15 +22,16 @@ pub(crate) struct Existing {
 }
 
 impl Existing {
-    /// Of the server's answer for this index (or alias, or data stream), to [`QUERY`]. `is_verbatim` if the template keeps
-    /// integers.
-    pub(super) fn of_answer(index: String, answer: &mut [u8], flavour: Flavour, is_verbatim: bool) -> Self {
+    /// Of the server's answer for this index (or alias, or data stream), to [`QUERY`]; none if it speaks of something else.
+    /// `is_verbatim` if the template keeps integers.
+    pub(super) fn of_answer(index: String, answer: &mut [u8], flavour: Flavour, is_verbatim: bool) -> Option<Self> {
+        let is_object = answer.first() == Some(&b'{');
         let mut existing = Self { index, others: Vec::new(), more: 0, is_read: false };
-        let Ok(tape) = simd_json::to_tape(answer) else { return existing };
+        let Ok(tape) = simd_json::to_tape(answer) else { return is_object.then_some(existing) };
         existing.is_read = true;
-        // Behind an alias or a data stream there are several; documents go to the last.
-        let last = tape.as_value().as_object().and_then(|indices| indices.values().last());
-        let Some(mappings) = last.and_then(|index| index.get("mappings")) else { return existing };
+        // Behind an alias or a data stream there are several; documents go to the last. One without fields leaves nothing.
+        let Some(last) = tape.as_value().as_object()?.values().last() else { return Some(existing) };
+        let mappings = last.get("mappings")?;
         let has_types = matches!(flavour, Flavour::Legacy5 | Flavour::Legacy6);
         match mappings.as_object() {
             Some(types) if has_types => {
@@ -38,7 +39,7 @@ impl Existing {
             }
             _ => existing.add(mappings, &mut String::new(), is_verbatim),
         }
-        existing
+        Some(existing)
     }
 
     /// Whether it has other types, as far as is known.
@@ -105,7 +106,8 @@ mod tests {
     use super::*;
 
     fn said(answer: &str, flavour: Flavour, is_verbatim: bool) -> String {
-        Existing::of_answer("shop".to_owned(), &mut answer.as_bytes().to_vec(), flavour, is_verbatim).to_string()
+        let existing = Existing::of_answer("shop".to_owned(), &mut answer.as_bytes().to_vec(), flavour, is_verbatim);
+        existing.map(|existing| existing.to_string()).unwrap_or_default()
     }
 
     #[test]
@@ -140,8 +142,10 @@ mod tests {
         for answer in ["{}", r#"{"shop":{"mappings":{}}}"#] {
             assert!(said(answer, Flavour::Flat, true).ends_with("(its fields have fitting types)"), "{answer}");
         }
-        for answer in ["", r#"{"shop":{"mappings":{"prop"#] {
-            assert!(said(answer, Flavour::Flat, true).ends_with("shop exists already and keeps its types"), "{answer}");
+        let cut = r#"{"shop":{"mappings":{"prop"#;
+        assert!(said(cut, Flavour::Flat, true).ends_with("shop exists already and keeps its types"));
+        for answer in ["", "<html>", r#"{"version":{"number":"8"}}"#, "[]", r#"{"a":1}"#] {
+            assert_eq!(said(answer, Flavour::Flat, true), "", "{answer}");
         }
     }
 }

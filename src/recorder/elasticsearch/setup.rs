@@ -187,7 +187,7 @@ impl Address {
         let path = format!("/{index}/_mapping");
         let answer = self.ask_up_to(limits::TEMPLATE_BYTES_MAX, http, &path, existing::QUERY, None).await;
         let mut answer = answer.ok().filter(|answer| answer.status == 200)?;
-        Some(Existing::of_answer(index, &mut answer.body, template.flavour, wish.verbatim))
+        Existing::of_answer(index, &mut answer.body, template.flavour, wish.verbatim)
     }
 
     /// What the server said, for a person.
