@@ -36,7 +36,8 @@ pub const KEPT_SCRATCH_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a server's or an endpoint's own words that a log line repeats.
 pub const QUOTED_BYTES_MAX: usize = 300;
 
-/// `null` that stand for gaps in the columns of one document: 0.6 MB of text. What has more is no table.
+/// `null` that stand for gaps in the columns of one document, and as many for elements that are missing: 0.6 MB of text. What has
+/// more is no table.
 pub const GAPS_MAX: usize = 131_072;
 
 /// Names of lost variables that a reader remembers, by their hashes, of each kind: what has more is broken as a whole.

@@ -11,7 +11,7 @@
 mod keys;
 mod lines;
 
-use super::limits::DEPTH_MAX;
+use super::limits::{DEPTH_MAX, GAPS_MAX};
 use super::scalar::{self, Escapes};
 use super::walk::is_blank;
 use super::{Cause, FlattenError};
@@ -91,13 +91,15 @@ struct Mender<'b, 'o> {
     depth: usize,
     /// Whether any value is lost.
     has_lost: bool,
+    /// How many more marks there may be that are longer than what they stand for.
+    gaps_left: usize,
     /// Where the first value begins that is more than one token and no JSON.
     suspect: Option<usize>,
 }
 
 impl<'b, 'o> Mender<'b, 'o> {
     fn new(text: &'b [u8], end: usize, out: &'o mut Vec<u8>, mode: Mode) -> Self {
-        Self { text, at: 0, end, out, mode, depth: 0, has_lost: false, suspect: None }
+        Self { text, at: 0, end, out, mode, depth: 0, has_lost: false, gaps_left: GAPS_MAX, suspect: None }
     }
 
     fn peek(&self) -> Option<u8> {
@@ -183,6 +185,7 @@ impl<'b, 'o> Mender<'b, 'o> {
         let start = self.at;
         let Some(is_sound) = self.key() else {
             self.suspect(start)?;
+            self.take_gap()?;
             let mark = self.out.len();
             self.entry(true)?;
             self.out.truncate(mark);
@@ -277,6 +280,7 @@ impl<'b, 'o> Mender<'b, 'o> {
             // An element that is missing has its place.
             for _ in usize::from(!is_first)..commas {
                 self.superfluous_comma()?;
+                self.take_gap()?;
                 self.comma_unless(is_first);
                 self.out.push(LOST);
                 is_first = false;
@@ -284,6 +288,16 @@ impl<'b, 'o> Mender<'b, 'o> {
             self.comma_unless(is_first);
             is_first = false;
             self.entry(false)?;
+        }
+    }
+
+    fn take_gap(&mut self) -> Read<()> {
+        match self.gaps_left.checked_sub(1) {
+            Some(left) => {
+                self.gaps_left = left;
+                Ok(())
+            }
+            None => self.open(self.at),
         }
     }
 

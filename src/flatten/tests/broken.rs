@@ -239,3 +239,17 @@ fn numbers_that_no_server_stores_cost_themselves_only() {
     assert_eq!(found, r#""e":[1,null,2],"f":1e308,"g":123456789012345678901234567890.0"#);
     assert_eq!((report.out_of_range, report.broken), (5, 0));
 }
+
+#[test]
+fn elements_that_are_missing_have_their_places_up_to_a_bound() {
+    let missing = |count: usize| format!("[{}1]", ",".repeat(count));
+    let (found, report) = flat(format!("{{\"a\":{}}}", missing(limits::GAPS_MAX)).as_bytes()).unwrap();
+    assert_eq!(found, format!("\"a\":[{}1]", "null,".repeat(limits::GAPS_MAX)));
+    assert_eq!(report.broken, limits::GAPS_MAX as u64);
+    let more = missing(limits::GAPS_MAX + 1);
+    assert_eq!(flat(format!("{{\"a\":{more}}}").as_bytes()).unwrap_err().cause, Cause::Broken);
+    let lines = format!("{{\n\"a\": {more},\n\"b\": 1,\n\"c\": [,2]\n}}");
+    assert_eq!(flat(lines.as_bytes()).unwrap().0, r#""b":1,"c":[null,2]"#);
+    let superfluous = format!("{{\"a\":[1{}]}}", ",".repeat(2 * limits::GAPS_MAX));
+    assert_eq!(flat(superfluous.as_bytes()).unwrap().0, r#""a":[1]"#);
+}

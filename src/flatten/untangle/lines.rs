@@ -2,12 +2,21 @@
 //! line behind `,` and a line end, then `}` on a line of its own. They may be indented, all in the same way.
 
 use super::{Cause, FlattenError, LOST, Mender, Mode, Unreadable};
+use crate::limits::GAPS_MAX;
 use crate::walk::is_blank;
 use memchr::memmem;
 
 /// How many times the length of a body may be looked at in vain: a variable may be of more than one line, and whether it is
 /// takes a look at all of it.
 const LOOKS_MAX: usize = 4;
+
+/// How much may still be done.
+struct Left {
+    /// Bytes that are looked at in vain.
+    looks: usize,
+    /// Marks that are longer than what they stand for.
+    gaps: usize,
+}
 
 /// A body that is written a variable a line.
 #[derive(Clone, Copy)]
@@ -44,10 +53,10 @@ impl<'b> Lines<'b> {
         }
         copy.clear();
         copy.push(b'{');
-        let mut looks = LOOKS_MAX * self.body.len();
+        let mut left = Left { looks: LOOKS_MAX * self.body.len(), gaps: GAPS_MAX };
         let mut at = 1 + self.gap.len();
         loop {
-            at = self.variable(at, copy, &mut looks)?;
+            at = self.variable(at, copy, &mut left)?;
             if at >= self.end {
                 break;
             }
@@ -59,30 +68,33 @@ impl<'b> Lines<'b> {
     }
 
     /// Copies the variable at `at`; gives where it ends.
-    fn variable(self, at: usize, copy: &mut Vec<u8>, looks: &mut usize) -> Result<usize, FlattenError> {
+    fn variable(self, at: usize, copy: &mut Vec<u8>, left: &mut Left) -> Result<usize, FlattenError> {
         let body = self.body;
         let mark = copy.len();
         let mut line_end = None;
         let mut line_end_of = |at: usize| *line_end.get_or_insert_with(|| self.end_of_line(at));
-        let look_end = if *looks > 0 { self.end } else { line_end_of(at) };
+        let look_end = if left.looks > 0 { self.end } else { line_end_of(at) };
         let mut mender = Mender { at, depth: 1, ..Mender::new(body, look_end, copy, Mode::Strict) };
         let read = mender.member_alone();
         let (stop, has_lost) = (mender.at, mender.has_lost);
         if read.is_ok() && self.is_end(stop) && (!has_lost || may_lose(&body[at..stop])) {
             return Ok(stop);
         }
-        *looks = looks.saturating_sub(stop - at);
+        left.looks = left.looks.saturating_sub(stop - at);
         copy.truncate(mark);
         let line_end = line_end_of(at);
         if read == Err(Unreadable::TooDeep) && is_balanced(&body[at..line_end]) {
             return Err(FlattenError { cause: Cause::TooDeep, offset: stop });
         }
-        let mut mender = Mender { at, depth: 1, ..Mender::new(body, line_end, copy, Mode::Tolerant) };
+        let gaps_left = left.gaps;
+        let mut mender = Mender { at, depth: 1, gaps_left, ..Mender::new(body, line_end, copy, Mode::Tolerant) };
         let is_whole = mender.member_alone().is_ok() && {
             mender.commas();
             mender.at >= line_end
         };
-        if !is_whole {
+        if is_whole {
+            left.gaps = mender.gaps_left;
+        } else {
             copy.truncate(mark);
             let mut mender = Mender { at, ..Mender::new(body, line_end, copy, Mode::Tolerant) };
             let _ = mender.key();
