@@ -60,17 +60,18 @@ const RATES: &[Story] = &[
         (SECOND, r#"{"a":{"x":2,"y":[2],"z":[{"t":2}],"s":"2","t":true},"b":{"c":{"d":3}},"ab":2}"#,
          r#"{"a.x":2,"a.x_per_second":1.0,"a.y":[2],"a.z.t":[2],"a.s":"2","a.t":true,"b.c.d":3,"b.c.d_per_second":2.0,"ab":2}"#),
     ]),
-    // Members come and go, and change places; the second of a name is compared with the second.
+    // Members come and go, and change places; the second of a name is compared with the second. When there are more or fewer of
+    // a name than before, nobody knows which is which: none of them has a rate.
     ("rates **", &[
         (SECOND, r#"{"a":1,"a":10,"b":100}"#, r#"{"a":1,"a#2":10,"b":100}"#),
         (SECOND, r#"{"b":103,"c":1,"a":2,"a":12}"#,
          r#"{"b":103,"b_per_second":3.0,"c":1,"a":2,"a_per_second":1.0,"a#2":12,"a_per_second#2":2.0}"#),
-        (SECOND, r#"{"a":5,"c":2}"#, r#"{"a":5,"a_per_second":3.0,"c":2,"c_per_second":1.0}"#),
-        (SECOND, r#"{"c":4,"a":6,"a":13}"#, r#"{"c":4,"c_per_second":2.0,"a":6,"a_per_second":1.0,"a#2":13}"#),
+        (SECOND, r#"{"a":5,"c":2}"#, r#"{"a":5,"c":2,"c_per_second":1.0}"#),
+        (SECOND, r#"{"c":4,"a":6,"a":13}"#, r#"{"c":4,"c_per_second":2.0,"a":6,"a#2":13}"#),
         // Of a payload with other members that gives no document nothing stays.
         (SECOND, r#"{"a":7,"d":1,"c":9"#, "-"),
         (SECOND, r#"{"d":null}"#, "-"),
-        (SECOND, r#"{"a":10,"c":8}"#, r#"{"a":10,"a_per_second":1.3333333333333333,"c":8,"c_per_second":1.3333333333333333}"#),
+        (SECOND, r#"{"a":10,"c":8}"#, r#"{"a":10,"c":8,"c_per_second":1.3333333333333333}"#),
     ]),
     // Its name goes by the rules for names, and is that of the variable in the payload, or the one that it is given.
     ("rates **", &[
