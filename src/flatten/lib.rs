@@ -374,7 +374,7 @@ impl Scratch {
             return;
         }
         std::mem::swap(&mut variables.layout, &mut self.spare);
-        variables.fields.take_back();
+        variables.fields.take_back(&variables.rules.labels);
         if let Err(NoRoom) = variables.align_rates(&mut self.samples, &mut self.arena) {
             variables.rates = rates::Memory::default();
         }

@@ -23,6 +23,8 @@ pub(crate) struct Fields {
     /// Names under which a value has been shipped.
     values: HashSet<u64>,
     objects: HashSet<u64>,
+    /// Whether there has been no document yet: then all is taken back at once.
+    is_new: bool,
     /// What has been added for a payload that is no document yet.
     added: Vec<(Set, u64)>,
 }
@@ -48,21 +50,25 @@ pub(super) enum Place {
 impl Fields {
     pub(crate) fn new(max: usize, labels: &[Label]) -> Self {
         let (admitted, values, objects) = (HashSet::new(), HashSet::new(), HashSet::new());
-        let mut fields = Self { hasher: RandomState::new(), max, admitted, values, objects, added: Vec::new() };
+        let hasher = RandomState::new();
+        let mut fields = Self { hasher, max, admitted, values, objects, is_new: true, added: Vec::new() };
         for name in OWN_NAMES.into_iter().chain(labels.iter().map(|label| label.name.as_str())) {
             fields.add_objects(name.as_bytes());
         }
-        fields.keep();
         fields
     }
 
     /// The payload has become a document.
     pub(crate) fn keep(&mut self) {
+        self.is_new = false;
         self.added = Vec::new();
     }
 
     /// The payload has become no document: what was added for it is not remembered.
-    pub(crate) fn take_back(&mut self) {
+    pub(crate) fn take_back(&mut self, labels: &[Label]) {
+        if self.is_new {
+            *self = Self::new(self.max, labels);
+        }
         for (set, hash) in std::mem::take(&mut self.added) {
             self.set(set).remove(&hash);
         }
@@ -79,7 +85,7 @@ impl Fields {
     /// False if it was there already.
     fn add(&mut self, set: Set, hash: u64) -> bool {
         let is_new = self.set(set).insert(hash);
-        if is_new {
+        if is_new && !self.is_new {
             self.added.push((set, hash));
         }
         is_new
