@@ -258,6 +258,10 @@ impl Scratch {
         let error = match followed {
             Ok((report, totals)) if out.len() > mark => {
                 variables.commit(totals, &self.counters, polled);
+                if self.has_learned {
+                    self.spare.clear();
+                    self.spare.give_back();
+                }
                 return Ok(report);
             }
             Ok((report, _)) if report.broken > 0 => FlattenError { cause: Cause::AllBroken, offset: 0 },
@@ -360,7 +364,7 @@ impl Scratch {
         });
         self.arena.reset();
         std::mem::swap(&mut variables.layout, &mut self.spare);
-        self.spare.give_back();
+        variables.layout.give_back();
         self.has_learned = true;
         named.and_then(|()| variables.align_rates(&mut self.samples, &mut self.arena)).map_err(|NoRoom| {
             self.unlearn(variables);
