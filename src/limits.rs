@@ -162,9 +162,9 @@ pub(crate) const PROGRAM_BYTES: u64 = 4_600_000;
 pub(crate) const LIBCURL_BYTES: u64 = 3_000_000;
 /// What one reader takes while it waits.
 pub(crate) const READER_BYTES: u64 = 12_000;
-/// Memory for each byte of the largest body: the body itself and a copy in which what is broken is marked, an offset of 4 B for
-/// each structural character, and the document.
-pub(crate) const MEMORY_PER_BODY_BYTE: u64 = 7;
+/// Memory for each byte of the largest body: the body itself, an offset of 4 B for each structural character, and the document.
+/// One that is broken has a copy besides, in which a fourth of the bytes, not all, are structural characters.
+pub(crate) const MEMORY_PER_BODY_BYTE: u64 = 6;
 /// Bytes of the payload of the program's own counters, with a few dozens of readers and recorders.
 pub(crate) const OWN_PAYLOAD_BYTES: u64 = 64 << 10;
 /// What the compression of a bulk takes beside the result.
