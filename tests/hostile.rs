@@ -94,6 +94,10 @@ fn check(host: &str, format: &str) {
         let number = polls.fetch_add(1, Ordering::SeqCst);
         match turned.load(Ordering::SeqCst) {
             false => Reply::ok(format!(r#"{{"n":{number}}}"#)),
+            // One that has to be mended in a copy, too.
+            true if number % 4 == 1 => {
+                Reply::ok(format!("{{\n\"n\":{number},\n\"broken\":[{{,\n\"l\":[{}1]\n}}\n", "[],".repeat(340_000)))
+            }
             true if number.is_multiple_of(4) => {
                 Reply::ok(format!(r#"{{"n":{number},"l":[{}1]}}"#, "[],".repeat(340_000)))
             }
