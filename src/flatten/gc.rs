@@ -49,18 +49,19 @@ pub(super) fn fresh(before: Option<Totals>, now: Totals, pause: impl Fn(usize) -
     };
     let end = now.collections + if has_wrapped(before, now) { COUNT_WRAPS_AT } else { 0 };
     let fell = end < before.collections || now.pause_ns < before.pause_ns;
-    let since_its_start = now.collections <= RING as u64 && sum_of(0..now.collections) == u128::from(now.pause_ns);
+    // Asked only where it matters: it adds up to a whole ring.
+    let since_its_start = || now.collections <= RING as u64 && sum_of(0..now.collections) == u128::from(now.pause_ns);
     if !fell {
         let new = end - before.collections;
         // Too many to be added up: the count goes on, unless it fell and is explained by a new process.
-        let goes_on = new > RING as u64 && (end == now.collections || !since_its_start);
+        let goes_on = new > RING as u64 && (end == now.collections || !since_its_start());
         if goes_on
             || (new <= RING as u64 && sum_of(before.collections..end) == u128::from(now.pause_ns - before.pause_ns))
         {
             return since(before.collections, end, false);
         }
     }
-    if fell || since_its_start { since(0, now.collections, true) } else { nothing(true) }
+    if fell || since_its_start() { since(0, now.collections, true) } else { nothing(true) }
 }
 
 /// Whether the count of collections fell because 32 bits are full: the pauses have gone on, and it is not further ahead than
