@@ -27,6 +27,8 @@ pub enum Cause {
     Unclosed,
     /// Something stands behind the object.
     TrailingData,
+    /// It has to be mended, and is large and made of little but brackets and commas: see [`limits::MENDED_BYTES_MAX`].
+    TooDense,
     /// Nested beyond [`limits::DEPTH_MAX`].
     TooDeep,
     /// The document would be longer than [`limits::DOCUMENT_BYTES_MAX`].
@@ -54,6 +56,9 @@ impl fmt::Display for FlattenError {
             Cause::CutOff => f.write_str("the JSON is cut off")?,
             Cause::Broken => f.write_str("a value is not JSON, and where the next one begins cannot be told")?,
             Cause::Unclosed => f.write_str("a bracket of the JSON is never closed")?,
+            Cause::TooDense => {
+                f.write_str("a variable is not JSON, and the rest is too much of brackets and commas to go on")?;
+            }
             Cause::TrailingData => f.write_str("something follows the end of the JSON object")?,
             Cause::TooDeep => write!(f, "the JSON is nested deeper than {} levels", limits::DEPTH_MAX)?,
             Cause::DocumentTooLong => {

@@ -54,3 +54,8 @@ pub const LOST_NAME_SHOWN_BYTES_MAX: usize = 100;
 
 /// Places of one payload where something is lost that are looked at for their names, 16 bytes each.
 pub const LOST_LOOKED_AT_MAX: usize = 1_024;
+
+/// A body that has to be mended is there twice while it is followed. So that it takes no more memory than others all the same
+/// (six times its length, with four bytes for each of its tokens), one that is longer than this is refused if more than two
+/// thirds of it are tokens of a byte. Real payloads have a token in every three to ten bytes.
+pub(crate) const MENDED_BYTES_MAX: usize = 300 << 10;

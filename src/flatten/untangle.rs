@@ -11,7 +11,7 @@
 mod keys;
 mod lines;
 
-use super::limits::{DEPTH_MAX, GAPS_MAX};
+use super::limits::{DEPTH_MAX, GAPS_MAX, MENDED_BYTES_MAX};
 use super::scalar::{self, Escapes};
 use super::walk::is_blank;
 use super::{Cause, FlattenError};
@@ -42,7 +42,18 @@ pub(super) fn untangle(body: &[u8], copy: &mut Vec<u8>) -> Result<(), FlattenErr
     }
 }
 
-/// The same for a body of which brackets and quotes alone tell where variables end.
+/// Whether following the copy would take more memory than a body of its length may.
+pub(super) fn is_too_dense(copy: &[u8]) -> bool {
+    if copy.len() <= MENDED_BYTES_MAX {
+        return false;
+    }
+    let is_mark = |byte: u8| matches!(byte, b'{' | b'}' | b'[' | b']' | b',' | b':');
+    let is_between = |byte: u8| is_mark(byte) || is_blank(byte);
+    let begins = |pair: &[u8]| is_mark(pair[1]) || (is_between(pair[0]) && !is_blank(pair[1]));
+    copy.windows(2).filter(|pair| begins(pair)).count() > copy.len() / 3 * 2
+}
+
+/// [`untangle`] for a body of which brackets and quotes alone tell where variables end.
 fn untangle_whole(body: &[u8], copy: &mut Vec<u8>) -> Result<(), FlattenError> {
     copy.clear();
     let mut mender = Mender::new(body, body.len(), copy, Mode::Tolerant);

@@ -95,3 +95,15 @@ fn a_copy_is_a_few_times_its_body_at_most() {
         }
     }
 }
+
+#[test]
+fn a_large_body_of_little_but_brackets_is_not_mended() {
+    let text = |piece: &str, bytes: usize| piece.repeat(bytes / piece.len());
+    for piece in ["[],", "1,", "{},"] {
+        assert!(is_too_dense(text(piece, 400_000).as_bytes()), "{piece}");
+        assert!(!is_too_dense(text(piece, 300_000).as_bytes()), "{piece}");
+    }
+    for piece in ["\"name\":12,", "[123,456],", "{\"a\":1},\n"] {
+        assert!(!is_too_dense(text(piece, 1_000_000).as_bytes()), "{piece}");
+    }
+}
