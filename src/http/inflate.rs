@@ -22,7 +22,7 @@ pub(super) async fn inflate(packed: &[u8], bytes_max: usize, text: &mut Vec<u8>)
     let broken = |how: &str| {
         HttpError::Transport(format!("the body came compressed by gzip, which nobody has asked for, and {how}"))
     };
-    let mut decoder = GzDecoder::new(packed);
+    let mut decoder = decoder(packed);
     loop {
         // One byte more than there may be tells that there is more.
         let turn = limits::INFLATED_TURN_BYTES.min(bytes_max + 1 - text.len());
@@ -40,6 +40,13 @@ pub(super) async fn inflate(packed: &[u8], bytes_max: usize, text: &mut Vec<u8>)
             Ok(_) => park::turn().await,
         }
     }
+}
+
+/// Apart, as what it makes lies on the stack at first: 45 kB of it, which no task that never inflates anything is to touch.
+#[cold]
+#[inline(never)]
+fn decoder(packed: &[u8]) -> GzDecoder<&[u8]> {
+    GzDecoder::new(packed)
 }
 
 #[cfg(test)]
