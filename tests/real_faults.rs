@@ -189,7 +189,7 @@ fn check_engine(engine: &str) {
     let node = Node::start(&folder, engine, &port);
     said(&program, "shipping again");
     // What has waited meanwhile makes requests that are too large.
-    said(&program, "too large: sent in halves");
+    said(&program, "too large for the server: sent in halves");
     more(200);
 
     program.signal("TERM");
