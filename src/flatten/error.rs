@@ -27,7 +27,7 @@ pub enum Cause {
     Unclosed,
     /// Something stands behind the object.
     TrailingData,
-    /// It has to be mended, and is large and made of little but brackets and commas: see [`limits::MENDED_BYTES_MAX`].
+    /// It has to be mended, and is large and made of little but brackets and commas: mending would take more memory than there is for a body.
     TooDense,
     /// Nested beyond [`limits::DEPTH_MAX`].
     TooDeep,
