@@ -297,7 +297,7 @@ fn memory_and_disk_stay_bounded_while_the_server_is_down() {
     let text = twenty_readers(&apps, "20ms", &settings, &format!("{{endpoint: \"{}\"}}", server.address));
     let mut program = Program::start(&[], &text);
     wait_until("documents that are shipped at once", || ids.lock().expect("the ids").seen.len() >= 2000);
-    let idle_kb = program.status("VmHWM");
+    let idle_kb = program.status("RssAnon");
     program.signal("TERM");
     program.wait();
 
@@ -308,24 +308,28 @@ fn memory_and_disk_stay_bounded_while_the_server_is_down() {
         let before = polls(&apps);
         let text = twenty_readers(&apps, "20ms", &settings, &format!("{{endpoint: \"{address}\"{spool}}}"));
         let mut program = Program::start(&[], &text);
-        let mut spool_max = 0;
+        // What is not code: how much of that is resident depends on which of it has run, and on the system.
+        let (mut spool_max, mut peak_kb) = (0, 0);
         let mut deadline = Instant::now() + Duration::from_secs(50);
         let mut seen = before;
         // As long as there is progress.
         while polls(&apps) - before < documents {
             spool_max = spool_max.max(used_bytes(&program.path("spool")));
+            peak_kb = peak_kb.max(program.status("RssAnon"));
             std::thread::sleep(Duration::from_millis(5));
             if polls(&apps) > seen + 1000 {
                 (seen, deadline) = (polls(&apps), Instant::now() + Duration::from_secs(50));
             }
             assert!(Instant::now() < deadline, "it polls no more");
         }
-        let peak_kb = program.status("VmHWM");
         program.signal("TERM");
         program.wait();
         let said = program.read("stderr");
-        eprintln!("{documents} documents{spool}: VmHWM {peak_kb} kB, idle {idle_kb} kB, spool up to {spool_max} bytes");
-        assert!(peak_kb <= idle_kb + MEMORY_LIMIT_KB + 1024, "{peak_kb} kB, idle {idle_kb} kB: {said}");
+        eprintln!(
+            "{documents} documents{spool}: RssAnon {peak_kb} kB, idle {idle_kb} kB, spool up to {spool_max} bytes"
+        );
+        // Beside what waits there are the open bulk, the one that is tried, and the blocks that are being filled.
+        assert!(peak_kb <= idle_kb + MEMORY_LIMIT_KB + 1536, "{peak_kb} kB, idle {idle_kb} kB: {said}");
         assert!(spool_max <= SPOOL_BYTES, "{spool_max} bytes");
         assert_eq!(spool_max > SPOOL_BYTES / 4, !spool.is_empty(), "the spool is made use of: {spool_max}");
     }
