@@ -420,6 +420,11 @@ impl Endpoint {
     }
 }
 
+/// A host of a URL without the brackets that an IPv6 address has there.
+fn without_brackets(host: &str) -> &str {
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
 /// The socket's path and what is asked for over it, of a URL such as `unix:///run/app.sock:/debug/vars`.
 pub(crate) fn unix_parts(url: &str) -> Option<(&str, &str)> {
     let rest = url.strip_prefix(UNIX_SCHEME)?;

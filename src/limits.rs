@@ -309,11 +309,6 @@ pub(crate) const INDEX_TYPES_MAX: usize = 16;
 /// Failures in a row to learn what a server is, after which bulks are sent to it all the same.
 pub(crate) const LEARNING_FAILURES_MAX: u32 = 5;
 
-/// Bytes of an answer's head, and of what may stand behind its last chunk. Go's own client takes a megabyte; servers send
-/// a few hundred.
-pub(crate) const HEAD_BYTES_MAX: usize = 16 << 10;
-/// Fields of an answer's head: each takes 32 B of the stack while it is parsed.
-pub(crate) const HEAD_FIELDS_MAX: usize = 100;
 /// Bytes of the line before a chunk: its length in at most 16 digits, and extensions that nobody sends.
 pub(crate) const CHUNK_LINE_BYTES_MAX: usize = 1 << 10;
 

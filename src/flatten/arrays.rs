@@ -8,6 +8,7 @@ use super::layout::Role;
 use super::scalar::Escapes;
 use super::walk::{Outcome, Walk, Written};
 use super::{Cause, GcPauses};
+use crate::json::NULL;
 
 /// What an array turned out to be.
 pub(super) enum ArrayKind {
@@ -174,7 +175,7 @@ impl<G: Guide> Walk<'_, G> {
                 self.copy_elements()?;
             } else if self.element(first) == Written::No {
                 self.out.truncate(mark);
-                self.out.extend_from_slice(b"null");
+                self.out.extend_from_slice(NULL);
             }
             match self.next()? {
                 b',' => self.out.push(b','),

@@ -9,15 +9,13 @@ use super::fit::Met;
 use super::guide::{Guide, Stop};
 use super::scalar::{self, Escapes};
 use super::walk::{Walk, Written};
-use crate::json;
+use crate::json::{self, NULL};
 use crate::limits::COLUMNS_MAX;
 use bumpalo::Bump;
 use bumpalo::collections::Vec as ArenaVec;
 
 /// Name of the column that holds what is no object.
 const VALUE_COLUMN: &[u8] = b"_value";
-
-const NULL: &[u8] = b"null";
 
 /// The columns of one array, in the order in which their names were first seen.
 struct Columns<'a> {

@@ -4,7 +4,7 @@
 //! power of two, which a double does exactly up to 2^53 bytes.
 
 use super::walk::is_blank;
-use crate::json;
+use crate::json::{self, NULL};
 use std::ops::Range;
 
 /// What a `map_file` names.
@@ -124,9 +124,6 @@ impl Conversion {
         out.truncate(start + out.len() - end);
     }
 }
-
-/// Stands for an element that is broken.
-const NULL: &[u8] = b"null";
 
 /// Whether what stands between the brackets of an array is numbers, or `null`.
 fn is_list_of_numbers(text: &[u8]) -> bool {

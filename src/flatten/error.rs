@@ -27,7 +27,8 @@ pub enum Cause {
     Unclosed,
     /// Something stands behind the object.
     TrailingData,
-    /// It has to be mended, and is large and made of little but brackets and commas: mending would take more memory than there is for a body.
+    /// It has to be mended, and is large and made of little but brackets and commas: mending would take more memory than
+    /// there is for a body.
     TooDense,
     /// Nested beyond [`limits::DEPTH_MAX`].
     TooDeep,

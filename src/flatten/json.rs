@@ -5,6 +5,9 @@
 
 use std::io::Write as _;
 
+/// What stands in an array or a column for a value that is missing or broken.
+pub(crate) const NULL: &[u8] = b"null";
+
 /// Appends `text` as a JSON string, quotes included.
 pub fn write_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');

@@ -288,13 +288,12 @@ impl Scratch {
         let start = text_start(body);
         let mut copy = std::mem::take(&mut self.copy);
         let untangled = untangle::untangle(&body[start..], &mut copy);
-        let moved = |error: FlattenError| Stop::Refused(FlattenError { offset: error.offset + start, ..error });
         let result = match untangled {
             Ok(()) if untangle::is_too_dense(&copy) => {
                 Err(Stop::Refused(FlattenError { cause: Cause::TooDense, offset: start }))
             }
             Ok(()) => self.flatten_strict(variables, seconds, &mut copy, out),
-            Err(error) => Err(moved(error)),
+            Err(error) => Err(Stop::Refused(error).moved(start)),
         };
         self.copy = copy;
         result

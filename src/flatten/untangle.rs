@@ -8,14 +8,16 @@
 //!
 //! None of this runs for a body that is JSON. Each byte is looked at a bounded number of times.
 
+mod density;
 mod keys;
 mod lines;
 
-use super::limits::{DEPTH_MAX, GAPS_MAX, MENDED_BYTES_MAX};
+use super::limits::{DEPTH_MAX, GAPS_MAX};
 use super::scalar::{self, Escapes};
 use super::walk::is_blank;
 use super::{Cause, FlattenError};
 
+pub(super) use density::is_too_dense;
 use lines::Lines;
 pub(super) use lines::{holds_a_variable, stands_alone};
 
@@ -40,17 +42,6 @@ pub(super) fn untangle(body: &[u8], copy: &mut Vec<u8>) -> Result<(), FlattenErr
         (Err(_), Some(line)) => line.untangle(copy),
         (outcome, _) => outcome,
     }
-}
-
-/// Whether following the copy would take more memory than a body of its length may.
-pub(super) fn is_too_dense(copy: &[u8]) -> bool {
-    if copy.len() <= MENDED_BYTES_MAX {
-        return false;
-    }
-    let is_mark = |byte: u8| matches!(byte, b'{' | b'}' | b'[' | b']' | b',' | b':');
-    let is_between = |byte: u8| is_mark(byte) || is_blank(byte);
-    let begins = |pair: &[u8]| is_mark(pair[1]) || (is_between(pair[0]) && !is_blank(pair[1]));
-    copy.windows(2).filter(|pair| begins(pair)).count() > copy.len() / 3 * 2
 }
 
 /// [`untangle`] for a body of which brackets and quotes alone tell where variables end.

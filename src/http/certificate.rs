@@ -3,7 +3,7 @@
 //! So after such a failure the server is asked for its certificate once more, and nothing else: the handshake ends with
 //! the refusal. This module alone names rustls, which is libcurl's own TLS, too.
 
-use super::{Address, Endpoint, direct};
+use super::{Address, Endpoint, direct, without_brackets};
 use crate::access::{Tls, pem};
 use crate::calendar::Timestamp;
 use crate::clock;
@@ -45,7 +45,7 @@ pub(super) async fn look(endpoint: &Endpoint, deadline: Instant) -> Option<Findi
 
 async fn find(endpoint: &Endpoint, deadline: Instant) -> Option<Finding> {
     let tls = &endpoint.identity.access().tls;
-    let host = endpoint.url.host()?.trim_matches(['[', ']']);
+    let host = without_brackets(endpoint.url.host()?);
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
     let config = config.with_safe_default_protocol_versions().ok()?.dangerous();
     let config = Arc::new(config.with_custom_certificate_verifier(verifier(tls)?).with_no_client_auth());

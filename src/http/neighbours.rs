@@ -25,7 +25,7 @@ pub(super) struct Host {
 
 /// Looks up a host of a URL.
 pub(super) fn look_up(host: &str) -> Host {
-    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let host = super::without_brackets(host);
     if let Ok(address) = host.parse() {
         return Host { addresses: vec![address], is_here: is_here(address) };
     }

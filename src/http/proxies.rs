@@ -3,7 +3,7 @@
 //! The variables are those that libcurl knows, and `HTTP_PROXY`, which it does not take: in a CGI program whoever sends a
 //! request sets that one, by a header field `Proxy`. So it counts unless this is such a program.
 
-use super::Uri;
+use super::{Uri, without_brackets};
 use crate::redact::Hidden;
 use std::net::IpAddr;
 
@@ -58,7 +58,7 @@ impl Proxies {
 
 /// Whether a list such as `localhost,.example.org,10.0.0.0/8` has this host in it. A name stands for what is below it, too.
 fn is_exempt(host: &str, list: &str) -> bool {
-    let host = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.');
+    let host = without_brackets(host).trim_end_matches('.');
     let address = host.parse::<IpAddr>().ok();
     list.split([',', ' ', '\t']).filter(|entry| !entry.is_empty()).any(|entry| match address {
         _ if entry == "*" => true,
@@ -76,7 +76,7 @@ fn is_below(host: &str, domain: &str) -> bool {
 /// Whether an address is this one, or in this network.
 fn is_within(address: IpAddr, entry: &str) -> bool {
     let (network, bits) = entry.split_once('/').map_or((entry, None), |(network, bits)| (network, Some(bits)));
-    let network = network.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let network = without_brackets(network).parse::<IpAddr>();
     let (number, other, width) = match (address, network) {
         (IpAddr::V4(one), Ok(IpAddr::V4(other))) => (one.to_bits().into(), other.to_bits().into(), 32),
         (IpAddr::V6(one), Ok(IpAddr::V6(other))) => (one.to_bits(), other.to_bits(), 128),

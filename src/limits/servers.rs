@@ -24,3 +24,9 @@ pub(crate) const FAILURE_REASON_BYTES_MAX: usize = 1_000;
 pub(crate) const REFUSALS_SAID_MAX: usize = 4;
 /// Fields of an index with other types than those of its template that are named, and their number beyond that.
 pub(crate) const OTHER_TYPES_NAMED_MAX: usize = 5;
+
+/// Bytes of an answer's head, and of what may stand behind its last chunk. Go's own client takes a megabyte; servers send
+/// a few hundred.
+pub(crate) const HEAD_BYTES_MAX: usize = 16 << 10;
+/// Fields of an answer's head: each takes 32 B of the stack while it is parsed.
+pub(crate) const HEAD_FIELDS_MAX: usize = 100;

@@ -270,38 +270,20 @@ impl Elasticsearch {
     }
 
     fn say(&self, product: Product, outcome: &Outcome) {
-        let (product, version) = (product.name(), product.version());
-        match outcome {
-            Outcome::Refused(_) | Outcome::NoName => part_log!(
-                self.log_level,
-                Warn,
-                warn,
-                recorder = self.name,
-                product,
-                version,
-                "no index template, so that the server guesses types: {outcome}"
-            ),
+        let name = &self.name;
+        let (is_warning, said) = match outcome {
             Outcome::Exists => {
-                part_log!(self.log_level, Debug, debug, recorder = self.name, "index template: {outcome}");
+                return part_log!(self.log_level, Debug, debug, recorder = name, "index template: {outcome}");
             }
-            Outcome::Created(_, Some(existing)) if existing.is_other() => part_log!(
-                self.log_level,
-                Warn,
-                warn,
-                recorder = self.name,
-                product,
-                version,
-                "index template: {outcome}"
-            ),
-            _ => part_log!(
-                self.log_level,
-                Info,
-                info,
-                recorder = self.name,
-                product,
-                version,
-                "index template: {outcome}"
-            ),
+            Outcome::Refused(_) | Outcome::NoName => (true, "no index template, so that the server guesses types"),
+            Outcome::Created(_, Some(existing)) => (existing.is_other(), "index template"),
+            _ => (false, "index template"),
+        };
+        let (product, version) = (product.name(), product.version());
+        if is_warning {
+            part_log!(self.log_level, Warn, warn, recorder = name, product, version, "{said}: {outcome}");
+        } else {
+            part_log!(self.log_level, Info, info, recorder = name, product, version, "{said}: {outcome}");
         }
     }
 }

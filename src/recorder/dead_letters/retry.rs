@@ -246,8 +246,7 @@ impl<'s> Sender<'s> {
             sent.pass = Pass::default();
             self.pass(file, kept, sent).await?;
             if let Some((documents, refusal)) = &sent.pass.failed {
-                let may_be_due_to_it = self.is_well || refusal.is_odd;
-                if self.is_halving() && (self.is_late() || !may_be_due_to_it) {
+                if self.is_halving() && (self.is_late() || !self.may_be_due_to_documents(refusal)) {
                     return Err(Ended::GaveUp(refusal.reason.clone()));
                 }
                 if *documents > 1 {
@@ -264,6 +263,11 @@ impl<'s> Sender<'s> {
 
     fn is_halving(&self) -> bool {
         self.documents_max < self.recorder.bulk.documents as usize
+    }
+
+    /// Whether a request may have failed for what was in it, as the server takes others.
+    fn may_be_due_to_documents(&self, refusal: &Refusal) -> bool {
+        refusal.is_odd || self.is_well
     }
 
     /// Whether nothing was taken for too long.
@@ -342,8 +346,7 @@ impl<'s> Sender<'s> {
         pass: &mut Pass,
     ) -> Result<(), Ended> {
         self.failed_in_a_row += 1;
-        let may_be_due_to_it = refusal.is_odd || self.is_well;
-        let is_over = if may_be_due_to_it {
+        let is_over = if self.may_be_due_to_documents(&refusal) {
             self.failed_in_a_row >= limits::TRIES_IN_A_ROW && self.is_late()
         } else {
             self.failed_in_a_row > 1

@@ -8,6 +8,7 @@
 //! `tests/real_refusals.rs`) or found in their source.
 
 use super::verdict::Fate;
+use memchr::memmem;
 
 /// Errors that mean the same.
 #[derive(Debug, PartialEq, Eq)]
@@ -135,7 +136,7 @@ impl Rule {
     fn fits(&self, kind: &[u8], reason: &[u8]) -> bool {
         self.kinds.iter().any(|known| known.as_bytes() == kind)
             && reason.starts_with(self.begins.as_bytes())
-            && (self.has.is_empty() || reason.windows(self.has.len()).any(|part| part == self.has.as_bytes()))
+            && memmem::find(reason, self.has.as_bytes()).is_some()
     }
 }
 

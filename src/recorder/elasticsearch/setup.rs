@@ -142,13 +142,7 @@ impl Address {
         let found = self.ask(http, &template.path, "", None).await?;
         match found.status {
             200..=299 => Ok(Outcome::Exists),
-            404 => Ok(match self.put(http, template, "create=true").await? {
-                Ok(template) => {
-                    let existing = self.existing(http, wish, &template).await;
-                    Outcome::Created(template, existing)
-                }
-                Err(said) => Outcome::Refused(said),
-            }),
+            404 => self.put_before(http, wish, template, "create=true", Outcome::Created).await,
             _ => Ok(Outcome::Refused(self.said(&found))),
         }
     }
@@ -169,14 +163,26 @@ impl Address {
             Standing::Same => Ok(Outcome::UpToDate(template)),
             Standing::Changed => Ok(Outcome::Changed(template)),
             Standing::Foreign => Ok(Outcome::Foreign(template)),
-            Standing::Outdated => Ok(match self.put(http, template, "").await? {
-                Ok(template) => {
-                    let existing = self.existing(http, wish, &template).await;
-                    Outcome::Updated(template, existing)
-                }
-                Err(said) => Outcome::Refused(said),
-            }),
+            Standing::Outdated => self.put_before(http, wish, template, "", Outcome::Updated).await,
         }
+    }
+
+    /// Puts the template in place, and looks whether the index is there already: gives `outcome` with both.
+    async fn put_before(
+        &self,
+        http: &Http,
+        wish: &Wish,
+        template: Template,
+        query: &str,
+        outcome: fn(Template, Option<Existing>) -> Outcome,
+    ) -> Result<Outcome, Silence> {
+        Ok(match self.put(http, template, query).await? {
+            Ok(template) => {
+                let existing = self.existing(http, wish, &template).await;
+                outcome(template, existing)
+            }
+            Err(said) => Outcome::Refused(said),
+        })
     }
 
     /// The index that documents go to now, if it is there already and the server tells of it.
