@@ -9,8 +9,11 @@ use crate::spool::disk::{self, Bounds, Disk, SegmentId, Survey, Tried};
 use crate::spool::files::Files;
 use std::path::Path;
 
-/// An open folder.
-pub struct FolderTrial(Disk);
+/// An open folder, and whether what was refused comes first: the kind that could not be read has had its turn.
+pub struct FolderTrial {
+    disk: Disk,
+    refused_first: bool,
+}
 
 /// Documents that have come from it, and what would be sent and kept of them.
 pub struct FolderLoad {
@@ -33,7 +36,8 @@ impl FolderTrial {
     /// Why it cannot be used.
     pub fn open(folder: &Path, bytes_max: u64) -> Result<Self, String> {
         let bounds = Bounds { bytes_max, segment_bytes_max: 1 << 20, segment_documents_max: 500 };
-        Disk::open(Files::System, folder, bounds).map(Self).map_err(|error| error.to_string())
+        let disk = Disk::open(Files::System, folder, bounds).map_err(|error| error.to_string())?;
+        Ok(Self { disk, refused_first: false })
     }
 
     /// What `spool dump` prints of a folder; nothing of what cannot be read.
@@ -50,12 +54,12 @@ impl FolderTrial {
     /// Documents that are not done, as far as is known.
     #[must_use]
     pub fn documents(&self) -> u64 {
-        self.0.documents()
+        self.disk.documents()
     }
 
     /// Documents that others have removed, and that made room, since this was last asked.
     pub fn lost(&mut self) -> u64 {
-        self.0.take_changes().map_or(0, |changes| changes.lost) + self.0.take_dropped().documents
+        self.disk.take_changes().map_or(0, |changes| changes.lost) + self.disk.take_dropped().documents
     }
 
     /// The next documents, in so many bytes; none if nothing waits.
@@ -63,17 +67,25 @@ impl FolderTrial {
     /// # Errors
     /// What the system says; others come next.
     pub fn load(&mut self, bytes_max: usize) -> Result<Option<FolderLoad>, String> {
-        let mut load = |refused| self.0.load_next(bytes_max, refused).map_err(|error| error.to_string());
-        let loaded = load(false)?.map_or_else(|| load(true), |loaded| Ok(Some(loaded)))?;
-        Ok(loaded.map(|loaded| FolderLoad::new(loaded.id, loaded.bulk, loaded.damaged)))
+        for refused in [self.refused_first, !self.refused_first] {
+            match self.disk.load_next(bytes_max, refused) {
+                Ok(None) => {}
+                Ok(Some(loaded)) => return Ok(Some(FolderLoad::new(loaded.id, loaded.bulk, loaded.damaged))),
+                Err(error) => {
+                    self.refused_first = !refused;
+                    return Err(error.to_string());
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// Takes documents that were loaded for done; or not, so that they come again.
     pub fn end(&mut self, load: &FolderLoad, is_done: bool, is_refused: bool) {
         if is_done {
-            self.0.done(load.id, load.bulk.documents() as u64);
+            self.disk.done(load.id, load.bulk.documents() as u64);
         } else {
-            self.0.unload(load.id, &load.bulk, if is_refused { Tried::Refused } else { Tried::No });
+            self.disk.unload(load.id, &load.bulk, if is_refused { Tried::Refused } else { Tried::No });
         }
     }
 }

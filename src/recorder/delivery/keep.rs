@@ -358,6 +358,7 @@ impl Delivery {
                 Some(Ok(Some(loaded))) => loaded,
                 None | Some(Ok(None)) => return false,
                 Some(Err(error)) => {
+                    self.turns.unreadable(lane);
                     self.cannot_read(&error, now);
                     return false;
                 }

@@ -47,6 +47,13 @@ impl Turns {
         }
     }
 
+    /// A lane's documents could not be read: the others that are on disk must not wait for it.
+    pub(super) fn unreadable(&mut self, lane: Lane) {
+        if let Some(place) = OTHERS.iter().position(|other| *other == lane) {
+            self.next_other = (place + 1) % OTHERS.len();
+        }
+    }
+
     /// When a lane that pauses goes on.
     pub(super) fn paused_until(&self, lane: Lane, now: Instant) -> Option<Instant> {
         self.pauses[lane as usize].until.filter(|until| now < *until)

@@ -80,6 +80,29 @@ fn documents_that_are_refused_in_memory_wait_beside_the_backlog_and_neither_keep
 }
 
 #[test]
+fn a_segment_that_cannot_be_read_keeps_nothing_else_on_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recorder = recorder().spool(folder.path(), 1 << 20, Duration::from_secs(1));
+    recorder.bulk.documents = 500;
+    let mut earlier = World::new(&recorder, 1 << 20, Files::System);
+    (0..1500).for_each(|_| earlier.add());
+    earlier.delivery.drain(earlier.now);
+    earlier.delivery.give_up(earlier.now);
+    drop(earlier);
+    let second = folder.path().join("0000000001.sums");
+    std::fs::remove_file(&second).unwrap();
+    std::fs::create_dir(&second).unwrap();
+    let mut world = World::new(&recorder, 1 << 20, Files::System);
+    // All that can be read is refused for a while, so that it waits behind what was never refused.
+    exchange_for(&mut world, seconds(30.0), |_| 429);
+    let taken = exchange_for(&mut world, 20 * limits::SPOOL_RETRY, |_| 201);
+    let unreadable = std::fs::read_to_string(folder.path().join("0000000001.ndjson")).unwrap();
+    let expected: BTreeSet<u64> =
+        (0..1500).filter(|number| !unreadable.contains(&format!("{{\"n\":{number}}}"))).collect();
+    assert!(taken == expected && expected.len() < 1500, "{} of {}", taken.len(), expected.len());
+}
+
+#[test]
 fn while_all_is_refused_the_pauses_grow_whatever_is_on_disk() {
     let mut world = with_backlog(2000, 1 << 20);
     let mut tries = vec![0_u32; 2000];
