@@ -21,11 +21,14 @@ use std::process::Command;
 /// (`-z noseparate-code`), gold refuses.
 const LAYOUT: [&str; 3] = ["-Wl,--no-eh-frame-hdr", "-Wl,-z,max-page-size=65536", "-Wl,-z,keep-text-section-prefix"];
 
-/// A linker script beside the linker's own that leaves the unwind tables out: 0.35 MB. Every object brings some, those of the
-/// standard library and of C included, so no option of the compiler does it. lld and GNU ld know such scripts; where
-/// somebody has chosen another linker it is not used.
+/// Leaves the unwind tables out: 0.35 MB. Every object brings some, those of the standard library and of C included, so no
+/// option of the compiler does it.
 const WITHOUT_UNWIND_TABLES: &str =
     "SECTIONS { /DISCARD/ : { *(.eh_frame) *(.gcc_except_table .gcc_except_table.*) } } INSERT AFTER .rodata;\n";
+
+/// The functions that run while documents are shipped, one a line: see `benches/orderfile.rs`, which writes it. Side by side
+/// they take 0.9 MB less of memory than in the order of the linker.
+const ORDERFILE: &str = "build/orderfile.txt";
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -37,19 +40,32 @@ fn main() {
         for argument in LAYOUT {
             println!("cargo::rustc-link-arg-bins={argument}");
         }
-        leave_unwind_tables_out();
+        use_linker_script();
     }
 }
 
-fn leave_unwind_tables_out() {
+/// Has the linker use a script beside its own. lld and GNU ld know such scripts; where somebody has chosen another linker it
+/// is not used.
+fn use_linker_script() {
     println!("cargo::rerun-if-env-changed=CARGO_ENCODED_RUSTFLAGS");
+    println!("cargo::rerun-if-changed={ORDERFILE}");
     let has_other_linker = env::var("CARGO_ENCODED_RUSTFLAGS").is_ok_and(|flags| flags.contains("fuse-ld"));
-    let script = Path::new(&of_target("OUT_DIR")).join("without_unwind_tables.ld");
-    if !has_other_linker && std::fs::write(&script, WITHOUT_UNWIND_TABLES).is_ok() {
+    let functions = std::fs::read_to_string(ORDERFILE).unwrap_or_default();
+    let script = Path::new(&of_target("OUT_DIR")).join("layout.ld");
+    if !has_other_linker
+        && std::fs::write(&script, WITHOUT_UNWIND_TABLES.to_owned() + &side_by_side(&functions)).is_ok()
+    {
         for argument in ["-Xlinker", "-T", "-Xlinker", &script.display().to_string()] {
             println!("cargo::rustc-link-arg-bins={argument}");
         }
     }
+}
+
+/// Puts functions before all others. Each has a section of its own, called after it.
+fn side_by_side(functions: &str) -> String {
+    let names = functions.lines().filter(|line| !line.starts_with('#'));
+    let sections: String = names.map(|name| format!("*(.text.{name} .text.unlikely.{name})\n")).collect();
+    format!("SECTIONS {{ .text.often : ALIGN(65536) {{\n{sections}}} }} INSERT BEFORE .text;\n")
 }
 
 fn of_target(key: &str) -> String {

@@ -39,7 +39,7 @@ struct Served {
 impl App {
     pub(crate) fn start(readers: usize) -> Outcome<Self> {
         let served = Arc::new(Served::default());
-        let ports = (0..readers).map(|_| http::listen(&served, serve)).collect::<io::Result<_>>()?;
+        let ports = (0..readers).map(|_| http::listen(&served, http::plain, serve)).collect::<io::Result<_>>()?;
         Ok(Self { ports, served })
     }
 

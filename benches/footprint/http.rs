@@ -1,7 +1,7 @@
 //! As much of HTTP/1.1 as a loopback server needs: keep-alive requests, with a length or chunked.
 
 use std::{
-    io::{self, BufRead as _, BufReader, Read, Write as _},
+    io::{self, BufRead as _, BufReader, Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
     sync::Arc,
     thread,
@@ -28,9 +28,14 @@ pub(crate) struct Connection {
 }
 
 struct Counted {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     bytes: u64,
 }
+
+/// A socket, or what speaks TLS over one.
+pub(crate) trait Stream: Read + Write {}
+
+impl<S: Read + Write> Stream for S {}
 
 impl Read for Counted {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -40,11 +45,17 @@ impl Read for Counted {
     }
 }
 
-/// Listens on a free port of loopback; `serve` runs in a thread for each connection until it fails or the
-/// client closes. The threads end with the process: a bench has no better moment.
-pub(crate) fn listen<S, F>(shared: &Arc<S>, serve: F) -> io::Result<u16>
+/// Plain HTTP over a socket that was accepted.
+pub(crate) fn plain(stream: TcpStream) -> io::Result<Box<dyn Stream>> {
+    Ok(Box::new(stream))
+}
+
+/// Listens on a free port of loopback. For each connection a thread runs `serve` over what `open` makes of it, until it fails
+/// or the client closes. The threads end with the process: a bench has no better moment.
+pub(crate) fn listen<S, O, F>(shared: &Arc<S>, open: O, serve: F) -> io::Result<u16>
 where
     S: Send + Sync + 'static,
+    O: Fn(TcpStream) -> io::Result<Box<dyn Stream>> + Clone + Send + 'static,
     F: Fn(&S, Connection) -> io::Result<()> + Copy + Send + 'static,
 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
@@ -52,10 +63,11 @@ where
     let shared = Arc::clone(shared);
     let accept = move || {
         while let Ok((stream, _)) = listener.accept() {
-            let shared = Arc::clone(&shared);
+            let (shared, open) = (Arc::clone(&shared), open.clone());
             let serve_one = move || {
+                let opened = stream.set_nodelay(true).and_then(|()| open(stream));
                 // A client that is killed resets its connections; that is how each of its runs ends.
-                let _ = Connection::new(stream).and_then(|connection| serve(&shared, connection));
+                let _ = opened.and_then(|stream| serve(&shared, Connection::new(stream)));
             };
             if thread::Builder::new().stack_size(STACK_BYTES).spawn(serve_one).is_err() {
                 return;
@@ -67,9 +79,8 @@ where
 }
 
 impl Connection {
-    fn new(stream: TcpStream) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
-        Ok(Self { reader: BufReader::with_capacity(64 * 1024, Counted { stream, bytes: 0 }) })
+    fn new(stream: Box<dyn Stream>) -> Self {
+        Self { reader: BufReader::with_capacity(64 * 1024, Counted { stream, bytes: 0 }) }
     }
 
     /// Reads the next request; `false` if the client has closed.
@@ -112,7 +123,9 @@ impl Connection {
 
     /// Sends these bytes at once.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.reader.get_mut().stream.write_all(bytes)
+        let stream = &mut self.reader.get_mut().stream;
+        stream.write_all(bytes)?;
+        stream.flush()
     }
 
     fn bytes(&mut self, count: usize, body: &mut Vec<u8>) -> io::Result<()> {

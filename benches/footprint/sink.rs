@@ -3,6 +3,7 @@
 use std::{
     collections::HashSet,
     io,
+    net::TcpStream,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -10,7 +11,7 @@ use std::{
 use crate::{
     Outcome,
     app::COUNTER_IN_DOCUMENT,
-    http::{self, Connection, Request},
+    http::{self, Connection, Request, Stream},
 };
 
 const ROOT: &str = concat!(
@@ -54,8 +55,16 @@ pub(crate) struct Tally {
 
 impl Sink {
     pub(crate) fn start() -> Outcome<Self> {
+        Self::start_over(http::plain)
+    }
+
+    /// One whose connections are opened in a way of their own.
+    pub(crate) fn start_over<O>(open: O) -> Outcome<Self>
+    where
+        O: Fn(TcpStream) -> io::Result<Box<dyn Stream>> + Clone + Send + 'static,
+    {
         let shared = Arc::new(Shared::default());
-        let port = http::listen(&shared, serve)?;
+        let port = http::listen(&shared, open, serve)?;
         Ok(Self { port, shared })
     }
 

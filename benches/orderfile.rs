@@ -1,0 +1,216 @@
+//! Writes `build/orderfile.txt`: the functions of a release that run while it ships documents. `build.rs` has the linker put
+//! them side by side.
+//!
+//! Linux brings the 64 kB around each piece of code that runs into memory, and counts them. What runs is a fifth of the code;
+//! spread over the binary, it would bring nearly two thirds of it along.
+//!
+//! `cargo bench --profile dev --bench orderfile -- --write` builds a release with symbols, runs it under callgrind beside the servers of
+//! `benches/footprint`, and writes down whatever ran: first with a server that is known by its number, then what more it takes
+//! with one that is known by a name, then with TLS. Run it again after a change of dependencies, or when `cargo bench --bench
+//! footprint` shows more memory. A function that is not in the list, or a line that no function answers to, costs some
+//! memory, and nothing else. Wants valgrind and openssl.
+
+#![cfg_attr(not(feature = "tls"), allow(unused, reason = "the list is made of a build with TLS"))]
+#![allow(clippy::print_stdout, reason = "a bench prints what it does")]
+#![allow(clippy::print_stderr, reason = "a bench says on standard error why it failed")]
+#![allow(clippy::disallowed_methods, reason = "a bench is made of clocks and threads")]
+
+#[path = "footprint/app.rs"]
+#[allow(dead_code, reason = "the footprint takes the rest")]
+mod app;
+#[path = "footprint/http.rs"]
+mod http;
+#[path = "footprint/sink.rs"]
+#[allow(dead_code, reason = "the footprint takes the rest")]
+mod sink;
+#[cfg(feature = "tls")]
+#[path = "orderfile/tls.rs"]
+mod tls;
+
+use crate::{app::App, sink::Sink};
+use std::{
+    collections::{BTreeSet, HashSet},
+    error::Error,
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitCode},
+    time::Duration,
+};
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// Under callgrind everything takes fifty times as long.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// With these, whatever happens again and again has happened.
+const DOCUMENTS: u64 = 6;
+
+/// How the server is known to the program.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    Number,
+    Name,
+    Tls,
+}
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let is_named = words.iter().all(|word| word.starts_with('-') || "orderfile".contains(word.as_str()));
+    // It changes a file of the project, so it has to be asked for by its name.
+    let is_wanted = is_named && words.iter().any(|word| word == "--write");
+    match if is_wanted { write() } else { Ok(()) } {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("orderfile: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+fn write() -> Outcome<()> {
+    Err("the list is made of a build with TLS".into())
+}
+
+#[cfg(feature = "tls")]
+fn write() -> Outcome<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let binary = build(root)?;
+    let bytes = fs::read(&binary)?;
+    // Names of symbols stand between zeros. Those of the C library are elsewhere.
+    let symbols: HashSet<&[u8]> = bytes.split(|byte| *byte == 0).collect();
+    let (mut text, mut listed) = (String::from(HEAD), BTreeSet::new());
+    for way in [Way::Number, Way::Name, Way::Tls] {
+        let found: BTreeSet<String> = run(&binary, way)?
+            .iter()
+            .filter(|name| symbols.contains(name.as_bytes()))
+            .map(|name| pattern(name))
+            .collect();
+        let new: Vec<&String> = found.difference(&listed).collect();
+        println!("orderfile: {way:?}: {} functions, {} of them new", found.len(), new.len());
+        write!(text, "# {way:?}\n")?;
+        for name in new {
+            writeln!(text, "{name}")?;
+        }
+        listed.extend(found);
+    }
+    let file = root.join("build/orderfile.txt");
+    fs::write(&file, text).map_err(|error| format!("{}: {error}", file.display()).into())
+}
+
+const HEAD: &str = "# Functions that run while documents are shipped; `*` stands for what differs from build to build.\n\
+                    # Written by `cargo bench --profile dev --bench orderfile -- --write`, read by build.rs.\n";
+
+/// A release that still has its symbols.
+fn build(root: &Path) -> Outcome<PathBuf> {
+    let folder = root.join("target/orderfile");
+    let status = Command::new(env!("CARGO"))
+        .current_dir(root)
+        .env("CARGO_PROFILE_RELEASE_STRIP", "none")
+        .args(["build", "--release", "--bin", "expvastic", "--target-dir"])
+        .arg(&folder)
+        .status()?;
+    if !status.success() {
+        return Err(format!("cargo build: {status}").into());
+    }
+    Ok(folder.join("release/expvastic"))
+}
+
+/// The functions that were entered until some documents had come, and the program had ended, as callgrind names them.
+#[cfg(feature = "tls")]
+fn run(binary: &Path, way: Way) -> Outcome<BTreeSet<String>> {
+    let folder = tempfile::tempdir()?;
+    let app = App::start(1)?;
+    let (sink, recorder) = match way {
+        Way::Number | Way::Name => (Sink::start()?, String::new()),
+        Way::Tls => {
+            let (open, certificate) = tls::server(folder.path())?;
+            (Sink::start_over(open)?, format!(", tls: {{ca_file: \"{}\"}}", certificate.display()))
+        }
+    };
+    let (scheme, server) = match way {
+        Way::Number => ("http", "127.0.0.1"),
+        Way::Name => ("http", "search.test"),
+        Way::Tls => ("https", "localhost"),
+    };
+    let configuration = folder.path().join("conf.yml");
+    fs::write(
+        &configuration,
+        configured(&app, &Sink::start()?, &format!("{scheme}://{server}:{}", sink.port), &recorder),
+    )?;
+    let profile = folder.path().join("profile");
+    let mut command = Command::new("valgrind");
+    command.args(["--quiet", "--tool=callgrind", "--demangle=no"]);
+    command.arg(format!("--callgrind-out-file={}", profile.display()));
+    command.arg(binary).arg("-c").arg(&configuration).current_dir(folder.path());
+    if matches!(way, Way::Name) {
+        // The server is its own proxy, so that no name has to be looked up.
+        command.env("http_proxy", format!("http://127.0.0.1:{}", sink.port));
+    }
+    let mut child = command.spawn().map_err(|error| format!("valgrind: {error}"))?;
+    let have_come = sink.wait_beyond(DOCUMENTS, PATIENCE);
+    let ended = end(&mut child);
+    if !have_come {
+        return Err(format!("{way:?}: no documents").into());
+    }
+    ended?;
+    Ok(functions(&fs::read_to_string(profile)?))
+}
+
+/// Written in the ways that people write it, so that reading it takes what it usually takes. The second reader's answers come
+/// with their length, as those of small programs do.
+#[cfg(feature = "tls")]
+fn configured(app: &App, small: &Sink, server: &str, recorder: &str) -> String {
+    format!(
+        "settings:\n  log_level: info\n\n\
+         readers:\n  app:\n    type: expvar\n    type_name: app\n    endpoint: 127.0.0.1:{}/debug/vars\n    \
+         interval: 1s\n    timeout: 500ms\n    labels:\n      env: prod\n  \
+         small: {{type_name: small, endpoint: \"http://127.0.0.1:{}/\", interval: 1s}}\n\
+         recorders:\n  es: {{type: elasticsearch, endpoint: \"{server}\", index_name: expvastic, timeout: 60s, \
+         bulk: {{documents: 500}}{recorder}}}\n\
+         routes:\n  all:\n    readers:\n      - app\n      - small\n    recorders: [es]\n",
+        app.ports[0], small.port
+    )
+}
+
+/// Ends a process as systemd would.
+fn end(child: &mut Child) -> Outcome<()> {
+    let pid = rustix::process::Pid::from_child(child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+    let status = child.wait()?;
+    if status.success() { Ok(()) } else { Err(format!("the program ended: {status}").into()) }
+}
+
+/// Names in a profile of callgrind: `fn=(12) name`, `cfn=(12) name'2`.
+fn functions(profile: &str) -> BTreeSet<String> {
+    let names = profile.lines().filter_map(|line| {
+        let named = line.strip_prefix("fn=").or_else(|| line.strip_prefix("cfn="))?;
+        let (_, name) = named.split_once(") ")?;
+        // Levels of recursion are counted.
+        Some(name.split('\'').next().unwrap_or(name).to_owned())
+    });
+    names.collect()
+}
+
+/// A name without what differs from build to build: `17h0123456789abcdefE` and what the compiler puts behind it, and
+/// `Cs1a2B3c_` before the name of a crate.
+fn pattern(name: &str) -> String {
+    if name.starts_with("_ZN") {
+        return match name.rsplit_once("17h") {
+            Some((path, hash)) if hash.len() > 16 && hash.as_bytes()[16] == b'E' => format!("{path}17h*"),
+            _ => name.to_owned(),
+        };
+    }
+    if !name.starts_with("_R") {
+        return name.to_owned();
+    }
+    let mut parts = name.split("Cs");
+    let mut pattern = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let behind = part.trim_start_matches(|character: char| character.is_ascii_alphanumeric());
+        let is_hash = behind.starts_with('_') && behind.len() < part.len();
+        pattern.push_str(if is_hash { "Cs*" } else { "Cs" });
+        pattern.push_str(if is_hash { behind } else { part });
+    }
+    pattern
+}
