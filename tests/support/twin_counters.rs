@@ -41,7 +41,7 @@ pub(crate) fn count_namesakes(around: &str, members: &[(String, Json)], counts: 
     }
 }
 
-/// The counters of all members but objects, in their order.
+/// The counters of all members but objects and arrays of objects, in their order.
 pub(crate) fn counters(
     around: &Counter,
     members: &[(String, Json)],
@@ -58,6 +58,8 @@ pub(crate) fn counters(
         }
         match value {
             Json::Object(members) => found.extend(counters(&(format!("{raw}."), places), members, all, seen)),
+            // Its columns are none, whatever they are called.
+            Json::Array(_) if value.has_object() => {}
             _ => found.push((raw, places)),
         }
     }
