@@ -216,7 +216,7 @@ fn missing_tests(page: &Page, read: &dyn Fn(&str) -> Option<String>) -> (usize, 
 fn is_test(source: &str, name: &str) -> bool {
     let written = format!("fn {name}(");
     let lines: Vec<&str> = source.lines().collect();
-    let is_marked = |at: usize| lines[at.saturating_sub(3)..at].iter().any(|line| line.trim() == "#[test]");
+    let is_marked = |at: usize| lines[..at].iter().rev().take_while(|line| !line.trim().is_empty()).any(|line| line.trim() == "#[test]");
     let by_macro = |line: &&str| source.contains("fn $test()") && line.split_whitespace().next() == Some(name);
     lines.iter().enumerate().any(|(at, line)| line.contains(&written) && is_marked(at)) || lines.iter().any(|l| by_macro(l))
 }

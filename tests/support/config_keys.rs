@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 /// A key that nothing is near to.
 const UNKNOWN: &str = "zzqxzzqx";
 const KNOWN_HERE: &str = "known here: ";
+/// What is said instead of the key where it may be a secret.
+const UNNAMED: &str = "an unknown key";
 
 /// Required keys only, under the names of `expvastic.reference.yml`.
 pub(crate) const WITHOUT_OPTIONAL_KEYS: &str = "\
@@ -88,10 +90,10 @@ fn collect(base: &Value, pointer: &str, keys: &mut Vec<Key>) {
     }
 }
 
-/// The words of the first list that follows `mark`.
+/// The words of the first list that follows `mark` in a line about the unknown name.
 fn after(text: &str, mark: &str) -> Vec<String> {
-    let lists = text.lines().filter_map(|line| line.split_once(mark));
-    let list = lists.map(|(_, list)| list).next();
+    let mut lines = text.lines().filter(|line| line.contains(UNKNOWN) || line.contains(UNNAMED));
+    let list = lines.find_map(|line| line.split_once(mark)).map(|(_, list)| list);
     list.map(|list| list.split(", ").map(str::to_owned).collect()).unwrap_or_default()
 }
 
