@@ -272,7 +272,7 @@ fn messages_that_nobody_says_are_found() {
         const B: &str = "braces {{x}}";"##;
     let texts = rust_text::texts_of(source);
     assert_eq!(texts, ["reading failed: …", "a \"raw\" … text", "braces {x}"]);
-    let known = ["reading failed: …", "failed: … a \"raw\" …", "a \"raw\" 7 text"].map(str::to_owned);
+    let known = ["reading failed: …", "reading failed: … a \"raw\" …", "a \"raw\" 7 text"].map(str::to_owned);
     assert_eq!(unknown_messages(&known, &texts), [""; 0]);
     let unknown =
         ["writing failed: …", "braces {x} and more", "reading failed: … at …", "a \"raw\""].map(str::to_owned);
