@@ -128,7 +128,7 @@ fn dead_links(pages: &[Page], exists: &dyn Fn(&Path) -> bool) -> Vec<String> {
                 continue;
             }
             let (file, anchor) = target.split_once('#').map_or((&*target, None), |(file, anchor)| (file, Some(anchor)));
-            let folder = page.path.parent().unwrap_or(Path::new(""));
+            let folder = page.path.parent().unwrap_or_else(|| Path::new(""));
             let path = if file.is_empty() { page.path.clone() } else { resolved(&folder.join(file)) };
             let is_there = match anchor {
                 None => exists(&path),
@@ -186,7 +186,7 @@ fn unknown_messages(messages: &[String], texts: &[String]) -> Vec<String> {
         let parts = || message.split(rust_text::VALUE).map(str::trim).filter(|part| !part.is_empty());
         is_there(message)
             || is_filled_in(message)
-            || parts().any(|part| part.chars().count() >= MESSAGE_CHARS_MIN) && parts().all(|part| is_there(part))
+            || parts().any(|part| part.chars().count() >= MESSAGE_CHARS_MIN) && parts().all(is_there)
     };
     messages.iter().filter(|message| !is_known(message)).map(|message| format!("no source says `{message}`")).collect()
 }
@@ -220,7 +220,7 @@ fn missing_tests(page: &Page, read: &dyn Fn(&str) -> Option<String>) -> (usize, 
                 }
             }
         }
-        if file.is_none() && cells[1] != "test" && !cells[1].starts_with("`") {
+        if file.is_none() && cells[1] != "test" && !cells[1].starts_with('`') {
             missing.push(format!("{}:{line}: no test is named", page.name()));
         }
     }
@@ -235,8 +235,7 @@ fn is_test(source: &str, name: &str) -> bool {
         lines[..at].iter().rev().take_while(|line| !line.trim().is_empty()).any(|line| line.trim() == "#[test]")
     };
     let by_macro = |line: &&str| source.contains("fn $test()") && line.split_whitespace().next() == Some(name);
-    lines.iter().enumerate().any(|(at, line)| line.contains(&written) && is_marked(at))
-        || lines.iter().any(|l| by_macro(l))
+    lines.iter().enumerate().any(|(at, line)| line.contains(&written) && is_marked(at)) || lines.iter().any(by_macro)
 }
 
 #[test]
@@ -274,8 +273,7 @@ fn messages_that_nobody_says_are_found() {
     assert_eq!(texts, ["reading failed: …", "a \"raw\" … text", "braces {x}"]);
     let known = ["reading failed: …", "reading failed: … a \"raw\" …", "a \"raw\" 7 text"].map(str::to_owned);
     assert_eq!(unknown_messages(&known, &texts), [""; 0]);
-    let unknown =
-        ["writing failed: …", "braces {x} and more", "failed at reading: …", "a \"raw\""].map(str::to_owned);
+    let unknown = ["writing failed: …", "braces {x} and more", "failed at reading: …", "a \"raw\""].map(str::to_owned);
     assert_eq!(unknown_messages(&unknown, &texts).len(), 3);
     let page = Page::new("p.md", "### `one` or `two`\n### no message\n## `three`\n");
     assert_eq!(explained(&page), ["one", "two"]);

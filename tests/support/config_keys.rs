@@ -3,6 +3,7 @@
 use expvastic::Config;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::fmt::Write;
 
 /// A key that nothing is near to.
 const UNKNOWN: &str = "zzqxzzqx";
@@ -52,7 +53,9 @@ pub(crate) fn all() -> Vec<Key> {
         entries.values_mut().for_each(|entry| entry["type"] = UNKNOWN.into());
         let told = after(&errors(&wrong), "expected one of ");
         assert_eq!(told.iter().cloned().collect::<BTreeSet<_>>(), kinds, "the kinds of {section}");
-        kinds.iter().for_each(|kind| collect(&base, &format!("/{section}/{kind}"), &mut keys));
+        for kind in kinds {
+            collect(&base, &format!("/{section}/{kind}"), &mut keys);
+        }
     }
     let maps = tempfile::NamedTempFile::with_suffix(".yml").expect("a file");
     std::fs::write(maps.path(), format!("{UNKNOWN}: 1\n")).expect("written");
@@ -145,8 +148,8 @@ pub(crate) fn variants(text: &str) -> Vec<(usize, String)> {
         let (indent, key) = key_of(&used);
         // The entry that it is in: up to the next line that is indented less.
         let is_outside = |line: &&str| !line.trim().is_empty() && key_of(line).0 < indent;
-        let first = lines[..at].iter().rposition(|line| is_outside(&line)).map_or(0, |at| at + 1);
-        let last = lines[at..].iter().position(|line| is_outside(&line)).map_or(lines.len(), |end| at + end);
+        let first = lines[..at].iter().rposition(is_outside).map_or(0, |at| at + 1);
+        let last = lines[at..].iter().position(is_outside).map_or(lines.len(), |end| at + end);
         let replaced = (first..last).find(|&other| key_of(lines[other]) == (indent, key.clone()));
         let kept = lines.iter().enumerate().filter(|(other, _)| replaced != Some(*other));
         let text: Vec<&str> = kept.map(|(other, line)| if other == at { &*used } else { line }).collect();
@@ -161,11 +164,13 @@ pub(crate) fn as_loaded(text: &str) -> String {
     format!("{config:#?}")
 }
 
-/// What is wrong with a configuration, but for files that are not on this machine.
+/// What is wrong with a configuration, but for files that are not on this machine, and TLS where it was left out.
 pub(crate) fn problems_of(text: &str) -> Vec<String> {
     let Err(error) = Config::parse("conf.yml", text, &|_| Some("value".to_owned())) else { return Vec::new() };
     let is_missing = |line: &&str| line.contains("No such file") || line.contains("there is no such file");
-    error.to_string().lines().filter(|line| !is_missing(line)).map(str::to_owned).collect()
+    let is_left_out = |line: &&str| !cfg!(feature = "tls") && line.contains("built without TLS");
+    let problems = error.to_string();
+    problems.lines().filter(|line| !is_missing(line) && !is_left_out(line)).map(str::to_owned).collect()
 }
 
 /// The configurations in a piece of YAML, made whole where it shows a part of one: itself, or what a `ConfigMap` holds.
@@ -204,7 +209,8 @@ fn made_whole(text: &str, value: &serde_yaml::Value) -> String {
         format!("{:?}", names.unwrap_or_else(|| vec!["some"]))
     };
     if value.get("routes").is_none() {
-        text += &format!("routes: {{all: {{readers: {}, recorders: {}}}}}\n", names("readers"), names("recorders"));
+        let (readers, recorders) = (names("readers"), names("recorders"));
+        let _ = writeln!(text, "routes: {{all: {{readers: {readers}, recorders: {recorders}}}}}");
     }
     text
 }

@@ -95,7 +95,11 @@ fn with_values(text: &str) -> String {
             '{' => {
                 let inside: String = chars.by_ref().take_while(|c| *c != '}').collect();
                 let is_value = inside.chars().all(|c| c.is_alphanumeric() || "_.:?#$<>^*".contains(c));
-                shown.push_str(&if is_value { VALUE.to_string() } else { format!("{{{inside}}}") });
+                if is_value {
+                    shown.push(VALUE);
+                } else {
+                    shown.extend(["{", inside.as_str(), "}"]);
+                }
             }
             other => shown.push(other),
         }
