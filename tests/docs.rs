@@ -273,7 +273,7 @@ fn messages_that_nobody_says_are_found() {
     assert_eq!(texts, ["reading failed: …", "a \"raw\" … text", "braces {x}"]);
     let known = ["reading failed: …", "reading failed: … a \"raw\" …", "a \"raw\" 7 text"].map(str::to_owned);
     assert_eq!(unknown_messages(&known, &texts), [""; 0]);
-    let unknown = ["writing failed: …", "braces {x} and more", "failed at reading: …", "a \"raw\""].map(str::to_owned);
+    let unknown = ["writing failed: …", "braces {x} and more", "failed at reading: …"].map(str::to_owned);
     assert_eq!(unknown_messages(&unknown, &texts).len(), 3);
     let page = Page::new("p.md", "### `one` or `two`\n### no message\n## `three`\n");
     assert_eq!(explained(&page), ["one", "two"]);
