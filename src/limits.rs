@@ -155,7 +155,7 @@ pub(crate) const POOLED_BULKS_MAX: usize = 2;
 /// An emptied bulk buffer that is larger is not kept, bytes.
 pub(crate) const POOLED_BULK_BYTES_MAX: usize = 256 << 10;
 
-/// Memory of the process while nothing is to be done, bytes: most of it is code (see README). With what the system counts of it
+/// Memory of the process while nothing is to be done, bytes: most of it is code (see docs/sizing.md). With what the system counts of it
 /// more or less from start to start.
 pub(crate) const PROGRAM_BYTES: u64 = 4_600_000;
 /// What libcurl and its thread take besides, once they are needed, with TLS and the certificates of the system.

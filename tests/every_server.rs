@@ -95,9 +95,9 @@ fn check(engine: &Engine) {
     problems.extend(bench.pipelines());
     let row = bench.row();
     eprintln!("{row}");
-    // The README's table is made of what is printed here.
-    let is_told = include_str!("../README.md").lines().any(|line| line == row);
-    problems.extend(unless(is_told, || format!("the README lacks the row {row}")));
+    // The table in the documentation is made of what is printed here.
+    let is_told = include_str!("../docs/documents.md").lines().any(|line| line == row);
+    problems.extend(unless(is_told, || format!("docs/documents.md lacks the row {row}")));
     server::assert_none(engine.name, &problems);
 }
 
@@ -125,7 +125,7 @@ impl Bench<'_> {
         command.output().expect("expvastic starts")
     }
 
-    /// What there is to tell of this server, as a row of the README's table.
+    /// What there is to tell of this server, as a row of the table in `docs/documents.md`.
     fn row(&self) -> String {
         let about = parsed(&http::get(&self.server.address, "/"));
         let version = &about["version"];
