@@ -42,6 +42,27 @@ pub enum Cause {
     AllLeftOut,
 }
 
+/// Why a walk ended early.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// The payload gives no document.
+    Refused(FlattenError),
+    /// Its members are not those of the layout.
+    OtherLayout,
+    /// It is no JSON, by more than single tokens.
+    Tangled,
+}
+
+impl Stop {
+    /// Offsets count from `start` bytes before.
+    pub(crate) fn moved(self, start: usize) -> Self {
+        match self {
+            Self::Refused(error) => Self::Refused(FlattenError { offset: error.offset + start, ..error }),
+            other => other,
+        }
+    }
+}
+
 impl fmt::Display for FlattenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.cause {

@@ -3,9 +3,19 @@
 //! It is learned once and then followed: as long as the members stay the same, a tick costs one comparison for each
 //! key and one copy for each name, whatever the names had to be mended for. A payload that departs from it is learned anew.
 
-use super::convert::Conversion;
-use super::names::Mended;
+pub(crate) mod by_hash;
+pub(crate) mod choice;
+pub(crate) mod convert;
+pub(crate) mod guide;
+pub(crate) mod lost;
+pub(crate) mod names;
+pub(crate) mod rates;
+pub(crate) mod rename;
+pub(crate) mod rules;
+pub(crate) mod unmatched;
+
 use crate::limits;
+use convert::Conversion;
 
 /// What has been learned of one payload, in the order of its members.
 #[derive(Debug, Default)]
@@ -15,13 +25,32 @@ pub(super) struct Layout {
     pub(super) keys: Vec<u8>,
     /// The names that are not simply the keys joined with dots, with what surrounds them (`,"name":`), one after the other.
     pub(super) names: Vec<u8>,
-    /// Places of the nodes that are renamed, and of what in [`super::Renames`]; in the order of the nodes. A renamed object
+    /// Places of the nodes that are renamed, and of what in [`rename::Renames`]; in the order of the nodes. A renamed object
     /// takes along what is in it.
     pub(super) renamed: Vec<(usize, usize)>,
     /// Of each rate: a hash of its counter's name in the payload; once names are given, of its occurrence, too.
     pub(super) counters: Vec<u64>,
     /// What was done to the names.
     pub(super) mended: Mended,
+}
+
+/// How many variables of a document have a name that was mended, by kind.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Mended {
+    /// A segment was empty or blank, and is `_`.
+    pub empty: u64,
+    /// A name of ours or of the server's, behind `vars.`.
+    pub reserved: u64,
+    /// More levels than a server takes: the last are joined with `_`.
+    pub deep: u64,
+    /// Cut, with a hash at the end.
+    pub long: u64,
+    /// Equal to one before, with `#2` and so on at the end.
+    pub repeated: u64,
+    /// Both value and object: `._value` is at the end.
+    pub moved: u64,
+    /// Variables beyond `max_fields`, left out.
+    pub over_limit: u64,
 }
 
 /// One member, or the end of an object or of a list of columns.
@@ -105,6 +134,26 @@ impl Role {
 
     pub(super) fn is_ring(self) -> bool {
         matches!(self, Self::PauseNs | Self::PauseEnd)
+    }
+}
+
+impl Mended {
+    /// Names of the kinds, in the order of [`Mended::counts`].
+    pub const KINDS: [&str; 7] =
+        ["empty_segment", "reserved", "too_deep", "too_long", "repeated", "value_and_object", "over_max_fields"];
+
+    /// How many there are of each of [`Self::KINDS`].
+    #[must_use]
+    pub fn counts(&self) -> [u64; 7] {
+        let Self { empty, reserved, deep, long, repeated, moved, over_limit } = *self;
+        [empty, reserved, deep, long, repeated, moved, over_limit]
+    }
+
+    pub(crate) fn add(&mut self, other: Self) {
+        self.empty += other.empty;
+        self.reserved += other.reserved;
+        self.deep += other.deep;
+        self.long += other.long;
     }
 }
 

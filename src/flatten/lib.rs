@@ -14,57 +14,42 @@
 //!
 //! What becomes of each member is learned from a reader's first payload and kept as its layout; later payloads follow it
 //! with one comparison for each key, until one departs from it and is learned anew.
+//!
+//! Three floors, each of which uses only those before it: `bytes`, `layout`, `walk`.
 
-mod arrays;
-mod broken;
-mod by_hash;
-mod choice;
-mod columns;
-mod convert;
+mod bytes;
 mod error;
-mod fit;
-mod gc;
-mod guide;
-mod index;
 mod layout;
-mod locate;
-mod lost;
-mod names;
-mod piece;
-mod rates;
-mod rename;
-mod rings;
-mod scalar;
-mod strict;
-mod unmatched;
-mod untangle;
 mod variables;
 mod walk;
 
-pub mod json;
 pub mod limits;
 
-use by_hash::NoRoom;
-use guide::{Follow, Learn, LearnWork, Stop};
-use index::Index;
-use layout::Layout;
-use lost::LostAt;
-use std::sync::Arc;
+use bytes::index::Index;
+use bytes::untangle;
+use error::Stop;
+use layout::by_hash::NoRoom;
+use layout::guide::{Follow, Learn, LearnWork};
+use layout::lost::LostAt;
+use layout::{Layout, names, rates, unmatched};
 use std::time::Duration;
-use walk::Walk;
+use walk::{Walk, gc};
 
-pub use choice::{Choice, Globs};
-pub use convert::{Conversion, Conversions};
+pub use bytes::index::PADDING_BYTES;
+pub use bytes::json;
+pub use bytes::locate::name_at;
+pub use bytes::strict::is_object_in_one_line;
 pub use error::{Cause, FlattenError};
-pub use names::{Mended, is_below, meet, unfit_for_label};
-pub use rename::Renames;
-pub use strict::is_object_in_one_line;
-pub use unmatched::Unmatched;
+pub use layout::Mended;
+pub use layout::choice::{Choice, Globs};
+pub use layout::convert::{Conversion, Conversions};
+pub use layout::lost::Loss;
+pub use layout::names::{is_below, meet, unfit_for_label};
+pub use layout::rename::Renames;
+pub use layout::rules::{GcPauses, Label, VariableRules};
+pub use layout::unmatched::Unmatched;
 pub use variables::Variables;
-
-pub use index::PADDING_BYTES;
-pub use locate::name_at;
-pub use lost::Loss;
+pub use walk::report::Report;
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
@@ -90,113 +75,6 @@ pub struct Scratch {
     samples: Vec<rates::Sample>,
     /// What a tick needs besides: the table of names, the columns of arrays of objects. Emptied after each document.
     arena: bumpalo::Bump,
-}
-
-/// What a reader's configuration says of its variables.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VariableRules {
-    /// Which variables are shipped at all.
-    pub choice: Choice,
-    /// Names are joined with `_` instead of dots.
-    pub dots_underscore: bool,
-    /// What is shipped of the ring buffers of garbage collections.
-    pub gc_pauses: GcPauses,
-    /// Arrays that hold an object are left out, instead of becoming one array for each member.
-    pub drop_object_arrays: bool,
-    /// What a `map_file` says of units, shared by all readers that name it.
-    pub conversions: Arc<Conversions>,
-    /// Names that variables get instead of their own.
-    pub renames: Renames,
-    /// Numbers of which the change per second is shipped, too.
-    pub rates: Globs,
-    /// Names that one reader ships at most.
-    pub fields_max: usize,
-    /// No variable gets their names.
-    pub labels: Vec<Label>,
-}
-
-/// A member that each document of a reader carries as it is: no variable has its name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Label {
-    /// As it stands in the document.
-    pub name: String,
-    /// A text; none if it differs among the readers that have the same rules.
-    pub value: Option<String>,
-}
-
-/// What is shipped of the ring buffers of garbage collections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GcPauses {
-    /// The pauses since the last document.
-    New,
-    /// The buffers as they are.
-    All,
-    /// Nothing.
-    Off,
-}
-
-impl Default for VariableRules {
-    fn default() -> Self {
-        Self {
-            choice: Choice::default(),
-            dots_underscore: false,
-            gc_pauses: GcPauses::New,
-            drop_object_arrays: false,
-            conversions: Arc::default(),
-            renames: Renames::default(),
-            rates: Globs::default(),
-            fields_max: limits::FIELDS_DEFAULT,
-            labels: Vec::new(),
-        }
-    }
-}
-
-impl VariableRules {
-    /// Whether numbers may leave with other digits than they came with.
-    #[must_use]
-    pub fn converts(&self) -> bool {
-        *self.conversions != Conversions::default()
-    }
-}
-
-/// What one payload held, for the own metrics.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Report {
-    /// Numbers that were shipped outside of arrays.
-    pub numbers: u64,
-    /// Strings that were shipped outside of arrays.
-    pub strings: u64,
-    /// Booleans that were shipped outside of arrays.
-    pub booleans: u64,
-    /// Arrays that were shipped, a column of an array of objects counting as one.
-    pub lists: u64,
-    /// Of `lists`, the ring buffers of garbage collections.
-    pub gc_lists: u64,
-    /// Objects within the payload.
-    pub objects: u64,
-    /// `null`, which has no place in a flat document.
-    pub nulls: u64,
-    /// Values that are no JSON and were left out.
-    pub broken: u64,
-    /// Numbers beyond the largest double, left out.
-    pub out_of_range: u64,
-    /// Lone surrogates in strings, written as U+FFFD.
-    pub mended: u64,
-    /// Values in arrays of objects that have more members than [`limits::COLUMNS_MAX`], or more gaps than
-    /// [`limits::GAPS_MAX`], left out.
-    pub beyond_columns: u64,
-    /// Byte offset behind the first of them, in the text that was followed.
-    pub first_beyond_columns: Option<usize>,
-    /// Names that had to be mended, and variables beyond `max_fields`.
-    pub names: Mended,
-    /// Of `numbers`, those that a `map_file` calls sizes in bytes.
-    pub sizes: u64,
-    /// Garbage collections that were overwritten before they were seen.
-    pub gc_missed: u64,
-    /// 1 if the totals of garbage collections contradict each other.
-    pub gc_doubtful: u64,
-    /// The target is another process than that of the last document.
-    pub restarted: bool,
 }
 
 impl Default for Scratch {

@@ -1,11 +1,14 @@
 //! What is remembered of one reader from one payload to the next.
 
-use super::by_hash::NoRoom;
-use super::layout::Layout;
-use super::lost::Lost;
-use super::names::Fields;
-use super::walk::Options;
-use super::{Loss, Unmatched, VariableRules, gc, rates};
+use crate::layout::Layout;
+use crate::layout::by_hash::NoRoom;
+use crate::layout::lost::{Loss, Lost};
+use crate::layout::names::Fields;
+use crate::layout::rates;
+use crate::layout::rules::VariableRules;
+use crate::layout::unmatched::Unmatched;
+use crate::walk::Options;
+use crate::walk::gc;
 use bumpalo::Bump;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,0 +1,38 @@
+//! Keys that are none, as they are written into the copy: so that the walk finds them broken, and their names can be told.
+
+use super::{BROKEN_KEY, LOST, Mender};
+use crate::bytes::json;
+
+/// Bytes of a text without a key that are kept as its name.
+const KEYLESS_NAME_BYTES: usize = 40;
+
+impl Mender<'_, '_> {
+    /// A key that JSON does not have: bytes that are none are written as escapes.
+    pub(super) fn write_broken_key(&mut self, key: &[u8]) {
+        self.out.extend_from_slice(BROKEN_KEY);
+        for chunk in key.utf8_chunks() {
+            for &byte in chunk.valid().as_bytes() {
+                if byte < b' ' { self.write_byte(byte) } else { self.out.push(byte) }
+            }
+            chunk.invalid().iter().for_each(|&byte| self.write_byte(byte));
+        }
+    }
+
+    fn write_byte(&mut self, byte: u8) {
+        // Without a backslash, so that one before it does not escape what is behind.
+        self.out.push(b'x');
+        json::write_hex(self.out, byte);
+    }
+
+    /// A text where a key should be: it is named by how it begins.
+    pub(super) fn write_keyless(&mut self, start: usize) {
+        let text = self.text[start..self.at].trim_ascii_end();
+        let text = String::from_utf8_lossy(&text[..text.len().min(KEYLESS_NAME_BYTES)]);
+        let plain = text.replace('"', "'").replace(|char: char| char == '\\' || char.is_control(), " ");
+        self.out.push(b'"');
+        self.out.extend_from_slice(BROKEN_KEY);
+        self.out.extend_from_slice(plain.as_bytes());
+        self.out.extend_from_slice(b"\":");
+        self.out.push(LOST);
+    }
+}

@@ -1,0 +1,197 @@
+//! Learns a layout.
+
+use super::follow::Follow;
+use super::{Guide, Member};
+use crate::bytes::scalar;
+use crate::error::Stop;
+use crate::layout::by_hash::{FNV_OFFSET, fnv};
+use crate::layout::choice::Progress;
+use crate::layout::rules::{GcPauses, VariableRules};
+use crate::layout::{Kind, Layout, Node, Role, Shipped, Traits};
+
+/// Buffers that are kept from one payload to the next.
+#[derive(Debug, Default)]
+pub(crate) struct LearnWork {
+    /// Raw flat name of the member that is looked at: decoded, joined with dots.
+    path: Vec<u8>,
+    /// Of each member around it, and of itself.
+    marks: Vec<Mark>,
+    /// How far their names have come in the patterns.
+    include: Progress,
+    exclude: Progress,
+    rates: Progress,
+    /// Hashes of all members' names, in their order, if there are such patterns.
+    pub(crate) members: Vec<u64>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    /// Bytes of the path before it.
+    before: usize,
+    /// Taken by a pattern of `rates`.
+    rated: bool,
+    /// Of the path up to it, if there are such patterns.
+    hash: u64,
+}
+
+/// What the rules say of a member by its name.
+struct Entered {
+    excluded: bool,
+    included: bool,
+    /// Place of the name in [`crate::layout::rename::Renames`] that ends within its key.
+    rename: Option<usize>,
+}
+
+/// Learns a layout.
+pub(crate) struct Learn<'l> {
+    layout: &'l mut Layout,
+    rules: &'l VariableRules,
+    work: &'l mut LearnWork,
+    /// Place of the leaf that was passed last.
+    leaf: usize,
+}
+
+impl<'l> Learn<'l> {
+    pub(crate) fn new(layout: &'l mut Layout, rules: &'l VariableRules, work: &'l mut LearnWork) -> Self {
+        layout.clear();
+        work.path.clear();
+        work.marks.clear();
+        work.members.clear();
+        for progress in [&mut work.include, &mut work.exclude, &mut work.rates] {
+            progress.clear();
+        }
+        Self { layout, rules, work, leaf: 0 }
+    }
+
+    /// Appends a key to the path.
+    fn enter(&mut self, key: &[u8]) -> Entered {
+        let LearnWork { path, marks, include, exclude, rates, .. } = &mut *self.work;
+        let before = path.len();
+        let around = marks.last().copied();
+        if around.is_some() {
+            path.push(b'.');
+        }
+        let key_at = path.len();
+        scalar::decode(path, key);
+        let piece = &path[before..];
+        let included = include.push(&self.rules.choice.include, piece);
+        let excluded = exclude.push(&self.rules.choice.exclude, piece);
+        let counters = &self.rules.rates;
+        let rated = rates.push(counters, piece);
+        let hash = around.map_or(FNV_OFFSET, |around| around.hash);
+        let hash = if counters.is_empty() { hash } else { fnv(hash, piece) };
+        marks.push(Mark { before, rated, hash });
+        Entered { excluded, included, rename: self.rules.renames.longest(path, key_at) }
+    }
+
+    /// Takes note that the last node is renamed, if it is.
+    fn note_rename(&mut self, rename: Option<usize>) {
+        let node = self.layout.nodes.len() - 1;
+        self.layout.renamed.extend(rename.map(|rename| (node, rename)));
+    }
+
+    fn leave(&mut self) {
+        if let Some(mark) = self.work.marks.pop() {
+            self.work.path.truncate(mark.before);
+            for progress in [&mut self.work.include, &mut self.work.exclude, &mut self.work.rates] {
+                progress.pop();
+            }
+        }
+    }
+
+    /// The member at hand, one of the root's `memstats`.
+    fn role(&self) -> Role {
+        match self.work.path.strip_prefix(b"memstats.") {
+            Some(key) if self.work.marks.len() == 2 && self.work.marks[1].before == b"memstats".len() => Role::of(key),
+            _ => Role::None,
+        }
+    }
+
+    fn set_last(&mut self, kind: Kind) {
+        if let Some(node) = self.layout.nodes.last_mut() {
+            node.kind = kind;
+        }
+    }
+}
+
+impl<'l> Guide for Learn<'l> {
+    const LEARNS: bool = true;
+
+    type Known = Follow<'l>;
+
+    #[inline]
+    fn known(&mut self) -> Option<&mut Follow<'l>> {
+        None
+    }
+
+    fn member(&mut self, key: &[u8]) -> Result<Member, Stop> {
+        let Entered { excluded, included, rename } = self.enter(key);
+        if !self.rules.rates.is_empty() {
+            self.work.members.extend(self.work.marks.last().map(|mark| mark.hash));
+        }
+        let role = self.role();
+        let out = match self.rules.gc_pauses {
+            GcPauses::Off if role.is_ring() => true,
+            // Their values are needed to know which pauses are new.
+            GcPauses::New if role != Role::None => false,
+            _ => excluded || !(included || self.work.include.may_take_below(&self.rules.choice.include)),
+        };
+        let conversion = self.rules.conversions.of(&self.work.path);
+        let traits = Traits { role, conversion, rated: false };
+        self.layout.push(if out { Kind::Out } else { Kind::Leaf }, traits, key);
+        if out {
+            self.leave();
+            return Ok(Member::Out);
+        }
+        if let Some(node) = self.layout.nodes.last_mut() {
+            node.shipped = if excluded || !included { Shipped::Unwanted } else { Shipped::Yes };
+        }
+        self.note_rename(rename);
+        Ok(Member::In(traits))
+    }
+
+    fn leaf(&mut self, _: &mut Vec<u8>) -> Result<bool, Stop> {
+        self.leaf = self.layout.nodes.len() - 1;
+        let hidden = self.layout.nodes.last().is_none_or(Node::is_hidden);
+        if let Some(mark) = self.work.marks.last().filter(|mark| mark.rated && !hidden) {
+            self.layout.push_rate(mark.hash);
+        }
+        self.leave();
+        Ok(true)
+    }
+
+    fn value(&mut self) -> Result<(), Stop> {
+        self.layout.nodes[self.leaf].lacks_value = false;
+        Ok(())
+    }
+
+    fn object(&mut self) -> Result<(), Stop> {
+        self.set_last(Kind::Object);
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), Stop> {
+        self.layout.push_end();
+        self.leave();
+        Ok(())
+    }
+
+    fn columns(&mut self) -> Result<bool, Stop> {
+        if self.rules.drop_object_arrays {
+            self.set_last(Kind::Dropped);
+            self.leave();
+            return Ok(false);
+        }
+        self.set_last(Kind::Columns);
+        Ok(true)
+    }
+
+    fn column(&mut self, name: &[u8], _: &mut Vec<u8>) -> Result<bool, Stop> {
+        let Entered { excluded, included, rename } = self.enter(name);
+        self.leave();
+        self.layout.push(if excluded || !included { Kind::Out } else { Kind::Leaf }, Traits::NONE, name);
+        self.leaf = self.layout.nodes.len() - 1;
+        self.note_rename(rename);
+        Ok(true)
+    }
+}

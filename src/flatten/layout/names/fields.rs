@@ -1,0 +1,169 @@
+//! What a reader remembers of its names as long as it lives, as hashes with a random key.
+//!
+//! Servers that do not keep dotted names flat take a name for a value or for an object, whichever it was first in the index, and
+//! refuse every later document in which it is the other. So a name that was shipped with a value stays a value's, and one
+//! that was an object stays an object's. Invariant: no name is both.
+
+use super::OWN_NAMES;
+use crate::layout::rules::Label;
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+
+/// Behind a name that is an object, for the value of that name.
+const VALUE: &[u8] = b"._value";
+/// Behind a name that is a value, for the object of that name.
+const OBJECT: &[u8] = b"#object";
+
+#[derive(Debug)]
+pub(crate) struct Fields {
+    hasher: RandomState,
+    max: usize,
+    /// Variables that may be shipped: each by its mended name, and by how many of that name come before it.
+    admitted: HashSet<u64>,
+    /// Names under which a value has been shipped.
+    values: HashSet<u64>,
+    objects: HashSet<u64>,
+    /// Whether there has been no document yet: then all is taken back at once.
+    is_new: bool,
+    /// What has been added for a payload that is no document yet.
+    added: Vec<(Set, u64)>,
+}
+
+/// One of the sets.
+#[derive(Debug, Clone, Copy)]
+enum Set {
+    Admitted,
+    Values,
+    Objects,
+}
+
+/// Whether a reader may ship a variable under the name that was found for it.
+pub(super) enum Place {
+    /// It is a field in the server's mapping, or becomes one now.
+    Taken,
+    /// As soon as it has a value.
+    Awaited,
+    /// The reader ships as many names as it may.
+    Full,
+}
+
+impl Fields {
+    pub(crate) fn new(max: usize, labels: &[Label]) -> Self {
+        let (admitted, values, objects) = (HashSet::new(), HashSet::new(), HashSet::new());
+        let hasher = RandomState::new();
+        let mut fields = Self { hasher, max, admitted, values, objects, is_new: true, added: Vec::new() };
+        for name in OWN_NAMES.into_iter().chain(labels.iter().map(|label| label.name.as_str())) {
+            fields.add_objects(name.as_bytes());
+        }
+        fields
+    }
+
+    /// The payload has become a document.
+    pub(crate) fn keep(&mut self) {
+        self.is_new = false;
+        self.added = Vec::new();
+    }
+
+    /// The payload has become no document: what was added for it is not remembered.
+    pub(crate) fn take_back(&mut self, labels: &[Label]) {
+        if self.is_new {
+            *self = Self::new(self.max, labels);
+        }
+        for (set, hash) in std::mem::take(&mut self.added) {
+            self.set(set).remove(&hash);
+        }
+    }
+
+    fn set(&mut self, set: Set) -> &mut HashSet<u64> {
+        match set {
+            Set::Admitted => &mut self.admitted,
+            Set::Values => &mut self.values,
+            Set::Objects => &mut self.objects,
+        }
+    }
+
+    /// False if it was there already.
+    fn add(&mut self, set: Set, hash: u64) -> bool {
+        let is_new = self.set(set).insert(hash);
+        if is_new && !self.is_new {
+            self.added.push((set, hash));
+        }
+        is_new
+    }
+
+    pub(super) fn hash(&self, name: &[u8]) -> u64 {
+        self.hasher.hash_one(name)
+    }
+
+    /// Whether a reader may ship this variable: it has before, or there is room for one more.
+    pub(super) fn admit(&mut self, name: &[u8], occurrence: u32) -> bool {
+        let hash = self.hasher.hash_one((name, occurrence));
+        self.admitted.contains(&hash) || (self.admitted.len() < self.max && self.add(Set::Admitted, hash))
+    }
+
+    /// Whether the name with this hash, which is no object's, can be that of a variable.
+    pub(super) fn take(&mut self, hash: u64, has_value: bool) -> Place {
+        if self.values.contains(&hash) {
+            Place::Taken
+        } else if self.values.len() >= self.max {
+            Place::Full
+        } else if has_value {
+            self.add(Set::Values, hash);
+            Place::Taken
+        } else {
+            Place::Awaited
+        }
+    }
+
+    pub(super) fn is_object(&self, hash: u64) -> bool {
+        self.objects.contains(&hash)
+    }
+
+    pub(super) fn add_objects(&mut self, name: &[u8]) {
+        for dot in memchr::memrchr_iter(b'.', name) {
+            if !self.add(Set::Objects, self.hash(&name[..dot])) {
+                break;
+            }
+        }
+    }
+
+    /// Gives the value of a name that is an object another one.
+    pub(super) fn keep_out_of_objects(&self, name: &mut Vec<u8>) {
+        while self.is_object(self.hash(name)) {
+            name.extend_from_slice(VALUE);
+        }
+    }
+
+    /// Gives what is in an object whose name is a value's another name. True if it was.
+    pub(super) fn keep_out_of_values(&self, name: &mut Vec<u8>, spare: &mut Vec<u8>) -> bool {
+        if self.values.is_empty() || !self.is_in_value(name) {
+            return false;
+        }
+        spare.clear();
+        for (place, segment) in name.split(|byte| *byte == b'.').enumerate() {
+            if place > 0 {
+                while self.values.contains(&self.hash(spare)) {
+                    spare.extend_from_slice(OBJECT);
+                }
+                spare.push(b'.');
+            }
+            spare.extend_from_slice(segment);
+        }
+        std::mem::swap(name, spare);
+        true
+    }
+
+    fn is_in_value(&self, name: &[u8]) -> bool {
+        for dot in memchr::memrchr_iter(b'.', name) {
+            let around = self.hash(&name[..dot]);
+            if self.is_object(around) {
+                // And so is what is around it.
+                return false;
+            }
+            if self.values.contains(&around) {
+                return true;
+            }
+        }
+        false
+    }
+}

@@ -1,0 +1,199 @@
+//! Patterns and names of the configuration that match nothing in a payload: most are misspelt. Looked for once for each reader,
+//! in its first document's payload.
+
+use super::choice::{Choice, Matched};
+use super::rules::VariableRules;
+use crate::bytes::scalar::{self, Escapes};
+
+/// The patterns of one key of the configuration that match nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unmatched {
+    /// As it stands in the configuration.
+    pub key: &'static str,
+    /// As they were given.
+    pub patterns: Vec<String>,
+}
+
+/// What is followed through the names of a payload.
+struct Search<'r> {
+    rules: &'r VariableRules,
+    globs: [(&'static str, Matched<'r>); 3],
+    renames: Vec<bool>,
+    units: Vec<bool>,
+    /// The name of the member that is looked at, as the patterns see it, and where the names around it end.
+    path: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+/// What is open where the reading has come to.
+struct Open {
+    is_object: bool,
+    /// It is within a member of its own.
+    in_member: bool,
+}
+
+/// Of a text that a walk has followed.
+#[cold]
+pub(crate) fn unmatched(rules: &VariableRules, text: &[u8]) -> Vec<Unmatched> {
+    let has_patterns = rules.choice != Choice::default() || !rules.rates.is_empty() || rules.renames.count() > 0;
+    if !has_patterns && !rules.converts() {
+        return Vec::new();
+    }
+    let Choice { include, exclude } = &rules.choice;
+    let globs = [("include", include), ("exclude", exclude), ("rates", &rules.rates)];
+    let mut search = Search {
+        rules,
+        globs: globs.map(|(key, globs)| (key, Matched::new(globs))),
+        renames: vec![false; rules.renames.count()],
+        units: vec![false; rules.conversions.names().count()],
+        path: Vec::new(),
+        ends: Vec::new(),
+    };
+    search.read(text);
+    search.found()
+}
+
+impl Search<'_> {
+    fn read(&mut self, text: &[u8]) {
+        let mut open: Vec<Open> = Vec::new();
+        let mut arrays = 0_usize;
+        let mut at = 0;
+        while at < text.len() {
+            match text[at] {
+                b'"' => {
+                    let end = string_end(text, at + 1);
+                    let is_key = open.last().is_some_and(|open| open.is_object && !open.in_member);
+                    if let Some(innermost) = open.last_mut().filter(|_| is_key) {
+                        innermost.in_member = true;
+                        self.enter(&text[at + 1..end], arrays > 0);
+                    }
+                    at = end;
+                }
+                first @ (b'{' | b'[') => {
+                    arrays += usize::from(first == b'[');
+                    open.push(Open { is_object: first == b'{', in_member: false });
+                    if first == b'[' {
+                        // What is beside the objects of an array.
+                        self.enter(b"_value", true);
+                        self.leave();
+                    }
+                }
+                last @ (b'}' | b']') => {
+                    arrays = arrays.saturating_sub(usize::from(last == b']'));
+                    if open.pop().is_some_and(|open| open.in_member) {
+                        self.leave();
+                    }
+                }
+                b',' => {
+                    if let Some(innermost) = open.last_mut().filter(|open| open.in_member) {
+                        innermost.in_member = false;
+                        self.leave();
+                    }
+                }
+                _ => {}
+            }
+            at += 1;
+        }
+    }
+
+    fn enter(&mut self, key: &[u8], in_array: bool) {
+        let before = self.path.len();
+        self.ends.push(before);
+        if before > 0 || self.ends.len() > 1 {
+            self.path.push(b'.');
+        }
+        let key_at = self.path.len();
+        if scalar::escapes(key) != Escapes::Bad {
+            scalar::decode(&mut self.path, key);
+        }
+        if in_array && self.rules.dots_underscore {
+            // The names of columns are joined already.
+            self.path[key_at..].iter_mut().filter(|byte| **byte == b'.').for_each(|byte| *byte = b'_');
+        }
+        for (_, matched) in &mut self.globs {
+            matched.push(&self.path[before..]);
+        }
+        let Self { rules, renames, units, path, .. } = self;
+        rules.renames.each_of(path, key_at, |place| renames[place] = true);
+        if !in_array {
+            rules.conversions.each_of(path, |place| units[place] = true);
+        }
+    }
+
+    fn leave(&mut self) {
+        if let Some(before) = self.ends.pop() {
+            self.path.truncate(before);
+            for (_, matched) in &mut self.globs {
+                matched.pop();
+            }
+        }
+    }
+
+    fn found(&self) -> Vec<Unmatched> {
+        let defaults = Choice::default();
+        let is_default = |text: &str| [&defaults.include, &defaults.exclude].iter().any(|globs| globs.has(text));
+        let globs = self.globs.iter().map(|(key, matched)| {
+            let patterns = matched.unmatched().filter(|text| !is_default(text)).map(str::to_owned).collect();
+            Unmatched { key, patterns }
+        });
+        let not_seen = |seen: &[bool], names: &mut dyn Iterator<Item = &str>| -> Vec<String> {
+            names.zip(seen).filter(|(_, seen)| !**seen).map(|(name, _)| name.to_owned()).collect()
+        };
+        let renames = not_seen(&self.renames, &mut self.rules.renames.sources());
+        let units = not_seen(&self.units, &mut self.rules.conversions.names());
+        let others = [("rename", renames), ("map_file", units)];
+        let others = others.into_iter().map(|(key, patterns)| Unmatched { key, patterns });
+        globs.chain(others).filter(|found| !found.patterns.is_empty()).collect()
+    }
+}
+
+/// Where the quote is that ends the string whose text begins at `start`.
+fn string_end(text: &[u8], start: usize) -> usize {
+    let mut at = start;
+    while at < text.len() && text[at] != b'"' {
+        at += if text[at] == b'\\' { 2 } else { 1 };
+    }
+    at.min(text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Conversion, Conversions, Globs, Renames};
+    use std::sync::Arc;
+
+    fn found(rules: &VariableRules, text: &str) -> Vec<String> {
+        let join = |found: Unmatched| format!("{}: {}", found.key, found.patterns.join(" "));
+        unmatched(rules, text.as_bytes()).into_iter().map(join).collect()
+    }
+
+    #[test]
+    fn what_matches_nothing_is_found() {
+        let text = r#"{"a":1,"b":{"c":{"d":[1,2],"e.f":"x\",{\"k\":"}},"t":[{"x":1,"y.z":{"w":2}},3],"memstats":{"\u0041lloc":1}}"#;
+        for (patterns, unmatched) in [
+            (&["a", "b.c", "b.c.d", "b.c.e", "b.c.e.f", "t.x", "t.y.z.w", "memstats.Alloc", "t._value"][..], ""),
+            (&["b.**", "**.d", "*", "**", "b.*.d", "m*.A*", "t.y.z", "b.c.**", "a.**"], ""),
+            (
+                &["b.d", "c", "a.b", "x", "k", "b.c.d.**.z", "t.z", "alloc", "**.q", "b.c.e*g"],
+                "b.d c a.b x k b.c.d.**.z t.z alloc **.q b.c.e*g",
+            ),
+            (&["**", "cmdline", "memstats.BySize.**"], ""),
+        ] {
+            let expected: Vec<String> =
+                if unmatched.is_empty() { Vec::new() } else { vec![format!("rates: {unmatched}")] };
+            let rules = VariableRules { rates: Globs::new(patterns), ..VariableRules::default() };
+            assert_eq!(found(&rules, text), expected);
+            // What takes all that is around it hides nothing.
+            let choice = Choice::default().replaced(Some(&["zzz", "b"]), Some(patterns));
+            let rules = VariableRules { choice, ..VariableRules::default() };
+            let expected: Vec<String> = expected.iter().map(|line| line.replace("rates", "exclude")).collect();
+            assert_eq!(found(&rules, text), [vec!["include: zzz".to_owned()], expected].concat());
+        }
+        let pair = |from: &str| (from.to_owned(), from.to_uppercase());
+        let renames = Renames::new(["a", "b.c", "b.c.e", "b.c.e.f", "c", "t.y.z", "nope"].map(pair).to_vec());
+        let sizes = ["alloc", "memstats.alloc", "B.C.D", "other"].map(|name| (name.to_owned(), Conversion::Bytes));
+        let conversions = Conversions { gc_lists: vec!["D".to_owned(), "pauses".to_owned()], sizes: sizes.to_vec() };
+        let rules = VariableRules { renames, conversions: Arc::new(conversions), ..VariableRules::default() };
+        assert_eq!(found(&rules, text), ["rename: c nope", "map_file: pauses other"]);
+    }
+}

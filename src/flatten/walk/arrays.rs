@@ -1,0 +1,206 @@
+//! Arrays within the walk: checked element by element, then copied as one span, or element by element if something in them
+//! is broken. Those with objects in them are left to `columns`.
+
+use super::fit::{self, Met};
+use super::scalars::Written;
+use super::{Outcome, Walk};
+use crate::bytes::json::NULL;
+use crate::bytes::scalar::Escapes;
+use crate::error::{Cause, Stop};
+use crate::layout::Role;
+use crate::layout::convert::Conversion;
+use crate::layout::guide::Guide;
+use crate::layout::rules::GcPauses;
+
+/// What an array turned out to be.
+pub(super) enum ArrayKind {
+    /// Valid, and nothing in it is an object: it can be copied as it stands.
+    Plain,
+    /// Something in it is broken or must be mended.
+    Blemished,
+    /// There are objects in it.
+    Objects,
+}
+
+impl<G: Guide> Walk<'_, G> {
+    pub(super) fn array_member(&mut self, role: Role, conversion: Conversion) -> Outcome<()> {
+        if !G::LEARNS && self.options.gc_pauses == GcPauses::New && self.is_ring(role) {
+            return self.ring(role, conversion);
+        }
+        let (mark, first) = (self.out.len(), self.at);
+        self.met = Met::default();
+        let kind = self.scan_array()?;
+        if matches!(kind, ArrayKind::Objects) {
+            self.rewind(first);
+            if self.guide.columns()? {
+                return self.columns_member();
+            }
+            return self.skip_to_separator();
+        }
+        let named = self.guide.leaf(self.out)?;
+        let start = self.out.len();
+        self.copy_array(&kind, first)?;
+        conversion.list(self.out, start);
+        self.fit_array(start)?;
+        if named {
+            if self.met.is_any() {
+                self.guide.value()?;
+            }
+            self.report.lists += 1;
+            self.report.gc_lists += u64::from(role.is_ring());
+        } else {
+            self.out.truncate(mark);
+        }
+        self.drop_if_learning(mark);
+        self.check_length()
+    }
+
+    /// Gives the array that has been written from `start` on a form that servers take.
+    pub(super) fn fit_array(&mut self, start: usize) -> Outcome<()> {
+        if !self.met.is_odd() || fit::array(self.out, start, self.arena) {
+            return Ok(());
+        }
+        Err(self.error_before(Cause::DocumentTooLong))
+    }
+
+    /// Writes the array that begins at token `first` and has just been scanned.
+    pub(super) fn copy_array(&mut self, kind: &ArrayKind, first: usize) -> Outcome<()> {
+        let span = &self.body[self.offset(first)..=self.offset(self.at - 1)];
+        if matches!(kind, ArrayKind::Plain) && memchr::memchr2(b'\n', b'\r', span).is_none() {
+            self.out.extend_from_slice(span);
+            return Ok(());
+        }
+        self.rewind(first);
+        self.copy_elements()
+    }
+
+    /// Writes the array at the cursor, without a name; false, and the cursor where it was, if there are objects in it.
+    pub(super) fn array_text(&mut self) -> Outcome<bool> {
+        let first = self.at;
+        match self.scan_array()? {
+            ArrayKind::Objects => {
+                self.rewind(first);
+                Ok(false)
+            }
+            kind => self.copy_array(&kind, first).map(|()| true),
+        }
+    }
+
+    /// The common element of an array in one go: a sound number and a separator, which is given and stepped over.
+    #[inline]
+    fn plain_element(&mut self) -> Option<u8> {
+        let [value, next] = self.offsets.get(self.at..)?.first_chunk::<2>()?.map(|offset| offset as usize);
+        let separator = self.body[next];
+        let end = self.trimmed(next);
+        if !matches!(separator, b',' | b']') || !self.is_plain_number(value, end) {
+            return None;
+        }
+        self.met.number();
+        self.at += 2;
+        Some(separator)
+    }
+
+    /// Checks an array of scalars and arrays; leaves the cursor behind it (or anywhere, if there are objects in it).
+    pub(super) fn scan_array(&mut self) -> Outcome<ArrayKind> {
+        self.at += 1;
+        self.enter()?;
+        let mut sound = true;
+        if self.peek()? == b']' {
+            self.at += 1;
+            self.depth -= 1;
+            return Ok(ArrayKind::Plain);
+        }
+        loop {
+            match self.plain_element() {
+                Some(b',') => continue,
+                Some(_) => break,
+                None => {}
+            }
+            match self.peek()? {
+                b'{' => {
+                    self.depth -= 1;
+                    return Ok(ArrayKind::Objects);
+                }
+                b',' | b']' | b'}' | b':' => return Err(Stop::Tangled),
+                b'[' => match self.scan_array()? {
+                    ArrayKind::Plain => {}
+                    ArrayKind::Blemished => sound = false,
+                    ArrayKind::Objects => {
+                        self.depth -= 1;
+                        return Ok(ArrayKind::Objects);
+                    }
+                },
+                first => sound &= self.scan_scalar(first),
+            }
+            match self.next()? {
+                b',' => {}
+                b']' => break,
+                _ => return Err(Stop::Tangled),
+            }
+        }
+        self.depth -= 1;
+        Ok(if sound { ArrayKind::Plain } else { ArrayKind::Blemished })
+    }
+
+    /// Whether the scalar at the cursor can be copied as it stands; steps over it.
+    fn scan_scalar(&mut self, first: u8) -> bool {
+        let start = self.offset(self.at);
+        // What is left out has not been met.
+        let (end, sound) = match first {
+            b'"' => match self.escapes_of(self.string_text()) {
+                Escapes::Bad => (start, false),
+                escapes => (start + 1, escapes == Escapes::Fine),
+            },
+            _ => match self.bare_end(first) {
+                Some(end) if !self.is_out_of_range(first, end) => (end, true),
+                _ => (start, false),
+            },
+        };
+        self.met.scalar(&self.body[start..end]);
+        self.at += 1;
+        sound
+    }
+
+    /// Writes an array element by element, with `null` for what is broken.
+    fn copy_elements(&mut self) -> Outcome<()> {
+        self.at += 1;
+        self.out.push(b'[');
+        if self.peek()? == b']' {
+            self.at += 1;
+            self.out.push(b']');
+            return Ok(());
+        }
+        loop {
+            let mark = self.out.len();
+            let first = self.peek()?;
+            if first == b'[' {
+                self.copy_elements()?;
+            } else if self.element(first) == Written::No {
+                self.out.truncate(mark);
+                self.out.extend_from_slice(NULL);
+            }
+            match self.next()? {
+                b',' => self.out.push(b','),
+                b']' => break,
+                _ => return Err(Stop::Tangled),
+            }
+        }
+        self.out.push(b']');
+        self.check_length()
+    }
+
+    /// Writes the scalar at the cursor, which is an element: a `null` is no value that is left out.
+    pub(super) fn element(&mut self, first: u8) -> Written {
+        let nulls = self.report.nulls;
+        let written = self.scalar(first);
+        self.report.nulls = nulls;
+        written
+    }
+
+    /// What is written while a layout is learned has no name yet.
+    fn drop_if_learning(&mut self, mark: usize) {
+        if G::LEARNS {
+            self.out.truncate(mark);
+        }
+    }
+}
