@@ -1,20 +1,11 @@
 //! Who we say we are to an endpoint, and how we know that it is the one: what the configuration says of it, and what is
 //! sent because of it.
-//!
-//! Invariant: a [`Secret`] is shown by no `Debug`; whoever wants its text says so with [`Secret::expose`].
 
-pub(crate) mod base64;
 pub(crate) mod pem;
 
-use crate::limits;
-use crate::redact::{HIDDEN, Hidden};
-use crate::regular_file;
-use std::fmt;
+use crate::redact::Hidden;
+use crate::secret::{Secret, Shape, base64};
 use std::path::{Path, PathBuf};
-
-/// A text that is for the endpoint only.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Secret(Box<str>);
 
 /// Where a secret is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,70 +53,6 @@ pub(crate) struct Access {
 pub(crate) struct Sent {
     pub(crate) fields: Vec<(String, Secret)>,
     _hidden: Hidden,
-}
-
-/// What a secret may look like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shape {
-    /// Anything but control characters: it is sent in base64.
-    Password,
-    /// Visible ASCII.
-    Token,
-    /// ASCII, blanks included.
-    Field,
-}
-
-impl Secret {
-    /// # Errors
-    /// What is wrong with the text, which is not repeated.
-    pub(crate) fn new(text: &str, shape: Shape) -> Result<Self, &'static str> {
-        let is_wrong = |c: char| match shape {
-            Shape::Password => c.is_control(),
-            Shape::Token => !c.is_ascii_graphic(),
-            Shape::Field => !(c.is_ascii_graphic() || c == ' '),
-        };
-        if text.is_empty() {
-            return Err("is empty");
-        }
-        if text.len() > limits::SECRET_BYTES_MAX {
-            return Err("is too long to be one");
-        }
-        match (text.contains(is_wrong), shape) {
-            (false, _) => Ok(Self(text.into())),
-            (true, Shape::Password) => Err("holds a control character, such as the end of a line"),
-            (true, Shape::Token) => Err("holds a blank or a character that is not ASCII"),
-            (true, Shape::Field) => Err("holds a character that no header field may hold"),
-        }
-    }
-
-    /// Reads a secret from a file; the ends of lines at its end are no part of it.
-    ///
-    /// # Errors
-    /// The file, and what is wrong with it.
-    pub(crate) fn read(path: &Path, shape: Shape) -> Result<Self, String> {
-        let wrong = |what: &str| format!("{}: {what}", path.display());
-        let bytes_max = limits::SECRET_BYTES_MAX as u64 + LINE_END_BYTES_MAX;
-        let bytes = regular_file::read(path, bytes_max).map_err(|problem| wrong(&problem.to_string()))?;
-        let text = String::from_utf8(bytes).map_err(|_| wrong("is not UTF-8 text"))?;
-        Self::new(text.trim_end_matches(['\r', '\n']), shape).map_err(wrong)
-    }
-
-    /// A part of what is secret.
-    pub(crate) fn of(text: &str) -> Self {
-        Self(text.into())
-    }
-
-    /// The text itself.
-    pub(crate) fn expose(&self) -> &str {
-        &self.0
-    }
-
-    /// The password or key of `user:password` or `id:key`, if the text is that in base64, perhaps behind a scheme's name.
-    pub(crate) fn within(&self) -> Option<Self> {
-        let decoded = base64::decoded(self.0.rsplit(' ').next()?)?;
-        let (_, inner) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
-        Some(Self::of(inner))
-    }
 }
 
 impl SecretSource {
@@ -203,7 +130,7 @@ impl Access {
         if let Some(auth) = &self.auth {
             let (value, parts) = auth.value()?;
             secrets.extend(parts);
-            fields.push(("Authorization".to_owned(), Secret(value.into())));
+            fields.push(("Authorization".to_owned(), Secret::of(&value)));
         }
         for (name, value) in &self.headers {
             let value = value.load(Shape::Field)?;
@@ -237,15 +164,6 @@ impl PartialEq for Sent {
     }
 }
 
-/// What may stand behind a secret in its file.
-const LINE_END_BYTES_MAX: u64 = 2;
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(HIDDEN)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -271,22 +189,6 @@ mod tests {
     }
 
     #[test]
-    fn what_no_header_can_carry_is_refused_without_being_repeated() {
-        for (text, shape) in [
-            ("", Shape::Password),
-            ("hunter2\nX: y", Shape::Password),
-            ("hunter2 ", Shape::Token),
-            ("h\u{fc}nter2", Shape::Token),
-            ("hunter2\r\nX: y", Shape::Field),
-        ] {
-            let error = Secret::new(text, shape).unwrap_err();
-            assert!(!error.contains("nter2"), "{error}");
-        }
-        assert!(Secret::new("p\u{e4}ss w\u{f6}rd", Shape::Password).is_ok());
-        assert!(Secret::new(&"x".repeat(limits::SECRET_BYTES_MAX + 1), Shape::Token).is_err());
-    }
-
-    #[test]
     fn a_secret_is_shown_by_no_debug() {
         let access = Access {
             headers: vec![("X-Key".to_owned(), SecretSource::Text(Secret::new("hunter3", Shape::Field).unwrap()))],
@@ -296,28 +198,5 @@ mod tests {
         for shown in [format!("{access:?}"), format!("{access:#?}"), format!("{sent:?}")] {
             assert!(shown.contains("***") && !shown.contains("hunter"), "{shown}");
         }
-    }
-
-    #[test]
-    fn a_file_holds_one_secret_and_the_end_of_a_line() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("secret");
-        let read = |text: &[u8]| {
-            std::fs::write(&path, text).unwrap();
-            Secret::read(&path, Shape::Password)
-        };
-        assert_eq!(read(b"hunter2").unwrap().expose(), "hunter2");
-        assert_eq!(read(b" hunter2 \r\n").unwrap().expose(), " hunter2 ");
-        for (text, problem) in [
-            (&b""[..], "is empty"),
-            (b"\n", "is empty"),
-            (b"hunter2\nmore\n", "holds a control character"),
-            (b"hunter2\xff", "is not UTF-8 text"),
-            ("x".repeat(70_000).as_bytes(), "is 70000 bytes long, at most 16386 are read"),
-        ] {
-            let error = read(text).unwrap_err();
-            assert!(error.contains(problem) && !error.contains("hunter2"), "{error}");
-        }
-        assert!(Secret::read(folder.path(), Shape::Token).unwrap_err().contains("is a directory, not a regular file"));
     }
 }

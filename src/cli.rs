@@ -233,7 +233,7 @@ impl Invocation {
         Ok(match action {
             dead_letters::Action::Ls => output::write(|stdout| dead_letters::ls(&chosen, stdout, &mut stderr)),
             dead_letters::Action::Retry => {
-                let _log = Log::start(&config);
+                let _log = Log::start(config.logged());
                 output::write(|stdout| dead_letters::retry(&config, &chosen, signals, stdout, &mut stderr))
             }
         })
@@ -249,7 +249,7 @@ impl Invocation {
         if self.only_shown {
             config.ship_to_standard_output();
         }
-        let log = Log::start(&config);
+        let log = Log::start(config.logged());
         tracing::debug!(before = ?before.current, after = ?after.current, "limit of file descriptors");
         for warning in &config.warnings {
             tracing::warn!("{warning}");

@@ -26,8 +26,10 @@ pub(crate) mod values;
 
 use crate::access::Access;
 use crate::limits;
+use crate::log::Shown;
 use error::{Problem, shorten};
 use expand::Expansion;
+use maps::MapFiles;
 use node::Node;
 use old_type_names::OldTypeNames;
 use problems::{Place, Problems};
@@ -38,6 +40,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use crate::log::{LogFormat, LogLevel};
 pub use error::ConfigError;
 pub use node::YamlSizes;
 pub use reader::Reader;
@@ -45,7 +48,6 @@ pub(crate) use reader::Source;
 pub use recorder::Recorder;
 pub(crate) use recorder::{Compression, FileMode, Host, INDEX_NAME_DEFAULT, ServerTarget, Target};
 pub(crate) use suggest::nearest;
-pub use values::LogLevel;
 
 /// A valid configuration.
 #[derive(Debug, Clone)]
@@ -75,15 +77,6 @@ pub struct Settings {
     pub(crate) listen: Option<SocketAddr>,
     pub(crate) memory_limit_bytes: u64,
     pub(crate) shutdown_timeout: Duration,
-}
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// One line for people.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 impl Default for Settings {
@@ -123,9 +116,9 @@ impl Config {
         let error = |problems| ConfigError::new(origin, problems);
         let mut root = node::parse(text)
             .map_err(|(message, location)| error(vec![Problem::new(Some(location), String::new(), message)]))?;
-        let problems = Problems::new(text, Path::new(origin), variable);
+        let problems = Problems::new(text, Path::new(origin));
         Expansion::new(variable, limits::CONFIG_VALUES_BYTES_MAX).expand_all(&mut root, &problems);
-        let config = Self::from_node(&root, Path::new(origin), &problems);
+        let config = Self::from_node(&root, Path::new(origin), &problems, &MapFiles::new(variable));
         let (found, warnings) = problems.finish();
         match config {
             Some(mut config) if found.is_empty() => {
@@ -173,10 +166,11 @@ impl Config {
         }
     }
 
-    /// The levels of the readers and recorders that have one of their own.
-    pub(crate) fn part_log_levels(&self) -> impl Iterator<Item = LogLevel> {
+    /// What is logged.
+    pub(crate) fn logged(&self) -> Shown {
         let readers = self.readers.iter().filter_map(|reader| reader.log_level);
-        readers.chain(self.recorders.iter().filter_map(|recorder| recorder.log_level))
+        let parts = readers.chain(self.recorders.iter().filter_map(|recorder| recorder.log_level));
+        Shown::new(self.settings.log_level, parts, self.settings.log_format)
     }
 
     /// Whether a server or an endpoint has to show a certificate that the system trusts.
@@ -203,7 +197,7 @@ impl Config {
         readers.chain(hosts.map(|host| &host.access)).map(Arc::clone)
     }
 
-    fn from_node(root: &Node, origin: &Path, problems: &Problems<'_>) -> Option<Self> {
+    fn from_node(root: &Node, origin: &Path, problems: &Problems<'_>, map_files: &MapFiles<'_>) -> Option<Self> {
         if *root == Node::Null {
             problems.value(&Place::default(), "the file is empty: expected readers, recorders and routes");
             return None;
@@ -211,7 +205,12 @@ impl Config {
         let mut root = Section::new(root, Place::default(), problems)?;
         let settings = root.section("settings").map(Settings::from_section);
         let old = OldTypeNames::default();
-        let reader = |name: &str, section: Section<'_, '_>| Reader::from_section(name, section, &old);
+        let reader = |name: &str, section: Section<'_, '_>| {
+            if !section.keys().any(|key| key == "type_name") {
+                old.lack(name, &section.place);
+            }
+            Reader::from_section(name, section, map_files)
+        };
         let mut readers = entries(&mut root, "readers", "reader", problems, reader);
         let recorder =
             |name: &str, section: Section<'_, '_>| Recorder::from_section(name, section, &old).into_iter().collect();

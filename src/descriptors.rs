@@ -5,7 +5,6 @@
 //! configuration, own pages. Because this depends on numbers and not on a count, it also holds when somebody lowers the
 //! limit of the running process. Idle connections are closed, oldest first, before anything fails.
 
-pub(crate) mod queue;
 pub(crate) mod spares;
 
 use crate::limits;

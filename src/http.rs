@@ -20,6 +20,7 @@ mod proxies;
 mod response;
 mod retry_after;
 pub(crate) mod trial;
+mod uri;
 
 use crate::access::Sent;
 use crate::bulk::Bulk;
@@ -42,11 +43,11 @@ use response::head::Head;
 
 #[cfg(feature = "tls")]
 pub(crate) use certificate::{pair_problem, store_problem};
-pub(crate) use curl::Uri;
 pub(crate) use error::{HttpError, Refused};
 pub(crate) use identity::Identity;
 pub(crate) use incoming::Receiver;
 pub(crate) use response::head::{Content, ContentKind};
+pub(crate) use uri::Uri;
 
 const USER_AGENT: &str = concat!("expvastic/", env!("CARGO_PKG_VERSION"));
 

@@ -37,11 +37,13 @@ mod quote;
 mod reader;
 mod recorder;
 mod redact;
+mod secret;
 mod spool;
 mod workbench;
 
 mod calendar;
 mod clock;
+mod descriptor_queue;
 mod descriptors;
 mod limits;
 mod log;

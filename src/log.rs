@@ -5,10 +5,10 @@
 //!
 //! Invariants: a line has at most [`limits::LOG_LINE_BYTES_MAX`] bytes, whatever is in it; writing one never waits.
 
+mod level;
 mod stderr;
 
 use crate::clock;
-use crate::config::{Config, LogFormat, LogLevel};
 use crate::json;
 use crate::limits;
 use std::borrow::Cow;
@@ -24,6 +24,8 @@ use tracing::level_filters::LevelFilter;
 use tracing::span;
 use tracing::{Event, Level, Metadata, Subscriber};
 
+pub use level::{LogFormat, LogLevel};
+
 /// Target of the events of one reader or recorder, which has a level of its own.
 pub(crate) const PART: &str = "expvastic::part";
 
@@ -32,17 +34,17 @@ pub(crate) struct Log(Arc<Lines>);
 
 impl Log {
     /// Begins logging for the rest of the process.
-    pub(crate) fn start(config: &Config) -> Self {
+    pub(crate) fn start(shown: Shown) -> Self {
         let written = Mutex::new(Written { line: Vec::new(), output: Output::standard_error() });
-        let lines = Arc::new(Lines { shown: Mutex::new(Shown::of(config)), written });
+        let lines = Arc::new(Lines { shown: Mutex::new(shown), written });
         // Only fails if a subscriber is set already: then the host program of the library shows the events.
         let _ = tracing::subscriber::set_global_default(Arc::clone(&lines));
         Self(lines)
     }
 
     /// Goes on as another configuration says.
-    pub(crate) fn follow(&self, config: &Config) {
-        *self.0.shown.lock().unwrap_or_else(PoisonError::into_inner) = Shown::of(config);
+    pub(crate) fn follow(&self, shown: Shown) {
+        *self.0.shown.lock().unwrap_or_else(PoisonError::into_inner) = shown;
         // What is off is known to each place that logs, so that it costs nothing there.
         tracing::callsite::rebuild_interest_cache();
     }
@@ -50,7 +52,7 @@ impl Log {
 
 /// What is shown, and how.
 #[derive(Debug, Clone, Copy)]
-struct Shown {
+pub(crate) struct Shown {
     level: Level,
     /// Of whichever reader or recorder wants to see most; each holds back what is above its own.
     part_level: Level,
@@ -58,10 +60,10 @@ struct Shown {
 }
 
 impl Shown {
-    fn of(config: &Config) -> Self {
-        let settings = config.settings();
-        let most_detailed = config.part_log_levels().fold(settings.log_level, LogLevel::max);
-        Self { level: level(settings.log_level), part_level: level(most_detailed), format: settings.log_format }
+    /// `parts` are the levels of the readers and recorders that have one of their own.
+    pub(crate) fn new(settings: LogLevel, parts: impl Iterator<Item = LogLevel>, format: LogFormat) -> Self {
+        let most_detailed = parts.fold(settings, LogLevel::max);
+        Self { level: level(settings), part_level: level(most_detailed), format }
     }
 }
 
@@ -301,7 +303,7 @@ pub(crate) fn milliseconds(duration: Duration) -> u64 {
 /// `part_log!(part.log_level, Warn, warn, …)` with what [`tracing`]'s macro of that level takes.
 macro_rules! part_log {
     ($shown:expr, $level:ident, $macro:ident, $($arguments:tt)+) => {
-        if $shown.shows($crate::config::LogLevel::$level) {
+        if $shown.shows($crate::log::LogLevel::$level) {
             tracing::$macro!(target: $crate::log::PART, $($arguments)+);
         }
     };

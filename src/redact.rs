@@ -9,13 +9,11 @@
 mod fold;
 mod table;
 
-use crate::access::{Secret, base64};
 use crate::limits;
+use crate::secret::{Secret, base64};
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 use table::Table;
-
-pub(crate) use table::HIDDEN;
 
 thread_local! {
     /// The secrets of this thread, which does all the work of a process.

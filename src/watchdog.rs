@@ -96,7 +96,7 @@ mod tests {
     /// The one that hangs.
     fn hang(limit: Duration) {
         let config = Config::parse("test", CONFIG, &|_| None).unwrap();
-        let _log = Log::start(&config);
+        let _log = Log::start(config.logged());
         let unheard = Arc::new(AtomicUsize::new(0));
         let watchdog = Watchdog::new(Arc::clone(&unheard));
         watchdog.begin(limit, waiting(1));

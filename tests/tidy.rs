@@ -2,6 +2,10 @@
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 
+#[path = "support/imports.rs"]
+mod imports;
+
+use imports::Imports;
 use std::path::{Path, PathBuf};
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -35,7 +39,7 @@ fn code() -> Vec<(String, String)> {
 #[test]
 fn each_library_has_its_place() {
     for (library, places) in [
-        ("isahc::", &["http/curl.rs", "http/curl/prepared.rs"][..]),
+        ("isahc::", &["http/curl.rs", "http/curl/prepared.rs", "http/uri.rs"][..]),
         ("rustls::", &["http/certificate.rs"]),
         ("rustls_platform_verifier::", &["http/certificate.rs"]),
         ("flate2::", &["http/inflate.rs", "recorder/elasticsearch/gzip.rs"]),
@@ -104,7 +108,7 @@ fn what_computes_knows_no_outside() {
         "recorder/elasticsearch/types.rs",
         "http/response",
         "redact/",
-        "access/base64.rs",
+        "secret/base64.rs",
         "access/pem.rs",
         "recorder/elasticsearch/existing.rs",
         "recorder/elasticsearch/refusals",
@@ -156,5 +160,99 @@ fn the_map_names_each_module() {
     let map = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).expect("readable");
     for (name, _) in code().iter().filter(|(name, _)| !name.contains('/')) {
         assert!(map.contains(&format!("`{name}`")), "ARCHITECTURE.md does not speak of {name}");
+    }
+}
+
+/// The modules of a source file below `src`: `flatten` is a crate of its own.
+fn module(name: &str) -> Vec<String> {
+    let (root, path) = match name.strip_prefix("flatten/") {
+        Some(path) => ("expvastic_flatten", path),
+        None => ("expvastic", name),
+    };
+    let path = path.strip_suffix(".rs").expect("a source file");
+    let path = path.split('/').filter(|part| *part != "lib");
+    std::iter::once(root).chain(path).map(str::to_owned).collect()
+}
+
+fn imports() -> Imports {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let read = |(name, _): (String, String)| {
+        let text = std::fs::read_to_string(root.join(&name)).expect("readable");
+        (module(&name), name, text)
+    };
+    Imports::of(&code().into_iter().map(read).collect::<Vec<_>>())
+}
+
+#[test]
+fn no_modules_import_each_other_in_a_circle() {
+    let imports = imports();
+    let seen = imports.pairs().count();
+    assert!(seen > 300, "only {seen} imports are seen");
+    let circles = imports.circles();
+    assert!(circles.is_empty(), "{}", circles.join("\n"));
+}
+
+/// The floors of the sanitiser, from below, and what stands beside the lowest.
+const FLOORS: [&str; 3] = ["bytes", "layout", "walk"];
+const GROUND: [&str; 2] = ["error", "limits"];
+
+#[test]
+fn the_floors_of_the_sanitiser_import_downwards_only() {
+    let part = |name: &str| {
+        let part = name.strip_prefix("flatten/")?.split('/').next()?;
+        Some(part.strip_suffix(".rs").unwrap_or(part).to_owned())
+    };
+    let floor = |name: &str| FLOORS.iter().position(|floor| part(name).as_deref() == Some(*floor));
+    let mut seen = [0; FLOORS.len()];
+    for (from, to) in imports().pairs() {
+        let Some(own) = floor(from) else { continue };
+        let is_ground = part(to).is_some_and(|part| GROUND.contains(&part.as_str()));
+        assert!(is_ground || floor(to).is_some_and(|other| other <= own), "{from} imports {to}");
+        seen[own] += 1;
+    }
+    assert!(seen.iter().all(|seen| *seen > 5), "{seen:?} imports are seen");
+}
+
+/// The circles among the modules `a`, `a/b` and `c` of these texts.
+fn circles(root: &str, a: &str, b: &str, c: &str) -> Vec<String> {
+    let source = |name: &str, text: &str| (module(name), name.to_owned(), text.to_owned());
+    let sources = [source("lib.rs", root), source("a.rs", a), source("a/b.rs", b), source("c.rs", c)];
+    Imports::of(&sources).circles()
+}
+
+#[test]
+fn a_circle_is_found_however_it_is_written() {
+    let found = ["a/b.rs imports c.rs", "c.rs imports a.rs"];
+    for (root, a, b, c) in [
+        ("", "", "use crate::c::C;", "use crate::a::A;"),
+        ("", "", "use super::super::c::{D, self};", "use super::{a::{self, A as B}, x};"),
+        ("", "", "fn f() -> crate::c::C { crate::c::C }", "fn f(a: &'static crate::a::A) {}"),
+        ("pub use a::A; use c::C;", "", "use crate::C;", "use crate::A;"),
+        ("", "pub(crate) use super::c as d;", "use super::d::C;", "use super::a; fn f() { a::f(); }"),
+        (
+            "",
+            "",
+            "const C: char = '\"'; use crate::c; // '",
+            "const Q: &str = r#\"\"#; use crate::a::A; const R: char = '\\'';",
+        ),
+        ("", "", "#[cfg(test)] mod t { fn f() {} } use crate::c;", "#[cfg(test)] use crate::x; use crate::a;"),
+    ] {
+        let own = circles(root, a, b, c);
+        assert!(found.iter().all(|line| own.iter().any(|own| own == line)), "{root:?} {a:?} {b:?} {c:?}: {own:?}");
+    }
+    let through_a_child = circles("", "pub use b::B;", "use crate::c;", "use crate::a::B;");
+    assert_eq!(through_a_child, ["a/b.rs imports c.rs", "c.rs imports a/b.rs"]);
+}
+
+#[test]
+fn what_is_no_circle_is_not_taken_for_one() {
+    for (root, a, b, c) in [
+        ("", "mod b; use b::B; use crate::c;", "use super::A; use crate::A as R; use super::super::c;", ""),
+        ("use a::A; struct R;", "use crate::R;", "use crate::R;", "use crate::A;"),
+        ("", "", "use crate::c;", "// use crate::a::A;\n#[cfg(test)]\nmod tests { use crate::a::A; fn f() {} }"),
+        ("", "", "use crate::c;", "fn f<'a>(text: &'a str) -> &'a str { \"use crate::a::A; \\\" crate::a\" }"),
+        ("", "", "use crate::c;", "use a::A; use std::a;"),
+    ] {
+        assert_eq!(circles(root, a, b, c), [""; 0], "{root:?} {a:?} {b:?} {c:?}");
     }
 }

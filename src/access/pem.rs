@@ -1,6 +1,6 @@
 //! PEM files, as strictly as TLS libraries read them: what these would pass over is named here. Pure.
 
-use super::base64;
+use crate::secret::base64;
 
 /// One block of a file.
 #[derive(Debug, PartialEq, Eq)]

@@ -98,7 +98,7 @@ impl Control<'_> {
                 }
             }
             Some(Ok(config)) => {
-                self.log.follow(&config);
+                self.log.follow(config.logged());
                 for warning in &config.warnings {
                     tracing::warn!("{warning}");
                 }

@@ -5,9 +5,10 @@
 use super::section::Section;
 use super::{ports, values};
 use crate::access::pem::{self, Block};
-use crate::access::{Access, Auth, ClientCertificate, Secret, SecretSource, Shape, Tls};
+use crate::access::{Access, Auth, ClientCertificate, SecretSource, Tls};
 use crate::limits;
 use crate::regular_file;
+use crate::secret::{Secret, Shape};
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,5 @@
 //! What is wrong with a configuration, for people.
 
-use super::node::Location;
 use crate::limits::PROBLEM_CHARS_MAX;
 use std::fmt;
 
@@ -19,6 +18,13 @@ pub(super) struct Problem {
     /// Names of the sections and the key, joined with dots; empty for the file as a whole.
     pub(super) key: String,
     pub(super) message: String,
+}
+
+/// A place in the file, counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Location {
+    pub(super) line: usize,
+    pub(super) column: usize,
 }
 
 impl Problem {

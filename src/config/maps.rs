@@ -69,7 +69,7 @@ impl<'v> MapFiles<'v> {
 pub(crate) fn parse(origin: &str, text: &str, variable: Variable<'_>) -> Result<Conversions, String> {
     let mut root = node::parse(text)
         .map_err(|(message, location)| Problem::new(Some(location), String::new(), message).line(origin))?;
-    let problems = Problems::new(text, Path::new(origin), variable);
+    let problems = Problems::new(text, Path::new(origin));
     Expansion::new(variable, limits::CONFIG_VALUES_BYTES_MAX).expand_all(&mut root, &problems);
     let conversions = Section::new(&root, Place::default(), &problems).map(conversions);
     let (found, _) = problems.finish();

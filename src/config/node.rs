@@ -5,6 +5,7 @@
 mod build;
 mod places;
 
+use super::error::{Location, shorten};
 use super::scan::scan;
 use build::{NodeSeed, Reading, Spelling};
 use serde::de::DeserializeSeed;
@@ -30,13 +31,6 @@ pub(super) enum Node {
     Map(Vec<(String, Node)>),
     /// Something is wrong with it that a person has been told already.
     Invalid,
-}
-
-/// A place in the file, counted from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Location {
-    pub(super) line: usize,
-    pub(super) column: usize,
 }
 
 /// Reads the whole text.
@@ -161,8 +155,8 @@ impl Node {
         match self {
             Self::Null | Self::Invalid => "nothing".to_owned(),
             Self::Bool(value) => format!("{value}"),
-            Self::Number { text, .. } => format!("the number {}", super::shorten(text)),
-            Self::Text(text) => format!("{:?}", super::shorten(text)),
+            Self::Number { text, .. } => format!("the number {}", shorten(text)),
+            Self::Text(text) => format!("{:?}", shorten(text)),
             Self::List(_) => "a list".to_owned(),
             Self::Map(_) => "a section of keys".to_owned(),
         }

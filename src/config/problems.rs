@@ -1,10 +1,8 @@
 //! All that is wrong with one file. It is collected while the file is read, and the places are looked for at the end, all at
 //! once.
 
-use super::error::Problem;
-use super::expand::Variable;
-use super::maps::MapFiles;
-use super::node::{self, Location, Target};
+use super::error::{Location, Problem};
+use super::node::{self, Target};
 use super::suggest::Suggestions;
 use crate::limits::{PROBLEMS_BYTES_MAX, PROBLEMS_MAX};
 use std::cell::{Cell, RefCell};
@@ -81,12 +79,11 @@ pub(super) struct Problems<'t> {
     more: Cell<usize>,
     warnings: RefCell<Vec<Unplaced>>,
     pub(super) suggestions: Suggestions,
-    pub(super) map_files: MapFiles<'t>,
 }
 
 impl<'t> Problems<'t> {
-    /// `origin` is the file that `text` came from; `variable` gives the values of `${NAME}` in files that it names.
-    pub(super) fn new(text: &'t str, origin: &Path, variable: Variable<'t>) -> Self {
+    /// `origin` is the file that `text` came from.
+    pub(super) fn new(text: &'t str, origin: &Path) -> Self {
         let folder = origin.parent().map(Path::to_owned).unwrap_or_default();
         let origin = origin.display().to_string();
         let room = Cell::new(room(&origin));
@@ -99,7 +96,6 @@ impl<'t> Problems<'t> {
             more: Cell::new(0),
             warnings: RefCell::default(),
             suggestions: Suggestions::default(),
-            map_files: MapFiles::new(variable),
         }
     }
 

@@ -1,15 +1,16 @@
 //! What the configuration says of a reader.
 
-use super::old_type_names::OldTypeNames;
+use super::maps::MapFiles;
 use super::patterns::patterns;
 use super::ports::{Part, Port};
 use super::section::Section;
-use super::values::{self, LogLevel};
+use super::values;
 use super::{ConfigError, access, backoff, kind, one_of, ports, rename};
 use crate::access::Access;
 use crate::flatten::{Choice, GcPauses, Globs, Label, VariableRules, is_below, meet, unfit_for_label};
 use crate::http::UNIX_SCHEME;
 use crate::limits;
+use crate::log::LogLevel;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -142,15 +143,17 @@ impl Reader {
     }
 
     /// The readers that a section stands for: one, or one for each port of a range; none if something is wrong with it.
-    pub(super) fn from_section(name: &str, section: Section<'_, '_>, old: &OldTypeNames) -> Vec<Self> {
-        Self::with_sources(name, section, old).map(|(reader, sources)| reader.for_each(sources)).unwrap_or_default()
+    pub(super) fn from_section(name: &str, section: Section<'_, '_>, map_files: &MapFiles<'_>) -> Vec<Self> {
+        Self::with_sources(name, section, map_files)
+            .map(|(reader, sources)| reader.for_each(sources))
+            .unwrap_or_default()
     }
 
-    fn with_sources(name: &str, mut section: Section<'_, '_>, old: &OldTypeNames) -> Option<(Self, Sources)> {
+    fn with_sources(name: &str, mut section: Section<'_, '_>, map_files: &MapFiles<'_>) -> Option<(Self, Sources)> {
         let kind = kind(&mut section, &["expvar", "self"]);
         let mut type_name = section.parse("type_name", type_name);
         if section.node("type_name").is_none() {
-            old.lack(name, &section.place);
+            // Recorders may have one, which is found when the routes are known.
             type_name = Some(String::new());
         }
         let sources = match kind {
@@ -168,7 +171,7 @@ impl Reader {
         let backoff = backoff(&mut section);
         let log_level = section.parse("log_level", values::log_level);
         let max_body = section.size("max_body", 2, limits::BODY_BYTES_MAX);
-        let variables = Arc::new(variable_rules(&mut section, sources.as_deref().is_some_and(is_range)));
+        let variables = Arc::new(variable_rules(&mut section, sources.as_deref().is_some_and(is_range), map_files));
         section.finish();
         kind?;
         let reader = Self::new(name, &type_name?, Source::Own).timeout(timeout).backoff(backoff);
@@ -197,7 +200,7 @@ fn is_range(sources: &[(Source, Option<Port>)]) -> bool {
     sources.iter().any(|(_, port)| port.is_some())
 }
 
-fn variable_rules(section: &mut Section<'_, '_>, is_range: bool) -> VariableRules {
+fn variable_rules(section: &mut Section<'_, '_>, is_range: bool, map_files: &MapFiles<'_>) -> VariableRules {
     let default = VariableRules::default();
     let include = patterns(section, "include");
     let exclude = patterns(section, "exclude");
@@ -209,7 +212,7 @@ fn variable_rules(section: &mut Section<'_, '_>, is_range: bool) -> VariableRule
         section.parse("object_arrays", |text| one_of("value", text, &[("columns", false), ("drop", true)]));
     let dots_underscore = section.parse("dots", |text| one_of("value", text, &[("keep", false), ("underscore", true)]));
     let fields_max = section.number("max_fields", 1, limits::FIELDS_MAX);
-    let conversions = section.map_file("map_file");
+    let conversions = section.file("map_file", |path| map_files.load(path));
     let labels = labels(section, is_range.then(ports::label));
     let rates = patterns(section, "rates").map(|texts| Globs::new(&texts)).unwrap_or_default();
     let renames = rename::renames(section, &labels);

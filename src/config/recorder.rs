@@ -3,10 +3,11 @@
 use super::node::Node;
 use super::old_type_names::OldTypeNames;
 use super::section::Section;
-use super::values::{self, LogLevel};
+use super::values;
 use super::{ConfigError, access, backoff, index_names, kind, one_of};
 use crate::access::{Access, Auth};
 use crate::limits;
+use crate::log::LogLevel;
 use std::fs::{File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;

@@ -9,7 +9,7 @@
 mod cursor;
 mod scalar;
 
-use super::node::Location;
+use super::error::Location;
 use crate::limits::{
     CONFIG_BLANKS_WORK_MAX, CONFIG_DEPTH_MAX, CONFIG_DIRECTIVES_MAX, CONFIG_NODES_MAX, CONFIG_SIMPLE_KEY_BYTES_MAX,
 };

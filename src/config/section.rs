@@ -4,11 +4,9 @@
 use super::node::Node;
 use super::problems::{Place, Problems};
 use super::values;
-use crate::flatten::Conversions;
 use crate::limits::PATTERNS_MAX;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 const QUOTES: &str = "a secret with commas, colons or braces wants quotes";
@@ -222,12 +220,6 @@ impl<'a, 't> Section<'a, 't> {
     pub(super) fn file<T>(&mut self, key: &'static str, loader: impl FnOnce(&Path) -> Result<T, String>) -> Option<T> {
         let folder = self.problems.folder();
         self.parse_name(key, "a file", |text| loader(&folder.join(text)))
-    }
-
-    /// The units that the `map_file` called by `key` names.
-    pub(super) fn map_file(&mut self, key: &'static str) -> Option<Arc<Conversions>> {
-        let problems = self.problems;
-        self.file(key, |path| problems.map_files.load(path))
     }
 
     /// Every key of the section with its text, both read by `parser`: for sections whose keys are names of the user's. Of

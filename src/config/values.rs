@@ -4,6 +4,7 @@
 
 use crate::http::{UNIX_SCHEME, Uri, unix_parts};
 use crate::limits;
+use crate::log::LogLevel;
 use std::fmt::Write;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -253,21 +254,6 @@ pub(crate) fn pipeline(text: &str) -> Result<String, String> {
         }
     }
     Ok(escaped)
-}
-
-/// How much is logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LogLevel {
-    /// Data was lost.
-    Error,
-    /// Something failed and is tried again.
-    Warn,
-    /// Starts, stops, recoveries.
-    Info,
-    /// Each poll and each shipment.
-    Debug,
-    /// All there is.
-    Trace,
 }
 
 /// A level by its name, as the Go program's logger spelt them.

@@ -14,7 +14,7 @@ use super::response::head::{self, Framing, Head};
 use super::{Endpoint, HttpError, Received, Request, USER_AGENT};
 #[cfg(feature = "tls")]
 use crate::access::ClientCertificate;
-use crate::descriptors::queue::Queue;
+use crate::descriptor_queue::Queue;
 use crate::descriptors::{self, Purpose, Reserve};
 use crate::flatten::PADDING_BYTES;
 use crate::limits;
@@ -32,8 +32,6 @@ use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use tracing::Dispatch;
 use tracing::instrument::WithSubscriber;
-
-pub(crate) use isahc::http::Uri;
 
 /// Bytes that a body buffer grows by: what libcurl has handed over is read in as many steps as it takes, without waiting
 /// in between.

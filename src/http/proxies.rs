@@ -3,7 +3,8 @@
 //! The variables are those that libcurl knows, and `HTTP_PROXY`, which it does not take: in a CGI program whoever sends a
 //! request sets that one, by a header field `Proxy`. So it counts unless this is such a program.
 
-use super::{Uri, without_brackets};
+use super::uri::Uri;
+use super::without_brackets;
 use crate::redact::Hidden;
 use std::net::IpAddr;
 

@@ -4,15 +4,12 @@
 //! where a text was cut, nor by whom. Looking a number up takes the same time however many secrets there are.
 
 use super::fold::{self, Unit};
-use crate::access::base64;
 use crate::limits;
+use crate::secret::{HIDDEN, base64};
 use std::ops::Range;
 
 /// Bytes of a secret that are found as such in any surroundings: one number of 64 bits.
 const PART_BYTES: usize = 8;
-
-/// What takes the place of a secret.
-pub(crate) const HIDDEN: &str = "***";
 
 /// All that is to be hidden.
 #[derive(Debug, Default)]

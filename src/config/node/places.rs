@@ -4,7 +4,8 @@
 //! looked for, and goes on as if nothing had happened: what has failed at a scalar has taken it. A list or a section that
 //! failed would leave the rest of it behind, so there the reading ends, and the next one looks for the others.
 
-use super::{Location, location_of};
+use super::location_of;
+use crate::config::error::Location;
 use crate::limits::PROBLEM_READINGS_BYTES_MAX;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::cell::Cell;

@@ -1,6 +1,6 @@
 //! A place in a YAML text, and the steps from there: lines and columns as libyaml counts them.
 
-use super::super::node::Location;
+use crate::config::error::Location;
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 

@@ -2,7 +2,7 @@
 //! out.
 
 use super::super::{Address, HttpError, Request};
-use crate::descriptors::queue::Queue;
+use crate::descriptor_queue::Queue;
 use crate::descriptors::{self, Idle, Purpose, Reserve, spares};
 use crate::limits;
 use crate::park::{self, Interest, Late};

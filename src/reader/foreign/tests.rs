@@ -117,7 +117,7 @@ fn pages_of_refusals_say_what_they_are() {
 
 #[test]
 fn what_is_shown_is_bounded_and_tells_no_secret() {
-    let _hidden = Hidden::new(vec![crate::access::Secret::of("hunter2-correct-horse")]);
+    let _hidden = Hidden::new(vec![crate::secret::Secret::of("hunter2-correct-horse")]);
     let long = "x".repeat(limits::FOREIGN_WORDS_BYTES_MAX - 5);
     let secret = format!("{long}hunter2-correct-horse");
     let utf16 = utf16(&format!("{long} hunter2-correct-horse"), "", u16::to_le_bytes);

@@ -1,7 +1,7 @@
 //! Who waits for a descriptor that somebody else has now. Shipping goes first, then whoever came first.
 
-use super::Purpose;
 use crate::clock;
+use crate::descriptors::Purpose;
 use crate::limits;
 use crate::park::{self, Late};
 use std::cell::{Cell, RefCell};
