@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 type Module = Vec<String>;
 
 /// The source files of some crates.
-pub struct Imports {
+pub(crate) struct Imports {
     files: BTreeMap<Module, String>,
     /// For each file the files that it imports from.
     edges: BTreeMap<Module, BTreeSet<Module>>,
@@ -23,7 +23,7 @@ struct Names {
 
 impl Imports {
     /// `sources` are modules with the name of their file and its text.
-    pub fn of(sources: &[(Module, String, String)]) -> Self {
+    pub(crate) fn of(sources: &[(Module, String, String)]) -> Self {
         let files = sources.iter().map(|(module, file, _)| (module.clone(), file.clone())).collect();
         let names: BTreeMap<Module, Names> =
             sources.iter().map(|(module, _, text)| (module.clone(), Names::in_code(&product(text)))).collect();
@@ -39,14 +39,14 @@ impl Imports {
     }
 
     /// Each file with each that it imports from.
-    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         let all = self.edges.iter().flat_map(|(from, to)| to.iter().map(move |to| (from, to)));
         all.map(|(from, to)| (self.files[from].as_str(), self.files[to].as_str()))
     }
 
     /// The imports by which modules of the same parent need each other in a circle, each with all that is below it. What a
     /// module imports from one that it is in, or that is in it, does not count.
-    pub fn circles(&self) -> Vec<String> {
+    pub(crate) fn circles(&self) -> Vec<String> {
         let parents: BTreeSet<&[String]> = self.files.keys().map(|module| &module[..module.len() - 1]).collect();
         parents.into_iter().flat_map(|parent| self.circles_below(parent)).collect()
     }
@@ -162,7 +162,7 @@ impl Names {
             if path.last().is_some_and(|last| last == "self") {
                 path.pop();
             }
-            let name = alias.or(path.last()).cloned().unwrap_or_default();
+            let name = alias.or_else(|| path.last()).cloned().unwrap_or_default();
             self.paths.push(path.clone());
             self.used.insert(name, path);
         }
