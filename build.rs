@@ -64,8 +64,8 @@ fn use_linker_script() {
 /// Puts functions before all others. Each has a section of its own, called after it.
 fn side_by_side(functions: &str) -> String {
     let names = functions.lines().filter(|line| !line.starts_with('#'));
-    let sections: String = names.map(|name| format!("*(.text.{name} .text.unlikely.{name})\n")).collect();
-    format!("SECTIONS {{ .text.often : ALIGN(65536) {{\n{sections}}} }} INSERT BEFORE .text;\n")
+    let sections: Vec<String> = names.map(|name| format!("*(.text.{name} .text.unlikely.{name})")).collect();
+    format!("SECTIONS {{ .text.often : ALIGN(65536) {{\n{}\n}} }} INSERT BEFORE .text;\n", sections.join("\n"))
 }
 
 fn of_target(key: &str) -> String {

@@ -88,7 +88,7 @@ fn write() -> Outcome<()> {
             .collect();
         let new: Vec<&String> = found.difference(&listed).collect();
         println!("orderfile: {way:?}: {} functions, {} of them new", found.len(), new.len());
-        write!(text, "# {way:?}\n")?;
+        writeln!(text, "# {way:?}")?;
         for name in new {
             writeln!(text, "{name}")?;
         }
@@ -125,7 +125,10 @@ fn run(binary: &Path, way: Way) -> Outcome<BTreeSet<String>> {
         Way::Number | Way::Name => (Sink::start()?, String::new()),
         Way::Tls => {
             let (open, certificate) = tls::server(folder.path())?;
-            (Sink::start_over(open)?, format!(", tls: {{ca_file: \"{}\"}}", certificate.display()))
+            (
+                Sink::start_over(move |stream| open(stream))?,
+                format!(", tls: {{ca_file: \"{}\"}}", certificate.display()),
+            )
         }
     };
     let (scheme, server) = match way {

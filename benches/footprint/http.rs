@@ -46,6 +46,7 @@ impl Read for Counted {
 }
 
 /// Plain HTTP over a socket that was accepted.
+#[allow(clippy::unnecessary_wraps, reason = "what opens connections with TLS may fail")]
 pub(crate) fn plain(stream: TcpStream) -> io::Result<Box<dyn Stream>> {
     Ok(Box::new(stream))
 }

@@ -16,12 +16,10 @@ use rustls::{
 use crate::{Outcome, http::Stream};
 
 /// What opens a connection.
-type Open = Arc<dyn Fn(TcpStream) -> io::Result<Box<dyn Stream>> + Send + Sync>;
+pub(crate) type Open = Arc<dyn Fn(TcpStream) -> io::Result<Box<dyn Stream>> + Send + Sync>;
 
 /// What opens connections as `localhost`, and the certificate to trust.
-pub(crate) fn server(
-    folder: &Path,
-) -> Outcome<(impl Fn(TcpStream) -> io::Result<Box<dyn Stream>> + Clone + Send + 'static, PathBuf)> {
+pub(crate) fn server(folder: &Path) -> Outcome<(Open, PathBuf)> {
     let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
     let output = Command::new("openssl")
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
@@ -43,5 +41,5 @@ pub(crate) fn server(
         let connection = ServerConnection::new(Arc::clone(&config)).map_err(io::Error::other)?;
         Ok(Box::new(StreamOwned::new(connection, stream)) as Box<dyn Stream>)
     });
-    Ok((move |stream| open(stream), certificate))
+    Ok((open, certificate))
 }
