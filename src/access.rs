@@ -108,7 +108,7 @@ impl Auth {
     fn describe(&self) -> String {
         match self {
             Self::Basic { user, password } => format!("the user {user:?} and the password{}", password.place()),
-            Self::ApiKey(key) => format!("the API key{}, which may be wrong, expired or withdrawn", key.place()),
+            Self::ApiKey(key) => format!("the API key{}, which may be wrong, expired or revoked", key.place()),
             Self::Bearer(token) => format!("the bearer token{}, which may be wrong or expired", token.place()),
         }
     }
@@ -149,10 +149,10 @@ impl Access {
     /// What a person should look at after this answer; none if it has nothing to do with who we are.
     pub(crate) fn advice(&self, status: u16) -> Option<String> {
         match (status, &self.auth) {
-            (401, None) => Some("it asks for credentials: set `auth`".to_owned()),
+            (401, None) => Some("the server requires credentials: set `auth`".to_owned()),
             (401, Some(auth)) => Some(format!("check `auth`: {}", auth.describe())),
-            (403, None) => Some("it forbids this: check its rules, or set `auth`".to_owned()),
-            (403, Some(auth)) => Some(format!("check the rights of `auth`: {}", auth.describe())),
+            (403, None) => Some("the server denies access: check its access rules, or set `auth`".to_owned()),
+            (403, Some(auth)) => Some(format!("check the privileges of `auth`: {}", auth.describe())),
             _ => None,
         }
     }

@@ -40,38 +40,39 @@ Usage:
   expvastic -c conf.yml                 run until stopped
   expvastic --reader localhost:1234/debug/vars --recorder localhost:9200
                                         run without a file
-  expvastic check -c conf.yml           load and validate, print the routes, exit
-  expvastic once -c conf.yml            one tick of every reader, ship, exit (0: every document was taken)
-  expvastic once --dry-run -c conf.yml  the same, but print the bulk text instead of shipping it
-  expvastic setup -c conf.yml           put the index templates in place, say what was done, exit
-  expvastic setup --print -c conf.yml   only show them, for each kind of server
-  expvastic spool ls -c conf.yml        what waits on disk; also verify (1: something is damaged), dump (print the
-                                        bulk text) and drop (delete it all)
-  expvastic dead-letters ls -c conf.yml what the server refused for good, and why
+  expvastic check -c conf.yml           validate the configuration and print the routes
+  expvastic once -c conf.yml            poll every reader once, ship, exit (0: every document was accepted)
+  expvastic once --dry-run -c conf.yml  the same, but print the bulk text instead of sending it
+  expvastic setup -c conf.yml           create or update the index templates
+  expvastic setup --print -c conf.yml   only print them, for each kind of server
+  expvastic spool ls -c conf.yml        list the documents waiting on disk; also verify (1: damage found), dump
+                                        (print the bulk text) and drop (delete everything)
+  expvastic dead-letters ls -c conf.yml list the documents that the server rejected, and why
   expvastic dead-letters retry -c conf.yml
-                                        send it again, byte for byte (0: all of it was taken)
+                                        send them again unchanged (0: all of them were accepted)
 
 Options, each also as an environment variable (a flag wins):
-  -c, --config FILE    configuration; .yml or .yaml may be left out            EXPVASTIC_CONFIG
+  -c, --config FILE    configuration; .yml or .yaml may be omitted             EXPVASTIC_CONFIG
       --reader URL     endpoint to poll        [localhost:1234/debug/vars]     EXPVASTIC_READER
       --recorder URL   server to ship to       [localhost:9200]                EXPVASTIC_RECORDER
-                       with dead-letters: the name of the only recorder that is meant
-      --index NAME     index to write into     [expvastic]                     EXPVASTIC_INDEX
+                       with dead-letters: name of the one recorder to use
+      --index NAME     index to write to       [expvastic]                     EXPVASTIC_INDEX
       --type NAME      service.name of the documents [expvastic]               EXPVASTIC_TYPE
-      --int TIME       time between two polls  [1s]                            EXPVASTIC_INT
-      --timeout TIME   bound on each exchange  [30s]                           EXPVASTIC_TIMEOUT
-      --backoff N      failures in a row after which an endpoint is down [15]  EXPVASTIC_BACKOFF
+      --int TIME       interval between polls  [1s]                            EXPVASTIC_INT
+      --timeout TIME   limit for each request  [30s]                           EXPVASTIC_TIMEOUT
+      --backoff N      consecutive failures until an endpoint is down [15]     EXPVASTIC_BACKOFF
       --loglevel L     error, warn, info, debug or trace [info]                EXPVASTIC_LOGLEVEL
-      --dry-run        with once: ship nothing                                 EXPVASTIC_DRY_RUN
+      --dry-run        with once: send nothing                                 EXPVASTIC_DRY_RUN
       --print          with setup: change nothing                              EXPVASTIC_PRINT
-  -h, --help           this text, as does expvastic help
-  -V, --version        the version, as does expvastic version
+  -h, --help           show this help (also: expvastic help)
+  -V, --version        show the version (also: expvastic version)
 
-Passwords and keys are given in the file (auth), never on the command line, which everybody on the machine can see.
-Single dashes (-reader=…) work too. SIGINT and SIGTERM ship what waits, print what became of every document, and end;
-a second one, a second later, ends the shipping, too. SIGHUP loads the file again; SIGUSR1 ships at once what waits.
-Exit codes: 0 done, 64 wrong usage, 78 bad configuration, 1 anything else. once: 0 only if every document was taken. After
-SIGINT or SIGTERM: 0 if all that waited then was shipped or is in a spool; what was lost or refused before is in the ledger.
+Put passwords and keys in the file (auth): a command line is visible to every user of the machine.
+Single dashes (-reader=…) work too.
+SIGINT or SIGTERM: ship what is waiting, log the ledger, exit; again after a second: exit without flushing.
+SIGHUP: reload the configuration. SIGUSR1: ship what is waiting now.
+Exit codes: 0 success, 64 usage error, 78 invalid configuration, 1 any other failure. once: 0 only if every document was
+accepted. After SIGINT or SIGTERM: 0 if everything still waiting was shipped or spooled; see the ledger for the rest.
 ";
 
 const COMMANDS: [&str; 8] = ["check", "once", "setup", "spool", "dead-letters", "run", "help", "version"];
@@ -228,7 +229,7 @@ impl Invocation {
         let chosen = dead_letters::choose(&config, self.recorder.as_deref())?;
         let mut stderr = std::io::stderr();
         if chosen.is_empty() {
-            let _ = writeln!(stderr, "no recorder of this configuration has a dead_letter file");
+            let _ = writeln!(stderr, "no recorder in this configuration has a dead_letter file");
         }
         Ok(match action {
             dead_letters::Action::Ls => output::write(|stdout| dead_letters::ls(&chosen, stdout, &mut stderr)),
@@ -250,7 +251,7 @@ impl Invocation {
             config.ship_to_standard_output();
         }
         let log = Log::start(config.logged());
-        tracing::debug!(before = ?before.current, after = ?after.current, "limit of file descriptors");
+        tracing::debug!(before = ?before.current, after = ?after.current, "file descriptor limit");
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
@@ -274,7 +275,7 @@ impl Invocation {
         let mut config = match &self.source {
             Source::File(path) => Config::load(path).map_err(Failure::Config)?,
             Source::Flags(single) => single.config()?,
-            Source::None => return Err(Failure::Usage("there is no configuration".to_owned())),
+            Source::None => return Err(Failure::Usage("no configuration given".to_owned())),
         };
         self.overrule(&mut config);
         Ok(config)
@@ -304,7 +305,7 @@ impl Invocation {
         let http =
             Http::new(config.recorders.iter().map(|recorder| recorder.hosts()).sum(), &|name| std::env::var(name).ok());
         let (text, is_good) = park::block_on(setup::apply(config, &http))
-            .map_err(|error| Failure::Engine(EngineError::System(format!("the main thread cannot wait: {error}"))))?;
+            .map_err(|error| Failure::Engine(EngineError::System(format!("cannot start the event loop: {error}"))))?;
         Ok(if is_good { print(&text) } else { print(&text).max(FAILED) })
     }
 }
@@ -317,8 +318,8 @@ fn only_shown(
 ) -> Result<bool, Failure> {
     let mut only_shown = false;
     for (switch, variable, owner, line) in [
-        ("--dry-run", "EXPVASTIC_DRY_RUN", Command::Once, "--dry-run goes with once: expvastic once --dry-run"),
-        ("--print", "EXPVASTIC_PRINT", Command::Setup, "--print goes with setup: expvastic setup --print"),
+        ("--dry-run", "EXPVASTIC_DRY_RUN", Command::Once, "--dry-run works only with once: expvastic once --dry-run"),
+        ("--print", "EXPVASTIC_PRINT", Command::Setup, "--print works only with setup: expvastic setup --print"),
     ] {
         let is_given = arguments.contains(switch);
         if is_given && !matches!(command, Command::Help | Command::Version) && command != owner {
@@ -376,7 +377,7 @@ fn word(arguments: &mut pico_args::Arguments) -> Result<String, Failure> {
 fn log_printed(report: &Report) {
     for (recorder, ledger) in &report.ledgers {
         let (printed, made) = (ledger.acked, ledger.made);
-        tracing::info!(recorder, "dry run: {printed} of {made} documents printed, none shipped");
+        tracing::info!(recorder, "dry run: {printed} of {made} documents printed, none sent");
     }
 }
 

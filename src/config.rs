@@ -242,15 +242,15 @@ fn entries<T>(
     build: impl Fn(&str, Section<'_, '_>) -> Vec<T>,
 ) -> Named<T> {
     let Some((node, place)) = root.node(key) else {
-        root.lacks(format!("the section {key:?} is missing: there is nothing to do without a {kind}"));
+        root.lacks(format!("the section {key:?} is missing: at least one {kind} is required"));
         return Vec::new();
     };
     let Node::Map(map) = node else {
-        problems.value(&place, format!("expected a {kind}'s name and its keys, found {}", node.describe()));
+        problems.value(&place, format!("expected the {kind}'s name and its keys, found {}", node.describe()));
         return Vec::new();
     };
     if map.len() > limits::SECTION_ENTRIES_MAX {
-        problems.key(&place, format!("{} entries, at most {} are taken", map.len(), limits::SECTION_ENTRIES_MAX));
+        problems.key(&place, format!("{} entries, at most {} are allowed", map.len(), limits::SECTION_ENTRIES_MAX));
         return Vec::new();
     }
     let mut named: Named<T> = Vec::new();
@@ -260,7 +260,7 @@ fn entries<T>(
         let entry = place.entry(index, name);
         let first = *firsts.entry(name.as_str()).or_insert(index);
         if name.trim().is_empty() {
-            problems.key(&entry, format!("a {kind} needs a name, found an empty one"));
+            problems.key(&entry, format!("the name of a {kind} is empty"));
         } else if name.len() > limits::ENTRY_NAME_BYTES_MAX {
             problems.key(&entry, format!("the name is longer than {} bytes", limits::ENTRY_NAME_BYTES_MAX));
         } else if first < index {
@@ -272,7 +272,7 @@ fn entries<T>(
         }
         if count > limits::SECTION_ENTRIES_MAX {
             let most = limits::SECTION_ENTRIES_MAX;
-            problems.key(&place, format!("more than {most} {kind}s, one for each port of a range included"));
+            problems.key(&place, format!("more than {most} {kind}s (each port of a range counts as one)"));
             return Vec::new();
         }
     }
@@ -289,7 +289,10 @@ fn check_port_names(root: &mut Section<'_, '_>, readers: &Named<Reader>, problem
         .collect();
     for (index, (name, _)) in map.iter().enumerate() {
         if let Some(range) = made.get(name.as_str()) {
-            let message = format!("the ports of the reader {range:?} make a reader of this name, too: choose another");
+            let message = format!(
+                "the port range of the reader {range:?} creates a reader with this name: choose \
+                                   another"
+            );
             problems.key(&place.entry(index, name), message);
         }
     }
@@ -301,7 +304,7 @@ impl Settings {
         let old = ["debug_evel", "debug_level"].map(|key| {
             let place = section.node(key).map(|(_, place)| place);
             if let Some(place) = place {
-                section.warn(&place, format!("{key:?} is an old name and still works: write log_level"));
+                section.warn(&place, format!("{key:?} is an old name (it still works): write log_level"));
             }
             section.parse(key, values::log_level)
         });
@@ -332,7 +335,7 @@ fn kind(section: &mut Section<'_, '_>, known: &[&'static str]) -> Option<&'stati
     }
     let named: Vec<_> = known.iter().map(|kind| (*kind, *kind)).collect();
     section.parse("type", |text| match text {
-        "opensearch" => Err("OpenSearch is shipped to by a recorder of type elasticsearch".to_owned()),
+        "opensearch" => Err("for OpenSearch use a recorder of type elasticsearch".to_owned()),
         _ => one_of("type", text, &named),
     })
 }

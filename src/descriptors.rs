@@ -111,7 +111,7 @@ pub(crate) fn are_exhausted(error: &io::Error) -> bool {
 
 /// What to tell a person about that.
 pub(crate) fn advice() -> String {
-    format!("no file descriptor is free (the limit is {}: raise it by ulimit -n or LimitNOFILE=)", limit())
+    format!("out of file descriptors (the limit is {}: raise it with ulimit -n or LimitNOFILE=)", limit())
 }
 
 /// Moves a descriptor that stays open for as long as the process lives out of the low numbers, which remain usable if the

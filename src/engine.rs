@@ -153,10 +153,10 @@ impl Report {
 impl fmt::Display for EngineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoSuchReader(name) => write!(f, "no route gives a recorder to a reader {name:?}"),
+            Self::NoSuchReader(name) => write!(f, "no route connects the reader {name:?} to a recorder"),
             Self::NoRecorder => f.write_str("an engine needs at least one recorder"),
-            Self::EmptyRecorderName => f.write_str("a recorder needs a name, found an empty one"),
-            Self::DuplicateRecorderName(name) => write!(f, "two recorders of one engine are called {name:?}"),
+            Self::EmptyRecorderName => f.write_str("the name of a recorder is empty"),
+            Self::DuplicateRecorderName(name) => write!(f, "two recorders of one engine have the name {name:?}"),
             Self::System(what) => f.write_str(what),
         }
     }
@@ -194,7 +194,7 @@ fn run(
         executor.spawn(Rc::clone(&runtime).obey(orders)).detach();
     }
     park::block_on(executor.run(runtime.run(&executor, stop)))
-        .map_err(|error| EngineError::System(format!("the main thread cannot wait: {error}")))?;
+        .map_err(|error| EngineError::System(format!("cannot start the event loop: {error}")))?;
     // Tasks that are still under way end here, before the client that they use.
     drop(executor);
     descriptors::spares::hold(0);

@@ -366,9 +366,9 @@ impl Endpoint {
     fn redirected(&self, location: &str) -> Result<Self, HttpError> {
         let wrong = |what: &str| {
             let shown = redact::quote(location.as_bytes(), limits::QUOTED_BYTES_MAX);
-            HttpError::Transport(format!("a redirect leads to {shown:?}, which is {what}"))
+            HttpError::Transport(format!("redirected to {shown:?}, which is {what}"))
         };
-        let base = url::Url::parse(&self.url.to_string()).map_err(|_| wrong("relative to no URL"))?;
+        let base = url::Url::parse(&self.url.to_string()).map_err(|_| wrong("not a valid URL"))?;
         let mut target = base.join(location).map_err(|_| wrong("no URL"))?;
         if !matches!(target.scheme(), "http" | "https") {
             return Err(wrong("neither http:// nor https://"));

@@ -48,6 +48,7 @@ mod descriptors;
 mod limits;
 mod log;
 mod park;
+mod plural;
 mod regular_file;
 mod signals;
 mod stream;

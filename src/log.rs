@@ -114,7 +114,7 @@ impl Subscriber for Lines {
         let Written { line, output } = &mut *written;
         let format = self.shown().format;
         if output.dropped() > 0 {
-            let message = "log lines were dropped here, as nobody read standard error".to_owned();
+            let message = "log lines dropped: standard error was not being read".to_owned();
             let notice = Fields { message, rest: vec![("lines", Value::Literal(output.dropped().to_string()))] };
             notice.write(line, Level::WARN, format);
             output.write_notice(line);

@@ -104,7 +104,7 @@ impl Ledger {
             tracing::info!(
                 recorder,
                 documents = self.spooled,
-                "wait on disk and are shipped when a recorder has their folder again"
+                "documents left in the spool: shipped when a recorder uses that folder again"
             );
         }
         if self.dropped.total() > 0 {
@@ -118,7 +118,7 @@ impl Ledger {
                 dropped.shutdown,
                 dropped.recorder_gone,
                 dropped.dead_letter_unwritable,
-                "documents were lost"
+                "documents lost"
             );
         }
     }
@@ -153,7 +153,7 @@ impl fmt::Display for Ledger {
              waiting {waiting}"
         )?;
         if *spooled + *recovered > 0 {
-            write!(f, " ({recovered} of them found in the spool, {spooled} wait there)")?;
+            write!(f, " ({recovered} recovered from the spool, {spooled} waiting there)")?;
         }
         Ok(())
     }

@@ -64,16 +64,16 @@ pub(crate) async fn serve(address: SocketAddr, render: impl Fn(Page, &mut Vec<u8
             Ok(listener) => {
                 let _ = failures.recovered(clock::now());
                 let at = listener.local_addr().unwrap_or(address);
-                tracing::info!("own pages at http://{at}/");
+                tracing::info!("status pages at http://{at}/");
                 let error = accept_all(Rc::new(listener), &render).await;
-                tracing::warn!(listen = %at, "no more connections to the own pages for now: {error}");
+                tracing::warn!(listen = %at, "the status pages cannot accept connections: {error}");
             }
             Err(error) => {
                 if let Some(times) = failures.failed(&error.kind().to_string(), clock::now()) {
                     tracing::warn!(
                         listen = %address,
-                        times,
-                        "the own pages cannot be served: {}; tried again every {:?}",
+                        count = times,
+                        "cannot serve the status pages: {}; retrying every {:?}",
                         said(&error),
                         limits::PAGE_RETRY
                     );
@@ -86,9 +86,9 @@ pub(crate) async fn serve(address: SocketAddr, render: impl Fn(Page, &mut Vec<u8
 
 fn said(error: &io::Error) -> String {
     match error.kind() {
-        ErrorKind::AddrInUse => "another process has this address (choose another port in settings.listen)".to_owned(),
-        ErrorKind::AddrNotAvailable => "this machine has no such address (settings.listen)".to_owned(),
-        ErrorKind::PermissionDenied => "this process may not have this port (choose one from 1024 on)".to_owned(),
+        ErrorKind::AddrInUse => "the address is already in use (choose another port in settings.listen)".to_owned(),
+        ErrorKind::AddrNotAvailable => "this machine does not have this address (check settings.listen)".to_owned(),
+        ErrorKind::PermissionDenied => "permission denied for this port (choose one from 1024 up)".to_owned(),
         _ => error.to_string(),
     }
 }
@@ -123,7 +123,11 @@ async fn accept_all(listener: Rc<TcpListener>, render: &impl Fn(Page, &mut Vec<u
                 Err(error) if is_passing(error.kind()) => {}
                 Err(error) if descriptors::are_exhausted(&error) => {
                     if let Some(times) = failures.failed("exhausted", clock::now()) {
-                        tracing::warn!(times, "a client of the own pages has to wait: {}", descriptors::advice());
+                        tracing::warn!(
+                            count = times,
+                            "a client of the status pages has to wait: {}",
+                            descriptors::advice()
+                        );
                     }
                     // The client is still there and wants to be accepted: asking for it at once would be asking for ever.
                     clients.replace_one(clock::now());
@@ -220,15 +224,15 @@ fn reply(asked: Asked, render: &impl Fn(Page, &mut Vec<u8>)) -> Vec<u8> {
             ("200 OK", plain)
         }
         Asked::Page(_, Target::Unknown) => {
-            body.extend_from_slice(b"there are /, /debug/vars and /healthz\n");
+            body.extend_from_slice(b"not found: try /, /debug/vars or /healthz\n");
             ("404 Not Found", plain)
         }
         Asked::OtherMethod => {
-            body.extend_from_slice(b"pages are only read: GET or HEAD\n");
+            body.extend_from_slice(b"method not allowed: use GET or HEAD\n");
             ("405 Method Not Allowed\r\nAllow: GET, HEAD", plain)
         }
         Asked::Nonsense => {
-            body.extend_from_slice(b"this is no HTTP request\n");
+            body.extend_from_slice(b"bad request: not HTTP\n");
             ("400 Bad Request", plain)
         }
     };

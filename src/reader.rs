@@ -13,6 +13,7 @@ use crate::http::{Content, ContentKind, Endpoint, Http, HttpError, Identity, Ref
 use crate::limits;
 use crate::log::{self, FailureLog, PartLevel, part_log};
 use crate::metrics::ReaderCounts;
+use crate::plural::counted;
 use foreign::Kind;
 use losses::{Line, Losses};
 use schedule::Schedule;
@@ -173,8 +174,8 @@ impl Reading {
                 info,
                 reader = self.name(),
                 failures,
-                away_ms = log::milliseconds(away),
-                "reading again after {:.1} s",
+                outage_ms = log::milliseconds(away),
+                "polling recovered after {:.1} s",
                 away.as_secs_f64()
             );
         }
@@ -186,7 +187,16 @@ impl Reading {
         );
         for line in lines {
             let Line { values, times, message } = line;
-            part_log!(self.log_level, Warn, warn, reader = self.name(), url = self.url(), values, times, "{message}");
+            part_log!(
+                self.log_level,
+                Warn,
+                warn,
+                reader = self.name(),
+                url = self.url(),
+                values,
+                count = times,
+                "{message}"
+            );
         }
         let unmatched = self.variables.borrow_mut().unmatched();
         for unmatched in unmatched {
@@ -194,9 +204,9 @@ impl Reading {
             part_log!(self.log_level, Warn, warn, reader = self.name(), url = self.url(), "{said}");
         }
         if report.restarted {
-            part_log!(self.log_level, Info, info, reader = self.name(), url = self.url(), "the target has restarted");
+            part_log!(self.log_level, Info, info, reader = self.name(), url = self.url(), "the target restarted");
         }
-        part_log!(self.log_level, Debug, debug, reader = self.name(), bytes = body.len(), "read");
+        part_log!(self.log_level, Debug, debug, reader = self.name(), bytes = body.len(), "polled");
     }
 
     /// A poll that gave a document took so long.
@@ -210,8 +220,8 @@ impl Reading {
                 reader = self.name(),
                 took_ms = log::milliseconds(time),
                 interval_ms = log::milliseconds(interval),
-                "the endpoint is slower than its interval: the answer took {:.3} s, interval is {interval:?}; ticks that are \
-                 due meanwhile are skipped and counted (late_ticks): raise interval",
+                "the endpoint is slower than its interval: the response took {:.3} s, interval is {interval:?}; late \
+                 ticks are skipped and counted (late_ticks): raise interval",
                 time.as_secs_f64()
             );
         }
@@ -229,8 +239,8 @@ impl Reading {
                 warn,
                 reader = self.name(),
                 url = self.url(),
-                times,
-                "reading failed: {error}"
+                count = times,
+                "poll failed: {error}"
             );
         }
         let (in_a_row, backoff) = (health.log.in_a_row(), u64::from(self.config.backoff));
@@ -241,8 +251,8 @@ impl Reading {
                 warn,
                 reader = self.name(),
                 url = self.url(),
-                "counts as down after {} failures in a row; probed about every {:?} from now on",
-                backoff,
+                "down after {} in a row; probing about every {:?}",
+                counted(backoff, "failure"),
                 limits::PROBE_INTERVAL.max(self.config.interval)
             );
         }

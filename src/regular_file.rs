@@ -95,10 +95,10 @@ impl fmt::Display for ReadError {
             Self::System(error) => write!(f, "cannot be read: {error}"),
             Self::Irregular(kind) => write!(f, "is {kind}, not a regular file"),
             Self::TooLong { bytes: Some(bytes), bytes_max } => {
-                write!(f, "is {bytes} bytes long, at most {bytes_max} are read")
+                write!(f, "is {bytes} bytes long, the limit is {bytes_max}")
             }
             Self::TooLong { bytes: None, bytes_max } => {
-                write!(f, "is longer than {bytes_max} bytes, which are the most that are read")
+                write!(f, "is longer than the limit of {bytes_max} bytes")
             }
         }
     }
@@ -122,7 +122,7 @@ mod tests {
             std::os::unix::fs::symlink(leads_to, path(name)).unwrap();
         }
         for (name, bytes_max, problem) in [
-            ("file", 3, "is 4 bytes long, at most 3 are read"),
+            ("file", 3, "is 4 bytes long, the limit is 3"),
             ("fifo", 9, "is a FIFO, not a regular file"),
             ("to fifo", 9, "is a FIFO, not a regular file"),
             ("zero", 9, "is a device, not a regular file"),
@@ -135,6 +135,6 @@ mod tests {
         assert!(read(&path("gone"), 9).unwrap_err().is_not_found());
         // It says that it has no length.
         let error = read(Path::new("/proc/self/maps"), 9).unwrap_err().to_string();
-        assert_eq!(error, "is longer than 9 bytes, which are the most that are read");
+        assert_eq!(error, "is longer than the limit of 9 bytes");
     }
 }

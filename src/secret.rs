@@ -40,13 +40,13 @@ impl Secret {
             return Err("is empty");
         }
         if text.len() > limits::SECRET_BYTES_MAX {
-            return Err("is too long to be one");
+            return Err("is too long");
         }
         match (text.contains(is_wrong), shape) {
             (false, _) => Ok(Self(text.into())),
-            (true, Shape::Password) => Err("holds a control character, such as the end of a line"),
-            (true, Shape::Token) => Err("holds a blank or a character that is not ASCII"),
-            (true, Shape::Field) => Err("holds a character that no header field may hold"),
+            (true, Shape::Password) => Err("contains a control character, such as a newline"),
+            (true, Shape::Token) => Err("contains a space or a non-ASCII character"),
+            (true, Shape::Field) => Err("contains a character that is not allowed in a header"),
         }
     }
 
@@ -122,9 +122,9 @@ mod tests {
         for (text, problem) in [
             (&b""[..], "is empty"),
             (b"\n", "is empty"),
-            (b"hunter2\nmore\n", "holds a control character"),
+            (b"hunter2\nmore\n", "contains a control character"),
             (b"hunter2\xff", "is not UTF-8 text"),
-            ("x".repeat(70_000).as_bytes(), "is 70000 bytes long, at most 16386 are read"),
+            ("x".repeat(70_000).as_bytes(), "is 70000 bytes long, the limit is 16386"),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.contains(problem) && !error.contains("hunter2"), "{error}");

@@ -37,7 +37,7 @@ impl Watchdog {
         let thread = std::thread::Builder::new().name("watchdog".to_owned());
         // Not the usual way to start one: there is none in normal running. Without it, it ends all the same, unless it hangs.
         if let Err(error) = thread.spawn(move || shared.watch(start, limit)) {
-            tracing::debug!("nobody watches that the process ends in time: {error}");
+            tracing::debug!("cannot start the watchdog thread: {error}");
         }
     }
 
@@ -50,7 +50,7 @@ impl Watchdog {
 impl Shared {
     fn watch(&self, start: Instant, limit: Duration) {
         let reason = self.reason_to_end(start, limit);
-        tracing::error!("{reason}: ended without waiting for it; this is what was known last");
+        tracing::error!("{reason}: exiting; the ledger may be out of date");
         for (recorder, ledger) in &*self.ledgers.lock().unwrap_or_else(PoisonError::into_inner) {
             ledger.log(recorder);
         }
@@ -63,7 +63,7 @@ impl Shared {
             std::thread::sleep(limits::WATCHDOG_LOOK);
             let elapsed = clock::now().duration_since(start);
             if elapsed >= limit.saturating_add(limits::SHUTDOWN_GRACE) {
-                return format!("shutdown_timeout ({limit:?}) is over and something hangs, such as a disk");
+                return format!("shutdown_timeout ({limit:?}) expired while a system call hangs (a disk?)");
             }
             if self.unheard.load(Ordering::SeqCst) == 0 {
                 unheard_since = None;
@@ -71,7 +71,7 @@ impl Shared {
                 // One that counts as the first one.
                 self.unheard.store(0, Ordering::SeqCst);
             } else if *unheard_since.get_or_insert(elapsed) + limits::SIGNAL_HEARD <= elapsed {
-                return "a signal was received once more and something hangs, such as a disk".to_owned();
+                return "a second signal was received while a system call hangs (a disk?)".to_owned();
             }
         }
     }
@@ -122,8 +122,8 @@ mod tests {
         let this = "watchdog::tests::a_process_that_hangs_ends_with_what_was_known_last";
         let begin = clock::now();
         for (limit, reason) in [
-            (Duration::ZERO, "shutdown_timeout (0ns) is over and something hangs"),
-            (Duration::from_secs(3600), "a signal was received once more and something hangs"),
+            (Duration::ZERO, "shutdown_timeout (0ns) expired while a system call hangs"),
+            (Duration::from_secs(3600), "a second signal was received while a system call hangs"),
         ] {
             let output = run(this, limit);
             let said = String::from_utf8(output.stderr).unwrap();

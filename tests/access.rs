@@ -325,16 +325,16 @@ fn hosts_and_proxies_tell_no_secret_either() {
 
 /// Status of the server, `auth` of the recorder, and what the log says to look at.
 const ADVICE: [(u16, &str, &str); 7] = [
-    (401, "", "; it asks for credentials: set `auth`"),
+    (401, "", "; the server requires credentials: set `auth`"),
     (401, "auth: {user: me, password: planted-password}", "; check `auth`: the user \"me\" and the password"),
     (401, "auth: {user: me, password_file: secret}", "; check `auth`: the user \"me\" and the password in secret"),
-    (401, "auth: {api_key: planted-api-key}", "; check `auth`: the API key, which may be wrong, expired or withdrawn"),
+    (401, "auth: {api_key: planted-api-key}", "; check `auth`: the API key, which may be wrong, expired or revoked"),
     (401, "auth: {bearer: planted-bearer}", "; check `auth`: the bearer token, which may be wrong or expired"),
-    (403, "", "; it forbids this: check its rules, or set `auth`"),
+    (403, "", "; the server denies access: check its access rules, or set `auth`"),
     (
         403,
         "auth: {user: me, password: planted-password}",
-        "; check the rights of `auth`: the user \"me\" and the password",
+        "; check the privileges of `auth`: the user \"me\" and the password",
     ),
 ];
 

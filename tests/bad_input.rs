@@ -49,12 +49,12 @@ const FAULTS: [Fault; 26] = [
     Fault {
         name: "404",
         reply: || Reply::Full(404, String::new(), b"not found".to_vec()),
-        cause: r#"the answer has status 404, expected 200; its page is plain text, and begins "not found"; is this the right port"#,
+        cause: r#"status 404, expected 200; the body is plain text, and begins "not found"; is this the right port"#,
     },
     Fault {
         name: "500-json",
         reply: || Reply::Full(500, String::new(), br#"{"error":"boom","code":500}"#.to_vec()),
-        cause: "the answer has status 500, expected 200; its page is a JSON object, and begins",
+        cause: "status 500, expected 200; the body is a JSON object, and begins",
     },
     Fault {
         name: "redirect-loop",
@@ -64,17 +64,17 @@ const FAULTS: [Fault; 26] = [
     Fault {
         name: "half-a-body",
         reply: || Reply::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n{\"a\":1,\"half\":[1,2,".to_vec()),
-        cause: "the answer was cut off",
+        cause: "the response was cut off",
     },
     Fault {
         name: "half-a-chunk",
         reply: || Reply::Raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfff\r\n{\"a\":1,".to_vec()),
-        cause: "the answer was cut off",
+        cause: "the response was cut off",
     },
     Fault {
         name: "half-the-json",
         reply: || Reply::ok(r#"{"a":1,"half":[1,2,"#),
-        cause: "the JSON is cut off (byte 19)",
+        cause: "the JSON is truncated (byte 19)",
     },
     Fault {
         name: "endless",
@@ -86,16 +86,16 @@ const FAULTS: [Fault; 26] = [
         reply: || Reply::Repeated(100 << 20),
         cause: "the body is longer than max_body (1048576 bytes)",
     },
-    Fault { name: "no-answer", reply: || Reply::Hang(Vec::new()), cause: "no whole answer within 400ms" },
+    Fault { name: "no-answer", reply: || Reply::Hang(Vec::new()), cause: "no complete response within 400ms" },
     Fault {
         name: "no-body",
         reply: || Reply::Hang(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n".to_vec()),
-        cause: "no whole answer within 400ms",
+        cause: "no complete response within 400ms",
     },
     Fault {
         name: "html",
         reply: || foreign("text/html", b"<html><title>It works!</title><body>"),
-        cause: r#"the body is not a JSON object (byte 0): it is HTML (Content-Type: text/html), and its title is "It works!"; a login page or a proxy's may stand before it"#,
+        cause: r#"the body is not a JSON object (byte 0): it is HTML (Content-Type: text/html), and its title is "It works!"; is a login page or a proxy in front of it?"#,
     },
     Fault {
         name: "prometheus",
@@ -110,7 +110,7 @@ const FAULTS: [Fault; 26] = [
     Fault {
         name: "utf-16",
         reply: || foreign("application/json", &UTF_16),
-        cause: r#"it is UTF-16 (Content-Type: application/json), and begins "{\"a\":1}"; have it sent as UTF-8"#,
+        cause: r#"it is UTF-16 (Content-Type: application/json), and begins "{\"a\":1}"; send it as UTF-8"#,
     },
     Fault {
         name: "xml",
@@ -125,19 +125,19 @@ const FAULTS: [Fault; 26] = [
     Fault {
         name: "tls-port",
         reply: || Reply::Full(400, String::new(), b"Client sent an HTTP request to an HTTPS server.\n".to_vec()),
-        cause: "the answer has status 400, expected 200; its page is plain text, and begins \"Client sent an HTTP request to an HTTPS server.\"; this port speaks TLS: write https://",
+        cause: "status 400, expected 200; the body is plain text, and begins \"Client sent an HTTP request to an HTTPS server.\"; this port speaks TLS: write https://",
     },
     Fault {
         name: "brotli",
         reply: || Reply::Full(200, "Content-Encoding: br\r\n".to_owned(), b"\x8b\x03\x80".to_vec()),
-        cause: "it is compressed by br, which nobody has asked for",
+        cause: "it is compressed with br, which was not requested",
     },
     Fault {
         name: "no-http",
         reply: || Reply::Raw(b"SSH-2.0-OpenSSH_9.2\r\n".to_vec()),
-        cause: "the answer is not HTTP/1.1: is this the right port?",
+        cause: "the response is not HTTP/1.1: is this the right port?",
     },
-    Fault { name: "empty-object", reply: || Reply::ok("{}"), cause: "the payload holds no variable" },
+    Fault { name: "empty-object", reply: || Reply::ok("{}"), cause: "the payload contains no variables" },
     Fault {
         name: "array",
         reply: || Reply::ok("[1,2,3]"),
@@ -152,7 +152,7 @@ const FAULTS: [Fault; 26] = [
     Fault {
         name: "gzip-cut-off",
         reply: || Reply::Full(200, GZIP.to_owned(), b"\x1f\x8b\x08\0\0\0\0\0\0\xff".to_vec()),
-        cause: "the body came compressed by gzip, which nobody has asked for, and is cut off",
+        cause: "the body is compressed with gzip, which was not requested, and is cut off",
     },
     Fault {
         name: "gzip-bomb",
@@ -162,7 +162,7 @@ const FAULTS: [Fault; 26] = [
     Fault {
         name: "gzip-unsaid",
         reply: || Reply::ok(gzip(br#"{"a":1}"#)),
-        cause: "it is compressed by gzip, which nobody has asked for (Content-Type: application/json); have it sent as it is",
+        cause: "it is compressed with gzip, which was not requested (Content-Type: application/json); send it uncompressed",
     },
 ];
 
@@ -248,7 +248,7 @@ fn whatever_an_endpoint_answers_only_its_own_document_is_missing() {
         let line = line.unwrap_or_else(|| panic!("no line about {} in\n{log}", fault.name));
         assert!(line.contains(&url), "{line}");
         assert!(line.contains(fault.cause), "{}: {line}", fault.name);
-        let recovered = log.lines().any(|line| line.contains(&reader) && line.contains("reading again"));
+        let recovered = log.lines().any(|line| line.contains(&reader) && line.contains("polling recovered"));
         assert!(recovered, "{} came back", fault.name);
     }
     let lines = warnings(&log).count();
@@ -322,7 +322,7 @@ fn an_endpoint_that_is_slower_than_its_interval_is_told_of_once() {
     let log = program.read("stderr");
     let lines: Vec<&str> = log.lines().filter(|line| line.contains("slower than its interval")).collect();
     let [line] = lines[..] else { panic!("one line: {log}") };
-    let took = line.split("the answer took ").nth(1).and_then(|rest| rest.split(' ').next()).expect("a figure");
+    let took = line.split("the response took ").nth(1).and_then(|rest| rest.split(' ').next()).expect("a figure");
     assert!(took.parse::<f64>().expect("seconds") >= 0.12, "{line}");
     assert!(line.contains(" WARN ") && line.contains("interval is 30ms") && line.ends_with("reader=slow"), "{line}");
 }
@@ -339,12 +339,12 @@ fn nobody_there_at_the_start_is_no_reason_not_to_start() {
         store_server.address
     );
     let mut program = Program::start(&[], &config);
-    let nobody = format!("nobody listens at {address} (connection refused)");
+    let nobody = format!("connection refused by {address}");
     wait_until("it says that nobody is there", || program.read("stderr").contains(&nobody));
     assert!(program.is_running());
     let listener = std::net::TcpListener::bind(&address).expect("the port is still free");
     let _app = Server::start_on(listener, |request| {
-        assert_eq!(request.target, "/debug/vars", "Go's own path is the default");
+        assert_eq!(request.target, "/debug/vars", "Go's default path is the default");
         Reply::ok(r#"{"up":true}"#)
     });
     wait_until("documents arrive", || store.lock().expect("the store").documents.len() > 3);
@@ -397,13 +397,13 @@ fn brackets_and_quotes_in_a_variable_cost_no_other() {
 #[test]
 fn a_broken_body_in_one_line_is_refused_with_the_name_of_the_variable() {
     let (_, log) = polled(&[r#"{"b4":1,"uri":"/s.php?q="cat","len":5,"after":2}"#], "", 0);
-    let lines: Vec<&str> = warnings(&log).filter(|line| line.contains("reading failed")).collect();
+    let lines: Vec<&str> = warnings(&log).filter(|line| line.contains("poll failed")).collect();
     assert_eq!(lines.len(), 1, "{log}");
-    assert!(lines[0].contains(r#"the variable "uri" is not JSON"#) && !lines[0].contains("cut off"), "{log}");
+    assert!(lines[0].contains(r#"the variable "uri" is not valid JSON"#) && !lines[0].contains("truncated"), "{log}");
     let (_, log) = polled(&[r#"{"up":1 2,"m":{"down":[1] 2}}"#], "", 0);
-    assert!(log.contains(r#"nothing that the payload holds is JSON: "up", "m.down""#), "{log}");
+    assert!(log.contains(r#"nothing in the payload is valid JSON: "up", "m.down""#), "{log}");
     let (_, log) = polled(&[r#"{"b4":1,"uri":"/s.php"#], "", 0);
-    assert!(log.contains("the JSON is cut off"), "{log}");
+    assert!(log.contains("the JSON is truncated"), "{log}");
 }
 
 #[test]
@@ -428,8 +428,8 @@ fn patterns_that_match_nothing_are_told_once() {
     let (_, log) = polled(&[r#"{"a":1,"hits":2,"m":{"hits":3}}"#, r#"{"a":1,"hits":2,"m":{"hits":3},"x":4}"#], keys, 4);
     let lines: Vec<&str> = warnings(&log).collect();
     assert_eq!(lines.len(), 3, "{log}");
-    for (line, found) in lines.iter().zip([r#"of include: "hitz";"#, r#"of rates: "m.hitz";"#, r#"of rename: "aa";"#]) {
-        assert!(line.contains("nothing in the first document matches") && line.contains(found), "{log}");
+    for (line, found) in lines.iter().zip([r#"in include: "hitz";"#, r#"in rates: "m.hitz";"#, r#"in rename: "aa";"#]) {
+        assert!(line.contains("no variable in the first document matches") && line.contains(found), "{log}");
     }
     let (_, log) = polled(&[r#"{"a":1}"#], "", 4);
     assert_eq!(warnings(&log).count(), 0, "the defaults need not match: {log}");

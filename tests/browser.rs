@@ -49,7 +49,7 @@ fn a_person_sees_each_reader_and_each_recorder_with_its_ledger() {
     let program = Program::start(&[], &config);
     wait_until("documents are stored", || store.lock().expect("the store").documents.len() > 3);
     let said = program.read("stderr");
-    let url = said.lines().find_map(|line| Some(line.split_once("own pages at ")?.1)).expect("it says where");
+    let url = said.lines().find_map(|line| Some(line.split_once("status pages at ")?.1)).expect("it says where");
     let profile = tempfile::tempdir().expect("a folder");
     let dom = dom(url, profile.path());
 

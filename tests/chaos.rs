@@ -169,7 +169,7 @@ impl Chaos {
         wait_until("what waits is delivered", || names.iter().all(|name| is_empty(&program, name)));
         self.doubt(Duration::ZERO, 0);
         let log = ended(&mut program);
-        self.seen.recoveries += usize::from(log.contains("found in the spool"));
+        self.seen.recoveries += usize::from(log.contains("recovered from the spool"));
         assert!(log.lines().filter(|line| line.contains("ledger: ")).all(|line| line.contains("waiting 0")), "{log}");
         self.check(&program);
     }
@@ -197,7 +197,7 @@ impl Chaos {
     fn start_again(&mut self, program: Program) -> Program {
         let log = program.read("stderr");
         assert!(!log.contains("panicked"), "{log}");
-        self.seen.recoveries += usize::from(log.contains("found in the spool"));
+        self.seen.recoveries += usize::from(log.contains("recovered from the spool"));
         self.run += 1;
         let program = program.start_again(&[], &self.config());
         self.begun(program)

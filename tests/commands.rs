@@ -52,11 +52,11 @@ fn exit_codes_tell_usage_from_configuration() {
             64,
             "expvastic: unknown flag --confg, did you mean --config?\nexpvastic -h shows the usage\n",
         ),
-        (&["-c", "/nowhere.yml"], 78, "/nowhere.yml: there is no such file\n"),
+        (&["-c", "/nowhere.yml"], 78, "/nowhere.yml: file not found\n"),
         (
             &["check", "-c", "/nowhere"],
             78,
-            "/nowhere: there is no such file (looked for /nowhere, /nowhere.yml, /nowhere.yaml)\n",
+            "/nowhere: file not found (looked for /nowhere, /nowhere.yml, /nowhere.yaml)\n",
         ),
         (
             &["--reader", "ftp://x"],
@@ -66,8 +66,7 @@ fn exit_codes_tell_usage_from_configuration() {
         (
             &["--reader", "h:1", "--recorder", "es:9200-9201"],
             64,
-            "expvastic: recorder recorder: \"es:9200-9201\" has a range of ports, which only readers can have: give each \
-             server its own host:port\nexpvastic -h shows the usage\n",
+            "expvastic: recorder recorder: \"es:9200-9201\" has a port range, which only readers support: list each server as host:port\nexpvastic -h shows the usage\n",
         ),
     ] {
         let output = expvastic(arguments);
@@ -104,7 +103,7 @@ fn a_dry_run_prints_the_bulk_and_ships_nothing() {
     assert_eq!((&source["poll_seq"], &source["service.name"]), (&0.into(), &"app".into()));
     assert_eq!(server.request_count(), 0, "nothing is shipped");
     let said = program.read("stderr");
-    assert!(said.contains("dry run: 1 of 1 documents printed, none shipped") && !said.contains("acked"), "{said}");
+    assert!(said.contains("dry run: 1 of 1 documents printed, none sent") && !said.contains("acked"), "{said}");
 }
 
 #[test]
@@ -153,18 +152,18 @@ fn what_cannot_be_shipped_in_time_is_counted_and_the_exit_code_says_so() {
     program.signal("TERM");
     assert_eq!(program.wait(), Some(1));
     let log = program.read("stderr");
-    assert!(log.contains("documents were lost") && log.contains("dropped.shutdown="), "{log}");
-    assert!(log.contains("shutdown_timeout (200ms) is over"), "{log}");
+    assert!(log.contains("documents lost") && log.contains("dropped.shutdown="), "{log}");
+    assert!(log.contains("shutdown_timeout (200ms) expired"), "{log}");
 }
 
 /// What is left is where it would be if the time to ship were over.
 #[test]
 fn a_second_signal_ends_the_shipping_at_once() {
     for (arguments, spool, first, second, code, said) in [
-        (&[][..], "", "TERM", "INT", 1, "documents were lost"),
-        (&[], "spool: {path: spool}, ", "INT", "INT", 0, "wait on disk"),
+        (&[][..], "", "TERM", "INT", 1, "documents lost"),
+        (&[], "spool: {path: spool}, ", "INT", "INT", 0, "left in the spool"),
         // It ships without having been told to.
-        (&["once"], "", "TERM", "TERM", 1, "documents were lost"),
+        (&["once"], "", "TERM", "TERM", 1, "documents lost"),
     ] {
         let hung = Server::start(|_| Reply::Hang(Vec::new()));
         let app = counting_app();
@@ -173,13 +172,13 @@ fn a_second_signal_ends_the_shipping_at_once() {
         let mut program = Program::start(arguments, &text);
         wait_until("a bulk is under way", || hung.connections.load(Ordering::SeqCst) > 0);
         program.signal(first);
-        wait_until("it ships what waits", || program.read("stderr").contains("received: shipping what waits"));
+        wait_until("it ships what waits", || program.read("stderr").contains("received (send it again"));
         program.signal("HUP");
-        wait_until("it says that it ends", || program.read("stderr").contains("is being shipped, then this ends"));
+        wait_until("it says that it ends", || program.read("stderr").contains("already shutting down"));
         assert!(program.is_running());
         assert_eq!(program.hurry(second), Some(code), "{arguments:?}{spool}");
         let log = program.read("stderr");
-        assert!(log.contains(&format!("SIG{second} received once more: ending at once")), "{log}");
+        assert!(log.contains(&format!("SIG{second} received again: exiting without flushing")), "{log}");
         assert!(log.contains("ledger: made ") && log.contains(said), "{log}");
     }
 }
@@ -193,7 +192,7 @@ fn once_that_is_stopped_before_the_endpoint_has_answered_has_not_done_it() {
     program.signal("TERM");
     assert_eq!(program.wait(), Some(1));
     let log = program.read("stderr");
-    assert!(log.contains("stopped before all endpoints had answered: they give no document polls=1"), "{log}");
+    assert!(log.contains("stopped before every endpoint had answered: those polls give no document polls=1"), "{log}");
 }
 
 #[test]
@@ -222,7 +221,7 @@ fn a_reader_of_standard_output_that_goes_away_ends_it() {
     drop(child.stdout.take());
     let output = child.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("the recorder has gone"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("recorder stopped"), "{}", text(&output.stderr));
 }
 
 #[test]
@@ -257,15 +256,15 @@ fn a_log_in_json_names_routes_and_gives_durations_in_milliseconds() {
     let (server, _) = storing_server();
     let config = format!("settings: {{log_format: json}}\n{}", config(&app.address, &server.address));
     let mut program = Program::start(&[], &config);
-    wait_until("a failure is told", || program.read("stderr").contains("reading failed"));
+    wait_until("a failure is told", || program.read("stderr").contains("poll failed"));
     is_down.store(false, Ordering::SeqCst);
-    wait_until("it is told that it is over", || program.read("stderr").contains("reading again"));
+    wait_until("it is told that it is over", || program.read("stderr").contains("polling recovered"));
     program.signal("TERM");
     assert_eq!(program.wait(), Some(0));
     let log = program.read("stderr");
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
     assert!(lines.iter().any(|line| line["route"] == "app \u{2192} es"), "{log}");
-    assert!(lines.iter().any(|line| line["away_ms"].is_u64() && line["failures"].is_u64()), "{log}");
+    assert!(lines.iter().any(|line| line["outage_ms"].is_u64() && line["failures"].is_u64()), "{log}");
 }
 
 /// What is an integer for sure has a type of its own in the template, unless a reader calls something else by such a name.

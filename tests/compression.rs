@@ -182,7 +182,7 @@ fn check(engine: &str) {
     let ledger = log.lines().rfind(|line| line.contains("made")).expect("a ledger");
     assert!(ledger.contains(&format!("made {}", documents.len())), "{engine}: nothing is missing: {ledger}");
     assert!(!ledger.contains("duplicate 0"), "{engine}: a bulk that had arrived went to the other host: {ledger}");
-    for words in ["counts as down", "shipping failed", "does not take compressed bulks"] {
+    for words in ["down; retrying", "shipping failed", "does not accept compressed bulks"] {
         assert!(!log.contains(words), "{engine}: {log}");
     }
     let (bulks, packed) = (one.bulks() + two.bulks(), [&one, &two].map(|way| way.state.packed.load(Ordering::SeqCst)));

@@ -79,18 +79,18 @@ fn a_file_that_cannot_be_read_says_why() {
         assert_eq!(output.status.code(), Some(78));
         stderr(&output)
     };
-    assert_eq!(message(&in_folder("no")), "no: there is no such file (looked for no, no.yml, no.yaml)\n");
+    assert_eq!(message(&in_folder("no")), "no: file not found (looked for no, no.yml, no.yaml)\n");
     std::fs::create_dir(in_folder("folder")).expect("created");
     assert_eq!(message(&in_folder("folder")), "folder: is a directory, expected a YAML file\n");
     let long = format!("# {}\n", "x".repeat(1 << 20));
     std::fs::write(in_folder("long.yml"), &long).expect("written");
     assert_eq!(
         message(&in_folder("long.yml")),
-        format!("long.yml: is {} bytes long, at most 1048576 are read\n", long.len())
+        format!("long.yml: is {} bytes long, the limit is 1048576\n", long.len())
     );
     assert_eq!(
         message(Path::new("/dev/zero")),
-        "zero: is a device, not a regular file: it is read again at SIGHUP, so write it to a file first\n"
+        "zero: is a device, not a regular file: it is read again on reload (SIGHUP), so save it to a file first\n"
     );
     std::os::unix::fs::symlink("loop.yml", in_folder("loop.yml")).expect("linked");
     let looped = message(&in_folder("loop.yml"));
@@ -115,7 +115,7 @@ fn no_file_runs_away() {
     assert_eq!(unknown.lines().count(), 101);
     assert!(unknown.ends_with("\nconf.yml: and 1904 more problems\n"), "{unknown}");
     let aliases = said(&format!("a: &a [{}]\nb: [{}]\n", "a,".repeat(2_000), "*a,".repeat(2_000)));
-    assert!(aliases.ends_with(": aliases unfold into too much: write the values out\n"), "{aliases}");
+    assert!(aliases.ends_with(": aliases expand to too many values: write the values out\n"), "{aliases}");
     let all = |start: &str| (0..400).map(|n| format!("{start}{n}")).collect::<Vec<_>>();
     let entries = |start: &str, keys: &str| {
         all(start).iter().map(|name| format!("  {name}: {{type: {keys}}}\n")).collect::<Vec<_>>().concat()
@@ -127,9 +127,9 @@ fn no_file_runs_away() {
         all("a").join(","),
         all("b").join(","),
     ));
-    assert_eq!(routes, "conf.yml:803:1: routes: the routes join more than 100000 pairs of a reader and a recorder\n");
+    assert_eq!(routes, "conf.yml:803:1: routes: the routes form more than 100000 pairs of a reader and a recorder\n");
     let expanded = said(&format!("settings: {{log_level: \"{}\"}}\n", "${LONG}".repeat(700)));
-    let message = "conf.yml:1:23: settings.log_level: `${…}` make the file too long: some variable holds too much\n";
+    let message = "conf.yml:1:23: settings.log_level: the file is too long after expanding `${…}`: the value of a variable is too long\n";
     assert!(expanded.contains(message), "{expanded}");
     let wrong = "{type: \"${LONG}\", log_level: \"${LONG}\", interval: \"${LONG}\"}";
     let readers: Vec<String> = (0..50).map(|n| format!("  a{n}: {wrong}\n")).collect();
@@ -139,7 +139,7 @@ fn no_file_runs_away() {
     let rename =
         |pairs: &str| said(&format!("readers:\n  a:\n    type: self\n    type_name: a\n    rename: {{{pairs}}}\n"));
     let pairs: Vec<String> = (0..1_001).map(|n| format!("a{n}: b{n}")).collect();
-    let message = "conf.yml:5:5: readers.a.rename: 1001 names, at most 1000 are taken\n";
+    let message = "conf.yml:5:5: readers.a.rename: 1001 names, at most 1000 are allowed\n";
     assert!(rename(&pairs.join(", ")).contains(message));
     assert!(!rename(&pairs[1..].join(", ")).contains("rename"));
     assert!(
@@ -201,33 +201,25 @@ fn each_place_on_disk_has_one_recorder() {
     let letters = |path: &str| format!("endpoint: \"h:1\", dead_letter: \"{path}\"");
     let absolute = at("a.ndjson").display().to_string();
     for (one, two, said) in [
-        (file("a.ndjson"), file("./a.ndjson"), "path is what the recorder \"one\" has as its path, too"),
-        (file("a.ndjson"), file("real/../a.ndjson"), "has as its path"),
-        (file("a.ndjson"), file("not_there/../a.ndjson"), "has as its path"),
-        (file("a.ndjson"), file(&absolute), "has as its path"),
-        (file("real/there.ndjson"), file("link/there.ndjson"), "has as its path"),
-        (file("real/new.ndjson"), file("link/inner/../new.ndjson"), "has as its path"),
-        (file("real/there.ndjson"), file("hard.ndjson"), "has as its path"),
-        (file("real/not_yet.ndjson"), file("dangling.ndjson"), "has as its path"),
-        (file("twice.ndjson"), file("link/not_yet.ndjson"), "has as its path"),
-        (file("to_nothing/x"), file("nowhere/deeper/x"), "has as its path"),
-        (spool("sp"), spool("./sp/"), "spool is what the recorder \"one\" has as its spool, too"),
-        (spool("real"), spool("link"), "has as its spool"),
-        (spool("to_nothing"), spool("nowhere/deeper"), "has as its spool"),
-        (letters("a.ndjson"), file("./a.ndjson"), "path is what the recorder \"one\" has as its dead_letter, too"),
-        (
-            file("hard.ndjson"),
-            letters("link/there.ndjson"),
-            "dead_letter is what the recorder \"one\" has as its path, too",
-        ),
-        (spool("real"), letters("link/"), "dead_letter is what the recorder \"one\" has as its spool, too"),
-        (
-            file("a.ndjson"),
-            file("link/../a.ndjson.2"),
-            "path is what the path of the recorder \"one\" becomes when it is rotated",
-        ),
-        (letters("d.1"), letters("d"), "dead_letter is what the dead_letter of the recorder \"two\" becomes"),
-        (file("x"), file("./conf.yml"), "path is the configuration itself"),
+        (file("a.ndjson"), file("./a.ndjson"), "path is also the path of the recorder \"one\""),
+        (file("a.ndjson"), file("real/../a.ndjson"), "is also the path of"),
+        (file("a.ndjson"), file("not_there/../a.ndjson"), "is also the path of"),
+        (file("a.ndjson"), file(&absolute), "is also the path of"),
+        (file("real/there.ndjson"), file("link/there.ndjson"), "is also the path of"),
+        (file("real/new.ndjson"), file("link/inner/../new.ndjson"), "is also the path of"),
+        (file("real/there.ndjson"), file("hard.ndjson"), "is also the path of"),
+        (file("real/not_yet.ndjson"), file("dangling.ndjson"), "is also the path of"),
+        (file("twice.ndjson"), file("link/not_yet.ndjson"), "is also the path of"),
+        (file("to_nothing/x"), file("nowhere/deeper/x"), "is also the path of"),
+        (spool("sp"), spool("./sp/"), "spool is also the spool of the recorder \"one\""),
+        (spool("real"), spool("link"), "is also the spool of"),
+        (spool("to_nothing"), spool("nowhere/deeper"), "is also the spool of"),
+        (letters("a.ndjson"), file("./a.ndjson"), "path is also the dead_letter of the recorder \"one\""),
+        (file("hard.ndjson"), letters("link/there.ndjson"), "dead_letter is also the path of the recorder \"one\""),
+        (spool("real"), letters("link/"), "dead_letter is also the spool of the recorder \"one\""),
+        (file("a.ndjson"), file("link/../a.ndjson.2"), "path is the name of a rotated path of the recorder \"one\""),
+        (letters("d.1"), letters("d"), "dead_letter is the name of a rotated dead_letter of the recorder \"two\""),
+        (file("x"), file("./conf.yml"), "path is the configuration file itself"),
     ] {
         let found = check_both(&one, &two);
         assert!(found.contains(said) && found.lines().count() == 1, "{one} {two}: {found}");
@@ -262,7 +254,7 @@ fn a_map_file_may_hold_variables() {
         said("${NO_SUCH_UNIT}"),
         "conf.yml:2:43: readers.a.map_file: maps.yml:2:10: memory_bytes.Alloc: the environment variable NO_SUCH_UNIT is not \
          set; set it, or write ${NO_SUCH_UNIT:-default}\n\
-         conf.yml:3:43: readers.b.map_file: maps.yml: something is wrong with it, see above\n"
+         conf.yml:3:43: readers.b.map_file: maps.yml: invalid, see above\n"
     );
 }
 

@@ -247,7 +247,7 @@ fn a_monstrous_file_at_sighup_holds_nobody_up() {
     {
         std::fs::write(program.path("conf.yml"), filled(start, unit, "", 1 << 20)).expect("written");
         program.signal("HUP");
-        let refused = || program.read("stderr").matches("the file is not good").count();
+        let refused = || program.read("stderr").matches("invalid configuration").count();
         wait_until("it is refused", || refused() > number);
         let before = app.request_count();
         wait_until("it goes on", || app.request_count() > before + 2);

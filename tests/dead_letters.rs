@@ -114,7 +114,7 @@ fn a_document_is_sent_again_byte_for_byte_and_its_letter_goes() {
     let (program, _) = with_files(&server.address, "", &[("dead.ndjson.1", &older), ("dead.ndjson", &letters[2])]);
     let (code, out, err) = said(&program.beside(&RETRY));
     assert_eq!(code, Some(0), "{out}{err}");
-    assert_eq!(out, "es: 3 dead letters: 3 stored, 0 stored earlier, 0 refused again, 0 not taken for now\n");
+    assert_eq!(out, "es: 3 dead letters: 3 stored, 0 already stored, 0 rejected again, 0 not accepted for now\n");
     assert_eq!(files(&program), BTreeMap::new());
     let expected: String = ids
         .iter()
@@ -124,7 +124,7 @@ fn a_document_is_sent_again_byte_for_byte_and_its_letter_goes() {
     assert_eq!(String::from_utf8_lossy(&bodies.lock().expect("the bodies")), expected);
 
     let (code, out, err) = said(&program.beside(&RETRY));
-    let nothing = "es: 0 dead letters: 0 stored, 0 stored earlier, 0 refused again, 0 not taken for now\n";
+    let nothing = "es: 0 dead letters: 0 stored, 0 already stored, 0 rejected again, 0 not accepted for now\n";
     assert_eq!((code, out.as_str(), err.as_str()), (Some(0), nothing, ""));
 }
 
@@ -138,11 +138,11 @@ fn what_is_refused_again_stays_with_its_new_reason_and_what_is_no_letter_as_it_i
     let (program, _) = with_files(&server.address, "", &[("dead.ndjson", &text)]);
 
     let (code, out, err) = said(&program.beside(&RETRY));
-    let expected = "es: 2 dead letters: 1 stored, 0 stored earlier, 1 refused again, 0 not taken for now\n\
-                    es: refused again:\n  1 × status 400 strict_dynamic_mapping_exception\n      as the test wants it\n";
+    let expected = "es: 2 dead letters: 1 stored, 0 already stored, 1 rejected again, 0 not accepted for now\n\
+                    es: rejected again:\n  1 × status 400 strict_dynamic_mapping_exception\n      as the test wants it\n";
     assert!(out.starts_with(expected), "{out}{err}");
-    assert!(out.contains("dead.ndjson line 2: it is cut off\n") && out.ends_with("dead.ndjson\n"), "{out}");
-    assert_eq!((code, out.contains("es: 1 is left in ")), (Some(1), true), "{out}");
+    assert!(out.contains("dead.ndjson line 2: it is truncated\n") && out.ends_with("dead.ndjson\n"), "{out}");
+    assert_eq!((code, out.contains("es: 1 dead letter left in ")), (Some(1), true), "{out}");
     let left = program.read("dead.ndjson");
     let lines: Vec<&str> = left.lines().collect();
     let letter: serde_json::Value = serde_json::from_str(lines[0]).expect("a letter");
@@ -174,7 +174,7 @@ fn ls_says_what_is_there_and_changes_nothing() {
          30 × status 400 mapper_parsing_exception\n      failed to parse [n]\n\
          dead.ndjson: 1 letter, {} bytes, 2026-11-22T23:00:00.000000Z to 2026-11-22T23:00:00.000000Z\n  \
          1 × status 413 mapper_parsing_exception\n      failed to parse \\u001b[2J\n  \
-         no dead letter, and left as it is: dead.ndjson line 2: it is cut off\n\
+         not a dead letter, left unchanged: dead.ndjson line 2: it is truncated\n\
          es: 31 dead letters in dead.ndjson\n",
         bytes[0], bytes[1]
     );
@@ -199,9 +199,9 @@ fn what_the_server_does_not_take_for_now_stays_as_it_is() {
     let nobody = "127.0.0.1:1".to_owned();
     let overloaded = refusing(429, "es_rejected_execution_exception");
     for (server, left, reason) in [
-        (&nobody, 5, "given up, as the server takes nothing: "),
-        (&unauthorized.address, 5, "given up, as the server takes nothing: status 401"),
-        (&foreign.address, 5, "status 200 but the body is not the answer to a bulk: <html>"),
+        (&nobody, 5, "gave up, the server accepts nothing: "),
+        (&unauthorized.address, 5, "gave up, the server accepts nothing: status 401"),
+        (&foreign.address, 5, "status 200 but the body is not a bulk response: <html>"),
         // Of five three go again, of three two, then one.
         (&overloaded.address, 1, "  1 × item status 429: es_rejected_execution_exception"),
         (&refusing(403, "cluster_block_exception").address, 1, "  1 × item status 403: cluster_block_exception"),
@@ -315,12 +315,12 @@ fn at_a_signal_what_has_no_answer_stays() {
         wait_until("the third bulk is under way", || answered.load(Ordering::SeqCst) == 3);
         let (code, out, _) = said(&program.beside(&RETRY));
         assert_eq!(code, Some(1));
-        assert!(out.contains("nothing was sent: ") && out.contains("another `dead-letters retry` is at work"), "{out}");
+        assert!(out.contains("nothing was sent: ") && out.contains("in use by another `dead-letters retry`"), "{out}");
         program.signal(signal);
         assert_eq!(program.wait(), Some(1));
         let out = program.read("stdout");
-        assert!(out.contains(&format!("SIG{signal} received: what has no answer yet stays")), "{out}");
-        assert!(out.contains("es: 21 dead letters: 10 stored") && out.contains("es: 11 are left in "), "{out}");
+        assert!(out.contains(&format!("SIG{signal} received: unanswered dead letters are kept")), "{out}");
+        assert!(out.contains("es: 21 dead letters: 10 stored") && out.contains("es: 11 dead letters left"), "{out}");
         let left = text.lines().skip(10).fold(String::new(), line);
         let expected = [("dead.ndjson".to_owned(), letter("last", "{}")), ("dead.ndjson.1".to_owned(), left)];
         assert_eq!(files(&program), BTreeMap::from(expected));
@@ -344,9 +344,9 @@ fn only_the_recorder_that_is_named_is_meant() {
         std::fs::write(program.path(&format!("dead.ndjson.{name}")), letter(name, "{}")).expect("written");
     }
     for (arguments, code, expected) in [
-        (&["dead-letters"][..], 64, "expvastic: dead-letters wants one of ls, retry, found \"\""),
-        (&["dead-letters", "drop"], 64, "expvastic: dead-letters wants one of ls, retry, found \"drop\""),
-        (&["dead-letters", "retry", "--recorder", "tow"], 64, "there is no recorder \"tow\", did you mean \"two\"?"),
+        (&["dead-letters"][..], 64, "expvastic: dead-letters: expected ls or retry, found \"\""),
+        (&["dead-letters", "drop"], 64, "expvastic: dead-letters: expected ls or retry, found \"drop\""),
+        (&["dead-letters", "retry", "--recorder", "tow"], 64, "no recorder is named \"tow\", did you mean \"two\"?"),
         (&["dead-letters", "retry", "--recorder", "none"], 64, "--recorder: none has no dead_letter file"),
         (&["dead-letters", "retry", "--recorder", "two"], 0, ""),
     ] {

@@ -97,7 +97,7 @@ const SCRIPTS: [(&str, Script); 20] = [
     ("a proxy's page with 200", |number, _, _| (number < 2).then(|| Reply::ok("<html>OK</html>"))),
     ("an empty 200", |number, _, _| (number < 2).then(|| Reply::ok(""))),
     ("an answer to another bulk", |number, _, _| (number < 2).then(|| Reply::ok(r#"{"errors":false,"items":[]}"#))),
-    ("closed before an answer", |number, _, _| (number < 2).then(|| Reply::Raw(Vec::new()))),
+    ("closed before a response", |number, _, _| (number < 2).then(|| Reply::Raw(Vec::new()))),
     ("taken in, but the answer is lost", |number, request, store| {
         (number < 2).then(|| {
             store.take(&request.body, |_| None);

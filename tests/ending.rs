@@ -31,16 +31,16 @@ fn a_signal_within_a_second_of_the_first_is_the_same_one() {
     // As GNU timeout does, and then in all kinds.
     program.signal("TERM");
     program.signal("TERM");
-    wait_until("it has been heard", || program.read("stderr").contains("received: shipping what waits"));
+    wait_until("it has been heard", || program.read("stderr").contains("received (send it again"));
     program.signal("INT");
     program.signal("TERM");
-    let ends = || program.read("stderr").contains("received once more: ending at once");
-    wait_until("it is the same one", || ends() || program.read("stderr").contains("taken for the same"));
+    let ends = || program.read("stderr").contains("received again: exiting without flushing");
+    wait_until("it is the same one", || ends() || program.read("stderr").contains("of the first: ignored"));
     assert!(!ends() || first.elapsed() >= Duration::from_secs(1), "it has ended after {:?}", first.elapsed());
     assert_eq!(program.hurry("TERM"), Some(1));
     assert!(first.elapsed() >= Duration::from_secs(1), "it has ended after {:?}", first.elapsed());
     let said = program.read("stderr");
-    assert!(said.contains("received once more: ending at once") && said.contains("ledger: made"), "{said}");
+    assert!(said.contains("received again: exiting without flushing") && said.contains("ledger: made"), "{said}");
 }
 
 /// As soon as signals are caught: SIGTERM is the fifteenth bit.
@@ -81,7 +81,7 @@ fn whatever_libcurl_waits_for_is_not_waited_for() {
         let text = text.replace("readers: {", &format!("readers: {{{secured}, ")).replace("[app]", "[app, tls]");
         let mut program = Program::start_with(&environment, arguments, &text);
         wait_until("documents are stored", || !store.lock().expect("the store").documents.is_empty());
-        let late = "no whole answer within 200ms";
+        let late = "no complete response within 200ms";
         wait_until("its time is over all the same", || program.read("stderr").contains(late));
         if arguments.is_empty() {
             program.signal("TERM");

@@ -170,8 +170,8 @@ fn kill_loop(kills: usize, seed: u64, damages: bool) {
         kills_at.push(Instant::now());
         program.kill();
         let said = program.read("stderr");
-        assert!(!said.contains("cannot be used") && !said.contains("in use"), "kill {kill}: {said}");
-        found += usize::from(said.contains("found in the spool"));
+        assert!(!said.contains("cannot use") && !said.contains("in use"), "kill {kill}: {said}");
+        found += usize::from(said.contains("recovered from the spool"));
         let folder = program.path("spool");
         spooled_kills += usize::from(files(&folder).len() > 1);
         if damages {

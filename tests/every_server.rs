@@ -456,8 +456,8 @@ impl Bench<'_> {
         let by_hand = stored.to_string().replace("1024", "2048");
         http::put(&self.server.address, &format!("{}/{name}", self.engine.templates), &by_hand);
         let changed = self.template(name);
-        setup(2_000, 0, "was changed by hand and stays as it is");
-        setup(1_000, 0, "was changed by hand and stays as it is");
+        setup(2_000, 0, "was edited by hand and is left unchanged");
+        setup(1_000, 0, "was edited by hand and is left unchanged");
         let _ = self.expvastic(&["once"], &config(2_000));
         let kept = self.template(name) == changed;
 

@@ -115,7 +115,7 @@ fn what_was_dropped_before_a_signal_is_in_the_ledger_only() {
     program.signal("TERM");
     assert_eq!(program.wait(), Some(0), "{}", program.read("stderr"));
     let log = program.read("stderr");
-    assert!(log.contains("documents were lost") && !log.contains("dropped.memory_limit=0 "), "{log}");
+    assert!(log.contains("documents lost") && !log.contains("dropped.memory_limit=0 "), "{log}");
 }
 
 /// To keep the newest, the spool drops the oldest.
@@ -130,7 +130,7 @@ fn what_waits_at_a_signal_and_finds_no_room_in_the_spool_is_lost() {
         program.signal("TERM");
         assert_eq!(program.wait(), Some(code), "{}", program.read("stderr"));
         let log = program.read("stderr");
-        assert_eq!(log.contains("documents were lost"), code == 1, "{log}");
+        assert_eq!(log.contains("documents lost"), code == 1, "{log}");
         assert!(code == 0 || log.contains("dropped.shutdown=0 "), "{log}");
     }
 }
@@ -155,17 +155,17 @@ fn what_a_recorder_has_left_that_is_about_to_end_counts_too() {
         wait_until("a bulk is under way", || hung.connections.load(Ordering::SeqCst) > before);
         std::fs::write(program.path("conf.yml"), text(timeouts[0], "", "")).expect("written");
         program.signal("HUP");
-        wait_until("it is loaded", || program.read("stderr").contains("configuration loaded again"));
+        wait_until("it is loaded", || program.read("stderr").contains("configuration reloaded"));
         // How long the end may take is told only now.
         std::fs::write(program.path("conf.yml"), text(timeouts[1], "", "")).expect("written");
         program.signal("HUP");
-        wait_until("it is loaded", || program.read("stderr").matches("configuration loaded again").count() == 2);
+        wait_until("it is loaded", || program.read("stderr").matches("configuration reloaded").count() == 2);
         program.signal("TERM");
         let code = program.wait();
         let log = program.read("stderr");
         let at = |said: &str| log.find(said).unwrap_or_else(|| panic!("{said}: {log}"));
         // On a very busy machine it may have ended before the signal, which is another matter.
-        let is_earlier = at("documents were lost") < at("SIGTERM received");
+        let is_earlier = at("documents lost") < at("SIGTERM received");
         assert_eq!(code, Some(i32::from(!is_earlier)), "{log}");
     }
 }

@@ -33,21 +33,21 @@ const ANSWERS: [(&str, &str, &str); 19] = [
         "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n{\"ok\":1}\r\n0\r\n\r\n",
         CODING,
     ),
-    ("cut-off", "Content-Length: 80\r\n\r\n{\"ok\":1}", "the answer was cut off"),
-    ("no-chunk", "Transfer-Encoding: chunked\r\n\r\n0x8\r\n{\"ok\":1}\r\n0\r\n\r\n", "the answer is not HTTP/1.1"),
-    ("blank-in-a-name", "Content-Length : 8\r\n\r\n{\"ok\":1}", "the answer is not HTTP/1.1"),
+    ("cut-off", "Content-Length: 80\r\n\r\n{\"ok\":1}", "the response was cut off"),
+    ("no-chunk", "Transfer-Encoding: chunked\r\n\r\n0x8\r\n{\"ok\":1}\r\n0\r\n\r\n", "the response is not HTTP/1.1"),
+    ("blank-in-a-name", "Content-Length : 8\r\n\r\n{\"ok\":1}", "the response is not HTTP/1.1"),
 ];
 
-const LENGTH: &str = "Content-Length is not one number";
-const CODING: &str = "the answer has a Transfer-Encoding other than chunked";
+const LENGTH: &str = "invalid Content-Length";
+const CODING: &str = "the response has a Transfer-Encoding other than chunked";
 
 /// Those that are too long to be written down.
 fn long_answers() -> [(&'static str, String, &'static str); 2] {
     let fields = format!("{}Content-Length: 8\r\n\r\n{{\"ok\":1}}", "X: y\r\n".repeat(101));
     let bytes = format!("X: {}\r\nContent-Length: 8\r\n\r\n{{\"ok\":1}}", "y".repeat(20_000));
     [
-        ("many-fields", fields, "the answer's header has more than 100 fields"),
-        ("long-field", bytes, "the answer's header is longer than 16384 bytes"),
+        ("many-fields", fields, "the response header has more than 100 fields"),
+        ("long-field", bytes, "the response header is longer than 16384 bytes"),
     ]
 }
 

@@ -54,7 +54,7 @@ const SPOOL: &str = ", spool: {path: spool, sync: 50ms}";
 
 fn reload(program: &Program, config: &str) {
     std::fs::write(program.path("conf.yml"), config).expect("written");
-    let loaded = |program: &Program| program.read("stderr").matches("configuration loaded again: ").count();
+    let loaded = |program: &Program| program.read("stderr").matches("configuration reloaded: ").count();
     let before = loaded(program);
     program.signal("HUP");
     wait_until("it is loaded", || loaded(program) > before);
@@ -176,7 +176,7 @@ fn a_folder_that_cannot_be_opened_at_first_is_used_as_soon_as_it_can_whoever_has
     };
     std::fs::write(folder.path().join("spool"), "in the way").expect("written");
     let program = Program::start(&[], &text(""));
-    wait_until("it says so", || program.read("stderr").contains("cannot be used"));
+    wait_until("it says so", || program.read("stderr").contains("cannot use the spool folder"));
     reload(&program, &text(", backoff: 3"));
     std::fs::remove_file(folder.path().join("spool")).expect("removed");
     wait_until("some are on disk", || {
@@ -207,11 +207,11 @@ fn a_pipe_that_is_closed_takes_no_document_of_the_next_one_with_it() {
     wait_until("the pipe is full", || app.request_count() > 20);
     std::fs::write(path("conf.yml"), config(&app.address, &[("es", keys(&server, ""))])).expect("written");
     signal("HUP");
-    wait_until("it is loaded", || said().contains("configuration loaded again: "));
+    wait_until("it is loaded", || said().contains("configuration reloaded: "));
     drop(stdout);
     let polled = app.request_count() as u64;
     wait_until("the others are stored", || (15..polled + 10).all(|number| sequence(&store).contains(&number)));
     signal("TERM");
     assert_eq!(child.wait().expect("it ends").code(), Some(0), "{}", said());
-    assert!(!said().contains("the recorder has gone"), "{}", said());
+    assert!(!said().contains("recorder stopped"), "{}", said());
 }

@@ -75,7 +75,7 @@ fn check(engine: &str) {
     let (code, out) = said(&program.beside(&["dead-letters", "ls"]));
     assert!(code == Some(0) && out.contains("  1 × status 400 "), "{out}");
     let (code, out) = said(&program.beside(&["dead-letters", "retry"]));
-    assert!(code == Some(1) && out.contains(" 1 refused again"), "{out}");
+    assert!(code == Some(1) && out.contains(" 1 rejected again"), "{out}");
     let newer = program.read("kept/dead.ndjson");
     assert!(newer != letter && newer.lines().count() == 1 && newer.contains(&document), "{newer}");
 
@@ -85,7 +85,7 @@ fn check(engine: &str) {
     assert!(!program.path("kept/dead.ndjson").exists());
     std::fs::write(program.path("kept/dead.ndjson"), &letter).expect("written");
     let (code, out) = said(&program.beside(&["dead-letters", "retry"]));
-    assert!(code == Some(0) && out.starts_with("es: 1 dead letter: 0 stored, 1 stored earlier"), "{out}");
+    assert!(code == Some(0) && out.starts_with("es: 1 dead letter: 0 stored, 1 already stored"), "{out}");
 
     http::post(&server.address, "/letters/_refresh", "");
     let found = http::get(&server.address, "/letters/_search");

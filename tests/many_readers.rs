@@ -75,7 +75,7 @@ fn each_port_of_a_range_is_a_reader_of_its_own() {
     std::fs::write(program.path("conf.yml"), config(first + 1)).expect("written");
     program.signal("HUP");
     wait_until("it is loaded", || {
-        program.read("stderr").contains("loaded again: readers 3 kept, 0 changed, 0 new, 2 gone")
+        program.read("stderr").contains("reloaded: readers 3 kept, 0 changed, 0 added, 2 removed")
     });
 }
 

@@ -45,7 +45,7 @@ fn sink() -> Server {
 /// The number behind a field's name in the first line that says that memory is full.
 fn when_full(program: &Program, field: &str) -> usize {
     let said = program.read("stderr");
-    let line = said.lines().find(|line| line.contains("settings.memory_limit is reached")).expect("it is full");
+    let line = said.lines().find(|line| line.contains("settings.memory_limit reached")).expect("it is full");
     let (_, behind) = line.split_once(&format!("{field}=")).expect("the field");
     behind.split(' ').next().and_then(|number| number.parse().ok()).expect("a number")
 }
@@ -73,7 +73,7 @@ fn it_is_full_of_documents_before_the_first_is_dropped_and_the_process_takes_no_
         let document = program.beside(&["once", "--dry-run"]).stdout.len() / 10;
 
         let mut program = Program::start(&[], &config(&app.address, "2ms", &nobody, bulk));
-        wait_until("memory is full", || program.read("stderr").contains("settings.memory_limit is reached"));
+        wait_until("memory is full", || program.read("stderr").contains("settings.memory_limit reached"));
         let held = (when_full(&program, "waiting") + when_full(&program, "dropped")) * document;
         let polled = app.request_count();
         wait_until("as many again", || app.request_count() > polled + MEMORY_LIMIT / document);

@@ -58,7 +58,7 @@ impl Served {
 fn page_address(program: &Program, nth: usize) -> String {
     let said = || {
         let said = program.read("stderr");
-        let line = said.lines().filter_map(|line| line.split_once("own pages at http://")).nth(nth - 1)?;
+        let line = said.lines().filter_map(|line| line.split_once("status pages at http://")).nth(nth - 1)?;
         Some(line.1.trim_end_matches('/').to_owned())
     };
     wait_until("the pages are served", || said().is_some());
@@ -129,13 +129,13 @@ fn an_expvastic_can_be_polled_by_another() {
 fn what_is_no_page_gets_a_clear_answer() {
     let served = Served::start();
     for (request, status, said) in [
-        ("GET /metrics HTTP/1.1\r\n\r\n", "404 Not Found", "there are /, /debug/vars and /healthz\n"),
+        ("GET /metrics HTTP/1.1\r\n\r\n", "404 Not Found", "not found: try /, /debug/vars or /healthz\n"),
         (
             "POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc",
             "405 Method Not Allowed",
-            "pages are only read: GET or HEAD\n",
+            "method not allowed: use GET or HEAD\n",
         ),
-        ("\u{16}\u{3}\u{1} hello\r\n\r\n", "400 Bad Request", "this is no HTTP request\n"),
+        ("\u{16}\u{3}\u{1} hello\r\n\r\n", "400 Bad Request", "bad request: not HTTP\n"),
     ] {
         let answer = answer(&served.address, request.as_bytes());
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")) && answer.ends_with(said), "{answer}");
@@ -205,7 +205,7 @@ fn what_is_being_shipped_at_the_end_is_still_shown() {
     let address = page_address(&program, 1);
     wait_until("a bulk is under way", || hung.connections.load(Ordering::SeqCst) > 0);
     program.signal("TERM");
-    wait_until("it ships what waits", || program.read("stderr").contains("received: shipping what waits"));
+    wait_until("it ships what waits", || program.read("stderr").contains("received (send it again"));
     let body = get(&address, "/debug/vars").1;
     let vars: Value = serde_json::from_str(&body).expect("strict JSON");
     assert!(vars["recorders"]["es"]["waiting"].as_u64() > Some(0), "{body}");
@@ -221,7 +221,7 @@ fn an_address_that_is_taken_is_no_reason_not_to_ship_and_is_tried_again() {
     let mut program = Program::start(&[], &config(&listen, &app, &server));
     wait_until("documents are stored", || store.lock().expect("the store").documents.len() > 3);
     let said = program.read("stderr");
-    assert!(said.contains("another process has this address (choose another port in settings.listen)"), "{said}");
+    assert!(said.contains("the address is already in use (choose another port in settings.listen)"), "{said}");
     drop(taken);
     let address = page_address(&program, 1);
     assert!(get(&address, "/healthz").0.starts_with("HTTP/1.1 200 "));
@@ -246,7 +246,7 @@ fn a_configuration_that_is_loaded_again_moves_the_pages() {
     let port = moved.rsplit_once(':').expect("a port").1;
     rewrite(&format!("listen: \"[::]:{port}\""));
     assert_eq!(page_address(&served.program, 3), format!("[::]:{port}"));
-    assert!(!served.program.read("stderr").contains("the own pages cannot be served"));
+    assert!(!served.program.read("stderr").contains("cannot serve the status pages"));
     rewrite("");
     wait_until("the new place is closed", || TcpStream::connect(&moved).is_err());
     served.goes_on();

@@ -19,10 +19,10 @@ const READERS: [(&str, &str, &str); 9] = [
     ("by-number", "203.0.113.77", ""),
     ("to-a-neighbour", "moved.test", ""),
     ("from-a-neighbour", "NEIGHBOUR", ""),
-    ("hung", "hung.test", "no whole answer within 300ms"),
-    ("half", "half.test", "the answer was cut off"),
+    ("hung", "hung.test", "no complete response within 300ms"),
+    ("half", "half.test", "the response was cut off"),
     ("endless", "endless.test", "the body is longer than max_body (1048576 bytes)"),
-    ("missing", "missing.test", "the answer has status 404, expected 200"),
+    ("missing", "missing.test", "status 404, expected 200"),
     ("circle", "circle.test", "more than 5 redirects"),
 ];
 
@@ -133,11 +133,11 @@ fn a_proxy_that_is_not_there_is_named_where_one_is_used() {
         );
         let environment = [(variable, proxy.as_str()), ("no_proxy", exempt.as_str())];
         let mut program = Program::start_with(&environment, &[], &config);
-        let said = format!("cannot connect to {host}: does anybody listen there?");
+        let said = format!("cannot connect to {host}: is a server listening there?");
         wait_until("the failure is told", || program.read("stderr").contains(&said));
-        let blamed = format!("{said} (the variable {variable} names a proxy: is it the one");
+        let blamed = format!("{said} (through the proxy in the variable {variable}: is it the");
         let log = program.read("stderr");
-        assert_eq!((log.contains(&blamed), log.contains("names a proxy")), (is_blamed, is_blamed), "{log}");
+        assert_eq!((log.contains(&blamed), log.contains("through the proxy")), (is_blamed, is_blamed), "{log}");
         program.signal("TERM");
         assert_eq!(program.wait(), Some(0), "{}", program.read("stderr"));
     }

@@ -187,9 +187,9 @@ fn check_engine(engine: &str) {
     said(&program, "shipping failed");
     more(600);
     let node = Node::start(&folder, engine, &port);
-    said(&program, "shipping again");
+    said(&program, "shipping recovered");
     // What has waited meanwhile makes requests that are too large.
-    said(&program, "too large for the server: sent in halves");
+    said(&program, "the bulk is too large for the server: splitting it in half");
     more(200);
 
     program.signal("TERM");

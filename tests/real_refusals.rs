@@ -84,7 +84,7 @@ const fn case(name: &'static str, more: &'static str, said: [&'static str; 3]) -
     Case { name, more, said }
 }
 
-const UNTIL_FIXED: &str = "refuses documents until someone fixes it";
+const UNTIL_FIXED: &str = "rejects documents until this is fixed";
 
 const NO_INDEX: Case =
     case("nocreate", "", ["item status 404: index_not_found_exception", UNTIL_FIXED, "create the index, or allow"]);

@@ -50,8 +50,7 @@ fn only_what_is_wrong_with_the_document_itself_is_a_dead_letter() {
         ("item status 404: index_not_found_exception", "create the index"),
         ("item status 400: index_closed_exception", "_open"),
     ] {
-        let is_it =
-            |line: &str| line.contains("until someone fixes it") && line.contains(kind) && line.contains(remedy);
+        let is_it = |line: &str| line.contains("until this is fixed") && line.contains(kind) && line.contains(remedy);
         wait_until(kind, || program.read("stderr").lines().any(is_it));
     }
     let good = |store: &Mutex<Store>| sequence(store).iter().filter(|number| *number % 5 == 0).count();
@@ -71,6 +70,6 @@ fn only_what_is_wrong_with_the_document_itself_is_a_dead_letter() {
     assert!(letters.lines().all(|line| line.contains("mapper_parsing_exception")), "{letters}");
     assert!(log.contains("dropped 0 + waiting 0"), "{log}");
     // Said once each, however often it happened.
-    let said = log.lines().filter(|line| line.contains("until someone fixes it")).count();
+    let said = log.lines().filter(|line| line.contains("until this is fixed")).count();
     assert_eq!(said, 3, "{log}");
 }

@@ -31,7 +31,7 @@ fn only(app: &str, name: &str, keys: &str) -> String {
 }
 
 fn loaded(program: &Program) -> usize {
-    program.read("stderr").matches("configuration loaded again: ").count()
+    program.read("stderr").matches("configuration reloaded: ").count()
 }
 
 /// Has another configuration loaded; gives what it says of it.
@@ -41,8 +41,8 @@ fn reload(program: &Program, config: &str) -> String {
     program.signal("HUP");
     wait_until("it is loaded", || loaded(program) > before);
     let said = program.read("stderr");
-    let line = said.lines().rfind(|line| line.contains("configuration loaded again: ")).expect("the line");
-    line.split_once("again: ").expect("what it says").1.to_owned()
+    let line = said.lines().rfind(|line| line.contains("configuration reloaded: ")).expect("the line");
+    line.split_once("reloaded: ").expect("what it says").1.to_owned()
 }
 
 fn sequence(store: &Mutex<Store>) -> BTreeSet<u64> {
@@ -103,7 +103,7 @@ fn readers_and_recorders_join_and_leave_and_the_others_do_not_notice() {
         "r: {readers: [app, me], recorders: [es, two]}, s: {readers: [other], recorders: [two]}",
     );
     let said = reload(&program, &more);
-    assert_eq!(said, "readers 2 kept, 0 changed, 1 new, 0 gone; recorders 1 kept, 0 changed, 1 new, 0 gone");
+    assert_eq!(said, "readers 2 kept, 0 changed, 1 added, 0 removed; recorders 1 kept, 0 changed, 1 added, 0 removed");
     let names = |store: &Mutex<Store>| -> BTreeSet<String> {
         let store = store.lock().expect("the store");
         store.documents.values().map(|document| document["service.name"].to_string()).collect()
@@ -111,7 +111,7 @@ fn readers_and_recorders_join_and_leave_and_the_others_do_not_notice() {
     wait_until("all reach the new one", || names(&also_stored).len() == 3);
 
     let said = reload(&program, &alone);
-    assert_eq!(said, "readers 2 kept, 0 changed, 0 new, 1 gone; recorders 1 kept, 0 changed, 0 new, 1 gone");
+    assert_eq!(said, "readers 2 kept, 0 changed, 0 added, 1 removed; recorders 1 kept, 0 changed, 0 added, 1 removed");
     wait_until("the one that left has said what it did", || !ledgers(&program, "two", &["made"]).is_empty());
     all_taken(&program, "two");
     let polled = app.request_count();
@@ -150,7 +150,7 @@ fn a_bad_file_changes_nothing_and_is_told_as_check_tells_it() {
     let good = only(&app.address, "es", &format!("endpoint: \"{}\"", server.address));
     let mut program = Program::start(&[], &good);
     let path = program.path("conf.yml");
-    let heading = "SIGHUP received, but the file is not good: kept running with the configuration as before";
+    let heading = "SIGHUP received, invalid configuration: keeping the current one";
     let headings = |program: &Program| program.read("stderr").matches(heading).count();
     let refused = |program: &Program, what: &str| {
         let before = headings(program);
@@ -183,10 +183,10 @@ fn a_bad_file_changes_nothing_and_is_told_as_check_tells_it() {
     std::fs::remove_dir(&path).expect("removed");
     std::fs::write(&path, good.split("routes").next().expect("text").to_owned() + "routes: {}\n").expect("written");
     program.signal("HUP");
-    wait_until("it refuses to do nothing", || program.read("stderr").contains("no route joins a reader to a recorder"));
+    wait_until("it refuses", || program.read("stderr").contains("no route connects a reader to a recorder"));
 
     let said = reload(&program, &good);
-    assert_eq!(said, "readers 1 kept, 0 changed, 0 new, 0 gone; recorders 1 kept, 0 changed, 0 new, 0 gone");
+    assert_eq!(said, "readers 1 kept, 0 changed, 0 added, 0 removed; recorders 1 kept, 0 changed, 0 added, 0 removed");
     assert_eq!(stop(&mut program), Some(0));
     assert_eq!(sequence(&store), up_to(all_taken(&program, "es")));
     assert_eq!((app.connections.load(Ordering::SeqCst), server.connections.load(Ordering::SeqCst)), (1, 1));
@@ -238,12 +238,13 @@ fn what_waits_goes_to_where_the_recorder_leads_now() {
         wait_until("some documents wait", || app.request_count() > 20);
         let keys = format!("endpoint: \"{}\", index_name: other, bulk: {{documents: 3}}", server.address);
         let said = reload(&program, &only(&app.address, "es", &keys));
-        assert_eq!(said, "readers 1 kept, 0 changed, 0 new, 0 gone; recorders 0 kept, 1 changed, 0 new, 0 gone");
+        let expected = "readers 1 kept, 0 changed, 0 added, 0 removed; recorders 0 kept, 1 changed, 0 added, 0 removed";
+        assert_eq!(said, expected);
         gate.store(true, Ordering::SeqCst);
         let polled = app.request_count();
         wait_until("all are delivered", || sequence(&store).len() > polled + 10);
         let said = reload(&program, &only(&app.address, "es", "type: file, path: out.ndjson"));
-        assert!(said.ends_with("recorders 0 kept, 1 changed, 0 new, 0 gone"), "{said}");
+        assert!(said.ends_with("recorders 0 kept, 1 changed, 0 added, 0 removed"), "{said}");
         wait_until("the file gets the next ones", || program.documents("out.ndjson").len() > 10);
         assert_eq!(stop(&mut program), Some(0));
 
@@ -274,10 +275,10 @@ fn a_recorder_that_goes_has_its_time_and_accounts_for_every_document() {
     wait_until("some documents", || sequence(&store).len() > 20);
     let alone = config(&app.address, "", &good, "r: {readers: [app], recorders: [es]}");
     let said = reload(&program, &alone);
-    assert!(said.ends_with("recorders 1 kept, 0 changed, 0 new, 1 gone"), "{said}");
+    assert!(said.ends_with("recorders 1 kept, 0 changed, 0 added, 1 removed"), "{said}");
     let polled = app.request_count();
     wait_until("the other goes on", || sequence(&store).len() > polled + 5);
-    wait_until("it has ended", || program.read("stderr").contains("documents were lost"));
+    wait_until("it has ended", || program.read("stderr").contains("documents lost"));
     let ledger = ledgers(&program, "gone", &["made", "dropped", "waiting"]);
     assert!(ledger.len() == 1 && ledger[0][0] > 20 && ledger[0][0] == ledger[0][1] && ledger[0][2] == 0, "{ledger:?}");
     let said = program.read("stderr");
@@ -297,15 +298,15 @@ fn what_is_on_disk_goes_with_its_folder() {
     };
     wait_until("documents on disk", || app.request_count() > 20 && on_disk(&program) > 0);
     let said = reload(&program, &only(&app.address, "es", &keys(", timeout: 3s, bulk: {documents: 7}")));
-    assert!(said.ends_with("recorders 0 kept, 1 changed, 0 new, 0 gone"), "{said}");
+    assert!(said.ends_with("recorders 0 kept, 1 changed, 0 added, 0 removed"), "{said}");
     let said = reload(&program, &only(&app.address, "renamed", &keys("")));
-    assert!(said.ends_with("recorders 0 kept, 0 changed, 1 new, 1 gone"), "{said}");
+    assert!(said.ends_with("recorders 0 kept, 0 changed, 1 added, 1 removed"), "{said}");
     assert!(ledgers(&program, "es", &["made"]).is_empty(), "its documents are with the other");
 
     // Without its folder it cannot go on with what is there; that waits until somebody has the folder again.
     let (file, polls) = (only(&app.address, "renamed", "type: file, path: out.ndjson"), app.request_count());
     reload(&program, &file);
-    wait_until("it has ended", || program.read("stderr").contains("when a recorder has their folder again"));
+    wait_until("it has ended", || program.read("stderr").contains("when a recorder uses that folder again"));
     let ledger = ledgers(&program, "renamed", &["made", "waiting", "dropped"]).remove(0);
     assert!(ledger[0] == ledger[1] && ledger[0] + 1 >= polls as u64 && ledger[2] == 0, "{ledger:?}");
     let lock = std::fs::File::open(program.path("spool/lock")).expect("its lock");
@@ -440,9 +441,9 @@ fn settings_apply_and_a_reader_is_another_one_if_what_it_includes_is() {
 
     std::fs::write(&maps, "memory_bytes: {alloc: kb}").expect("written");
     let said = reload(&program, &text(", log_level: debug, log_format: json"));
-    let again = "readers 0 kept, 1 changed, 0 new, 0 gone; recorders 1 kept, 0 changed, 0 new, 0 gone";
+    let again = "readers 0 kept, 1 changed, 0 added, 0 removed; recorders 1 kept, 0 changed, 0 added, 0 removed";
     assert!(said.starts_with(again) && said.ends_with("\"}"), "{said}");
-    let read = "\"level\":\"debug\",\"message\":\"read\",\"reader\":\"app\"";
+    let read = "\"level\":\"debug\",\"message\":\"polled\",\"reader\":\"app\"";
     wait_until("it tells more", || program.read("stderr").contains(read));
     let converted = |store: &Store| store.documents.values().any(|document| document["memstats.Alloc"] != 1);
     wait_until("the other unit", || converted(&store.lock().expect("the store")));
@@ -489,7 +490,7 @@ fn without_a_file_there_is_nothing_to_load_and_it_runs_on() {
     wait_until("a document", || !sequence(&store).is_empty());
     signal("HUP");
     let said = || std::fs::read_to_string(&log).expect("read");
-    wait_until("it says so", || said().contains("SIGHUP received, but there is no file to load again"));
+    wait_until("it says so", || said().contains("SIGHUP received, no configuration file to reload"));
     let polled = app.request_count();
     wait_until("it runs on", || sequence(&store).len() > polled + 5);
     signal("TERM");
@@ -512,7 +513,7 @@ fn once_is_not_disturbed() {
     let mut program = Program::start(&["once"], &text);
     wait_until("the poll is under way", || asked.load(Ordering::SeqCst));
     program.signal("HUP");
-    wait_until("it says so", || program.read("stderr").contains("a signal was received and is ignored"));
+    wait_until("it says so", || program.read("stderr").contains("ignoring SIGHUP or SIGUSR1"));
     gate.store(true, Ordering::SeqCst);
     assert_eq!(program.wait(), Some(0));
     assert_eq!(sequence(&store), up_to(1));
@@ -534,7 +535,7 @@ fn a_signal_that_comes_while_the_file_is_read_waits_until_it_has_been() {
     });
     program.signal("HUP");
     wait_until("documents are stored", || !store.lock().expect("the store").documents.is_empty());
-    wait_until("it is loaded again", || program.read("stderr").contains("configuration loaded again: readers 1 kept"));
+    wait_until("it is loaded again", || program.read("stderr").contains("configuration reloaded: readers 1 kept"));
     program.signal("TERM");
     assert_eq!(program.wait(), Some(0));
 }

@@ -92,23 +92,23 @@ const CERTIFICATES: [(&str, &[&str], &str, &str); 20] = [
     ("good", &[], "https://localhost:PORT/vars\", tls: {ca_file: ca.crt}", ""),
     ("good", &[], "https://127.0.0.1:PORT/vars\", tls: {ca_file: ca.crt}", ""),
     ("good", &[], "https://localhost:PORT/vars\", tls: {verify: false}", ""),
-    ("good", &[], "https://localhost:PORT/vars\"", "the certificate of localhost:PORT is not accepted: it is signed by none of those whom the system trusts; name its CA in tls.ca_file"),
-    ("good", &[], "https://localhost:PORT/vars\", tls: {ca_file: other.crt}", "the certificate of localhost:PORT is not accepted: it is signed by none of those in other.crt"),
-    ("expired", &[], "https://localhost:PORT/vars\", tls: {ca_file: ca.crt}", "the certificate of localhost:PORT is not accepted: it expired at 2020-02-01T00:00:00Z"),
+    ("good", &[], "https://localhost:PORT/vars\"", "the certificate of localhost:PORT was rejected: it is not signed by a CA that the system trusts; set tls.ca_file to its CA"),
+    ("good", &[], "https://localhost:PORT/vars\", tls: {ca_file: other.crt}", "the certificate of localhost:PORT was rejected: it is not signed by a CA in other.crt"),
+    ("expired", &[], "https://localhost:PORT/vars\", tls: {ca_file: ca.crt}", "the certificate of localhost:PORT was rejected: it expired at 2020-02-01T00:00:00Z"),
     ("expired", &[], "https://localhost:PORT/vars\", tls: {verify: false}", ""),
-    ("elsewhere", &[], "https://localhost:PORT/vars\", tls: {ca_file: ca.crt}", "the certificate of localhost:PORT is not accepted: it is for elsewhere.test, not for localhost"),
+    ("elsewhere", &[], "https://localhost:PORT/vars\", tls: {ca_file: ca.crt}", "the certificate of localhost:PORT was rejected: it is for elsewhere.test, not for localhost"),
     ("elsewhere", &[], "https://localhost:PORT/vars\", tls: {verify: false}", ""),
-    ("self", &[], "https://localhost:PORT/vars\"", "the certificate of localhost:PORT is not accepted: it is signed by none of those whom the system trusts; name its CA in tls.ca_file"),
+    ("self", &[], "https://localhost:PORT/vars\"", "the certificate of localhost:PORT was rejected: it is not signed by a CA that the system trusts; set tls.ca_file to its CA"),
     ("self", &[], "https://localhost:PORT/vars\", tls: {verify: false}", ""),
     ("self", &[], "https://localhost:PORT/vars\", tls: {ca_file: self.crt}", ""),
-    ("ca", &[], "https://localhost:PORT/vars\", tls: {ca_file: ca.crt}", "the certificate of localhost:PORT is not accepted: it is that of a CA (CA:TRUE), and not of a server; give the server one of its own"),
+    ("ca", &[], "https://localhost:PORT/vars\", tls: {ca_file: ca.crt}", "the certificate of localhost:PORT was rejected: it is a CA certificate (CA:TRUE), not a server certificate; give the server one of its own"),
     ("good", CLIENTS, "https://localhost:PORT/vars\", tls: {ca_file: ca.crt, cert_file: client.crt, key_file: client.key}", ""),
-    ("good", CLIENTS, "https://localhost:PORT/vars\", tls: {ca_file: ca.crt}", "the connection with localhost:PORT was broken off: if the server wants a client certificate, give tls.cert_file and tls.key_file"),
-    ("good", CLIENTS, "https://localhost:PORT/vars\", tls: {ca_file: ca.crt, cert_file: self.crt, key_file: self.key}", "the connection with localhost:PORT was broken off: does it accept the certificate in tls.cert_file?"),
+    ("good", CLIENTS, "https://localhost:PORT/vars\", tls: {ca_file: ca.crt}", "localhost:PORT closed the connection: if it requires a client certificate, set tls.cert_file and tls.key_file"),
+    ("good", CLIENTS, "https://localhost:PORT/vars\", tls: {ca_file: ca.crt, cert_file: self.crt, key_file: self.key}", "localhost:PORT closed the connection: does it accept the certificate in tls.cert_file?"),
     ("good", CLIENTS, "https://localhost:PORT/vars\", tls: {ca_file: ca.crt, cert_file: client.crt, key_file: self.key}", "the certificate in client.crt and the key in self.key cannot be used: do they belong together?"),
-    ("old", &[], "https://localhost:PORT/vars\", tls: {ca_file: ca.crt}", "the certificate of localhost:PORT is not accepted: it is X.509 version 1: make one of version 3, with extensions"),
-    ("good", &[], "http://localhost:PORT/vars\"", "the connection was closed before an answer came (if this port speaks TLS, write https://)"),
-    ("good", &[], "https://localhost:1/vars\"", "cannot connect to localhost:1: does anybody listen there?"),
+    ("old", &[], "https://localhost:PORT/vars\", tls: {ca_file: ca.crt}", "the certificate of localhost:PORT was rejected: it is X.509 version 1: reissue it as version 3, with extensions"),
+    ("good", &[], "http://localhost:PORT/vars\"", "the connection was closed before a response arrived (if this port speaks TLS, write https://)"),
+    ("good", &[], "https://localhost:1/vars\"", "cannot connect to localhost:1: is a server listening there?"),
 ];
 
 const CLIENTS: &[&str] = &["-CAfile", "ca.crt", "-Verify", "1", "-verify_return_error"];
@@ -164,8 +164,8 @@ fn trust_follows_a_redirect_and_the_client_certificate_stays_behind() {
     signed(&folder, "good", names, "-days 30");
     signed(&folder, "client", "", "-days 30");
     self_signed(&folder, "self", &format!("-addext {names} -addext basicConstraints=critical,CA:FALSE"));
-    let not_trusted = "is not accepted: it is signed by none of those in ca.crt";
-    let no_client = "was broken off: if the server wants a client certificate";
+    let not_trusted = "was rejected: it is not signed by a CA in ca.crt";
+    let no_client = "closed the connection: if it requires a client certificate";
     for (target, more, host, expected) in [
         ("good", &["-CAfile", "ca.crt", "-verify", "1"][..], "localhost", ""),
         ("good", &[][..], "127.0.0.1", ""),
@@ -207,7 +207,7 @@ fn tls_to_a_port_without_it_is_told() {
          recorders: {{out: {{type: file, path: \"-\"}}}}\nroutes: {{r: {{readers: app, recorders: out}}}}\n"
     );
     let (is_good, said) = expvastic(&folder, "once", &config);
-    let expected = format!("no TLS comes about with localhost:{port}: it answers in plain HTTP; write http://");
+    let expected = format!("the TLS handshake with localhost:{port} failed: it speaks plain HTTP; write http://");
     assert!(!is_good && said.contains(&expected), "{said}");
 }
 
@@ -229,7 +229,7 @@ fn what_is_neither_tls_nor_http_is_not_taken_for_either() {
          recorders: {{out: {{type: file, path: \"-\"}}}}\nroutes: {{r: {{readers: app, recorders: out}}}}\n"
     );
     let (is_good, said) = expvastic(&folder, "once", &config);
-    let expected = format!("no TLS comes about with localhost:{port}: the handshake failed");
+    let expected = format!("the TLS handshake with localhost:{port} failed: does it speak TLS?");
     assert!(!is_good && said.contains(&expected) && !said.contains("write http://"), "{said}");
 }
 
@@ -255,9 +255,9 @@ fn files_that_are_of_no_use_are_told_by_check() {
         ("ca_file: good.crt, cert_file: client.crt, key_file: client.key", true, ""),
         ("ca_file: ca.crt, cert_file: client.crt, key_file: other.key", false, "do they belong together?"),
         ("ca_file: bom.crt", false, "bom.crt: begins with a byte order mark"),
-        ("ca_file: joined.crt", false, "files were joined without a line end between them"),
-        ("ca_file: cut.crt", false, "cut.crt: the CERTIFICATE that begins in line 1 has no end"),
-        ("ca_file: old.crt", true, "a certificate in it is X.509 version 1"),
+        ("ca_file: joined.crt", false, "were files joined without a newline between them?"),
+        ("ca_file: cut.crt", false, "cut.crt: the CERTIFICATE that begins on line 1 has no END"),
+        ("ca_file: old.crt", true, "contains an X.509 version 1 certificate"),
         ("ca_file: ca.crt, cert_file: old.crt, key_file: old.key", false, "is X.509 version 1, which is not accepted"),
     ] {
         let config = format!(
@@ -276,8 +276,7 @@ fn a_machine_that_trusts_nobody_is_told_so() {
     self_signed(&folder, "ca", &format!("-addext {names}"));
     signed(&folder, "good", names, "-days 30");
     let (_running, port) = endpoint(&folder, "good", &[]);
-    for (tls, expected) in
-        [("", "this system trusts no CA: install its certificates"), (", tls: {ca_file: ca.crt}", "")]
+    for (tls, expected) in [("", "this system has no CA certificates: install them"), (", tls: {ca_file: ca.crt}", "")]
     {
         let config = format!(
             "readers: {{app: {{type_name: app, timeout: 20s, endpoint: \"https://localhost:{port}/vars\"{tls}}}}}\n\
@@ -290,7 +289,7 @@ fn a_machine_that_trusts_nobody_is_told_so() {
             expvastic.env("SSL_CERT_FILE", "/nowhere").env("SSL_CERT_DIR", "/nowhere");
             let output = expvastic.output().expect("expvastic starts");
             let said = String::from_utf8_lossy(&output.stderr);
-            let is_said = said.contains("this system trusts no CA");
+            let is_said = said.contains("this system has no CA certificates");
             assert!(said.contains(expected) && is_said != expected.is_empty(), "{command}{tls}: {said}");
         }
     }
@@ -310,10 +309,10 @@ const SERVERS: [(&str, &str); 9] = [
     ("https://ADDRESS\", tls: {verify: false}, auth: {user: shipper, password_file: password}", ""),
     ("https://ADDRESS\", tls: {ca_file: server/ca.crt}, auth: {user: shipper, password: hunter2}", "status 401: …; check `auth`: the user \"shipper\" and the password"),
     ("https://ADDRESS\", tls: {ca_file: server/ca.crt}, auth: {bearer: hunter2}", "status 401: …; check `auth`: the bearer token, which may be wrong or expired"),
-    ("https://ADDRESS\", tls: {ca_file: server/ca.crt}", "status 401: …; it asks for credentials: set `auth`"),
-    ("https://ADDRESS\", auth: {user: shipper, password: changeme}", "the certificate of ADDRESS is not accepted: it is signed by none of those whom the system trusts; name its CA in tls.ca_file"),
-    ("https://ADDRESS\", tls: {ca_file: other.crt}, auth: {user: shipper, password: changeme}", "the certificate of ADDRESS is not accepted: it is signed by none of those in other.crt"),
-    ("http://ADDRESS\", auth: {user: shipper, password: changeme}", "the connection was closed before an answer came (if this port speaks TLS, write https://)"),
+    ("https://ADDRESS\", tls: {ca_file: server/ca.crt}", "status 401: …; the server requires credentials: set `auth`"),
+    ("https://ADDRESS\", auth: {user: shipper, password: changeme}", "the certificate of ADDRESS was rejected: it is not signed by a CA that the system trusts; set tls.ca_file to its CA"),
+    ("https://ADDRESS\", tls: {ca_file: other.crt}, auth: {user: shipper, password: changeme}", "the certificate of ADDRESS was rejected: it is not signed by a CA in other.crt"),
+    ("http://ADDRESS\", auth: {user: shipper, password: changeme}", "the connection was closed before a response arrived (if this port speaks TLS, write https://)"),
 ];
 
 macro_rules! tests_of_engines {

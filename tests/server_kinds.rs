@@ -205,8 +205,7 @@ fn the_template_is_there_before_the_first_bulk() {
     let mapping = r#"{"shop":{"mappings":{"properties":{"load":{"type":"long"},"name":{"type":"text"}}}}}"#;
     let (_, log) =
         requests("auto", move |request| request.target.starts_with("/shop/_mapping?").then(|| Reply::ok(mapping)));
-    let expected = "index template: created /_index_template/expvastic-shop; it is for indices that are made from now on, and \
-                    shop exists already with other types for load (long), name (text), which";
+    let expected = "index template: created /_index_template/expvastic-shop; it applies to new indices only, and shop exists already with other types for load (long), name (text), which";
     assert!(log.lines().any(|line| line.contains("WARN") && line.contains(expected)), "{log}");
 
     let there = |request: &Request| request.target.starts_with("/_index_template").then(|| Reply::ok("{}"));
@@ -234,7 +233,7 @@ fn without_the_right_to_a_template_there_is_one_warning() {
         });
         assert_eq!(seen.iter().filter(|request| *request == "GET /").count(), 3, "{seen:?}");
         let warnings =
-            log.lines().filter(|line| line.contains("no index template, so that the server guesses types")).count();
+            log.lines().filter(|line| line.contains("no index template, the server guesses field types")).count();
         assert_eq!(warnings, 1, "{log}");
         assert!(log.contains("status 403") && log.contains("is unauthorized"), "{log}");
     }
@@ -244,7 +243,7 @@ fn without_the_right_to_a_template_there_is_one_warning() {
 fn a_server_that_never_says_what_it_is_gets_its_documents() {
     let busy = |request: &Request| is_root(request).then(|| Reply::Full(503, String::new(), Vec::new()));
     let (seen, log) = requests("auto", busy);
-    let said = "the server does not say what it is, and is written to all the same: /: status 503";
+    let said = "cannot identify the server, shipping to it anyway: /: status 503";
     assert_eq!(log.lines().filter(|line| line.contains(said)).count(), 1, "{log}");
     assert_eq!(seen.last().map(String::as_str), Some("POST /_bulk"));
     assert_eq!(seen.len(), 6, "{seen:?}");
@@ -263,7 +262,7 @@ fn a_server_that_comes_later_gets_the_template_first() {
         seen[5..],
         ["GET /", &format!("GET {name}"), &format!("PUT {name}"), "GET /shop/_mapping", "POST /_bulk"]
     );
-    assert!(!log.contains("written to all the same"), "{log}");
+    assert!(!log.contains("shipping to it anyway"), "{log}");
 }
 
 #[test]
@@ -297,7 +296,7 @@ fn setup_shows_the_template_of_each_kind_of_server() {
         .collect();
     assert_eq!(bodies[0]["template"]["mappings"]["subobjects"], false);
     assert_eq!(bodies[4]["template"], "shop-*.*.*");
-    assert!(shown.contains("# any: Elasticsearch 6: no template: index_name holds nothing but patterns"), "{shown}");
+    assert!(shown.contains("# any: Elasticsearch 6: no template: index_name consists of patterns only"), "{shown}");
     assert!(!shown.contains("unrouted") && !shown.contains("disk"), "{shown}");
     assert_eq!(program.read("stderr"), "");
 }
@@ -323,11 +322,11 @@ fn setup_says_what_it_could_not_do() {
         (code, &*said),
         (
             Some(1),
-            "es: Elasticsearch 9.0: the server refused it: status 401: Unauthorized; it asks for credentials: set `auth`\n"
+            "es: Elasticsearch 9.0: the server rejected it: status 401: Unauthorized; the server requires credentials: set `auth`\n"
         )
     );
     let (code, said) = setup(&config("{endpoint: \"127.0.0.1:1\"}"));
     assert!(code == Some(1) && said.starts_with("es: ") && said.lines().count() == 1, "{said}");
     let (code, said) = setup(&config("{type: file, path: x}"));
-    assert_eq!((code, &*said), (Some(0), "no recorder of a route ships to a server: there is nothing to set up\n"));
+    assert_eq!((code, &*said), (Some(0), "no route has an elasticsearch recorder: nothing to set up\n"));
 }

@@ -64,17 +64,14 @@ fn what_waits_outlives_the_process_and_can_be_looked_at() {
     let (made, waiting) = (ledger(&program, "made"), ledger(&program, "waiting"));
     assert_eq!(made, waiting);
     assert!(program.read("stderr").contains(&format!(
-        "wait on disk and are shipped when a recorder has their folder again recorder=es documents={waiting}"
+        "documents left in the spool: shipped when a recorder uses that folder again recorder=es documents={waiting}"
     )));
 
     let (listed, _, code) = output(&program.beside(&["spool", "ls"]));
     assert_eq!(code, Some(0));
-    assert!(listed.contains(&format!("es: {waiting} documents wait in spool, ")), "{listed}");
+    assert!(listed.contains(&format!("es: {waiting} documents waiting in spool, ")), "{listed}");
     let (verified, _, code) = output(&program.beside(&["spool", "verify"]));
-    assert_eq!(
-        (verified, code),
-        (format!("es: {waiting} of {waiting} documents are whole; nothing is damaged\n"), Some(0))
-    );
+    assert_eq!((verified, code), (format!("es: {waiting} of {waiting} documents intact; no damage found\n"), Some(0)));
     let (dumped, _, _) = output(&program.beside(&["spool", "dump"]));
     let files: Vec<u8> =
         spooled_files(&program, "ndjson").iter().flat_map(|path| std::fs::read(path).expect("read")).collect();
@@ -86,7 +83,9 @@ fn what_waits_outlives_the_process_and_can_be_looked_at() {
     wait_until("the backlog is delivered", || sequence(&store).len() as u64 > waiting);
     program.signal("TERM");
     assert_eq!(program.wait(), Some(0));
-    assert!(program.read("stderr").contains(&format!("found in the spool recorder=es documents={waiting}")));
+    assert!(
+        program.read("stderr").contains(&format!("documents recovered from the spool recorder=es documents={waiting}"))
+    );
     assert_eq!(sequence(&store).len() as u64, ledger(&program, "made"), "each once");
     assert!(spooled_files(&program, "ndjson").is_empty() && spooled_files(&program, "sums").is_empty());
 }
@@ -105,7 +104,7 @@ fn a_damaged_spool_is_told_of_and_the_rest_is_delivered() {
     bytes[100] ^= 4;
     std::fs::write(file, &bytes).expect("written");
     let (verified, _, code) = output(&program.beside(&["spool", "verify"]));
-    assert!(verified.contains("1 documents are lost") && verified.contains("the rest is damaged"), "{verified}");
+    assert!(verified.contains("1 document lost") && verified.contains("; damage found"), "{verified}");
     assert_eq!(code, Some(1));
 
     well.store(true, Ordering::SeqCst);
@@ -172,8 +171,8 @@ fn a_folder_that_is_in_use_is_left_alone_and_documents_wait_in_memory() {
     let second = Program::start(&[], &shared);
     wait_until("it says so", || second.read("stderr").contains("is in use by process"));
     let (_, said, code) = output(&first.beside(&["spool", "drop"]));
-    let owner = format!("is in use by process {}, which ships it: stop that one first\n", first.id());
-    assert!(said.contains("nothing is dropped") && said.ends_with(&owner), "{said}");
+    let owner = format!("is in use by process {}, which ships it: stop that process first\n", first.id());
+    assert!(said.contains("nothing dropped") && said.ends_with(&owner), "{said}");
     assert_eq!(code, Some(1));
     well.store(true, Ordering::SeqCst);
     let before = app.request_count();
@@ -193,7 +192,7 @@ fn a_hung_server_or_none_at_all_keeps_nothing_from_the_spool_at_the_end() {
         let made = ledger(&program, "made");
         assert!(made >= 10 && ledger(&program, "waiting") == made, "{}", program.read("stderr"));
         let (listed, _, _) = output(&program.beside(&["spool", "ls"]));
-        assert!(listed.contains(&format!("es: {made} documents wait in spool, ")), "{listed}");
+        assert!(listed.contains(&format!("es: {made} documents waiting in spool, ")), "{listed}");
     }
 }
 
@@ -203,7 +202,7 @@ fn a_folder_that_cannot_be_is_no_reason_not_to_start() {
     let text = config(&app.address, &server.address, "").replace("path: spool", "path: conf.yml/spool");
     let mut program = Program::start(&[], &text);
     wait_until("it ships", || sequence(&store).len() > 10);
-    assert!(program.read("stderr").contains("the spool folder conf.yml/spool cannot be used: "));
+    assert!(program.read("stderr").contains("cannot use the spool folder conf.yml/spool: "));
     program.signal("TERM");
     assert_eq!(program.wait(), Some(0));
     let (listed, said, code) = output(&program.beside(&["spool", "ls"]));
@@ -262,7 +261,7 @@ fn a_dead_letter_is_kept_with_the_servers_words() {
         (&"mapper_parsing_exception".into(), &"as the test wants it".into())
     );
     let log = program.read("stderr");
-    assert!(log.contains("the server refused documents for good") && log.contains("dead_lettered=1"), "{log}");
+    assert!(log.contains("the server rejected documents permanently") && log.contains("dead_lettered=1"), "{log}");
     assert_eq!((ledger(&program, "dead_lettered"), sequence(&store).contains(&3)), (1, false));
 }
 
@@ -315,8 +314,9 @@ fn what_others_do_to_the_folder_under_way_costs_at_most_what_cannot_be_read_any_
         assert_eq!(program.wait(), Some(0), "{how}: {}", program.read("stderr"));
         let (stored, polled) = (sequence(&store), app.request_count() as u64);
         // Younger than `sync` when it was killed.
-        let noticed =
-            said.lines().filter(|line| line.contains("others have removed") || line.contains("spool folder spool "));
+        let noticed = said
+            .lines()
+            .filter(|line| line.contains("another process removed") || line.contains("spool folder spool "));
         assert!((1..=3).contains(&noticed.count()), "{how}: {said}");
         let missing: Vec<u64> = (0..polled).filter(|number| !stored.contains(number)).collect();
         let early = missing.iter().filter(|number| **number < removed_at).count();
@@ -345,7 +345,7 @@ fn whatever_becomes_of_the_lock_there_is_one_owner() {
             _ => {}
         }
         let (_, said, code) = output(&first.beside(&["spool", "drop"]));
-        assert!(said.contains("nothing is dropped") && said.contains("is in use by "), "{how}: {said}");
+        assert!(said.contains("nothing dropped") && said.contains("is in use by "), "{how}: {said}");
         assert_eq!(code, Some(1));
         let mut second = Program::start(&[], &shared);
         wait_until("it says so", || second.read("stderr").contains("is in use by "));
@@ -379,7 +379,7 @@ fn what_is_written_is_for_its_owner_only_and_check_tells_of_a_folder_that_is_not
         std::fs::set_permissions(program.path("spool"), std::fs::Permissions::from_mode(open)).expect("set");
         let (_, warned, code) = output(&program.beside(&["check"]));
         let expected = format!(
-            "conf.yml: recorders.es.spool: the folder spool is open to other users (mode {said}): chmod 700 spool\n"
+            "conf.yml: recorders.es.spool: the folder spool is accessible to other users (mode {said}): chmod 700 spool\n"
         );
         assert_eq!((warned, code), (expected, Some(0)));
     }

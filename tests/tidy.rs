@@ -121,6 +121,7 @@ fn what_computes_knows_no_outside() {
         "reader/foreign.rs",
         "reader/schedule.rs",
         "reader/slowness.rs",
+        "plural.rs",
         "config/ports.rs",
         "config/scan",
         "calendar",

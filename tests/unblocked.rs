@@ -128,7 +128,7 @@ fn log_lines_that_nobody_reads_are_dropped_and_counted() {
             });
             read.join().expect("what it said")
         });
-        let line = said.lines().find(|line| line.contains("log lines were dropped here")).expect("it says so");
+        let line = said.lines().find(|line| line.contains("log lines dropped")).expect("it says so");
         let count = line.rsplit('=').next().and_then(|count| count.trim().parse::<u64>().ok());
         assert!(count >= Some(4), "{kind}: {line}");
     }
@@ -176,8 +176,7 @@ fn a_secret_whose_file_becomes_something_else_stays_what_it_was() {
             "a directory" => std::fs::create_dir(&secret).expect("made"),
             _ => File::create(&secret).and_then(|file| file.set_len(2_000_000_000)).expect("made"),
         }
-        let problem =
-            format!("a secret stays what it was, as its file cannot be used: {}: is {kind}", secret.display());
+        let problem = format!("cannot reload a secret, keeping the current one: {}: is {kind}", secret.display());
         wait_until("it says so", || program.read("stderr").contains(&problem));
         around.goes_on();
     }
@@ -200,13 +199,13 @@ fn a_configuration_that_leads_to_something_else_than_files_changes_nothing() {
         for (file, problem) in [
             ("fifo", "is a FIFO, not a regular file"),
             ("endless", "is a device, not a regular file"),
-            ("long", "is 2000000000 bytes long, at most "),
+            ("long", "is 2000000000 bytes long, the limit is "),
         ] {
             let key = key.replace("FILE", &format!("\"{}\"", path(file)));
             std::fs::write(program.path("conf.yml"), around.config("", &format!(", {key}"), "")).expect("written");
             program.signal("HUP");
             times += 1;
-            let kept = "the file is not good: kept running with the configuration as before";
+            let kept = "invalid configuration: keeping the current one";
             wait_until("it says so", || program.read("stderr").matches(kept).count() == times);
             wait_until("it says why", || program.read("stderr").contains(&format!("{}: {problem}", path(file))));
             around.goes_on();
@@ -266,5 +265,5 @@ fn a_file_recorder_whose_pipe_nobody_reads_holds_up_no_other() {
     assert_eq!(program.status("Threads"), 1);
     program.signal("TERM");
     assert_eq!(program.wait(), Some(1), "what is not written is lost");
-    assert!(program.read("stderr").contains("shutdown_timeout (300ms) is over"));
+    assert!(program.read("stderr").contains("shutdown_timeout (300ms) expired"));
 }

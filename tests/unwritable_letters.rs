@@ -81,13 +81,13 @@ fn on_a_full_disk_those_that_are_counted_are_in_the_file_and_the_others_wait() {
         let length = || path.metadata().map_or(0, |file| usize::try_from(file.len()).expect("short"));
         // As long as a letter is, or a little less.
         wait_until("the disk is full", || length() > FILE_BYTES_MAX - 500);
-        wait_until("it says so", || program.read("stderr").contains("dead letters are not kept: cannot write to "));
+        wait_until("it says so", || program.read("stderr").contains("cannot keep dead letters: cannot write to "));
         let polled = app.request_count() as u64;
         wait_until("others go on", || stored(&store).last() > Some(&(polled + 20)));
         names.push(format!("letters/{number}"));
         std::fs::rename(&path, program.path(&names[number])).expect("moved");
     }
-    wait_until("there is room", || program.read("stderr").contains("dead letters are kept again"));
+    wait_until("there is room", || program.read("stderr").contains("keeping dead letters again"));
     takes_all.store(true, Ordering::SeqCst);
     let polled = app.request_count() as u64;
     names.push("letters/dead.ndjson".to_owned());
@@ -135,7 +135,7 @@ fn those_that_have_to_go_are_counted_as_what_they_are() {
     let mut program = Program::start(&[], &unwritable(&text));
     wait_until("some wait", || app.request_count() > 30);
     program.signal("TERM");
-    assert_eq!(program.wait(), Some(1), "documents were lost: {}", program.read("stderr"));
+    assert_eq!(program.wait(), Some(1), "documents lost: {}", program.read("stderr"));
     let dropped = ledger(&program, "dropped");
     assert!(dropped >= 15 && ledger(&program, "dead_lettered") == 0, "{}", program.read("stderr"));
     assert!(program.read("stderr").contains(&format!("dropped.dead_letter_unwritable={dropped}")));

@@ -21,7 +21,7 @@ const DASHES: &str = "-----";
 pub(crate) fn blocks(text: &[u8]) -> Result<Vec<Block>, String> {
     match text {
         [0xef, 0xbb, 0xbf, ..] => {
-            return Err("begins with a byte order mark, which hides the first line: save it without one".to_owned());
+            return Err("begins with a byte order mark (BOM): save it without one".to_owned());
         }
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => return Err("is UTF-16 text: save it as ASCII or UTF-8".to_owned()),
         _ => {}
@@ -35,18 +35,18 @@ pub(crate) fn blocks(text: &[u8]) -> Result<Vec<Block>, String> {
         }
         if let Some(label) = line.strip_prefix(BEGIN) {
             if let Some((_, _, begun)) = open {
-                return Err(format!("the block that begins in line {begun} has no end before line {number}"));
+                return Err(format!("the block that begins on line {begun} is not closed before line {number}"));
             }
             open = Some((label.trim_end_matches(DASHES).to_owned(), String::new(), number));
         } else if let Some(label) = line.strip_prefix(END) {
             let Some((expected, digits, begun)) = open.take() else {
-                return Err(format!("line {number}: a block ends that has no beginning"));
+                return Err(format!("line {number}: END without BEGIN"));
             };
             if label.trim_end_matches(DASHES) != expected {
-                return Err(format!("line {number}: expected the end of the {expected} of line {begun}"));
+                return Err(format!("line {number}: expected the END of the {expected} from line {begun}"));
             }
             let der = base64::decoded(&digits)
-                .ok_or_else(|| format!("the {expected} that begins in line {begun} is not Base64"))?;
+                .ok_or_else(|| format!("the {expected} that begins on line {begun} is not valid Base64"))?;
             blocks.push(Block { label: expected, der });
         } else if let Some((_, digits, _)) = &mut open
             && !line.contains(':')
@@ -55,7 +55,7 @@ pub(crate) fn blocks(text: &[u8]) -> Result<Vec<Block>, String> {
         }
     }
     match open {
-        Some((label, _, begun)) => Err(format!("the {label} that begins in line {begun} has no end")),
+        Some((label, _, begun)) => Err(format!("the {label} that begins on line {begun} has no END")),
         None => Ok(blocks),
     }
 }
@@ -67,12 +67,12 @@ fn check_place(line: &str, mark: &str, is_in_block: bool) -> Result<(), String> 
         None => Ok(()),
         Some(at) if is_alone(at) && (mark == BEGIN || !line.contains(BEGIN)) => Ok(()),
         Some(at) if line[..at].trim().is_empty() && at > 0 => {
-            Err(format!("{mark}… is indented: it has to begin its line"))
+            Err(format!("{mark}… is indented: it must be at the start of the line"))
         }
         Some(at) if at > 0 && !is_in_block && !line[..at].contains(DASHES) => Ok(()),
-        Some(_) => Err("a block begins or ends in the middle of a line: files were joined without a line end between \
-                        them"
-            .to_owned()),
+        Some(_) => {
+            Err("BEGIN or END in the middle of a line: were files joined without a newline between them?".to_owned())
+        }
     }
 }
 
@@ -131,15 +131,15 @@ mod tests {
     fn what_libraries_pass_over_is_named() {
         for (text, expected) in [
             (format!("\u{feff}{ONE}"), "byte order mark"),
-            (format!("{ONE}{ONE}\n"), "line 4: a block begins or ends in the middle of a line"),
-            (format!("{ONE}{}\n", key()), "line 4: a block begins or ends in the middle of a line"),
-            (format!("# ca{ONE}"), "line 4: a block ends that has no beginning"),
+            (format!("{ONE}{ONE}\n"), "line 4: BEGIN or END in the middle of a line"),
+            (format!("{ONE}{}\n", key()), "line 4: BEGIN or END in the middle of a line"),
+            (format!("# ca{ONE}"), "line 4: END without BEGIN"),
             (format!("  {ONE}"), "line 1: -----BEGIN … is indented"),
-            (ONE.replace("\n-----END", "-----END"), "line 3: a block begins or ends in the middle of a line"),
-            (ONE.replace("-----END CERTIFICATE-----", ""), "the CERTIFICATE that begins in line 1 has no end"),
-            (format!("-----BEGIN CERTIFICATE-----\n{ONE}"), "begins in line 1 has no end before line 2"),
-            (ONE.replace("END CERTIFICATE", "END KEY"), "line 4: expected the end of the CERTIFICATE of line 1"),
-            (ONE.replace("AQID", "A*ID"), "the CERTIFICATE that begins in line 1 is not Base64"),
+            (ONE.replace("\n-----END", "-----END"), "line 3: BEGIN or END in the middle of a line"),
+            (ONE.replace("-----END CERTIFICATE-----", ""), "the CERTIFICATE that begins on line 1 has no END"),
+            (format!("-----BEGIN CERTIFICATE-----\n{ONE}"), "begins on line 1 is not closed before line 2"),
+            (ONE.replace("END CERTIFICATE", "END KEY"), "line 4: expected the END of the CERTIFICATE from line 1"),
+            (ONE.replace("AQID", "A*ID"), "the CERTIFICATE that begins on line 1 is not valid Base64"),
         ] {
             let problem = problem(&text);
             assert!(problem.contains(expected), "{text}: {problem}");

@@ -5,6 +5,7 @@ use super::{Failure, orders};
 use crate::config::{Config, Recorder, Target, nearest};
 use crate::http::Http;
 use crate::park;
+use crate::plural::counted;
 use crate::recorder::dead_letters::files;
 use crate::recorder::dead_letters::retry::{self, Retried};
 use crate::recorder::dead_letters::survey::Survey;
@@ -31,7 +32,7 @@ impl Action {
             "ls" => Ok(Self::Ls),
             "retry" => Ok(Self::Retry),
             _ => Err(Failure::Usage(format!(
-                "dead-letters wants one of ls, retry, found {name:?}: expvastic dead-letters ls -c conf.yml"
+                "dead-letters: expected ls or retry, found {name:?}: try expvastic dead-letters ls -c conf.yml"
             ))),
         }
     }
@@ -46,7 +47,7 @@ pub(super) fn choose<'c>(config: &'c Config, name: Option<&str>) -> Result<Vec<C
     let Some(recorder) = config.recorders.iter().find(|recorder| recorder.name == name) else {
         let near = nearest(name, config.recorders.iter().map(|recorder| recorder.name()));
         let hint = near.map(|name| format!(", did you mean {name:?}?")).unwrap_or_default();
-        return Err(Failure::Usage(format!("--recorder: there is no recorder {name:?}{hint}")));
+        return Err(Failure::Usage(format!("--recorder: no recorder is named {name:?}{hint}")));
     };
     let chosen = with_file(recorder);
     chosen.map(|one| vec![one]).ok_or_else(|| Failure::Usage(format!("--recorder: {name} has no dead_letter file")))
@@ -122,7 +123,7 @@ pub(super) fn retry(
     };
     match park::block_on(work) {
         Ok(done) => done,
-        Err(error) => writeln!(err, "expvastic: the main thread cannot wait: {error}").map(|()| false),
+        Err(error) => writeln!(err, "expvastic: cannot start the event loop: {error}").map(|()| false),
     }
 }
 
@@ -140,13 +141,13 @@ fn write_retried(out: &mut impl Write, name: &str, path: &Path, retried: &Retrie
     if *letters > 0 || (retried.broken_lines == 0 && retried.problems.is_empty()) {
         writeln!(
             out,
-            "{name}: {}: {stored} stored, {duplicate} stored earlier, {} refused again, {} not taken for now",
+            "{name}: {}: {stored} stored, {duplicate} already stored, {} rejected again, {} not accepted for now",
             counted(*letters, "dead letter"),
             refused.documents(),
             not_now.documents()
         )?;
     }
-    for (title, summary) in [("refused again", refused), ("not taken for now", not_now)] {
+    for (title, summary) in [("rejected again", refused), ("not accepted for now", not_now)] {
         if summary.documents() > 0 {
             write!(out, "{name}: {title}:\n{summary}")?;
         }
@@ -156,26 +157,17 @@ fn write_retried(out: &mut impl Write, name: &str, path: &Path, retried: &Retrie
     }
     write_broken(out, retried.broken_lines, &retried.broken)?;
     if *left > 0 {
-        writeln!(
-            out,
-            "{name}: {} left in {}",
-            if *left == 1 { "1 is".to_owned() } else { format!("{left} are") },
-            path.display()
-        )?;
+        writeln!(out, "{name}: {} left in {}", counted(*left, "dead letter"), path.display())?;
     }
     Ok(())
 }
 
 fn write_broken(out: &mut impl Write, lines: u64, shown: &[String]) -> io::Result<()> {
     for line in shown {
-        writeln!(out, "  no dead letter, and left as it is: {line}")?;
+        writeln!(out, "  not a dead letter, left unchanged: {line}")?;
     }
     match lines.saturating_sub(shown.len() as u64) {
         0 => Ok(()),
-        more => writeln!(out, "  and {} more that are no dead letters", counted(more, "line")),
+        more => writeln!(out, "  and {} more that are not dead letters", counted(more, "line")),
     }
-}
-
-fn counted(number: u64, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }

@@ -68,7 +68,7 @@ impl Flags {
             return match single_flag {
                 None => Ok(Source::File(path)),
                 Some(index) => Err(Failure::Usage(format!(
-                    "{} cannot be combined with --config: say it in the file",
+                    "{} cannot be combined with --config: set it in the file",
                     VALUES[index].0
                 ))),
             };
@@ -90,7 +90,8 @@ impl Flags {
         for ((flag, _), value) in VALUES.iter().zip(&self.0).filter(|((flag, _), _)| ENDPOINTS.contains(flag)) {
             if value.as_deref().is_some_and(values::has_credentials) {
                 let message = format!(
-                    "{flag}: credentials on a command line are seen by everybody on the machine: put them into a file (auth)"
+                    "{flag}: credentials on a command line are visible to every user of the machine: put them in a \
+                     file (auth)"
                 );
                 return Err(Failure::Usage(message));
             }
@@ -99,7 +100,7 @@ impl Flags {
         let timeout = |text: &str| values::at_least(Duration::from_nanos(1), values::duration(text)?);
         let backoff = |text: &str| match text.parse() {
             Ok(backoff @ 1..=limits::BACKOFF_MAX) => Ok(backoff),
-            _ => Err(format!("expected a whole number from 1 to {}, found {text:?}", limits::BACKOFF_MAX)),
+            _ => Err(format!("expected an integer from 1 to {}, found {text:?}", limits::BACKOFF_MAX)),
         };
         Ok(SingleEngine {
             reader: self

@@ -28,7 +28,8 @@ pub(super) async fn until_stopped(
         Ok(signals) => signals,
         Err(error) => {
             tracing::warn!(
-                "signals cannot be caught, so SIGINT and SIGTERM end the program without shipping what waits: {error}"
+                "cannot install signal handlers: {error}; SIGINT and SIGTERM will exit without shipping waiting \
+                 documents"
             );
             return std::future::pending().await;
         }
@@ -36,16 +37,16 @@ pub(super) async fn until_stopped(
     loop {
         match (signals.next().await, &control) {
             (Signal::Stop(name), _) => {
-                tracing::info!("{name} received: shipping what waits (once more, a second later, ends that, too)");
+                tracing::info!("{name} received (send it again after a second to exit without flushing)");
                 return until_hurried(signals, clock::now() + limits::SAME_SIGNAL);
             }
             (Signal::Flush, Some(control)) => {
-                tracing::info!("SIGUSR1 received: shipping what waits, now");
+                tracing::info!("SIGUSR1 received: flushing");
                 control.pass_on(Order::Flush).await;
             }
             (Signal::Reload, Some(control)) => control.reload().await,
             (Signal::Flush | Signal::Reload, None) => {
-                tracing::info!("a signal was received and is ignored: there is one tick, and it is under way");
+                tracing::info!("ignoring SIGHUP or SIGUSR1: the only poll is already running");
             }
         }
     }
@@ -67,14 +68,14 @@ async fn until_hurried(signals: Signals, same_until: Instant) {
     loop {
         match signals.next().await {
             Signal::Stop(name) if clock::now() < same_until => {
-                tracing::debug!("{name} received within a second of the first: taken for the same");
+                tracing::debug!("{name} received within a second of the first: ignored");
             }
             Signal::Stop(name) => {
-                tracing::warn!("{name} received once more: ending at once");
+                tracing::warn!("{name} received again: exiting without flushing");
                 return;
             }
             Signal::Flush | Signal::Reload => {
-                tracing::info!("a signal was received and is ignored: what waits is being shipped, then this ends");
+                tracing::info!("ignoring SIGHUP or SIGUSR1: already shutting down");
             }
         }
     }
@@ -88,11 +89,11 @@ impl Control<'_> {
 
     /// Loads the file again, and has it followed if it is good.
     async fn reload(&self) {
-        const AS_BEFORE: &str = "kept running with the configuration as before";
+        const AS_BEFORE: &str = "keeping the current one";
         match (self.load)() {
-            None => tracing::warn!("SIGHUP received, but there is no file to load again: {AS_BEFORE}"),
+            None => tracing::warn!("SIGHUP received, no configuration file to reload: {AS_BEFORE}"),
             Some(Err(error)) => {
-                tracing::error!("SIGHUP received, but the file is not good: {AS_BEFORE}");
+                tracing::error!("SIGHUP received, invalid configuration: {AS_BEFORE}");
                 for line in error.to_string().lines() {
                     tracing::error!("{line}");
                 }

@@ -3,6 +3,7 @@
 
 use super::Failure;
 use crate::config::{Config, Recorder};
+use crate::plural::counted;
 use crate::recorder;
 use crate::spool::disk::{self, OpenError, Survey};
 use crate::spool::files::{Files, Folder};
@@ -28,7 +29,7 @@ impl Action {
             "dump" => Ok(Self::Dump),
             "drop" => Ok(Self::Drop),
             _ => Err(Failure::Usage(format!(
-                "spool wants one of ls, verify, dump, drop, found {name:?}: expvastic spool ls -c conf.yml"
+                "spool: expected ls, verify, dump or drop, found {name:?}: try expvastic spool ls -c conf.yml"
             ))),
         }
     }
@@ -57,7 +58,7 @@ impl Action {
             }
         }
         if !seen {
-            writeln!(err, "no recorder of this configuration has a spool")?;
+            writeln!(err, "no recorder in this configuration has a spool")?;
         }
         Ok(all_well)
     }
@@ -79,7 +80,7 @@ impl Action {
             Self::Dump => dump(path, &folder, &survey, out),
             Self::Drop => {
                 survey.remove_all(&folder).map_err(unreadable)?;
-                writeln!(out, "{}: dropped {} documents", recorder.name, documents(&survey))?;
+                writeln!(out, "{}: dropped {}", recorder.name, counted(documents(&survey), "document"))?;
                 Ok(true)
             }
         }
@@ -89,7 +90,7 @@ impl Action {
     fn nothing(self, recorder: &Recorder, path: &Path, bytes_max: u64, out: &mut impl Write) -> Result<bool, Failed> {
         match self {
             Self::Ls => return ls(recorder, path, bytes_max, &Survey::default(), out),
-            Self::Verify => writeln!(out, "{}: 0 of 0 documents are whole; nothing is damaged", recorder.name)?,
+            Self::Verify => writeln!(out, "{}: 0 of 0 documents intact; no damage found", recorder.name)?,
             Self::Dump => {}
             Self::Drop => writeln!(out, "{}: dropped 0 documents", recorder.name)?,
         }
@@ -111,14 +112,14 @@ impl From<io::Error> for Failed {
 
 /// Why a folder keeps what is in it.
 fn not_dropped(error: &OpenError) -> String {
-    let OpenError::InUse(folder, process) = error else { return format!("nothing is dropped: {error}") };
+    let OpenError::InUse(folder, process) = error else { return format!("nothing dropped: {error}") };
     let owner = match process {
-        Some(number) if *number == std::process::id() => format!("process {number} of another container"),
+        Some(number) if *number == std::process::id() => format!("process {number} in another container"),
         Some(number) => format!("process {number}"),
         None => "another process".to_owned(),
     };
     let folder = folder.display();
-    format!("nothing is dropped: the spool folder {folder} is in use by {owner}, which ships it: stop that one first")
+    format!("nothing dropped: the spool folder {folder} is in use by {owner}, which ships it: stop that process first")
 }
 
 fn documents(survey: &Survey) -> u64 {
@@ -134,13 +135,14 @@ fn ls(
 ) -> Result<bool, Failed> {
     for &(number, text_bytes, sums_bytes) in &survey.segments {
         let path = disk::text_path(folder, number);
-        writeln!(out, "{}: {} documents, {text_bytes} bytes", path.display(), segment::listed(sums_bytes))?;
+        let documents = counted(segment::listed(sums_bytes), "document");
+        writeln!(out, "{}: {documents}, {text_bytes} bytes", path.display())?;
     }
     for &(number, bytes) in &survey.set_aside {
         writeln!(out, "{}: damaged, set aside, {bytes} bytes", disk::damaged_path(folder, number).display())?;
     }
-    let (waiting, bytes) = (documents(survey), survey.used_bytes());
-    writeln!(out, "{}: {waiting} documents wait in {}, {bytes} of {bytes_max} bytes", recorder.name, folder.display())?;
+    let (waiting, bytes) = (counted(documents(survey), "document"), survey.used_bytes());
+    writeln!(out, "{}: {waiting} waiting in {}, {bytes} of {bytes_max} bytes", recorder.name, folder.display())?;
     Ok(true)
 }
 
@@ -176,7 +178,7 @@ fn verify(
                 (whole, known) = (whole + documents, known + listed);
                 if damaged > 0 || !checked.damaged.is_empty() {
                     let bytes = checked.damaged.len();
-                    writeln!(out, "{}: {damaged} documents are lost, {bytes} bytes are no document", path.display())?;
+                    writeln!(out, "{}: {} lost, {bytes} bytes damaged", path.display(), counted(damaged, "document"))?;
                     all_well = false;
                 }
             }
@@ -188,7 +190,7 @@ fn verify(
             }
         }
     }
-    let verdict = if all_well { "nothing is damaged" } else { "the rest is damaged" };
-    writeln!(out, "{}: {whole} of {known} documents are whole; {verdict}", recorder.name)?;
+    let verdict = if all_well { "no damage found" } else { "damage found" };
+    writeln!(out, "{}: {whole} of {} intact; {verdict}", recorder.name, counted(known, "document"))?;
     Ok(all_well)
 }

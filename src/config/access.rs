@@ -38,7 +38,7 @@ pub(super) fn refuse(section: &mut Section<'_, '_>, keys: &[&'static str], why: 
         // Asking for a key makes it one that is known here.
         let is_given = section.keys().any(|given| given == key);
         if let Some((_, place)) = is_given.then(|| section.node(key)).flatten() {
-            section.wrong(&place, format!("{key} goes with a server or an endpoint: {why}"));
+            section.wrong(&place, format!("{key} has no effect here: {why}"));
         }
     }
 }
@@ -48,7 +48,7 @@ pub(super) fn access(section: &mut Section<'_, '_>, endpoints: &[(&str, Option<&
     let place = section.node("auth").map(|(_, place)| place);
     let auth = section.secret_section("auth").and_then(auth);
     if let Some(place) = place.filter(|_| endpoints.iter().any(|(_, given)| given.is_some())) {
-        section.wrong(&place, "the endpoint holds credentials, too: give them once");
+        section.wrong(&place, "the endpoint contains credentials as well: set them in one place");
     }
     let is_short = |auth: &&Auth| matches!(auth, Auth::Basic { password: SecretSource::Text(secret), .. } if secret.expose().len() < limits::HIDDEN_BYTES_MIN);
     if endpoints.iter().filter_map(|(_, auth)| auth.as_ref()).any(is_short)
@@ -60,12 +60,12 @@ pub(super) fn access(section: &mut Section<'_, '_>, endpoints: &[(&str, Option<&
     let tls = section.section("tls").map(tls).unwrap_or_default();
     if let Some(place) = place.filter(|_| !endpoints.is_empty()) {
         if !endpoints.iter().any(|(url, _)| url.starts_with("https:")) {
-            section.warn(&place, "tls has no effect: the endpoint is http://; write https:// if it speaks TLS");
+            section.warn(&place, "tls has no effect on an http:// endpoint: write https:// if the server speaks TLS");
         } else if !tls.verify {
             section.warn(
                 &place,
-                "verify is false: the certificate is not checked, so that anybody in between can read and change \
-                 everything, credentials included; name the CA in ca_file instead",
+                "verify is false: the certificate is not checked, so anyone in between can read and change all \
+                 traffic, credentials included; set ca_file to the CA instead",
             );
         }
     }
@@ -80,11 +80,11 @@ pub(super) fn reader_access(section: &mut Section<'_, '_>, endpoint: Option<(&st
     let place = section.node("headers").map(|(_, place)| place);
     let (headers, has_short) = section.secret_section("headers").map(headers).unwrap_or_default();
     if let Some(place) = place.as_ref().filter(|_| has_short) {
-        section.warn(place, too_short("the value of a field"));
+        section.warn(place, too_short("the value of a header"));
     }
     let is_authorization = |(name, _): &(String, SecretSource)| name.eq_ignore_ascii_case("authorization");
     if let Some(place) = place.filter(|_| auth.is_some() && headers.iter().any(is_authorization)) {
-        section.wrong(&place, "Authorization is what auth sends: give one of the two");
+        section.wrong(&place, "auth already sets the Authorization header: remove one of the two");
     }
     Access { auth, headers, tls: access.tls }
 }
@@ -98,10 +98,10 @@ fn auth(mut section: Section<'_, '_>) -> Option<Auth> {
     let kinds = [has_user || has_password, keys.contains(&true), tokens.contains(&true)];
     match kinds.iter().filter(|is_given| **is_given).count() {
         0 => section.lacks("expected user and password, or api_key, or bearer (each secret also as …_file)"),
-        1 if has_user && !has_password => section.lacks("the user has no password: give password or password_file"),
-        1 if has_password && !has_user => section.lacks("the password has no user: give user"),
+        1 if has_user && !has_password => section.lacks("user without a password: set password or password_file"),
+        1 if has_password && !has_user => section.lacks("password without a user: set user"),
         1 => {}
-        _ => section.lacks("user and password, api_key, bearer: give one of the three"),
+        _ => section.lacks("set only one of user and password, api_key, bearer"),
     }
     let user = section.secret_parse("user", user);
     let password = secret(&mut section, PASSWORD, Shape::Password);
@@ -122,7 +122,7 @@ fn secret(section: &mut Section<'_, '_>, [key, file_key]: [&'static str; 2], sha
     let is_text = section.node(key).is_some();
     let file = section.node(file_key).map(|(_, place)| place);
     if let (true, Some(place)) = (is_text, &file) {
-        section.wrong(place, format!("{key} and {file_key}: give one of the two"));
+        section.wrong(place, format!("set only one of {key} and {file_key}"));
     }
     if is_text {
         let text = |text: &str| Secret::new(text, shape).map_err(|problem| format!("{key} {problem}"));
@@ -145,14 +145,12 @@ fn warn_if_short(section: &mut Section<'_, '_>, key: &'static str, secret: &Secr
 
 fn too_short(what: &str) -> String {
     let least = limits::HIDDEN_BYTES_MIN;
-    format!(
-        "{what} is too short to be masked in what servers say, as it has fewer than {least} bytes: choose a longer one"
-    )
+    format!("{what} is too short to be redacted from log messages (fewer than {least} bytes): choose a longer one")
 }
 
 fn user(text: &str) -> Result<String, String> {
     if text.contains(':') {
-        return Err("user holds a `:`, which basic authentication cannot send".to_owned());
+        return Err("user contains a `:`, which basic authentication does not allow".to_owned());
     }
     Secret::new(text, Shape::Password).map(|user| user.expose().to_owned()).map_err(|problem| format!("user {problem}"))
 }
@@ -161,7 +159,7 @@ fn user(text: &str) -> Result<String, String> {
 fn headers(section: Section<'_, '_>) -> (Vec<(String, SecretSource)>, bool) {
     let count = section.keys().count();
     if count > limits::HEADERS_MAX {
-        section.lacks(format!("{count} fields, at most {} are taken", limits::HEADERS_MAX));
+        section.lacks(format!("{count} headers, at most {} are allowed", limits::HEADERS_MAX));
         return (Vec::new(), false);
     }
     let names: Vec<String> = section.keys().map(str::to_owned).collect();
@@ -171,13 +169,13 @@ fn headers(section: Section<'_, '_>) -> (Vec<(String, SecretSource)>, bool) {
         let (name, is_file) = name.strip_suffix("_file").map_or((name, false), |name| (name, true));
         let lower = name.to_ascii_lowercase();
         if names.iter().filter(|other| other.trim_end_matches("_file").eq_ignore_ascii_case(name)).count() > 1 {
-            return Err("this header field is given twice".to_owned());
+            return Err("duplicate header".to_owned());
         }
         if OWN_HEADERS.contains(&lower.as_str()) {
             return Err(format!("{lower} is set by expvastic itself"));
         }
         if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)) {
-            return Err("this is no name of a header field".to_owned());
+            return Err("not a valid header name".to_owned());
         }
         let (secret, file) = if is_file {
             let path = folder.join(text);
@@ -199,13 +197,13 @@ fn tls(mut section: Section<'_, '_>) -> Tls {
     let verify = section.boolean("verify").unwrap_or(true);
     let has = |section: &mut Section<'_, '_>, key| section.node(key).is_some();
     if has(&mut section, "cert_file") != has(&mut section, "key_file") {
-        section.lacks("cert_file and key_file go together: the certificate and its private key");
+        section.lacks("cert_file and key_file must be set together: the certificate and its private key");
     }
     let old = |(_, blocks): &(PathBuf, Vec<Block>)| blocks.iter().any(|block| pem::x509_version(&block.der) == Some(1));
     if let Some((_, place)) = ca_file.as_ref().filter(|file| old(file)).and_then(|_| section.node("ca_file")) {
         section.warn(
             &place,
-            "a certificate in it is X.509 version 1: it may sign others, but a server that shows it is refused",
+            "contains an X.509 version 1 certificate: trusted as a CA, but a server that presents it is rejected",
         );
     }
     let client = cert_file.zip(key_file);
@@ -231,7 +229,7 @@ fn pem_file(path: &Path, label: &str, what: &str) -> Result<(PathBuf, Vec<Block>
     let mut blocks = pem::blocks(&text).map_err(|problem| wrong(&problem))?;
     blocks.retain(|block| block.label.ends_with(label));
     if blocks.is_empty() {
-        return Err(wrong(&format!("holds no {what} in PEM form (-----BEGIN …)")));
+        return Err(wrong(&format!("contains no {what} in PEM format (-----BEGIN …)")));
     }
     Ok((path.to_owned(), blocks))
 }
@@ -239,7 +237,7 @@ fn pem_file(path: &Path, label: &str, what: &str) -> Result<(PathBuf, Vec<Block>
 fn client_certificate(path: &Path) -> Result<(PathBuf, Vec<Block>), String> {
     let file = pem_file(path, "CERTIFICATE", "certificate")?;
     if file.1.iter().any(|block| pem::x509_version(&block.der) == Some(1)) {
-        let advice = "make it anew with extensions (`openssl x509 -extfile …`), which gives version 3";
+        let advice = "reissue it with extensions (`openssl x509 -extfile …`), which makes it version 3";
         return Err(format!("{}: the certificate is X.509 version 1, which is not accepted: {advice}", path.display()));
     }
     Ok(file)
@@ -272,15 +270,19 @@ pub(super) fn take_credentials(endpoint: &str) -> Result<(String, Option<Auth>),
         let is_port = || values::url(&rest[..end], "").is_ok() || ports::has_range(&rest[..end]);
         let is_odd = rest[..end].contains(':') && rest[end..].contains('@') && !is_port();
         if is_odd {
-            return Err(format!("the endpoint seems to hold credentials with a {:?}: {ADVICE}", &rest[end..=end]));
+            return Err(format!("the endpoint seems to contain credentials with a {:?}: {ADVICE}", &rest[end..=end]));
         }
         return Ok((endpoint.to_owned(), None));
     };
-    let (name, password) =
-        credentials.split_once(':').ok_or_else(|| format!("the endpoint holds a user without a password: {ADVICE}"))?;
+    let (name, password) = credentials.split_once(':').ok_or_else(|| {
+        format!(
+            "the endpoint contains a user without a password: \
+                                                           {ADVICE}"
+        )
+    })?;
     let decoded = |text: &str| {
         percent_decoded(text)
-            .ok_or_else(|| format!("the credentials in the endpoint are not well percent-encoded: {ADVICE}"))
+            .ok_or_else(|| format!("the credentials in the endpoint contain invalid percent-encoding: {ADVICE}"))
     };
     let problem = |what: &str| format!("in the endpoint's credentials, {what}");
     let user = user(&decoded(name)?).map_err(|what| problem(&what))?;
@@ -291,7 +293,7 @@ pub(super) fn take_credentials(endpoint: &str) -> Result<(String, Option<Auth>),
     Ok((bare, Some(Auth::Basic { user, password: SecretSource::Text(password) })))
 }
 
-const ADVICE: &str = "use auth: {user, password}, or percent-encode what is not a letter or digit";
+const ADVICE: &str = "use auth: {user, password}, or percent-encode all but letters and digits";
 
 fn percent_decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::new();

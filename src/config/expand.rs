@@ -3,7 +3,7 @@
 use super::node::Node;
 use super::problems::{Place, Problems};
 
-const TOO_LONG: &str = "`${…}` make the file too long: some variable holds too much";
+const TOO_LONG: &str = "the file is too long after expanding `${…}`: the value of a variable is too long";
 
 /// Gives the value of the variable with this name.
 pub(super) type Variable<'v> = &'v dyn Fn(&str) -> Option<String>;
@@ -99,7 +99,7 @@ fn expand(text: &str, variable: Variable<'_>, most: usize) -> Result<String, Str
             continue;
         }
         expanded.push_str(before);
-        let end = inside.find('}').ok_or("`${` without its `}`; where it is meant as it stands, write `$${`")?;
+        let end = inside.find('}').ok_or("`${` without a closing `}`; for a literal `${` write `$${`")?;
         expanded.push_str(&value_of(&inside[..end], variable)?);
         rest = &inside[end + 1..];
         if expanded.len() + rest.len() > most {
@@ -115,7 +115,7 @@ fn value_of(form: &str, variable: Variable<'_>) -> Result<String, String> {
     let named = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if !named || name.is_empty() || name.starts_with(|first: char| first.is_ascii_digit()) {
         // What stands there may be a part of a secret.
-        return Err("a `${…}` does not name a variable: letters, digits and _ only".to_owned());
+        return Err("`${…}` must contain a variable name: letters, digits and _ only".to_owned());
     }
     let set = variable(name);
     match otherwise.map(|text| (text.get(..1), text.get(1..).unwrap_or_default())) {
@@ -127,7 +127,7 @@ fn value_of(form: &str, variable: Variable<'_>) -> Result<String, String> {
             .filter(|value| !value.is_empty())
             .ok_or_else(|| format!("the environment variable {name} is not set: {message}")),
         // What was meant for a default may be a secret.
-        Some(_) => Err(format!("`${{{name}:…}}`: after the `:` comes `-default` or `?message`")),
+        Some(_) => Err(format!("`${{{name}:…}}`: expected `-default` or `?message` after the `:`")),
     }
 }
 
@@ -159,10 +159,10 @@ mod tests {
             ("${NONE}", "NONE is not set; set it, or write ${NONE:-default}"),
             ("${NONE:?ask Jo}", "NONE is not set: ask Jo"),
             ("${EMPTY:?ask Jo}", "EMPTY is not set: ask Jo"),
-            ("${HOST", "without its"),
-            ("${}", "does not name"),
-            ("${A B}", "does not name"),
-            ("${9}", "does not name"),
+            ("${HOST", "without a closing"),
+            ("${}", "must contain a variable name"),
+            ("${A B}", "must contain a variable name"),
+            ("${9}", "must contain a variable name"),
             ("${HOST:+x}", "after the `:`"),
             ("${HOST:}", "after the `:`"),
             ("${HOST}${HOST}${HOST}${HOST}${HOST}${HOST}${HOST}", "too long"),

@@ -33,10 +33,10 @@ pub(super) fn read(path: &Path) -> Result<(PathBuf, String), ConfigError> {
         Err(problem) if problem.is_not_found() => {
             let tried: Vec<String> = candidates.iter().map(|candidate| candidate.display().to_string()).collect();
             let tried = if tried.len() > 1 { format!(" (looked for {})", tried.join(", ")) } else { String::new() };
-            error(format!("there is no such file{tried}"))
+            error(format!("file not found{tried}"))
         }
         Err(problem @ ReadError::Irregular(_)) => {
-            error(format!("{problem}: it is read again at SIGHUP, so write it to a file first"))
+            error(format!("{problem}: it is read again on reload (SIGHUP), so save it to a file first"))
         }
         Err(problem) => error(problem.to_string()),
     }
@@ -49,7 +49,7 @@ pub(super) fn looseness(folder: &Path) -> Option<String> {
     let found = std::fs::metadata(folder).ok().filter(std::fs::Metadata::is_dir)?;
     let mode = found.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
-        return Some(format!("the folder {path} is open to other users (mode {mode:04o}): chmod 700 {path}"));
+        return Some(format!("the folder {path} is accessible to other users (mode {mode:04o}): chmod 700 {path}"));
     }
     let lock = folder.join("lock");
     let is_link = std::fs::symlink_metadata(&lock).is_ok_and(|found| found.is_symlink());

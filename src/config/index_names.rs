@@ -9,25 +9,25 @@ use crate::calendar::{Timestamp, UnknownDirective};
 pub(crate) fn index_name(text: &str) -> Result<String, String> {
     let sample = Timestamp::EPOCH;
     let rendered = render_index(text, sample).map_err(|_| {
-        format!("the index name {text:?} holds a pattern that is not known: use %Y, %m, %d, %H, %j, %V and the like")
+        format!("the index name {text:?} contains an unknown pattern: use %Y, %m, %d, %H, %j, %V and the like")
     })?;
     let problem = if rendered.is_empty() {
         Some("is empty")
     } else if rendered == "." || rendered == ".." {
-        Some("is no name")
+        Some("is not a valid name")
     } else if rendered.len() > 255 {
         Some("is longer than 255 bytes")
     } else if rendered.starts_with(['-', '_', '+']) {
         Some("begins with -, _ or +")
     } else if rendered.chars().any(char::is_uppercase) {
-        Some("has upper-case letters")
+        Some("contains uppercase letters")
     } else if rendered.chars().any(|c| r#"\/*?"<>| ,#:"#.contains(c) || c.is_control()) {
-        Some(r#"has one of \ / * ? " < > | , # : or a blank in it"#)
+        Some(r#"contains a space or one of \ / * ? " < > | , # :"#)
     } else {
         None
     };
     match problem {
-        Some(problem) => Err(format!("the index name {text:?} {problem}, which the server refuses")),
+        Some(problem) => Err(format!("the index name {text:?} {problem}, which the server rejects")),
         None => Ok(text.to_owned()),
     }
 }
@@ -39,10 +39,10 @@ pub(crate) fn index_name(text: &str) -> Result<String, String> {
 pub(crate) fn data_stream(text: &str) -> Result<String, String> {
     if text.contains('%') {
         return Err(format!(
-            "the name of the data stream {text:?} holds a pattern: the server rolls it over by itself"
+            "the data stream name {text:?} contains a pattern: remove it, the server rolls the data stream over"
         ));
     }
-    index_name(text).map_err(|message| message.replacen("index name", "name of the data stream", 1))
+    index_name(text).map_err(|message| message.replacen("index name", "data stream name", 1))
 }
 
 /// Fills in the patterns of an index name for an instant, UTC.
@@ -61,15 +61,15 @@ pub(crate) fn odd_year(text: &str) -> Option<String> {
         (Some(year), None, Some(_), None) => {
             let meant = if year == 'y' { 'g' } else { 'G' };
             Some(format!(
-                "%{year} is not the year of the week %V: around New Year some days get the name of a week that is a year away; \
+                "%{year} is not the year of the week %V: around New Year some days get a name that is a year off; \
                  write %{meant}"
             ))
         }
         (None, Some(year), _, Some(day)) => {
             let meant = if year == 'g' { 'y' } else { 'Y' };
             Some(format!(
-                "%{year} is the year of the week, not that of %{day}: around New Year some days get a name that is a year away; \
-                 write %{meant}"
+                "%{year} is the year of the week, not that of %{day}: around New Year some days get a name that is a \
+                 year off; write %{meant}"
             ))
         }
         _ => None,

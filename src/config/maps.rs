@@ -36,7 +36,7 @@ impl<'v> MapFiles<'v> {
     /// All that is wrong with it, on one line, the first time.
     pub(super) fn load(&self, path: &Path) -> Result<Arc<Conversions>, String> {
         if let Some(known) = self.loaded.borrow().get(path) {
-            return known.clone().ok_or_else(|| format!("{}: something is wrong with it, see above", path.display()));
+            return known.clone().ok_or_else(|| format!("{}: invalid, see above", path.display()));
         }
         let loaded = self.read(path).map(Arc::new);
         self.loaded.borrow_mut().insert(path.to_owned(), loaded.clone().ok());
@@ -46,10 +46,7 @@ impl<'v> MapFiles<'v> {
     fn read(&self, path: &Path) -> Result<Conversions, String> {
         let too_long = || {
             let most = limits::MAP_FILES_BYTES_MAX;
-            format!(
-                "{}: all map files together are longer than {most} bytes, which are the most that are read",
-                path.display()
-            )
+            format!("{}: the map files together are longer than the limit of {most} bytes", path.display())
         };
         if self.bytes_left.get() == 0 {
             return Err(too_long());
@@ -86,7 +83,7 @@ fn conversions(mut root: Section<'_, '_>) -> Conversions {
     let sizes = root.section("memory_bytes").map(|section| section.each(size)).unwrap_or_default();
     let names = gc_lists.len() + sizes.len();
     if names > limits::PATTERNS_MAX {
-        root.lacks(format!("{names} names, at most {} are taken", limits::PATTERNS_MAX));
+        root.lacks(format!("{names} names, at most {} are allowed", limits::PATTERNS_MAX));
     }
     root.finish();
     Conversions { gc_lists, sizes }
@@ -154,9 +151,9 @@ mod tests {
                 "m:2:10: memory_bytes.Alloc: unknown unit \"tb\", expected b, kb, mb or gb",
             ),
             ("memory_byte: {}\n", "m:1:1: memory_byte: unknown key \"memory_byte\", did you mean \"memory_bytes\"?"),
-            ("memory_bytes:\n  a: mb\n  a: kb\n", "m:3:3: memory_bytes.a: given twice, first in line 2"),
+            ("memory_bytes:\n  a: mb\n  a: kb\n", "m:3:3: memory_bytes.a: given twice, first on line 2"),
             ("memory_bytes:\n  a: [mb]\n", "m:2:6: memory_bytes.a: expected text, found a list"),
-            ("- a\n", "m:1:1: expected a section of keys, found a list"),
+            ("- a\n", "m:1:1: expected a mapping, found a list"),
         ] {
             assert_eq!(parse("m", text, &|_| None), Err(message.to_owned()));
         }

@@ -12,8 +12,8 @@ use serde::de::DeserializeSeed;
 
 pub(super) use places::{Target, locate};
 
-const A_KEY: &str = "a key is text";
-const UNFOLDED: &str = "aliases unfold into too much: write the values out";
+const A_KEY: &str = "a key must be text";
+const UNFOLDED: &str = "aliases expand to too many values: write the values out";
 
 /// One value of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +84,7 @@ fn explain(error: &serde_yaml::Error, text: &str, location: Option<Location>) ->
     let said = error.to_string();
     let line = location.and_then(|at| text.lines().nth(at.line.saturating_sub(1))).unwrap_or_default();
     if said.contains("cannot start any token") && line.contains('\t') {
-        return "a tab cannot stand here: indent with blanks".to_owned();
+        return "tabs are not allowed here: indent with spaces".to_owned();
     }
     // What is too deep without them is refused before it is parsed.
     let unfolded = ["repetition limit", "recursion limit"];
@@ -92,14 +92,14 @@ fn explain(error: &serde_yaml::Error, text: &str, location: Option<Location>) ->
         return UNFOLDED.to_owned();
     }
     if has_more_documents(error) {
-        return "the file holds more than one YAML document: keep one, without `---` in between".to_owned();
+        return "the file contains more than one YAML document: keep one, without `---` in between".to_owned();
     }
     // What serde says of these begins with the keys around them, one of which may be a part of a secret.
     if said.contains("invalid type: enum") {
-        return "tags (`!…`) are not supported: take it out".to_owned();
+        return "tags (`!…`) are not supported: remove it".to_owned();
     }
     if said.contains(A_KEY) {
-        let found = if said.contains("invalid type: sequence") { "a list" } else { "a section of keys" };
+        let found = if said.contains("invalid type: sequence") { "a list" } else { "a mapping" };
         return format!("{A_KEY}, found {found}");
     }
     let end = said.find(" at line ").unwrap_or(said.len());
@@ -158,7 +158,7 @@ impl Node {
             Self::Number { text, .. } => format!("the number {}", shorten(text)),
             Self::Text(text) => format!("{:?}", shorten(text)),
             Self::List(_) => "a list".to_owned(),
-            Self::Map(_) => "a section of keys".to_owned(),
+            Self::Map(_) => "a mapping".to_owned(),
         }
     }
 }
@@ -236,7 +236,15 @@ mod tests {
             let (message, _) = parse(text).expect_err(text);
             assert!(!message.contains("hunter2"), "{message}");
         }
-        assert_eq!(parse("a: {[a]: b}"), Err(("a key is text, found a list".into(), Location { line: 1, column: 5 })));
+        assert_eq!(
+            parse("a: {[a]: b}"),
+            Err((
+                "a key must be \
+                          text, found a list"
+                    .into(),
+                Location { line: 1, column: 5 }
+            ))
+        );
     }
 
     #[test]

@@ -110,7 +110,7 @@ fn chosen(engine: Option<&Routed>, given: &[Given], by_recorder: &BTreeMap<Strin
     let Some(&other) = found.iter().find(differs) else { return Choice::One(found) };
     let (first, other) = (&given[first], &given[other]);
     Choice::Several(format!(
-        "the recorders {:?} and {:?} name its documents differently, {:?} and {:?}: give the reader a type_name of its own",
+        "the recorders {:?} and {:?} have different type_names, {:?} and {:?}: set type_name on the reader",
         first.recorder, other.recorder, first.type_name, other.type_name
     ))
 }
@@ -119,19 +119,18 @@ impl Given {
     fn notice(&self) -> String {
         let mut takers = self.takers.iter();
         let Some(first) = takers.next() else {
-            return "type_name belongs to readers, and has no effect here: each reader that is routed here has its own, or there \
-                    is none"
-                .to_owned();
+            return "type_name belongs to readers and has no effect here: no reader routed here needs it".to_owned();
         };
         let others: Vec<String> = takers.by_ref().take(NAMES_SHOWN - 1).map(|name| format!("{name:?}")).collect();
         let more = takers.count();
         let others = match (others.is_empty(), more) {
             (true, _) => String::new(),
-            (false, 0) => format!(", and the same into {}", others.join(", ")),
-            (false, more) => format!(", and the same into {} and {more} more", others.join(", ")),
+            (false, 0) => format!(", and the same for {}", others.join(", ")),
+            (false, more) => format!(", and the same for {} and {more} more", others.join(", ")),
         };
         format!(
-            "type_name belongs to readers, and still works here: write readers: {{{first:?}: {{type_name: {:?}}}}}{others}",
+            "type_name belongs to readers (it still works here): write readers: {{{first:?}: {{type_name: \
+             {:?}}}}}{others}",
             self.type_name
         )
     }

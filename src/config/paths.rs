@@ -32,7 +32,7 @@ pub(super) fn check(root: &mut Section<'_, '_>, recorders: &Named<Recorder>, ori
             let owner = Owner { recorder: &recorder.name, key, path };
             let Some(found) = RealPlace::find(path) else { continue };
             let message = match places.taken(&found) {
-                _ if own.is_some() && found.file == own => format!("{key} is the configuration itself"),
+                _ if own.is_some() && found.file == own => format!("{key} is the configuration file itself"),
                 Some(first) => first.refuse(&owner, &found.path),
                 None => {
                     places.take(found, owner);
@@ -56,7 +56,7 @@ impl Owner<'_> {
         // One text is enough where both are the same.
         let place = if self.path == other.path { String::new() } else { format!(" ({})", real.display()) };
         let Self { recorder, key, .. } = self;
-        format!("{} is what the recorder {recorder:?} has as its {key}, too{place}: each needs its own", other.key)
+        format!("{} is also the {key} of the recorder {recorder:?}{place}: each needs its own", other.key)
     }
 }
 
@@ -96,7 +96,7 @@ impl<'r> Places<'r> {
             let rotated = is_number.then(|| self.by_path.get(&path.with_extension(""))).flatten();
             if let Some(Owner { recorder, key, .. }) = rotated.filter(|other| other.key != "spool") {
                 let message = format!(
-                    "{} is what the {key} of the recorder {recorder:?} becomes when it is rotated: each needs its own",
+                    "{} is the name of a rotated {key} of the recorder {recorder:?}: each needs its own",
                     owner.key
                 );
                 refuse(owner, message);

@@ -11,7 +11,7 @@ const SHOWN_ALTERNATIVES_MAX: usize = 3;
 pub(super) fn patterns(section: &mut Section<'_, '_>, key: &'static str) -> Option<Vec<String>> {
     let texts = section.texts_or_none(key)?;
     if texts.len() > limits::PATTERNS_MAX {
-        section.lacks(format!("{} patterns in {key}, at most {} are taken", texts.len(), limits::PATTERNS_MAX));
+        section.lacks(format!("{} patterns in {key}, at most {} are allowed", texts.len(), limits::PATTERNS_MAX));
         return None;
     }
     for (text, place) in &texts {
@@ -49,8 +49,8 @@ fn problem(text: &str, open: usize, close: usize) -> String {
     let written: Vec<String> = shown.map(|one| format!("{:?}", cut(&[before, one.trim(), behind]))).collect();
     let more = if alternatives.len() > SHOWN_ALTERNATIVES_MAX { ", …" } else { "" };
     format!(
-        "the pattern {:?} has alternatives in braces, which are not known here: write a pattern for each, [{}{more}] (a * matches \
-         braces and commas that are part of a name)",
+        "the pattern {:?} has alternatives in braces, which are not supported: write one pattern for each, [{}{more}] \
+         (to match a literal brace or comma use *)",
         cut(&[text]),
         written.join(", ")
     )

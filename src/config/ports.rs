@@ -64,18 +64,17 @@ fn bounds(range: &str) -> Result<(u16, u16), String> {
     };
     let found = range.split_once('-').and_then(|(first, last)| Some((number(first)?, number(last)?)));
     let (first, last) = found.ok_or_else(|| {
-        let said =
-            if values::is_like_a_port(range) { format!("{range:?}") } else { "what stands for the port".to_owned() };
-        format!("{said} is no range of ports, expected two numbers from 1 to 65535 as in 8000-8003")
+        let said = if values::is_like_a_port(range) { format!("{range:?}") } else { "this".to_owned() };
+        format!("{said} is not a port range: expected two numbers from 1 to 65535, such as 8000-8003")
     })?;
     if first > last {
-        return Err(format!("the range of ports {range} runs backwards: write {last}-{first}"));
+        return Err(format!("the port range {range} is reversed: write {last}-{first}"));
     }
     let count = usize::from(last - first) + 1;
     if count > limits::RANGE_PORTS_MAX {
         let most = limits::RANGE_PORTS_MAX;
         return Err(format!(
-            "the range {range} has {count} ports, at most {most} are taken: write more than one reader"
+            "the port range {range} has {count} ports, at most {most} are allowed: split it over several readers"
         ));
     }
     Ok((first, last))
@@ -88,7 +87,7 @@ pub(super) fn label() -> Label {
 
 /// What a label is called in an error. The user has not given that of a range, and may not know of it.
 pub(super) fn described(label: &Label) -> String {
-    let why = if label.value.is_none() { ", which each reader of a range of ports has" } else { "" };
+    let why = if label.value.is_none() { ", which every reader of a port range has" } else { "" };
     format!("the label {:?}{why}", label.name)
 }
 
@@ -134,14 +133,14 @@ mod tests {
     fn a_range_is_two_ports_in_order_and_not_too_many() {
         for (range, said) in [
             ("8003-8000", "write 8000-8003"),
-            ("0-3", "is no range of ports"),
-            ("1-70000", "is no range of ports"),
-            ("8000-", "is no range of ports"),
-            ("-8000", "is no range of ports"),
-            ("-", "is no range of ports"),
-            ("1-2-3", "is no range of ports"),
-            ("+1-2", "is no range of ports"),
-            ("1 - 2", "is no range of ports"),
+            ("0-3", "is not a port range"),
+            ("1-70000", "is not a port range"),
+            ("8000-", "is not a port range"),
+            ("-8000", "is not a port range"),
+            ("-", "is not a port range"),
+            ("1-2-3", "is not a port range"),
+            ("+1-2", "is not a port range"),
+            ("1 - 2", "is not a port range"),
             ("1-257", "has 257 ports, at most 256"),
             ("1-65535", "has 65535 ports"),
         ] {

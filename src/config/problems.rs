@@ -54,7 +54,7 @@ struct Unplaced {
 impl Unplaced {
     fn placed(&self, at: Option<Location>, first: Option<Location>) -> Problem {
         let line = first.map_or(0, |at| at.line);
-        let first = self.first.as_ref().map(|_| format!(", first in line {line}")).unwrap_or_default();
+        let first = self.first.as_ref().map(|_| format!(", first on line {line}")).unwrap_or_default();
         Problem::new(at, self.place.name.clone(), format!("{}{first}", self.message))
     }
 

@@ -57,7 +57,7 @@ impl Reader {
     /// [`ConfigError`] if the endpoint is not one, or has a range of ports, which stands for more than one reader.
     pub fn expvar(name: &str, type_name: &str, endpoint: &str) -> Result<Self, ConfigError> {
         let one = Self::expvars(name, type_name, endpoint)?.pop().filter(|reader| reader.name == name);
-        let message = "the endpoint has a range of ports: make a reader for each of them";
+        let message = "the endpoint has a port range: create one reader for each port";
         one.ok_or_else(|| ConfigError::of(&format!("reader {name}"), message.to_owned()))
     }
 
@@ -160,7 +160,7 @@ impl Reader {
             Some("self") => {
                 // The Go program's configurations give a self reader an endpoint; it goes over no network here.
                 let _ = (section.node("endpoint"), section.node("routepath"));
-                access::refuse(&mut section, &["auth", "tls", "headers"], "a self reader asks nobody");
+                access::refuse(&mut section, &["auth", "tls", "headers"], "a self reader sends no requests");
                 Some(vec![(Source::Own, None)])
             }
             _ => reader_endpoint(&mut section),
@@ -188,8 +188,7 @@ fn jitter(section: &mut Section<'_, '_>, interval: Option<Duration>) -> Duration
     let jitter = section.parse("jitter", |text| match values::duration(text)? {
         jitter if jitter < interval || is_wrong => Ok(jitter),
         jitter => Err(format!(
-            "jitter ({jitter:?}) is not shorter than interval ({interval:?}), so that polls would overtake one another: \
-             shorten it, or lengthen interval"
+            "jitter ({jitter:?}) must be shorter than interval ({interval:?}): lower it, or raise interval"
         )),
     });
     jitter.unwrap_or_default()
@@ -233,20 +232,20 @@ fn variable_rules(section: &mut Section<'_, '_>, is_range: bool, map_files: &Map
 fn labels(section: &mut Section<'_, '_>, own: Option<Label>) -> Vec<Label> {
     let Some(names) = section.section("labels") else { return own.into_iter().collect() };
     if names.keys().count() > limits::LABELS_MAX {
-        names.lacks(format!("{} labels, at most {} are taken", names.keys().count(), limits::LABELS_MAX));
+        names.lacks(format!("{} labels, at most {} are allowed", names.keys().count(), limits::LABELS_MAX));
         return Vec::new();
     }
     let all: Vec<String> = names.keys().map(str::to_owned).collect();
     let own = own.filter(|own| !all.contains(&own.name));
     let given = names.each(|name, value| {
         if let Some(problem) = unfit_for_label(name) {
-            return Err(format!("the name of this label {problem}: choose another"));
+            return Err(format!("the label name {problem}: choose another"));
         }
         if let Some(other) = all.iter().find(|other| is_below(name, other)) {
-            return Err(format!("a label called {other:?} is there too: a name is a value or has others below it"));
+            return Err(format!("conflicts with the label {other:?}: a name cannot be both a value and an object"));
         }
         if let Some(own) = own.as_ref().filter(|own| meet(name, &own.name)) {
-            return Err(format!("this name cannot stand beside {}: choose another", ports::described(own)));
+            return Err(format!("this name conflicts with {}: choose another", ports::described(own)));
         }
         if value.len() > limits::LABEL_BYTES_MAX {
             return Err(format!("the label is longer than {} bytes", limits::LABEL_BYTES_MAX));
@@ -366,7 +365,7 @@ mod tests {
         assert_eq!(Reader::expvar("a", "a", "u:p@h-1:7/x-y").unwrap().name(), "a");
         for endpoint in ["h:7-8", "http://u:p@h:7-7/x"] {
             let error = Reader::expvar("a", "a", endpoint).unwrap_err().to_string();
-            assert_eq!(error, "reader a: the endpoint has a range of ports: make a reader for each of them");
+            assert_eq!(error, "reader a: the endpoint has a port range: create one reader for each port");
         }
     }
 }

@@ -44,7 +44,7 @@ impl FileMode {
         let mode = u32::from_str_radix(text.strip_prefix("0o").unwrap_or(text), 8).ok();
         // Its owner has to, and nobody is to run it.
         let mode = mode.filter(|mode| mode & 0o600 == 0o600 && mode & !0o666 == 0);
-        let expected = "expected who may read and write the file, in octal, from 0600 to 0666, such as 0640";
+        let expected = "expected the permissions of the file in octal, from 0600 to 0666, such as 0640";
         mode.map(|mode| Self(Some(mode))).ok_or_else(|| format!("{expected}, found {text:?}"))
     }
 
@@ -296,10 +296,10 @@ fn elasticsearch_target(section: &mut Section<'_, '_>) -> (Option<Target>, Optio
     let stream = section.node("data_stream").map(|(_, place)| place);
     let name = match &stream {
         Some(place) if section.node("index_name").is_some() => {
-            section.wrong(place, "data_stream and index_name exclude each other: documents go to one of them");
+            section.wrong(place, "set only one of data_stream and index_name");
             None
         }
-        Some(_) => section.parse_name("data_stream", "the name of the data stream", index_names::data_stream),
+        Some(_) => section.parse_name("data_stream", "a data stream name", index_names::data_stream),
         None => index_name(section),
     };
     let pipeline = section
@@ -355,7 +355,7 @@ fn endpoints(section: &mut Section<'_, '_>) -> Option<Vec<(String, Option<Auth>)
             }
         };
         if let Some(first) = seen.iter().position(|other| *other == same) {
-            section.wrong(&place, format!("the same host as endpoint[{first}]: take one of them out"));
+            section.wrong(&place, format!("the same host as endpoint[{first}]: remove one of them"));
         }
         seen.push(same);
     }
@@ -363,7 +363,7 @@ fn endpoints(section: &mut Section<'_, '_>) -> Option<Vec<(String, Option<Auth>)
 }
 
 fn file_target(section: &mut Section<'_, '_>) -> Option<Target> {
-    access::refuse(section, &["auth", "tls"], "a file asks for neither");
+    access::refuse(section, &["auth", "tls"], "a file recorder sends no requests");
     if section.node("path").is_none() {
         section.lacks("path is missing: expected a file, or \"-\" for standard output");
     }

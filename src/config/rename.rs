@@ -12,7 +12,7 @@ pub(super) fn renames(section: &mut Section<'_, '_>, labels: &[Label]) -> Rename
     let Some(names) = section.section("rename") else { return Renames::default() };
     let count = names.keys().count();
     if count > limits::RENAMES_MAX {
-        names.lacks(format!("{count} names, at most {} are taken", limits::RENAMES_MAX));
+        names.lacks(format!("{count} names, at most {} are allowed", limits::RENAMES_MAX));
         return Renames::default();
     }
     let taken = RefCell::new(BTreeSet::new());
@@ -39,7 +39,7 @@ fn problem(from: &str, to: &str, labels: &[Label], taken: &BTreeSet<String>) -> 
         return Some(format!("the new name {to:?} {problem}: choose another"));
     }
     if let Some(label) = labels.iter().find(|label| meet(&label.name, to)) {
-        return Some(format!("the new name {to:?} meets {}: choose another", ports::described(label)));
+        return Some(format!("the new name {to:?} conflicts with {}: choose another", ports::described(label)));
     }
     taken.contains(to).then(|| format!("the new name {to:?} is given twice: choose another"))
 }

@@ -18,7 +18,7 @@ pub(super) fn merge(
     problems: &Problems<'_>,
 ) -> Vec<Routed> {
     let Some((node, place)) = root.node("routes") else {
-        root.lacks("the section \"routes\" is missing: nothing would be read and shipped");
+        root.lacks("the section \"routes\" is missing: nothing would be polled and shipped");
         return Vec::new();
     };
     let Node::Map(map) = node else {
@@ -29,7 +29,7 @@ pub(super) fn merge(
         return Vec::new();
     };
     if map.len() > limits::SECTION_ENTRIES_MAX {
-        problems.key(&place, format!("{} entries, at most {} are taken", map.len(), limits::SECTION_ENTRIES_MAX));
+        problems.key(&place, format!("{} entries, at most {} are allowed", map.len(), limits::SECTION_ENTRIES_MAX));
         return Vec::new();
     }
     let reader_names = Names::of(readers, |reader| &reader.name);
@@ -46,7 +46,7 @@ pub(super) fn merge(
         pairs += from.len().saturating_mul(to.len());
         if pairs > limits::ROUTED_PAIRS_MAX {
             let most = limits::ROUTED_PAIRS_MAX;
-            problems.key(&place, format!("the routes join more than {most} pairs of a reader and a recorder"));
+            problems.key(&place, format!("the routes form more than {most} pairs of a reader and a recorder"));
             return Vec::new();
         }
         for reader in from {
@@ -58,7 +58,7 @@ pub(super) fn merge(
         }
     }
     if joined.iter().all(Vec::is_empty) && !problems.has_any() {
-        problems.key(&place, "no route joins a reader to a recorder: nothing would be read and shipped");
+        problems.key(&place, "no route connects a reader to a recorder: nothing would be polled and shipped");
     }
     engines(&joined, readers, recorders)
 }
@@ -108,7 +108,7 @@ fn members(route: &mut Section<'_, '_>, key: &'static str, known: &Names<'_>, pr
     let kind = &key[..key.len() - 1];
     let Some(names) = route.texts(key) else {
         if route.node(key).is_none() {
-            route.lacks(format!("{key} is missing: the route leads nowhere without a {kind}"));
+            route.lacks(format!("{key} is missing: a route needs at least one {kind}"));
         }
         return Vec::new();
     };

@@ -150,7 +150,7 @@ impl<'t> Scan<'t> {
         self.cursor.skip_to_break();
         if self.directives > CONFIG_DIRECTIVES_MAX {
             return Err(Stop::TooMuch(format!(
-                "more than {CONFIG_DIRECTIVES_MAX} lines that begin with %: a configuration needs none, take them out"
+                "more than {CONFIG_DIRECTIVES_MAX} lines that begin with %: remove them, a configuration needs none"
             )));
         }
         Ok(())
@@ -209,8 +209,7 @@ impl<'t> Scan<'t> {
         self.shape.nodes += nodes;
         if self.shape.nodes > CONFIG_NODES_MAX {
             return Err(Stop::TooMuch(format!(
-                "more than {CONFIG_NODES_MAX} keys and values: share them out among several files, each for a process of \
-                 its own"
+                "more than {CONFIG_NODES_MAX} keys and values: split the file, and run one process for each part"
             )));
         }
         Ok(())
@@ -222,8 +221,7 @@ impl<'t> Scan<'t> {
         self.shape.depth = self.shape.depth.max(depth);
         if depth > CONFIG_DEPTH_MAX {
             return Err(Stop::TooMuch(format!(
-                "more than {CONFIG_DEPTH_MAX} lists and sections within one another, which no configuration needs: is a \
-                 bracket, a brace or a quote not closed?"
+                "nested more than {CONFIG_DEPTH_MAX} levels deep: is a bracket, brace or quote not closed?"
             )));
         }
         Ok(())
@@ -374,9 +372,7 @@ impl<'t> Scan<'t> {
     fn blanks(&mut self, runs: usize, longest: usize) -> Result<(), Stop> {
         self.blanks_work = self.blanks_work.saturating_add(runs.saturating_mul(longest));
         if self.blanks_work > CONFIG_BLANKS_WORK_MAX {
-            return Err(Stop::TooMuch(format!(
-                "a text with {longest} blanks or ends of lines in a row between its words: take some out"
-            )));
+            return Err(Stop::TooMuch(format!("a text with {longest} spaces or newlines in a row: remove some")));
         }
         Ok(())
     }

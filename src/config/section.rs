@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const QUOTES: &str = "a secret with commas, colons or braces wants quotes";
+const QUOTES: &str = "a secret with commas, colons or braces must be in quotes";
 
 /// The keys of one map.
 pub(super) struct Section<'a, 't> {
@@ -26,7 +26,7 @@ impl<'a, 't> Section<'a, 't> {
             Node::Map(entries) => entries,
             Node::Null | Node::Invalid => &[],
             other => {
-                problems.value(&place, format!("expected a section of keys, found {}", other.describe()));
+                problems.value(&place, format!("expected a mapping, found {}", other.describe()));
                 return None;
             }
         };
@@ -79,7 +79,7 @@ impl<'a, 't> Section<'a, 't> {
         match node {
             Node::Map(_) | Node::Null | Node::Invalid => Self::new(node, place, self.problems),
             _ => {
-                self.problems.value(&place, format!("expected a section of keys below {key}"));
+                self.problems.value(&place, format!("expected a mapping below {key}"));
                 None
             }
         }
@@ -183,7 +183,7 @@ impl<'a, 't> Section<'a, 't> {
         };
         let value = number
             .filter(|number| (least..=most).contains(number))
-            .ok_or_else(|| format!("expected a whole number from {least} to {most}, found {}", node.describe()));
+            .ok_or_else(|| format!("expected an integer from {least} to {most}, found {}", node.describe()));
         self.report(value, &place)
     }
 
@@ -301,8 +301,8 @@ impl<'a, 't> Section<'a, 't> {
             let hint = match near {
                 Some(meant) => format!(", did you mean {meant:?}?"),
                 None if key == "<<" => "; YAML merge keys are not supported: write the keys out".to_owned(),
-                None if is_secret => format!(": {QUOTES}; known here: {}", self.known.join(", ")),
-                None => format!("; known here: {}", self.known.join(", ")),
+                None if is_secret => format!(": {QUOTES}; known keys: {}", self.known.join(", ")),
+                None => format!("; known keys: {}", self.known.join(", ")),
             };
             self.problems.key(&place, format!("{found}{hint}"));
         }

@@ -98,11 +98,11 @@ pub(crate) fn url(endpoint: &str, path: &str) -> Result<String, String> {
     }
     let authority = authority(&with_scheme);
     if authority.contains('@') {
-        return Err("credentials in an endpoint are not supported: take them out".to_owned());
+        return Err("credentials in an endpoint are not supported: remove them".to_owned());
     }
     check_authority(authority)?;
     if rest.contains('#') {
-        return Err(format!("the endpoint {endpoint:?} holds a fragment (`#…`), which is never sent: take it out"));
+        return Err(format!("the endpoint {endpoint:?} contains a fragment (`#…`), which is never sent: remove it"));
     }
     let joined = join(&with_scheme, path);
     let parsed: Result<Uri, _> = joined.parse();
@@ -121,11 +121,11 @@ pub(crate) fn unix_url(endpoint: &str, path: &str) -> Result<String, String> {
     let (endpoint, path) = (endpoint.trim(), path.trim());
     let (socket, inner) = unix_parts(endpoint).unwrap_or_else(|| (endpoint.trim_start_matches(UNIX_SCHEME), ""));
     if !socket.starts_with('/') || socket.contains(['?', '#']) {
-        return Err(format!("the endpoint {endpoint:?} names no socket, expected unix:///run/app.sock"));
+        return Err(format!("the endpoint {endpoint:?} has no socket path, expected unix:///run/app.sock"));
     }
     if socket.len() > limits::SOCKET_PATH_BYTES_MAX {
         let most = limits::SOCKET_PATH_BYTES_MAX;
-        return Err(format!("the path of the socket has {} bytes, the system takes {most}", socket.len()));
+        return Err(format!("the socket path has {} bytes, the system allows {most}", socket.len()));
     }
     let target = if path.is_empty() && inner.is_empty() { "/debug/vars" } else { inner };
     let target = url("localhost", target).and_then(|url| self::url(&url, path))?;
@@ -147,9 +147,9 @@ pub(crate) fn listen_address(text: &str) -> Result<SocketAddr, String> {
         number => number,
     };
     format!("{host}:{port}").parse().map_err(|_| match bracketed(text.trim()) {
-        Some(bracketed) => format!("an IPv6 address stands in brackets, before a port: write {bracketed}"),
+        Some(bracketed) => format!("an IPv6 address before a port must be in brackets: write {bracketed}"),
         None => format!(
-            "expected an address of this machine and a port, such as 127.0.0.1:9102, or :9102 for all, found {text:?}"
+            "expected a local address and port such as 127.0.0.1:9102, or :9102 for all addresses, found {text:?}"
         ),
     })
 }
@@ -186,21 +186,21 @@ pub(crate) fn is_like_a_port(port: &str) -> bool {
 
 fn check_authority(authority: &str) -> Result<(), String> {
     if authority.starts_with('[') && !authority.contains(']') {
-        return Err("the address lacks its `]`".to_owned());
+        return Err("the address has no closing `]`".to_owned());
     }
     if let Some(bracketed) = bracketed(authority) {
-        return Err(format!("an IPv6 address stands in brackets: write {bracketed}"));
+        return Err(format!("an IPv6 address must be in brackets: write {bracketed}"));
     }
     let port = port(authority);
     let host = port.map_or(authority, |port| &authority[..authority.len() - port.len() - 1]);
     if host.is_empty() {
-        return Err("the endpoint lacks its host, expected host:port such as localhost:1234".to_owned());
+        return Err("the endpoint has no host, expected host:port such as localhost:1234".to_owned());
     }
     let said = if port.is_some_and(is_like_a_port) { format!("{authority:?}") } else { "the endpoint".to_owned() };
     match port.map(str::parse::<u16>) {
         None | Some(Ok(1..)) => Ok(()),
         Some(Err(_)) if port.and_then(|port| port.split_once('-')).is_some_and(|(first, _)| !first.is_empty()) => {
-            Err(format!("{said} has a range of ports, which only readers can have: give each server its own host:port"))
+            Err(format!("{said} has a port range, which only readers support: list each server as host:port"))
         }
         Some(_) => Err(format!("the port of {said} is not a number from 1 to 65535")),
     }

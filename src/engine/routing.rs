@@ -172,7 +172,7 @@ impl Changes {
 impl fmt::Display for Changes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kept, changed, new, gone } = self;
-        write!(f, "{kept} kept, {changed} changed, {new} new, {gone} gone")
+        write!(f, "{kept} kept, {changed} changed, {new} added, {gone} removed")
     }
 }
 
@@ -232,6 +232,6 @@ mod tests {
     fn changes_are_counted_by_name() {
         let after = [("a", true), ("b", false), ("d", false)];
         let changes = Changes::between(&["a", "b", "c"].map(str::to_owned), after.into_iter());
-        assert_eq!(changes.to_string(), "1 kept, 1 changed, 1 new, 1 gone");
+        assert_eq!(changes.to_string(), "1 kept, 1 changed, 1 added, 1 removed");
     }
 }

@@ -66,22 +66,22 @@ impl Stop {
 impl fmt::Display for FlattenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.cause {
-            Cause::NoVariables => return f.write_str("the payload holds no variable"),
-            Cause::AllBroken => return f.write_str("nothing that the payload holds is JSON"),
+            Cause::NoVariables => return f.write_str("the payload contains no variables"),
+            Cause::AllBroken => return f.write_str("nothing in the payload is valid JSON"),
             Cause::AllLeftOut => {
                 return f.write_str(
-                    "all that the payload holds is left out: see include, exclude, max_fields and object_arrays",
+                    "every variable in the payload is left out: check include, exclude, max_fields and object_arrays",
                 );
             }
             Cause::Empty => return f.write_str("the body is empty, expected a JSON object"),
             Cause::NotAnObject => f.write_str("the body is not a JSON object")?,
-            Cause::CutOff => f.write_str("the JSON is cut off")?,
-            Cause::Broken => f.write_str("a value is not JSON, and where the next one begins cannot be told")?,
-            Cause::Unclosed => f.write_str("a bracket of the JSON is never closed")?,
+            Cause::CutOff => f.write_str("the JSON is truncated")?,
+            Cause::Broken => f.write_str("a value is not valid JSON, and the start of the next one cannot be found")?,
+            Cause::Unclosed => f.write_str("a bracket in the JSON is never closed")?,
             Cause::TooDense => {
-                f.write_str("a variable is not JSON, and the rest is too much of brackets and commas to go on")?;
+                f.write_str("a variable is not valid JSON, and the rest has too many brackets and commas to continue")?;
             }
-            Cause::TrailingData => f.write_str("something follows the end of the JSON object")?,
+            Cause::TrailingData => f.write_str("trailing data after the JSON object")?,
             Cause::TooDeep => write!(f, "the JSON is nested deeper than {} levels", limits::DEPTH_MAX)?,
             Cause::DocumentTooLong => {
                 write!(f, "the flat document would be longer than {} bytes", limits::DOCUMENT_BYTES_MAX)?;

@@ -89,7 +89,7 @@ pub(crate) fn pair_problem(chain: &[&[u8]], key_label: &str, key: &[u8]) -> Opti
         "PRIVATE KEY" => PrivateKeyDer::Pkcs8(key.into()),
         "RSA PRIVATE KEY" => PrivateKeyDer::Pkcs1(key.into()),
         "EC PRIVATE KEY" => PrivateKeyDer::Sec1(key.into()),
-        other => return Some(format!("a {other} is not known")),
+        other => return Some(format!("unsupported key type {other}")),
     };
     let chain = chain.iter().map(|der| CertificateDer::from(der.to_vec())).collect();
     match CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()) {
@@ -110,8 +110,8 @@ pub(crate) fn store_problem() -> Option<&'static str> {
     Verifier::new(Arc::new(aws_lc_rs::default_provider())).is_err().then_some(NO_STORE)
 }
 
-const NO_STORE: &str = "this system trusts no CA: install its certificates (often a package ca-certificates), say where they \
-                        are by SSL_CERT_FILE, or name the server's CA in tls.ca_file";
+const NO_STORE: &str = "this system has no CA certificates: install them (often the package ca-certificates), set \
+                        SSL_CERT_FILE, or set tls.ca_file to the server's CA";
 
 /// What a handshake ended with.
 enum Seen {
@@ -168,12 +168,12 @@ fn describe(error: &CertificateError, host: &str, tls: &Tls) -> String {
     match error {
         Wrong::ExpiredContext { not_after, .. } => format!("it expired at {}", instant(not_after)),
         Wrong::NotValidYetContext { not_before, .. } => {
-            format!("it is valid from {} on; is the clock right?", instant(not_before))
+            format!("it is not valid before {}; is the clock right?", instant(not_before))
         }
         // The second: somebody of the issuer's name is trusted, who is not the issuer.
         Wrong::UnknownIssuer | Wrong::BadSignature => match &tls.ca_file {
-            Some(path) => format!("it is signed by none of those in {}", path.display()),
-            None => "it is signed by none of those whom the system trusts; name its CA in tls.ca_file".to_owned(),
+            Some(path) => format!("it is not signed by a CA in {}", path.display()),
+            None => "it is not signed by a CA that the system trusts; set tls.ca_file to its CA".to_owned(),
         },
         Wrong::NotValidForNameContext { presented, .. } => {
             // Each as `DnsName("app.test")`.
@@ -183,10 +183,10 @@ fn describe(error: &CertificateError, host: &str, tls: &Tls) -> String {
             format!("it is for {}, not for {host}", redact::quote(names.as_bytes(), limits::QUOTED_BYTES_MAX))
         }
         Wrong::Other(other) if format!("{other:?}").contains("UnsupportedCertVersion") => {
-            "it is X.509 version 1: make one of version 3, with extensions".to_owned()
+            "it is X.509 version 1: reissue it as version 3, with extensions".to_owned()
         }
         Wrong::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
-            "it is that of a CA (CA:TRUE), and not of a server; give the server one of its own".to_owned()
+            "it is a CA certificate (CA:TRUE), not a server certificate; give the server one of its own".to_owned()
         }
         Wrong::Expired => "it has expired".to_owned(),
         other => redact::quote(other.to_string().as_bytes(), limits::QUOTED_BYTES_MAX),

@@ -128,7 +128,7 @@ impl Curl {
             .default_header(header::USER_AGENT, USER_AGENT)
             .build();
         let client = client
-            .map_err(|error| HttpError::Transport(format!("the HTTP client cannot start: {}", describe(&error))))?;
+            .map_err(|error| HttpError::Transport(format!("cannot start the HTTP client: {}", describe(&error))))?;
         self.client.get_or_init(|| Client { client: Some(client), connections_max });
         Ok(Some(self.left_by_others()))
     }
@@ -218,7 +218,7 @@ impl Curl {
     fn with_proxy(&self, error: HttpError, endpoint: &Endpoint) -> HttpError {
         match (error, self.proxy_for(endpoint)) {
             (HttpError::Transport(said), Some(Proxy { variable, .. })) => {
-                HttpError::Transport(format!("{said} (the variable {variable} names a proxy: is it the one to blame?)"))
+                HttpError::Transport(format!("{said} (through the proxy in the variable {variable}: is it the cause?)"))
             }
             (error, _) => error,
         }
@@ -298,10 +298,10 @@ async fn explained(error: &isahc::Error, request: &Request<'_>) -> HttpError {
         let place = request.endpoint.authority();
         match certificate::look(request.endpoint, request.deadline).await {
             Some(Finding::Certificate(problem)) => {
-                return HttpError::Transport(format!("the certificate of {place} is not accepted: {problem}"));
+                return HttpError::Transport(format!("the certificate of {place} was rejected: {problem}"));
             }
             Some(Finding::PlainHttp) => {
-                let said = format!("no TLS comes about with {place}: it answers in plain HTTP; write http://");
+                let said = format!("the TLS handshake with {place} failed: it speaks plain HTTP; write http://");
                 return HttpError::Transport(said);
             }
             None => {}
@@ -331,20 +331,20 @@ fn of_io(error: &io::Error, request: &Request<'_>) -> HttpError {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<isahc::Error>()) {
         Some(inner) if has_no_words(inner) => {
             let said = of_answer(inner).or_else(|| of_end(inner));
-            HttpError::Transport(said.unwrap_or_else(|| format!("the answer was cut off: {}", describe(inner))))
+            HttpError::Transport(said.unwrap_or_else(|| format!("the response was cut off: {}", describe(inner))))
         }
         Some(inner) => of_error(inner, request),
         None if error.kind() == io::ErrorKind::TimedOut => HttpError::Timeout(request.timeout),
-        None => HttpError::Transport(format!("the answer was cut off: {error}")),
+        None => HttpError::Transport(format!("the response was cut off: {error}")),
     }
 }
 
 /// What is wrong with an answer, where libcurl's own words speak of disks.
 fn of_answer(error: &isahc::Error) -> Option<String> {
     Some(match number(error)? {
-        1 | 8 => "the answer is not HTTP/1.1, or its Content-Length is not one number".to_owned(),
+        1 | 8 => "the response is not HTTP/1.1, or has an invalid Content-Length".to_owned(),
         18 => AnswerError::CutOff.to_string(),
-        23 => "the answer is not HTTP/1.1: a field of its header, or a chunk, is not framed as one".to_owned(),
+        23 => "the response is not HTTP/1.1: malformed header or chunk".to_owned(),
         61 => AnswerError::UnknownCoding.to_string(),
         100 => AnswerError::HeadTooLong.to_string(),
         _ => return None,
@@ -355,7 +355,7 @@ fn of_answer(error: &isahc::Error) -> Option<String> {
 fn of_end(error: &isahc::Error) -> Option<String> {
     Some(match number(error)? {
         52 => AnswerError::Nothing.to_string(),
-        56 => "the answer was cut off, or is not framed as HTTP/1.1 has it".to_owned(),
+        56 => "the response was cut off or is not valid HTTP/1.1".to_owned(),
         _ => return None,
     })
 }
@@ -372,7 +372,7 @@ fn of_place(error: &isahc::Error, endpoint: &Endpoint) -> Option<String> {
     let is_tls = endpoint.url.scheme_str() == Some("https");
     Some(match error.kind() {
         ErrorKind::BadServerCertificate => {
-            format!("the certificate of {place} is not accepted: it may be untrusted, expired, or for another name")
+            format!("the certificate of {place} was rejected: it may be untrusted, expired, or for another name")
         }
         #[cfg(feature = "tls")]
         ErrorKind::BadClientCertificate => {
@@ -392,16 +392,15 @@ fn of_place(error: &isahc::Error, endpoint: &Endpoint) -> Option<String> {
             None => certificate::store_problem()?.to_owned(),
         },
         _ if is_handshake(error) => {
-            format!("no TLS comes about with {place}: the handshake failed, or something else than TLS is there")
+            format!("the TLS handshake with {place} failed: does it speak TLS?")
         }
-        ErrorKind::ConnectionFailed => format!("cannot connect to {place}: does anybody listen there?"),
-        ErrorKind::NameResolution => format!("the name of {place} cannot be resolved"),
+        ErrorKind::ConnectionFailed => format!("cannot connect to {place}: is a server listening there?"),
+        ErrorKind::NameResolution => format!("cannot resolve the host name of {place}"),
         ErrorKind::Io if is_tls && tls.client.is_none() => format!(
-            "the connection with {place} was broken off: if the server wants a client certificate, give tls.cert_file \
-             and tls.key_file"
+            "{place} closed the connection: if it requires a client certificate, set tls.cert_file and tls.key_file"
         ),
         ErrorKind::Io if is_tls => {
-            format!("the connection with {place} was broken off: does it accept the certificate in tls.cert_file?")
+            format!("{place} closed the connection: does it accept the certificate in tls.cert_file?")
         }
         _ => return None,
     })

@@ -226,11 +226,11 @@ impl Failure {
             Self::Late => return HttpError::Timeout(timeout),
             Self::Answer(error) => error.to_string(),
             Self::System(Errno::CONNRESET) if has_begun => {
-                "the answer was cut off: the connection was reset".to_owned()
+                "the response was cut off: the connection was reset".to_owned()
             }
-            Self::System(Errno::CONNRESET) => "the connection was reset before an answer came".to_owned(),
-            Self::System(error) if has_begun => format!("the answer was cut off: {error}"),
-            Self::System(error) => format!("no answer came: {error}"),
+            Self::System(Errno::CONNRESET) => "the connection was reset before a response arrived".to_owned(),
+            Self::System(error) if has_begun => format!("the response was cut off: {error}"),
+            Self::System(error) => format!("no response: {error}"),
         })
     }
 }

@@ -60,10 +60,10 @@ impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Transport(text) => f.write_str(text),
-            Self::Timeout(limit) => write!(f, "no whole answer within {limit:?}"),
+            Self::Timeout(limit) => write!(f, "no complete response within {limit:?}"),
             Self::Status(Refused { status, page, advice, .. }) => {
-                write!(f, "the answer has status {status}, expected 200")?;
-                page.iter().try_for_each(|page| write!(f, "; its page {page}"))?;
+                write!(f, "status {status}, expected 200")?;
+                page.iter().try_for_each(|page| write!(f, "; the body {page}"))?;
                 advice.iter().try_for_each(|advice| write!(f, "; {advice}"))
             }
             Self::TooManyRedirects => write!(f, "more than {} redirects", limits::REDIRECTS_MAX),

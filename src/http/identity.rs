@@ -79,7 +79,7 @@ impl Identity {
             (Err(problem), Some(old)) => {
                 let are_there = self.stamps().iter().all(Option::is_some);
                 if let Some(times) = self.failures.borrow_mut().failed(&problem, now).filter(|_| are_there) {
-                    tracing::warn!(times, "a secret stays what it was, as its file cannot be used: {problem}");
+                    tracing::warn!(count = times, "cannot reload a secret, keeping the current one: {problem}");
                 }
                 Ok(Rc::clone(&old.sent))
             }

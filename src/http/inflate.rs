@@ -20,7 +20,7 @@ pub(super) fn is_gzip(bytes: &[u8]) -> bool {
 /// It would be longer than the cap, or is no whole gzip text; the buffer then holds nothing of use.
 pub(super) async fn inflate(packed: &[u8], bytes_max: usize, text: &mut Vec<u8>) -> Result<(), HttpError> {
     let broken = |how: &str| {
-        HttpError::Transport(format!("the body came compressed by gzip, which nobody has asked for, and {how}"))
+        HttpError::Transport(format!("the body is compressed with gzip, which was not requested, and {how}"))
     };
     let mut decoder = decoder(packed);
     loop {
@@ -35,7 +35,7 @@ pub(super) async fn inflate(packed: &[u8], bytes_max: usize, text: &mut Vec<u8>)
             }
             Err(_) => return Err(broken("is damaged")),
             Ok(0) if decoder.get_ref().is_empty() => return Ok(()),
-            Ok(0) => return Err(broken("something follows its end")),
+            Ok(0) => return Err(broken("has trailing data")),
             Ok(_) if text.len() > bytes_max => return Err(HttpError::TooLong(bytes_max as u64)),
             Ok(_) => park::turn().await,
         }
@@ -80,8 +80,8 @@ mod tests {
             assert!(error.contains(how), "{how}: {error}");
         };
         fails(&packed, text.len() - 1, "the body is longer than max_body (239999 bytes)");
-        fails(&[&packed[..], b"x"].concat(), text.len(), "something follows its end");
-        fails(&packed.repeat(2), 2 * text.len(), "something follows its end");
+        fails(&[&packed[..], b"x"].concat(), text.len(), "has trailing data");
+        fails(&packed.repeat(2), 2 * text.len(), "has trailing data");
         for end in [0, 2, 9, 10, packed.len() / 2, packed.len() - 8, packed.len() - 1] {
             fails(&packed[..end], text.len(), "is cut off");
         }

@@ -284,19 +284,20 @@ enum Step {
 impl fmt::Display for AnswerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Nothing => {
-                f.write_str("the connection was closed before an answer came (if this port speaks TLS, write https://)")
-            }
-            Self::CutOff => f.write_str("the answer was cut off: the connection was closed before its end"),
-            Self::NotHttp => f.write_str("the answer is not HTTP/1.1: is this the right port?"),
-            Self::Tls => f.write_str("the answer is TLS: write https://"),
-            Self::HeadTooLong => write!(f, "the answer's header is longer than {} bytes", limits::HEAD_BYTES_MAX),
+            Self::Nothing => f.write_str(
+                "the connection was closed before a response arrived (if this port speaks TLS, write \
+                             https://)",
+            ),
+            Self::CutOff => f.write_str("the response was cut off: the connection was closed"),
+            Self::NotHttp => f.write_str("the response is not HTTP/1.1: is this the right port?"),
+            Self::Tls => f.write_str("the port speaks TLS: write https://"),
+            Self::HeadTooLong => write!(f, "the response header is longer than {} bytes", limits::HEAD_BYTES_MAX),
             Self::TooManyFields => {
-                write!(f, "the answer's header has more than {} fields", limits::HEAD_FIELDS_MAX)
+                write!(f, "the response header has more than {} fields", limits::HEAD_FIELDS_MAX)
             }
-            Self::BadLength => f.write_str("the answer's Content-Length is not one number"),
-            Self::UnknownCoding => f.write_str("the answer has a Transfer-Encoding other than chunked"),
-            Self::BadChunk => f.write_str("the answer is not HTTP/1.1: a chunk is not framed as one"),
+            Self::BadLength => f.write_str("the response has an invalid Content-Length"),
+            Self::UnknownCoding => f.write_str("the response has a Transfer-Encoding other than chunked"),
+            Self::BadChunk => f.write_str("the response is not HTTP/1.1: malformed chunk"),
         }
     }
 }

@@ -49,7 +49,7 @@ fn many_kinds_share_a_place_until_another_is_free() {
 fn lines_are_one_line_whatever_is_in_them() {
     let fields = Fields {
         message: "a\nb\u{1b}[31m".to_owned(),
-        rest: vec![("url", Value::Text("x y\n".to_owned())), ("away_ms", Value::Literal("5400".to_owned()))],
+        rest: vec![("url", Value::Text("x y\n".to_owned())), ("outage_ms", Value::Literal("5400".to_owned()))],
     };
     let mut text = Vec::new();
     fields.write(&mut text, Level::WARN, LogFormat::Text);
@@ -65,7 +65,7 @@ fn lines_are_one_line_whatever_is_in_them() {
     let line: serde_json::Value = serde_json::from_slice(&line).unwrap();
     assert_eq!(line["message"], "a\nb\u{1b}[31m");
     assert_eq!(line["level"], "warn");
-    assert_eq!((&line["url"], &line["away_ms"]), (&"x y\n".into(), &5400.into()), "a duration is a number");
+    assert_eq!((&line["url"], &line["outage_ms"]), (&"x y\n".into(), &5400.into()), "a duration is a number");
 }
 
 #[test]

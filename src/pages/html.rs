@@ -11,8 +11,8 @@ const HEAD: &str = "<!doctype html><html lang=en><meta charset=utf-8>\
 table{border-collapse:collapse}td,th{padding:.1em .8em;text-align:right;border-bottom:1px solid #8884}\
 td:first-child,th:first-child{text-align:left;padding-left:0}</style>";
 
-const FOOT: &str = "<p><a href=/debug/vars>/debug/vars</a> has all counters, as an expvar payload; \
-<a href=/healthz>/healthz</a> is for probes.</html>\n";
+const FOOT: &str = "<p>All counters as expvar: <a href=/debug/vars>/debug/vars</a>. Health check: <a \
+                    href=/healthz>/healthz</a>.</html>\n";
 
 const END_OF_TABLE: &[u8] = b"</table>";
 
@@ -28,7 +28,7 @@ pub(super) fn overview(snapshot: &Snapshot<'_>, out: &mut Vec<u8>) {
         usage.resident_bytes / 1024,
         usage.cpu.as_millis(),
     );
-    let readers = ["reader", "polls", "failed", "late", "left out while down", "restarts of the target"];
+    let readers = ["reader", "polls", "failed", "late", "skipped while down", "restarts of the target"];
     begin_table(out, "Readers", &readers);
     for (name, counts) in &snapshot.readers {
         let counts = [&counts.polls, &counts.failures, &counts.late_ticks, &counts.down_ticks, &counts.restarts];
@@ -36,7 +36,7 @@ pub(super) fn overview(snapshot: &Snapshot<'_>, out: &mut Vec<u8>) {
     }
     out.extend_from_slice(END_OF_TABLE);
     let recorders =
-        ["recorder", "made", "= acked", "+ duplicate", "+ dead-lettered", "+ dropped", "+ waiting", "of it on disk"];
+        ["recorder", "made", "= acked", "+ duplicate", "+ dead-lettered", "+ dropped", "+ waiting", "waiting on disk"];
     begin_table(out, "Recorders", &recorders);
     for (name, ledger) in &snapshot.recorders {
         let dropped = ledger.dropped.total();

@@ -96,7 +96,7 @@ impl Kind {
             Self::Jsonp => "JSONP",
             Self::JsonArray => "a JSON array",
             Self::JsonObject => "a JSON object",
-            Self::OtherJson => "JSON, but no object",
+            Self::OtherJson => "JSON, but not an object",
             Self::Binary => "binary",
             Self::Text => "plain text",
         }
@@ -106,7 +106,7 @@ impl Kind {
 /// `is HTML (Content-Type: text/html), and begins "…"`, for a body of any kind.
 pub(crate) fn described(kind: &Kind, content: &Content, body: &[u8]) -> String {
     let mut text = match kind {
-        Kind::Compressed(coding) => format!("is compressed by {coding}, which nobody has asked for"),
+        Kind::Compressed(coding) => format!("is compressed with {coding}, which was not requested"),
         _ => format!("is {}", kind.name()),
     };
     // Writing into memory does not fail.
@@ -128,19 +128,19 @@ pub(crate) fn remedy(kind: &Kind, status: u16, body: &[u8], url: &str) -> Option
     if is_of_tls_port(body) && !url.starts_with("https://") {
         return Some("this port speaks TLS: write https://".to_owned());
     }
-    let path = (!url.contains(VARS_PATH)).then(|| format!("Go's own path is {VARS_PATH}"));
+    let path = (!url.contains(VARS_PATH)).then(|| format!("Go's default path is {VARS_PATH}"));
     match kind {
         _ if !matches!(status, 200..=299 | 404) => None,
         Kind::Prometheus => Some(format!(
             "expvastic reads expvar, not Prometheus metrics: {}",
-            path.unwrap_or_else(|| format!("does something else answer at {VARS_PATH}?"))
+            path.unwrap_or_else(|| format!("is another program serving {VARS_PATH}?"))
         )),
-        Kind::Compressed(_) => Some("have it sent as it is".to_owned()),
-        Kind::Utf16 => Some("have it sent as UTF-8".to_owned()),
-        Kind::Jsonp => Some("leave out the parameter that names a function".to_owned()),
-        Kind::Html if path.is_none() => Some("a login page or a proxy's may stand before it".to_owned()),
+        Kind::Compressed(_) => Some("send it uncompressed".to_owned()),
+        Kind::Utf16 => Some("send it as UTF-8".to_owned()),
+        Kind::Jsonp => Some("remove the JSONP callback parameter".to_owned()),
+        Kind::Html if path.is_none() => Some("is a login page or a proxy in front of it?".to_owned()),
         _ if status == 404 && path.is_none() => {
-            Some("is this the right port, and does the program serve expvar's handler there?".to_owned())
+            Some("is this the right port, and does the program serve the expvar handler there?".to_owned())
         }
         _ => path,
     }

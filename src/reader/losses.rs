@@ -42,14 +42,17 @@ impl Losses {
         let mut lines = Vec::new();
         let broken = report.broken + report.out_of_range;
         if let Some((times, names)) = self.broken.are_due(broken, || variables.lost(Loss::Broken), now) {
-            let message = format!("left out what is not JSON, or no number that a server can store: {names}");
+            let message = format!(
+                "left out values that are not valid JSON, or not numbers that a server can store: \
+                                   {names}"
+            );
             lines.push(Line { values: broken, times, message });
         }
         let columns = report.beyond_columns;
         if let Some((times, names)) = self.columns.are_due(columns, || variables.lost(Loss::Columns), now) {
             let message = format!(
-                "the objects in the array {names} have more than {} different members, or members that most of them lack (more \
-                 than {} gaps): what does not fit is left out; exclude the array, or set object_arrays: drop",
+                "the objects in the array {names} have more than {} different members, or more than {} gaps: the rest \
+                 is left out; exclude the array, or set object_arrays: drop",
                 flatten::limits::COLUMNS_MAX,
                 flatten::limits::GAPS_MAX
             );
@@ -98,7 +101,7 @@ pub(super) fn without_match(unmatched: Unmatched) -> String {
     let more = patterns.len().saturating_sub(flatten::limits::LOST_NAMES_TOLD);
     patterns.truncate(flatten::limits::LOST_NAMES_TOLD);
     let names = listed((patterns, more)).unwrap_or_default();
-    format!("nothing in the first document matches these of {key}: {names}; is one of them misspelt?")
+    format!("no variable in the first document matches these patterns in {key}: {names}; are they misspelt?")
 }
 
 /// `"a", "b" and 3 more`; none if there are none.
@@ -121,7 +124,7 @@ pub(super) fn in_words(error: FlattenError, body: &[u8], variables: &mut Variabl
     let name = || quoted(&flatten::name_at(body, error.offset));
     match error.cause {
         Cause::Broken => format!(
-            "the variable {} is not JSON, and where the next one begins cannot be told (byte {})",
+            "the variable {} is not valid JSON, and the start of the next one cannot be found (byte {})",
             name(),
             error.offset
         ),

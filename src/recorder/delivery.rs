@@ -168,7 +168,7 @@ impl Delivery {
         }
         if document.len() > self.spool.bounds().memory_bytes_max / 2 {
             self.drop_documents(1, |ledger| &mut ledger.dropped.memory_limit);
-            self.lost("large", "a document is larger than half of settings.memory_limit", now);
+            self.lost("large", "dropped a document larger than half of settings.memory_limit", now);
             return false;
         }
         let sealed = self.spool.push(key, document, now);
@@ -226,7 +226,7 @@ impl Delivery {
             error,
             recorder = self.name,
             dropped = waiting,
-            "the recorder has gone: its output was closed: {why}"
+            "recorder stopped: its output was closed: {why}"
         );
     }
 

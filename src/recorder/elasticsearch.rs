@@ -179,7 +179,7 @@ impl Elasticsearch {
                 Info,
                 info,
                 recorder = self.name,
-                "{} does not take compressed bulks: they are sent to it as they are, and one is tried now and then",
+                "{} does not accept compressed bulks: sending them uncompressed, and retrying now and then",
                 host.address.host()
             );
         }
@@ -231,7 +231,7 @@ impl Elasticsearch {
             Warn,
             warn,
             recorder = self.name,
-            "the server does not say what it is, and is written to all the same: {}",
+            "cannot identify the server, shipping to it anyway: {}",
             silence.refusal.reason
         );
         self.is_known = true;
@@ -275,7 +275,7 @@ impl Elasticsearch {
             Outcome::Exists => {
                 return part_log!(self.log_level, Debug, debug, recorder = name, "index template: {outcome}");
             }
-            Outcome::Refused(_) | Outcome::NoName => (true, "no index template, so that the server guesses types"),
+            Outcome::Refused(_) | Outcome::NoName => (true, "no index template, the server guesses field types"),
             Outcome::Created(_, Some(existing)) => (existing.is_other(), "index template"),
             _ => (false, "index template"),
         };

@@ -121,7 +121,7 @@ impl Output {
 }
 
 pub(crate) const CLOSED: &str =
-    "standard output was closed when this was started (>/dev/null discards documents on purpose)";
+    "standard output was closed at start (to discard documents on purpose, redirect to /dev/null)";
 
 /// Whether standard output was closed when the process was started. Then the language's runtime has opened `/dev/null` in its
 /// place, for reading and writing, before any code of ours: so that is what it looks like. Who throws the output away on

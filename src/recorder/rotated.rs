@@ -50,7 +50,7 @@ pub(super) fn open(path: &Path, mode: FileMode) -> io::Result<File> {
         return descriptors::freeing(|| options.open(path));
     }
     if found.uid() != 0 && found.uid() != rustix::process::geteuid().as_raw() {
-        let message = "it is a symbolic link of another user, which is not followed: remove it";
+        let message = "it is another user's symbolic link, which is not followed: remove it";
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
     }
     descriptors::freeing(|| options.open(path))

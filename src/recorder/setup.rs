@@ -58,7 +58,7 @@ pub(crate) async fn apply(config: &Config, http: &Http) -> (String, bool) {
         let _ = writeln!(text, "{}: {line}", recorder.name());
     }
     if text.is_empty() {
-        text.push_str("no recorder of a route ships to a server: there is nothing to set up\n");
+        text.push_str("no route has an elasticsearch recorder: nothing to set up\n");
     }
     (text, is_good)
 }

@@ -20,9 +20,9 @@ use std::time::Duration;
 const OWN_MEMBERS: &[u8] = br#"{"@timestamp":"t","service.name":"app","host.name":"h""#;
 /// What errors say of a body that is an object, and nothing in it is shipped.
 const NO_VARIABLES: [&str; 3] = [
-    "nothing that the payload holds is JSON",
-    "the payload holds no variable",
-    "all that the payload holds is left out: see include, exclude, max_fields and object_arrays",
+    "nothing in the payload is valid JSON",
+    "the payload contains no variables",
+    "every variable in the payload is left out: check include, exclude, max_fields and object_arrays",
 ];
 /// Bytes of a document beside its payload's: the contract's 16 MiB.
 const DOCUMENT_BYTES_MAX: usize = 16 << 20;

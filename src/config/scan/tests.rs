@@ -59,21 +59,21 @@ fn what_costs_too_much_is_refused_where_it_becomes_too_much() {
         assert_eq!(at, Location { line, column }, "{said}");
     };
     let many = CONFIG_DEPTH_MAX + 1;
-    line(format!("a: {}", "[".repeat(200_000)), "within one another", 1, 3 + many - 1);
-    line(format!("a: {}", "{a: [".repeat(200_000)), "within one another", 1, 4 + 5 * (many - 1) / 2 - 1);
-    line("é: [\n".to_owned() + &"{a: \n".repeat(200_000), "within one another", many - 1, 1);
-    line("- ".repeat(200_000), "within one another", 1, 2 * many - 1);
-    line("? ".repeat(200_000), "within one another", 1, 2 * many - 1);
-    line((0..100).map(|n| " ".repeat(n) + "a:\n").collect(), "within one another", many, many + 1);
+    line(format!("a: {}", "[".repeat(200_000)), " levels deep", 1, 3 + many - 1);
+    line(format!("a: {}", "{a: [".repeat(200_000)), " levels deep", 1, 4 + 5 * (many - 1) / 2 - 1);
+    line("é: [\n".to_owned() + &"{a: \n".repeat(200_000), " levels deep", many - 1, 1);
+    line("- ".repeat(200_000), " levels deep", 1, 2 * many - 1);
+    line("? ".repeat(200_000), " levels deep", 1, 2 * many - 1);
+    line((0..100).map(|n| " ".repeat(n) + "a:\n").collect(), " levels deep", many, many + 1);
     line("k: 1\n".repeat(80_000), "100000 keys and values", 50_000, 4);
     line("[a,\n".to_owned() + &"b,\n".repeat(100_000), "100000 keys and values", 100_000, 1);
     line("%TAG !a! b\n".repeat(17) + "--- a\n", "lines that begin with %", 17, 1);
     let (wide, words) = (" ".repeat(100_000), "a ".repeat(1_000));
-    line(format!("x: a{wide}{words}"), " blanks or ends of lines in a row", 1, 4);
-    line(format!("x: \n  \"a{wide}{words}\""), " blanks or ends of lines in a row", 2, 3);
+    line(format!("x: a{wide}{words}"), " spaces or newlines in a row", 1, 4);
+    line(format!("x: \n  \"a{wide}{words}\""), " spaces or newlines in a row", 2, 3);
     line(
         format!("x: |\n a{}{}", wide.replace(' ', "\n"), " a\n\n".repeat(1_000)),
-        " blanks or ends of lines in a row",
+        " spaces or newlines in a row",
         1,
         4,
     );

@@ -3,6 +3,7 @@
 use super::{Retiring, Runtime, Shipping};
 use crate::clock;
 use crate::park;
+use crate::plural::counted;
 use crate::recorder::Recording;
 use smol::Task;
 use std::future::Future;
@@ -19,6 +20,10 @@ impl Runtime {
         self.watchdog.iter().for_each(|watchdog| watchdog.begin(limit, self.ledgers()));
         self.say_what_is_abandoned();
         let dropped_so_far = self.dropped_so_far(hurry.is_none());
+        if hurry.is_some() {
+            let waiting = dropped_so_far.iter().map(|(recording, _)| recording.ledger().waiting).sum();
+            tracing::info!("shutting down: flushing {}", counted(waiting, "document"));
+        }
         for Shipping { recording, .. } in &*self.recorders.borrow() {
             recording.drain();
         }
@@ -31,7 +36,7 @@ impl Runtime {
         let ends_at = clock::now() + limit;
         let deadline = async {
             park::sleep_until(ends_at).await;
-            tracing::warn!("shutdown_timeout ({limit:?}) is over: what no server has answered for by now is given up");
+            tracing::warn!("shutdown_timeout ({limit:?}) expired: spooling or dropping the documents still waiting");
         };
         smol::future::or(self.drained(), smol::future::or(deadline, hurried)).await;
         // Of those that have retired in time all has been said.
@@ -80,7 +85,7 @@ impl Runtime {
     fn say_what_is_abandoned(&self) {
         let polls = self.abandoned_polls();
         if polls > 0 {
-            tracing::warn!(polls, "stopped before all endpoints had answered: they give no document");
+            tracing::warn!(polls, "stopped before every endpoint had answered: those polls give no document");
         }
     }
 

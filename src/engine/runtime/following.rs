@@ -20,7 +20,7 @@ impl Runtime {
     /// Goes on by another configuration, and says what that changes.
     pub(super) fn follow_again(self: &Rc<Self>, config: &Config, executor: &LocalExecutor<'_>) {
         let (readers, recorders) = self.follow(&config.engines, config.settings(), executor);
-        tracing::info!("configuration loaded again: readers {readers}; recorders {recorders}");
+        tracing::info!("configuration reloaded: readers {readers}; recorders {recorders}");
     }
 
     /// Goes on with these engines: what is the same is left as it is, the rest ends, begins, or hands on what waits.

@@ -61,7 +61,7 @@ pub fn unfit_for_label(name: &str) -> Option<String> {
     if name.split('.').any(|segment| is_blank_segment(segment.as_bytes())) {
         Some("has an empty segment".to_owned())
     } else if let Some(taken) = reserved.or_else(|| own.copied()) {
-        Some(format!("is taken by {taken}"))
+        Some(format!("conflicts with the reserved name {taken}"))
     } else if name.split('.').count() >= NAME_SEGMENTS_MAX {
         // A variable of that name is to find room behind `vars.`.
         Some(format!("has more than {} segments", NAME_SEGMENTS_MAX - 1))

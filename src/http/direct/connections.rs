@@ -205,14 +205,14 @@ fn is_quiet(stream: &OwnedFd) -> bool {
 fn not_connected(error: Option<&io::Error>, place: &str) -> HttpError {
     HttpError::Transport(match error {
         Some(error) if error.kind() == ErrorKind::ConnectionRefused => {
-            format!("nobody listens at {place} (connection refused)")
+            format!("connection refused by {place}")
         }
         // Only a socket in the file system says so; elsewhere the system tries until the time is over.
         Some(error) if error.kind() == ErrorKind::WouldBlock => {
-            format!("{place} is too busy to accept a connection (as many as it lets wait are waiting)")
+            format!("{place} is too busy to accept connections (its backlog is full)")
         }
         Some(error) => format!("cannot connect to {place}: {error}"),
-        None => format!("{place} has no address"),
+        None => format!("no address found for {place}"),
     })
 }
 

@@ -149,7 +149,7 @@ fn a_kept_connection_that_was_closed_is_replaced_once() {
         assert_eq!(get(&http, &address).await.unwrap(), "{}");
         assert_eq!(post(&http, &address, payload(2 << 20)).await.unwrap().status, 200);
         let error = get(&http, &address).await.unwrap_err().to_string();
-        assert!(error.starts_with("the connection was closed before an answer came"), "{error}");
+        assert!(error.starts_with("the connection was closed before a response arrived"), "{error}");
     });
     assert_eq!(connections.load(Ordering::SeqCst), 4, "a new connection that gives nothing is not tried again");
 }
@@ -313,10 +313,10 @@ fn whoever_is_not_there_is_named() {
     let address = listener.local_addr().unwrap().to_string();
     drop(listener);
     let error = run(get(&client(), &address)).unwrap_err().to_string();
-    assert_eq!(error, format!("nobody listens at {address} (connection refused)"));
+    assert_eq!(error, format!("connection refused by {address}"));
     let place = format!("localhost:{}", address.rsplit_once(':').unwrap().1);
     let error = run(get(&client(), &place)).unwrap_err().to_string();
-    assert_eq!(error, format!("nobody listens at {place} (connection refused)"));
+    assert_eq!(error, format!("connection refused by {place}"));
 }
 
 #[test]
@@ -349,7 +349,7 @@ fn a_socket_in_the_file_system_is_a_server_like_any_other() {
     let expected = [format!("GET /debug/vars?a=b {host}"), format!("GET /there {host}"), format!("GET /x {host}")];
     assert_eq!(server.join().unwrap(), expected);
     let refused = run(client().get(&endpoint, LONG, 100, &Vec::new, &mut body)).unwrap_err().to_string();
-    assert_eq!(refused, format!("nobody listens at {} (connection refused)", socket.display()));
+    assert_eq!(refused, format!("connection refused by {}", socket.display()));
     std::fs::remove_file(&socket).unwrap();
     let missing = run(client().get(&endpoint, LONG, 100, &Vec::new, &mut body)).unwrap_err().to_string();
     assert!(missing.contains(&format!("cannot connect to {}: No such file", socket.display())), "{missing}");
@@ -367,7 +367,7 @@ fn a_socket_in_the_file_system_with_a_full_queue_is_busy() {
     assert!(!waiting.is_empty());
     let endpoint = Endpoint::new(&format!("unix://{}:/debug/vars", socket.display()));
     let error = run(client().get(&endpoint, LONG, 100, &Vec::new, &mut Vec::new())).unwrap_err().to_string();
-    let busy = "is too busy to accept a connection (as many as it lets wait are waiting)";
+    let busy = "is too busy to accept connections (its backlog is full)";
     assert_eq!(error, format!("{} {busy}", socket.display()));
 }
 

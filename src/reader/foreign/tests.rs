@@ -26,32 +26,32 @@ fn utf16(text: &str, mark: &str, order: fn(u16) -> [u8; 2]) -> Vec<u8> {
 
 #[test]
 fn each_kind_is_named_with_its_first_words_and_a_remedy() {
-    let own = "; Go's own path is /debug/vars";
+    let own = "; Go's default path is /debug/vars";
     for (kind, body, url, expected) in [
         ("text/html", &b"<!DOCTYPE html>\n<html><head><title> Sign\n in </title>"[..], ELSEWHERE, format!(r#"is HTML (Content-Type: text/html), and its title is "Sign in"{own}"#)),
         ("", b"<html><body>It works!</body></html>", ELSEWHERE, format!(r#"is HTML, and begins "<html><body>It works!</body></html>"{own}"#)),
-        ("text/html", b"<p>hello", HERE, r#"is HTML (Content-Type: text/html), and begins "<p>hello"; a login page or a proxy's may stand before it"#.to_owned()),
+        ("text/html", b"<p>hello", HERE, r#"is HTML (Content-Type: text/html), and begins "<p>hello"; is a login page or a proxy in front of it?"#.to_owned()),
         ("application/xml", b"<?xml version=\"1.0\"?><a/>", HERE, r#"is XML (Content-Type: application/xml), and begins "<?xml version=\"1.0\"?><a/>""#.to_owned()),
-        ("text/plain; version=0.0.4", b"go_goroutines 8\n", ELSEWHERE, r#"is the Prometheus text format (Content-Type: text/plain; version=0.0.4), and begins "go_goroutines 8"; expvastic reads expvar, not Prometheus metrics: Go's own path is /debug/vars"#.to_owned()),
-        ("", b"# HELP up Whether it is.\n# TYPE up gauge\nup 1\n", HERE, r##"is the Prometheus text format, and begins "# HELP up Whether it is. # TYPE up gauge up 1"; expvastic reads expvar, not Prometheus metrics: does something else answer at /debug/vars?"##.to_owned()),
+        ("text/plain; version=0.0.4", b"go_goroutines 8\n", ELSEWHERE, r#"is the Prometheus text format (Content-Type: text/plain; version=0.0.4), and begins "go_goroutines 8"; expvastic reads expvar, not Prometheus metrics: Go's default path is /debug/vars"#.to_owned()),
+        ("", b"# HELP up Whether it is.\n# TYPE up gauge\nup 1\n", HERE, r##"is the Prometheus text format, and begins "# HELP up Whether it is. # TYPE up gauge up 1"; expvastic reads expvar, not Prometheus metrics: is another program serving /debug/vars?"##.to_owned()),
         ("application/json", b" [{\"a\": 1}]", ELSEWHERE, format!(r#"is a JSON array (Content-Type: application/json), and begins "[{{\"a\": 1}}]"{own}"#)),
-        ("", b"\"text\"", HERE, r#"is JSON, but no object, and begins "\"text\"""#.to_owned()),
-        ("", b"null", HERE, r#"is JSON, but no object, and begins "null""#.to_owned()),
-        ("", b"-1.5e3\n", HERE, r#"is JSON, but no object, and begins "-1.5e3""#.to_owned()),
-        ("application/javascript", b"/**/ app.take({\"a\":1});", HERE, r#"is JSONP (Content-Type: application/javascript), and begins "/**/ app.take({\"a\":1});"; leave out the parameter that names a function"#.to_owned()),
+        ("", b"\"text\"", HERE, r#"is JSON, but not an object, and begins "\"text\"""#.to_owned()),
+        ("", b"null", HERE, r#"is JSON, but not an object, and begins "null""#.to_owned()),
+        ("", b"-1.5e3\n", HERE, r#"is JSON, but not an object, and begins "-1.5e3""#.to_owned()),
+        ("application/javascript", b"/**/ app.take({\"a\":1});", HERE, r#"is JSONP (Content-Type: application/javascript), and begins "/**/ app.take({\"a\":1});"; remove the JSONP callback parameter"#.to_owned()),
         ("text/plain", b"panic(it is broken)\n", ELSEWHERE, format!(r#"is plain text (Content-Type: text/plain), and begins "panic(it is broken)"{own}"#)),
         ("", b"\x08\x96\x01 protobuf", HERE, r#"is binary, and begins "\u{8}�\u{1} protobuf""#.to_owned()),
         ("", b"", ELSEWHERE, format!("is empty{own}")),
         ("text/html", b" \r\n", HERE, "is empty (Content-Type: text/html)".to_owned()),
-        ("", b"\x1f\x8b\x08\0\0", HERE, "is compressed by gzip, which nobody has asked for; have it sent as it is".to_owned()),
-        ("", b"\x28\xb5\x2f\xfd\x04", HERE, "is compressed by zstd, which nobody has asked for; have it sent as it is".to_owned()),
+        ("", b"\x1f\x8b\x08\0\0", HERE, "is compressed with gzip, which was not requested; send it uncompressed".to_owned()),
+        ("", b"\x28\xb5\x2f\xfd\x04", HERE, "is compressed with zstd, which was not requested; send it uncompressed".to_owned()),
     ] {
         assert_eq!(said(200, &content(kind, ""), body, url), expected);
     }
     let text = said(200, &content("application/json", "br"), b"\x8b\x03", HERE);
     assert_eq!(
         text,
-        "is compressed by br, which nobody has asked for (Content-Type: application/json); have it sent as it is"
+        "is compressed with br, which was not requested (Content-Type: application/json); send it uncompressed"
     );
 }
 
@@ -67,7 +67,7 @@ fn utf_16_is_seen_by_its_mark_and_by_its_zeros() {
     ] {
         assert_eq!(
             said(200, &Content::default(), &body, HERE),
-            r#"is UTF-16, and begins "{\"a\": 1}"; have it sent as UTF-8"#
+            r#"is UTF-16, and begins "{\"a\": 1}"; send it as UTF-8"#
         );
     }
     for body in [&b"{\"a\": 1}"[..], b"", b"\0", b"a\0", b"{\"a\": \"\0\"}", b"\0\0\0\0"] {
@@ -106,10 +106,10 @@ fn pages_of_refusals_say_what_they_are() {
     }
     let page = b"404 page not found\n";
     let begins = r#"is plain text (Content-Type: text/plain; charset=utf-8), and begins "404 page not found""#;
-    assert_eq!(said(404, &plain, page, ELSEWHERE), format!("{begins}; Go's own path is /debug/vars"));
+    assert_eq!(said(404, &plain, page, ELSEWHERE), format!("{begins}; Go's default path is /debug/vars"));
     assert_eq!(
         said(404, &plain, page, HERE),
-        format!("{begins}; is this the right port, and does the program serve expvar's handler there?")
+        format!("{begins}; is this the right port, and does the program serve the expvar handler there?")
     );
     let broken = said(500, &content("application/json", ""), br#"{"error":"boom"}"#, ELSEWHERE);
     assert_eq!(broken, r#"is a JSON object (Content-Type: application/json), and begins "{\"error\":\"boom\"}""#);

@@ -41,7 +41,7 @@ impl LetterFile {
     fn open(path: PathBuf) -> Result<Option<Self>, String> {
         let open = || {
             if std::fs::symlink_metadata(&path)?.is_symlink() {
-                return Err(io::Error::other("it is a symbolic link, name the file itself as dead_letter"));
+                return Err(io::Error::other("it is a symbolic link, set dead_letter to the file itself"));
             }
             let file = OpenOptions::new().read(true).custom_flags(careful()).open(&path)?;
             let metadata = file.metadata()?;

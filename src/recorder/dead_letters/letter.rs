@@ -10,11 +10,11 @@ use std::fmt;
 use std::io::Write;
 
 /// The line ends before the letter does: a crash or a full disk has torn it.
-const CUT_OFF: &str = "it is cut off";
-const NO_OBJECT: &str = "it is not one JSON object";
-const NO_ACTION: &str = "its action is not as expvastic writes it";
-const NO_DOCUMENT: &str = "its document is not one JSON object";
-const REPEATED: &str = "it has the same member twice";
+const CUT_OFF: &str = "it is truncated";
+const NO_OBJECT: &str = "it is not a JSON object";
+const NO_ACTION: &str = "its action was not written by expvastic";
+const NO_DOCUMENT: &str = "its document is not a JSON object";
+const REPEATED: &str = "it has a duplicate member";
 
 /// A letter within its line. Each part is JSON text as it stands there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

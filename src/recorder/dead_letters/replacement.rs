@@ -59,7 +59,7 @@ impl Replacement {
         let path = PathBuf::from(name);
         Self::open(&path, of).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => {
-                format!("{} is in use: another `dead-letters retry` is at work on it", path.display())
+                format!("{} is in use by another `dead-letters retry`", path.display())
             }
             _ => unwritable(&path, &error),
         })
@@ -82,7 +82,7 @@ impl Replacement {
         let (ours, theirs) = (file.metadata()?, of.file.metadata()?);
         if (ours.uid(), ours.gid()) != (theirs.uid(), theirs.gid()) {
             fchown(&file, Some(theirs.uid()), Some(theirs.gid())).map_err(|error| {
-                io::Error::other(format!("it cannot be given to the owner of {} ({error})", of.path.display()))
+                io::Error::other(format!("cannot give it the owner of {} ({error})", of.path.display()))
             })?;
         }
         file.set_permissions(Permissions::from_mode(theirs.mode() & 0o777))?;
@@ -152,7 +152,7 @@ impl Replacement {
     fn swap(&mut self, of: &LetterFile, mut copied: u64, path: &Path) -> Result<(), String> {
         let place = names(path).into_iter().find(|name| rotated::is_at(name, &of.file).unwrap_or(false));
         let place = place.filter(|_| of.is_continued().unwrap_or(false)).ok_or_else(|| {
-            format!("{} was moved, replaced or emptied meanwhile, and stays as it is", of.path.display())
+            format!("{} was moved, replaced or emptied in the meantime and is left unchanged", of.path.display())
         })?;
         let failed = |error: io::Error| format!("{} cannot be replaced: {error}", place.display());
         let synced = copied;
@@ -219,7 +219,7 @@ impl Held {
                 Ok(Some(held)) => return Ok(held),
                 Ok(None) if clock::now() < give_up_at => {}
                 Ok(None) => {
-                    return Err(format!("{} is locked by a process that does not let go of it", path.display()));
+                    return Err(format!("{} is locked by another process", path.display()));
                 }
                 Err(error) => return Err(format!("{} cannot be locked: {error}", path.display())),
             }
@@ -257,7 +257,7 @@ pub(super) fn lock_to_write(file: &File) -> io::Result<()> {
             _ => return Ok(()),
         }
     }
-    let message = "`dead-letters retry`, or another process, has locked it for now";
+    let message = "it is locked by `dead-letters retry` or another process";
     Err(io::Error::new(io::ErrorKind::WouldBlock, message))
 }
 

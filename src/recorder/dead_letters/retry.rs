@@ -60,9 +60,9 @@ impl Retried {
         match ended {
             Ended::Stopped(signal) => {
                 self.is_stopped = true;
-                format!("{signal} received: what has no answer yet stays")
+                format!("{signal} received: unanswered dead letters are kept")
             }
-            Ended::GaveUp(why) => format!("given up, as the server takes nothing: {why}"),
+            Ended::GaveUp(why) => format!("gave up, the server accepts nothing: {why}"),
             Ended::File(why) => why,
         }
     }
@@ -410,7 +410,7 @@ impl<'s> Sender<'s> {
         let failed = self.requests.failed(refusal, false, clock::now());
         if let Some(times) = failed.unsaid {
             let (name, reason) = (self.recorder.name.as_str(), &refusal.reason);
-            part_log!(self.log_level, Warn, warn, recorder = name, times, "sending failed: {reason}");
+            part_log!(self.log_level, Warn, warn, recorder = name, count = times, "sending failed: {reason}");
         }
         failed.delay
     }

@@ -63,7 +63,7 @@ impl<'l> Line<'l> {
         match self.text {
             Some(text) if text.trim_ascii().is_empty() => Ok(None),
             Some(text) => Letter::split(text).map(Some),
-            None => Err("it is longer than any letter"),
+            None => Err("it is too long for a dead letter"),
         }
     }
 }

@@ -26,7 +26,7 @@ impl Delivery {
             let home = if sent.bulk.documents() > 1 { Lane::Aside } else { home_of(&sent, Lane::Aside) };
             let others_wait = self.waits_in(home);
             let delay = self.items_fail(refusal, now);
-            self.set_aside(sent, "the server fails with it, and with no other", now);
+            self.set_aside(sent, "the server fails on this bulk only", now);
             self.pause(lane, home, others_wait, delay, now);
             return false;
         }
@@ -43,7 +43,7 @@ impl Delivery {
             self.put_behind(sent, now);
         } else {
             // There is no other to compare it with but its own halves.
-            self.set_aside(sent, "the server fails with it", now);
+            self.set_aside(sent, "the server fails on this bulk", now);
         }
         false
     }
@@ -72,7 +72,7 @@ impl Delivery {
             self.spool.put_front(lane, half);
         }
         let documents = sent.bulk.documents();
-        part_log!(self.log_level, Debug, debug, recorder = self.name, documents, "{reason}: sent in halves");
+        part_log!(self.log_level, Debug, debug, recorder = self.name, documents, "{reason}: splitting it in half");
         self.spool.recycle(sent.bulk);
     }
 }

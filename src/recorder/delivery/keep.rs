@@ -4,6 +4,7 @@ use super::Delivery;
 use crate::config::Recorder;
 use crate::limits;
 use crate::log::part_log;
+use crate::plural::counted;
 use crate::spool::disk::{self, Changes, Disk, Dropped, SaveError, SegmentId, Tried};
 use crate::spool::files::Files;
 use crate::spool::{Bounds, Lane, Waiting};
@@ -150,12 +151,20 @@ impl Delivery {
                 self.count_dropped(now);
                 if found > 0 {
                     let name = self.name.as_str();
-                    part_log!(self.log_level, Info, info, recorder = name, documents = found, "found in the spool");
+                    part_log!(
+                        self.log_level,
+                        Info,
+                        info,
+                        recorder = name,
+                        documents = found,
+                        "documents recovered \
+                                                                                               from the spool"
+                    );
                 }
             }
             Err(error) => {
                 self.storage = Storage::Closed { place, retry_at: now + limits::SPOOL_RETRY };
-                self.warn_of_spool(&format!("{error}; documents wait in memory only"), now);
+                self.warn_of_spool(&format!("{error}; keeping documents in memory only"), now);
             }
         }
     }
@@ -220,12 +229,16 @@ impl Delivery {
             *blocked_until = failed.is_some().then(|| now + limits::SPOOL_RETRY);
             if let Some(error) = failed {
                 let folder = place.folder.display();
-                let message = format!("cannot write to the spool folder {folder}: {error}; documents wait in memory");
+                let message = format!(
+                    "cannot write to the spool folder {folder}: {error}; keeping documents in \
+                                       memory"
+                );
                 self.warn_of_spool(&message, now);
             }
         }
         if too_large > 0 {
-            let message = format!("larger than spool.bytes: {too_large} documents wait in memory only");
+            let documents = counted(too_large as u64, "document");
+            let message = format!("{documents} larger than spool.bytes: kept in memory only");
             self.warn_of_spool(&message, now);
         }
         self.book_changes(now);
@@ -260,17 +273,13 @@ impl Delivery {
             && self.losses.failed("spool moved", now).is_some()
         {
             let name = self.name.as_str();
-            part_log!(self.log_level, Warn, warn, recorder = name, found, "{message}");
+            part_log!(self.log_level, Warn, warn, recorder = name, documents = found, "{message}");
         }
         if lost > 0 {
-            self.lost(
-                "spool removed",
-                "others have removed or moved files of the spool: what was in them is lost",
-                now,
-            );
+            self.lost("spool removed", "another process removed or moved spool files: their documents are lost", now);
         } else if rescued > 0 && self.losses.failed("spool rescued", now).is_some() {
             let name = self.name.as_str();
-            let message = "others have removed or moved files of the spool: what was in them has been written again";
+            let message = "another process removed or moved spool files: their documents have been written again";
             part_log!(self.log_level, Warn, warn, recorder = name, documents = rescued, "{message}");
         }
     }
@@ -315,7 +324,7 @@ impl Delivery {
         self.drop_documents(dropped, |ledger| &mut ledger.dropped.memory_limit);
         self.drop_documents(rejected, |ledger| &mut ledger.dropped.dead_letter_unwritable);
         if dropped + rejected > 0 {
-            self.lost("dropped", "settings.memory_limit is reached: the oldest documents make room", now);
+            self.lost("dropped", "settings.memory_limit reached: dropping the oldest documents", now);
         }
     }
 
@@ -338,7 +347,7 @@ impl Delivery {
         self.drop_documents(documents - rejected, |ledger| &mut ledger.dropped.spool_full);
         self.drop_documents(rejected, |ledger| &mut ledger.dropped.dead_letter_unwritable);
         if documents > 0 {
-            self.lost("spool full", "spool.bytes is reached: the oldest documents make room", now);
+            self.lost("spool full", "spool.bytes reached: dropping the oldest documents", now);
         }
     }
 
@@ -374,7 +383,12 @@ impl Delivery {
                 ledger.dropped.damaged += loaded.damaged;
             });
             if loaded.damaged > 0 {
-                self.lost("damaged", "documents in the spool were damaged; what is left of them is set aside", now);
+                self.lost(
+                    "damaged",
+                    "documents in the spool were damaged and are lost; the damaged data is set \
+                           aside",
+                    now,
+                );
             }
             if !loaded.bulk.is_empty() {
                 self.spool.load(lane, loaded.id, loaded.bulk, now);
@@ -387,7 +401,7 @@ impl Delivery {
         if let Storage::Open { place, unreadable_until, .. } = &mut self.storage {
             *unreadable_until = Some(now + limits::SPOOL_RETRY);
             let folder = place.folder.display();
-            let message = format!("cannot read the spool folder {folder}: {error}; what is there waits");
+            let message = format!("cannot read the spool folder {folder}: {error}; retrying");
             self.warn_of_spool(&message, now);
         }
     }

@@ -13,7 +13,7 @@ impl Delivery {
     pub(super) fn say_refused(&mut self, letters: &[DeadLetter], now: Instant) {
         if let Some(DeadLetter { status, reason, message, .. }) = letters.first() {
             let reason = format!("item status {status}: {reason} {message}");
-            self.lost("refused", &format!("the server refused documents for good: {reason}"), now);
+            self.lost("refused", &format!("the server rejected documents permanently: {reason}"), now);
         }
     }
 
@@ -30,7 +30,7 @@ impl Delivery {
                 Warn,
                 warn,
                 recorder = name,
-                times,
+                count = times,
                 waiting,
                 spooled,
                 "shipping failed: {reason}"
@@ -38,13 +38,7 @@ impl Delivery {
         }
         if failed.goes_down {
             let interval = limits::PROBE_INTERVAL;
-            part_log!(
-                self.log_level,
-                Warn,
-                warn,
-                recorder = name,
-                "counts as down; tried about every {interval:?} from now on"
-            );
+            part_log!(self.log_level, Warn, warn, recorder = name, "down; retrying about every {interval:?}");
         }
         failed.in_a_row
     }
@@ -62,8 +56,8 @@ impl Delivery {
                 waiting,
                 spooled,
                 dropped = dropped.total(),
-                away_ms = log::milliseconds(away),
-                "shipping again after {:.1} s",
+                outage_ms = log::milliseconds(away),
+                "shipping recovered after {:.1} s",
                 away.as_secs_f64()
             );
         }
@@ -74,15 +68,15 @@ impl Delivery {
         for Refusal { kind, reason, slow, .. } in refusals {
             let Some(times) = self.items.unsaid(kind, now) else { continue };
             let (name, waiting) = (self.name.as_str(), self.ledger.waiting);
-            let until = if *slow { "until someone fixes it" } else { "for now" };
+            let until = if *slow { "until this is fixed" } else { "temporarily" };
             part_log!(
                 self.log_level,
                 Warn,
                 warn,
                 recorder = name,
-                times,
+                count = times,
                 waiting,
-                "the server refuses documents {until}: {reason}"
+                "the server rejects documents {until}: {reason}"
             );
         }
     }
@@ -102,8 +96,8 @@ impl Delivery {
                 recorder = self.name,
                 failures,
                 waiting = self.ledger.waiting,
-                away_ms = log::milliseconds(away),
-                "refused documents are taken again after {:.1} s",
+                outage_ms = log::milliseconds(away),
+                "rejected documents are accepted again after {:.1} s",
                 away.as_secs_f64()
             );
         }
@@ -120,9 +114,9 @@ impl Delivery {
                 Warn,
                 warn,
                 recorder = self.name,
-                times,
+                count = times,
                 waiting,
-                "dead letters are not kept: {reason}; documents that the server refuses for good wait, and are tried again"
+                "cannot keep dead letters: {reason}; rejected documents wait and are retried"
             );
         }
         failed.delay
@@ -138,8 +132,8 @@ impl Delivery {
                 recorder = self.name,
                 failures,
                 waiting = self.ledger.waiting,
-                away_ms = log::milliseconds(away),
-                "dead letters are kept again after {:.1} s",
+                outage_ms = log::milliseconds(away),
+                "keeping dead letters again after {:.1} s",
                 away.as_secs_f64()
             );
         }

@@ -86,8 +86,8 @@ struct Item {
     error: Words,
 }
 
-const NO_ANSWER: &str = "the body is not the answer to a bulk";
-const OTHER_NUMBER: &str = "the body speaks of another number of documents";
+const NO_ANSWER: &str = "the body is not a bulk response";
+const OTHER_NUMBER: &str = "the body has a different number of items";
 
 impl Held {
     fn set(&mut self, text: Excerpt<'_>) {
@@ -178,9 +178,16 @@ impl<'s> Judge<'s> {
         let documents = self.reading.documents;
         let (verdict, mut complaints, mut of_request) = match status {
             200..=299 => self.of_success(status, after, is_whole),
-            413 if documents > 1 => (Verdict::Split("too large for the server"), Complaints::default(), None),
+            413 if documents > 1 => (
+                Verdict::Split(
+                    "the bulk is too large for the \
+                                                     server",
+                ),
+                Complaints::default(),
+                None,
+            ),
             413 => {
-                let message = "the document alone is larger than the server takes";
+                let message = "a single document is larger than the server accepts";
                 (alone(413, "too_large", message.to_owned()), Complaints::default(), None)
             }
             _ => self.of_failure(status, after),
@@ -207,8 +214,15 @@ impl<'s> Judge<'s> {
             Verdict::Judged(judgement)
         } else if is_good && !is_whole && items != Items::None {
             // It speaks of our documents, and there is no end to it.
-            let message = format!("the server's answer is longer than {} bytes", self.taken_bytes);
-            if documents > 1 { Verdict::Split("the answer is too long") } else { alone(status, "long_answer", message) }
+            let message = format!("the server's response is longer than {} bytes", self.taken_bytes);
+            if documents > 1 {
+                Verdict::Split(
+                    "the response to the bulk is too \
+                                               long",
+                )
+            } else {
+                alone(status, "long_answer", message)
+            }
         } else {
             let mismatch = mismatch.filter(|_| self.is_json).unwrap_or(NO_ANSWER);
             let kind = format!("status {status} but {mismatch}");
@@ -227,9 +241,9 @@ impl<'s> Judge<'s> {
         let remedy = refusals::rule_of(&words.kind.bytes, &words.reason.bytes).map_or("", |rule| rule.remedy);
         let hint = match status {
             _ if foreign::is_of_tls_port(&self.page.bytes) => " (this port speaks TLS: write https://)",
-            300..=399 => " (redirects are not followed when shipping: put the final address into `endpoint`)",
+            300..=399 => " (redirects are not followed when shipping: set `endpoint` to the final address)",
             400 | 404 if !remedy.is_empty() => "",
-            403 => " (shipping wants the privileges create_doc and auto_configure for the index)",
+            403 => " (requires the privileges create_doc and auto_configure for the index)",
             404 => " (no `_bulk` there: check the path of `endpoint`)",
             _ => "",
         };

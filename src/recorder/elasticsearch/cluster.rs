@@ -96,7 +96,7 @@ impl Cluster {
             refusal.is_odd &= last.is_none_or(|last| last.is_odd);
             last = Some(refusal);
         }
-        let refusal = last.unwrap_or_else(|| Refusal::new("no host".to_owned(), "there is no host to try".to_owned()));
+        let refusal = last.unwrap_or_else(|| Refusal::new("no host".to_owned(), "no host to try".to_owned()));
         Verdict::Again(Refusal { after: self.watch.hosts.asked_pause(clock::now()), ..refusal })
     }
 
@@ -119,8 +119,8 @@ impl Watch {
                 info,
                 recorder = self.name,
                 failures,
-                away_ms = log::milliseconds(away),
-                "{host} takes bulks again after {:.1} s",
+                outage_ms = log::milliseconds(away),
+                "{host} accepts bulks again after {:.1} s",
                 away.as_secs_f64()
             );
         }
@@ -136,8 +136,8 @@ impl Watch {
                 Warn,
                 warn,
                 recorder = self.name,
-                times,
-                "a host failed, and rests while others are well: {reason}"
+                count = times,
+                "a host failed, shipping to the others: {reason}"
             );
         }
         let failure = Failure { cost: now - started, asked: refusal.after, slow: refusal.slow };

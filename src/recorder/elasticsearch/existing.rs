@@ -86,17 +86,17 @@ fn is_other(path: &str, kind: &str, is_verbatim: bool) -> bool {
 impl fmt::Display for Existing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { index, others, more, is_read } = self;
-        write!(f, "; it is for indices that are made from now on, and {index} exists already")?;
+        write!(f, "; it applies to new indices only, and {index} exists already")?;
         if others.is_empty() {
-            return f.write_str(if *is_read { " (its fields have fitting types)" } else { " and keeps its types" });
+            return f.write_str(if *is_read { " (its field types fit)" } else { " and keeps its types" });
         }
         write!(f, " with other types for {}", others.join(", "))?;
         if *more > 0 {
             write!(f, " and {more} more")?;
         }
         f.write_str(
-            ", which cut fractions, or cost documents whose values do not fit: write to another index_name, roll the data \
-             stream or the alias over, or reindex",
+            ", which truncate fractions or reject documents: write to another index_name, roll over the data stream \
+             or alias, or reindex",
         )
     }
 }
@@ -138,9 +138,9 @@ mod tests {
     #[test]
     fn an_index_that_fits_or_says_nothing_is_told_apart() {
         let fits = r#"{"shop":{"mappings":{"properties":{"a":{"type":"double"},"b":{"type":"keyword"}}}}}"#;
-        assert!(said(fits, Flavour::Flat, true).ends_with("(its fields have fitting types)"));
+        assert!(said(fits, Flavour::Flat, true).ends_with("(its field types fit)"));
         for answer in ["{}", r#"{"shop":{"mappings":{}}}"#] {
-            assert!(said(answer, Flavour::Flat, true).ends_with("(its fields have fitting types)"), "{answer}");
+            assert!(said(answer, Flavour::Flat, true).ends_with("(its field types fit)"), "{answer}");
         }
         let cut = r#"{"shop":{"mappings":{"prop"#;
         assert!(said(cut, Flavour::Flat, true).ends_with("shop exists already and keeps its types"));

@@ -29,7 +29,7 @@ static RULES: [Rule; 13] = [
     // Elasticsearch 5 to 9 with security, OpenSearch 1 to 3 with its plugin: 401 or 403.
     mendable(
         &["security_exception"],
-        "give the user or API key of this recorder the right to write there (Elasticsearch: the privileges create_doc and \
+        "grant this recorder's user or API key write access (Elasticsearch: the privileges create_doc and \
          auto_configure; OpenSearch: write and create_index)",
     ),
     // Elasticsearch 5 to 9, OpenSearch 1 to 3: 404.
@@ -59,21 +59,21 @@ static RULES: [Rule; 13] = [
         &["validation_exception", "illegal_argument_exception"],
         "Validation Failed: ",
         "maximum ",
-        "delete indices that nobody needs, give them fewer shards, or raise `cluster.max_shards_per_node`",
+        "delete unused indices, give them fewer shards, or raise `cluster.max_shards_per_node`",
     ),
     // Elasticsearch 5 to 9, OpenSearch 1 to 3: 400.
     mendable_if(
         &["illegal_argument_exception"],
         "pipeline with id [",
         "] does not exist",
-        "create the ingest pipeline, or correct `pipeline` of this recorder or the setting of the index that names it",
+        "create the ingest pipeline, or correct `pipeline` of this recorder or the index setting that names it",
     ),
     // Elasticsearch 6.5 to 9: 403, from an index that follows one of another cluster.
     mendable_if(
         &["status_exception"],
         "a following engine does not accept operations",
         "",
-        "the index is a copy of one in another cluster: write to that one, or to another index",
+        "the index follows one in another cluster: write to the leader, or to another index",
     ),
     // Elasticsearch 5 to 9, OpenSearch 1 to 3: 403. (A full disk is 403 in 5 and 6 only, and 429 in later ones, which lift
     // the block by themselves.) The second type is that of OpenSearch 3 for a cluster where no index may be created.
@@ -82,7 +82,8 @@ static RULES: [Rule; 13] = [
         begins: "",
         has: "",
         fate: Fate::Retry,
-        remedy: "free disk space if the server is short of it, else remove the block (`index.blocks.…`, `cluster.blocks.…`)",
+        remedy: "free disk space if the server is low on it, otherwise remove the block (`index.blocks.…`, \
+                 `cluster.blocks.…`)",
     },
     // Elasticsearch 5 to 9, OpenSearch 1 to 3: 404, from a shard that moves or is being recovered.
     Rule {

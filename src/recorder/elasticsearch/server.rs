@@ -76,7 +76,7 @@ impl fmt::Display for Product {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Elasticsearch(_) | Self::OpenSearch(_) => write!(f, "{} {}", self.name(), self.version()),
-            Self::Unknown => f.write_str("a server that does not say what it is"),
+            Self::Unknown => f.write_str("unidentified server"),
         }
     }
 }

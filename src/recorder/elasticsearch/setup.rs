@@ -219,15 +219,20 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Created(template, existing) => write!(f, "created {}{}", template.path, told(existing.as_ref())),
-            Self::Exists => f.write_str("there is a template of that name, which stays as it is"),
+            Self::Exists => f.write_str("a template of that name exists and is left unchanged"),
             Self::Updated(template, existing) => write!(f, "updated {}{}", template.path, told(existing.as_ref())),
             Self::UpToDate(template) => write!(f, "{} is up to date", template.path),
             Self::Changed(template) => {
-                write!(f, "{} was changed by hand and stays as it is; delete it to get a new one", template.path)
+                write!(f, "{} was edited by hand and is left unchanged; delete it to get a new one", template.path)
             }
-            Self::Foreign(template) => write!(f, "{} is not expvastic's and stays as it is", template.path),
-            Self::NoName => f.write_str("no template: index_name holds nothing but patterns, which fit every index"),
-            Self::Refused(said) => write!(f, "the server refused it: {said}"),
+            Self::Foreign(template) => write!(
+                f,
+                "{} was not created by expvastic and is left \
+                                                  unchanged",
+                template.path
+            ),
+            Self::NoName => f.write_str("no template: index_name consists of patterns only, which match every index"),
+            Self::Refused(said) => write!(f, "the server rejected it: {said}"),
         }
     }
 }

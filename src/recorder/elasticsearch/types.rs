@@ -109,7 +109,7 @@ impl Types {
         for (document, complaint) in complaints.iter() {
             self.learn(complaint, bulk.index_of(document), sent.of_document(bulk, document));
         }
-        judgement.retry("documents had another type than their index", |document| {
+        judgement.retry("documents had a different mapping type than their index", |document| {
             complaints.contains(document) && self.differs(&sent, bulk, document)
         });
     }

@@ -33,7 +33,7 @@ fn begins_action(file: &mut (impl Read + Seek), start: u64, end: u64) -> io::Res
 
 /// Nothing of a file that is somebody else's is cut.
 fn foreign(why: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("{why}: this is no file of documents, name another"))
+    io::Error::new(io::ErrorKind::InvalidData, format!("{why}: not a file of documents, choose another path"))
 }
 
 /// Where the line begins that goes on up to `before`.
@@ -42,7 +42,7 @@ fn line_start(file: &mut (impl Read + Seek), before: u64) -> io::Result<u64> {
     let mut at = before;
     while at > 0 {
         if before - at > limits::TORN_BYTES_MAX {
-            return Err(foreign(&format!("no line ends within {} bytes", limits::TORN_BYTES_MAX)));
+            return Err(foreign(&format!("no end of line within {} bytes", limits::TORN_BYTES_MAX)));
         }
         let block = &mut block[..usize::try_from(at).unwrap_or(usize::MAX).min(limits::TORN_READ_BYTES)];
         at -= block.len() as u64;
@@ -120,7 +120,7 @@ mod tests {
         file.set_len(1 << 33).unwrap();
         let mut counting = Counting(file, 0);
         let said = whole_bytes(&mut counting).unwrap_err().to_string();
-        assert_eq!(said, "no line ends within 83886080 bytes: this is no file of documents, name another");
+        assert_eq!(said, "no end of line within 83886080 bytes: not a file of documents, choose another path");
         assert!(counting.1 as u64 <= limits::TORN_BYTES_MAX + 2 * limits::TORN_READ_BYTES as u64, "{}", counting.1);
     }
 
@@ -128,7 +128,7 @@ mod tests {
     fn a_file_of_somebody_elses_is_left_alone() {
         for text in ["one long line only", "x\n{\"create\":{}}\n", "[1", "{\"created\":1}\n{"] {
             let said = whole_bytes(&mut Cursor::new(text)).unwrap_err().to_string();
-            assert_eq!(said, "it does not begin with an action line: this is no file of documents, name another");
+            assert_eq!(said, "it does not begin with an action line: not a file of documents, choose another path");
         }
         assert_eq!((whole(""), whole("{"), whole("{\"cre")), (0, 0, 0));
     }

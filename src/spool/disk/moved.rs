@@ -6,6 +6,7 @@
 
 use super::survey::{self, SUMS, Survey, TEXT, blocks, name};
 use super::{Disk, SaveError, Segment, SegmentId};
+use crate::plural::counted;
 use crate::spool::files::Folder;
 use std::fmt::Write as _;
 use std::io;
@@ -87,7 +88,7 @@ impl Disk {
                 Ok((survey, home)) => (Rc::new(home), survey),
                 Err(error) if self.home.is_anywhere() => {
                     let message =
-                        format!("the spool folder {path} was moved, and is written to where it is now, as {error}");
+                        format!("the spool folder {path} was moved; still writing to it at its new location ({error})");
                     self.changes.folder = Some(message);
                     return Ok(());
                 }
@@ -95,9 +96,9 @@ impl Disk {
             }
         };
         let what = match (was_there, self.home.is_anywhere()) {
-            (true, _) => "is another one now",
-            (false, true) => "was moved away, and is made anew",
-            (false, false) => "was removed, and is made anew",
+            (true, _) => "was replaced",
+            (false, true) => "was moved; creating a new one",
+            (false, false) => "was removed; creating a new one",
         };
         let mut message = format!("the spool folder {path} {what}");
         self.is_writing = false;
@@ -115,7 +116,8 @@ impl Disk {
         let stay: u64 = self.segments.iter().filter(stays).map(|segment| segment.left).sum();
         if stay > 0 {
             // Writing into memory does not fail.
-            let _ = write!(message, "; {stay} documents stay in the old one and are shipped from there");
+            let stay = counted(stay, "document");
+            let _ = write!(message, "; {stay} left in the old one, shipped from there");
         }
         self.changes.folder = Some(message);
         self.drop_oldest(0);

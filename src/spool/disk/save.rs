@@ -166,9 +166,7 @@ impl Disk {
         }
         let out = self.segments.iter().filter(|segment| segment.is_out()).map(super::Segment::used_bytes);
         if out.fold(limits::DISK_BLOCK_BYTES + bytes, u64::saturating_add) > self.bounds.bytes_max {
-            return Err(SaveError::Io(io::Error::other(
-                "documents that are under way leave no room within spool.bytes",
-            )));
+            return Err(SaveError::Io(io::Error::other("documents being sent leave no room within spool.bytes")));
         }
         self.drop_oldest(bytes);
         Ok(())

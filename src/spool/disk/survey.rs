@@ -50,8 +50,9 @@ impl fmt::Display for OpenError {
         match self {
             Self::InUse(folder, Some(process)) if *process == std::process::id() => write!(
                 f,
-                "the spool folder {} is in use by process {process}, as this one is called: by a recorder that is about to \
-                 end, or has the folder by another spelling of its path, or by an expvastic in another container",
+                "the spool folder {} is in use by process {process}, which is this process's id: by a recorder that \
+                 is shutting down, by one with another path to the same folder, or by an expvastic in another \
+                 container",
                 folder.display()
             ),
             Self::InUse(folder, process) => {
@@ -59,11 +60,11 @@ impl fmt::Display for OpenError {
                     process.map_or_else(|| "another process".to_owned(), |number| format!("process {number}"));
                 write!(
                     f,
-                    "the spool folder {} is in use by {process}: give each expvastic a folder of its own",
+                    "the spool folder {} is in use by {process}: give each expvastic its own folder",
                     folder.display()
                 )
             }
-            Self::Io(folder, error) => write!(f, "the spool folder {} cannot be used: {error}", folder.display()),
+            Self::Io(folder, error) => write!(f, "cannot use the spool folder {}: {error}", folder.display()),
         }
     }
 }

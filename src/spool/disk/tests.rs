@@ -351,10 +351,10 @@ fn a_folder_has_one_owner_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
     let first = Disk::open(Files::System, folder.path(), BOUNDS).unwrap();
     let error = || Disk::open(Files::System, folder.path(), BOUNDS).unwrap_err().to_string();
-    let ours = format!("is in use by process {}, as this one is called: by a recorder that", std::process::id());
+    let ours = format!("is in use by process {}, which is this process's id: by a recorder that", std::process::id());
     assert!(error().contains(&ours), "{}", error());
     std::fs::write(folder.path().join("lock"), "1\n").unwrap();
-    assert!(error().ends_with("is in use by process 1: give each expvastic a folder of its own"), "{}", error());
+    assert!(error().ends_with("is in use by process 1: give each expvastic its own folder"), "{}", error());
     drop(first);
     assert!(Disk::open(Files::System, folder.path(), BOUNDS).is_ok());
 }

@@ -127,7 +127,7 @@ impl Folder {
         let file = File::from(descriptors::freeing(open)?);
         let metadata = file.metadata()?;
         if !metadata.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{name} is no file")));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{name} is not a file")));
         }
         let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(bytes_max)).unwrap_or(0));
         file.take(bytes_max).read_to_end(&mut bytes)?;

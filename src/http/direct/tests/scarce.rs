@@ -71,7 +71,7 @@ fn a_poll_that_hangs_keeps_others_waiting_until_their_time_is_over_but_not_what_
             assert_eq!(answer.unwrap().body, b"{}");
         }
         let late = get_within(&http, &polled, Duration::from_millis(20)).await.unwrap_err().to_string();
-        assert!(late.starts_with(&format!("no file descriptor is free (the limit is {}", limit())), "{late}");
+        assert!(late.starts_with(&format!("out of file descriptors (the limit is {}", limit())), "{late}");
         assert!(!waits.is_finished());
         hangs.cancel().await;
         assert_eq!(waits.await.unwrap(), "{}");

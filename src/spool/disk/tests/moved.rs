@@ -192,11 +192,14 @@ fn where_no_folder_can_be_it_goes_on_in_the_one_that_was_moved() {
     fs::write(&above, "no folder").unwrap();
     disk.save(&second, Tried::No).unwrap();
     let said = disk.take_changes().unwrap().folder.unwrap();
-    assert!(said.contains("was moved, and is written to where it is now, as the spool folder "), "{said}");
+    assert!(
+        said.contains("was moved; still writing to it at its new location (cannot use the spool folder "),
+        "{said}"
+    );
     assert_eq!(disk.documents(), 9);
     fs::remove_file(&above).unwrap();
     disk.save(&third, Tried::No).unwrap();
-    assert!(disk.take_changes().unwrap().folder.unwrap().ends_with("was moved away, and is made anew"));
+    assert!(disk.take_changes().unwrap().folder.unwrap().ends_with("was moved; creating a new one"));
     drop(disk);
     let found = drain(&mut Disk::open(Files::System, &above.join("spool"), BOUNDS).unwrap());
     assert_eq!(found, [first, second, third].iter().flat_map(documents).collect());
@@ -213,7 +216,7 @@ fn what_cannot_be_moved_to_the_new_folder_is_shipped_from_the_old_one() {
     simulated.move_folder();
     disk.save(&all[3], Tried::No).unwrap();
     let said = disk.take_changes().unwrap().folder.unwrap();
-    assert!(said.ends_with("14 documents stay in the old one and are shipped from there"), "{said}");
+    assert!(said.ends_with("14 documents left in the old one, shipped from there"), "{said}");
     assert_eq!(drain(&mut disk), all.iter().flat_map(documents).collect());
     assert_eq!(simulated.used(), 0);
 }
