@@ -43,7 +43,9 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 /// Under callgrind everything takes fifty times as long.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// With these, whatever happens again and again has happened.
-const DOCUMENTS: u64 = 6;
+const DOCUMENTS: u64 = 60;
+/// More of the same kind: some code runs with many only.
+const MORE_READERS: usize = 10;
 
 /// How the server is known to the program.
 #[derive(Debug, Clone, Copy)]
@@ -164,14 +166,21 @@ fn run(binary: &Path, way: Way) -> Outcome<BTreeSet<String>> {
 /// with their length, as those of small programs do.
 #[cfg(feature = "tls")]
 fn configured(app: &App, small: &Sink, server: &str, recorder: &str) -> String {
+    let (mut more, mut routed) = (String::new(), String::new());
+    for number in 1..MORE_READERS {
+        // Writing to a string cannot fail.
+        let _ =
+            writeln!(more, "  more_{number}: {{type_name: app, endpoint: \"127.0.0.1:{}/debug/vars\"}}", app.ports[0]);
+        let _ = writeln!(routed, "      - more_{number}");
+    }
     format!(
         "settings:\n  log_level: info\n\n\
          readers:\n  app:\n    type: expvar\n    type_name: app\n    endpoint: 127.0.0.1:{}/debug/vars\n    \
          interval: 1s\n    timeout: 500ms\n    labels:\n      env: prod\n  \
-         small: {{type_name: small, endpoint: \"http://127.0.0.1:{}/\", interval: 1s}}\n\
+         small: {{type_name: small, endpoint: \"http://127.0.0.1:{}/\", interval: 1s}}\n{more}\
          recorders:\n  es: {{type: elasticsearch, endpoint: \"{server}\", index_name: expvastic, timeout: 60s, \
          bulk: {{documents: 500}}{recorder}}}\n\
-         routes:\n  all:\n    readers:\n      - app\n      - small\n    recorders: [es]\n",
+         routes:\n  all:\n    readers:\n      - app\n      - small\n{routed}    recorders: [es]\n",
         app.ports[0], small.port
     )
 }

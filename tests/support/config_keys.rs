@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 /// A key that nothing is near to.
 const UNKNOWN: &str = "zzqxzzqx";
-const KNOWN_HERE: &str = "known here: ";
+const KNOWN_HERE: &str = "known keys: ";
 /// What is said instead of the key where it may be a secret.
 const UNNAMED: &str = "an unknown key";
 
@@ -167,7 +167,7 @@ pub(crate) fn as_loaded(text: &str) -> String {
 /// What is wrong with a configuration, but for files that are not on this machine, and TLS where it was left out.
 pub(crate) fn problems_of(text: &str) -> Vec<String> {
     let Err(error) = Config::parse("conf.yml", text, &|_| Some("value".to_owned())) else { return Vec::new() };
-    let is_missing = |line: &&str| line.contains("No such file") || line.contains("there is no such file");
+    let is_missing = |line: &&str| line.contains("No such file") || line.contains("file not found");
     let is_left_out = |line: &&str| !cfg!(feature = "tls") && line.contains("built without TLS");
     let problems = error.to_string();
     problems.lines().filter(|line| !is_missing(line) && !is_left_out(line)).map(str::to_owned).collect()
