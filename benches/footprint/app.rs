@@ -21,6 +21,8 @@ const COUNTER: &str = "\"Mallocs\":";
 pub(crate) const COUNTER_IN_DOCUMENT: &[u8] = b"\"memstats.Mallocs\":";
 /// Counting begins here, so that each answer has the same length.
 const COUNTER_START: u64 = 1_000_000_000;
+/// A query that asks for an answer with its length, as programs give that are not Go's.
+const SIZED: &str = "?sized";
 /// The write buffer of a Go server's connection.
 const GO_BUFFER_BYTES: usize = 4096;
 
@@ -75,16 +77,23 @@ fn serve(served: &Served, mut connection: Connection) -> io::Result<()> {
         }
         let counter = COUNTER_START + served.polls.fetch_add(1, Ordering::SeqCst);
         let size = App::payload_bytes();
+        let is_sized = request.path.ends_with(SIZED);
+        let framing = if is_sized {
+            format!("Content-Length: {size}\r\n\r\n")
+        } else {
+            format!("Transfer-Encoding: chunked\r\n\r\n{size:x}\r\n")
+        };
         let answer = format!(
             "HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\n\
-             Date: Sun, 22 Nov 2026 22:24:55 GMT\r\nTransfer-Encoding: chunked\r\n\r\n\
-             {size:x}\r\n{before}{counter}{after}"
+             Date: Sun, 22 Nov 2026 22:24:55 GMT\r\n{framing}{before}{counter}{after}"
         );
         // Go writes a full buffer, then the rest of the body past the buffer, then what ends the chunks.
         let (first, second) = answer.as_bytes().split_at(GO_BUFFER_BYTES.min(answer.len()));
         connection.write(first)?;
         connection.write(second)?;
-        connection.write(b"\r\n0\r\n\r\n")?;
+        if !is_sized {
+            connection.write(b"\r\n0\r\n\r\n")?;
+        }
     }
     Ok(())
 }

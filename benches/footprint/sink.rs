@@ -155,8 +155,7 @@ fn serve(shared: &Shared, mut connection: Connection) -> io::Result<()> {
                 let documents = tally.take(&request);
                 chunked(&verdicts(&request.path, documents))
             }
-            // It is an endpoint, too, whose answers come with their length.
-            ("GET", "/" | "/debug/vars") => sized("200 OK", ROOT),
+            ("GET", "/") => sized("200 OK", ROOT),
             ("HEAD", "/") => sized("200 OK", ""),
             ("PUT" | "POST", _) => sized("200 OK", r#"{"acknowledged":true}"#),
             // So that the client puts its template in place once, as on a new cluster.
