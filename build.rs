@@ -65,7 +65,7 @@ fn use_linker_script() {
 fn side_by_side(functions: &str) -> String {
     let names = functions.lines().filter(|line| !line.starts_with('#'));
     let sections: Vec<String> = names.map(|name| format!("*(.text.{name} .text.unlikely.{name})")).collect();
-    format!("SECTIONS {{ .text.often : ALIGN(65536) {{\n{}\n}} }} INSERT BEFORE .text;\n", sections.join("\n"))
+    format!("SECTIONS {{ .text.often : {{\n{}\n}} }} INSERT BEFORE .text;\n", sections.join("\n"))
 }
 
 fn of_target(key: &str) -> String {
