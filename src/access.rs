@@ -1,5 +1,5 @@
-//! Who we say we are to an endpoint, and how we know that it is the one: what the configuration says of it, and what is
-//! sent because of it.
+//! Credentials and certificates: what the configuration says about authenticating to an endpoint and verifying it, and
+//! what is sent because of that.
 
 pub(crate) mod pem;
 

@@ -1,7 +1,7 @@
-//! The configuration: a YAML file becomes readers, recorders and the engines that its routes make of them.
+//! The configuration: a YAML file becomes readers, recorders, and the engines that its routes make of them.
 //!
-//! Loading collects everything that is wrong, each with file, line, key path, what was found and what was expected, and
-//! gives either a [`Config`] that needs no further check or a [`ConfigError`] with all of it.
+//! Loading collects every problem, each with file, line, key path, what was found and what was expected. It gives
+//! either a [`Config`] that needs no further checks, or a [`ConfigError`] with all problems.
 
 mod access;
 mod error;

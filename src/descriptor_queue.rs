@@ -1,4 +1,4 @@
-//! Who waits for a descriptor that somebody else has now. Shipping goes first, then whoever came first.
+//! The queue of tasks that wait for a free file descriptor. Shipping goes first, then first come, first served.
 
 use crate::clock;
 use crate::descriptors::Purpose;

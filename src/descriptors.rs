@@ -2,8 +2,8 @@
 //!
 //! The system always gives out the lowest free number. Connections to readers are moved above one floor and those to
 //! recorders above a lower one, so the numbers below stay free for what must not fail: spool, dead letters, files,
-//! configuration, own pages. Because this depends on numbers and not on a count, it also holds when somebody lowers the
-//! limit of the running process. Idle connections are closed, oldest first, before anything fails.
+//! configuration, status pages. Because this depends on numbers and not on a count, it also holds when another process
+//! lowers the limit of the running process. Before anything fails, idle connections are closed, oldest first.
 
 pub(crate) mod spares;
 

@@ -1,5 +1,6 @@
-//! Engines: one for each reader, with the recorders that its routes give it. All of them run on one thread. Here is what
-//! the outside sees of them; [`runtime`] runs them, [`routing`] decides who goes on when the configuration changes.
+//! Engines: one for each reader, with the recorders that its routes give it. All of them run on one thread. This module
+//! is what the outside sees; [`runtime`] runs them, and [`routing`] decides which continue when the configuration
+//! changes.
 
 mod routing;
 mod runtime;

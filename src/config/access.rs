@@ -1,6 +1,6 @@
-//! `auth`, `tls` and `headers`: who we say we are to an endpoint, and how we know that it is the one.
+//! `auth`, `tls` and `headers`: how to authenticate to an endpoint, and how to verify that it is the right one.
 //!
-//! Nothing here repeats a value, nor the name of a header field: it may be a secret in the wrong place.
+//! No message here repeats a value or the name of a header field: it may be a secret in the wrong place.
 
 use super::section::Section;
 use super::{ports, values};

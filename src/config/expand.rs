@@ -1,4 +1,5 @@
-//! `${NAME}`, `${NAME:-default}`, `${NAME:?message}` in any scalar of the configuration; `$${` is a `${` that is meant.
+//! `${NAME}`, `${NAME:-default}` and `${NAME:?message}` in any scalar of the configuration. `$${` stands for a literal
+//! `${`.
 
 use super::node::Node;
 use super::problems::{Place, Problems};

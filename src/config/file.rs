@@ -1,4 +1,4 @@
-//! Reads a configuration file within its bound, and looks at folders that it names.
+//! Reads a configuration file within its size limit, and checks the folders that it names.
 
 use super::ConfigError;
 use crate::limits;

@@ -1,6 +1,7 @@
-//! The YAML text as a tree that keeps every entry of a map, in order, repeated keys included, and keys and numbers as they
-//! stand in the text: what no serde struct does.
-//! This module and those below it alone name `serde_yaml`.
+//! The YAML text as a tree. Unlike a serde struct it keeps every entry of a map in order, repeated keys included, and
+//! keeps keys and numbers as they are written in the text.
+//!
+//! Only this module and those below it use `serde_yaml`.
 
 mod build;
 mod places;

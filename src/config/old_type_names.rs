@@ -1,5 +1,5 @@
-//! `type_name` in a recorder, where the first versions of the Go program (v0.1.0 to v0.1.2) had it. It is that of the readers
-//! which are routed there and have none of their own.
+//! `type_name` in a recorder, where the first versions of the Go program (v0.1.0 to v0.1.2) had it. It applies to the
+//! readers that are routed to the recorder and have no `type_name` of their own.
 
 use super::problems::{Place, Problems};
 use super::section::Section;

@@ -1,5 +1,5 @@
-//! What of a recorder lies on disk is its own: files are rotated away, and folders locked. Two paths that are written
-//! differently may lead to the same place.
+//! Checks that no two recorders write to the same place on disk, because files are rotated away and folders are locked.
+//! Two paths that are written differently may lead to the same place.
 
 use super::node::Node;
 use super::problems::{Place, Problems};

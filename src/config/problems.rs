@@ -1,5 +1,5 @@
-//! All that is wrong with one file. It is collected while the file is read, and the places are looked for at the end, all at
-//! once.
+//! Everything that is wrong with one file. Problems are collected while the file is read; their positions are looked up
+//! at the end, all at once.
 
 use super::error::{Location, Problem};
 use super::node::{self, Target};

@@ -1,4 +1,4 @@
-//! What the configuration says of a reader.
+//! The section of a reader.
 
 use super::maps::MapFiles;
 use super::patterns::patterns;

@@ -1,4 +1,4 @@
-//! What the configuration says of a recorder.
+//! The section of a recorder.
 
 use super::node::Node;
 use super::old_type_names::OldTypeNames;

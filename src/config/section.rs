@@ -1,5 +1,5 @@
-//! One section of the file: its keys are taken by name and type, and what is wrong is collected, never thrown, so that a
-//! person sees all of it at once.
+//! One section of the file. Its keys are taken by name and type. Problems are collected, not returned, so that a person
+//! sees all of them at once.
 
 use super::node::Node;
 use super::problems::{Place, Problems};

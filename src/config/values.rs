@@ -1,6 +1,6 @@
-//! The kinds of scalar that the configuration has, from text: durations, sizes, endpoints, index names, levels.
+//! Parsers for the scalars of the configuration: durations, sizes, endpoints, index names, levels.
 //!
-//! Each parser gives a value that needs no further check, or what was expected, for a person.
+//! Each parser returns a value that needs no further checks, or a description of what was expected.
 
 use crate::http::{UNIX_SCHEME, Uri, unix_parts};
 use crate::limits;

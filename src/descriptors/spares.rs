@@ -1,5 +1,5 @@
-//! Descriptors that are held open for later, so that libcurl's threads cannot have them: a lookup of a name takes the lowest
-//! numbers that are free, and goes on for a minute after anybody has waited for it.
+//! Descriptors that are held open in reserve, so that libcurl's threads cannot take them. A name lookup takes the
+//! lowest free numbers, and can continue for a minute after the last task stopped waiting for it.
 
 use crate::limits;
 use std::cell::RefCell;

@@ -1,4 +1,4 @@
-//! Which readers and recorders go on when the configuration changes, and from what. Pure.
+//! Decides which readers and recorders continue when the configuration changes, and from which predecessors. Pure.
 
 use super::Routed;
 use crate::config::{Reader, Recorder, Settings, Source, Target};

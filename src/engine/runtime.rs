@@ -1,11 +1,11 @@
-//! The engines at work.
+//! The running engines.
 //!
 //! The loop in [`Runtime::tick`] is the only one that waits for the time of a tick, and the only one that starts polls.
-//! Readers whose ticks fall together are polled together; their documents leave in one bulk, sealed when the last of
-//! them is in, or when the oldest has waited for `bulk.age`.
+//! Readers whose ticks fall together are polled together. Their documents leave in one bulk, which is sealed when the
+//! last of them has arrived, or when the oldest has waited for `bulk.age`.
 //!
-//! Starting is following a first configuration. Invariant: what [`Runtime::follow`] replaces is borrowed within one turn,
-//! never across an await.
+//! Starting means following a first configuration. Invariant: what [`Runtime::follow`] replaces is never borrowed
+//! across an await.
 
 mod end;
 mod following;

@@ -1,7 +1,8 @@
-//! The layout of a reader's payload: which members it has, in their order, and what becomes of each.
+//! The layout of a reader's payload: which members it has, in order, and what becomes of each.
 //!
-//! It is learned once and then followed: as long as the members stay the same, a tick costs one comparison for each
-//! key and one copy for each name, whatever the names had to be mended for. A payload that departs from it is learned anew.
+//! A layout is learned once and then followed. As long as the members stay the same, a tick costs one comparison for
+//! each key and one copy for each name, no matter how the names had to be changed. A payload that departs from it is
+//! learned anew.
 
 pub(crate) mod by_hash;
 pub(crate) mod choice;

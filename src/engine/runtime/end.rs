@@ -1,4 +1,4 @@
-//! How the engines end: what waits is shipped as long as there is time, and what is left then is counted.
+//! How the engines end: what waits is shipped while there is time, and what is left then is counted.
 
 use super::{Retiring, Runtime, Shipping};
 use crate::clock;

@@ -1,4 +1,4 @@
-//! What changes when another configuration is followed; the first one is followed, too.
+//! Changes over to another configuration. The first configuration of a process takes the same path.
 
 use super::super::Routed;
 use super::super::routing::{self, Changes, Origin, Plan, Predecessor};

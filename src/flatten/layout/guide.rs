@@ -1,4 +1,4 @@
-//! What leads the walk through a payload: a layout that is followed, or one that is learned.
+//! The guide tells the walk what to do with each member of a payload. It follows a layout, or learns one.
 
 mod follow;
 mod learn;

@@ -1,7 +1,8 @@
 //! The change of counters per second, from one document of a reader to the next.
 //!
-//! What a counter was is remembered by a hash of its name in the payload, and of which of several with that name it is, so
-//! that it outlives the layout. Invariant: only a payload that has become a document changes what is remembered, and all of it.
+//! The last value of a counter is remembered under a hash of its name in the payload, and of its position among
+//! counters with the same name. So it outlives the layout. Invariant: only a payload that has become a document changes
+//! what is remembered, and then all of it.
 
 use super::by_hash::{ByHash, NoRoom};
 use super::by_hash::{FNV_OFFSET, fnv};

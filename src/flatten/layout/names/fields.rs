@@ -1,8 +1,8 @@
-//! What a reader remembers of its names as long as it lives, as hashes with a random key.
+//! What a reader remembers about its names for as long as it lives, as hashes with a random key.
 //!
-//! Servers that do not keep dotted names flat take a name for a value or for an object, whichever it was first in the index, and
-//! refuse every later document in which it is the other. So a name that was shipped with a value stays a value's, and one
-//! that was an object stays an object's. Invariant: no name is both.
+//! Servers that do not keep dotted names flat decide whether a name is a value or an object when they first see it in
+//! an index, and refuse every later document in which it is the other. So a name that was shipped with a value stays a
+//! value's, and one that was an object stays an object's. Invariant: no name is both.
 
 use super::OWN_NAMES;
 use crate::layout::rules::Label;
