@@ -1,11 +1,13 @@
-//! The one HTTP client of the process: GET into a capped buffer, documents from a shared one; redirects of a poll are followed.
+//! The one HTTP client of the process: GET into a capped buffer, POST of documents from a shared one. Redirects of a
+//! poll are followed.
 //!
-//! HTTP/1.1 over kept connections. No compression is asked for; a poll's answer that comes compressed by gzip all the same
-//! is inflated within the cap. Each exchange is bounded in time as a whole.
+//! HTTP/1.1 over kept connections. No compression is requested; an answer to a poll that is compressed by gzip
+//! nevertheless is inflated within the cap. The time of each exchange is bounded as a whole.
 //!
-//! Two ways lead out. Plain `http://` to a number, to `localhost` or to a `unix://` socket, which is where a sidecar's
-//! neighbours are, goes [`direct`]: sockets on the main thread, no hand-over, next to no memory. Everything else (`https://`, names that must
-//! be resolved, proxies) goes by [`curl`], which is only started when it is needed.
+//! There are two transports. Plain `http://` to an IP address, to `localhost`, to a name that the hosts file gives to
+//! this machine, or to a `unix://` socket goes through [`direct`]: sockets on the main thread, no hand-over, next to no
+//! memory. These are a sidecar's neighbours. Everything else (`https://`, names that must be resolved, proxies) goes
+//! through [`curl`], which is started only when it is needed.
 
 #[cfg(feature = "tls")]
 mod certificate;

@@ -1,9 +1,10 @@
 //! Log lines on standard error, as text or JSON: a `tracing` subscriber of our own.
 //!
 //! tracing-subscriber does the same with filters, spans and layers that nothing here needs, and costs more memory than
-//! all of the sanitiser. Only events of this crate are shown, whatever the level: what libraries say may hold secrets.
+//! all of the sanitiser. Only events of this crate are shown, at any level: what libraries log may hold secrets.
 //!
-//! Invariants: a line has at most [`limits::LOG_LINE_BYTES_MAX`] bytes, whatever is in it; writing one never waits.
+//! Invariants: a line has at most [`limits::LOG_LINE_BYTES_MAX`] bytes, whatever is in it. Writing one waits for room
+//! in standard error for a short, bounded time.
 
 mod level;
 mod stderr;

@@ -1,9 +1,9 @@
-//! The own HTTP pages (`settings.listen`): how the process does, for people, probes and other collectors.
+//! The status pages (`settings.listen`): the state of the process, for people, probes and other collectors.
 //!
-//! Only what is asked for is rendered, and nobody is woken but by who asks. Invariants: a client holds one of
-//! [`limits::PAGE_CONNECTIONS_MAX`] connections at most for [`limits::PAGE_TIME`], and loses it earlier if others want to
-//! ask; whatever it sends, polls and bulks go on; pages show counters and names, never what is configured as a secret, and
-//! no URL.
+//! Pages are rendered only when they are requested, and only a request wakes the thread. Invariants: a client holds one
+//! of at most [`limits::PAGE_CONNECTIONS_MAX`] connections, for at most [`limits::PAGE_TIME`], and loses it earlier if
+//! others are waiting. Whatever a client sends, polls and bulks go on. Pages show counters and names, never secrets of
+//! the configuration, and no URL.
 
 mod clients;
 mod html;

@@ -1,8 +1,8 @@
-//! How the one thread waits: it runs what is ready, then sleeps in one system call until something that is waited for can
-//! be read or written, until the next deadline, or until another thread wakes it.
+//! The wait loop of the one thread. It runs what is ready, then sleeps in one system call until a socket that a task
+//! waits for can be read or written, until the next deadline, or until another thread wakes it.
 //!
-//! Only what is waited for is in the list that the system is asked about: a connection that is merely kept open wakes
-//! nobody. Waking the thread from itself is one flag; only another thread's wake-up costs a byte through a pipe.
+//! The system is asked only about what tasks wait for: a connection that is merely kept open wakes nobody. Waking the
+//! thread from itself sets one flag; only another thread's wake-up costs a byte through a pipe.
 
 use crate::clock;
 use crate::descriptors;

@@ -1,4 +1,4 @@
-//! A reader at work: when its ticks are due, how its endpoint does, and how a payload becomes a document.
+//! A running reader: when its ticks are due, the state of its endpoint, and what is logged about its payloads.
 
 pub(crate) mod foreign;
 mod losses;

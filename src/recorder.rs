@@ -1,7 +1,8 @@
-//! A recorder at work: [`delivery`] decides what is sent and what waits, [`sink`] sends it, the task here waits in between.
+//! A running recorder: [`delivery`] decides what is sent and what waits, [`sink`] sends it, and the task here waits in
+//! between.
 //!
-//! Invariants: nothing that goes on here delays whoever calls [`Recording::add`]; whatever the task waits for, an exchange
-//! of the recorder before it included, documents that are due come to the disk meanwhile ([`Recording::keep`]).
+//! Invariants: nothing here delays the caller of [`Recording::add`]. Documents that are due are saved to disk whatever
+//! the shipping task is waiting for, even while its predecessor finishes an exchange ([`Recording::keep`]).
 
 pub(crate) mod dead_letters;
 mod delivery;

@@ -1,10 +1,11 @@
-//! Takes what is secret out of texts from outside, before they become part of a message.
+//! Removes secrets from texts from outside, before they become part of a message.
 //!
-//! Whatever is secret anywhere in the process is hidden in every text: who repeats a secret need not be the one that it
-//! was sent to (a redirect may name it as its host, one server may hear it from another). A text is cut after secrets were
-//! taken out of it, never before.
+//! Every secret of the process is hidden in every text: the server that repeats a secret need not be the one that it
+//! was sent to (a redirect may name it as its host, one server may hear it from another). A text is cut after secrets
+//! were removed from it, never before.
 //!
-//! Invariant: a secret is known here from when it is loaded until nothing can be under way any more that was sent it.
+//! Invariant: a secret is known here from the moment it is loaded until nothing that was sent it can be under way any
+//! more.
 
 mod fold;
 mod table;

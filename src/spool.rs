@@ -1,8 +1,8 @@
 //! The documents of one recorder that wait: those in memory here, those on disk in [`disk`].
 //!
-//! Invariants: a document that [`Spool::push`] was given is in the open bulk, in a lane, or under way, until it is taken out;
-//! [`Spool::is_over`] counts every byte that is held for documents, used or not; nothing here knows a clock, a file or a
-//! socket.
+//! Invariants: a document that was given to [`Spool::push`] is in the open bulk, in a lane, or under way, until it is
+//! taken out. [`Spool::is_over`] counts every byte that is held for documents, used or not. Nothing here knows a clock,
+//! a file or a socket.
 
 pub(crate) mod disk;
 pub(crate) mod files;

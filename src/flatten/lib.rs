@@ -1,21 +1,22 @@
-//! The sanitiser: the bytes that an endpoint answered become one flat JSON object, or an error and nothing.
+//! The sanitiser: the bytes that an endpoint answered become one flat JSON object, or an error and nothing else.
 //!
-//! Pure and synchronous: no socket, clock, file or environment. simd-json finds the structural characters of the
-//! untouched body (its first stage: UTF-8, closed strings, control characters, all by SIMD); one walk over that index
-//! checks the rest of the grammar and copies tokens as they stand into the document. No tree is built and no number is
-//! converted, so a value leaves with the digits that it came with.
+//! Pure and synchronous: no socket, clock, file or environment. simd-json finds the structural characters of the body
+//! without changing it (its first stage: UTF-8, closed strings, control characters, all by SIMD). One walk over that
+//! index checks the rest of the grammar and copies tokens as they stand into the document. No tree is built and no
+//! number is converted, so a value leaves with the digits that it came with.
 //!
 //! Invariants:
 //! - the document is one line of valid JSON in UTF-8, whatever the body was;
 //! - a broken value is left out, counted ([`Report::broken`]) and named ([`Variables::lost`]); its neighbours stay;
-//! - a body that is cut off, no object, too deep, too long, or without any variable gives an error, and nothing is appended;
-//! - every name is one that the server takes, and no two are equal (`names`);
+//! - a body that is cut off, not an object, too deep, too long, or without any variable gives an error, and nothing is
+//!   appended;
+//! - every name is one that the server accepts, and no two are equal (`names`);
 //! - a [`Scratch`] that has seen the largest payload allocates no more.
 //!
-//! What becomes of each member is learned from a reader's first payload and kept as its layout; later payloads follow it
-//! with one comparison for each key, until one departs from it and is learned anew.
+//! What becomes of each member is learned from a reader's first payload and kept as its layout. Later payloads follow
+//! it with one comparison for each key, until one departs from it and is learned anew.
 //!
-//! Three floors, each of which uses only those before it: `bytes`, `layout`, `walk`.
+//! The modules are on three floors, each of which uses only those before it: `bytes`, `layout`, `walk`.
 
 mod bytes;
 mod error;

@@ -1,7 +1,7 @@
-//! The way out by isahc, which is libcurl and a thread of its own: TLS, names that must be resolved, proxies. This module
-//! and [`prepared`] alone name isahc.
+//! The transport that uses isahc, which is libcurl and a thread of its own: TLS, names that must be resolved, proxies.
+//! Only this module and [`prepared`] use isahc.
 //!
-//! It is started by the first exchange that needs it. The time that an exchange may take is kept by libcurl's own clock.
+//! It is started by the first exchange that needs it. Timeouts are kept by libcurl's own clock.
 
 mod prepared;
 

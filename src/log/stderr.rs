@@ -1,4 +1,4 @@
-//! Standard error, which may be a pipe that nobody reads: a line that finds no room is dropped and counted.
+//! Writes to standard error, which may be a pipe that nobody reads: a line that finds no room is dropped and counted.
 
 use crate::clock;
 use crate::limits;

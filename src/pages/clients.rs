@@ -1,7 +1,9 @@
-//! Who is connected to the own pages, and who has to go when there are too many. Pure but for the wait.
+//! The clients that are connected to the status pages, and which of them has to go when there are too many. Pure but
+//! for the wait.
 //!
-//! A probe must be answered whatever others do. So a new client takes the place of one that keeps us waiting, once that one
-//! has had a moment to ask; until then new ones wait where the system keeps them, with what they have sent already.
+//! A probe must be answered whatever other clients do. So a new client takes the place of one that keeps us waiting,
+//! once that one has had a moment to send its request. Until then new connections wait in the system's queue, with what
+//! they have sent.
 
 use crate::clock;
 use crate::descriptors;

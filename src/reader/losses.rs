@@ -1,5 +1,5 @@
-//! What a reader's documents lack, in words for the log: each variable is named when it is first lost, and that some are lost is
-//! repeated once per period. Time is an argument.
+//! What a reader's documents lack, in words for the log. Each variable is named when it is first lost, and the fact
+//! that some are lost is repeated once per period. Time is an argument.
 
 use crate::flatten::{self, Cause, FlattenError, Loss, Report, Unmatched, Variables};
 use crate::log::FailureLog;

@@ -1,6 +1,7 @@
-//! When a reader's ticks are due: multiples of its interval since the start of the process, so that they never drift and
-//! those of all readers fall together. With jitter each is due a random time after its place on that grid, which stays as
-//! it is. Pure; time is the duration since the start, randomness the caller's.
+//! When a reader's ticks are due: at multiples of its interval since the start of the process, so that they never drift
+//! and the ticks of all readers fall together. With jitter, each tick is due a random time after its place on that
+//! grid; the grid itself does not move. Pure: the time is passed in as the duration since the start, and so is the
+//! randomness.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! When an endpoint that is slower than its interval is worth a line: once, and not for a moment in which the machine was
-//! busy. Pure.
+//! When an endpoint that is slower than its interval is worth a log line: once, and not for a moment in which the
+//! machine was busy. Pure.
 
 use crate::limits;
 use std::time::Duration;

@@ -1,9 +1,9 @@
-//! What becomes of one recorder's documents: filled into bulks, kept within their bounds, handed out to be sent, and booked
-//! when the answer is there. Sockets and clocks are elsewhere; `now` is an argument.
+//! What becomes of one recorder's documents: they are filled into bulks, kept within their bounds, handed out to be
+//! sent, and booked when the answer has arrived. Sockets and clocks are elsewhere; `now` is an argument.
 //!
-//! Invariants: each document is in memory, on disk, under way, or in one of the ledger's ways out, and the ledger
-//! balances after every change; fresh documents go first, and the others have their turns; whatever has waited for
-//! `spool.sync` is on disk, if there is a disk.
+//! Invariants: each document is in memory, on disk, under way, or in one of the ledger's final counters, and the ledger
+//! balances after every change. Fresh documents go first, and the other lanes get their turns. Whatever has waited for
+//! `spool.sync` is on disk, if there is one.
 
 mod aside;
 mod keep;

@@ -1,10 +1,10 @@
-//! Ships bulks to Elasticsearch, OpenSearch, or whatever else speaks `_bulk`. No product check: any server that answers
-//! like one is one. Here is what is known of the cluster behind a recorder's hosts, and one exchange with one of them;
-//! [`cluster`] chooses the host.
+//! Ships bulks to Elasticsearch, OpenSearch, or any other server that speaks `_bulk`. There is no product check. This
+//! module has what is known about the cluster behind a recorder's hosts, and one exchange with one of them; [`cluster`]
+//! chooses the host.
 //!
-//! What the server is decides two things, the mapping types and the template, and is asked before the first bulk and
-//! again whenever it may have changed: after an exchange that failed, and when the server has something against the
-//! types, which settles the matter at once. A server that will not say what it is gets bulks like a new one.
+//! The product decides two things, the mapping types and the template. It is asked for before the first bulk and again
+//! whenever it may have changed: after an exchange that failed, and when the server complains about types, which
+//! settles the matter at once. A server that does not say what it is gets bulks like a new one.
 
 pub(super) mod answer;
 mod cluster;

@@ -1,10 +1,11 @@
-//! Appends bulks to a file or to standard output, as they would be sent: `curl --data-binary @file …/_bulk` ships it.
+//! Appends bulks to a file or to standard output, in the form in which they would be sent: `curl --data-binary @file
+//! …/_bulk` ships it.
 //!
-//! Invariants: a file holds whole documents only (one that a crash has torn is cut back when the file is opened, one that
-//! could not be written whole is taken back); it is rotated before it grows over its bound, and opened anew when others
-//! have moved or removed it. Of a stream nothing can be taken back: whatever ends a write in the middle of a document, the
-//! rest of it comes first. A pipe is written to only when it has room, so that a reader that has stopped reading holds up
-//! this recorder and nothing else.
+//! Invariants: a file holds whole documents only. One that a crash has torn is cut off when the file is opened; one
+//! that could not be written whole is removed again. A file is rotated before it grows over its bound, and opened anew
+//! when others have moved or removed it. What was written to a stream cannot be taken back: if a write ends in the
+//! middle of a document, for whatever reason, the rest of it is written first. A pipe is written to only when it has
+//! room, so a reader that has stopped reading holds up this recorder and nothing else.
 
 mod torn;
 

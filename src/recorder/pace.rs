@@ -1,4 +1,4 @@
-//! How often something that fails is tried again, and when that is worth a line in the log.
+//! Failures in a row: how long to wait before the next try, and when a failure is worth a log line.
 
 use crate::backoff;
 use crate::log::FailureLog;

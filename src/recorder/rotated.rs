@@ -1,7 +1,7 @@
-//! A file that is appended to until it has reached its bound, and then makes room under its name.
+//! A file that is appended to until it has reached its bound, and is then rotated.
 //!
-//! Invariants: what is appended is there whole or not at all, as far as the system lets us see to it; what others append
-//! stays; a rotation that fails loses nothing, and the next try goes on from where it was.
+//! Invariants: what is appended is there whole or not at all, as far as the system lets us know; what others append
+//! stays; a rotation that fails loses nothing, and the next try continues where it stopped.
 
 use crate::config::FileMode;
 use crate::descriptors;

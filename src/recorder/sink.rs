@@ -1,4 +1,4 @@
-//! Where bulks go: one exchange with whatever takes them.
+//! What a recorder ships to: one exchange with a cluster, a file or a stream.
 
 use super::Feed;
 use super::elasticsearch::Cluster;

@@ -4,12 +4,13 @@
 //! checksums of its documents (see [`segment`](super::segment)). Both are only appended to, and removed when all
 //! documents of the segment are done.
 //!
-//! Invariants: what [`Disk::save`] has taken is on the disk for good, or the call has failed and nothing of it counts; the
-//! files take no more than `bytes_max`, in blocks, the oldest segments making room; whatever is in the folder, it opens; what
-//! others do to the folder and the files in it is noticed before the next write (see [`moved`]).
+//! Invariants: what [`Disk::save`] has accepted is on the disk for good, or the call has failed and none of it counts.
+//! The files take no more than `bytes_max`, in blocks; the oldest segments make room. A folder opens whatever is in it.
+//! What others do to the folder and its files is noticed before the next write (see [`moved`]).
+//!
 //! A segment that has been delivered in part stays whole until it is done: its documents carry lasting ids, so sending
-//! some of them again after a crash does no harm. Which of them wait on disk alone is known (see [`part`]), so that any of
-//! them can leave the memory at any time.
+//! some of them again after a crash does no harm. It is known which of them wait on disk alone (see [`part`]), so any
+//! of them can leave the memory at any time.
 
 mod load;
 mod moved;

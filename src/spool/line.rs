@@ -1,4 +1,4 @@
-//! What waits in one lane: whole bulks in front, single documents behind them.
+//! One lane in memory: whole bulks in front, single documents behind them.
 
 use super::Waiting;
 use super::disk::SegmentId;

@@ -1,8 +1,8 @@
-//! Documents that wait in memory, in the order in which they came, whatever bulks they came in.
+//! Documents that wait in memory, in the order in which they came, independent of the bulks they came in.
 //!
-//! They are copied into blocks of one size, each behind a short header, and a document may go across blocks. So what is
-//! held is what the documents need: a header for each and at most a block more at either end. Blocks of one size also
-//! keep the heap from growing in pieces.
+//! They are copied into blocks of one size, each behind a short header, and a document may cross blocks. So what is
+//! held is what the documents need: a header for each, and at most one more block at either end. Blocks of one size
+//! also keep the heap from growing in pieces.
 
 use crate::bulk::Bulk;
 use std::collections::VecDeque;

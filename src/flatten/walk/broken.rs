@@ -1,4 +1,4 @@
-//! What the walk does where something is broken: counts it, takes note of where, and steps over it.
+//! What the walk does at something broken: counts it, records where it is, and steps over it.
 
 use super::{Outcome, Walk};
 use crate::bytes::untangle;

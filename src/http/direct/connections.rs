@@ -1,5 +1,5 @@
-//! Connections of the own sockets: how they come about, which are kept open, and what becomes of them when descriptors run
-//! out.
+//! Connections of the plain sockets: how they are made, which are kept open, and what becomes of them when file
+//! descriptors run out.
 
 use super::super::{Address, HttpError, Request};
 use crate::descriptor_queue::Queue;

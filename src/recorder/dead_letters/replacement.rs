@@ -1,9 +1,9 @@
-//! Takes letters out of their file, beside a running expvastic that appends to it.
+//! Takes letters out of their file while a running expvastic appends to it.
 //!
-//! Whoever writes to `FILE`, or moves it, locks it meanwhile and then looks whether it is still `FILE`. A retry reads its files
-//! where they are, writes what is to be kept into `FILE.retrying`, and puts that in the place of the old file in one step, with
-//! what was appended meanwhile behind it. So whenever a process ends, however it does, each letter is in a file that the next
-//! one reads.
+//! Whoever writes to `FILE`, or moves it, locks it for that time, and then checks that it is still at its path. A retry
+//! reads its files where they are, writes what is to be kept into `FILE.retrying`, appends what was added to `FILE`
+//! meanwhile, and replaces the old file in one step. So whenever a process ends, in any way, each letter is in a file
+//! that the next process reads.
 
 use super::files::{LetterFile, Line, careful, names};
 use crate::clock;

@@ -1,7 +1,7 @@
-//! Sends the documents of dead letters again, as they stand in their files, to the server that has refused them.
+//! Sends the documents of dead letters again, exactly as they are in their files, to the server that refused them.
 //!
-//! Invariant: a letter leaves its file only when the server said 2xx or 409 for its document; one that is refused once more
-//! stays, with what the server says now.
+//! Invariant: a letter leaves its file only if the server answered 2xx or 409 for its document. One that is refused
+//! again stays, with the server's new reason.
 
 use super::files::{self, LetterFile};
 use super::letter;

@@ -1,10 +1,11 @@
-//! Bulks that fail as a whole, again and again: none stands in the way of others for ever, whatever it is that the server
-//! has against it.
+//! Bulks that fail as a whole, again and again. None of them holds up others for ever, whatever the server has against
+//! it.
 //!
-//! A bulk that fails is tried again where it is, as the server may be to blame. After a few tries in a row it is set aside,
-//! and others have their turn. If the server takes those, and then fails with the one that was set aside once more, it is
-//! due to what is in the bulk: it goes on in halves, until what the server fails with is alone. That waits with pauses of its
-//! own, and is not given up: nobody has said that it will never be taken.
+//! A bulk that fails is first tried again where it is, because the server may be to blame. After a few tries in a row
+//! it is set aside, and others get their turn. If the server accepts those and then fails on the same bulk once more,
+//! the cause is in the bulk: it continues in halves, until the document that the server fails on is alone. That
+//! document waits with pauses of its own. It is not given up, because the server has not said that it will never accept
+//! it.
 
 use super::Delivery;
 use super::settle::home_of;

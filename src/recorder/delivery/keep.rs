@@ -1,4 +1,5 @@
-//! What becomes of documents that have to wait: on disk after `spool.sync`, or when memory is full; back when their turn comes.
+//! What becomes of documents that have to wait: they go to disk after `spool.sync`, or when memory is full, and come
+//! back when it is their turn.
 
 use super::Delivery;
 use crate::config::Recorder;

@@ -1,4 +1,4 @@
-//! What is said of a recorder's documents in the log, and how long it pauses after what has failed.
+//! What is logged about a recorder's documents, and how long it pauses after a failure.
 
 use super::Delivery;
 use crate::limits;

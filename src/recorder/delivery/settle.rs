@@ -1,4 +1,5 @@
-//! What becomes of the documents that were sent: booked, kept as dead letters, or put where they wait for another try.
+//! What becomes of documents after they were sent: booked, kept as dead letters, or put where they wait for another
+//! try.
 
 use super::Delivery;
 use crate::bulk::Bulk;

@@ -1,7 +1,7 @@
 //! Which lane is next. Pure: `now` is an argument.
 //!
-//! Fresh documents go first, but of four bulks in a row at least one is of another lane, if one is due; and those take turns.
-//! A lane in which documents were refused pauses; the others do not.
+//! Fresh documents go first, but of four bulks in a row at least one is from another lane, if one is due; those lanes
+//! take turns. A lane in which documents were refused pauses; the others do not.
 
 use crate::limits;
 use crate::spool::Lane;

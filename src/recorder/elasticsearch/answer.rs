@@ -1,8 +1,8 @@
-//! Reads the answer to a bulk as it comes, and judges it. Pure.
+//! Reads the answer to a bulk as it arrives, and judges it. Pure.
 //!
-//! However long an answer is, what is held of it is the beginning of one item's error, a byte for each document, and what
-//! the server said of those that it refused, which is bounded: beyond that the bulk is sent in halves. Nothing is read
-//! from an item that the bulk has no document for.
+//! An answer may have any length. What is held of it is the beginning of one item's error, a byte for each document,
+//! and what the server said about those that it refused. The last is bounded; beyond the bound the bulk is sent in
+//! halves. An item that the bulk has no document for is not read.
 
 use super::refusals::{self, Rule};
 use super::scan::{Event, Excerpt, Listener, Scanner, Step};

@@ -1,9 +1,9 @@
-//! The hosts of one recorder at work: each bulk goes to one that is well, and on to the next if that one fails; those that
-//! rest are asked meanwhile how they do.
+//! The hosts of one recorder: each bulk goes to a healthy one, and on to the next if that one fails. Hosts that rest
+//! are asked for their state meanwhile.
 //!
-//! All hosts are taken for one cluster, which is what makes going on to the next one safe: it has the same documents, and
-//! says 409 of those that came through the first. Invariants: no bulk waits for a host that rests while another is well;
-//! a bulk fails only if each host that was tried has failed.
+//! All hosts are taken for one cluster, which makes going on to the next one safe: it has the same documents, and
+//! answers 409 for those that got through to the first. Invariants: no bulk waits for a host that rests while another
+//! is healthy; a bulk fails only if each host that was tried has failed.
 
 use super::Elasticsearch;
 use super::hosts::{Failure, Hosts};

@@ -1,4 +1,5 @@
-//! What an index that was there before its template has for types: a template is for indices that are made later. Pure.
+//! The types of the fields of an index that is older than its template: a template applies only to indices that are
+//! created later. Pure.
 
 use super::template::{Flavour, meets_integers};
 use crate::limits;

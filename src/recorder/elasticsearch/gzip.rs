@@ -1,8 +1,8 @@
-//! Bulks compressed for their way.
+//! Compresses bulks for sending.
 //!
-//! Memory: the compressed text is given up as soon as it is as long as the bulk, so that it takes at most as much again as
-//! the bulk under way, which `settings.memory_limit` bounds; in practice a tenth. gzip's own state (some 300 kB) is there
-//! while a bulk is compressed and no longer.
+//! Memory: the compressed text is given up as soon as it is as long as the bulk, so it takes at most as much again as
+//! the bulk under way, which `settings.memory_limit` bounds; in practice a tenth. gzip's own state (some 300 kB) exists
+//! only while a bulk is being compressed.
 
 use crate::limits;
 use crate::park;

@@ -1,8 +1,9 @@
-//! Which of a cluster's hosts takes the next bulk. Pure: time and chance are arguments.
+//! Which of a cluster's hosts gets the next bulk. Pure: time and randomness are arguments.
 //!
-//! Bulks go round the healthy ones. One that fails rests, each time longer and never for less than a few times what the
-//! failure cost, and comes back on trial once it has answered a question: only a bulk that it takes makes its next rest a
-//! short one again. None is tried while it rests, unless all do: then the recorder's own pace says when.
+//! Bulks go round the healthy hosts. One that fails rests, each time longer and never for less than a few times what
+//! the failure cost. It comes back on trial once it has answered a probe; only when it has accepted a bulk does its
+//! next rest become short again. None is tried while it rests, unless all do: then the recorder's own pace decides
+//! when.
 
 use crate::backoff;
 use crate::limits;

@@ -1,4 +1,4 @@
-//! The small questions to a server: what it is, and whether it has our template.
+//! The small requests to a server: what it is, and whether it has our template.
 
 use super::existing::{self, Existing};
 use super::server::Product;

@@ -1,11 +1,11 @@
 //! The index template that makes the types right from the first document on, as text for each kind of server. Pure.
 //!
 //! Go prints a whole float without a point (`0`, then `0.0037`). A server that guesses types from the first document
-//! makes such a field a `long`, and cuts every later fraction of it for ever. So every number that is not known to be
-//! an integer is a `double`.
+//! makes such a field a `long`, and cuts off every later fraction for ever. So every number that is not known to be an
+//! integer is a `double`.
 //!
-//! It carries a mark of its owner and a checksum of itself as a server gives it back, so that one that a person changed
-//! is told from one of ours that is only older.
+//! The template carries a mark of its owner, and a checksum of itself in the form in which a server gives it back. So a
+//! template that a person changed can be told from one of ours that is only older.
 
 use super::server::Product;
 use crate::json;

@@ -1,8 +1,8 @@
-//! `_type`: whether documents are sent with one, which, and what servers say when it was the wrong one. Pure.
+//! `_type`: whether documents are sent with one, which one, and what servers answer when it was wrong. Pure.
 //!
-//! Elasticsearch 5 asks for a type with each document, 6 asks for it and takes one for each index only, 7 takes `_doc`
-//! only, and 8, 9 and OpenSearch refuse any. It is the reader's `type_name`, as the Go program had it; in an index that
-//! has a type already, it is that one.
+//! Elasticsearch 5 requires a type with each document; 6 requires it and accepts only one per index; 7 accepts only
+//! `_doc`; 8, 9 and OpenSearch refuse any. The type is the reader's `type_name`, as in the Go program, unless the index
+//! already has one: then it is that of the index.
 
 use super::verdict::Judgement;
 use crate::bulk::Bulk;

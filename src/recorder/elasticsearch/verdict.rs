@@ -1,9 +1,9 @@
-//! What became of each document of a bulk. [`super::answer`] reads the server's answer, [`super::refusals`] has the rules for
-//! single documents. Pure.
+//! What became of each document of a bulk. [`super::answer`] reads the server's answer, [`super::refusals`] has the
+//! rules for single documents. Pure.
 //!
-//! Nothing counts as delivered that the server did not say of that very document. An answer that does not match the bulk
-//! (a proxy's page, a body that is cut off, another number of items) delivers nothing; the documents carry lasting ids, so
-//! sending them again is harmless.
+//! A document counts as delivered only if the server said so about that very document. An answer that does not match
+//! the bulk (a proxy's page, a body that is cut off, another number of items) delivers nothing. Documents have lasting
+//! ids, so sending them again is harmless.
 
 use crate::http::HttpError;
 use crate::limits;

@@ -1,4 +1,4 @@
-//! Documents come back from the disk, and are done with.
+//! Brings documents back from the disk, and removes segments that are done.
 
 use super::survey::{DAMAGED, blocks, name, read_segment};
 use super::{Disk, Part, Segment, SegmentId, Tried};

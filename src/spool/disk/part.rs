@@ -1,7 +1,8 @@
 //! Which documents of a segment wait on disk alone, once some of it has been in memory.
 //!
-//! A document is known by its place in the list of checksums, which stays the same whatever is damaged in the text. So
-//! any documents of a segment can come into memory and go back, in any order, and none of them is taken twice or left.
+//! A document is identified by its place in the list of checksums, which stays the same whatever is damaged in the
+//! text. So any documents of a segment can come into memory and go back, in any order, and none of them is taken twice
+//! or forgotten.
 
 use crate::bulk::Bulk;
 use crate::spool::segment::{self, Checked};

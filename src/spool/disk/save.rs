@@ -1,4 +1,4 @@
-//! Documents go to the disk.
+//! Writes documents to the disk.
 
 use super::survey::{SUMS, TEXT, blocks, name};
 use super::{Disk, Handles, Part, SegmentId, Tried};
