@@ -34,7 +34,7 @@ pub(crate) fn write_sum(out: &mut Vec<u8>, document: &[u8]) {
     let _ = writeln!(out, "{:016x}", checksum(document));
 }
 
-/// Documents that a list of so many bytes speaks of.
+/// The number of documents in a list of this many bytes.
 pub(crate) fn listed(sums_bytes: u64) -> u64 {
     sums_bytes.min(SUMS_BYTES_MAX).div_ceil(SUM_BYTES as u64)
 }
@@ -115,7 +115,7 @@ fn places(sums: &[u8]) -> HashMap<u64, u32> {
     known
 }
 
-/// Where the line begins that goes on at `at`, not before `start`, where one begins, too.
+/// The beginning of the line that contains `at`, looking back no further than `start`, which is a beginning as well.
 fn line_start(text: &[u8], start: usize, at: usize) -> usize {
     memchr::memrchr(b'\n', &text[start..at]).map_or(start, |end| start + end + 1)
 }

@@ -12,14 +12,14 @@ use std::fmt::Write as _;
 use std::io;
 use std::rc::Rc;
 
-/// What others have done, as far as somebody has to act on it.
+/// What others have done, as far as the caller has to act on it.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     /// Documents that waited on disk alone, and are lost.
     pub(crate) lost: u64,
     /// Documents that were in files without a name, and were written again.
     pub(crate) rescued: u64,
-    /// Documents in the folder that the path leads to now, which nobody has counted yet.
+    /// Documents in the folder that the path leads to now, which have not been counted yet.
     pub(crate) found: u64,
     /// Segments that are no more; of their documents some are in memory.
     pub(crate) gone: Vec<SegmentId>,
