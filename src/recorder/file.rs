@@ -30,10 +30,10 @@ const STANDARD_OUTPUT: &str = "-";
 /// What is under way to a stream. Held while a bulk is written: the lines of two recorders must not mix.
 type UnderWay = Arc<Mutex<Option<Begun>>>;
 
-/// Recorders may share standard output, and one may go on after another.
+/// Recorders may share standard output, and a successor may continue on it.
 static TO_STANDARD_OUTPUT: LazyLock<UnderWay> = LazyLock::new(UnderWay::default);
 
-/// A bulk that the last write has begun with: it failed, or its recorder has ended.
+/// A bulk that was written in part: the write failed, or its recorder has ended.
 #[derive(Debug)]
 struct Begun {
     bulk: Arc<Bulk>,
@@ -148,8 +148,9 @@ impl Stream {
         Self { output: Rc::new(output), under_way }
     }
 
-    /// Goes on with a bulk that it has begun with. If another one comes, it ends the document that is half written first;
-    /// those before it may be written again, when their bulk comes back: their ids are the same.
+    /// Continues a bulk that was written in part. If the next bulk is another one, the document that is half written is
+    /// completed first. The documents before it may be written again when their bulk comes back; their ids are the
+    /// same.
     async fn append(&self, bulk: &Arc<Bulk>) -> io::Result<()> {
         let mut under_way = self.under_way.lock().await;
         if let Some(Begun { bulk: other, written }) = &mut *under_way
