@@ -56,7 +56,7 @@ impl<'v> Expansion<'v> {
         let expanded = expand(text, self.variable, self.room);
         match &expanded {
             Ok(expanded) => self.room -= expanded.len(),
-            // What is too long once is not tried again: each try would copy what the variables hold.
+            // After one text was too long, no other is expanded: each try would copy the values of the variables.
             Err(message) if message == TOO_LONG => self.room = 0,
             Err(_) => {}
         }

@@ -23,7 +23,7 @@ impl Spares {
     }
 }
 
-/// Holds so many from now on.
+/// Holds this many from now on.
 pub(crate) fn hold(wanted: usize) {
     SPARES.with_borrow_mut(|spares| {
         spares.wanted = wanted;
@@ -37,7 +37,7 @@ pub(crate) fn refill() {
     SPARES.with_borrow_mut(Spares::refill);
 }
 
-/// Lets one go, for whoever opens something next; false if there is none.
+/// Frees one for whatever is opened next; false if there is none.
 pub(crate) fn release() -> bool {
     SPARES.with_borrow_mut(|spares| spares.held.pop()).is_some()
 }

@@ -113,7 +113,7 @@ impl Scratch {
     ///
     /// `body` is grown by [`PADDING_BYTES`] while it is read and has its length back afterwards.
     ///
-    /// A body that is no JSON, by more than single tokens, costs a second try over a copy in which what is broken is marked.
+    /// A body that is not JSON, by more than single tokens, costs a second walk over a repaired copy.
     ///
     /// # Errors
     /// [`FlattenError`] with `out` as it was.
@@ -146,7 +146,7 @@ impl Scratch {
             Ok((report, _)) if report.broken > 0 => FlattenError { cause: Cause::AllBroken, offset: 0 },
             Ok(_) if variables.layout.leaves_out() => FlattenError { cause: Cause::AllLeftOut, offset: 0 },
             Err(Stop::Refused(error)) => FlattenError { offset: error.offset.min(body.len()), ..error },
-            // No walk stops for the other reasons any more: what it follows has just been learned, or marked.
+            // No walk stops for the other reasons here: its layout has just been learned, or its body repaired.
             Ok(_) | Err(Stop::OtherLayout | Stop::Tangled) => FlattenError { cause: Cause::NoVariables, offset: 0 },
         };
         out.truncate(mark);
@@ -253,7 +253,7 @@ impl Scratch {
         })
     }
 
-    /// There is no document of what was learned last.
+    /// The payload that was learned last has not become a document: restores the layout before it.
     fn unlearn(&mut self, variables: &mut Variables) {
         if !std::mem::take(&mut self.has_learned) {
             return;
@@ -265,7 +265,7 @@ impl Scratch {
         }
     }
 
-    /// Gives back what an outlier made it grow to.
+    /// Frees memory that an outlier has made it allocate.
     pub fn trim(&mut self, body_bytes: usize) {
         // The arena holds the columns' whole names, which may be many times the body.
         if body_bytes.max(self.arena.allocated_bytes()).max(self.copy.capacity()) > limits::KEPT_SCRATCH_BYTES_MAX {

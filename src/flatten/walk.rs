@@ -58,9 +58,9 @@ pub(super) struct Walk<'a, G> {
     gaps_left: usize,
     /// Where something is lost.
     lost: &'a mut Vec<LostAt>,
-    /// The body is written a variable a line: what is broken must have a line to itself.
+    /// The body has one variable per line: a broken value must have a line to itself.
     by_lines: bool,
-    /// Up to where it is known to have.
+    /// Up to where that is known to hold.
     alone_until: usize,
     tangled: bool,
 }

@@ -14,7 +14,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Instant;
 
-/// How far a client is. Those that come first are the first that have to go.
+/// The state of a client. Clients in the states that come first are closed first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
     Gone,
@@ -26,7 +26,7 @@ pub(super) enum Stage {
     Answered,
 }
 
-/// Clients that are answered at once while a process may have so many descriptors.
+/// The number of clients that are served at once if the process may have this many descriptors.
 pub(super) fn most(descriptors: usize) -> usize {
     (descriptors / 8).clamp(limits::PAGE_CONNECTIONS_MIN, limits::PAGE_CONNECTIONS_MAX)
 }
@@ -70,7 +70,7 @@ impl Clients {
         drop(gone.map(|client| client.task));
     }
 
-    /// Until when there is no room; replaces one if that can be.
+    /// Until when there is no room; replaces a client if possible.
     fn full_until(&self, now: Instant) -> Option<Instant> {
         self.list.borrow_mut().retain(|client| client.stage.get() != Stage::Gone);
         let most = most(descriptors::limit());

@@ -22,8 +22,8 @@ pub(in super::super) struct Target<'p> {
     pub(in super::super) at_key: bool,
 }
 
-/// Where each of the targets is, in a text that became a tree. In a long text, lists and sections beyond some are told by
-/// their keys instead.
+/// The position of each target in a text that became a tree. In a long text, only some lists and sections are located;
+/// the others get the position of their keys.
 pub(in super::super) fn locate(text: &str, targets: &[Target<'_>]) -> Vec<Option<Location>> {
     let mut order: Vec<usize> = (0..targets.len()).collect();
     order.sort_by_key(|&index| (targets[index].path, !targets[index].at_key));

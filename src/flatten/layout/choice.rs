@@ -21,7 +21,7 @@ pub struct Choice {
     pub(crate) exclude: Globs,
 }
 
-/// Patterns, any of which may take a name.
+/// Patterns, any of which may match a name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Globs {
     /// Of one pattern behind the other.
@@ -42,11 +42,12 @@ enum Token {
     Star,
     /// Any bytes.
     DoubleStar,
-    /// The pattern takes what came to it.
+    /// The pattern matches what reached this position.
     End,
 }
 
-/// How far a member, and each that it is in, have come in some patterns: always the same ones until it is cleared.
+/// The positions that a member, and each that it is in, have reached in the patterns; always the same patterns until it
+/// is cleared.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     levels: Vec<Level>,

@@ -10,7 +10,7 @@ use crate::bytes::scalar;
 use bumpalo::Bump;
 use bumpalo::collections::Vec as ArenaVec;
 
-/// What has been met in an array, as far as it matters to servers.
+/// The kinds of values in an array, as far as they matter to servers.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Met(u8);
 

@@ -23,9 +23,9 @@ pub(crate) struct Fields {
     /// Names under which a value has been shipped.
     values: HashSet<u64>,
     objects: HashSet<u64>,
-    /// Whether there has been no document yet: then all is taken back at once.
+    /// Whether there has been no document yet: then everything can be undone at once.
     is_new: bool,
-    /// What has been added for a payload that is no document yet.
+    /// What has been added for a payload that has not become a document yet.
     added: Vec<(Set, u64)>,
 }
 
@@ -64,7 +64,7 @@ impl Fields {
         self.added = Vec::new();
     }
 
-    /// The payload has become no document: what was added for it is not remembered.
+    /// The payload has not become a document: forgets what was added for it.
     pub(crate) fn take_back(&mut self, labels: &[Label]) {
         if self.is_new {
             *self = Self::new(self.max, labels);
