@@ -1,6 +1,6 @@
 //! Every bound of the program, with its unit and its reason.
 //!
-//! `memory.rs` adds up the memory that they allow; the sum is logged at the start. The idle process ([`PROGRAM_BYTES`]), and
+//! `memory.rs` adds up the memory that they allow, and the sum is logged at the start: the idle process ([`PROGRAM_BYTES`]), and
 //! - bodies: each at least [`READ_BYTES_MIN`], at most `max_body`, given back down to [`POOLED_BODY_BYTES_MAX`] afterwards;
 //!   an exchange that waits holds none;
 //! - what is made of the largest body ([`MEMORY_PER_BODY_BYTE`]), and at most one document of [`DOCUMENT_BYTES_MAX`];
