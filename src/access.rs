@@ -1,5 +1,5 @@
-//! Who we say we are to an endpoint, and how we know that it is the one: what the configuration says of it, and what is
-//! sent because of it.
+//! Credentials and certificates: what the configuration says about authenticating to an endpoint and verifying it, and
+//! what is sent because of that.
 
 pub(crate) mod pem;
 
@@ -15,7 +15,7 @@ pub(crate) enum SecretSource {
     File(PathBuf),
 }
 
-/// What an endpoint is told of who we are.
+/// How we authenticate to an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Auth {
     Basic { user: String, password: SecretSource },
@@ -23,10 +23,10 @@ pub(crate) enum Auth {
     Bearer(SecretSource),
 }
 
-/// How it is known that the endpoint is the one; of use for `https://` only.
+/// How the endpoint is verified; for `https://` only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Tls {
-    /// Who is trusted instead of those whom the system trusts.
+    /// The certificate authorities that are trusted instead of the system's.
     pub(crate) ca_file: Option<PathBuf>,
     pub(crate) client: Option<ClientCertificate>,
     pub(crate) verify: bool,
@@ -48,7 +48,7 @@ pub(crate) struct Access {
     pub(crate) tls: Tls,
 }
 
-/// The header fields that are sent. What is secret in them is hidden in texts from outside for as long as this is there.
+/// The header fields that are sent. Their secrets are hidden in texts from outside for as long as this value exists.
 #[derive(Debug, Default)]
 pub(crate) struct Sent {
     pub(crate) fields: Vec<(String, Secret)>,
@@ -146,7 +146,7 @@ impl Access {
         auth.chain(self.headers.iter().filter_map(|(_, value)| value.file()))
     }
 
-    /// What a person should look at after this answer; none if it has nothing to do with who we are.
+    /// What a person should check after this answer; none if it has nothing to do with authentication.
     pub(crate) fn advice(&self, status: u16) -> Option<String> {
         match (status, &self.auth) {
             (401, None) => Some("the server requires credentials: set `auth`".to_owned()),

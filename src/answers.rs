@@ -1,5 +1,5 @@
-//! A door to what reads the answers of servers, for fuzzing: an answer to a bulk, with the bulk that it judges, and any HTTP
-//! answer, each in whatever pieces it comes.
+//! An entry point for fuzzing what reads the answers of servers: an answer to a bulk, with the bulk that it judges, and
+//! any HTTP answer, each split into arbitrary pieces.
 
 pub use crate::http::trial::{Decoded, decode};
 pub use crate::recorder::{BulkOutcome, BulkTrial};

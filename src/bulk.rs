@@ -1,7 +1,7 @@
 //! Bulks: documents with their action lines, ready to send as the NDJSON body of `_bulk`.
 //!
-//! Invariants: a document is in a bulk whole or not at all; what [`Bulk::bytes`] gives is always a complete `_bulk` body
-//! (each line ended), or empty.
+//! Invariants: a document is in a bulk whole or not at all; [`Bulk::bytes`] always gives a complete `_bulk` body (every
+//! line ended), or nothing.
 
 mod form;
 

@@ -1,5 +1,5 @@
-//! Instants as people and servers read them, and the names of dated indices. All in UTC, by the calendar that began in
-//! 1582; pure.
+//! Instants as text, for people and for servers, and the names of dated indices. All in UTC, by the Gregorian calendar.
+//! Pure.
 
 use std::fmt;
 use std::time::Duration;

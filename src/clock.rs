@@ -1,5 +1,5 @@
-//! The clocks, for the modules that wait for something: `engine`, `recorder`, `log`. What computes takes its time as an
-//! argument.
+//! The clocks. Only modules that wait for something use them, such as `engine`, `recorder` and `log`; code that
+//! computes takes the time as an argument.
 #![allow(clippy::disallowed_methods, reason = "the one place that asks the system for the time")]
 
 use crate::calendar::Timestamp;

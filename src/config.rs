@@ -1,7 +1,7 @@
-//! The configuration: a YAML file becomes readers, recorders and the engines that its routes make of them.
+//! The configuration: a YAML file becomes readers, recorders, and the engines that its routes make of them.
 //!
-//! Loading collects everything that is wrong, each with file, line, key path, what was found and what was expected, and
-//! gives either a [`Config`] that needs no further check or a [`ConfigError`] with all of it.
+//! Loading collects every problem, each with file, line, key path, what was found and what was expected. It gives
+//! either a [`Config`] that needs no further checks, or a [`ConfigError`] with all problems.
 
 mod access;
 mod error;
@@ -55,9 +55,9 @@ pub struct Config {
     pub(crate) settings: Settings,
     pub(crate) readers: Vec<Arc<Reader>>,
     pub(crate) recorders: Vec<Arc<Recorder>>,
-    /// One for each reader that a route names, in the order of the readers.
+    /// One engine for each reader that a route names, in the order of the readers.
     pub(crate) engines: Vec<Routed>,
-    /// What works but deserves a word, ready to be shown.
+    /// Warnings, ready to be shown.
     pub(crate) warnings: Vec<String>,
 }
 
@@ -68,12 +68,12 @@ pub(crate) struct Routed {
     pub(crate) recorders: Vec<Arc<Recorder>>,
 }
 
-/// What holds for the whole process.
+/// Settings of the whole process.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub(crate) log_level: LogLevel,
     pub(crate) log_format: LogFormat,
-    /// Of the own pages; none without.
+    /// The address of the status pages, if there are any.
     pub(crate) listen: Option<SocketAddr>,
     pub(crate) memory_limit_bytes: u64,
     pub(crate) shutdown_timeout: Duration,
@@ -230,8 +230,8 @@ impl Config {
     }
 }
 
-/// The named entries of a section, each once, and what each stands for. An entry with something wrong stands for nothing, but
-/// keeps its name, so that routes find it.
+/// The named entries of a section, each once, and their values. An entry with a problem has no value, but keeps its
+/// name, so that routes find it.
 type Named<T> = Vec<(String, Vec<Arc<T>>)>;
 
 fn entries<T>(
@@ -279,7 +279,7 @@ fn entries<T>(
     named
 }
 
-/// The readers of a range of ports are called by their ports, too: no other reader has such a name.
+/// The readers of a range of ports have their ports in their names. Checks that no other reader has such a name.
 fn check_port_names(root: &mut Section<'_, '_>, readers: &Named<Reader>, problems: &Problems<'_>) {
     let Some((Node::Map(map), place)) = root.node("readers") else { return };
     let made = readers.iter().flat_map(|(range, made)| made.iter().map(move |reader| (reader, range)));

@@ -1,4 +1,4 @@
-//! Who waits for a descriptor that somebody else has now. Shipping goes first, then whoever came first.
+//! The queue of tasks that wait for a free file descriptor. Shipping goes first, then first come, first served.
 
 use crate::clock;
 use crate::descriptors::Purpose;
@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-/// Those who wait.
+/// The waiting tasks.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     next_id: Cell<u64>,
@@ -28,8 +28,8 @@ struct Waiting {
 }
 
 impl Queue {
-    /// Completes when something may be free; somebody else may take it first. Those who are not in this queue call
-    /// nobody, so it completes now and then in any case.
+    /// Completes when a descriptor may be free; another task may take it first. Tasks outside of this queue do not
+    /// notify it when they free one, so it also completes now and then.
     ///
     /// # Errors
     /// [`Late`] at the deadline.
@@ -43,7 +43,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Something is free: the first of them is called.
+    /// A descriptor is free: notifies the first waiting task.
     pub(crate) fn call_next(&self) {
         let mut waiting = self.waiting.borrow_mut();
         if let Some(next) = waiting.iter_mut().find(|waiting| !waiting.is_called) {
@@ -100,7 +100,7 @@ impl Future for Wait<'_> {
 
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
-        // Whoever was called and does not come leaves it to the next.
+        // A task that was notified and gives up passes the notification on.
         if let Some(id) = self.id
             && self.queue.leave(id)
         {

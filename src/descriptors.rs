@@ -2,8 +2,8 @@
 //!
 //! The system always gives out the lowest free number. Connections to readers are moved above one floor and those to
 //! recorders above a lower one, so the numbers below stay free for what must not fail: spool, dead letters, files,
-//! configuration, own pages. Because this depends on numbers and not on a count, it also holds when somebody lowers the
-//! limit of the running process. Idle connections are closed, oldest first, before anything fails.
+//! configuration, status pages. Because this depends on numbers and not on a count, it also holds when another process
+//! lowers the limit of the running process. Before anything fails, idle connections are closed, oldest first.
 
 pub(crate) mod spares;
 
@@ -17,7 +17,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Weak;
 
 thread_local! {
-    /// Who has connections that can be closed when descriptors run out.
+    /// The holders of connections that can be closed when descriptors run out.
     static IDLE: RefCell<Vec<Weak<dyn Idle>>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -120,7 +120,7 @@ pub(crate) fn out_of_the_way(descriptor: OwnedFd) -> OwnedFd {
     rustix::io::fcntl_dupfd_cloexec(&descriptor, limits::PERMANENT_DESCRIPTORS_FLOOR).unwrap_or(descriptor)
 }
 
-/// Whoever has idle connections, for as long as it lives.
+/// Registers a holder of idle connections, for as long as it lives.
 pub(crate) fn register(holder: Weak<dyn Idle>) {
     IDLE.with_borrow_mut(|holders| {
         holders.retain(|holder| holder.strong_count() > 0);
@@ -133,15 +133,15 @@ fn close_idle() -> bool {
     close_idle_for(Purpose::Ship)
 }
 
-/// The same for somebody who may not close those that have precedence over `purpose`.
+/// The same without closing connections that have precedence over `purpose`.
 pub(crate) fn close_idle_for(purpose: Purpose) -> bool {
     let holders: Vec<_> = IDLE.with_borrow(|holders| holders.iter().filter_map(Weak::upgrade).collect());
     let purposes = [Purpose::Poll, Purpose::Ship].into_iter().filter(|closed| *closed <= purpose);
     purposes.into_iter().any(|purpose| holders.iter().any(|holder| holder.close_oldest(purpose)))
 }
 
-/// Does what needs a descriptor for something that has precedence over all connections; if there is none, lets go of one
-/// that is held for this or is idle after the other until it works.
+/// Runs an operation that needs a descriptor and has precedence over all connections. While there is none, frees those
+/// that are held in reserve or idle, one after the other, until it works.
 ///
 /// # Errors
 /// That of the last attempt.
@@ -171,7 +171,7 @@ fn until_there_is_one<T>(mut attempt: impl FnMut() -> io::Result<T>, make_room: 
     }
 }
 
-/// Whether so many descriptors are free, for a library that does not survive without.
+/// Whether this many descriptors are free, for a library that aborts without them.
 pub(crate) fn are_free(count: usize) -> bool {
     let mut held = Vec::with_capacity(count);
     (0..count).all(|_| closing_idle(|| File::open("/dev/null")).map(|file| held.push(file)).is_ok())

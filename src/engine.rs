@@ -1,5 +1,6 @@
-//! Engines: one for each reader, with the recorders that its routes give it. All of them run on one thread. Here is what
-//! the outside sees of them; [`runtime`] runs them, [`routing`] decides who goes on when the configuration changes.
+//! Engines: one for each reader, with the recorders that its routes give it. All of them run on one thread. This module
+//! is what the outside sees; [`runtime`] runs them, and [`routing`] decides which continue when the configuration
+//! changes.
 
 mod routing;
 mod runtime;
@@ -48,9 +49,9 @@ pub struct Report {
     pub ledgers: Vec<(String, Ledger)>,
     /// Polls that were begun.
     pub polls: u64,
-    /// Polls that gave no document; of engines with a number of polls also those that were under way when they were stopped.
+    /// Polls that gave no document. If the number of polls is limited, also those that were under way at the stop.
     pub failed_polls: u64,
-    /// Documents that waited when the engines were to end, and were neither taken nor refused by then, nor are on disk.
+    /// Documents that were still waiting at the end: neither accepted nor refused by the server, nor on disk.
     pub given_up: u64,
 }
 
@@ -86,7 +87,8 @@ impl Engine {
         Ok(Self { routed, settings: Settings::default(), polls_max: None })
     }
 
-    /// Ends the reader, and with it the engine, after so many polls. A single one is at once, whatever the reader's jitter.
+    /// Ends the reader, and with it the engine, after this many polls. A single poll happens at once, whatever the
+    /// reader's jitter is.
     #[must_use]
     pub fn polls(self, polls: u64) -> Self {
         Self { polls_max: Some(polls), ..self }
@@ -112,7 +114,7 @@ pub fn start_engines(config: &Config, stop: impl Future<Output = ()>) -> Result<
     run(runtime, &config.engines, config.settings(), unhurried(stop), None)
 }
 
-/// The same, and obeys orders meanwhile. What `stop` gives ends the shipping of what waits before its time; `watchdog` ends
+/// The same, and obeys orders meanwhile. The future that `stop` returns ends the final shipping early; `watchdog` ends
 /// the process if that hangs.
 pub(crate) fn start_engines_with_orders(
     config: &Config,
@@ -132,7 +134,7 @@ pub fn tick_once(config: &Config, stop: impl Future<Output = ()>) -> Result<Repo
     tick_once_with_hurry(config, unhurried(stop), None)
 }
 
-/// The same; what `stop` gives ends the shipping of what waits before its time, `watchdog` the process if that hangs.
+/// The same. The future that `stop` returns ends the final shipping early; `watchdog` ends the process if that hangs.
 pub(crate) fn tick_once_with_hurry(
     config: &Config,
     stop: impl Future<Output = impl Future<Output = ()>>,
@@ -164,15 +166,15 @@ impl fmt::Display for EngineError {
 
 impl std::error::Error for EngineError {}
 
-/// What running engines are told.
+/// An order to the running engines.
 pub(crate) enum Order {
     /// Ship what waits, at once.
     Flush,
-    /// Go on by another configuration.
+    /// Change over to another configuration.
     Follow(Box<Config>),
 }
 
-/// Once stopped, what waits has all its time.
+/// A stop that nothing hurries: what waits has all of `shutdown_timeout`.
 async fn unhurried(stop: impl Future<Output = ()>) -> impl Future<Output = ()> {
     stop.await;
     std::future::pending()
@@ -188,7 +190,7 @@ fn run(
     let runtime = Rc::new(runtime);
     let executor = LocalExecutor::new();
     runtime.follow(engines, settings, &executor);
-    // A task of its own: what it waits for is looked at when that wakes it, and not at every tick.
+    // A task of its own, so that it is polled only when something wakes it, and not at every tick.
     let stop = executor.spawn(stop);
     if let Some(orders) = orders {
         executor.spawn(Rc::clone(&runtime).obey(orders)).detach();

@@ -1,5 +1,5 @@
-//! The way from a body to a sealed bulk, as the engine goes it, for the benches and the test that counts allocations; and
-//! the sanitiser alone, and the front of the configuration, for fuzzing.
+//! The way from a body to a sealed bulk, as the engine does it, for the benches and the test that counts allocations.
+//! Also the sanitiser alone, and the first stages of reading a configuration, for fuzzing.
 
 use crate::bulk;
 use crate::clock;

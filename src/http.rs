@@ -1,11 +1,13 @@
-//! The one HTTP client of the process: GET into a capped buffer, documents from a shared one; redirects of a poll are followed.
+//! The one HTTP client of the process: GET into a capped buffer, POST of documents from a shared one. Redirects of a
+//! poll are followed.
 //!
-//! HTTP/1.1 over kept connections. No compression is asked for; a poll's answer that comes compressed by gzip all the same
-//! is inflated within the cap. Each exchange is bounded in time as a whole.
+//! HTTP/1.1 over kept connections. No compression is requested; an answer to a poll that is compressed by gzip
+//! nevertheless is inflated within the cap. The time of each exchange is bounded as a whole.
 //!
-//! Two ways lead out. Plain `http://` to a number, to `localhost` or to a `unix://` socket, which is where a sidecar's
-//! neighbours are, goes [`direct`]: sockets on the main thread, no hand-over, next to no memory. Everything else (`https://`, names that must
-//! be resolved, proxies) goes by [`curl`], which is only started when it is needed.
+//! There are two transports. Plain `http://` to an IP address, to `localhost`, to a name that the hosts file gives to
+//! this machine, or to a `unix://` socket goes through [`direct`]: sockets on the main thread, no hand-over, next to no
+//! memory. These are a sidecar's neighbours. Everything else (`https://`, names that must be resolved, proxies) goes
+//! through [`curl`], which is started only when it is needed.
 
 #[cfg(feature = "tls")]
 mod certificate;
@@ -77,11 +79,11 @@ struct Ways {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Endpoint {
     url: Uri,
-    /// Where it is, in the order to try; empty if that has to be asked for.
+    /// Its addresses, in the order to try; empty if the name has to be resolved.
     addresses: Vec<Address>,
-    /// It is on this machine, as far as is known.
+    /// Whether it is on this machine, as far as is known.
     is_here: Rc<Cell<bool>>,
-    /// Who we are there.
+    /// How we authenticate there.
     identity: Rc<Identity>,
 }
 
@@ -114,12 +116,12 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
-/// An answer whose body somebody else has read.
+/// An answer whose body was passed to a receiver.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
-    /// Unless there is more of the body.
+    /// False if there was more of the body.
     pub(crate) is_whole: bool,
 }
 
@@ -211,7 +213,7 @@ impl Http {
         Err(HttpError::TooManyRedirects)
     }
 
-    /// A small question, or a small text that is to be put there. Whatever the status, the answer's body is read up to
+    /// Sends a small request: a GET, or a PUT of a small text. Whatever the status is, the answer's body is read up to
     /// `answer_bytes_max`; a redirect is an answer like any other.
     ///
     /// # Errors
@@ -271,7 +273,7 @@ impl Http {
         Ok(Reply { status: head.status, retry_after, is_whole })
     }
 
-    /// One exchange, and another if it turns out that what we say of ourselves has changed meanwhile.
+    /// One exchange, and a second one if it fails with 401 and the credentials have changed on disk meanwhile.
     async fn exchange(&self, request: &mut Request<'_>, body: &mut Incoming<'_>) -> Result<Received, HttpError> {
         let received = self.exchange_once(request, body).await?;
         let now = clock::now();
@@ -337,7 +339,7 @@ impl Payload {
 }
 
 impl Endpoint {
-    /// One that wants to know nothing of us. `url` has been validated.
+    /// An endpoint without authentication. `url` has been validated.
     #[cfg(test)]
     pub(crate) fn new(url: &str) -> Self {
         Self::with(url, Rc::default())
@@ -377,7 +379,7 @@ impl Endpoint {
             return Err(wrong("https://: this expvastic was built without TLS"));
         }
         target.set_fragment(None);
-        // Whoever answered must not choose whom we say we are.
+        // The server that answered must not choose our credentials.
         let is_anonymous = target.set_username("").and_then(|()| target.set_password(None)).is_ok();
         let url = target.as_str().parse().ok().filter(|_| is_anonymous).ok_or_else(|| wrong("no URL"))?;
         if target.origin() != base.origin() {
@@ -402,7 +404,7 @@ impl Endpoint {
         is_plain && !self.addresses.is_empty() && (self.is_neighbour() || !has_proxy)
     }
 
-    /// A connection to it, which went through no proxy, had these ends.
+    /// Learns from the two ends of a connection to it that went through no proxy.
     fn learn_from(&self, local: IpAddr, remote: IpAddr) {
         self.is_here.set(neighbours::is_of_one_machine(local, remote));
     }

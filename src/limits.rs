@@ -1,16 +1,16 @@
 //! Every bound of the program, with its unit and its reason.
 //!
-//! The memory that they allow is summed up in `memory.rs`, and logged at the start: the idle process ([`PROGRAM_BYTES`]), the
-//! bodies that arrive (each at least [`READ_BYTES_MIN`], at most the reader's `max_body`, given back to
-//! [`POOLED_BODY_BYTES_MAX`] afterwards; an exchange that waits holds none), what is made of the largest
-//! ([`MEMORY_PER_BODY_BYTE`], and at most one document of [`DOCUMENT_BYTES_MAX`]), `settings.memory_limit` for all that waits (each byte
-//! that is held for documents counts, used or not; while they are copied for the server or the disk it may be a sixteenth more,
-//! [`MEMORY_COPIED_PART`], and a segment that is read from the disk, at most a bulk, is checked beside it),
-//! and the answers to bulks, which are read as they come: the beginning of one item, a byte for each document, and what is said of those
-//! that were refused ([`ANSWER_KEPT_BYTES_MAX`]). A bulk that is sent compressed, with mapping types or in halves has a copy
-//! meanwhile, compressed in practice a tenth of it and never longer than it is; a recorder keeps the buffer if it is small
-//! ([`POOLED_BULK_BYTES_MAX`]). A recorder that another configuration does without keeps its share of the memory until it has
-//! ended, for `settings.shutdown_timeout` at most.
+//! `memory.rs` adds up the memory that they allow, and the sum is logged at the start: the idle process ([`PROGRAM_BYTES`]), and
+//! - bodies: each at least [`READ_BYTES_MIN`], at most `max_body`, given back down to [`POOLED_BODY_BYTES_MAX`] afterwards;
+//!   an exchange that waits holds none;
+//! - what is made of the largest body ([`MEMORY_PER_BODY_BYTE`]), and at most one document of [`DOCUMENT_BYTES_MAX`];
+//! - `settings.memory_limit` for all documents that wait: each byte held for them counts, used or not. While they are copied
+//!   it may be a sixteenth more ([`MEMORY_COPIED_PART`]); a segment that is read, at most a bulk, is checked beside it;
+//! - answers to bulks: the beginning of one item, a byte per document, and what is said of refused ones ([`ANSWER_KEPT_BYTES_MAX`]).
+//!
+//! A bulk that is sent compressed, with types or in halves has a copy meanwhile (compressed: a tenth in practice, never longer);
+//! a recorder keeps the buffer if it is small ([`POOLED_BULK_BYTES_MAX`]). A recorder that a new configuration lacks keeps its
+//! share until it has ended, for `settings.shutdown_timeout` at most.
 
 // The sanitiser's own, as far as others keep to them, too.
 pub(crate) use expvastic_flatten::limits::{

@@ -1,9 +1,10 @@
 //! Log lines on standard error, as text or JSON: a `tracing` subscriber of our own.
 //!
 //! tracing-subscriber does the same with filters, spans and layers that nothing here needs, and costs more memory than
-//! all of the sanitiser. Only events of this crate are shown, whatever the level: what libraries say may hold secrets.
+//! all of the sanitiser. Only events of this crate are shown, at any level: what libraries log may hold secrets.
 //!
-//! Invariants: a line has at most [`limits::LOG_LINE_BYTES_MAX`] bytes, whatever is in it; writing one never waits.
+//! Invariants: a line has at most [`limits::LOG_LINE_BYTES_MAX`] bytes, whatever is in it. Writing one waits for room
+//! in standard error for a short, bounded time.
 
 mod level;
 mod stderr;
@@ -29,7 +30,7 @@ pub use level::{LogFormat, LogLevel};
 /// Target of the events of one reader or recorder, which has a level of its own.
 pub(crate) const PART: &str = "expvastic::part";
 
-/// What is logged by the process, from its start to its end.
+/// The log of the process.
 pub(crate) struct Log(Arc<Lines>);
 
 impl Log {
@@ -42,10 +43,10 @@ impl Log {
         Self(lines)
     }
 
-    /// Goes on as another configuration says.
+    /// Applies another configuration.
     pub(crate) fn follow(&self, shown: Shown) {
         *self.0.shown.lock().unwrap_or_else(PoisonError::into_inner) = shown;
-        // What is off is known to each place that logs, so that it costs nothing there.
+        // Each logging statement caches whether it is enabled, so disabled ones cost nothing.
         tracing::callsite::rebuild_interest_cache();
     }
 }
@@ -54,7 +55,7 @@ impl Log {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shown {
     level: Level,
-    /// Of whichever reader or recorder wants to see most; each holds back what is above its own.
+    /// The most verbose level of all readers and recorders; each of them filters by its own.
     part_level: Level,
     format: LogFormat,
 }
@@ -246,7 +247,7 @@ impl Fields {
     }
 }
 
-/// At most so many bytes of `text`, and then `…`.
+/// At most this many bytes of `text`, and then `…`.
 fn cut(text: &str, bytes_max: usize) -> Cow<'_, str> {
     if text.len() <= bytes_max {
         return text.into();
@@ -266,7 +267,7 @@ fn write_printable(line: &mut Vec<u8>, text: &str) {
     }
 }
 
-/// How much of one reader or recorder is shown: as much as it says itself, else as much as the settings say, now.
+/// The log level of one reader or recorder: its own, otherwise the current one of the settings.
 #[derive(Debug, Clone)]
 pub(crate) struct PartLevel {
     own: Option<LogLevel>,
@@ -310,14 +311,14 @@ macro_rules! part_log {
 }
 pub(crate) use part_log;
 
-/// Says when a failure that goes on, or comes and goes, is worth another line: at once, then after growing periods, with a
+/// Decides when a lasting or recurring failure is worth another log line: at once, then after growing periods, with a
 /// count.
 #[derive(Debug, Default)]
 pub(crate) struct FailureLog {
     kinds: Vec<FailureKind>,
     failures: u64,
     first: Option<Instant>,
-    /// Something was said since it last worked.
+    /// Something was logged since it last worked.
     said: bool,
 }
 
@@ -330,8 +331,8 @@ struct FailureKind {
 }
 
 impl FailureLog {
-    /// One more failure of this kind. Gives the number of those not spoken of, this one included, if it is time for a
-    /// line.
+    /// Counts a failure of this kind. If it is time for a log line, returns the number of failures that were not
+    /// logged, including this one.
     pub(crate) fn failed(&mut self, kind: &str, now: Instant) -> Option<u64> {
         self.failures += 1;
         self.first.get_or_insert(now);
@@ -341,7 +342,7 @@ impl FailureLog {
         if now < known.silent_until {
             return None;
         }
-        // What comes back is still the same, unless it was away for very long.
+        // A failure that comes back counts as the same one, unless it was away for very long.
         let is_new = known.period.is_zero() || now >= known.silent_until + limits::LOG_PERIOD_MAX;
         known.period = if is_new { limits::LOG_PERIOD_MIN } else { (known.period * 2).min(limits::LOG_PERIOD_MAX) };
         known.silent_until = now + known.period;
@@ -371,8 +372,7 @@ impl FailureLog {
         self.failures
     }
 
-    /// It works again. Gives the number of failures and for how long there were nothing but failures, if they were spoken
-    /// of.
+    /// It works again. Returns the number of failures and how long they lasted, if they were logged.
     pub(crate) fn recovered(&mut self, now: Instant) -> Option<(u64, Duration)> {
         let first = self.first.take()?;
         let failures = std::mem::take(&mut self.failures);

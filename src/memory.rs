@@ -1,5 +1,5 @@
-//! The most memory that the process takes by a configuration, whatever endpoints and servers answer: the sum of the bounds in
-//! [`limits`], which is logged at the start. Pure.
+//! The most memory that the process can take with a given configuration, whatever endpoints and servers answer: the sum
+//! of the bounds in [`limits`], which is logged at the start. Pure.
 
 use crate::config::{Config, Reader, Recorder, ServerTarget, Source, Target};
 use crate::http::Endpoint;

@@ -1,7 +1,7 @@
 //! Counters: what was read, what became of every document (the ledger), and what the process costs.
 //!
-//! Single-threaded cells, rendered on demand as an expvar payload. The names of the Go program are kept, so that old
-//! dashboards can be mapped.
+//! They are single-threaded cells, rendered on demand as an expvar payload. The names of the Go program are kept, so
+//! that old dashboards can be mapped.
 
 use crate::flatten;
 use crate::json;

@@ -1,9 +1,9 @@
-//! The own HTTP pages (`settings.listen`): how the process does, for people, probes and other collectors.
+//! The status pages (`settings.listen`): the state of the process, for people, probes and other collectors.
 //!
-//! Only what is asked for is rendered, and nobody is woken but by who asks. Invariants: a client holds one of
-//! [`limits::PAGE_CONNECTIONS_MAX`] connections at most for [`limits::PAGE_TIME`], and loses it earlier if others want to
-//! ask; whatever it sends, polls and bulks go on; pages show counters and names, never what is configured as a secret, and
-//! no URL.
+//! Pages are rendered only when they are requested, and only a request wakes the thread. Invariants: a client holds one
+//! of at most [`limits::PAGE_CONNECTIONS_MAX`] connections, for at most [`limits::PAGE_TIME`], and loses it earlier if
+//! others are waiting. Whatever a client sends, polls and bulks go on. Pages show counters and names, never secrets of
+//! the configuration, and no URL.
 
 mod clients;
 mod html;
@@ -55,8 +55,8 @@ pub(crate) fn descriptors_max() -> usize {
     clients::most(descriptors::limit()) + 1
 }
 
-/// Serves the pages at `address` until it is dropped; `render` appends the text of one. An address that cannot be had is
-/// tried again: what is shipped does not depend on it.
+/// Serves the pages at `address` until it is dropped; `render` appends the text of a page. If the address is not
+/// available it is tried again: shipping does not depend on it.
 pub(crate) async fn serve(address: SocketAddr, render: impl Fn(Page, &mut Vec<u8>)) {
     let mut failures = FailureLog::default();
     loop {
@@ -101,7 +101,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(listener)
 }
 
-/// Answers each connection beside the others, until the system gives no more.
+/// Answers each connection independently of the others, until accepting fails.
 async fn accept_all(listener: Rc<TcpListener>, render: &impl Fn(Page, &mut Vec<u8>)) -> io::Error {
     let clients = Clients::default();
     let executor = LocalExecutor::new();
@@ -114,7 +114,7 @@ async fn accept_all(listener: Rc<TcpListener>, render: &impl Fn(Page, &mut Vec<u
                 Ok((stream, _)) => {
                     let _ = failures.recovered(clock::now());
                     let answered = |stage: Rc<Cell<Stage>>| async move {
-                        // A client that has gone, or is too slow, wants no answer.
+                        // A client that has gone, or is too slow, gets no answer.
                         let _ = answer(stream, &stage, render).await;
                         stage.set(Stage::Gone);
                     };
@@ -129,7 +129,7 @@ async fn accept_all(listener: Rc<TcpListener>, render: &impl Fn(Page, &mut Vec<u
                             descriptors::advice()
                         );
                     }
-                    // The client is still there and wants to be accepted: asking for it at once would be asking for ever.
+                    // The client is still waiting to be accepted: trying again at once would loop for ever.
                     clients.replace_one(clock::now());
                     park::sleep_until(clock::now() + limits::PAGE_ACCEPT_PAUSE).await;
                 }
@@ -157,7 +157,7 @@ async fn answer(stream: TcpStream, stage: &Cell<Stage>, render: &impl Fn(Page, &
     stage.set(Stage::Answered);
     write_all(&stream, &reply(asked, render), deadline).await?;
     stage.set(Stage::Leaving);
-    // What is left unread would make the system take the answer back.
+    // Closing with unread data would reset the connection, and the client would lose the answer.
     stream.shutdown(Shutdown::Write)?;
     let mut rest = [0; 512];
     for _ in 0..limits::PAGE_REQUEST_BYTES_MAX / rest.len() {

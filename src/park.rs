@@ -1,8 +1,8 @@
-//! How the one thread waits: it runs what is ready, then sleeps in one system call until something that is waited for can
-//! be read or written, until the next deadline, or until another thread wakes it.
+//! The wait loop of the one thread. It runs what is ready, then sleeps in one system call until a socket that a task
+//! waits for can be read or written, until the next deadline, or until another thread wakes it.
 //!
-//! Only what is waited for is in the list that the system is asked about: a connection that is merely kept open wakes
-//! nobody. Waking the thread from itself is one flag; only another thread's wake-up costs a byte through a pipe.
+//! The system is asked only about what tasks wait for: a connection that is merely kept open wakes nobody. Waking the
+//! thread from itself sets one flag; only another thread's wake-up costs a byte through a pipe.
 
 use crate::clock;
 use crate::descriptors;
@@ -25,7 +25,7 @@ thread_local! {
     static WAITERS: RefCell<Waiters> = const { RefCell::new(Waiters { next_id: 0, list: Vec::new() }) };
 }
 
-/// What is waited for of a socket or a pipe.
+/// What a task waits for on a socket or a pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Interest {
     Read,
@@ -34,7 +34,7 @@ pub(crate) enum Interest {
     Both,
 }
 
-/// The deadline was first.
+/// The deadline passed first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Late;
 
@@ -49,7 +49,7 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> io::Result<T> {
     let mut future = pin!(future);
     let mut unslept = 0;
     loop {
-        // Whoever rings from here on is heard before the thread sleeps; who rang before is served now.
+        // A wake-up from here on is noticed before the thread sleeps; earlier ones are served now.
         bell.state.store(AWAKE, Ordering::SeqCst);
         if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
             return Ok(value);
@@ -69,9 +69,10 @@ pub(crate) async fn sleep_until(deadline: Instant) {
     }
 }
 
-/// Completes once the thread has looked at what all wait for, within [`block_on`]: whose time has come, or whose socket is
-/// ready by then, has its turn, too, before the caller has its next but one. For work that takes long, in pieces; to yield
-/// to the executor alone would give those a turn that are awake already, and let hundreds of pieces go before a look.
+/// Completes after the thread has checked all sockets and deadlines that tasks wait for, within [`block_on`]. For long
+/// work that is done in pieces: every task that is ready by then runs before the caller has done more than one further
+/// piece. Yielding to the executor alone would run only tasks that are awake already, so hundreds of pieces could pass
+/// before the thread checks.
 pub(crate) async fn turn() {
     let _late = Wait { id: None, descriptor: None, deadline: Some(clock::now()) }.await;
 }
@@ -98,7 +99,7 @@ struct Waiter {
     id: u64,
     descriptor: Option<(Rc<dyn AsFd>, Interest)>,
     deadline: Option<Instant>,
-    /// What has come of it, once it has.
+    /// How the wait ended, once it has.
     outcome: Cell<Option<Result<(), Late>>>,
     /// None once it has been woken.
     waker: Option<Waker>,
@@ -109,7 +110,7 @@ impl Waiters {
         self.list.binary_search_by_key(&id, |waiter| waiter.id).ok()
     }
 
-    /// The waker of the next waiter, from the `next`th on, that has not been told what has come of it.
+    /// The waker of the next waiter, from the `next`th on, that has an outcome and has not been woken.
     fn take_waker(&mut self, next: &mut usize) -> Option<Waker> {
         let unaware = |waiter: &Waiter| waiter.outcome.get().is_some() && waiter.waker.is_some();
         let found = self.list.iter().skip(*next).position(unaware)? + *next;
@@ -117,7 +118,7 @@ impl Waiters {
         self.list[found].waker.take()
     }
 
-    /// Sleeps until one of the waiters has an outcome or the bell rings, or only looks; true if it has rung.
+    /// Sleeps until one of the waiters has an outcome or the bell rings, or only checks; true if it has rung.
     fn sleep(&self, hear: &PipeReader, only_look: bool) -> bool {
         let waiting = || self.list.iter().filter(|waiter| waiter.outcome.get().is_none());
         let mut descriptors = Vec::with_capacity(1 + self.list.len());
@@ -131,11 +132,11 @@ impl Waiters {
         } else {
             deadline.map(|deadline| deadline.saturating_duration_since(clock::now()))
         };
-        // What no system can count is for ever.
+        // A timeout that the system cannot represent means for ever.
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let is_known = match poll(&mut descriptors, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => true,
-            // There are more than this process may have by now, or the system is out of memory.
+            // There are more descriptors than the limit of the process allows by now, or the system is out of memory.
             Err(_) => poll_in_parts(&mut descriptors, timeout.as_ref()),
         };
         let now = deadline.map(|_| clock::now());
@@ -150,8 +151,9 @@ impl Waiters {
     }
 }
 
-/// The same for more descriptors than the system takes at once. It looks at all of them, and then sleeps a little at most, as
-/// it cannot wait for all of them. False if it could not even look: whoever waits finds out by trying.
+/// The same for more descriptors than the system accepts in one call. It checks all of them, and then sleeps only
+/// briefly, because it cannot wait for all of them. False if it could not even check: the waiting tasks then find out
+/// by trying.
 fn poll_in_parts(descriptors: &mut [PollFd<'_>], timeout: Option<&Timespec>) -> bool {
     let pause = Timespec { tv_sec: 0, tv_nsec: limits::POLL_IN_PARTS_PAUSE.subsec_nanos().into() };
     let pause = timeout.filter(|timeout| **timeout < pause).unwrap_or(&pause);
@@ -189,8 +191,8 @@ impl Interest {
     }
 }
 
-/// Sleeps. If the bell has rung since the thread was last awake it does not even look, but for every so many times: a
-/// future that keeps waking itself must not keep the others from theirs.
+/// Sleeps. If the bell has rung since the thread was last awake, it does not even check the sockets, except once every
+/// [`UNSLEPT_MAX`] times: a future that keeps waking itself must not starve the others.
 fn sleep(bell: &Bell, hear: &mut PipeReader, unslept: &mut u32) {
     let rung = bell.state.compare_exchange(AWAKE, ASLEEP, Ordering::SeqCst, Ordering::SeqCst).is_err();
     if rung && *unslept < UNSLEPT_MAX {
@@ -206,13 +208,13 @@ fn sleep(bell: &Bell, hear: &mut PipeReader, unslept: &mut u32) {
     }
 }
 
-/// Turns without a look at what others wait for.
+/// Rounds of the loop without a check of what other tasks wait for.
 const UNSLEPT_MAX: u32 = 16;
-/// The thread runs, and nobody has rung since it last looked.
+/// The thread runs, and the bell has not rung since it last checked.
 const AWAKE: u8 = 0;
-/// The thread sleeps, or is about to: the next one to ring has to wake it.
+/// The thread sleeps, or is about to: the next ring has to wake it.
 const ASLEEP: u8 = 1;
-/// Somebody has rung.
+/// The bell has rung.
 const RUNG: u8 = 2;
 
 /// Wakes the thread, from itself or from another one.
@@ -239,7 +241,7 @@ impl Wake for Bell {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if self.state.swap(RUNG, Ordering::SeqCst) == ASLEEP {
-            // It can only fail if nobody listens any more, or if there is noise enough.
+            // It can only fail if the reading end is closed, or if the pipe is full, which wakes the thread as well.
             let _ = (&self.wire).write_all(&[0]);
         }
     }
@@ -288,7 +290,8 @@ impl Drop for Wait {
                 let at = waiters.position(id)?;
                 Some(waiters.list.remove(at))
             });
-            // What it holds may itself wait for something: it ends when the list is free again.
+            // What it holds may itself be waiting for something, so it is dropped after the borrow of the list has
+            // ended.
             drop(gone);
         }
     }

@@ -1,4 +1,4 @@
-//! Numbers in front of nouns, for messages. Pure.
+//! Numbers with nouns, for messages: "1 document", "3 documents". Pure.
 
 /// `1 document`, `3 documents`.
 pub(crate) fn counted(number: u64, noun: &str) -> String {

@@ -1,4 +1,4 @@
-//! Somebody else's words, made short enough to be kept and logged. Pure.
+//! Texts from outside, made short enough to be kept and logged. Pure.
 
 /// The beginning of a text that may be anything; `is_cut` if there was more of it, which `…` then says.
 pub(crate) fn lossy(bytes: &[u8], is_cut: bool) -> String {

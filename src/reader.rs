@@ -1,4 +1,4 @@
-//! A reader at work: when its ticks are due, how its endpoint does, and how a payload becomes a document.
+//! A running reader: when its ticks are due, the state of its endpoint, and what is logged about its payloads.
 
 pub(crate) mod foreign;
 mod losses;
@@ -28,7 +28,7 @@ use std::time::Duration;
 pub(crate) struct Reading {
     config: Arc<Reader>,
     log_level: PartLevel,
-    /// What is polled; none for the own counters.
+    /// The endpoint; none for the program's own counters.
     endpoint: Option<Endpoint>,
     /// The members that each of its documents begins with, behind the time.
     own_members: Vec<u8>,
@@ -40,7 +40,7 @@ pub(crate) struct Reading {
     health: RefCell<Health>,
 }
 
-/// How the endpoint does.
+/// The state of the endpoint.
 struct Health {
     log: FailureLog,
     losses: Losses,
@@ -51,9 +51,9 @@ struct Health {
 /// Why a tick gave no document.
 pub(crate) enum ReadError {
     Http(HttpError),
-    /// And in words.
+    /// The payload was refused; the reason in words.
     Payload(FlattenError, String),
-    /// The same for a body that is something else: what is wrong with it, what it is, and what to do about that.
+    /// The body is not expvar's JSON: what is wrong with it, what it is, and what to do about it.
     Foreign(FlattenError, &'static str, String),
 }
 
@@ -112,7 +112,7 @@ impl Reading {
         self.under_way.get()
     }
 
-    /// Whether a tick at `elapsed` since the start is to be polled. Books the ticks that are not.
+    /// Whether a poll is due at `elapsed` since the start. Counts the ticks that are not polled.
     pub(crate) fn begin_tick(&self, elapsed: Duration) -> bool {
         let late = self.schedule.borrow_mut().take(elapsed, &mut self.health.borrow_mut().random);
         let Some(late) = late else { return false };
@@ -147,7 +147,7 @@ impl Reading {
         })
     }
 
-    /// What is wrong with a body that is no payload.
+    /// The error for a body that is not a payload.
     pub(crate) fn refused(&self, error: FlattenError, content: &Content, body: &[u8]) -> ReadError {
         let kind = Kind::of(content, body);
         if kind.is_own() {
@@ -209,7 +209,7 @@ impl Reading {
         part_log!(self.log_level, Debug, debug, reader = self.name(), bytes = body.len(), "polled");
     }
 
-    /// A poll that gave a document took so long.
+    /// Records how long a poll that gave a document took.
     pub(crate) fn took(&self, time: Duration) {
         let interval = self.config.interval;
         if self.health.borrow_mut().slowness.is_to_be_told(time, interval) {

@@ -1,7 +1,8 @@
-//! A recorder at work: [`delivery`] decides what is sent and what waits, [`sink`] sends it, the task here waits in between.
+//! A running recorder: [`delivery`] decides what is sent and what waits, [`sink`] sends it, and the task here waits in
+//! between.
 //!
-//! Invariants: nothing that goes on here delays whoever calls [`Recording::add`]; whatever the task waits for, an exchange
-//! of the recorder before it included, documents that are due come to the disk meanwhile ([`Recording::keep`]).
+//! Invariants: nothing here delays the caller of [`Recording::add`]. Documents that are due are saved to disk whatever
+//! the shipping task is waiting for, even while its predecessor finishes an exchange ([`Recording::keep`]).
 
 pub(crate) mod dead_letters;
 mod delivery;
@@ -39,19 +40,19 @@ use std::time::{Duration, Instant};
 /// One recorder at work, shared by the engines that feed it and the task that ships.
 pub(crate) struct Recording {
     config: Arc<Recorder>,
-    /// Handed on to the recording that goes on after this one.
+    /// Passed on to the successor of this recording.
     delivery: Rc<RefCell<Delivery>>,
     is_succeeded: Cell<bool>,
-    /// The open bulk is sealed when its oldest document has waited for so long.
+    /// The open bulk is sealed when its oldest document has waited for this long.
     age_max: Duration,
     /// There is something to ship, or the stage has changed.
     to_ship: Bell,
-    /// Another document than before may be the next that has to come to the disk.
+    /// The next document that has to be saved may be due earlier than before.
     to_keep: Bell,
     feed: Cell<Feed>,
 }
 
-/// Wakes somebody up; who is not waiting hears it when it is.
+/// Wakes a task. A ring while the task is not waiting is not lost: its next wait ends at once.
 struct Bell(Sender<()>, Receiver<()>);
 
 impl Bell {
@@ -65,7 +66,7 @@ impl Bell {
         let _ = self.0.try_send(());
     }
 
-    /// It has been rung, or it is time.
+    /// Waits until the bell rings or has rung, or until `until`.
     async fn heard_or(&self, until: Option<Instant>) {
         let heard = async { _ = self.1.recv().await };
         match until {
@@ -82,8 +83,8 @@ pub(crate) struct Feed {
     pub(crate) readers: usize,
     /// Names that they may have.
     pub(crate) fields_max: usize,
-    /// Whether a reader changes numbers, or calls others by the names of integers: what is an integer for sure may have a
-    /// fraction.
+    /// Whether a reader converts numbers, or renames others to names that are known for integers. Then a value that is
+    /// usually an integer may have a fraction.
     pub(crate) converts: bool,
 }
 
@@ -108,7 +109,8 @@ impl Recording {
         Self::of(config, Rc::new(RefCell::new(delivery)), feed)
     }
 
-    /// One that goes on with what waits here, by another configuration. This one only ends the exchange that is under way.
+    /// The successor of this recording under another configuration: it takes over what waits. This one only finishes
+    /// the exchange that is under way.
     pub(crate) fn successor(
         &self,
         config: Arc<Recorder>,
@@ -140,7 +142,7 @@ impl Recording {
         &self.config
     }
 
-    /// It is given something else from now on, and has another share of the memory.
+    /// Applies another feed and another share of the memory.
     pub(crate) fn expect(&self, feed: Feed, memory_bytes_max: usize) {
         self.feed.set(feed);
         let (files, now) = (Files::System, clock::now());
@@ -193,7 +195,7 @@ impl Recording {
         self.delivery.borrow_mut().give_up(clock::now());
     }
 
-    /// Whether another one goes on with what waited here.
+    /// Whether a successor has taken over what waits.
     pub(crate) fn is_succeeded(&self) -> bool {
         self.is_succeeded.get()
     }
@@ -207,7 +209,7 @@ impl Recording {
         }
     }
 
-    /// Waits until `shipping` has ended, or ends it; what it was about to send waits again.
+    /// Waits until `shipping` has ended, or cancels it at the deadline. What it was sending waits again.
     async fn end(&self, mut shipping: Task<()>, deadline: Option<Instant>, metrics: &Metrics) {
         match deadline {
             Some(deadline) => smol::future::or(&mut shipping, park::sleep_until(deadline)).await,
@@ -219,8 +221,8 @@ impl Recording {
         }
     }
 
-    /// Ships until it has drained or is gone, or another one goes on. Begins when the task `before` it has ended, which it
-    /// may do before its deadline.
+    /// Ships until it has drained, is gone, or has a successor. It starts when the task `before` it has ended, at the
+    /// latest at that task's deadline.
     pub(crate) async fn ship(
         self: Rc<Self>,
         before: Option<(Task<()>, Option<Instant>)>,
@@ -270,11 +272,11 @@ impl Recording {
             metrics.error_jobs.add(1);
         }
         metrics.documents_taken.add(self.ledger().taken() - taken);
-        // What was under way may have been the next that had to come to the disk.
+        // What was under way may have been the next document that had to be saved.
         self.to_keep.ring();
     }
 
-    /// Nobody reads what is written. Another recorder that goes on may write to elsewhere.
+    /// The output was closed. A successor may write to another one.
     fn sink_is_gone(&self, why: &io::Error) {
         let mut delivery = self.delivery.borrow_mut();
         if self.is_succeeded() {
@@ -284,7 +286,7 @@ impl Recording {
         }
     }
 
-    /// Takes the oldest sealed bulk for delivered once `receive` has seen it. False if there is none.
+    /// Passes the oldest sealed bulk to `receive` and counts it as delivered. False if there is none.
     pub(crate) fn deliver_next(&self, receive: impl FnOnce(&[u8])) -> bool {
         let mut delivery = self.delivery.borrow_mut();
         let Step::Send(bulk) = delivery.next(clock::now()) else { return false };
@@ -294,7 +296,7 @@ impl Recording {
         delivery.settle(verdict, clock::now())
     }
 
-    /// Brings to the disk what has to be there, as long as no other recorder goes on with it.
+    /// Saves the documents that are due, as long as no successor does so.
     async fn keep(&self) {
         if self.config.spool.is_none() {
             return std::future::pending().await;

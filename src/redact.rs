@@ -1,10 +1,11 @@
-//! Takes what is secret out of texts from outside, before they become part of a message.
+//! Removes secrets from texts from outside, before they become part of a message.
 //!
-//! Whatever is secret anywhere in the process is hidden in every text: who repeats a secret need not be the one that it
-//! was sent to (a redirect may name it as its host, one server may hear it from another). A text is cut after secrets were
-//! taken out of it, never before.
+//! Every secret of the process is hidden in every text: the server that repeats a secret need not be the one that it
+//! was sent to (a redirect may name it as its host, one server may hear it from another). A text is cut after secrets
+//! were removed from it, never before.
 //!
-//! Invariant: a secret is known here from when it is loaded until nothing can be under way any more that was sent it.
+//! Invariant: a secret is known here from the moment it is loaded until nothing that was sent it can be under way any
+//! more.
 
 mod fold;
 mod table;
@@ -23,11 +24,11 @@ thread_local! {
 #[derive(Default)]
 struct Known {
     secrets: Vec<Weak<[Secret]>>,
-    /// What is looked for; none since something has changed. Made when there is a text to look into.
+    /// The table of what is looked for; none if the secrets have changed. Built when there is a text to search.
     table: Option<Rc<Table>>,
 }
 
-/// Secrets that are hidden for as long as this is there.
+/// Secrets that are hidden for as long as this value exists.
 #[derive(Debug, Default)]
 pub(crate) struct Hidden(Option<Rc<[Secret]>>);
 
@@ -74,14 +75,14 @@ impl Drop for Hidden {
     }
 }
 
-/// Takes what is secret out of a text.
+/// Removes secrets from a text.
 pub(crate) fn hide(text: &mut String) {
     if let Some(hidden) = table().hide(text) {
         *text = hidden;
     }
 }
 
-/// The beginning of somebody else's text without what is secret: at most so many bytes, and `…` if there are more.
+/// The beginning of a text from outside, without secrets: at most this many bytes, and `…` if there are more.
 pub(crate) fn quote(text: &[u8], bytes_max: usize) -> String {
     let window = &text[..text.len().min(bytes_max + limits::QUOTE_AHEAD_BYTES)];
     let mut quoted = String::from_utf8_lossy(window).into_owned();

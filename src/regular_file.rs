@@ -1,8 +1,8 @@
 //! Small files that are read whole: the configuration, a `map_file`, secrets, certificates.
 //!
-//! Reading must never block the one thread. Opening a FIFO waits for a writer, a device may have no end, and opening one
-//! may have side effects. So only regular files are opened, within a bound, and without waiting if a path comes to lead to
-//! something else between two calls.
+//! Reading must never block the one thread. Opening a FIFO waits for a writer, a device may have no end, and opening
+//! one may have side effects. So only regular files are opened, within a size limit, and without waiting if the path is
+//! replaced by something else between two calls.
 
 use crate::descriptors;
 use rustix::fs::OFlags;

@@ -1,6 +1,6 @@
-//! Texts that are secret.
+//! Secret texts.
 //!
-//! Invariant: a [`Secret`] is shown by no `Debug`; whoever wants its text says so with [`Secret::expose`].
+//! Invariant: no `Debug` shows a [`Secret`]. Code that needs its text calls [`Secret::expose`].
 
 pub(crate) mod base64;
 

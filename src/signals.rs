@@ -1,7 +1,7 @@
 //! Signals as something to wait for.
 //!
-//! A handler may do next to nothing, so it sets a flag and writes a byte into a socket, which wakes the main thread like
-//! any other.
+//! A handler may do next to nothing, so it sets a flag and writes a byte into a socket, which wakes the main thread
+//! like any other socket.
 
 use crate::descriptors;
 use crate::park::{self, Interest};

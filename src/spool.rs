@@ -1,8 +1,8 @@
 //! The documents of one recorder that wait: those in memory here, those on disk in [`disk`].
 //!
-//! Invariants: a document that [`Spool::push`] was given is in the open bulk, in a lane, or under way, until it is taken out;
-//! [`Spool::is_over`] counts every byte that is held for documents, used or not; nothing here knows a clock, a file or a
-//! socket.
+//! Invariants: a document that was given to [`Spool::push`] is in the open bulk, in a lane, or under way, until it is
+//! taken out. [`Spool::is_over`] counts every byte that is held for documents, used or not. Nothing here knows a clock,
+//! a file or a socket.
 
 pub(crate) mod disk;
 pub(crate) mod files;
@@ -21,13 +21,13 @@ use std::time::Instant;
 #[derive(Debug)]
 pub(crate) struct Waiting {
     pub(crate) bulk: Arc<Bulk>,
-    /// When the oldest of its documents came.
+    /// When the oldest of its documents arrived.
     pub(crate) since: Instant,
-    /// Its documents are on disk, too, in this segment.
+    /// Its documents are also on disk, in this segment.
     pub(crate) saved: Option<SegmentId>,
-    /// They are more than the disk may hold: they wait in memory only.
+    /// They are larger than the spool may be, so they wait in memory only.
     pub(crate) too_large: bool,
-    /// The whole was too large for the server, so that no other documents may join it.
+    /// A piece of a bulk that failed as a whole. No other documents may join it.
     pub(crate) is_part: bool,
 }
 
@@ -36,7 +36,7 @@ impl Waiting {
         Self { bulk, since, saved: None, too_large: false, is_part: false }
     }
 
-    /// Whether its documents are to be on disk, and are not.
+    /// Whether its documents have to be written to disk and are not there yet.
     pub(crate) fn is_unsaved(&self) -> bool {
         self.saved.is_none() && !self.too_large
     }
@@ -45,13 +45,13 @@ impl Waiting {
 /// Where documents wait, by what is known of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lane {
-    /// In memory, not tried yet, or with a whole request that failed.
+    /// In memory; not tried yet, or tried in a request that failed as a whole.
     Fresh,
     /// In memory, refused one by one, for now.
     Refused,
     /// In memory, refused for good; their dead letters could not be written.
     Rejected,
-    /// Whole requests with them fail, while others are taken. Each bulk stays as it is.
+    /// Requests with them fail as a whole, while others succeed. The bulks are not merged with others.
     Aside,
     /// From the disk, not refused so far.
     Backlog,
@@ -64,12 +64,13 @@ impl Lane {
     pub(crate) const ALL: [Self; 6] =
         [Self::RefusedBacklog, Self::Backlog, Self::Refused, Self::Rejected, Self::Aside, Self::Fresh];
 
-    /// Whether its documents come from the disk. They are there, too, unless others have removed them.
+    /// Whether its documents come from the disk. They are still on disk, unless others have removed them.
     pub(crate) fn is_from_disk(self) -> bool {
         self.of_segments().is_some()
     }
 
-    /// Whether it takes the segments that were refused in this run, or the others; none, if it takes no segments.
+    /// True if the lane takes the segments that were refused in this run, false if it takes the others, and none if it
+    /// takes no segments.
     pub(crate) fn of_segments(self) -> Option<bool> {
         match self {
             Self::Fresh | Self::Refused | Self::Rejected | Self::Aside => None,
@@ -85,7 +86,8 @@ pub(crate) struct Bounds {
     pub(crate) documents_max: usize,
     pub(crate) bytes_max: usize,
     pub(crate) memory_bytes_max: usize,
-    /// Part of the memory that only what is on disk, too, may use: so the backlog moves on while the disk is full.
+    /// The part of the memory that is reserved for documents that are also on disk, so that the backlog keeps moving
+    /// while the disk is full.
     pub(crate) reserved_bytes: usize,
 }
 
@@ -94,7 +96,7 @@ pub(crate) struct Bounds {
 pub(crate) struct Spool {
     action: ActionLine,
     bounds: Bounds,
-    /// Documents that come in one instant: bulks are made large enough for them at once.
+    /// How many documents arrive at one instant: bulks are allocated large enough for them.
     feeders: usize,
     /// Being filled; nobody else holds it.
     open: Arc<Bulk>,
@@ -171,12 +173,13 @@ impl Spool {
         self.sending.take()
     }
 
-    /// Before everything else in a lane.
+    /// Puts documents at the front of a lane.
     pub(crate) fn put_front(&mut self, lane: Lane, waiting: Waiting) {
         self.lines[lane as usize].bulks.push_front(waiting);
     }
 
-    /// Behind everything else in a lane. One that is the first to wait stays as it is; else its documents join the others.
+    /// Puts documents at the end of a lane. A bulk that is the first to wait stays as it is; otherwise its documents
+    /// are copied into the queue.
     pub(crate) fn append(&mut self, lane: Lane, waiting: Waiting) {
         let is_next = self.sending.is_none() || lane != Lane::Fresh;
         let there = &mut self.lines[lane as usize];
@@ -199,13 +202,14 @@ impl Spool {
         }
     }
 
-    /// A bulk that is to be on disk, and is not, and stays in memory, too.
+    /// The next bulk that has to be saved but also stays in memory: it is under way, or set aside.
     pub(crate) fn next_apart(&mut self) -> Option<&mut Waiting> {
         let sending = self.sending.iter_mut().map(|(_, waiting)| waiting);
         sending.chain(&mut self.lines[Lane::Aside as usize].bulks).find(|waiting| waiting.is_unsaved())
     }
 
-    /// The next of the other documents that are to be on disk, and are not; at most so many, unless they are one bulk already.
+    /// The next of the other documents that have to be saved; at most `documents_max`, unless they already are one
+    /// bulk.
     pub(crate) fn next_unsaved(&mut self, documents_max: usize) -> Option<(Lane, Waiting)> {
         let most = (documents_max, self.portion_bytes());
         for lane in Lane::ALL.into_iter().filter(|lane| *lane != Lane::Aside) {
@@ -221,14 +225,14 @@ impl Spool {
         None
     }
 
-    /// When the oldest document came that is to be on disk, and is not, the open bulk aside.
+    /// When the oldest document arrived that has to be saved and is not, leaving out the open bulk.
     pub(crate) fn unsaved_since(&self) -> Option<Instant> {
         let sending = self.sending.iter().map(|(_, waiting)| waiting);
         let sending = sending.filter(|waiting| waiting.is_unsaved()).map(|waiting| waiting.since);
         self.lines.iter().filter_map(Line::unsaved_since).chain(sending).min()
     }
 
-    /// A segment is no more: what was on disk, too, is in memory alone.
+    /// A segment no longer exists: its documents in memory are now only there.
     pub(crate) fn forget_saved(&mut self, id: SegmentId) {
         let sending = self.sending.iter_mut().map(|(_, waiting)| &mut waiting.saved);
         let lines = self
@@ -240,7 +244,8 @@ impl Spool {
         }
     }
 
-    /// Documents that are on disk, too, those that come last first. If a segment is said, only those of it that come in order.
+    /// Takes documents that are also on disk out of memory, the last ones to be sent first. If a segment is given, only
+    /// its documents, and none that were set aside.
     pub(crate) fn take_saved(&mut self, of: Option<SegmentId>) -> Option<(Lane, SegmentId, Waiting)> {
         let is_wanted = |id: SegmentId| of.is_none_or(|of| of == id);
         let most = (usize::MAX, self.portion_bytes());
@@ -278,7 +283,7 @@ impl Spool {
         Some((lane, documents))
     }
 
-    /// Documents that were refused for good and are nowhere else, one that is sent once more included.
+    /// Documents that were refused for good and exist only in memory, including those that are under way again.
     pub(crate) fn rejected_in_memory(&self) -> usize {
         let sending = self.sending.iter().filter(|(lane, waiting)| *lane == Lane::Rejected && waiting.saved.is_none());
         self.documents(Lane::Rejected) + sending.map(|(_, waiting)| waiting.bulk.documents()).sum::<usize>()
@@ -318,7 +323,7 @@ impl Spool {
             return;
         }
         if self.open.memory_bytes() == 0 {
-            // It was never used, as nothing has come since: one buffer is enough as long as answers come in time.
+            // It was never used, because nothing has arrived since: one buffer is enough while answers arrive in time.
             std::mem::swap(&mut self.open, &mut bulk);
         }
         if self.pool.len() < limits::POOLED_BULKS_MAX {
@@ -326,7 +331,7 @@ impl Spool {
         }
     }
 
-    /// Bytes that all of it takes, and those of them whose documents are on disk, too.
+    /// Bytes in total, and how many of them hold documents that are also on disk.
     fn memory_bytes(&self) -> (usize, usize) {
         let sending = self.sending.as_ref().map_or(0, |(_, waiting)| waiting.bulk.memory_bytes());
         let is_sending_saved = self.sending.as_ref().is_some_and(|(_, waiting)| waiting.saved.is_some());
@@ -339,7 +344,7 @@ impl Spool {
         (all, saved + if is_sending_saved { sending } else { 0 })
     }
 
-    /// Whether it takes more than it may. Emptied buffers are given back before it comes to that.
+    /// Whether it takes more memory than it may. Emptied buffers are freed before that is said.
     pub(crate) fn is_over(&mut self) -> bool {
         let Bounds { memory_bytes_max, reserved_bytes, .. } = self.bounds;
         let is_over =
@@ -403,7 +408,7 @@ impl Spool {
             }
         }
         if bytes_max != before.bytes_max {
-            // They have the size that was usual so far.
+            // They have the size of the old bounds.
             self.spare = None;
             self.pool.clear();
         }

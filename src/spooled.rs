@@ -1,3 +1,3 @@
-//! A door to what reads a spool folder, with all that is done with its documents later, for fuzzing.
+//! An entry point for fuzzing what reads a spool folder, with everything that is done with its documents later.
 
 pub use crate::recorder::{FolderLoad, FolderTrial};

@@ -1,10 +1,10 @@
-//! Pipes, terminals and sockets that are written to without ever waiting: a reader that has stopped reading must not hold
-//! up the one thread.
+//! Pipes, terminals and sockets that are written to without ever waiting: a reader that has stopped reading must not
+//! hold up the one thread.
 //!
-//! Standard output and error are shared with other processes, which would feel it if they were set to non-blocking. So a
-//! pipe or a terminal is opened once more, which gives flags of our own, and a socket is told with each piece not to wait.
-//! Where neither works (the pipe belongs to another user), a piece is written only after the system has said that there is
-//! room for so many bytes; then it can still block if another process takes that room in between.
+//! Standard output and error are shared with other processes, which would notice if they were set to non-blocking. So a
+//! pipe or a terminal is opened once more, which gives flags of our own, and a socket is told not to wait with each
+//! piece. Where neither works (the pipe belongs to another user), a piece is written only after the system has said
+//! that there is room for so many bytes; such a write can still block if another process takes that room in between.
 
 use crate::limits;
 use crate::park;

@@ -1,7 +1,8 @@
-//! The end of a process whose one thread hangs: a call of the system on a disk or a network file system may never return.
+//! Ends a process whose one thread hangs while it is ending: a system call on a disk or a network file system may never
+//! return.
 //!
-//! There is a second thread only while the process is ending: it waits until the time for that is over, and then says what
-//! was known last and exits. The library never has one, as its host must go on.
+//! The watchdog is a second thread that exists only while the process is ending. It waits until the time for that is
+//! over, then logs what was last known and exits. The library never starts one, because its host must go on.
 
 use crate::clock;
 use crate::limits;

@@ -1,4 +1,5 @@
-//! What turns a body into a document: one set for the whole process, used by one poll at a time, never across an await.
+//! The buffers that turn a body into a document: one set for the whole process, used by one poll at a time, never
+//! across an await.
 
 use crate::bulk::{self, DocumentKey, IdSource};
 use crate::calendar::Timestamp;

@@ -164,6 +164,31 @@ fn the_map_names_each_module() {
     }
 }
 
+/// The files that a text names as code: `a.rs`, or `a/{b,c}.rs` for several.
+fn named_files(text: &str) -> Vec<String> {
+    let spans = text.split('`').skip(1).step_by(2).filter(|span| span.ends_with(".rs") && !span.contains(['…', ' ']));
+    let files = |span: &str| match span.split_once('{').zip(span.split_once('}')) {
+        Some(((before, _), (names, after))) => {
+            let names = &names[before.len() + 1..];
+            names.split(',').map(|name| format!("{before}{name}{after}")).collect()
+        }
+        None => vec![span.to_owned()],
+    };
+    spans.flat_map(files).collect()
+}
+
+#[test]
+fn the_map_names_files_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let map = std::fs::read_to_string(root.join("ARCHITECTURE.md")).expect("readable");
+    let files = named_files(&map);
+    assert!(files.len() > 150, "only {} files are named", files.len());
+    let is_there = |file: &String| root.join("src").join(file).exists() || root.join(file).exists();
+    let missing: Vec<_> = files.into_iter().filter(|file| !is_there(file)).collect();
+    assert!(missing.is_empty(), "ARCHITECTURE.md speaks of {missing:?}");
+    assert_eq!(named_files("`a.rs` b.rs `c/{d,e}.rs` `f`"), ["a.rs", "c/d.rs", "c/e.rs"]);
+}
+
 /// The modules of a source file below `src`: `flatten` is a crate of its own.
 fn module(name: &str) -> Vec<String> {
     let (root, path) = match name.strip_prefix("flatten/") {

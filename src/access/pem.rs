@@ -1,4 +1,4 @@
-//! PEM files, as strictly as TLS libraries read them: what these would pass over is named here. Pure.
+//! PEM files, read as strictly as TLS libraries read them. What those would silently skip is reported here. Pure.
 
 use crate::secret::base64;
 

@@ -1,4 +1,4 @@
-//! What a document in a bulk looks like: for texts that come from elsewhere. Pure.
+//! Recognises action lines and documents in texts that come from elsewhere. Pure.
 
 use super::{ID, INDEX};
 use crate::flatten;

@@ -1,4 +1,4 @@
-//! Arguments as people write them, in the form that the parser takes.
+//! Normalises arguments as people write them into the form that the parser accepts.
 
 use super::Failure;
 use super::flags::{SWITCHES, VALUES};

@@ -1,5 +1,5 @@
-//! `expvastic dead-letters ls|retry`: looks at what the server refused for good, and sends it again. Both can be used beside a
-//! running expvastic.
+//! `expvastic dead-letters ls|retry`: lists the documents that the server refused for good, and sends them again. Both
+//! can be used while expvastic is running.
 
 use super::{Failure, orders};
 use crate::config::{Config, Recorder, Target, nearest};

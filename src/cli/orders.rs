@@ -1,4 +1,4 @@
-//! What signals ask for while the program runs.
+//! What signals do while the program runs.
 
 use crate::clock;
 use crate::config::{Config, ConfigError};

@@ -1,4 +1,4 @@
-//! What commands print, and whether it has arrived.
+//! What commands print, and whether the output was written.
 
 use super::{DONE, FAILED};
 use std::io::{self, StdoutLock, Write};

@@ -1,5 +1,5 @@
-//! `expvastic spool ls|verify|dump|drop`: looks at what waits on disk. All but `drop` only read, so that they can be used
-//! beside a running expvastic.
+//! `expvastic spool ls|verify|dump|drop`: inspects the documents that wait on disk. All but `drop` only read, so they
+//! can be used while expvastic is running.
 
 use super::Failure;
 use crate::config::{Config, Recorder};

@@ -1,6 +1,6 @@
-//! `auth`, `tls` and `headers`: who we say we are to an endpoint, and how we know that it is the one.
+//! `auth`, `tls` and `headers`: how to authenticate to an endpoint, and how to verify that it is the right one.
 //!
-//! Nothing here repeats a value, nor the name of a header field: it may be a secret in the wrong place.
+//! No message here repeats a value or the name of a header field: it may be a secret in the wrong place.
 
 use super::section::Section;
 use super::{ports, values};
@@ -32,10 +32,10 @@ const OWN_HEADERS: [&str; 13] = [
 /// What is in the names of header fields whose values are secrets.
 const SECRET_NAMES: [&str; 6] = ["auth", "cookie", "key", "password", "secret", "token"];
 
-/// Refuses the keys where nobody is there to be told; `why` says so.
+/// Refuses the keys where there is no server to authenticate to; `why` says so.
 pub(super) fn refuse(section: &mut Section<'_, '_>, keys: &[&'static str], why: &str) {
     for &key in keys {
-        // Asking for a key makes it one that is known here.
+        // Asking for a key also marks it as known here.
         let is_given = section.keys().any(|given| given == key);
         if let Some((_, place)) = is_given.then(|| section.node(key)).flatten() {
             section.wrong(&place, format!("{key} has no effect here: {why}"));
@@ -43,7 +43,7 @@ pub(super) fn refuse(section: &mut Section<'_, '_>, keys: &[&'static str], why: 
     }
 }
 
-/// What a section says of these endpoints, some of which may have held credentials.
+/// The access of these endpoints, some of which may have held credentials, according to a section.
 pub(super) fn access(section: &mut Section<'_, '_>, endpoints: &[(&str, Option<&Auth>)]) -> Access {
     let place = section.node("auth").map(|(_, place)| place);
     let auth = section.secret_section("auth").and_then(auth);
@@ -136,7 +136,8 @@ fn secret(section: &mut Section<'_, '_>, [key, file_key]: [&'static str; 2], sha
     Some(SecretSource::File(path))
 }
 
-/// Servers repeat what they were sent, and messages repeat servers: a word of a few letters cannot be taken out of all that.
+/// Servers repeat what they were sent, and messages repeat servers: a secret of a few letters cannot be removed from
+/// all of that.
 fn warn_if_short(section: &mut Section<'_, '_>, key: &'static str, secret: &Secret) {
     if let Some((_, place)) = section.node(key).filter(|_| secret.expose().len() < limits::HIDDEN_BYTES_MIN) {
         section.warn(&place, too_short("this secret"));

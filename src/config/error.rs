@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, for people.
+//! The errors of a configuration, as they are shown to people.
 
 use crate::limits::PROBLEM_CHARS_MAX;
 use std::fmt;

@@ -1,4 +1,5 @@
-//! `${NAME}`, `${NAME:-default}`, `${NAME:?message}` in any scalar of the configuration; `$${` is a `${` that is meant.
+//! `${NAME}`, `${NAME:-default}` and `${NAME:?message}` in any scalar of the configuration. `$${` stands for a literal
+//! `${`.
 
 use super::node::Node;
 use super::problems::{Place, Problems};
@@ -55,7 +56,7 @@ impl<'v> Expansion<'v> {
         let expanded = expand(text, self.variable, self.room);
         match &expanded {
             Ok(expanded) => self.room -= expanded.len(),
-            // What is too long once is not tried again: each try would copy what the variables hold.
+            // After one text was too long, no other is expanded: each try would copy the values of the variables.
             Err(message) if message == TOO_LONG => self.room = 0,
             Err(_) => {}
         }

@@ -1,4 +1,4 @@
-//! Reads a configuration file within its bound, and looks at folders that it names.
+//! Reads a configuration file within its size limit, and checks the folders that it names.
 
 use super::ConfigError;
 use crate::limits;
@@ -42,8 +42,8 @@ pub(super) fn read(path: &Path) -> Result<(PathBuf, String), ConfigError> {
     }
 }
 
-/// What others than the owner of a spool folder could do there, and how to end that. Nothing if there is no folder: then it is
-/// made as it is to be.
+/// A warning if users other than its owner can use a spool folder, and how to prevent that. None if there is no folder:
+/// it is then created with the right mode.
 pub(super) fn looseness(folder: &Path) -> Option<String> {
     let path = folder.display();
     let found = std::fs::metadata(folder).ok().filter(std::fs::Metadata::is_dir)?;

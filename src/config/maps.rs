@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// The files that the readers of one configuration name, each read once.
 pub(super) struct MapFiles<'v> {
     variable: Variable<'v>,
-    /// None for one with something wrong, which has been said.
+    /// None for a file with a problem, which has been reported.
     loaded: RefCell<BTreeMap<PathBuf, Option<Arc<Conversions>>>>,
     bytes_left: Cell<usize>,
 }
@@ -33,7 +33,7 @@ impl<'v> MapFiles<'v> {
     /// Loads the file.
     ///
     /// # Errors
-    /// All that is wrong with it, on one line, the first time.
+    /// Everything that is wrong with it, on one line, the first time.
     pub(super) fn load(&self, path: &Path) -> Result<Arc<Conversions>, String> {
         if let Some(known) = self.loaded.borrow().get(path) {
             return known.clone().ok_or_else(|| format!("{}: invalid, see above", path.display()));

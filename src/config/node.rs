@@ -1,6 +1,7 @@
-//! The YAML text as a tree that keeps every entry of a map, in order, repeated keys included, and keys and numbers as they
-//! stand in the text: what no serde struct does.
-//! This module and those below it alone name `serde_yaml`.
+//! The YAML text as a tree. Unlike a serde struct it keeps every entry of a map in order, repeated keys included, and
+//! keeps keys and numbers as they are written in the text.
+//!
+//! Only this module and those below it use `serde_yaml`.
 
 mod build;
 mod places;
@@ -29,7 +30,7 @@ pub(super) enum Node {
     Text(String),
     List(Vec<Node>),
     Map(Vec<(String, Node)>),
-    /// Something is wrong with it that a person has been told already.
+    /// It has a problem that has been reported already.
     Invalid,
 }
 
@@ -48,8 +49,8 @@ pub(super) fn parse(text: &str) -> Result<Node, (String, Location)> {
     })
 }
 
-/// Whether nothing is wrong with the first document but that it is not the only one. This has no place, other than an error that
-/// only repeats the words.
+/// Whether the only problem of the first document is that there is a second one. That error has no position, unlike
+/// other errors with the same words.
 fn has_more_documents(error: &serde_yaml::Error) -> bool {
     error.location().is_none() && error.to_string().contains("more than one document")
 }
@@ -103,7 +104,7 @@ fn explain(error: &serde_yaml::Error, text: &str, location: Option<Location>) ->
         return format!("{A_KEY}, found {found}");
     }
     let end = said.find(" at line ").unwrap_or(said.len());
-    // What these characters mean to YAML, nobody means who writes a pattern, a variable or a date.
+    // People who write a pattern, a variable or a date do not mean what these characters mean in YAML.
     let misread = ["expected ',' or", "alphabetic or numeric character", "cannot start any token", "unknown anchor"];
     let is_misread = misread.iter().any(|words| said.contains(words)) && line.contains(['$', '*', '%', '&', '@', '`']);
     let hint = if is_misread { "; put a value with such characters in quotes" } else { "" };

@@ -1,5 +1,5 @@
-//! `type_name` in a recorder, where the first versions of the Go program (v0.1.0 to v0.1.2) had it. It is that of the readers
-//! which are routed there and have none of their own.
+//! `type_name` in a recorder, where the first versions of the Go program (v0.1.0 to v0.1.2) had it. It applies to the
+//! readers that are routed to the recorder and have no `type_name` of their own.
 
 use super::problems::{Place, Problems};
 use super::section::Section;
@@ -12,7 +12,7 @@ const MISSING: &str = "type_name is missing: the name of these documents, such a
 /// Readers that one notice names.
 const NAMES_SHOWN: usize = 5;
 
-/// What recorders give and readers lack, until the routes are known.
+/// The names that recorders give and that readers lack, until the routes are known.
 #[derive(Default)]
 pub(super) struct OldTypeNames {
     given: RefCell<Vec<Given>>,
@@ -29,7 +29,7 @@ struct Given {
 }
 
 impl OldTypeNames {
-    /// Takes the key of a recorder. One that is not given is not said to be known.
+    /// Takes the key of a recorder. If it is missing, it is not listed among the known keys.
     pub(super) fn take(&self, recorder: &str, section: &mut Section<'_, '_>) {
         if !section.keys().any(|key| key == "type_name") {
             return;

@@ -1,5 +1,5 @@
-//! What of a recorder lies on disk is its own: files are rotated away, and folders locked. Two paths that are written
-//! differently may lead to the same place.
+//! Checks that no two recorders write to the same place on disk, because files are rotated away and folders are locked.
+//! Two paths that are written differently may lead to the same place.
 
 use super::node::Node;
 use super::problems::{Place, Problems};
@@ -12,7 +12,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Who has a place.
+/// Which recorder uses a place.
 struct Owner<'r> {
     recorder: &'r str,
     key: &'static str,
@@ -20,7 +20,7 @@ struct Owner<'r> {
     path: &'r Path,
 }
 
-/// Refuses what two recorders would write to, and what is the configuration itself, which is in the file `origin`.
+/// Refuses paths that two recorders would write to, and the path of the configuration itself, the file `origin`.
 pub(super) fn check(root: &mut Section<'_, '_>, recorders: &Named<Recorder>, origin: &Path, problems: &Problems<'_>) {
     let Some((Node::Map(map), section)) = root.node("recorders") else { return };
     let mut places = Places::default();
@@ -106,7 +106,7 @@ impl<'r> Places<'r> {
 }
 
 impl RealPlace {
-    /// None where nothing can be found out: whoever writes there says so.
+    /// None where nothing can be found out: writing there will fail and report it.
     fn find(path: &Path) -> Option<Self> {
         let path = real_path(&std::path::absolute(path).ok()?)?;
         let file = fs::metadata(&path).ok().map(|found| (found.dev(), found.ino()));

@@ -1,4 +1,4 @@
-//! Lists of patterns over the names of variables.
+//! Lists of patterns that match the names of variables.
 
 use super::section::Section;
 use crate::limits;

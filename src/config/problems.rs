@@ -1,5 +1,5 @@
-//! All that is wrong with one file. It is collected while the file is read, and the places are looked for at the end, all at
-//! once.
+//! Everything that is wrong with one file. Problems are collected while the file is read; their positions are looked up
+//! at the end, all at once.
 
 use super::error::{Location, Problem};
 use super::node::{self, Target};
@@ -113,7 +113,7 @@ impl<'t> Problems<'t> {
         self.add(place, true, message.into(), None);
     }
 
-    /// The key at `place` says what the one at `first` has said: the message ends with the line of that one.
+    /// The key at `place` repeats the one at `first`: the message ends with the line of that one.
     pub(super) fn again(&self, place: &Place, message: impl Into<String>, first: &Place) {
         self.add(place, true, message.into(), Some(first));
     }
@@ -135,12 +135,12 @@ impl<'t> Problems<'t> {
         !self.found.borrow().is_empty()
     }
 
-    /// Whether further problems are only counted: what would be said of them need not be worked out.
+    /// Whether further problems are only counted, so that their messages need not be worked out.
     pub(super) fn is_full(&self) -> bool {
         self.room.get() == 0 || self.found.borrow().len() == PROBLEMS_MAX
     }
 
-    /// The key at `place` works, but there is something to say about it.
+    /// A warning about the key at `place`.
     pub(super) fn warning(&self, place: &Place, message: impl Into<String>) {
         if self.warnings.borrow().len() < PROBLEMS_MAX {
             let unplaced = Unplaced { place: place.clone(), at_key: true, message: message.into(), first: None };

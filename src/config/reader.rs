@@ -1,4 +1,4 @@
-//! What the configuration says of a reader.
+//! The section of a reader.
 
 use super::maps::MapFiles;
 use super::patterns::patterns;
@@ -182,7 +182,7 @@ impl Reader {
 }
 
 fn jitter(section: &mut Section<'_, '_>, interval: Option<Duration>) -> Duration {
-    // Beside an interval with something wrong, that alone is said.
+    // If the interval has a problem, only that is reported.
     let is_wrong = interval.is_none() && section.keys().any(|key| key == "interval");
     let interval = interval.unwrap_or(limits::INTERVAL_DEFAULT);
     let jitter = section.parse("jitter", |text| match values::duration(text)? {
@@ -276,7 +276,7 @@ fn reader_endpoint(section: &mut Section<'_, '_>) -> Option<Sources> {
         Ok((expvar_urls(&endpoint, route_path.as_deref())?, auth))
     });
     let (urls, auth) = parsed.unzip();
-    // Who is asked, and how, is the same for all ports.
+    // Host and access are the same for all ports.
     let first = urls.iter().flatten().next().map(|(url, _)| url.as_str());
     let access = access::reader_access(section, first.zip(auth));
     urls.map(|urls| expvar_sources(urls, access))

@@ -1,4 +1,4 @@
-//! What the configuration says of a recorder.
+//! The section of a recorder.
 
 use super::node::Node;
 use super::old_type_names::OldTypeNames;
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Where documents go if nobody says otherwise, as with the Go program.
+/// The default index, as in the Go program.
 pub(crate) const INDEX_NAME_DEFAULT: &str = "expvastic";
 
 /// A recorder: where documents are shipped to, and in what portions.
@@ -35,14 +35,14 @@ pub struct Recorder {
     pub(crate) file_mode: FileMode,
 }
 
-/// Who may read and write a file that is made: its owner, unless somebody has said otherwise.
+/// The mode of new files: readable and writable by the owner, unless the configuration says otherwise.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct FileMode(Option<u32>);
 
 impl FileMode {
     fn parse(text: &str) -> Result<Self, String> {
         let mode = u32::from_str_radix(text.strip_prefix("0o").unwrap_or(text), 8).ok();
-        // Its owner has to, and nobody is to run it.
+        // The owner must be able to read and write it, and nobody may execute it.
         let mode = mode.filter(|mode| mode & 0o600 == 0o600 && mode & !0o666 == 0);
         let expected = "expected the permissions of the file in octal, from 0600 to 0666, such as 0640";
         mode.map(|mode| Self(Some(mode))).ok_or_else(|| format!("{expected}, found {text:?}"))
@@ -428,7 +428,7 @@ mod tests {
         let paths = |index: usize| config.recorders[index].paths().map(|(_, path)| path).collect::<Vec<_>>();
         assert_eq!(paths(0), ["/etc/expvastic/s", "/d.ndjson"].map(Path::new));
         assert_eq!(paths(2), [Path::new("/etc/expvastic/out/x.ndjson")]);
-        // Nothing is called "off", and no folder holds standard output.
+        // "off" is not a path, and standard output is not in a folder.
         assert!(paths(1).is_empty() && paths(3).is_empty());
     }
 

@@ -1,4 +1,4 @@
-//! A reader's `rename`: names of the payload, and what they are called in the document.
+//! A reader's `rename`: names of the payload, and their names in the document.
 
 use super::ports;
 use super::section::Section;

@@ -1,10 +1,10 @@
-//! A look over a YAML text before it is parsed: what would cost the parser much time or memory is refused here. Pure, one
-//! pass, in time linear in the text.
+//! Scans a YAML text before it is parsed, and refuses what would cost the parser much time or memory. Pure, one pass,
+//! in time linear in the text.
 //!
-//! The parser (libyaml, behind `serde_yaml`) is quadratic in the depth of brackets, in the number of `%TAG` lines and in the
-//! length of runs of blanks within a scalar, and takes some 300 bytes for each key and value. So the text is split into
-//! tokens by libyaml's own rules, and these things are counted. Where libyaml gives up, so does this: what is not valid YAML
-//! is left to the parser, whose message is the better one.
+//! The parser (libyaml, behind `serde_yaml`) is quadratic in the depth of brackets, in the number of `%TAG` lines, and
+//! in the length of runs of blanks within a scalar. It takes some 300 bytes for each key and value. So the text is
+//! split into tokens by libyaml's own rules, and these things are counted. Where libyaml gives up, so does this
+//! scanner: text that is not valid YAML is left to the parser, whose message is better.
 
 mod cursor;
 mod scalar;

@@ -1,5 +1,5 @@
-//! One section of the file: its keys are taken by name and type, and what is wrong is collected, never thrown, so that a
-//! person sees all of it at once.
+//! One section of the file. Its keys are taken by name and type. Problems are collected, not returned, so that a person
+//! sees all of them at once.
 
 use super::node::Node;
 use super::problems::{Place, Problems};
@@ -54,8 +54,8 @@ impl<'a, 't> Section<'a, 't> {
         found
     }
 
-    /// Itself, unless `key` says by `word`, as the documentation shows it, or by false that it is not wanted: then it is as if
-    /// the key were not there.
+    /// The section itself, unless the value of `key` is `word` (as the documentation shows it) or false: then it is as
+    /// if the key were not there.
     pub(super) fn unless_off(&mut self, key: &'static str, word: &str) -> Option<&mut Self> {
         let node = self.node(key).map(|(node, _)| node);
         let is_off = matches!(node, Some(Node::Text(text)) if text == word) || matches!(node, Some(Node::Bool(false)));
@@ -73,7 +73,7 @@ impl<'a, 't> Section<'a, 't> {
         Self::new(node, place, self.problems)
     }
 
-    /// The same for a section of secrets, which may be meant by whatever stands there: it is not repeated.
+    /// The same for a section of secrets: whatever is in its place may be a secret and is not repeated.
     pub(super) fn secret_section(&mut self, key: &'static str) -> Option<Self> {
         let (node, place) = self.node(key)?;
         match node {

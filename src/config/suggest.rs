@@ -1,4 +1,4 @@
-//! The known name that a misspelt one was probably meant to be.
+//! Finds the known name that a misspelt one was probably meant to be.
 
 use crate::limits::{SUGGESTED_CHARS_MAX, SUGGESTION_STEPS_MAX};
 use std::cell::Cell;

@@ -1,6 +1,6 @@
-//! The kinds of scalar that the configuration has, from text: durations, sizes, endpoints, index names, levels.
+//! Parsers for the scalars of the configuration: durations, sizes, endpoints, index names, levels.
 //!
-//! Each parser gives a value that needs no further check, or what was expected, for a person.
+//! Each parser returns a value that needs no further checks, or a description of what was expected.
 
 use crate::http::{UNIX_SCHEME, Uri, unix_parts};
 use crate::limits;
@@ -44,7 +44,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     Ok(total)
 }
 
-/// The duration, unless it is shorter than `least`, which is above zero: what is wrong is said of it then.
+/// The duration, or what is wrong if it is shorter than `least`, which is above zero.
 pub(crate) fn at_least(least: Duration, duration: Duration) -> Result<Duration, String> {
     match duration {
         Duration::ZERO => Err("cannot be zero, expected a duration such as 500ms or 1s".to_owned()),
@@ -134,8 +134,8 @@ pub(crate) fn unix_url(endpoint: &str, path: &str) -> Result<String, String> {
     Ok(format!("{UNIX_SCHEME}{socket}:{slash}{target}"))
 }
 
-/// Where the own pages are served: `127.0.0.1:9102`, `localhost:9102`, `[::1]:9102`, or `:9102` for all of this machine's
-/// IPv4 addresses. With port 0 the system chooses one.
+/// The address of the status pages: `127.0.0.1:9102`, `localhost:9102`, `[::1]:9102`, or `:9102` for all of this
+/// machine's IPv4 addresses. With port 0 the system chooses one.
 ///
 /// # Errors
 /// What was expected.

@@ -1,5 +1,5 @@
-//! Descriptors that are held open for later, so that libcurl's threads cannot have them: a lookup of a name takes the lowest
-//! numbers that are free, and goes on for a minute after anybody has waited for it.
+//! Descriptors that are held open in reserve, so that libcurl's threads cannot take them. A name lookup takes the
+//! lowest free numbers, and can continue for a minute after the last task stopped waiting for it.
 
 use crate::limits;
 use std::cell::RefCell;
@@ -23,7 +23,7 @@ impl Spares {
     }
 }
 
-/// Holds so many from now on.
+/// Holds this many from now on.
 pub(crate) fn hold(wanted: usize) {
     SPARES.with_borrow_mut(|spares| {
         spares.wanted = wanted;
@@ -37,7 +37,7 @@ pub(crate) fn refill() {
     SPARES.with_borrow_mut(Spares::refill);
 }
 
-/// Lets one go, for whoever opens something next; false if there is none.
+/// Frees one for whatever is opened next; false if there is none.
 pub(crate) fn release() -> bool {
     SPARES.with_borrow_mut(|spares| spares.held.pop()).is_some()
 }

@@ -1,4 +1,4 @@
-//! Which readers and recorders go on when the configuration changes, and from what. Pure.
+//! Decides which readers and recorders continue when the configuration changes, and from which predecessors. Pure.
 
 use super::Routed;
 use crate::config::{Reader, Recorder, Settings, Source, Target};
@@ -8,7 +8,7 @@ use crate::recorder::Feed;
 use std::fmt;
 use std::sync::Arc;
 
-/// The recorders of all engines, each once, and what each of them is given.
+/// The recorders of all engines, each once, and what its readers give it.
 pub(super) struct Plan {
     pub(super) recorders: Vec<(Arc<Recorder>, Feed)>,
     /// For each engine the places of its recorders.
@@ -17,7 +17,7 @@ pub(super) struct Plan {
     pub(super) memory_bytes_max: usize,
     /// Endpoints that are talked to.
     pub(super) endpoints: usize,
-    /// Descriptors that polls leave to the others, but for the own pages.
+    /// Descriptors that polls leave to the others, without those for the status pages.
     pub(super) reserve: Reserve,
     /// Descriptors that libcurl must not have.
     pub(super) spares: usize,
@@ -48,7 +48,7 @@ impl Plan {
         let files = recorders.iter().map(|(recorder, _)| files_of(recorder)).sum::<usize>();
         Self {
             spares: files + limits::LIBCURL_EXCHANGE_DESCRIPTORS,
-            // While one host does the work, those that rest may be asked how they are.
+            // While one host does the work, those that rest may be probed.
             reserve: Reserve { files: limits::DESCRIPTORS_BASE + files, shipping: hosts + recorders.len() },
             endpoints: engines.len() + hosts,
             memory_bytes_max: usize::try_from(share).unwrap_or(usize::MAX),
@@ -79,7 +79,7 @@ fn files_of(recorder: &Recorder) -> usize {
     spool + rotated * limits::DESCRIPTORS_PER_ROTATED_FILE
 }
 
-/// A recorder that was there before: it may go on, or hand on what waits.
+/// A recorder of the configuration before: it may continue, or pass on what waits.
 #[derive(Clone, Copy)]
 pub(super) struct Predecessor<'r> {
     pub(super) recorder: &'r Recorder,
@@ -87,23 +87,23 @@ pub(super) struct Predecessor<'r> {
     pub(super) is_running: bool,
 }
 
-/// Where a recorder comes from: places among those that were there before.
+/// What a recorder continues from: places among the recorders of the configuration before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// It has been there, and stays as it is.
+    /// It is unchanged.
     Same(usize),
-    /// It goes on with what waits there.
+    /// It takes over what waits there.
     Heir(usize),
     New,
 }
 
-/// Why a recorder goes on from another one; the closest come first.
+/// Why a recorder continues from another one; the strongest reason comes first.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kinship {
     Same,
-    /// They have one spool folder, whatever they are called.
+    /// They have the same spool folder, whatever their names are.
     Folder,
-    /// They have one name, and nothing would be left in a folder that the new one does not have.
+    /// They have the same name, and nothing would be left behind in a folder that the new one does not use.
     Name,
 }
 
@@ -118,7 +118,7 @@ impl Kinship {
     }
 }
 
-/// Where each recorder comes from; each of those before is the origin of one at most.
+/// What each recorder continues from. Each recorder of the configuration before is the origin of at most one.
 pub(super) fn origins(before: &[Predecessor<'_>], recorders: &[(Arc<Recorder>, Feed)]) -> Vec<Origin> {
     let mut origins = vec![Origin::New; recorders.len()];
     let mut is_taken = vec![false; before.len()];
@@ -136,7 +136,7 @@ pub(super) fn origins(before: &[Predecessor<'_>], recorders: &[(Arc<Recorder>, F
     origins
 }
 
-/// For each engine the place of the reader that goes on with all that it knows: the same one.
+/// For each engine the place of the unchanged reader that continues, with everything that it remembers.
 pub(super) fn kept_readers(before: &[&Reader], engines: &[Routed]) -> Vec<Option<usize>> {
     engines.iter().map(|engine| before.iter().position(|old| **old == *engine.reader)).collect()
 }

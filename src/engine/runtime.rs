@@ -1,11 +1,11 @@
-//! The engines at work.
+//! The running engines.
 //!
 //! The loop in [`Runtime::tick`] is the only one that waits for the time of a tick, and the only one that starts polls.
-//! Readers whose ticks fall together are polled together; their documents leave in one bulk, sealed when the last of
-//! them is in, or when the oldest has waited for `bulk.age`.
+//! Readers whose ticks fall together are polled together. Their documents leave in one bulk, which is sealed when the
+//! last of them has arrived, or when the oldest has waited for `bulk.age`.
 //!
-//! Starting is following a first configuration. Invariant: what [`Runtime::follow`] replaces is borrowed within one turn,
-//! never across an await.
+//! Starting means following a first configuration. Invariant: what [`Runtime::follow`] replaces is never borrowed
+//! across an await.
 
 mod end;
 mod following;
@@ -41,7 +41,7 @@ pub(super) struct Runtime {
     /// Recorders that no engine feeds any more: they ship what they have, and end.
     retiring: RefCell<Vec<Retiring>>,
     metrics: Rc<Metrics>,
-    /// Where the own pages are served, and by whom.
+    /// The address of the status pages, and the task that serves them.
     pages: RefCell<Option<(SocketAddr, Task<()>)>>,
     bench: RefCell<Workbench>,
     started: Instant,
@@ -52,10 +52,10 @@ pub(super) struct Runtime {
     watchdog: Option<Watchdog>,
     stopping: Cell<bool>,
     given_up: Cell<u64>,
-    /// When a bulk is the first to have waited for long enough, as far as the tick loop knows.
+    /// When the next bulk has to be sealed because of its age, as far as the tick loop knows.
     seal_by: Cell<Option<Instant>>,
-    /// Wakes the tick loop before its time: another bulk than before is the first that is to be sealed, or none is, or an
-    /// engine may have ended, or another configuration is to be followed.
+    /// Wakes the tick loop early: `seal_by` has changed, an engine may have ended, or another configuration has
+    /// arrived.
     changed: (Sender<()>, Receiver<()>),
     ordered: Cell<Option<Box<Config>>>,
 }
@@ -74,7 +74,8 @@ struct Shipping {
     task: Task<()>,
 }
 
-/// A recorder that is about to end; its task alone holds it, so that its memory and its folder are free as soon as it has.
+/// A recorder that is about to end. Only its task holds it, so its memory and its folder are free as soon as the task
+/// has ended.
 struct Retiring {
     recording: Weak<Recording>,
     task: Task<()>,
@@ -83,7 +84,7 @@ struct Retiring {
 /// The polls that began at one instant.
 struct Instance {
     timestamp: Timestamp,
-    /// The same since the start, by the clock that nobody sets.
+    /// The same as the time since the start, by the monotonic clock.
     elapsed: Duration,
     under_way: Cell<usize>,
 }
@@ -122,8 +123,8 @@ impl Runtime {
         })
     }
 
-    /// Polls and ships until `stop` completes, or there is nothing left to poll; then ships what waits until the time for
-    /// that is over, or what `stop` has given completes.
+    /// Polls and ships until `stop` completes, or there is nothing left to poll. Then ships what waits until
+    /// `shutdown_timeout` is over, or until the future that `stop` returned completes.
     pub(super) async fn run<H: Future<Output = ()>>(self: &Rc<Self>, executor: &LocalExecutor<'_>, mut stop: Task<H>) {
         let ended = async {
             self.tick(executor).await;
@@ -228,7 +229,8 @@ impl Runtime {
         page.render(snapshot, out);
     }
 
-    /// Makes a document of the body, hands it to the recorders, and seals the bulks if it was the last of its instant.
+    /// Turns the body into a document, passes it to the recorders, and seals the bulks if it was the last of its
+    /// instant.
     fn finish(&self, engine: &Engine, polled: Result<Content, ReadError>, mut body: Vec<u8>, instance: &Instance) {
         if !engine.is_retired.get() {
             self.record(engine, polled, &mut body, instance);
@@ -297,7 +299,7 @@ impl Runtime {
         self.seal_by.set(self.next_seal());
     }
 
-    /// When a bulk is the first to have waited for long enough: the recorders' ages differ.
+    /// When the next bulk has to be sealed because of its age. Recorders may have different ages.
     fn next_seal(&self) -> Option<Instant> {
         self.recorders.borrow().iter().filter_map(|one| one.recording.seal_by()).min()
     }
@@ -327,7 +329,7 @@ impl Runtime {
 }
 
 impl Retiring {
-    /// None if it has ended, and all has been said of it.
+    /// None if it has ended and its results have been logged.
     fn unfinished(self) -> Option<Shipping> {
         let recording = self.recording.upgrade().filter(|_| !self.task.is_finished())?;
         Some(Shipping { recording, task: self.task })

@@ -1,5 +1,5 @@
-//! Text as it stands in a body: which bytes are its structure, what is a scalar, where something stands, and how what is
-//! no JSON is made into what can be followed. Knows nothing of names, rules or documents.
+//! The text of a body as it stands: which bytes are structure, what a scalar is, where something is, and how a body
+//! that is not JSON becomes one that can be walked. Knows nothing of names, rules or documents.
 
 pub(crate) mod index;
 pub mod json;

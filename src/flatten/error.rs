@@ -27,8 +27,8 @@ pub enum Cause {
     Unclosed,
     /// Something stands behind the object.
     TrailingData,
-    /// It has to be mended, and is large and made of little but brackets and commas: mending would take more memory than
-    /// there is for a body.
+    /// It has to be repaired, and is large and consists of little but brackets and commas: repairing it would take more
+    /// memory than a body may.
     TooDense,
     /// Nested beyond [`limits::DEPTH_MAX`].
     TooDeep,
@@ -49,7 +49,7 @@ pub(crate) enum Stop {
     Refused(FlattenError),
     /// Its members are not those of the layout.
     OtherLayout,
-    /// It is no JSON, by more than single tokens.
+    /// It is not JSON, by more than single tokens.
     Tangled,
 }
 

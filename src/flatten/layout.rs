@@ -1,7 +1,8 @@
-//! The layout of a reader's payload: which members it has, in their order, and what becomes of each.
+//! The layout of a reader's payload: which members it has, in order, and what becomes of each.
 //!
-//! It is learned once and then followed: as long as the members stay the same, a tick costs one comparison for each
-//! key and one copy for each name, whatever the names had to be mended for. A payload that departs from it is learned anew.
+//! A layout is learned once and then followed. As long as the members stay the same, a tick costs one comparison for
+//! each key and one copy for each name, no matter how the names had to be changed. A payload that departs from it is
+//! learned anew.
 
 pub(crate) mod by_hash;
 pub(crate) mod choice;
@@ -70,11 +71,11 @@ pub(super) struct Node {
     pub(super) name_bytes: u32,
 }
 
-/// Whether a member that is looked at is shipped.
+/// Whether a member that is read is shipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shipped {
     Yes,
-    /// The rules leave it out, but its value is needed, or what is in it.
+    /// The rules leave it out, but its value, or something in it, is needed.
     Unwanted,
     /// It is beyond `max_fields`.
     BeyondLimit,
@@ -95,13 +96,13 @@ pub(super) enum Kind {
     Out,
     /// A value or an array without objects.
     Leaf,
-    /// How fast the leaf before it changes: no member of the payload.
+    /// The rate of the leaf before it: not a member of the payload.
     Rate,
     /// An object: its members follow, then `End`.
     Object,
     /// An array with objects: its columns follow, each a `Leaf` or `Out`, then `End`.
     Columns,
-    /// An array with objects that is left out; were it anything else, it would be shipped.
+    /// An array with objects that is left out. Any other value of the member would be shipped.
     Dropped,
     End,
 }
@@ -184,7 +185,7 @@ impl Layout {
         self.nodes.iter().any(|node| node.is_hidden() || matches!(node.kind, Kind::Out | Kind::Dropped))
     }
 
-    /// Gives back what an outlier made it grow to.
+    /// Frees memory that an outlier has made it allocate.
     pub(super) fn give_back(&mut self) {
         self.nodes.shrink_to(limits::KEPT_SCRATCH_BYTES_MAX / size_of::<Node>());
         self.keys.shrink_to(limits::KEPT_SCRATCH_BYTES_MAX);

@@ -1,21 +1,22 @@
-//! The sanitiser: the bytes that an endpoint answered become one flat JSON object, or an error and nothing.
+//! The sanitiser: the bytes that an endpoint answered become one flat JSON object, or an error and nothing else.
 //!
-//! Pure and synchronous: no socket, clock, file or environment. simd-json finds the structural characters of the
-//! untouched body (its first stage: UTF-8, closed strings, control characters, all by SIMD); one walk over that index
-//! checks the rest of the grammar and copies tokens as they stand into the document. No tree is built and no number is
-//! converted, so a value leaves with the digits that it came with.
+//! Pure and synchronous: no socket, clock, file or environment. simd-json finds the structural characters of the body
+//! without changing it (its first stage: UTF-8, closed strings, control characters, all by SIMD). One walk over that
+//! index checks the rest of the grammar and copies tokens as they stand into the document. No tree is built and no
+//! number is converted, so a value leaves with the digits that it came with.
 //!
 //! Invariants:
 //! - the document is one line of valid JSON in UTF-8, whatever the body was;
 //! - a broken value is left out, counted ([`Report::broken`]) and named ([`Variables::lost`]); its neighbours stay;
-//! - a body that is cut off, no object, too deep, too long, or without any variable gives an error, and nothing is appended;
-//! - every name is one that the server takes, and no two are equal (`names`);
+//! - a body that is cut off, not an object, too deep, too long, or without any variable gives an error, and nothing is
+//!   appended;
+//! - every name is one that the server accepts, and no two are equal (`names`);
 //! - a [`Scratch`] that has seen the largest payload allocates no more.
 //!
-//! What becomes of each member is learned from a reader's first payload and kept as its layout; later payloads follow it
-//! with one comparison for each key, until one departs from it and is learned anew.
+//! What becomes of each member is learned from a reader's first payload and kept as its layout. Later payloads follow
+//! it with one comparison for each key, until one departs from it and is learned anew.
 //!
-//! Three floors, each of which uses only those before it: `bytes`, `layout`, `walk`.
+//! The modules are on three floors, each of which uses only those before it: `bytes`, `layout`, `walk`.
 
 mod bytes;
 mod error;
@@ -112,7 +113,7 @@ impl Scratch {
     ///
     /// `body` is grown by [`PADDING_BYTES`] while it is read and has its length back afterwards.
     ///
-    /// A body that is no JSON, by more than single tokens, costs a second try over a copy in which what is broken is marked.
+    /// A body that is not JSON, by more than single tokens, costs a second walk over a repaired copy.
     ///
     /// # Errors
     /// [`FlattenError`] with `out` as it was.
@@ -145,7 +146,7 @@ impl Scratch {
             Ok((report, _)) if report.broken > 0 => FlattenError { cause: Cause::AllBroken, offset: 0 },
             Ok(_) if variables.layout.leaves_out() => FlattenError { cause: Cause::AllLeftOut, offset: 0 },
             Err(Stop::Refused(error)) => FlattenError { offset: error.offset.min(body.len()), ..error },
-            // No walk stops for the other reasons any more: what it follows has just been learned, or marked.
+            // No walk stops for the other reasons here: its layout has just been learned, or its body repaired.
             Ok(_) | Err(Stop::OtherLayout | Stop::Tangled) => FlattenError { cause: Cause::NoVariables, offset: 0 },
         };
         out.truncate(mark);
@@ -252,7 +253,7 @@ impl Scratch {
         })
     }
 
-    /// There is no document of what was learned last.
+    /// The payload that was learned last has not become a document: restores the layout before it.
     fn unlearn(&mut self, variables: &mut Variables) {
         if !std::mem::take(&mut self.has_learned) {
             return;
@@ -264,7 +265,7 @@ impl Scratch {
         }
     }
 
-    /// Gives back what an outlier made it grow to.
+    /// Frees memory that an outlier has made it allocate.
     pub fn trim(&mut self, body_bytes: usize) {
         // The arena holds the columns' whole names, which may be many times the body.
         if body_bytes.max(self.arena.allocated_bytes()).max(self.copy.capacity()) > limits::KEPT_SCRATCH_BYTES_MAX {

@@ -1,4 +1,4 @@
-//! The sanitiser against plain expectations; `tests/payloads.rs` compares it with a naive twin on real payloads.
+//! The sanitiser compared with plain expectations; `tests/payloads.rs` compares it with a naive twin on real payloads.
 
 use super::*;
 

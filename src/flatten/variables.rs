@@ -1,4 +1,4 @@
-//! What is remembered of one reader from one payload to the next.
+//! What is remembered about one reader from one payload to the next.
 
 use crate::layout::Layout;
 use crate::layout::by_hash::NoRoom;

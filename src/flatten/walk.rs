@@ -1,9 +1,9 @@
-//! The walk over the structural index: checks the grammar that stage 1 leaves open, and writes the flat members.
+//! The walk over the structural index. It checks the grammar that stage 1 leaves open, and writes the flat members.
 //!
 //! It never looks at a byte twice without need: a scalar is checked and copied as it stands, an array of scalars is
-//! checked element by element and copied as one span, a member that is out is skipped by counting brackets. A single token
-//! in the place of a value that is none is left out. Whatever else is no JSON ends the walk ([`Stop::Tangled`]), and a copy
-//! of the body is followed in which it is ([`crate::bytes::untangle`]).
+//! checked element by element and copied as one span, a member that is left out is skipped by counting brackets. A
+//! single token that is not JSON, in the place of a value, is left out. Anything else that is not JSON ends the walk
+//! ([`Stop::Tangled`]), and the caller walks a repaired copy of the body ([`crate::bytes::untangle`]).
 
 mod arrays;
 mod broken;
@@ -58,9 +58,9 @@ pub(super) struct Walk<'a, G> {
     gaps_left: usize,
     /// Where something is lost.
     lost: &'a mut Vec<LostAt>,
-    /// The body is written a variable a line: what is broken must have a line to itself.
+    /// The body has one variable per line: a broken value must have a line to itself.
     by_lines: bool,
-    /// Up to where it is known to have.
+    /// Up to where that is known to hold.
     alone_until: usize,
     tangled: bool,
 }

@@ -1,7 +1,7 @@
-//! Why a server's certificate is not accepted, in words: libcurl knows, but its client passes a number on.
+//! Explains why a server's certificate is not accepted: libcurl knows, but its client passes only a number on.
 //!
-//! So after such a failure the server is asked for its certificate once more, and nothing else: the handshake ends with
-//! the refusal. This module alone names rustls, which is libcurl's own TLS, too.
+//! After such a failure the server is asked for its certificate once more, and for nothing else: the handshake ends
+//! with the refusal. Only this module uses rustls, which is also libcurl's own TLS.
 
 use super::{Address, Endpoint, direct, without_brackets};
 use crate::access::{Tls, pem};

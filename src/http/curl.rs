@@ -1,7 +1,7 @@
-//! The way out by isahc, which is libcurl and a thread of its own: TLS, names that must be resolved, proxies. This module
-//! and [`prepared`] alone name isahc.
+//! The transport that uses isahc, which is libcurl and a thread of its own: TLS, names that must be resolved, proxies.
+//! Only this module and [`prepared`] use isahc.
 //!
-//! It is started by the first exchange that needs it. The time that an exchange may take is kept by libcurl's own clock.
+//! It is started by the first exchange that needs it. Timeouts are kept by libcurl's own clock.
 
 mod prepared;
 
@@ -62,8 +62,8 @@ struct Client {
 }
 
 impl Drop for Client {
-    /// Whoever drops the client waits for libcurl's thread, and that for lookups of names, which take as long as the
-    /// name servers are silent. So another thread does that, and ends with it. If there can be none, the client stays.
+    /// Dropping the client waits for libcurl's thread, which waits for name lookups, which take as long as the name
+    /// servers are silent. So a thread of its own drops it and then ends. If none can be started, the client is leaked.
     fn drop(&mut self) {
         let client = ManuallyDrop::new(self.client.take());
         let dropper = std::thread::Builder::new().name("end of libcurl".to_owned());
@@ -184,7 +184,7 @@ impl Curl {
 
     async fn transfer(&self, request: &Request<'_>, body: &mut Incoming<'_>) -> Result<Received, HttpError> {
         let _under_way = self.enter(request).await?;
-        // Whoever uses the library may listen to all that is traced; isahc would tell them each header field.
+        // A program that uses the library may subscribe to all tracing events; isahc would show it every header field.
         let sent = self
             .client()?
             .send_async(prepared::prepared(request, self.proxy_for(request.endpoint))?)
@@ -224,7 +224,7 @@ impl Curl {
         }
     }
 
-    /// Where a name leads is known once there is a connection: this machine is no stranger, whatever it is called.
+    /// Once there is a connection, it is known whether a name leads to this machine.
     fn learn_from(&self, response: &Response<AsyncBody>, endpoint: &Endpoint) {
         if let (None, Some(local), Some(remote)) =
             (self.proxy_for(endpoint), response.local_addr(), response.remote_addr())

@@ -1,8 +1,9 @@
-//! The way out to neighbours: HTTP/1.1 over plain sockets on the main thread, which never blocks on one of them.
+//! The transport to neighbours: HTTP/1.1 over plain sockets on the main thread, which never blocks on one of them.
 //!
-//! A connection is in the list of the kept ones or in one exchange, goes back only after an answer that was whole, and is
-//! used again only if nothing has come over it since: an answer belongs to the request before it. An exchange that waits holds its connection and next to nothing else: the body's buffer is asked for when there is
-//! something to put into it.
+//! A connection is either in the list of kept ones or in one exchange. It goes back to the list only after a complete
+//! answer, and is used again only if nothing has arrived on it since, because an answer belongs to the request before
+//! it. An exchange that waits holds its connection and next to nothing else: the body's buffer is requested when there
+//! is something to put into it.
 
 mod connections;
 

@@ -1,4 +1,4 @@
-//! Why an exchange gave no body, in words.
+//! Why an exchange gave no body, as errors for people.
 
 use super::Content;
 use crate::limits;

@@ -1,4 +1,4 @@
-//! Who we are for one origin: the header fields that go there, read again when the files that they come from change.
+//! The header fields that identify us to one origin. They are read again when the files that they come from change.
 
 use super::HttpError;
 use crate::access::{Access, Sent, Tls};

@@ -1,4 +1,4 @@
-//! Where the body of an answer goes: into a buffer as a whole, or piece by piece to somebody who reads it as it comes.
+//! Where the body of an answer goes: into a buffer as a whole, or piece by piece to a receiver.
 
 /// Reads the body of an answer as it comes.
 pub(crate) trait Receiver {

@@ -1,6 +1,6 @@
-//! An answer that came compressed by gzip although nobody has asked for that: some proxies send it so.
+//! An answer that is compressed by gzip although nobody asked for that: some proxies do so.
 //!
-//! Memory: the text beside what it was made of, both within the cap, and some 45 kB of state meanwhile.
+//! Memory: the text beside its compressed form, both within the cap, and some 45 kB of state meanwhile.
 
 use super::HttpError;
 use crate::flatten::PADDING_BYTES;

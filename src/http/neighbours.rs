@@ -1,8 +1,8 @@
-//! Which hosts are on this machine: those of its own addresses, and names that stand for one of these.
+//! Which hosts are on this machine: its own addresses, and names that stand for one of them.
 //!
-//! Nothing here asks a name server, which could take its time: names are looked up in the system's own file, as the system
-//! itself does first. A name that only a name server knows counts as elsewhere until a connection to it has been made; both
-//! ends of that say where it is.
+//! Nothing here asks a name server, which could take long: names are looked up in the system's hosts file, as the
+//! system itself does first. A name that only a name server knows counts as remote until a connection to it has been
+//! made; the addresses of both ends then tell where it is.
 
 use crate::limits;
 use crate::regular_file;

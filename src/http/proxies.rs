@@ -1,7 +1,7 @@
-//! Proxies that the environment names, and the hosts that are reached without one. Pure.
+//! Proxies from the environment, and the hosts that are reached without one. Pure.
 //!
-//! The variables are those that libcurl knows, and `HTTP_PROXY`, which it does not take: in a CGI program whoever sends a
-//! request sets that one, by a header field `Proxy`. So it counts unless this is such a program.
+//! The variables are those that libcurl knows, and `HTTP_PROXY`, which it ignores. In a CGI program the sender of a
+//! request sets that variable, by a header field `Proxy`. So it counts unless this is a CGI program.
 
 use super::uri::Uri;
 use super::without_brackets;

@@ -1,8 +1,8 @@
-//! An HTTP/1.1 answer, from its bytes as they come: pure, and the same whatever pieces they come in.
+//! Decodes an HTTP/1.1 answer from its bytes as they arrive. Pure; the result is the same for any split into pieces.
 //!
-//! Bytes are read behind what the buffer holds and decoded in place. Invariant: after [`Decoder::decode`] the buffer holds
-//! the body so far, as far as it was not passed on, and behind it nothing but a piece of the head or of a chunk's frame that
-//! is not whole yet; both are bounded.
+//! Bytes are read to the end of the buffer and decoded in place. Invariant: after [`Decoder::decode`] the buffer holds
+//! the body so far, as far as it was not passed on, followed only by an incomplete piece of the head or of a chunk's
+//! frame; both are bounded.
 
 pub(super) mod head;
 

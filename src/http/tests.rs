@@ -1,4 +1,4 @@
-//! Who is a neighbour, and where redirects lead.
+//! Which hosts are neighbours, and where redirects lead.
 
 use super::*;
 

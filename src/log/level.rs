@@ -1,4 +1,4 @@
-//! How much is logged, and how it looks.
+//! Log levels and formats.
 
 /// How much is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

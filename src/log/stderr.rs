@@ -1,4 +1,4 @@
-//! Standard error, which may be a pipe that nobody reads: a line that finds no room is dropped and counted.
+//! Writes to standard error, which may be a pipe that nobody reads: a line that finds no room is dropped and counted.
 
 use crate::clock;
 use crate::limits;
@@ -16,7 +16,7 @@ pub(super) struct Output {
     dropped: u64,
     /// The last line was written in part.
     is_torn: bool,
-    /// Nobody has read since a line found no room.
+    /// The reader has not read anything since a line found no room.
     is_stuck: bool,
     patience: Patience,
 }
@@ -51,7 +51,7 @@ impl Output {
 
     /// Writes a line, or drops it.
     pub(super) fn write(&mut self, line: &[u8]) {
-        // Behind one that was dropped it would seem that there was nothing in between.
+        // Written after a dropped line, it would look as if nothing were missing.
         let is_written = self.dropped == 0 && (!self.is_torn || self.write_all(b"\n")) && self.write_all(line);
         if !is_written {
             self.dropped += 1;
@@ -69,7 +69,7 @@ impl Output {
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock && self.gets_room() => {}
-                // Nobody is left to tell if it is closed.
+                // If it is closed, there is nowhere to report that.
                 _ => return false,
             }
         }

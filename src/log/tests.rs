@@ -1,4 +1,4 @@
-//! What is said when, and what a line looks like.
+//! Which lines are logged when, and what a line looks like.
 
 use super::*;
 

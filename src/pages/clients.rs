@@ -1,7 +1,9 @@
-//! Who is connected to the own pages, and who has to go when there are too many. Pure but for the wait.
+//! The clients that are connected to the status pages, and which of them has to go when there are too many. Pure but
+//! for the wait.
 //!
-//! A probe must be answered whatever others do. So a new client takes the place of one that keeps us waiting, once that one
-//! has had a moment to ask; until then new ones wait where the system keeps them, with what they have sent already.
+//! A probe must be answered whatever other clients do. So a new client takes the place of one that keeps us waiting,
+//! once that one has had a moment to send its request. Until then new connections wait in the system's queue, with what
+//! they have sent.
 
 use crate::clock;
 use crate::descriptors;
@@ -12,7 +14,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Instant;
 
-/// How far a client is. Those that come first are the first that have to go.
+/// The state of a client. Clients in the states that come first are closed first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
     Gone,
@@ -24,7 +26,7 @@ pub(super) enum Stage {
     Answered,
 }
 
-/// Clients that are answered at once while a process may have so many descriptors.
+/// The number of clients that are served at once if the process may have this many descriptors.
 pub(super) fn most(descriptors: usize) -> usize {
     (descriptors / 8).clamp(limits::PAGE_CONNECTIONS_MIN, limits::PAGE_CONNECTIONS_MAX)
 }
@@ -68,7 +70,7 @@ impl Clients {
         drop(gone.map(|client| client.task));
     }
 
-    /// Until when there is no room; replaces one if that can be.
+    /// Until when there is no room; replaces a client if possible.
     fn full_until(&self, now: Instant) -> Option<Instant> {
         self.list.borrow_mut().retain(|client| client.stage.get() != Stage::Gone);
         let most = most(descriptors::limit());

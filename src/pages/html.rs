@@ -1,4 +1,4 @@
-//! The page for people: readers and recorders with their counters. Pure.
+//! The page for people: tables of readers and recorders with their counters. Pure.
 
 use crate::metrics::{Count, Snapshot};
 use std::fmt::Display;

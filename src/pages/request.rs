@@ -1,4 +1,4 @@
-//! What a client asks for, from the head of its request as it comes: pure.
+//! Parses what a client requests, from the head of its request as it arrives. Pure.
 
 use super::Page;
 use crate::limits;

@@ -1,4 +1,4 @@
-//! What came instead of expvar's JSON, in words: its kind, how it begins, and what to do about it. Pure.
+//! Describes an answer that is not expvar's JSON: its kind, how it begins, and what to do about it. Pure.
 
 use crate::http::{Content, ContentKind};
 use crate::limits;

@@ -1,23 +1,23 @@
-//! What a reader's documents lack, in words for the log: each variable is named when it is first lost, and that some are lost is
-//! repeated once per period. Time is an argument.
+//! What a reader's documents lack, in words for the log. Each variable is named when it is first lost, and the fact
+//! that some are lost is repeated once per period. Time is an argument.
 
 use crate::flatten::{self, Cause, FlattenError, Loss, Report, Unmatched, Variables};
 use crate::log::FailureLog;
 use crate::redact;
 use std::time::Instant;
 
-/// What has been said of losses.
+/// What has been logged about losses.
 #[derive(Default)]
 pub(super) struct Losses {
     broken: Kind,
     columns: Kind,
 }
 
-/// What has been said of one kind of them.
+/// What has been logged about one kind of loss.
 #[derive(Default)]
 struct Kind {
     log: FailureLog,
-    /// The names that were said last.
+    /// The names in the last log line.
     names: String,
 }
 
@@ -72,8 +72,8 @@ impl Losses {
 }
 
 impl Kind {
-    /// If so many values are lost: the documents since the last line and the names, if it is time for a line, or some of them
-    /// are new.
+    /// If values are lost: the number of documents since the last line and the names, if it is time for a line or some
+    /// names are new.
     fn are_due(
         &mut self,
         values: u64,
@@ -95,7 +95,7 @@ impl Kind {
     }
 }
 
-/// What of the configuration matches nothing.
+/// The warning about patterns and names of the configuration that match nothing.
 pub(super) fn without_match(unmatched: Unmatched) -> String {
     let Unmatched { key, mut patterns } = unmatched;
     let more = patterns.len().saturating_sub(flatten::limits::LOST_NAMES_TOLD);

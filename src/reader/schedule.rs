@@ -1,6 +1,7 @@
-//! When a reader's ticks are due: multiples of its interval since the start of the process, so that they never drift and
-//! those of all readers fall together. With jitter each is due a random time after its place on that grid, which stays as
-//! it is. Pure; time is the duration since the start, randomness the caller's.
+//! When a reader's ticks are due: at multiples of its interval since the start of the process, so that they never drift
+//! and the ticks of all readers fall together. With jitter, each tick is due a random time after its place on that
+//! grid; the grid itself does not move. Pure: the time is passed in as the duration since the start, and so is the
+//! randomness.
 
 use std::time::Duration;
 
@@ -18,8 +19,8 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// Its first tick is at `elapsed`, the others on the grid, each up to `jitter` later; `polls_max` ends the schedule after
-    /// so many polls. A single one is at once: there is nothing to be spread, and somebody waits for it.
+    /// Its first tick is at `elapsed`, the others on the grid, each up to `jitter` later; `polls_max` ends the schedule
+    /// after so many polls. A single poll is at once: there is nothing to spread, and somebody is waiting for it.
     pub(crate) fn new(
         (interval, jitter): (Duration, Duration),
         elapsed: Duration,
@@ -30,7 +31,8 @@ impl Schedule {
         let jitter_ns = if polls_max == Some(1) { 0 } else { nanos(jitter) };
         debug_assert!(jitter_ns < interval_ns, "ticks do not overtake one another");
         let (next, begun_ns) = (elapsed_ns / interval_ns, elapsed_ns % interval_ns);
-        // Who comes between two ticks, with many others perhaps, has what is left until the second of them.
+        // A reader that starts between two ticks, perhaps together with many others, is spread over the time up to the
+        // second one.
         let room_ns = jitter_ns.min(interval_ns - begun_ns);
         let delay_ns = if jitter_ns == 0 { 0 } else { begun_ns + draw(room_ns, random) };
         Self { interval_ns, jitter_ns, next, delay_ns, polls_left: polls_max }
@@ -50,7 +52,7 @@ impl Schedule {
         if self.due()? > elapsed {
             return None;
         }
-        // What counts is by how much this is later than the tick was due: jitter makes nobody late.
+        // Only the delay after the due time counts: jitter does not make a tick late.
         let current = (nanos(elapsed) - self.delay_ns) / self.interval_ns;
         let late = current - self.next;
         self.next = current + 1;

@@ -1,5 +1,5 @@
-//! When an endpoint that is slower than its interval is worth a line: once, and not for a moment in which the machine was
-//! busy. Pure.
+//! When an endpoint that is slower than its interval is worth a log line: once, and not for a moment in which the
+//! machine was busy. Pure.
 
 use crate::limits;
 use std::time::Duration;
@@ -15,7 +15,7 @@ pub(super) struct Slowness {
 }
 
 impl Slowness {
-    /// A poll took so long. True if that is to be told now.
+    /// Records how long a poll took. True if that should be logged now.
     pub(super) fn is_to_be_told(&mut self, time: Duration, interval: Duration) -> bool {
         if time <= interval {
             (self.polls, self.time) = (0, Duration::ZERO);

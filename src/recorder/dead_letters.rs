@@ -1,5 +1,5 @@
-//! Documents that the server refused for good, kept for a person: one JSON object a line, bounded by rotation. [`letter`] is
-//! such a line, [`retry`] sends what is in [`files`] again.
+//! Documents that the server refused for good, kept for a person: one JSON object per line, bounded by rotation.
+//! [`letter`] is such a line, [`files`] reads them, and [`retry`] sends them again.
 
 pub(crate) mod files;
 pub(super) mod letter;

@@ -1,9 +1,9 @@
-//! What becomes of one recorder's documents: filled into bulks, kept within their bounds, handed out to be sent, and booked
-//! when the answer is there. Sockets and clocks are elsewhere; `now` is an argument.
+//! What becomes of one recorder's documents: they are filled into bulks, kept within their bounds, handed out to be
+//! sent, and booked when the answer has arrived. Sockets and clocks are elsewhere; `now` is an argument.
 //!
-//! Invariants: each document is in memory, on disk, under way, or in one of the ledger's ways out, and the ledger
-//! balances after every change; fresh documents go first, and the others have their turns; whatever has waited for
-//! `spool.sync` is on disk, if there is a disk.
+//! Invariants: each document is in memory, on disk, under way, or in one of the ledger's final counters, and the ledger
+//! balances after every change. Fresh documents go first, and the other lanes get their turns. Whatever has waited for
+//! `spool.sync` is on disk, if there is one.
 
 mod aside;
 mod keep;
@@ -36,17 +36,17 @@ pub(super) struct Delivery {
     storage: Storage,
     dead_letters: Option<DeadLetters>,
     stage: Stage,
-    /// Of whole requests; nothing is sent before the pause is over.
+    /// For requests that fail as a whole; nothing is sent before the pause is over.
     requests: Pace,
     paused_until: Option<Instant>,
     turns: Turns,
-    /// Of documents that are refused one by one.
+    /// For documents that are refused one by one.
     items: Pace,
-    /// Of dead letters that cannot be written.
+    /// For dead letters that cannot be written.
     letters: Pace,
-    /// The last request was answered well: if the next one fails, that may be due to what is in it.
+    /// The last request succeeded, so if the next one fails, its content may be the cause.
     is_well: bool,
-    /// When a loss is worth a line.
+    /// When a loss is worth a log line.
     losses: FailureLog,
 }
 
@@ -55,7 +55,7 @@ enum Stage {
     Running,
     /// No more documents come; ships what waits, then ends.
     Draining,
-    /// Nothing can be recorded any more.
+    /// It has ended and takes no more documents.
     Gone,
 }
 
@@ -64,9 +64,9 @@ enum Stage {
 pub(super) enum Step {
     /// Send this, then [`Delivery::settle`].
     Send(Arc<Bulk>),
-    /// Nothing until then, or until something has changed.
+    /// Wait until then, or until something has changed.
     Wait(Option<Instant>),
-    /// Nothing ever.
+    /// Nothing more: it has ended.
     Ended,
 }
 
@@ -103,7 +103,8 @@ impl Delivery {
         delivery
     }
 
-    /// Goes on by another configuration with all that waits, and at once, if it was about to end.
+    /// Applies another configuration to everything that waits, and retries at once. If it was about to end, it runs
+    /// again.
     pub(super) fn follow(&mut self, config: &Recorder, log_level: PartLevel, random: &mut fastrand::Rng) {
         self.name.clone_from(&config.name);
         self.log_level = log_level;
@@ -111,7 +112,7 @@ impl Delivery {
         if !self.dead_letters.as_ref().is_some_and(|letters| letters.suits(config)) {
             self.dead_letters = DeadLetters::of(config);
         }
-        // What has failed so far says nothing of what is to come.
+        // Failures so far say nothing about the new target.
         self.requests = Pace::new(config.backoff, random.fork());
         self.items = Pace::new(config.backoff, random.fork());
         self.letters = Pace::new(config.backoff, random.fork());
@@ -122,7 +123,8 @@ impl Delivery {
         }
     }
 
-    /// Goes on with so many readers, and within other bounds: what is beyond them goes to the disk, or the oldest go.
+    /// Applies another number of readers and other bounds. What exceeds them is saved, or the oldest documents are
+    /// dropped.
     pub(super) fn fit(
         &mut self,
         config: &Recorder,
@@ -214,7 +216,7 @@ impl Delivery {
         self.stage = Stage::Gone;
     }
 
-    /// Nobody reads what is written: everything that waits in memory is dropped, and nothing more is taken.
+    /// The output was closed: everything that waits in memory is dropped, and nothing more is accepted.
     pub(super) fn go(&mut self, why: &io::Error) {
         self.stage = Stage::Gone;
         let waiting = self.ledger.waiting - self.ledger.spooled;
@@ -230,7 +232,7 @@ impl Delivery {
         );
     }
 
-    /// What to do now; nothing is under way.
+    /// What to do next. Called only while nothing is under way.
     pub(super) fn next(&mut self, now: Instant) -> Step {
         if self.stage == Stage::Gone {
             return Step::Ended;

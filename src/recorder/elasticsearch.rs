@@ -1,10 +1,10 @@
-//! Ships bulks to Elasticsearch, OpenSearch, or whatever else speaks `_bulk`. No product check: any server that answers
-//! like one is one. Here is what is known of the cluster behind a recorder's hosts, and one exchange with one of them;
-//! [`cluster`] chooses the host.
+//! Ships bulks to Elasticsearch, OpenSearch, or any other server that speaks `_bulk`. There is no product check. This
+//! module has what is known about the cluster behind a recorder's hosts, and one exchange with one of them; [`cluster`]
+//! chooses the host.
 //!
-//! What the server is decides two things, the mapping types and the template, and is asked before the first bulk and
-//! again whenever it may have changed: after an exchange that failed, and when the server has something against the
-//! types, which settles the matter at once. A server that will not say what it is gets bulks like a new one.
+//! The product decides two things, the mapping types and the template. It is asked for before the first bulk and again
+//! whenever it may have changed: after an exchange that failed, and when the server complains about types, which
+//! settles the matter at once. A server that does not say what it is gets bulks like a new one.
 
 pub(super) mod answer;
 mod cluster;
@@ -37,7 +37,7 @@ pub(super) use template::meets_integers;
 use types::Types;
 use verdict::{Refusal, Verdict};
 
-/// What is asked of the answer: enough to know the fate of each document, and no more.
+/// The query of a bulk request: it limits the answer to what is needed to know the fate of each document.
 const QUERY: &str = "filter_path=errors,items.*.status,items.*.error";
 
 pub(super) use cluster::Cluster;
@@ -53,14 +53,14 @@ struct Elasticsearch {
     /// None if no template is to be put in place.
     wish: Option<Wish>,
     product: Option<Product>,
-    /// Whether `product` is what is there now, as far as is known.
+    /// Whether `product` is still believed to be what is there.
     is_known: bool,
-    /// Times in a row that it was there and did not answer.
+    /// How often in a row it was reachable but did not answer the question.
     failures: u32,
     types: Types,
-    /// The product whose types are not those that it is known for, by the server's own word.
+    /// The product that contradicts what is known about its mapping types, according to the server's own answers.
     overruled: Option<Product>,
-    /// What was last said of the template.
+    /// What was last logged about the template.
     said: Option<Outcome>,
 }
 
@@ -110,12 +110,12 @@ impl Elasticsearch {
         self.hosts[at].address.host()
     }
 
-    /// What it is to be asked when it rests.
+    /// The question that is asked while it rests.
     fn question(&self, http: &Http, at: usize) -> Question {
         Question { http: http.clone(), address: self.hosts[at].address.clone() }
     }
 
-    /// What is known may have changed.
+    /// Marks what is known as possibly out of date.
     fn doubt(&mut self) {
         self.is_known = false;
     }
@@ -123,7 +123,7 @@ impl Elasticsearch {
     /// Sends the bulk to this host and judges the answer.
     async fn ship(&mut self, http: &Http, at: usize, bulk: &Arc<Bulk>) -> Verdict {
         let mut verdict = self.attempt(http, at, bulk).await;
-        // A server may repeat what it was sent.
+        // A server may repeat secrets that it was sent.
         verdict.for_each_text(redact::hide);
         verdict
     }
@@ -186,7 +186,7 @@ impl Elasticsearch {
         Ok(opinion)
     }
 
-    /// The fates of the documents. One that was refused for its type only goes again, with the right one.
+    /// Completes the verdict. A document that was refused only for its type is sent again with the right one.
     fn settle(&mut self, at: usize, opinion: Opinion, bulk: &Bulk) -> Verdict {
         let Opinion { status, mut verdict, complaints, .. } = opinion;
         match &mut verdict {
@@ -203,7 +203,7 @@ impl Elasticsearch {
         verdict
     }
 
-    /// Takes in what the server has against the types that it was sent; false if that was known.
+    /// Learns from a complaint about types; false if it taught nothing new.
     fn correct(&mut self, learn: impl FnOnce(&mut Types)) -> bool {
         let before = self.types.clone();
         learn(&mut self.types);

@@ -1,10 +1,11 @@
-//! Appends bulks to a file or to standard output, as they would be sent: `curl --data-binary @file …/_bulk` ships it.
+//! Appends bulks to a file or to standard output, in the form in which they would be sent: `curl --data-binary @file
+//! …/_bulk` ships it.
 //!
-//! Invariants: a file holds whole documents only (one that a crash has torn is cut back when the file is opened, one that
-//! could not be written whole is taken back); it is rotated before it grows over its bound, and opened anew when others
-//! have moved or removed it. Of a stream nothing can be taken back: whatever ends a write in the middle of a document, the
-//! rest of it comes first. A pipe is written to only when it has room, so that a reader that has stopped reading holds up
-//! this recorder and nothing else.
+//! Invariants: a file holds whole documents only. One that a crash has torn is cut off when the file is opened; one
+//! that could not be written whole is removed again. A file is rotated before it grows over its bound, and opened anew
+//! when others have moved or removed it. What was written to a stream cannot be taken back: if a write ends in the
+//! middle of a document, for whatever reason, the rest of it is written first. A pipe is written to only when it has
+//! room, so a reader that has stopped reading holds up this recorder and nothing else.
 
 mod torn;
 
@@ -29,10 +30,10 @@ const STANDARD_OUTPUT: &str = "-";
 /// What is under way to a stream. Held while a bulk is written: the lines of two recorders must not mix.
 type UnderWay = Arc<Mutex<Option<Begun>>>;
 
-/// Recorders may share standard output, and one may go on after another.
+/// Recorders may share standard output, and a successor may continue on it.
 static TO_STANDARD_OUTPUT: LazyLock<UnderWay> = LazyLock::new(UnderWay::default);
 
-/// A bulk that the last write has begun with: it failed, or its recorder has ended.
+/// A bulk that was written in part: the write failed, or its recorder has ended.
 #[derive(Debug)]
 struct Begun {
     bulk: Arc<Bulk>,
@@ -147,8 +148,9 @@ impl Stream {
         Self { output: Rc::new(output), under_way }
     }
 
-    /// Goes on with a bulk that it has begun with. If another one comes, it ends the document that is half written first;
-    /// those before it may be written again, when their bulk comes back: their ids are the same.
+    /// Continues a bulk that was written in part. If the next bulk is another one, the document that is half written is
+    /// completed first. The documents before it may be written again when their bulk comes back; their ids are the
+    /// same.
     async fn append(&self, bulk: &Arc<Bulk>) -> io::Result<()> {
         let mut under_way = self.under_way.lock().await;
         if let Some(Begun { bulk: other, written }) = &mut *under_way

@@ -1,4 +1,4 @@
-//! How often something that fails is tried again, and when that is worth a line in the log.
+//! Failures in a row: how long to wait before the next try, and when a failure is worth a log line.
 
 use crate::backoff;
 use crate::log::FailureLog;
@@ -20,7 +20,7 @@ pub(super) struct Pace {
 pub(super) struct Failed {
     /// How long to wait before the next try.
     pub(super) delay: Duration,
-    /// How many failures of this kind have not been spoken of, if it is time for a line.
+    /// How many failures of this kind have not been logged, if it is time for a log line.
     pub(super) unsaid: Option<u64>,
     /// It counts as down from now on.
     pub(super) goes_down: bool,
@@ -37,18 +37,18 @@ impl Pace {
         self.backoff
     }
 
-    /// A try that has failed; `in_part`: something of it was taken, so that it begins anew with short pauses.
+    /// A try has failed. If it was accepted `in_part`, the pauses start again with short ones.
     pub(super) fn failed(&mut self, refusal: &Refusal, in_part: bool, now: Instant) -> Failed {
         let unsaid = self.unsaid(&refusal.kind, now);
         Failed { unsaid, ..self.fails(refusal, in_part) }
     }
 
-    /// Counts a failure of this kind for the log: how many have not been spoken of, if it is time for a line.
+    /// Counts a failure of this kind for the log. Returns how many have not been logged, if it is time for a log line.
     pub(super) fn unsaid(&mut self, kind: &str, now: Instant) -> Option<u64> {
         self.log.failed(kind, now)
     }
 
-    /// The same as [`Self::failed`] for one that the log knows of.
+    /// The same as [`Self::failed`] for a failure that was already counted for the log.
     pub(super) fn fails(&mut self, refusal: &Refusal, in_part: bool) -> Failed {
         self.in_a_row = if in_part { 1 } else { self.in_a_row + 1 };
         let in_a_row = self.in_a_row;
@@ -61,7 +61,7 @@ impl Pace {
         Failed { delay, unsaid: None, goes_down: in_a_row == self.backoff, in_a_row }
     }
 
-    /// It works again: the number of failures and for how long there were nothing but failures, if there were.
+    /// It works again. Returns the number of failures and how long they lasted, if there were any.
     pub(super) fn recovered(&mut self, now: Instant) -> Option<(u64, Duration)> {
         self.in_a_row = 0;
         self.log.recovered(now)

@@ -1,7 +1,7 @@
-//! A file that is appended to until it has reached its bound, and then makes room under its name.
+//! A file that is appended to until it has reached its bound, and is then rotated.
 //!
-//! Invariants: what is appended is there whole or not at all, as far as the system lets us see to it; what others append
-//! stays; a rotation that fails loses nothing, and the next try goes on from where it was.
+//! Invariants: what is appended is there whole or not at all, as far as the system lets us know; what others append
+//! stays; a rotation that fails loses nothing, and the next try continues where it stopped.
 
 use crate::config::FileMode;
 use crate::descriptors;
@@ -12,10 +12,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Puts in order what a crash may have left torn.
+/// Repairs what a crash may have torn.
 type Mend = fn(&mut File) -> io::Result<()>;
 
-/// An open file. After an error it is to be opened anew, which mends what could not be taken back.
+/// An open file. After an error it has to be opened anew, which repairs what could not be undone.
 #[derive(Debug)]
 pub(super) struct Rotated {
     file: File,
@@ -144,7 +144,7 @@ impl Rotated {
         }
         let mut written = 0;
         let done = write_counted(&self.file, bytes, &mut written);
-        // Only if nobody else's stands behind it.
+        // Only if no other process has appended something after it.
         let is_last = || self.file.metadata().is_ok_and(|now| now.len() == before + written as u64);
         if done.is_err() && written > 0 && is_last() {
             self.file.set_len(before)?;

@@ -1,4 +1,4 @@
-//! The command `setup`: the index templates of all recorders of a configuration, put in place or only shown.
+//! The command `setup`: installs or prints the index templates of all recorders of a configuration.
 
 use super::Feed;
 use super::elasticsearch::setup::{Address, Outcome};

@@ -1,4 +1,4 @@
-//! Where bulks go: one exchange with whatever takes them.
+//! What a recorder ships to: one exchange with a cluster, a file or a stream.
 
 use super::Feed;
 use super::elasticsearch::Cluster;
@@ -28,7 +28,7 @@ impl Sink {
         }
     }
 
-    /// It is given something else from now on.
+    /// Applies another feed.
     pub(super) fn expect(&mut self, feed: Feed) {
         if let Self::Elasticsearch(cluster) = self {
             cluster.expect(feed);
@@ -36,7 +36,7 @@ impl Sink {
     }
 
     /// # Errors
-    /// Why there is no use in ever trying again.
+    /// The output was closed, so there is no use in trying again.
     pub(super) async fn ship(&mut self, http: &Http, bulk: &Arc<Bulk>) -> Result<Verdict, io::Error> {
         match self {
             Self::Elasticsearch(cluster) => Ok(cluster.ship(http, bulk).await),
@@ -50,7 +50,7 @@ impl Sink {
             },
         }
     }
-    /// What is to be done while there is nothing to ship, for as long as this is polled.
+    /// Does what has to be done while there is nothing to ship, such as probing hosts, for as long as it is polled.
     pub(super) async fn attend<T>(&mut self) -> T {
         match self {
             Self::Elasticsearch(cluster) => cluster.attend().await,

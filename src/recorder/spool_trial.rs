@@ -1,4 +1,4 @@
-//! A spool folder that anybody may have written, and all that is done with its documents later, without a server: for
+//! A spool folder with arbitrary content, and everything that is done with its documents later, without a server: for
 //! fuzzing.
 
 use super::dead_letters::letter;

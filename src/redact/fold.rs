@@ -1,5 +1,5 @@
-//! A text byte by byte, as it is compared with secrets: as it stands, and with escapes replaced by what they stand for. Pure,
-//! in linear time.
+//! Reads a text byte by byte in the form in which it is compared with secrets: as it stands, and with escapes decoded.
+//! Pure, in linear time.
 
 /// One byte of a text, or what an escape stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! What to look for: every form in which secrets can come back, as numbers of eight bytes. Pure.
 //!
-//! A secret of eight bytes or more is hidden wherever eight bytes of it in a row are found, so that it does not matter
-//! where a text was cut, nor by whom. Looking a number up takes the same time however many secrets there are.
+//! A secret of eight bytes or more is hidden wherever eight consecutive bytes of it are found, so it does not matter
+//! where, or by whom, a text was cut. Looking up a number takes the same time for any number of secrets.
 
 use super::fold::{self, Unit};
 use crate::limits;

@@ -1,4 +1,4 @@
-//! Base64 by RFC 4648, as far as credentials need it. Pure.
+//! Base64 (RFC 4648), as far as credentials need it. Pure.
 
 /// The text of these bytes, padded.
 pub(crate) fn encoded(bytes: &[u8]) -> String {

@@ -4,12 +4,13 @@
 //! checksums of its documents (see [`segment`](super::segment)). Both are only appended to, and removed when all
 //! documents of the segment are done.
 //!
-//! Invariants: what [`Disk::save`] has taken is on the disk for good, or the call has failed and nothing of it counts; the
-//! files take no more than `bytes_max`, in blocks, the oldest segments making room; whatever is in the folder, it opens; what
-//! others do to the folder and the files in it is noticed before the next write (see [`moved`]).
+//! Invariants: what [`Disk::save`] has accepted is on the disk for good, or the call has failed and none of it counts.
+//! The files take no more than `bytes_max`, in blocks; the oldest segments make room. A folder opens whatever is in it.
+//! What others do to the folder and its files is noticed before the next write (see [`moved`]).
+//!
 //! A segment that has been delivered in part stays whole until it is done: its documents carry lasting ids, so sending
-//! some of them again after a crash does no harm. Which of them wait on disk alone is known (see [`part`]), so that any of
-//! them can leave the memory at any time.
+//! some of them again after a crash does no harm. It is known which of them wait on disk alone (see [`part`]), so any
+//! of them can leave the memory at any time.
 
 mod load;
 mod moved;
@@ -78,9 +79,9 @@ struct Segment {
     /// Where its files are, and by which number.
     home: Rc<Folder>,
     number: u64,
-    /// Its files, while it is written to; longer, if no name leads to them any more.
+    /// Its open files, while it is being written to. They stay open longer if no name leads to them any more.
     handles: Option<Handles>,
-    /// Those that were refused in this run come back behind the others, and then in this order.
+    /// Whether some of it was refused in this run. Refused segments come back after all others, in the order of `turn`.
     refused: bool,
     turn: u64,
     text_bytes: u64,
@@ -90,7 +91,7 @@ struct Segment {
     left: u64,
     /// Those that are [`Tried::Rejected`], as far as they are not done.
     rejected: Places,
-    /// If some of it has been in memory. Else all of it waits on disk alone.
+    /// Which documents wait on disk alone, once some of the segment has been in memory. Until then all of them do.
     part: Option<Part>,
 }
 
@@ -105,7 +106,7 @@ impl Segment {
         blocks(self.text_bytes).saturating_add(blocks(self.sums_bytes))
     }
 
-    /// Whether there is something to load: of what has not been read nobody knows how much there is.
+    /// Whether there is something to load. A segment that has not been read yet counts as non-empty.
     fn waits(&self) -> bool {
         self.part.as_ref().is_none_or(|part| part.waiting() > 0)
     }
@@ -115,7 +116,7 @@ impl Segment {
         self.part.as_ref().map_or(self.left, Part::waiting)
     }
 
-    /// Whether some of its documents are in memory, or on their way.
+    /// Whether some of its documents are in memory or under way.
     fn is_out(&self) -> bool {
         self.part.as_ref().is_some_and(|part| part.waiting() < self.left)
     }
@@ -138,7 +139,7 @@ impl Segment {
         let Some(handles) = self.handles.as_ref().filter(|_| !self.is_in_place()) else {
             return self.home.remove_segment(self.number);
         };
-        // What others have put under its names is theirs.
+        // Files that others have put under its names belong to them.
         for (kind, handle) in [(TEXT, &handles.text), (SUMS, &handles.sums)] {
             let name = name(self.number, kind);
             if self.home.names(&name, handle) {
@@ -175,7 +176,7 @@ impl Disk {
         };
         disk.next_number = survey.last_number().map_or(0, |last| last + 1);
         disk.adopt(survey);
-        // A smaller bound than the one that it was filled with.
+        // The bound may be smaller than the one with which the folder was filled.
         disk.drop_oldest(0);
         Ok(disk)
     }
@@ -203,7 +204,7 @@ impl Disk {
         self.documents - before
     }
 
-    /// A segment in the folder that nothing of has been in memory.
+    /// A segment in the folder, none of which has been in memory yet.
     fn new_segment(&mut self, number: u64, text_bytes: u64, sums_bytes: u64) -> Segment {
         let total = segment::listed(sums_bytes);
         let id = SegmentId(self.next_id);
@@ -213,7 +214,7 @@ impl Disk {
         Segment { id, home, number, handles, refused, turn, text_bytes, sums_bytes, total, left, rejected, part }
     }
 
-    /// Goes on within other bounds.
+    /// Applies new bounds.
     pub(crate) fn follow(&mut self, bounds: Bounds) {
         self.bounds = bounds;
         self.drop_oldest(0);
@@ -262,7 +263,7 @@ impl Disk {
         std::mem::take(&mut self.dropped)
     }
 
-    /// Drops what is oldest until there is room for so many bytes more, or nothing is left to drop.
+    /// Drops the oldest segments until there is room for this many more bytes, or nothing is left to drop.
     fn drop_oldest(&mut self, bytes: u64) {
         while self.used_bytes.saturating_add(bytes) > self.bounds.bytes_max {
             if let Some((number, bytes)) = self.set_aside.pop_first() {

@@ -1,4 +1,5 @@
-//! The few things that the spool asks of the file system, so that a test can let each of them fail, and every crash happen.
+//! The few operations that the spool needs from the file system, so that a test can make each of them fail, and
+//! simulate every crash.
 
 use std::fs::File;
 use std::io;

@@ -1,4 +1,4 @@
-//! What waits in one lane: whole bulks in front, single documents behind them.
+//! One lane in memory: whole bulks in front, single documents behind them.
 
 use super::Waiting;
 use super::disk::SegmentId;
@@ -14,10 +14,10 @@ const BULK_BYTES: usize = size_of::<Waiting>() + size_of::<Bulk>() + 2 * size_of
 /// The documents of one lane.
 #[derive(Debug, Default)]
 pub(super) struct Line {
-    /// Those that are sent first: the only ones so far, those whose request has failed, halves of one that was too large.
+    /// Bulks that are sent first: the only ones so far, those whose request failed, halves of one that was split.
     pub(super) bulks: VecDeque<Waiting>,
     pub(super) queue: Queue,
-    /// The segment that all documents of the queue are in, if they are on disk, too.
+    /// The segment of all documents in the queue, if they are also on disk.
     pub(super) queue_saved: Option<SegmentId>,
 }
 
@@ -30,7 +30,7 @@ impl Line {
         self.bulks.iter().map(|waiting| waiting.bulk.documents()).sum::<usize>() + self.queue.documents()
     }
 
-    /// Bytes that it takes, and those of them whose documents are on disk, too.
+    /// Bytes in total, and how many of them hold documents that are also on disk.
     pub(super) fn memory_bytes(&self) -> (usize, usize) {
         let bytes = |waiting: &Waiting| waiting.bulk.memory_bytes() + BULK_BYTES;
         let saved = self.bulks.iter().filter(|waiting| waiting.saved.is_some()).map(bytes).sum::<usize>();
@@ -38,7 +38,7 @@ impl Line {
         (self.bulks.iter().map(bytes).sum::<usize>() + self.queue.memory_bytes(), saved)
     }
 
-    /// When the oldest document came that is to be on disk, and is not.
+    /// When the oldest document arrived that has to be saved and is not.
     pub(super) fn unsaved_since(&self) -> Option<Instant> {
         let bulks = self.bulks.iter().filter(|waiting| waiting.is_unsaved()).map(|waiting| waiting.since);
         let queue = self.queue.since().filter(|_| self.queue_saved.is_none());

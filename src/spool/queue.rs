@@ -1,8 +1,8 @@
-//! Documents that wait in memory, in the order in which they came, whatever bulks they came in.
+//! Documents that wait in memory, in the order in which they came, independent of the bulks they came in.
 //!
-//! They are copied into blocks of one size, each behind a short header, and a document may go across blocks. So what is
-//! held is what the documents need: a header for each and at most a block more at either end. Blocks of one size also
-//! keep the heap from growing in pieces.
+//! They are copied into blocks of one size, each behind a short header, and a document may cross blocks. So what is
+//! held is what the documents need: a header for each, and at most one more block at either end. Blocks of one size
+//! also keep the heap from growing in pieces.
 
 use crate::bulk::Bulk;
 use std::collections::VecDeque;
@@ -50,8 +50,8 @@ impl Queue {
         self.block_bytes + self.blocks.capacity() * size_of::<Vec<u8>>()
     }
 
-    /// When the oldest document came. It may be said of one that has been taken out meanwhile, if documents did not come in
-    /// the order of their age.
+    /// When the oldest document arrived. If documents did not arrive in the order of their age, it may be that of one
+    /// that has been taken out since.
     pub(crate) fn since(&self) -> Option<Instant> {
         let epoch = self.epoch.filter(|_| !self.is_empty())?;
         let (_, since) = self.header(self.first());
@@ -98,8 +98,8 @@ impl Queue {
         }
     }
 
-    /// Moves documents from the front to the end of `bulk`, as long as it then has at most so many documents and bytes;
-    /// an empty one gets a document in any case.
+    /// Moves documents from the front to the end of `bulk`, as long as the bulk then has at most this many documents
+    /// and bytes. An empty bulk gets one document in any case.
     pub(crate) fn move_to(&mut self, bulk: &mut Bulk, documents_max: usize, bytes_max: usize) {
         let (mut documents, mut bytes, mut place) = (0, 0, self.first());
         while documents < self.documents {
@@ -157,7 +157,7 @@ impl Queue {
         (u32::from_le_bytes([l0, l1, l2, l3]) as usize, u32::from_le_bytes([s0, s1, s2, s3]))
     }
 
-    /// The place so many bytes further on; never the end of a block that is full.
+    /// The place this many bytes further on; never the end of a full block.
     fn after(&self, mut place: Place, bytes: usize) -> Place {
         place.offset += bytes;
         while let Some(block) = self.blocks.get(place.block).filter(|block| place.offset >= block.capacity()) {

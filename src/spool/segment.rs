@@ -1,9 +1,10 @@
-//! What a segment of the spool holds: `_bulk` text, and beside it a list of checksums, one line for each document.
+//! What a segment of the spool contains: `_bulk` text, and beside it a list of checksums, one line for each document.
 //!
-//! Invariant: a document counts as whole if its checksum is in the list and it has the form of one (an action line of ours,
-//! then a JSON object in one line), and only then. So it does not matter in which order the system has put things on the
-//! disk, or which of them, nor who has written them: any part of both gives exactly the documents that are whole, and where
-//! they begin is found again behind what is damaged. Nothing is looked at more often than a few times, whatever is in there.
+//! Invariant: a document counts as whole if its checksum is in the list and it has the form of a document (an action
+//! line of ours, then a JSON object in one line), and only then. So it does not matter in which order the system has
+//! written things, which of them it has written, nor who wrote them: any part of both files gives exactly the documents
+//! that are whole, and reading finds its place again after damaged data. Each byte is looked at only a few times,
+//! whatever is in the files.
 
 use crate::bulk::{self, Bulk};
 use crate::limits;
@@ -33,7 +34,7 @@ pub(crate) fn write_sum(out: &mut Vec<u8>, document: &[u8]) {
     let _ = writeln!(out, "{:016x}", checksum(document));
 }
 
-/// Documents that a list of so many bytes speaks of.
+/// The number of documents in a list of this many bytes.
 pub(crate) fn listed(sums_bytes: u64) -> u64 {
     sums_bytes.min(SUMS_BYTES_MAX).div_ceil(SUM_BYTES as u64)
 }
@@ -114,7 +115,7 @@ fn places(sums: &[u8]) -> HashMap<u64, u32> {
     known
 }
 
-/// Where the line begins that goes on at `at`, not before `start`, where one begins, too.
+/// The beginning of the line that contains `at`, looking back no further than `start`, which is a beginning as well.
 fn line_start(text: &[u8], start: usize, at: usize) -> usize {
     memchr::memrchr(b'\n', &text[start..at]).map_or(start, |end| start + end + 1)
 }

@@ -1,4 +1,4 @@
-//! What `serde_yaml` reads becomes a tree.
+//! Builds the tree from what `serde_yaml` reads.
 
 use super::{A_KEY, Node, UNFOLDED};
 use crate::limits::CONFIG_VALUES_BYTES_MAX;

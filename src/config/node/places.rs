@@ -1,8 +1,9 @@
-//! Where in the text the entries of a tree stand.
+//! Finds the positions of the tree's entries in the text.
 //!
-//! `serde_yaml` gives a place away only with an error. So the text is read again by a seed that fails at each scalar that is
-//! looked for, and goes on as if nothing had happened: what has failed at a scalar has taken it. A list or a section that
-//! failed would leave the rest of it behind, so there the reading ends, and the next one looks for the others.
+//! `serde_yaml` reports a position only with an error. So the text is read again with a seed that fails at each scalar
+//! that is looked for, and then continues as if nothing had happened: the failed scalar has been consumed. A list or a
+//! section that failed would leave the rest of its content unread. There the reading ends, and another one looks for
+//! the remaining entries.
 
 use super::location_of;
 use crate::config::error::Location;
@@ -21,8 +22,8 @@ pub(in super::super) struct Target<'p> {
     pub(in super::super) at_key: bool,
 }
 
-/// Where each of the targets is, in a text that became a tree. In a long text, lists and sections beyond some are told by
-/// their keys instead.
+/// The position of each target in a text that became a tree. In a long text, only some lists and sections are located;
+/// the others get the position of their keys.
 pub(in super::super) fn locate(text: &str, targets: &[Target<'_>]) -> Vec<Option<Location>> {
     let mut order: Vec<usize> = (0..targets.len()).collect();
     order.sort_by_key(|&index| (targets[index].path, !targets[index].at_key));

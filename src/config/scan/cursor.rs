@@ -1,4 +1,4 @@
-//! A place in a YAML text, and the steps from there: lines and columns as libyaml counts them.
+//! A position in a YAML text, and the steps from there. Lines and columns are counted as libyaml counts them.
 
 use crate::config::error::Location;
 

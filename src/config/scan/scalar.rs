@@ -1,4 +1,4 @@
-//! Scalars, each from its first character to its end: plain ones, quoted ones, blocks of lines.
+//! Finds the end of a scalar: plain, quoted, or a block of lines.
 
 use super::{Scan, Stop};
 

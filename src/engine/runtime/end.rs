@@ -1,4 +1,4 @@
-//! How the engines end: what waits is shipped as long as there is time, and what is left then is counted.
+//! How the engines end: what waits is shipped while there is time, and what is left then is counted.
 
 use super::{Retiring, Runtime, Shipping};
 use crate::clock;
@@ -12,8 +12,8 @@ use std::rc::Rc;
 use std::task::Poll;
 
 impl Runtime {
-    /// Ships what waits until the time for that is over, or what `stop` gives completes. `hurry` is that, if `stop` has
-    /// completed; else all engines have ended by themselves.
+    /// Ships what waits until `shutdown_timeout` is over, or until the future that `stop` returns completes. `hurry` is
+    /// that future if `stop` has completed; otherwise all engines have ended by themselves.
     pub(super) async fn end<H: Future<Output = ()>>(&self, hurry: Option<H>, stop: Task<H>) {
         self.stopping.set(true);
         let limit = self.shutdown_timeout.get();
@@ -39,7 +39,7 @@ impl Runtime {
             tracing::warn!("shutdown_timeout ({limit:?}) expired: spooling or dropping the documents still waiting");
         };
         smol::future::or(self.drained(), smol::future::or(deadline, hurried)).await;
-        // Of those that have retired in time all has been said.
+        // Those that have retired in time have logged their results already.
         let unfinished = self.retiring.take().into_iter().filter_map(Retiring::unfinished);
         self.recorders.borrow_mut().extend(unfinished);
         for Shipping { recording, .. } in &*self.recorders.borrow() {
@@ -50,8 +50,8 @@ impl Runtime {
         self.given_up.set(given_up.sum());
     }
 
-    /// Each recorder that may have documents that wait, and how many it has dropped. If none takes any more, which is an end of
-    /// its own, what that has cost belongs to it.
+    /// Each recorder that may have waiting documents, and how many it has dropped. If the engines end because every
+    /// recorder's output was closed, the documents lost that way count as given up.
     fn dropped_so_far(&self, is_own_end: bool) -> Vec<(Rc<Recording>, u64)> {
         let (recorders, retiring) = (self.recorders.borrow(), self.retiring.borrow());
         let running = recorders.iter().map(|one| Rc::clone(&one.recording));
@@ -81,7 +81,7 @@ impl Runtime {
         .await;
     }
 
-    /// A poll that is not waited for gives no document: who asked for a number of polls has to know.
+    /// A poll that is not waited for gives no document. Whoever asked for a number of polls has to know that.
     fn say_what_is_abandoned(&self) {
         let polls = self.abandoned_polls();
         if polls > 0 {
@@ -89,7 +89,7 @@ impl Runtime {
         }
     }
 
-    /// Polls of a process that ends by itself that it was stopped before the end of.
+    /// Polls that were still under way when a process with a limited number of polls was stopped.
     pub(super) fn abandoned_polls(&self) -> u64 {
         if self.polls_max.is_some() { self.metrics.reads_under_way.get() } else { 0 }
     }

@@ -1,4 +1,4 @@
-//! What changes when another configuration is followed; the first one is followed, too.
+//! Changes over to another configuration. The first configuration of a process takes the same path.
 
 use super::super::Routed;
 use super::super::routing::{self, Changes, Origin, Plan, Predecessor};
@@ -17,13 +17,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 impl Runtime {
-    /// Goes on by another configuration, and says what that changes.
+    /// Changes over to another configuration, and logs what has changed.
     pub(super) fn follow_again(self: &Rc<Self>, config: &Config, executor: &LocalExecutor<'_>) {
         let (readers, recorders) = self.follow(&config.engines, config.settings(), executor);
         tracing::info!("configuration reloaded: readers {readers}; recorders {recorders}");
     }
 
-    /// Goes on with these engines: what is the same is left as it is, the rest ends, begins, or hands on what waits.
+    /// Changes over to these engines. What is unchanged is left alone; the rest ends, begins, or takes over what waits.
     pub(in crate::engine) fn follow(
         self: &Rc<Self>,
         engines: &[Routed],
@@ -45,7 +45,7 @@ impl Runtime {
         (readers, recorders)
     }
 
-    /// Nobody looks at the pages of a process that ends by itself.
+    /// A process that ends by itself has no status pages.
     fn follow_pages(self: &Rc<Self>, listen: Option<SocketAddr>, executor: &LocalExecutor<'_>) {
         let listen = listen.filter(|_| self.polls_max.is_none());
         let mut pages = self.pages.borrow_mut();
@@ -56,7 +56,7 @@ impl Runtime {
             };
             let before = pages.take();
             let serve = |at| async move {
-                // Another address may be on the same port: whoever has it goes first.
+                // The new address may have the same port, so the old listener ends first.
                 if let Some((_, before)) = before {
                     before.cancel().await;
                 }
@@ -69,7 +69,7 @@ impl Runtime {
     fn follow_recorders(&self, plan: &Plan, executor: &LocalExecutor<'_>) -> Changes {
         let before = self.recorders.take();
         let names: Vec<String> = before.iter().map(|one| one.recording.name().to_owned()).collect();
-        // One whose output was closed has nothing to hand on.
+        // A recorder whose output was closed has nothing to pass on.
         let (gone, mut before): (Vec<_>, Vec<_>) = before.into_iter().partition(|one| one.recording.is_gone());
         let running = before.len();
         before.extend(self.retiring.take().into_iter().filter_map(Retiring::unfinished));
@@ -109,7 +109,7 @@ impl Runtime {
         changes
     }
 
-    /// A recorder begins to ship, once the task before it has ended or its time is over.
+    /// Starts a recorder. It ships once its predecessor's task has ended or has run out of time.
     fn begin(
         &self,
         recording: Recording,
@@ -121,9 +121,9 @@ impl Runtime {
         Shipping { recording, task: executor.spawn(ship) }
     }
 
-    /// Another recorder ships what waits, once the exchange that is under way has ended.
+    /// A successor takes over, once the exchange that is under way has ended.
     fn succeed(&self, before: Shipping, heir: Recording, executor: &LocalExecutor<'_>) -> Shipping {
-        // A document that is half written is written whole first, if others are to stand behind it.
+        // A document that is half written must be completed first if others are written to the same file.
         let is_same_file = matches!((&before.recording.config().target, &heir.config().target),
             (Target::File { path: old, .. }, Target::File { path: new, .. }) if old == new);
         let deadline = (!is_same_file).then(|| clock::now() + self.shutdown_timeout.get());

@@ -1,8 +1,9 @@
-//! The structural index of a body: offsets of `{ } [ ] : ,` outside of strings and of the first byte of each string
-//! and scalar.
+//! The structural index of a body: offsets of `{ } [ ] : ,` outside of strings and of the first byte of each string and
+//! scalar.
 //!
-//! simd-json is asked for a parse of depth 0. Its first stage reads the whole body and fills the index, its second
-//! stops at the first brace, before anything has been decoded or written (`depth_zero_fills_the_index_only` pins that).
+//! simd-json is asked for a parse of depth 0. Its first stage reads the whole body and fills the index; its second
+//! stage stops at the first brace, before anything has been decoded or written (`depth_zero_fills_the_index_only` pins
+//! that).
 
 use crate::error::{Cause, FlattenError, Stop};
 use simd_json::{Buffers, ErrorType, Tape};

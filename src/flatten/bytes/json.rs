@@ -1,7 +1,7 @@
 //! JSON text that the program itself writes: strings and integers appended to a buffer.
 //!
-//! What comes out is always valid JSON within one line: a control character is escaped, so is a quote and a backslash,
-//! and nothing else.
+//! The output is always valid JSON within one line. Control characters, quotes and backslashes are escaped, nothing
+//! else.
 
 use std::io::Write as _;
 

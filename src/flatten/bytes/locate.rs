@@ -1,5 +1,5 @@
-//! Which variable stands at an offset of a body, for a log line about something broken. It takes any bytes, reads them
-//! from the start, and runs only when such a line is written.
+//! Finds which variable is at an offset of a body, for log lines about something broken. It accepts any bytes, reads
+//! them from the start, and runs only when such a line is written.
 
 use super::untangle::BROKEN_KEY;
 use crate::limits::LOST_NAME_BYTES_MAX;

@@ -1,5 +1,5 @@
-//! Short pieces of text, copied and compared without a call: most keys, names and values have a few dozen bytes, and a
-//! call for each would cost more than the copy.
+//! Short pieces of text, copied and compared without a function call. Most keys, names and values have a few dozen
+//! bytes, and a call for each would cost more than the copy.
 
 /// Appends `from[start..end]`. One of at most `SHORT` bytes is copied at that length, with what follows it if there is
 /// enough, and cut.

@@ -1,4 +1,4 @@
-//! Whether a text that comes from elsewhere is one JSON object, by a single pass without allocation.
+//! Checks whether a text that comes from elsewhere is one JSON object, in a single pass without allocation.
 
 use super::scalar;
 use crate::limits::DEPTH_MAX;

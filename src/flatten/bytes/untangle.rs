@@ -1,10 +1,10 @@
-//! Bodies that the walk cannot follow: a copy is written in which each variable that is no JSON is [`LOST`], and the walk
-//! follows the copy.
+//! Repairs bodies that the walk cannot follow: writes a copy in which each variable that is not JSON is replaced by
+//! [`LOST`], and the walk follows the copy.
 //!
-//! The walk reads JSON, and single tokens that are none in the place of a value. Everything else comes here: a comma within a
-//! value, brackets and quotes without a partner, bytes that are no text. In a body that is written a variable a line, as Go's
-//! handler writes it, a broken variable ends where the next one begins, whatever it holds ([`lines`]). In any other body its
-//! brackets and quotes must match, as nothing else tells where it ends.
+//! The walk itself handles JSON, and single broken tokens in the place of a value. Everything else comes here: a comma
+//! within a value, brackets and quotes without a partner, bytes that are not text. In a body with one variable per
+//! line, as Go's handler writes it, a broken variable ends where the next one begins, whatever it contains ([`lines`]).
+//! In any other body its brackets and quotes must match, because nothing else tells where it ends.
 //!
 //! None of this runs for a body that is JSON. Each byte is looked at a bounded number of times.
 

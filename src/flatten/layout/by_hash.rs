@@ -1,4 +1,4 @@
-//! A table of what is told by hashes, within an arena.
+//! A hash table in an arena, whose entries are identified by their hashes alone.
 
 use bumpalo::Bump;
 use hashbrown::HashMap;

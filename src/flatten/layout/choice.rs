@@ -1,12 +1,14 @@
-//! Which variables are shipped: globs over flat names, compiled once and asked only when a payload's layout is learned.
+//! Decides which variables are shipped: globs over flat names, compiled once and asked only when a payload's layout is
+//! learned.
 //!
-//! `*` stands for any characters within a segment, `**` for any characters; a trailing `.**` takes the name before it
-//! along. A pattern that matches a name takes in everything below that name.
+//! `*` stands for any characters within a segment, `**` for any characters; a trailing `.**` also matches the name
+//! before it. A pattern that matches a name includes everything below that name.
 //!
-//! All patterns of a list are followed at once, as the set of places in them that a name can have come to. The set is kept
-//! for each member around the one that is looked at, so a key costs its own bytes times the places, whatever is around it
-//! and however many dots are in it. A set has at most as many places as the patterns have tokens (about as many as bytes),
-//! 4 bytes each, and there are at most [`crate::limits::DEPTH_MAX`] sets: one for each member within another.
+//! All patterns of a list are matched at once. The state is the set of positions in the patterns that a name can have
+//! reached. It is kept for each member around the current one, so a key costs its own bytes times the positions, no
+//! matter what is around it and how many dots it has. A set has at most as many positions as the patterns have tokens
+//! (about as many as bytes), 4 bytes each, and there are at most [`crate::limits::DEPTH_MAX`] sets: one for each level
+//! of nesting.
 
 mod matched;
 
@@ -19,7 +21,7 @@ pub struct Choice {
     pub(crate) exclude: Globs,
 }
 
-/// Patterns, any of which may take a name.
+/// Patterns, any of which may match a name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Globs {
     /// Of one pattern behind the other.
@@ -40,11 +42,12 @@ enum Token {
     Star,
     /// Any bytes.
     DoubleStar,
-    /// The pattern takes what came to it.
+    /// The pattern matches what reached this position.
     End,
 }
 
-/// How far a member, and each that it is in, have come in some patterns: always the same ones until it is cleared.
+/// The positions that a member, and each that it is in, have reached in the patterns; always the same patterns until it
+/// is cleared.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     levels: Vec<Level>,

@@ -1,7 +1,8 @@
-//! Values that a `map_file` names, in other units: nanoseconds of garbage collections as microseconds, bytes as kB, MB, GB.
+//! Converts the values that a `map_file` names to other units: garbage collections from nanoseconds to microseconds,
+//! bytes to kB, MB, GB.
 //!
-//! Only what is named is touched. A list is divided by moving the decimal point, so no digit is lost; a size is divided by a
-//! power of two, which a double does exactly up to 2^53 bytes.
+//! Only what is named is changed. A list is divided by moving the decimal point, so no digit is lost; a size is divided
+//! by a power of two, which a double does exactly up to 2^53 bytes.
 
 use crate::bytes::json::{self, NULL};
 use crate::bytes::scalar::is_blank;

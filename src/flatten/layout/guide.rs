@@ -1,4 +1,4 @@
-//! What leads the walk through a payload: a layout that is followed, or one that is learned.
+//! The guide tells the walk what to do with each member of a payload. It follows a layout, or learns one.
 
 mod follow;
 mod learn;
@@ -18,7 +18,7 @@ pub(crate) enum Member {
 
 /// Tells the walk what to do with each member, in their order.
 pub(crate) trait Guide {
-    /// Whether keys are seen for the first time: the walk then checks their escapes, and what it writes is not kept.
+    /// Whether keys are seen for the first time: the walk then checks their escapes, and its output is discarded.
     const LEARNS: bool;
 
     /// What is known of members before they are walked.
@@ -42,7 +42,7 @@ pub(crate) trait Guide {
     fn column(&mut self, name: &[u8], out: &mut Vec<u8>) -> Result<bool, Stop>;
 }
 
-/// What only a guide that has a layout can tell.
+/// What only a guide with a known layout can tell.
 pub(crate) trait Known {
     /// Whether the next member is a value that is shipped as it is, under its keys as they stand, the last of which is
     /// `body[start..end]`. Gives the bytes of the name before that key. Nothing is stepped over.

@@ -1,7 +1,7 @@
-//! What a reader's documents lack, by name: each name is handed out once, when it is first lost.
+//! The names of variables that a reader's documents lack. Each name is reported once, when it is first lost.
 //!
-//! A walk takes note of where something is lost. What stands there is looked up in the body only if it is not known yet, so
-//! that a variable that is broken in each payload costs a look-up of its hash.
+//! A walk records only where something is lost. The name is looked up in the body only if the place is not known yet,
+//! so a variable that is broken in every payload costs a look-up of its hash.
 
 use super::by_hash::{FNV_OFFSET, fnv};
 use crate::bytes::locate::{self, Locator};

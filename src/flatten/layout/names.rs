@@ -1,10 +1,10 @@
-//! Names that the server takes: each variable's name is mended where it must be, the same way on every server, and no
-//! two variables of a document end up with the same one.
+//! Gives every variable a name that the server accepts. A name is changed where it must be, in the same way for every
+//! server, and no two variables of a document end up with the same one.
 //!
-//! What servers refuse (Elasticsearch 5 to 9, OpenSearch 1 to 3): empty or blank segments, their own fields at the root,
-//! more than 20 levels, equal names, and a name that is both a value and an object.
+//! What servers refuse (Elasticsearch 5 to 9, OpenSearch 1 to 3): empty or blank segments, their own fields at the
+//! root, more than 20 levels, equal names, and a name that is both a value and an object.
 //!
-//! The table of a document's names lives in the tick's arena. What outlives it is in `fields`.
+//! The table of a document's names lives in the tick's arena. What outlives the tick is in `fields`.
 
 mod fields;
 mod path;

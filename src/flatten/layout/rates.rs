@@ -1,7 +1,8 @@
 //! The change of counters per second, from one document of a reader to the next.
 //!
-//! What a counter was is remembered by a hash of its name in the payload, and of which of several with that name it is, so
-//! that it outlives the layout. Invariant: only a payload that has become a document changes what is remembered, and all of it.
+//! The last value of a counter is remembered under a hash of its name in the payload, and of its position among
+//! counters with the same name. So it outlives the layout. Invariant: only a payload that has become a document changes
+//! what is remembered, and then all of it.
 
 use super::by_hash::{ByHash, NoRoom};
 use super::by_hash::{FNV_OFFSET, fnv};
@@ -72,7 +73,7 @@ impl Number {
         }
     }
 
-    /// The change since `before`, for each of so many seconds. None if it fell, or no double holds it.
+    /// The change since `before` per second, over this many seconds. None if it fell, or if a double cannot hold it.
     #[allow(clippy::cast_precision_loss, reason = "a rate is a double")]
     fn per_second(self, before: Self, seconds: f64) -> Option<f64> {
         let change = match (self.integer(), before.integer()) {
@@ -155,9 +156,9 @@ struct Namesakes {
     passed: u32,
 }
 
-/// Makes a key of each counter's hash: of its name, and, if it has namesakes, of how many they are and how many of them come
-/// before it; the same of each object that it is in. So what was one of two is no other's predecessor when it is alone, nor
-/// when the other was before it. `members` are the hashes of all members' names.
+/// Turns each counter's hash into a key: a hash of its name, and, if other members have the same name, of how many
+/// there are and how many come before it; likewise for each object that it is in. So if one of two equal names
+/// disappears, the other is not taken for it. `members` are the hashes of all members' names.
 pub(crate) fn tell_apart(layout: &mut Layout, members: &[u64], arena: &Bump) -> Result<(), NoRoom> {
     let Layout { nodes, counters, .. } = layout;
     if counters.is_empty() {

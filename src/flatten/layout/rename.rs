@@ -1,7 +1,7 @@
-//! Names that variables get instead of their own.
+//! New names for variables.
 //!
-//! They go by the payload's names, the keys joined with dots, and take along what is below. Asked only when a payload's layout
-//! is learned.
+//! They are given for the payload's names (keys joined with dots), and apply to everything below. Asked only when a
+//! payload's layout is learned.
 
 /// Which names become which.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

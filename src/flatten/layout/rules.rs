@@ -1,4 +1,4 @@
-//! What a reader's configuration says of its variables.
+//! What a reader's configuration says about its variables.
 
 use super::choice::{Choice, Globs};
 use super::convert::Conversions;

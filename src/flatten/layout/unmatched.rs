@@ -1,5 +1,5 @@
-//! Patterns and names of the configuration that match nothing in a payload: most are misspelt. Looked for once for each reader,
-//! in its first document's payload.
+//! Finds patterns and names of the configuration that match nothing in a payload: most are misspelt. Runs once for each
+//! reader, on the payload of its first document.
 
 use super::choice::{Choice, Matched};
 use super::rules::VariableRules;

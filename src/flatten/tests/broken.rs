@@ -1,4 +1,4 @@
-//! Payloads with something broken in them, and those that are refused for it.
+//! Payloads that are broken in part, and payloads that are refused.
 
 use super::*;
 

@@ -1,5 +1,5 @@
-//! Arrays within the walk: checked element by element, then copied as one span, or element by element if something in them
-//! is broken. Those with objects in them are left to `columns`.
+//! Arrays: checked element by element, then copied as one span, or element by element if something in them is broken.
+//! Arrays that contain objects are left to `columns`.
 
 use super::fit::{self, Met};
 use super::scalars::Written;

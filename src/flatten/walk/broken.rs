@@ -1,4 +1,4 @@
-//! What the walk does where something is broken: counts it, takes note of where, and steps over it.
+//! What the walk does at something broken: counts it, records where it is, and steps over it.
 
 use super::{Outcome, Walk};
 use crate::bytes::untangle;
@@ -43,8 +43,8 @@ impl<G: Guide> Walk<'_, G> {
         self.skip_to_separator()
     }
 
-    /// Steps over the value of a member that is out. In a body that is written a variable a line it must not take others
-    /// with it.
+    /// Steps over the value of a member that is left out. In a body with one variable per line, it must not swallow
+    /// other variables.
     pub(super) fn skip_out(&mut self) -> Outcome<()> {
         let start = self.offset(self.at);
         self.skip_to_separator()?;

@@ -1,8 +1,9 @@
 //! Arrays of objects: each member becomes one array, `path.member: […]`, with one value for each object of the array.
 //!
-//! Each element of the array is a row, and a value stands in its column where its row is: `null` where a row has no such
-//! member, or it is broken. A row that has a name twice has two columns of it. Values beside the objects of such an array go
-//! to `path._value`. The columns are collected in the tick's arena, as their lengths are known only at the end of the array.
+//! Each element of the array is a row, and a value has the position of its row in its column: `null` where a row has no
+//! such member, or where it is broken. A row that has a name twice fills two columns. Values beside the objects of such
+//! an array go to `path._value`. The columns are collected in the tick's arena, because their lengths are known only at
+//! the end of the array.
 
 use super::Walk;
 use super::fit::Met;

@@ -1,4 +1,4 @@
-//! Where the walk is: the token that it looks at, and the bounds of depth and length.
+//! The position of the walk: the current token, and the bounds of depth and length.
 
 use super::{Outcome, Walk};
 use crate::bytes::scalar::is_blank;

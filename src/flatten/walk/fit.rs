@@ -1,15 +1,16 @@
-//! What is valid JSON and would still cost the document on a server, in a form that every server takes.
+//! Changes values that are valid JSON, but for which a server would refuse the document, to a form that every server
+//! accepts.
 //!
-//! An integer beyond 64 bits (signed) gets a point: `18446744073709551615.0` is the same number, and where it stands as an
-//! integer some servers refuse the document for it, whatever the mapping. An array of values of more than one kind
-//! (numbers, strings, booleans) has no type on any server; it is shipped as its own JSON text.
+//! An integer beyond 64 bits (signed) gets a decimal point: `18446744073709551615.0` is the same number. As an integer,
+//! some servers would refuse the document, whatever the mapping is. An array of values of more than one kind (numbers,
+//! strings, booleans) has no type on any server; it is shipped as its own JSON text.
 
 use crate::bytes::json;
 use crate::bytes::scalar;
 use bumpalo::Bump;
 use bumpalo::collections::Vec as ArenaVec;
 
-/// What has been met in an array, as far as it matters to servers.
+/// The kinds of values in an array, as far as they matter to servers.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Met(u8);
 

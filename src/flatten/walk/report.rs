@@ -1,4 +1,4 @@
-//! What one payload held.
+//! What the walk found in one payload.
 
 use crate::layout::Mended;
 

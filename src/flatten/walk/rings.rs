@@ -1,5 +1,5 @@
-//! The ring buffers of garbage collections within the walk: stepped over where they stand, and filled in when the totals,
-//! which come later in the payload, tell what in them is new. What that is `gc` works out.
+//! The ring buffers of garbage collections. They are stepped over where they stand, and written when the totals, which
+//! come later in the payload, tell which entries are new. `gc` works that out.
 
 use super::fit::Met;
 use super::gc::{self, Pauses, Ring, Totals};

@@ -1,4 +1,4 @@
-//! Strings, numbers and literals within the walk: checked where they stand, and copied as they stand.
+//! Strings, numbers and literals: checked and copied as they stand.
 
 use super::Walk;
 use crate::bytes::scalar::{self, Escapes, is_blank};

@@ -1,4 +1,4 @@
-//! A request as isahc wants it.
+//! A request in the form that isahc expects.
 
 use super::super::proxies::Proxy;
 use super::super::{ACCEPTED, HttpError, Payload, Request};

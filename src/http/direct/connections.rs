@@ -1,5 +1,5 @@
-//! Connections of the own sockets: how they come about, which are kept open, and what becomes of them when descriptors run
-//! out.
+//! Connections of the plain sockets: how they are made, which are kept open, and what becomes of them when file
+//! descriptors run out.
 
 use super::super::{Address, HttpError, Request};
 use crate::descriptor_queue::Queue;
@@ -24,7 +24,7 @@ pub(super) struct Connections {
     reserve: Cell<Reserve>,
 }
 
-/// Connections that nobody uses now, and who waits for one of them to end.
+/// Connections that are idle, and the tasks that wait for a descriptor of one.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     /// Oldest first.
@@ -131,7 +131,7 @@ impl Connections {
         list.push_back(connection);
         drop(list);
         drop(oldest);
-        // Whoever waits may use it, or close it.
+        // A task that waits may use it, or close it.
         self.kept.queue.call_next();
     }
 

@@ -1,4 +1,4 @@
-//! Over real sockets; the answers themselves are tested in `response`.
+//! Tests over real sockets; the parsing of answers is tested in `response`.
 
 mod scarce;
 

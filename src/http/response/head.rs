@@ -1,4 +1,4 @@
-//! The head of an HTTP/1.1 answer: what matters of its fields, and the rules that they must keep. Pure.
+//! The head of an HTTP/1.1 answer: the fields that matter, and the rules that they must obey. Pure.
 
 use super::AnswerError;
 use crate::http::retry_after::RetryAfter;

@@ -1,4 +1,4 @@
-//! The files of dead letters, read while a running expvastic may append to them.
+//! Reads the files of dead letters, to which a running expvastic may append meanwhile.
 
 use crate::limits;
 use crate::recorder::rotated;

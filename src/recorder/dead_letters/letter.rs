@@ -1,4 +1,5 @@
-//! One line of a file of dead letters: how it is written, and how it is split without changing a byte of the document. Pure.
+//! One line of a file of dead letters: how it is written, and how it is split without changing a byte of the document.
+//! Pure.
 
 use crate::bulk;
 use crate::calendar::Timestamp;

@@ -1,9 +1,9 @@
-//! Takes letters out of their file, beside a running expvastic that appends to it.
+//! Takes letters out of their file while a running expvastic appends to it.
 //!
-//! Whoever writes to `FILE`, or moves it, locks it meanwhile and then looks whether it is still `FILE`. A retry reads its files
-//! where they are, writes what is to be kept into `FILE.retrying`, and puts that in the place of the old file in one step, with
-//! what was appended meanwhile behind it. So whenever a process ends, however it does, each letter is in a file that the next
-//! one reads.
+//! Whoever writes to `FILE`, or moves it, locks it for that time, and then checks that it is still at its path. A retry
+//! reads its files where they are, writes what is to be kept into `FILE.retrying`, appends what was added to `FILE`
+//! meanwhile, and replaces the old file in one step. So whenever a process ends, in any way, each letter is in a file
+//! that the next process reads.
 
 use super::files::{LetterFile, Line, careful, names};
 use crate::clock;
@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 /// What is written to put it in the place of a file is called like that file, and this.
 const REPLACEMENT: &str = ".retrying";
 
-/// What of a file is no longer wanted, by the numbers of its lines.
+/// The lines of a file that are no longer needed, by number.
 #[derive(Debug, Default)]
 pub(super) struct Done(Vec<bool>);
 
@@ -42,7 +42,8 @@ impl Done {
     }
 }
 
-/// What is to stand in the place of a file. It is locked, so that there is one only; what an earlier one has left is of no use.
+/// The replacement of a file. It is locked, so that there is only one; what an earlier one has left behind is
+/// discarded.
 #[derive(Debug)]
 pub(super) struct Replacement {
     path: PathBuf,
@@ -72,7 +73,7 @@ impl Replacement {
                 return Err(io::Error::other("it is not a regular file"));
             }
             flock(&file, FlockOperation::NonBlockingLockExclusive)?;
-            // Another one may have moved it to where it belongs before it let go of it.
+            // Another retry may have renamed it before it released the lock.
             if rotated::is_at(path, &file)? {
                 break file;
             }
@@ -134,7 +135,8 @@ impl Replacement {
         of.copy(from, until, &mut self.file)
     }
 
-    /// Makes what is written last, and what is appended meanwhile, so that there is little left to do within the lock.
+    /// Syncs what is written, and copies and syncs what is appended meanwhile, so that little is left to do while the
+    /// lock is held.
     fn catch_up(&mut self, of: &LetterFile, copied: &mut u64) -> io::Result<()> {
         let mut synced = 0;
         for _ in 0..limits::LETTER_SYNCS_MAX {
@@ -148,7 +150,7 @@ impl Replacement {
         if synced < *copied { self.file.sync_data() } else { Ok(()) }
     }
 
-    /// Within the lock: nobody writes to the files but who knows of no lock.
+    /// Runs while the lock is held: only programs that do not know the lock write to the files.
     fn swap(&mut self, of: &LetterFile, mut copied: u64, path: &Path) -> Result<(), String> {
         let place = names(path).into_iter().find(|name| rotated::is_at(name, &of.file).unwrap_or(false));
         let place = place.filter(|_| of.is_continued().unwrap_or(false)).ok_or_else(|| {
@@ -199,7 +201,7 @@ impl Drop for Replacement {
     }
 }
 
-/// A file whose letters nobody writes or moves meanwhile.
+/// A file of dead letters that is locked: expvastic neither writes to it nor moves it meanwhile.
 #[derive(Debug)]
 pub(super) struct Held {
     path: PathBuf,
@@ -208,7 +210,7 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Waits for a short while until nobody writes to it.
+    /// Waits for the lock for a short while.
     ///
     /// # Errors
     /// Why it cannot be had, in words.
@@ -248,8 +250,8 @@ impl Drop for Held {
     }
 }
 
-/// Locks a file to write to it, without waiting for whoever holds on to it. A retry does for microseconds: the processor is left
-/// to it a few times. Where there are no locks, a retry refuses to work.
+/// Locks a file to write to it, without waiting for the holder of the lock. A retry holds it for microseconds, so the
+/// processor is yielded to it a few times. Where there are no locks, a retry refuses to work.
 pub(super) fn lock_to_write(file: &File) -> io::Result<()> {
     for _ in 0..limits::LETTER_LOCK_TRIES {
         match flock(file, FlockOperation::NonBlockingLockExclusive) {

@@ -1,7 +1,7 @@
-//! Sends the documents of dead letters again, as they stand in their files, to the server that has refused them.
+//! Sends the documents of dead letters again, exactly as they are in their files, to the server that refused them.
 //!
-//! Invariant: a letter leaves its file only when the server said 2xx or 409 for its document; one that is refused once more
-//! stays, with what the server says now.
+//! Invariant: a letter leaves its file only if the server answered 2xx or 409 for its document. One that is refused
+//! again stays, with the server's new reason.
 
 use super::files::{self, LetterFile};
 use super::letter;
@@ -45,7 +45,7 @@ pub(crate) struct Retried {
     pub(crate) broken: Vec<String>,
     /// A signal has ended it.
     pub(crate) is_stopped: bool,
-    /// What kept it from going on, or from taking letters out of their file.
+    /// What stopped it, or prevented letters from being taken out of their file.
     pub(crate) problems: Vec<String>,
 }
 
@@ -199,7 +199,7 @@ impl Portion {
     }
 }
 
-/// One recorder's way to its server.
+/// One recorder's connection to its server.
 struct Sender<'s> {
     recorder: &'s Recorder,
     log_level: PartLevel,
@@ -215,7 +215,7 @@ struct Sender<'s> {
     failed_in_a_row: u64,
     /// Documents that are sent together at most.
     documents_max: usize,
-    /// How long it goes on while nothing is taken, and since when nothing is.
+    /// How long it continues while nothing is accepted, and since when nothing has been.
     patience: Duration,
     progress_at: Instant,
 }
@@ -250,7 +250,7 @@ impl<'s> Sender<'s> {
                     return Err(Ended::GaveUp(refusal.reason.clone()));
                 }
                 if *documents > 1 {
-                    // What in it is to blame shows when less is sent at a time.
+                    // Smaller portions show which document is to blame.
                     self.documents_max = documents / 2;
                     continue;
                 }
@@ -330,14 +330,14 @@ impl<'s> Sender<'s> {
                         self.set_aside(&portion, refusal, delay, &mut sent.pass)?;
                     }
                 }
-                // What ends like this ships to no server.
+                // Only a recorder that ships to no server ends like this.
                 Err(error) => return Err(Ended::GaveUp(error.to_string())),
             }
         }
         Ok(())
     }
 
-    /// Goes on without a portion that the server fails with as a whole, unless it takes nothing else either.
+    /// Skips a portion that the server fails on as a whole, unless the server accepts nothing else either.
     fn set_aside(
         &mut self,
         portion: &Portion,
@@ -364,7 +364,7 @@ impl<'s> Sender<'s> {
     /// Takes in what the server said of each document.
     ///
     /// # Errors
-    /// What is refused once more cannot be written down, in words.
+    /// Why a letter that was refused again cannot be written.
     fn book(
         &mut self,
         portion: &Portion,

@@ -1,4 +1,4 @@
-//! Refusals by kind, for a person: how often each, and a few of the server's messages. Pure.
+//! Refusals by kind, for a person: how often each occurs, and a few of the server's messages. Pure.
 
 use super::letter;
 use crate::limits;

@@ -1,4 +1,4 @@
-//! What is in a file of dead letters.
+//! What a file of dead letters contains.
 
 use super::files::{LetterFile, Line};
 use super::letter::Letter;

@@ -1,10 +1,11 @@
-//! Bulks that fail as a whole, again and again: none stands in the way of others for ever, whatever it is that the server
-//! has against it.
+//! Bulks that fail as a whole, again and again. None of them holds up others for ever, whatever the server has against
+//! it.
 //!
-//! A bulk that fails is tried again where it is, as the server may be to blame. After a few tries in a row it is set aside,
-//! and others have their turn. If the server takes those, and then fails with the one that was set aside once more, it is
-//! due to what is in the bulk: it goes on in halves, until what the server fails with is alone. That waits with pauses of its
-//! own, and is not given up: nobody has said that it will never be taken.
+//! A bulk that fails is first tried again where it is, because the server may be to blame. After a few tries in a row
+//! it is set aside, and others get their turn. If the server accepts those and then fails on the same bulk once more,
+//! the cause is in the bulk: it continues in halves, until the document that the server fails on is alone. That
+//! document waits with pauses of its own. It is not given up, because the server has not said that it will never accept
+//! it.
 
 use super::Delivery;
 use super::settle::home_of;
@@ -22,7 +23,7 @@ impl Delivery {
         let was_well = std::mem::take(&mut self.is_well);
         let has_failed_before = !matches!(lane, Lane::Fresh | Lane::Backlog);
         if was_well && has_failed_before && refusal.after.is_none() {
-            // Only those that were refused before wait for it.
+            // Only documents that were refused before pause because of it.
             let home = if sent.bulk.documents() > 1 { Lane::Aside } else { home_of(&sent, Lane::Aside) };
             let others_wait = self.waits_in(home);
             let delay = self.items_fail(refusal, now);
@@ -34,7 +35,7 @@ impl Delivery {
         let tries = if refusal.is_odd { 0 } else { self.requests.backoff() }.max(limits::TRIES_IN_A_ROW);
         if !in_a_row.is_multiple_of(tries) {
             if lane == Lane::Aside {
-                // A half would come back from the disk as a part of the whole.
+                // On disk, a half would be merged with the rest of its segment again.
                 self.spool.put_front(lane, sent);
             } else {
                 self.put_back(lane, sent, now);
@@ -42,13 +43,13 @@ impl Delivery {
         } else if Lane::ALL.into_iter().any(|other| self.waits_in(other)) {
             self.put_behind(sent, now);
         } else {
-            // There is no other to compare it with but its own halves.
+            // There is no other bulk to compare it with, so it is compared with its own halves.
             self.set_aside(sent, "the server fails on this bulk", now);
         }
         false
     }
 
-    /// In halves, if it is not alone; else behind the others.
+    /// Splits a bulk in halves, or puts a single document behind the others.
     fn set_aside(&mut self, sent: Waiting, reason: &str, now: Instant) {
         if sent.bulk.documents() > 1 {
             self.halve(Lane::Aside, sent, reason);
@@ -57,7 +58,7 @@ impl Delivery {
         }
     }
 
-    /// Behind the others, and as it is if it is not on disk.
+    /// Puts a bulk behind the others. If it is not on disk, it is not merged with them.
     fn put_behind(&mut self, sent: Waiting, now: Instant) {
         match sent.saved {
             Some(id) => _ = self.unload(Lane::Aside, id, sent, Tried::Refused, now),
@@ -65,7 +66,7 @@ impl Delivery {
         }
     }
 
-    /// At the front of a lane in halves.
+    /// Puts the halves of a bulk at the front of a lane.
     pub(super) fn halve(&mut self, lane: Lane, sent: Waiting, reason: &str) {
         for half in sent.bulk.halves().into_iter().rev().filter(|half| !half.is_empty()) {
             let half = Waiting { bulk: Arc::new(half), too_large: false, is_part: true, ..sent };

@@ -1,4 +1,5 @@
-//! What becomes of documents that have to wait: on disk after `spool.sync`, or when memory is full; back when their turn comes.
+//! What becomes of documents that have to wait: they go to disk after `spool.sync`, or when memory is full, and come
+//! back when it is their turn.
 
 use super::Delivery;
 use crate::config::Recorder;
@@ -15,15 +16,15 @@ use std::time::{Duration, Instant};
 /// The disk behind the memory.
 #[derive(Debug)]
 pub(super) enum Storage {
-    /// None was asked for.
+    /// The recorder has no spool.
     Off,
-    /// It could not be opened, and is tried again.
+    /// It is not open yet, or could not be opened. It is tried again.
     Closed { place: Place, retry_at: Instant },
     /// `blocked_until`: it could not be written to, and is tried again then; `unreadable_until`: it could not be read.
     Open { place: Place, disk: Box<Disk>, blocked_until: Option<Instant>, unreadable_until: Option<Instant> },
 }
 
-/// What was asked for.
+/// What the configuration says about the spool.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     files: Files,
@@ -45,7 +46,7 @@ impl Storage {
         Self::Closed { place, retry_at: now }
     }
 
-    /// Goes on as another configuration says, with the same folder or with one where there was none.
+    /// Applies another configuration, which has the same folder, or a folder where there was none.
     pub(super) fn follow(&mut self, config: &Recorder, bounds: Bounds, files: Files, now: Instant) {
         let Self::Closed { place: new, .. } = Self::new(config, bounds, files, now) else { return };
         match self {
@@ -71,7 +72,7 @@ impl Storage {
         lane.of_segments().zip(self.disk()).is_some_and(|(refused, disk)| disk.has_backlog(refused))
     }
 
-    /// So many documents of a segment are done.
+    /// This many documents of a segment are done.
     pub(super) fn done(&mut self, id: SegmentId, documents: u64) {
         if let Some(disk) = self.disk_mut() {
             disk.done(id, documents);
@@ -110,8 +111,8 @@ impl Storage {
 }
 
 impl Delivery {
-    /// Saves what has waited for long enough; opens the folder if it is not. Gives when to ask again, at the latest, if
-    /// nothing else comes to wait.
+    /// Saves what has waited for long enough, and opens the folder if it is not open. Returns when to call it again if
+    /// nothing else starts to wait.
     pub(in crate::recorder) fn keep(&mut self, now: Instant) -> Option<Instant> {
         if let Storage::Closed { retry_at, .. } = &self.storage
             && *retry_at <= now
@@ -139,7 +140,7 @@ impl Delivery {
         let place = place.clone();
         match Disk::open(place.files.clone(), &place.folder, place.bounds) {
             Ok(disk) => {
-                // Those that are beyond a bound that was larger before go at once.
+                // Documents beyond the bound, which may have been larger before, are dropped at once.
                 let found = disk.documents() + disk.dropped();
                 self.storage =
                     Storage::Open { place, disk: Box::new(disk), blocked_until: None, unreadable_until: None };
@@ -169,8 +170,8 @@ impl Delivery {
         }
     }
 
-    /// Brings everything to the disk that is not there: what waits is then there only, what is under way or set aside is there,
-    /// too. What is too large for it stays where it is.
+    /// Saves everything that is not on disk yet. Documents that wait leave the memory; bulks that are under way or set
+    /// aside stay in memory as well. What is too large for the disk stays where it is.
     fn save_all(&mut self, now: Instant) {
         self.look_at_disk(now);
         let Some(disk) = self.storage.writable(now) else { return };
@@ -192,7 +193,7 @@ impl Delivery {
         while failed.is_none() {
             let Some((lane, mut waiting)) = self.spool.next_unsaved(documents_max) else { break };
             if !disk.has_room(&waiting.bulk) {
-                // The oldest are to make room, and they may be those that are in memory, too.
+                // The oldest documents have to make room, and those may be in memory as well.
                 while let Some((lane, id, saved)) = self.spool.take_saved(None) {
                     if disk.unload(id, &saved.bulk, unloaded(lane)) {
                         self.spool.recycle(saved.bulk);
@@ -223,7 +224,7 @@ impl Delivery {
         self.end_of_saving(failed, too_large, now);
     }
 
-    /// Says what was not saved, and books what it has led to.
+    /// Logs what was not saved, and books the results.
     fn end_of_saving(&mut self, failed: Option<io::Error>, too_large: usize, now: Instant) {
         if let Storage::Open { place, blocked_until, .. } = &mut self.storage {
             *blocked_until = failed.is_some().then(|| now + limits::SPOOL_RETRY);
@@ -284,7 +285,7 @@ impl Delivery {
         }
     }
 
-    /// Nothing is lost by it yet.
+    /// Logs a problem that has not lost anything yet.
     fn warn_of_spool(&mut self, message: &str, now: Instant) {
         if self.losses.failed("spool", now).is_some() {
             let waiting = self.ledger.waiting;
@@ -296,14 +297,14 @@ impl Delivery {
     pub(super) fn save_at_last(&mut self, now: Instant) {
         if let Storage::Open { disk, blocked_until, .. } = &mut self.storage {
             *blocked_until = None;
-            // What is said to wait on disk is to be there.
+            // Whatever counts as waiting on disk has to be there.
             let _ = disk.look_at_last();
             self.book_changes(now);
             self.save_all(now);
         }
     }
 
-    /// Within the bounds of memory again: by the disk, else the oldest go.
+    /// Brings the memory back within its bounds: by saving, otherwise by dropping the oldest documents.
     pub(super) fn make_room(&mut self, now: Instant) {
         if !self.spool.is_over() {
             return;
@@ -311,7 +312,7 @@ impl Delivery {
         self.save_all(now);
         let (mut dropped, mut rejected) = (0, 0);
         while self.spool.is_over() {
-            // What is on disk, too, can wait there alone.
+            // Documents that are also on disk can wait there alone.
             if let Some((lane, id, waiting)) = self.spool.take_saved(None) {
                 if !self.unload(lane, id, waiting, unloaded(lane), now) {
                     self.save_all(now);
@@ -328,8 +329,8 @@ impl Delivery {
         }
     }
 
-    /// Lets documents wait on disk alone that are there, too. False if others have removed them there: they are in the lane
-    /// again.
+    /// Lets go of documents in memory that are also on disk. False if others have removed them from the disk: then they
+    /// are back in the lane.
     pub(super) fn unload(&mut self, lane: Lane, id: SegmentId, waiting: Waiting, tried: Tried, now: Instant) -> bool {
         let is_there = self.storage.disk_mut().is_some_and(|disk| disk.unload(id, &waiting.bulk, tried));
         if is_there {
@@ -341,7 +342,7 @@ impl Delivery {
         is_there
     }
 
-    /// Books the documents that made room on disk.
+    /// Books the documents that were dropped from the disk to make room.
     pub(super) fn count_dropped(&mut self, now: Instant) {
         let Dropped { documents, rejected } = self.storage.disk_mut().map(Disk::take_dropped).unwrap_or_default();
         self.drop_documents(documents - rejected, |ledger| &mut ledger.dropped.spool_full);
@@ -351,8 +352,8 @@ impl Delivery {
         }
     }
 
-    /// Brings the next segment from the disk to a lane, if all that came from there has been sent. True if there was none after
-    /// many of them, and there may be more: others are to have their turn first.
+    /// Loads the next segment into a lane, once everything loaded before has been sent. True if many segments gave no
+    /// documents and there may be more: other lanes get their turn first.
     pub(super) fn load(&mut self, lane: Lane, now: Instant) -> bool {
         let Some(refused) = lane.of_segments() else { return false };
         let is_readable = self.storage.unreadable_until(now).is_none();
@@ -375,7 +376,7 @@ impl Delivery {
             read_bytes += loaded.read_bytes;
             self.book_changes(now);
             self.update(|ledger| {
-                // What is lost beyond what was counted came from a write that had failed.
+                // Losses beyond what was counted come from a write that had failed.
                 let found = loaded.damaged - loaded.counted;
                 ledger.made += found;
                 ledger.recovered += found;
@@ -406,7 +407,7 @@ impl Delivery {
         }
     }
 
-    /// Ends a try whose end nobody waits for any more. True if one was under way.
+    /// Ends a try that was cancelled. True if one was under way.
     pub(in crate::recorder) fn take_back(&mut self, now: Instant) -> bool {
         let Some((lane, sent)) = self.spool.take_sent() else { return false };
         self.put_back(lane, sent, now);
@@ -419,7 +420,7 @@ impl Delivery {
             self.spool.put_front(lane, sent);
             return;
         };
-        // With the rest of their segment, so that they come back in order.
+        // Together with the rest of their segment, so that they come back in order.
         let mut is_there = self.unload(lane, id, sent, unloaded(lane), now);
         while is_there && let Some((lane, id, waiting)) = self.spool.take_saved(Some(id)) {
             is_there = self.unload(lane, id, waiting, unloaded(lane), now);
@@ -436,7 +437,7 @@ fn tried(lane: Lane) -> Tried {
     }
 }
 
-/// What is known of them more than before when they go back to it.
+/// What was learned about them since they were loaded, when they go back to the disk.
 fn unloaded(lane: Lane) -> Tried {
     if lane.is_from_disk() { Tried::No } else { tried(lane) }
 }

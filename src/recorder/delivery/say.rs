@@ -1,4 +1,4 @@
-//! What is said of a recorder's documents in the log, and how long it pauses after what has failed.
+//! What is logged about a recorder's documents, and how long it pauses after a failure.
 
 use super::Delivery;
 use crate::limits;
@@ -9,7 +9,7 @@ use crate::spool::Lane;
 use std::time::{Duration, Instant};
 
 impl Delivery {
-    /// Says which documents the server does not want, at a bounded rate, once they are counted.
+    /// Logs which documents the server refused for good, at a bounded rate, after they were counted.
     pub(super) fn say_refused(&mut self, letters: &[DeadLetter], now: Instant) {
         if let Some(DeadLetter { status, reason, message, .. }) = letters.first() {
             let reason = format!("item status {status}: {reason} {message}");
@@ -63,7 +63,7 @@ impl Delivery {
         }
     }
 
-    /// Says why documents go again, at a bounded rate for each reason.
+    /// Logs why documents are sent again, at a bounded rate for each reason.
     pub(super) fn say_refused_for_now(&mut self, refusals: &[Refusal], now: Instant) {
         for Refusal { kind, reason, slow, .. } in refusals {
             let Some(times) = self.items.unsaid(kind, now) else { continue };

@@ -1,4 +1,5 @@
-//! What becomes of the documents that were sent: booked, kept as dead letters, or put where they wait for another try.
+//! What becomes of documents after they were sent: booked, kept as dead letters, or put where they wait for another
+//! try.
 
 use super::Delivery;
 use crate::bulk::Bulk;
@@ -31,7 +32,7 @@ impl Delivery {
 
     fn settle_items(&mut self, lane: Lane, sent: Waiting, judgement: &Judgement, now: Instant) -> bool {
         let fates = &judgement.fates;
-        // Before they are done with on disk.
+        // Dead letters are written before the documents count as done on disk.
         let buried = self.bury(&sent.bulk, &judgement.dead_letters);
         let unburied_from = buried.as_ref().err().map_or(usize::MAX, |(index, _)| *index);
         let is_dead = |index: &usize| fates[*index] == Fate::DeadLetter && *index < unburied_from;
@@ -89,7 +90,7 @@ impl Delivery {
         let home = home_of(sent, Lane::Refused);
         let others_wait = self.waits_in(home);
         self.hold(sent, documents, in_part, Lane::Refused, Tried::Refused, now);
-        // Fresh ones that join others that wait add nothing to how often those have failed.
+        // Fresh documents that join others in the lane do not count as another failure of those.
         if lane == Lane::Fresh && others_wait {
             return;
         }
@@ -109,7 +110,8 @@ impl Delivery {
         self.pause(lane, home, others_wait, delay, now);
     }
 
-    /// Puts documents of a bulk that was sent where they wait: on disk alone, if they are there; else in this lane.
+    /// Puts documents of a bulk that was sent back to where they wait: on disk alone if they are there, otherwise in
+    /// this lane.
     fn hold(&mut self, sent: &Waiting, documents: Bulk, in_part: bool, lane: Lane, tried: Tried, now: Instant) {
         let too_large = sent.too_large && !in_part;
         let waiting = Waiting { too_large, saved: sent.saved, ..Waiting::new(Arc::new(documents), sent.since) };

@@ -1,5 +1,5 @@
-//! The whole of delivery with the time and the disk in the test's hands: pauses, order, bounds, log lines; and
-//! [`scripts`], random ones, thousands of them.
+//! Tests of the whole of delivery with a simulated time and disk: pauses, order, bounds, log lines. [`scripts`] runs
+//! thousands of random ones.
 
 mod aside;
 mod backlog;

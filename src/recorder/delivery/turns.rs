@@ -1,7 +1,7 @@
 //! Which lane is next. Pure: `now` is an argument.
 //!
-//! Fresh documents go first, but of four bulks in a row at least one is of another lane, if one is due; and those take turns.
-//! A lane in which documents were refused pauses; the others do not.
+//! Fresh documents go first, but of four bulks in a row at least one is from another lane, if one is due; those lanes
+//! take turns. A lane in which documents were refused pauses; the others do not.
 
 use crate::limits;
 use crate::spool::Lane;
@@ -20,11 +20,11 @@ pub(super) struct Turns {
     pauses: [Pause; Lane::ALL.len()],
 }
 
-/// When a lane goes on in which documents were refused.
+/// The pause of a lane in which documents were refused.
 #[derive(Debug, Clone, Copy, Default)]
 struct Pause {
     until: Option<Instant>,
-    /// Documents beside those that were refused that wait in the lane and have not been tried since.
+    /// Documents in the lane that have not been tried since the last long pause began.
     untried: u64,
 }
 
@@ -37,7 +37,7 @@ impl Turns {
         fresh(is_first).into_iter().chain(others).chain(fresh(!is_first))
     }
 
-    /// So many documents of a lane are sent.
+    /// This many documents of a lane are being sent.
     pub(super) fn sent(&mut self, lane: Lane, documents: u64) {
         let pause = &mut self.pauses[lane as usize];
         pause.untried = pause.untried.saturating_sub(documents);
@@ -47,19 +47,19 @@ impl Turns {
         }
     }
 
-    /// A lane's documents could not be read: the others that are on disk must not wait for it.
+    /// A lane's documents could not be read: other lanes with documents on disk must not wait for it.
     pub(super) fn unreadable(&mut self, lane: Lane) {
         if let Some(place) = OTHERS.iter().position(|other| *other == lane) {
             self.next_other = (place + 1) % OTHERS.len();
         }
     }
 
-    /// When a lane that pauses goes on.
+    /// When the pause of a lane ends.
     pub(super) fn paused_until(&self, lane: Lane, now: Instant) -> Option<Instant> {
         self.pauses[lane as usize].until.filter(|until| now < *until)
     }
 
-    /// Documents have come into a lane that were refused elsewhere: it pauses, unless it knows better.
+    /// Documents that were refused in another lane have moved into this one: it pauses, unless it is pausing already.
     pub(super) fn begin_pause(&mut self, lane: Lane, delay: Duration, now: Instant) {
         let pause = &mut self.pauses[lane as usize];
         if pause.until.is_none_or(|until| until <= now) {
@@ -67,8 +67,8 @@ impl Turns {
         }
     }
 
-    /// Documents of a lane in which so many wait were refused: it pauses. The pause is short as long as there are some in it
-    /// that have not been tried since the last long one.
+    /// Documents of a lane were refused, in which `waiting` documents wait: it pauses. The pause is short as long as
+    /// some of them have not been tried since the last long pause.
     pub(super) fn pause(&mut self, lane: Lane, delay: Duration, waiting: u64, now: Instant) {
         let pause = &mut self.pauses[lane as usize];
         let is_round_over = pause.untried == 0;
@@ -78,7 +78,7 @@ impl Turns {
         pause.until = Some(now + if is_round_over { delay } else { delay.min(limits::BACKLOG_DELAY_MAX) });
     }
 
-    /// Documents go from one lane to another in which no others wait.
+    /// Documents move from one lane to another, which was empty: the pause moves along.
     pub(super) fn carry_pause(&mut self, from: Lane, to: Lane) {
         self.pauses[to as usize].until = self.pauses[from as usize].until;
     }

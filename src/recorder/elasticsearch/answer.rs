@@ -1,8 +1,8 @@
-//! Reads the answer to a bulk as it comes, and judges it. Pure.
+//! Reads the answer to a bulk as it arrives, and judges it. Pure.
 //!
-//! However long an answer is, what is held of it is the beginning of one item's error, a byte for each document, and what
-//! the server said of those that it refused, which is bounded: beyond that the bulk is sent in halves. Nothing is read
-//! from an item that the bulk has no document for.
+//! An answer may have any length. What is held of it is the beginning of one item's error, a byte for each document,
+//! and what the server said about those that it refused. The last is bounded; beyond the bound the bulk is sent in
+//! halves. An item that the bulk has no document for is not read.
 
 use super::refusals::{self, Rule};
 use super::scan::{Event, Excerpt, Listener, Scanner, Step};
@@ -19,13 +19,13 @@ use std::time::Duration;
 pub(super) struct Opinion {
     pub(super) status: u16,
     pub(super) verdict: Verdict,
-    /// What it has against the types of documents; nothing unless each document was judged.
+    /// Its complaints about the types of documents; empty unless each document was judged.
     pub(super) complaints: Complaints,
-    /// What it has against the types in the whole request.
+    /// Its complaint about the types of the whole request.
     pub(super) of_request: Option<Complaint>,
 }
 
-/// Takes in the answer to one bulk.
+/// Reads the answer to one bulk.
 pub(super) struct Judge<'s> {
     /// Takes secrets out of a text.
     scrub: &'s dyn Fn(&mut String),
@@ -59,7 +59,7 @@ struct Reading<'s> {
     complaints: Complaints,
     /// What the refusals are, in the same order.
     refused: Vec<(u64, Option<&'static Rule>)>,
-    /// Bytes of memory that what was said of single documents takes.
+    /// Bytes of memory for what the server said about single documents.
     kept_bytes: usize,
     items: Items,
     item: Item,
@@ -146,7 +146,7 @@ impl Words {
 }
 
 impl<'s> Judge<'s> {
-    /// Of the answer to a bulk of so many documents; `scrub` takes secrets out of a text.
+    /// For the answer to a bulk of this many documents; `scrub` removes secrets from a text.
     pub(super) fn new(documents: usize, scrub: &'s dyn Fn(&mut String)) -> Self {
         Self {
             scrub,
@@ -172,7 +172,7 @@ impl<'s> Judge<'s> {
         texts + kept_bytes + judgement.fates.capacity() * size_of::<Fate>()
     }
 
-    /// The opinion, once all has come that will; `is_whole` unless there is more of the body, which nobody wants.
+    /// The opinion, once the body has ended. `is_whole` is false if the rest of the body was not read.
     pub(super) fn conclude(self, status: u16, retry_after: Option<Duration>, is_whole: bool) -> Opinion {
         let after = retry_after.map(|asked| asked.min(limits::RETRY_AFTER_MAX));
         let documents = self.reading.documents;
@@ -213,7 +213,7 @@ impl<'s> Judge<'s> {
         let verdict = if is_over {
             Verdict::Judged(judgement)
         } else if is_good && !is_whole && items != Items::None {
-            // It speaks of our documents, and there is no end to it.
+            // It is about our documents, but too long.
             let message = format!("the server's response is longer than {} bytes", self.taken_bytes);
             if documents > 1 {
                 Verdict::Split(
@@ -232,7 +232,7 @@ impl<'s> Judge<'s> {
         (verdict, complaints, None)
     }
 
-    /// What a server said of a whole request: its own reason if it gave one, else how its page begins.
+    /// Why a whole request failed: the server's own reason if it gave one, otherwise the beginning of its page.
     fn of_failure(self, status: u16, after: Option<Duration>) -> (Verdict, Complaints, Option<Complaint>) {
         let Reading { error, cause, .. } = self.reading;
         let of_request =
@@ -257,9 +257,10 @@ impl<'s> Judge<'s> {
             let reason = format!("{kind} {reason}");
             (kind, reason)
         };
-        // 408 and 429 pass by themselves, and so does what is wrong with the server; the rest a person must mend.
+        // 408, 429 and 5xx pass by themselves; the rest has to be fixed by a person.
         let slow = matches!(status, 300..=499) && !matches!(status, 408 | 429);
-        // These say that the server is busy, elsewhere or locked, and nothing of what it was sent.
+        // These statuses say that the server is busy, elsewhere or locked, and nothing about the content of the
+        // request.
         let is_odd = !matches!(status, 300..=399 | 401 | 404 | 405 | 407 | 408 | 429 | 502..=504);
         let mut refusal = Refusal { after, slow, is_odd, ..Refusal::new(kind, reason) };
         if matches!(status, 400 | 404) {

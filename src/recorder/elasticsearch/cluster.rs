@@ -1,9 +1,9 @@
-//! The hosts of one recorder at work: each bulk goes to one that is well, and on to the next if that one fails; those that
-//! rest are asked meanwhile how they do.
+//! The hosts of one recorder: each bulk goes to a healthy one, and on to the next if that one fails. Hosts that rest
+//! are asked for their state meanwhile.
 //!
-//! All hosts are taken for one cluster, which is what makes going on to the next one safe: it has the same documents, and
-//! says 409 of those that came through the first. Invariants: no bulk waits for a host that rests while another is well;
-//! a bulk fails only if each host that was tried has failed.
+//! All hosts are taken for one cluster, which makes going on to the next one safe: it has the same documents, and
+//! answers 409 for those that got through to the first. Invariants: no bulk waits for a host that rests while another
+//! is healthy; a bulk fails only if each host that was tried has failed.
 
 use super::Elasticsearch;
 use super::hosts::{Failure, Hosts};
@@ -28,7 +28,7 @@ pub(in crate::recorder) struct Cluster {
     watch: Watch,
 }
 
-/// How the hosts do.
+/// The state of the hosts.
 struct Watch {
     name: String,
     log_level: PartLevel,
@@ -47,7 +47,8 @@ struct Probe {
     answer: Pin<Box<dyn Future<Output = Answer>>>,
 }
 
-/// An answer of any kind that is not a plea of being busy; or none, and the question once more.
+/// Ok for any answer but one that says that the host is busy. Otherwise why there was none, and the question, to be
+/// asked again.
 type Answer = Result<(), (Silence, Question)>;
 
 impl Cluster {
@@ -66,15 +67,15 @@ impl Cluster {
         Self { server: Elasticsearch::new(config, target, feed, log_level), watch }
     }
 
-    /// It is given something else from now on.
+    /// Applies another feed.
     pub(in crate::recorder) fn expect(&mut self, feed: Feed) {
         self.server.expect(feed);
     }
 
-    /// Sends the bulk, to as many hosts as it takes.
+    /// Sends the bulk to one host after the other, until one accepts or judges it.
     pub(in crate::recorder) async fn ship(&mut self, http: &Http, bulk: &Arc<Bulk>) -> Verdict {
         if self.server.hosts.len() == 1 {
-            // The recorder's own pace is all there is to a single host.
+            // With a single host, the recorder's own pace is enough.
             return self.server.ship(http, 0, bulk).await;
         }
         let mut last: Option<Refusal> = None;
@@ -91,7 +92,8 @@ impl Cluster {
             refusal.reason = self.server.hosts[at].address.named(refusal.reason);
             let until = self.watch.failed(at, &refusal, started);
             self.watch.ask(at, until, self.server.question(http, at));
-            // One that passes by itself is enough to try soon, and one that is away may be the one that takes it.
+            // One failure that passes by itself is enough to try again soon, and a host that is away may be the one
+            // that accepts the bulk.
             refusal.slow &= last.as_ref().is_none_or(|last| last.slow);
             refusal.is_odd &= last.is_none_or(|last| last.is_odd);
             last = Some(refusal);
@@ -100,14 +102,14 @@ impl Cluster {
         Verdict::Again(Refusal { after: self.watch.hosts.asked_pause(clock::now()), ..refusal })
     }
 
-    /// Asks hosts that rest how they do, for as long as this is polled.
+    /// Probes hosts that rest, for as long as it is polled.
     pub(in crate::recorder) async fn attend<T>(&mut self) -> T {
         self.watch.attend().await
     }
 }
 
 impl Watch {
-    /// The host has taken a bulk, or said what is wrong with it.
+    /// The host has accepted a bulk, or judged it.
     fn worked(&mut self, at: usize, host: &str) {
         self.probes.retain(|probe| probe.at != at);
         if self.hosts.worked(at)
@@ -157,7 +159,7 @@ impl Watch {
         self.probes.push(Probe { at, answer: Box::pin(answer) });
     }
 
-    /// Goes on for as long as it is polled: with nothing to ask it only sleeps.
+    /// Never completes. With nothing to ask it only sleeps.
     async fn attend<T>(&mut self) -> T {
         loop {
             let (at, answer) = poll_fn(|context| self.poll_probes(context)).await;

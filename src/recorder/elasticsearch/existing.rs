@@ -1,4 +1,5 @@
-//! What an index that was there before its template has for types: a template is for indices that are made later. Pure.
+//! The types of the fields of an index that is older than its template: a template applies only to indices that are
+//! created later. Pure.
 
 use super::template::{Flavour, meets_integers};
 use crate::limits;
@@ -7,10 +8,10 @@ use simd_json::prelude::*;
 use simd_json::tape;
 use std::fmt;
 
-/// What is asked of an index: its fields and their types.
+/// The query that asks an index for its fields and their types.
 pub(super) const QUERY: &str = "filter_path=**.type";
 
-/// An index that the template came too late for.
+/// An index that existed before the template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Existing {
     index: String,
@@ -22,8 +23,8 @@ pub(crate) struct Existing {
 }
 
 impl Existing {
-    /// Of the server's answer for this index (or alias, or data stream), to [`QUERY`]; none if it speaks of something else.
-    /// `is_verbatim` if the template keeps integers.
+    /// From the server's answer to [`QUERY`] for this index (or alias, or data stream); none if it is about something
+    /// else. `is_verbatim` if the template keeps integers.
     pub(super) fn of_answer(index: String, answer: &mut [u8], flavour: Flavour, is_verbatim: bool) -> Option<Self> {
         let is_object = answer.first() == Some(&b'{');
         let mut existing = Self { index, others: Vec::new(), more: 0, is_read: false };

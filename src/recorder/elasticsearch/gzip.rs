@@ -1,8 +1,8 @@
-//! Bulks compressed for their way.
+//! Compresses bulks for sending.
 //!
-//! Memory: the compressed text is given up as soon as it is as long as the bulk, so that it takes at most as much again as
-//! the bulk under way, which `settings.memory_limit` bounds; in practice a tenth. gzip's own state (some 300 kB) is there
-//! while a bulk is compressed and no longer.
+//! Memory: the compressed text is given up as soon as it is as long as the bulk, so it takes at most as much again as
+//! the bulk under way, which `settings.memory_limit` bounds; in practice a tenth. gzip's own state (some 300 kB) exists
+//! only while a bulk is being compressed.
 
 use crate::limits;
 use crate::park;
@@ -11,15 +11,15 @@ use flate2::bufread::GzEncoder;
 use std::io::Read;
 use std::sync::Arc;
 
-/// Whether one host gets its bulks compressed. One that refuses them gets them as they are, and a compressed one now and
-/// then: it may have been another's refusal, or have learned it since.
+/// Whether one host gets its bulks compressed. A host that refuses them gets plain ones, and a compressed one now and
+/// then: a proxy may have refused them, or the host may accept them by now.
 #[derive(Debug)]
 pub(super) struct Packing {
     /// Compressed bulks in a row that it refused, and took as they are.
     refused: u32,
     /// Bulks that go to it as they are before the next compressed one.
     plain_left: u32,
-    /// So many there are after the next refusal.
+    /// The number of plain bulks after the next refusal.
     plain_next: u32,
 }
 
@@ -42,8 +42,8 @@ impl Packing {
         *self = Self::default();
     }
 
-    /// A compressed bulk was refused that was read as it is. `is_certain` if the answer said that this was why. True if the
-    /// host counts as one that takes none from now on.
+    /// A compressed bulk was refused, and accepted when it was sent uncompressed. `is_certain` if the answer said that
+    /// this was the reason. True if the host now starts to count as one that accepts none.
     pub(super) fn failed(&mut self, is_certain: bool) -> bool {
         self.refused += 1;
         if !is_certain && self.refused < limits::COMPRESSED_REFUSALS_MAX {
@@ -62,7 +62,8 @@ pub(super) struct Gzip {
 }
 
 impl Gzip {
-    /// None if that is not worth its while. Others have their turn in between, and those whom a socket or a deadline wakes.
+    /// None if it gains nothing. Between the pieces all other tasks run, including those that a socket or a deadline
+    /// wakes.
     pub(super) async fn compress(&mut self, plain: &[u8]) -> Option<Arc<Vec<u8>>> {
         if plain.len() < limits::COMPRESSED_BYTES_MIN {
             return None;
@@ -87,7 +88,7 @@ impl Gzip {
         }
     }
 
-    /// Takes a buffer back, if nobody else has it still.
+    /// Keeps a buffer for the next bulk, if nothing else holds it.
     pub(super) fn recycle(&mut self, packed: Arc<Vec<u8>>) {
         if let Ok(buffer) = Arc::try_unwrap(packed) {
             self.keep(buffer);

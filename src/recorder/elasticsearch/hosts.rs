@@ -1,8 +1,9 @@
-//! Which of a cluster's hosts takes the next bulk. Pure: time and chance are arguments.
+//! Which of a cluster's hosts gets the next bulk. Pure: time and randomness are arguments.
 //!
-//! Bulks go round the healthy ones. One that fails rests, each time longer and never for less than a few times what the
-//! failure cost, and comes back on trial once it has answered a question: only a bulk that it takes makes its next rest a
-//! short one again. None is tried while it rests, unless all do: then the recorder's own pace says when.
+//! Bulks go round the healthy hosts. One that fails rests, each time longer and never for less than a few times what
+//! the failure cost. It comes back on trial once it has answered a probe; only when it has accepted a bulk does its
+//! next rest become short again. None is tried while it rests, unless all do: then the recorder's own pace decides
+//! when.
 
 use crate::backoff;
 use crate::limits;
@@ -18,7 +19,7 @@ pub(super) struct Hosts {
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Host {
-    /// Failures since it last took a bulk.
+    /// Failures since it last accepted a bulk.
     failures: u64,
     rest: Option<Rest>,
 }
@@ -26,18 +27,18 @@ struct Host {
 #[derive(Debug, Clone, Copy)]
 struct Rest {
     until: Instant,
-    /// The host itself asked not to be sent anything before.
+    /// The host itself asked for the pause.
     asked_until: Instant,
 }
 
-/// What a failure says of how long to rest.
+/// What a failure says about the length of the rest.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Failure {
     /// How long documents waited for it.
     pub(super) cost: Duration,
     /// The host asked for this pause.
     pub(super) asked: Option<Duration>,
-    /// A person has to mend it.
+    /// A person has to fix it.
     pub(super) slow: bool,
 }
 
@@ -47,8 +48,9 @@ impl Hosts {
         Self { list: vec![Host::default(); count], turn: random.usize(..count.max(1)) }
     }
 
-    /// Whom to try with a bulk, one after the other: the healthy ones; if there are none, those that rest of our own
-    /// accord, the first to end its rest first; if all have asked for a pause, the one whose pause ends first.
+    /// The hosts to try with a bulk, in order: the healthy ones; if there are none, those that did not ask for their
+    /// pause, the one whose rest ends first coming first; if all have asked for a pause, only the one whose pause ends
+    /// first.
     pub(super) fn candidates(&mut self, now: Instant) -> Vec<usize> {
         let count = self.list.len();
         let mut found: Vec<usize> =
@@ -65,7 +67,7 @@ impl Hosts {
         found
     }
 
-    /// It failed. Gives the end of its rest, when it is to be asked how it does.
+    /// It failed. Returns the end of its rest, when it is probed.
     pub(super) fn failed(&mut self, at: usize, failure: Failure, now: Instant, random: &mut fastrand::Rng) -> Instant {
         let host = &mut self.list[at];
         host.failures += 1;
@@ -78,18 +80,18 @@ impl Hosts {
         rest.until
     }
 
-    /// It took a bulk. True if it was not known to be well.
+    /// It accepted a bulk. True if it counted as failing before.
     pub(super) fn worked(&mut self, at: usize) -> bool {
         let before = std::mem::take(&mut self.list[at]);
         before.failures > 0
     }
 
-    /// It has answered a question: the next round tries it.
+    /// It has answered a probe: the next round tries it.
     pub(super) fn returned(&mut self, at: usize) {
         self.list[at].rest = None;
     }
 
-    /// How long all of them have asked to be left alone; nothing if one has not.
+    /// How long the pause is that all of them have asked for; none if one has not.
     pub(super) fn asked_pause(&self, now: Instant) -> Option<Duration> {
         let asked = |host: &Host| host.rest.map(|rest| rest.asked_until.saturating_duration_since(now));
         let pauses = self.list.iter().map(|host| asked(host).unwrap_or_default());

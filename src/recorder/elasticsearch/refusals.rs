@@ -1,10 +1,10 @@
 //! What it means when a server refuses a single document: the one table of the errors in the items of an answer. Pure.
 //!
-//! Three things may be wrong: the document itself; something that passes by itself; something that a person can fix (a
-//! privilege, an index, an alias, a pipeline, a limit). Only the first costs the document. The table is about statuses from
-//! 400 to 499. Of these 408, 409 and 429 mean what HTTP says, whatever the type of the error is.
+//! The cause may be the document itself, something that passes by itself, or something that a person can fix (a
+//! privilege, an index, an alias, a pipeline, a limit). Only in the first case is the document given up. The table is
+//! about statuses from 400 to 499. Of these, 408, 409 and 429 mean what HTTP says, whatever the type of the error is.
 //!
-//! Above each rule stand the servers that give this error, seen with a real one (`tests/responses`,
+//! Above each rule are the servers that give this error, seen with a real one (`tests/responses`,
 //! `tests/real_refusals.rs`) or found in their source.
 
 use super::verdict::Fate;

@@ -1,7 +1,8 @@
-//! JSON in whatever pieces it comes: checked to the last byte, while no more than one name or value is kept of it. Pure.
+//! A JSON scanner for text that arrives in pieces. It checks every byte, and keeps no more than one name or value at a
+//! time. Pure.
 //!
-//! It is as strict as a parser of the whole text, with one exception: half of a surrogate pair stands for U+FFFD, as
-//! servers cut texts of users by characters of 16 bits.
+//! It is as strict as a parser of the whole text, with one exception: half of a surrogate pair stands for U+FFFD,
+//! because servers cut users' texts by characters of 16 bits.
 
 use crate::limits;
 

@@ -1,4 +1,4 @@
-//! What a server is, by its own words at `GET /`: a product and its version, and nothing about licences.
+//! What a server is, according to its answer to `GET /`: a product and a version, and nothing about licences.
 
 use simd_json::prelude::*;
 use std::fmt;

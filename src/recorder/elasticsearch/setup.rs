@@ -1,4 +1,4 @@
-//! The small questions to a server: what it is, and whether it has our template.
+//! The small requests to a server: what it is, and whether it has our template.
 
 use super::existing::{self, Existing};
 use super::server::Product;
@@ -30,14 +30,14 @@ pub(crate) struct Address {
 #[derive(Debug)]
 pub(crate) struct Silence {
     pub(crate) refusal: Refusal,
-    /// Somebody is there: bulks may come through where questions do not.
+    /// The server is reachable: bulks may get through where questions do not.
     pub(crate) is_there: bool,
 }
 
 /// What became of the wish for a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// And what is there already that it comes too late for.
+    /// With an index that already exists, for which the template comes too late.
     Created(Template, Option<Existing>),
     /// There is one of that name, which stays as it is.
     Exists,
@@ -62,7 +62,7 @@ pub(super) struct Question {
 
 impl Question {
     /// # Errors
-    /// There is nobody, or nobody who has time.
+    /// The server is not reachable, or too busy.
     pub(super) async fn ask(&self) -> Result<(), Silence> {
         self.address.product(&self.http).await.map(|_| ())
     }
@@ -82,7 +82,7 @@ impl Address {
         rest.split('/').next().unwrap_or_default()
     }
 
-    /// What is wrong there, with its name if that is not said yet.
+    /// The reason, with the name of the host if it is not in it yet.
     pub(crate) fn named(&self, reason: String) -> String {
         let host = self.host();
         if reason.contains(host) { reason } else { format!("{host}: {reason}") }
@@ -124,7 +124,7 @@ impl Address {
         }
     }
 
-    /// What the server says that it is. One that will not say may be written to all the same.
+    /// What the server is, according to itself. A server that does not say may be written to nevertheless.
     ///
     /// # Errors
     /// It could not be asked.
@@ -196,7 +196,7 @@ impl Address {
         Existing::of_answer(index, &mut answer.body, template.flavour, wish.verbatim)
     }
 
-    /// What the server said, for a person.
+    /// The server's answer, for a person.
     fn said(&self, answer: &Answer) -> String {
         let page = redact::quote(&answer.body, limits::QUOTED_BYTES_MAX);
         let text = format!("status {}: {page}", answer.status);

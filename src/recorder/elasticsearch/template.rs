@@ -1,11 +1,11 @@
 //! The index template that makes the types right from the first document on, as text for each kind of server. Pure.
 //!
 //! Go prints a whole float without a point (`0`, then `0.0037`). A server that guesses types from the first document
-//! makes such a field a `long`, and cuts every later fraction of it for ever. So every number that is not known to be
-//! an integer is a `double`.
+//! makes such a field a `long`, and cuts off every later fraction for ever. So every number that is not known to be an
+//! integer is a `double`.
 //!
-//! It carries a mark of its owner and a checksum of itself as a server gives it back, so that one that a person changed
-//! is told from one of ours that is only older.
+//! The template carries a mark of its owner, and a checksum of itself in the form in which a server gives it back. So a
+//! template that a person changed can be told from one of ours that is only older.
 
 use super::server::Product;
 use crate::json;
@@ -14,18 +14,18 @@ use simd_json::prelude::*;
 use simd_json::tape;
 use std::fmt::Write;
 
-/// Goes up with each change of what is written here.
+/// Increases with each change of the text below.
 const VERSION: u32 = 1;
 const OWNER: &str = "expvastic";
 
-/// Numbers that are integers for sure: Go's own, and ours. `memstats.NextGC` is none of them: without a collector it is
-/// 2^64 - 1, which no `long` holds.
+/// Numbers that are certainly integers: Go's own, and ours. `memstats.NextGC` is none of them: without a collector it
+/// is 2^64 - 1, which no `long` holds.
 const INTEGERS: &str = r"^(memstats\\.((Total|Heap)?Alloc|(Heap|Stack|MSpan|MCache|BuckHash|GC|Other)?Sys|Lookups|Mallocs|Frees|(Heap|Stack|MSpan|MCache)Inuse|Heap(Idle|Released|Objects)|LastGC|Pause(TotalNs|Ns|End)|Num(Forced)?GC|BySize\\.(Size|Mallocs|Frees))|readers\\..+\\.(polls|failures|late_ticks|down_ticks|body_bytes)|recorders\\..+\\.(made|acked|duplicate|dead_lettered|waiting)|process\\.resident_bytes)$";
 
 /// The objects at the root that they are in.
 const INTEGER_ROOTS: [&str; 4] = ["memstats", "readers", "recorders", "process"];
 
-/// What a template is asked for by the configuration.
+/// What the configuration wants from a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wish {
     /// `index_name` with its patterns, or the name of a data stream.
@@ -63,7 +63,7 @@ pub(crate) struct Template {
     checksum: String,
 }
 
-/// How what the server has stands to ours.
+/// How the server's template compares with ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
     Same,
@@ -241,7 +241,7 @@ fn text(wish: &Wish, flavour: Flavour, pattern: &str, mark: &str) -> String {
     format!(r#"{{{patterns},"order":10,"version":{VERSION},"settings":{settings},"mappings":{mappings}}}"#)
 }
 
-/// A value that does not fit its field's type is kept and not indexed, rather than cost the document.
+/// A value that does not fit its field's type is stored but not indexed, so that the document is not refused.
 fn settings(wish: &Wish, flavour: Flavour) -> String {
     // Where dotted names become objects, each object counts as a field, too. Twice, as a program that starts anew may
     // come with other names.

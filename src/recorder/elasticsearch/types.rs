@@ -1,8 +1,8 @@
-//! `_type`: whether documents are sent with one, which, and what servers say when it was the wrong one. Pure.
+//! `_type`: whether documents are sent with one, which one, and what servers answer when it was wrong. Pure.
 //!
-//! Elasticsearch 5 asks for a type with each document, 6 asks for it and takes one for each index only, 7 takes `_doc`
-//! only, and 8, 9 and OpenSearch refuse any. It is the reader's `type_name`, as the Go program had it; in an index that
-//! has a type already, it is that one.
+//! Elasticsearch 5 requires a type with each document; 6 requires it and accepts only one per index; 7 accepts only
+//! `_doc`; 8, 9 and OpenSearch refuse any. The type is the reader's `type_name`, as in the Go program, unless the index
+//! already has one: then it is that of the index.
 
 use super::verdict::Judgement;
 use crate::bulk::Bulk;
@@ -20,19 +20,19 @@ pub(super) struct Types {
     of_index: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-/// What a server has against a type.
+/// A server's complaint about a type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Complaint {
     /// There is none, and it wants one.
     Missing,
     /// There is one, and it wants none.
     Unwanted,
-    /// The index has one of these. It says which index that is, but of a document that was sent to an alias that is
-    /// another name than the document's.
+    /// The index has one of these types. The server also names the index; for a document that was sent to an alias,
+    /// that is another name than the document's.
     Other(Vec<String>),
 }
 
-/// What is held against the types of single documents.
+/// The complaints about the types of single documents.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Complaints {
     kinds: Vec<Complaint>,
@@ -41,7 +41,7 @@ pub(super) struct Complaints {
 }
 
 impl Complaints {
-    /// Those that are alike are kept once; beyond a number of others they are not kept.
+    /// Equal complaints are kept once, and only a limited number of different ones.
     pub(super) fn add(&mut self, document: usize, complaint: Complaint) {
         let known = self.kinds.iter().position(|known| *known == complaint);
         if known.is_none() && self.kinds.len() == limits::INDEX_TYPES_MAX {
@@ -86,7 +86,7 @@ impl Types {
         self.of(bulk.index_of(document), bulk.type_name_of(document))
     }
 
-    /// Takes in what the server said of a document that was sent to this index with the type `sent`.
+    /// Learns from a complaint about a document that was sent to this index with the type `sent`.
     pub(super) fn learn(&mut self, complaint: &Complaint, index: &[u8], sent: &[u8]) {
         match complaint {
             Complaint::Missing => self.wanted = true,
@@ -102,8 +102,8 @@ impl Types {
         }
     }
 
-    /// Takes in what the answer to a bulk has against single types. Documents that were refused for their type only, and
-    /// would go out with another one now, are to go again.
+    /// Learns from the complaints in the answer to a bulk. Documents that were refused only for their type, and would
+    /// be sent with another one now, are sent again.
     pub(super) fn reconsider(&mut self, complaints: &Complaints, bulk: &Bulk, judgement: &mut Judgement) {
         let sent = self.clone();
         for (document, complaint) in complaints.iter() {
@@ -114,7 +114,7 @@ impl Types {
         });
     }
 
-    /// Whether a document of the bulk would go out otherwise than it did when `sent` was known.
+    /// Whether a document of the bulk would now be sent differently than with the knowledge in `sent`.
     fn differs(&self, sent: &Self, bulk: &Bulk, document: usize) -> bool {
         self.wanted != sent.wanted
             || (self.wanted && self.of_document(bulk, document) != sent.of_document(bulk, document))
@@ -139,7 +139,7 @@ fn escaped(name: &str) -> Vec<u8> {
     text
 }
 
-/// What the answer to a whole request has against the types in it, by the reason that it gives.
+/// The complaint in the answer to a whole request, recognised by its reason.
 pub(super) fn complaint_of_request(reason: &[u8]) -> Option<Complaint> {
     if memmem::find(reason, b": type is missing;").is_some() {
         Some(Complaint::Missing)
@@ -150,7 +150,7 @@ pub(super) fn complaint_of_request(reason: &[u8]) -> Option<Complaint> {
     }
 }
 
-/// What an item of an answer has against its type, by the reason that it gives.
+/// The complaint in an item of an answer, recognised by its reason.
 pub(super) fn complaint_of_reason(reason: &[u8]) -> Option<Complaint> {
     const OTHER: &[u8] = b"as the final mapping would have more than 1 type: [";
     const UNWANTED: &[u8] = b"Invalid type: expecting [_doc] but got [";

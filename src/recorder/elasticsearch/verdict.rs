@@ -1,9 +1,9 @@
-//! What became of each document of a bulk. [`super::answer`] reads the server's answer, [`super::refusals`] has the rules for
-//! single documents. Pure.
+//! What became of each document of a bulk. [`super::answer`] reads the server's answer, [`super::refusals`] has the
+//! rules for single documents. Pure.
 //!
-//! Nothing counts as delivered that the server did not say of that very document. An answer that does not match the bulk
-//! (a proxy's page, a body that is cut off, another number of items) delivers nothing; the documents carry lasting ids, so
-//! sending them again is harmless.
+//! A document counts as delivered only if the server said so about that very document. An answer that does not match
+//! the bulk (a proxy's page, a body that is cut off, another number of items) delivers nothing. Documents have lasting
+//! ids, so sending them again is harmless.
 
 use crate::http::HttpError;
 use crate::limits;
@@ -15,9 +15,9 @@ use std::time::Duration;
 pub(crate) enum Verdict {
     /// Each document has its own fate, in the order of the bulk.
     Judged(Judgement),
-    /// All of it again later.
+    /// The whole bulk has to be sent again later.
     Again(Refusal),
-    /// In halves, and why: it, or the answer to it, is too large.
+    /// The bulk has to be sent in halves, and why: it, or the answer to it, is too large.
     Split(&'static str),
 }
 
@@ -40,8 +40,8 @@ impl Fate {
     }
 }
 
-/// The fates of all documents, why those that go again were not taken, and what the server said of each that it will never
-/// take.
+/// The fates of all documents, why some have to be sent again, and the server's reason for each that it will never
+/// accept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Judgement {
     pub(crate) fates: Vec<Fate>,
@@ -69,9 +69,9 @@ pub(crate) struct Refusal {
     pub(crate) reason: String,
     /// The server asked for this pause.
     pub(crate) after: Option<Duration>,
-    /// A person has to mend it: no use in asking often.
+    /// A person has to fix it, so there is no use in trying often.
     pub(crate) slow: bool,
-    /// The server is there, and what it says may be due to what it was sent.
+    /// The server answered, and the content of the request may be the cause.
     pub(crate) is_odd: bool,
 }
 
@@ -102,7 +102,7 @@ impl Judgement {
         Self { fates: vec![Fate::Acked; documents], ..Self::default() }
     }
 
-    /// The refusal that sets the pace for those that go again: one that passes by itself, if there is one.
+    /// The refusal that determines the pause before the next try: one that passes by itself, if there is one.
     pub(crate) fn pace(&self) -> Option<&Refusal> {
         self.refusals.iter().find(|refusal| !refusal.slow).or_else(|| self.refusals.first())
     }

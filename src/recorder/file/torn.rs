@@ -1,5 +1,5 @@
-//! Where the last whole document of a `_bulk` file ends, found from its end: files may be huge, and whoever looks holds up
-//! everything else.
+//! Finds where the last whole document of a `_bulk` file ends, reading from its end: files may be huge, and everything
+//! else waits meanwhile.
 
 use crate::limits;
 use std::io::{self, Read, Seek, SeekFrom};

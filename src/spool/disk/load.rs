@@ -1,4 +1,4 @@
-//! Documents come back from the disk, and are done with.
+//! Brings documents back from the disk, and removes segments that are done.
 
 use super::survey::{DAMAGED, blocks, name, read_segment};
 use super::{Disk, Part, Segment, SegmentId, Tried};
@@ -12,10 +12,10 @@ use std::io;
 pub(crate) struct Loaded {
     pub(crate) id: SegmentId,
     pub(crate) bulk: Bulk,
-    /// Documents of it that are damaged, and as many of them as [`Disk::documents`] has counted so far.
+    /// Its damaged documents, and how many of those [`Disk::documents`] had counted so far.
     pub(crate) damaged: u64,
     pub(crate) counted: u64,
-    /// Bytes that were looked through for them.
+    /// Bytes that were read to find them.
     pub(crate) read_bytes: u64,
 }
 
@@ -32,8 +32,8 @@ impl Segment {
 }
 
 impl Disk {
-    /// Documents of the segment whose turn it is, of those that were `refused` in this run or of the others: up to so many
-    /// bytes but one at least; what is damaged is set aside. None if nothing of that kind waits here.
+    /// Loads documents of the next segment, from those that were `refused` in this run or from the others: up to this
+    /// many bytes, but at least one. Damaged data is set aside. None if no such segment waits.
     ///
     /// # Errors
     /// What the system says. The segment waits as before, behind all others.
@@ -54,7 +54,7 @@ impl Disk {
             }
             Ok(read) => read,
         };
-        // Without a list nothing can be checked: what looks like a document is one that is lost.
+        // Without a list nothing can be checked: whatever looks like a document counts as lost.
         let unlisted = if unlisted { bulk::beginning().find_iter(&checked.damaged).count() as u64 } else { 0 };
         if at + 1 == self.segments.len() {
             self.is_writing = false;
@@ -77,7 +77,7 @@ impl Disk {
         Ok(Some(Loaded { id, bulk, damaged: counted.max(unlisted), counted, read_bytes }))
     }
 
-    /// Keeps what is damaged for whoever wants to look at it, if there is room.
+    /// Keeps damaged data in a file for a person to look at, if there is room.
     fn set_aside(&mut self, number: u64, bytes: &[u8]) {
         let length = bytes.len() as u64;
         let used_bytes = self.used_bytes.saturating_add(blocks(length));
@@ -94,7 +94,7 @@ impl Disk {
         }
     }
 
-    /// So many documents that were loaded are done. When all of a segment are, it goes.
+    /// This many of the documents that were loaded are done. When all of a segment are done, it is removed.
     pub(crate) fn done(&mut self, id: SegmentId, documents: u64) {
         let Some(at) = self.position(id) else { return };
         let segment = &mut self.segments[at];
@@ -115,8 +115,9 @@ impl Disk {
         }
     }
 
-    /// Lets documents that were loaded wait here alone again: they come next of their segment. Once some of a segment are
-    /// refused, its rest comes behind all others. False if they cannot: others have removed the segment, so that they are in memory alone.
+    /// Documents that were loaded wait on disk alone again, as the next of their segment. Once some documents of a
+    /// segment are refused, the rest of it comes after all other segments. False if others have removed the segment, so
+    /// that the documents are in memory only.
     pub(crate) fn unload(&mut self, id: SegmentId, bulk: &Bulk, tried: Tried) -> bool {
         let turn = self.take_turn();
         let Some(at) = self.position(id) else { return false };

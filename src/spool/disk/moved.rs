@@ -1,8 +1,8 @@
-//! What others do to the folder and to the files in it: remove them, move them, put something else in their place.
+//! What others do to the folder and to its files: remove them, move them, replace them.
 //!
-//! It is looked for before each write. Whatever can still be read (by a file that is open, or in a folder that was moved) is
-//! kept: in the folder that the path leads to now, if that can be, else where it is. What cannot be read any more is lost and
-//! counted; of that, documents that are in memory, too, go on from there.
+//! This is checked before each write. Whatever can still be read (through a file that is open, or in a folder that was
+//! moved) is kept: in the folder that the path leads to now, if possible, otherwise where it is. What can no longer be
+//! read is lost and counted, except for documents that are in memory as well, which continue from there.
 
 use super::survey::{self, SUMS, Survey, TEXT, blocks, name};
 use super::{Disk, SaveError, Segment, SegmentId};
@@ -12,14 +12,14 @@ use std::fmt::Write as _;
 use std::io;
 use std::rc::Rc;
 
-/// What others have done, as far as somebody has to act on it.
+/// What others have done, as far as the caller has to act on it.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     /// Documents that waited on disk alone, and are lost.
     pub(crate) lost: u64,
     /// Documents that were in files without a name, and were written again.
     pub(crate) rescued: u64,
-    /// Documents in the folder that the path leads to now, which nobody has counted yet.
+    /// Documents in the folder that the path leads to now, which have not been counted yet.
     pub(crate) found: u64,
     /// Segments that are no more; of their documents some are in memory.
     pub(crate) gone: Vec<SegmentId>,

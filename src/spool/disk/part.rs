@@ -1,12 +1,13 @@
 //! Which documents of a segment wait on disk alone, once some of it has been in memory.
 //!
-//! A document is known by its place in the list of checksums, which stays the same whatever is damaged in the text. So
-//! any documents of a segment can come into memory and go back, in any order, and none of them is taken twice or left.
+//! A document is identified by its place in the list of checksums, which stays the same whatever is damaged in the
+//! text. So any documents of a segment can come into memory and go back, in any order, and none of them is taken twice
+//! or forgotten.
 
 use crate::bulk::Bulk;
 use crate::spool::segment::{self, Checked};
 
-/// Some places of a segment: a bit for each document.
+/// A set of documents of a segment: a bit for each place.
 #[derive(Debug, Default)]
 pub(super) struct Places(Vec<u64>);
 
@@ -29,7 +30,7 @@ impl Places {
         }
     }
 
-    /// How many there are; of those that wait only, if it is known which do.
+    /// The number of places in the set. If it is known which documents wait, only those count.
     pub(super) fn count(&self, part: Option<&Part>) -> u64 {
         let waits = |at: usize| part.map_or(u64::MAX, |part| part.waits.0.get(at).copied().unwrap_or(0));
         self.0.iter().enumerate().map(|(at, word)| u64::from((word & waits(at)).count_ones())).sum()
@@ -41,14 +42,14 @@ impl Places {
 pub(super) struct Part {
     waits: Places,
     waiting: u64,
-    /// Checksum and place, sorted; of documents in memory, and of some that are done.
+    /// Checksum and place, sorted, of the documents in memory and of some that are done.
     out: Vec<(u64, u32)>,
     /// The place where the next reading begins.
     next: u32,
 }
 
 impl Part {
-    /// As many documents, all of them on disk alone.
+    /// This many documents, all of which wait on disk alone.
     pub(super) fn waiting_all(documents: u64) -> Self {
         let mut part = Self { waits: Places::default(), waiting: 0, out: Vec::new(), next: 0 };
         for place in 0..u32::try_from(documents).unwrap_or(u32::MAX) {
@@ -75,7 +76,7 @@ impl Part {
         self.waits.has(place)
     }
 
-    /// Forgets those that are not whole any more; gives how many.
+    /// Forgets documents that are no longer whole, and returns how many.
     pub(super) fn keep(&mut self, whole: &Checked) -> u64 {
         let before = std::mem::take(&mut self.waiting);
         let waits = std::mem::take(&mut self.waits);
@@ -87,7 +88,7 @@ impl Part {
         before - self.waiting
     }
 
-    /// Takes documents out, the next ones that wait, up to so many bytes, but one at least.
+    /// Takes the next documents that wait, up to this many bytes, but at least one.
     pub(super) fn take(&mut self, whole: Checked, bytes_max: usize) -> Bulk {
         if !whole.found.iter().any(|&(_, place)| place >= self.next && self.waits.has(place)) {
             self.next = 0;
@@ -111,8 +112,8 @@ impl Part {
         if number == taken.len() { whole.bulk } else { whole.bulk.select(|index| taken[index]) }
     }
 
-    /// Documents that were taken out are on disk alone again, in the places that `found` is told. They come next, if `soon`;
-    /// else when their turn comes.
+    /// Documents that were taken wait on disk alone again; `found` is called with each place. They come next if `soon`,
+    /// otherwise in the usual order.
     pub(super) fn put_back(&mut self, bulk: &Bulk, soon: bool, mut found: impl FnMut(u32)) {
         for index in 0..bulk.documents() {
             let sum = segment::checksum(bulk.document(index));

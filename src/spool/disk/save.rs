@@ -1,4 +1,4 @@
-//! Documents go to the disk.
+//! Writes documents to the disk.
 
 use super::survey::{SUMS, TEXT, blocks, name};
 use super::{Disk, Handles, Part, SegmentId, Tried};
@@ -7,10 +7,10 @@ use crate::limits;
 use crate::spool::segment;
 use std::io;
 
-/// Why documents were not taken; nothing of them counts.
+/// Why documents were not saved. None of them counts as saved.
 #[derive(Debug)]
 pub(crate) enum SaveError {
-    /// They are more than the folder may ever hold.
+    /// They are larger than the folder may ever be.
     TooLarge,
     Io(io::Error),
 }
@@ -92,7 +92,7 @@ impl Disk {
             return Err(SaveError::Io(io::ErrorKind::Other.into()));
         };
         let Handles { text, sums } = last.handles.insert(handles);
-        // The list first: of text that is there in part the whole documents are known.
+        // The list is written first, so that in a text that was written in part the whole documents can be found.
         let written = sums
             .append(&self.sums)
             .and_then(|()| text.append(bulk.bytes()))
@@ -139,7 +139,7 @@ impl Disk {
     }
 
     /// Undoes an [`append`](Self::append) that has failed half-way. The segment is not written to again: after an error
-    /// nobody knows what the system has kept of it.
+    /// it is unknown what the system has kept.
     fn take_back(&mut self) {
         self.is_writing = false;
         let Some(last) = self.segments.back_mut() else { return };
@@ -159,7 +159,7 @@ impl Disk {
         self.used_bytes.saturating_add(needed_bytes(bulk)) <= self.bounds.bytes_max
     }
 
-    /// Makes room for so many bytes more, by what is oldest; drops nothing if that would not do.
+    /// Makes room for this many more bytes by dropping the oldest segments; drops nothing if that would not be enough.
     fn make_room(&mut self, bytes: u64) -> Result<(), SaveError> {
         if limits::DISK_BLOCK_BYTES + bytes > self.bounds.bytes_max {
             return Err(SaveError::TooLarge);

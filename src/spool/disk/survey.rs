@@ -1,4 +1,4 @@
-//! What a spool folder holds: the names in it, what can be read of them, and why a folder cannot be used.
+//! What a spool folder contains: its file names, what can be read of the files, and why a folder cannot be used.
 
 use crate::limits;
 use crate::spool::files::{Files, Folder, LockError};

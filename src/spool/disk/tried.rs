@@ -1,4 +1,4 @@
-//! What is known of documents that wait on disk, and of those that had to go.
+//! What is known about documents that wait on disk, and about those that were dropped to make room.
 
 /// What is known of documents that come to the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,5 @@
 //! A file system in memory that fails where a test wants it to, and that can lose power: then what was not synced is
-//! there in part, torn, in another order, or not at all. Others may remove or move what is in it at any time.
+//! there in part, torn, in another order, or not at all. Others may remove or move files in it at any time.
 
 use super::LockError;
 use std::cell::RefCell;

@@ -1,6 +1,6 @@
-//! A spool folder as the system has it. It is held open, and everything is done from there: whoever moves the folder, or puts
-//! another one in its place, changes nothing of what the names in it mean. No symbolic link is followed but those of the
-//! folder's own path, nothing but regular files is opened, and what is made is for its owner only.
+//! A spool folder in the real file system. It is held open, and everything is done relative to it: if somebody moves
+//! the folder, or puts another one in its place, names still mean the same files. Symbolic links are followed only in
+//! the folder's own path, only regular files are opened, and new files are readable by their owner only.
 
 use super::LockError;
 use crate::descriptors;

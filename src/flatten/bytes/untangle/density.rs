@@ -1,4 +1,4 @@
-//! How much memory following a copy takes: the index of a text has four bytes for each of its tokens.
+//! How much memory it takes to walk a copy: the index of a text has four bytes for each of its tokens.
 
 use crate::bytes::scalar::is_blank;
 use crate::limits::MENDED_BYTES_MAX;

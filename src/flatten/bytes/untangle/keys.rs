@@ -1,4 +1,5 @@
-//! Keys that are none, as they are written into the copy: so that the walk finds them broken, and their names can be told.
+//! Writes broken keys into the copy in such a form that the walk recognises them as broken, and their names can be
+//! reported.
 
 use super::{BROKEN_KEY, LOST, Mender};
 use crate::bytes::json;

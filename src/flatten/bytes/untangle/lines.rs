@@ -1,5 +1,5 @@
-//! Bodies that are written a variable a line, as Go's handler writes them: `{`, then the variables, each at the beginning of a
-//! line behind `,` and a line end, then `}` on a line of its own. They may be indented, all in the same way.
+//! Bodies with one variable per line, as Go's handler writes them: `{`, then the variables, each at the beginning of a
+//! line and after `,` and a line end, then `}` on a line of its own. The lines may be indented, all in the same way.
 
 use super::{Cause, FlattenError, LOST, Mender, Mode, Unreadable};
 use crate::bytes::scalar::is_blank;

@@ -1,4 +1,5 @@
-//! Which patterns of a list match anything at all, for a message to whoever wrote them. Asked once for each reader.
+//! Finds out which patterns of a list match anything at all, for a message to whoever wrote them. Runs once for each
+//! reader.
 
 use super::{Globs, Place, Token};
 

@@ -1,4 +1,4 @@
-//! Follows a layout that was learned.
+//! The guide that follows a known layout.
 
 use super::{Guide, Known, Member};
 use crate::bytes::piece;

@@ -1,4 +1,4 @@
-//! Learns a layout.
+//! The guide that learns a layout.
 
 use super::follow::Follow;
 use super::{Guide, Member};

@@ -1,8 +1,8 @@
-//! What a reader remembers of its names as long as it lives, as hashes with a random key.
+//! What a reader remembers about its names for as long as it lives, as hashes with a random key.
 //!
-//! Servers that do not keep dotted names flat take a name for a value or for an object, whichever it was first in the index, and
-//! refuse every later document in which it is the other. So a name that was shipped with a value stays a value's, and one
-//! that was an object stays an object's. Invariant: no name is both.
+//! Servers that do not keep dotted names flat decide whether a name is a value or an object when they first see it in
+//! an index, and refuse every later document in which it is the other. So a name that was shipped with a value stays a
+//! value's, and one that was an object stays an object's. Invariant: no name is both.
 
 use super::OWN_NAMES;
 use crate::layout::rules::Label;
@@ -23,9 +23,9 @@ pub(crate) struct Fields {
     /// Names under which a value has been shipped.
     values: HashSet<u64>,
     objects: HashSet<u64>,
-    /// Whether there has been no document yet: then all is taken back at once.
+    /// Whether there has been no document yet: then everything can be undone at once.
     is_new: bool,
-    /// What has been added for a payload that is no document yet.
+    /// What has been added for a payload that has not become a document yet.
     added: Vec<(Set, u64)>,
 }
 
@@ -64,7 +64,7 @@ impl Fields {
         self.added = Vec::new();
     }
 
-    /// The payload has become no document: what was added for it is not remembered.
+    /// The payload has not become a document: forgets what was added for it.
     pub(crate) fn take_back(&mut self, labels: &[Label]) {
         if self.is_new {
             *self = Self::new(self.max, labels);

@@ -1,5 +1,5 @@
-//! The name of the member that is looked at, mended segment by segment; the hash goes along, so that a long name over
-//! many members costs its own length once.
+//! The name of the current member, changed segment by segment where it must be. Its hash is updated along with it, so a
+//! long name above many members costs its own length only once.
 
 use super::{OWN_NAMES, RESERVED, VARS, is_blank_segment};
 use crate::bytes::json;

@@ -1,4 +1,5 @@
-//! Where descriptors are scarce. The limit of a process is that of all tests, so all but the last ones are reserved.
+//! Tests with few file descriptors. All tests share the limit of their process, so all but the last descriptors are
+//! reserved.
 
 use super::*;
 use crate::descriptors::limit;

@@ -1,4 +1,5 @@
-//! What waits on disk and what of it is in memory: whole segments come and go, refused documents delay no others.
+//! What waits on disk, and what of it is in memory: whole segments come and go, and refused documents hold up no
+//! others.
 
 use super::*;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Documents that the server refuses for good wait for their dead letters like others wait for the server.
+//! Documents that the server refuses for good wait for their dead letters as others wait for the server.
 
 use super::*;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! `settings.memory_limit` counts documents, whatever bulks they come in.
+//! `settings.memory_limit` counts documents, in bulks of any size.
 
 use super::*;
 

@@ -1,7 +1,7 @@
-//! Random scripts of answers, faults of the disk, restarts and crashes, thousands of them, in a time of their own: at the
-//! end each document is stored once, or has gone by a stated policy, exactly.
+//! Thousands of random scripts of answers, disk faults, restarts and crashes, in simulated time. At the end each
+//! document is stored once, or was dropped by a stated policy, exactly.
 //!
-//! What is real here: all of delivery, the verdicts on the bytes of answers, the spool. What is not: the sockets (see
+//! Real here: all of delivery, the verdicts on the bytes of answers, the spool. Not real: the sockets (see
 //! `tests/delivery.rs`), the clock, and the disk, which is simulated so that it can fail and lose power.
 
 mod server;

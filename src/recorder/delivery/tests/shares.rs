@@ -1,4 +1,4 @@
-//! While the server is slower than documents come, all of them have their turns.
+//! While the server is slower than documents arrive, all lanes get their turns.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Others remove, move and replace the folder and what is in it, while it is open.
+//! Others remove, move and replace the folder and its content while it is open.
 
 use super::*;
 use std::fs;
