@@ -166,7 +166,7 @@ fn the_map_names_each_module() {
 
 /// The files that a text names as code: `a.rs`, or `a/{b,c}.rs` for several.
 fn named_files(text: &str) -> Vec<String> {
-    let spans = text.split('`').skip(1).step_by(2).filter(|span| span.ends_with(".rs") && !span.contains(['…', ' ']));
+    let spans = text.split('`').skip(1).step_by(2).filter(|span| is_rust(span) && !span.contains(['…', ' ']));
     let files = |span: &str| match span.split_once('{').zip(span.split_once('}')) {
         Some(((before, _), (names, after))) => {
             let names = &names[before.len() + 1..];
@@ -175,6 +175,10 @@ fn named_files(text: &str) -> Vec<String> {
         None => vec![span.to_owned()],
     };
     spans.flat_map(files).collect()
+}
+
+fn is_rust(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|extension| extension == "rs")
 }
 
 #[test]
