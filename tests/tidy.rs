@@ -286,3 +286,26 @@ fn what_is_no_circle_is_not_taken_for_one() {
         assert_eq!(circles(root, a, b, c), [""; 0], "{root:?} {a:?} {b:?} {c:?}");
     }
 }
+
+/// The first module of a mangled name: `_ZN9expvastic6engine3run…` is of `engine`. None if what is there is no module.
+fn first_module<'n>(name: &'n str, of_crate: &str) -> Option<&'n str> {
+    let path = name.strip_prefix(of_crate)?;
+    let digits = path.bytes().take_while(u8::is_ascii_digit).count();
+    let length: usize = path[..digits].parse().ok()?;
+    path.get(digits..digits + length).filter(|module| module.starts_with(|first: char| first.is_ascii_lowercase()))
+}
+
+/// After a move of modules it has to be written again: see `benches/orderfile.rs`.
+#[test]
+fn the_order_file_names_modules_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let list = std::fs::read_to_string(root.join("build/orderfile.txt")).expect("readable");
+    for (of_crate, folder) in [("_ZN9expvastic", "src"), ("_ZN17expvastic_flatten", "src/flatten")] {
+        let modules: Vec<&str> = list.lines().filter_map(|line| first_module(line, of_crate)).collect();
+        assert!(modules.len() > 20, "{folder}: only {} functions", modules.len());
+        for module in modules {
+            let file = root.join(folder).join(format!("{module}.rs"));
+            assert!(file.exists(), "build/orderfile.txt speaks of {}", file.display());
+        }
+    }
+}
