@@ -56,10 +56,8 @@ enum Way {
 }
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let is_named = words.iter().all(|word| word.starts_with('-') || "orderfile".contains(word.as_str()));
-    // It changes a file of the project, so it has to be asked for by its name.
-    let is_wanted = is_named && words.iter().any(|word| word == "--write");
+    // It changes a file of the project, so `cargo bench` alone must not do it.
+    let is_wanted = std::env::args().any(|word| word == "--write");
     match if is_wanted { write() } else { Ok(()) } {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -163,22 +161,21 @@ fn run(binary: &Path, way: Way) -> Outcome<BTreeSet<String>> {
 /// with their length, and there are enough readers for a list of timers that has branches.
 #[cfg(feature = "tls")]
 fn configured(app: &App, server: &str, recorder: &str) -> String {
+    let port = app.ports[0];
     let (mut more, mut routed) = (String::new(), String::new());
     for number in 1..MORE_READERS {
         // Writing to a string cannot fail.
-        let _ =
-            writeln!(more, "  more_{number}: {{type_name: app, endpoint: \"127.0.0.1:{}/debug/vars\"}}", app.ports[0]);
+        let _ = writeln!(more, "  more_{number}: {{type_name: app, endpoint: \"127.0.0.1:{port}/debug/vars\"}}");
         let _ = writeln!(routed, "      - more_{number}");
     }
     format!(
         "settings:\n  log_level: info\n\n\
-         readers:\n  app:\n    type: expvar\n    type_name: app\n    endpoint: 127.0.0.1:{}/debug/vars\n    \
+         readers:\n  app:\n    type: expvar\n    type_name: app\n    endpoint: 127.0.0.1:{port}/debug/vars\n    \
          interval: 1s\n    timeout: 500ms\n    labels:\n      env: prod\n  \
-         sized: {{type_name: sized, endpoint: \"http://127.0.0.1:{}/debug/vars?sized\", interval: 1s}}\n{more}\
+         sized: {{type_name: sized, endpoint: \"http://127.0.0.1:{port}/debug/vars?sized\", interval: 1s}}\n{more}\
          recorders:\n  es: {{type: elasticsearch, endpoint: \"{server}\", index_name: expvastic, timeout: 60s, \
          bulk: {{documents: 500}}{recorder}}}\n\
-         routes:\n  all:\n    readers:\n      - app\n      - sized\n{routed}    recorders: [es]\n",
-        app.ports[0], app.ports[0]
+         routes:\n  all:\n    readers:\n      - app\n      - sized\n{routed}    recorders: [es]\n"
     )
 }
 

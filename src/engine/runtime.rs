@@ -96,12 +96,8 @@ impl Runtime {
         watchdog: Option<Watchdog>,
     ) -> Result<Self, EngineError> {
         let mut process = [0_u8; 9];
-        getrandom::fill(&mut process).map_err(|error| {
-            EngineError::System(format!(
-                "cannot get random bytes from the \
-                                                                                   system: {error}"
-            ))
-        })?;
+        getrandom::fill(&mut process)
+            .map_err(|error| EngineError::System(format!("cannot get random bytes from the system: {error}")))?;
         Ok(Self {
             http: Http::new(0, &|name| std::env::var(name).ok()),
             engines: RefCell::default(),

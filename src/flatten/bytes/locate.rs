@@ -124,7 +124,7 @@ pub(crate) fn write_shown(name: &[u8], shown: &mut String) {
 }
 
 /// Where the quote is that ends the string whose text begins at `start`.
-fn string_end(body: &[u8], start: usize) -> usize {
+pub(crate) fn string_end(body: &[u8], start: usize) -> usize {
     let mut at = start;
     while at < body.len() && body[at] != b'"' {
         at += if body[at] == b'\\' { 2 } else { 1 };

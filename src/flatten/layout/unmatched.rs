@@ -3,6 +3,7 @@
 
 use super::choice::{Choice, Matched};
 use super::rules::VariableRules;
+use crate::bytes::locate::string_end;
 use crate::bytes::scalar::{self, Escapes};
 
 /// The patterns of one key of the configuration that match nothing.
@@ -145,15 +146,6 @@ impl Search<'_> {
         let others = others.into_iter().map(|(key, patterns)| Unmatched { key, patterns });
         globs.chain(others).filter(|found| !found.patterns.is_empty()).collect()
     }
-}
-
-/// Where the quote is that ends the string whose text begins at `start`.
-fn string_end(text: &[u8], start: usize) -> usize {
-    let mut at = start;
-    while at < text.len() && text[at] != b'"' {
-        at += if text[at] == b'\\' { 2 } else { 1 };
-    }
-    at.min(text.len())
 }
 
 #[cfg(test)]

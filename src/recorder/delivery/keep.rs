@@ -158,8 +158,7 @@ impl Delivery {
                         info,
                         recorder = name,
                         documents = found,
-                        "documents recovered \
-                                                                                               from the spool"
+                        "documents recovered from the spool"
                     );
                 }
             }
