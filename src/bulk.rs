@@ -6,7 +6,7 @@
 mod form;
 
 use crate::calendar::Timestamp;
-use crate::json;
+use crate::document::SERVICE_NAME;
 use memchr::memmem;
 use std::ops::Range;
 
@@ -31,10 +31,9 @@ pub(crate) struct DocumentKey {
 /// Length of an `_id`, bytes.
 pub(crate) const ID_BYTES: usize = 20;
 
-/// What surrounds the name of the index in an action line, and what a document's service name stands behind.
+/// What surrounds the name of the index in an action line.
 const INDEX: &[u8] = b"{\"create\":{\"_index\":\"";
 const ID: &[u8] = b"\",\"_id\":\"";
-const SERVICE_NAME: &[u8] = b",\"service.name\":\"";
 
 /// Bytes of an action line and both line ends, but for the name of the index.
 const ACTION_BYTES: usize = ID_BYTES + 40;
@@ -295,38 +294,6 @@ impl Bulk {
     }
 }
 
-/// Appends the members that each document begins with; [`end_document`] closes the object.
-pub(crate) fn begin_document(out: &mut Vec<u8>, time: Timestamp, own_members: &[u8]) {
-    out.extend_from_slice(b"{\"@timestamp\":\"");
-    time.append_micros(out);
-    out.push(b'"');
-    out.extend_from_slice(own_members);
-}
-
-/// Closes the object that [`begin_document`] began.
-pub(crate) fn end_document(out: &mut Vec<u8>) {
-    out.push(b'}');
-}
-
-/// The members that all documents of one reader carry, as [`begin_document`] takes them.
-pub(crate) fn own_members<'l>(
-    service_name: &str,
-    host_name: &str,
-    labels: impl Iterator<Item = (&'l str, &'l str)>,
-) -> Vec<u8> {
-    let mut members = b",\"service.name\":".to_vec();
-    json::write_string(&mut members, service_name);
-    members.extend_from_slice(b",\"host.name\":");
-    json::write_string(&mut members, host_name);
-    for (name, value) in labels {
-        members.push(b',');
-        json::write_string(&mut members, name);
-        members.push(b':');
-        json::write_string(&mut members, value);
-    }
-    members
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -411,18 +378,5 @@ mod tests {
                 assert!(seen.insert(id));
             }
         }
-    }
-
-    #[test]
-    fn a_document_begins_with_its_time_and_names() {
-        let mut out = Vec::new();
-        begin_document(
-            &mut out,
-            Timestamp::since_epoch(Duration::from_secs(1_795_323_967)),
-            &own_members("my \"app\"", "box", [("zone", "\u{1}")].into_iter()),
-        );
-        end_document(&mut out);
-        let expected = r#"{"@timestamp":"2026-11-22T05:06:07.000000Z","service.name":"my \"app\"","host.name":"box","zone":"\u0001"}"#;
-        assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 }

@@ -1,9 +1,9 @@
 //! The way from a body to a sealed bulk, as the engine does it, for the benches and the test that counts allocations.
 //! Also the sanitiser alone, and the first stages of reading a configuration, for fuzzing.
 
-use crate::bulk;
 use crate::clock;
 use crate::config::{Config, LogLevel, Reader, Recorder, maps};
+use crate::document;
 use crate::flatten::{self, Conversions, Loss, Report, Scratch, VariableRules, Variables};
 use crate::log::PartLevel;
 use crate::recorder::{Feed, Recording};
@@ -40,7 +40,7 @@ impl HotPath {
 
     fn of_reader(reader: &Reader, index_name: &str) -> Result<Self, crate::ConfigError> {
         let recorder = Recorder::file("bench", "-", index_name)?;
-        let own_members = bulk::own_members(&reader.type_name, "host", reader.labels());
+        let own_members = document::own_members(&reader.type_name, "host", reader.labels());
         Ok(Self {
             bench: Workbench::new([0; 9]),
             recording: Recording::new(

@@ -28,6 +28,7 @@ mod config;
 mod access;
 mod backoff;
 mod bulk;
+mod document;
 mod engine;
 mod http;
 mod memory;

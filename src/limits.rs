@@ -258,9 +258,6 @@ pub(crate) const COMPRESSED_BYTES_MIN: usize = 1 << 10;
 pub(crate) const COMPRESSED_TURN_BYTES: usize = 8 << 10;
 /// Bytes of an answer that are inflated before the thread looks who else has something to do: a fraction of a millisecond.
 pub(crate) const INFLATED_TURN_BYTES: usize = 64 << 10;
-/// gzip's level, 1 to 9. The first already leaves an eighth (27 recorded payloads: 42 kB of 340); zlib's usual sixth takes four
-/// times as long for a sixth less.
-pub(crate) const COMPRESSION_LEVEL: u32 = 1;
 
 /// Compressed bulks in a row that a host refuses with 400 and takes as they are, after which it counts as one that takes none:
 /// 400 is said for much else. 415 counts at once.

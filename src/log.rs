@@ -301,9 +301,13 @@ pub(crate) fn milliseconds(duration: Duration) -> u64 {
 }
 
 /// Logs an event of one reader or recorder, if its own level shows it:
-/// `part_log!(part.log_level, Warn, warn, …)` with what [`tracing`]'s macro of that level takes.
+/// `part_log!(part.log_level, Warn, …)` with what [`tracing`]'s macro of that level takes.
 macro_rules! part_log {
-    ($shown:expr, $level:ident, $macro:ident, $($arguments:tt)+) => {
+    ($shown:expr, Error, $($arguments:tt)+) => { $crate::log::part_log!(@ $shown, Error, error, $($arguments)+) };
+    ($shown:expr, Warn, $($arguments:tt)+) => { $crate::log::part_log!(@ $shown, Warn, warn, $($arguments)+) };
+    ($shown:expr, Info, $($arguments:tt)+) => { $crate::log::part_log!(@ $shown, Info, info, $($arguments)+) };
+    ($shown:expr, Debug, $($arguments:tt)+) => { $crate::log::part_log!(@ $shown, Debug, debug, $($arguments)+) };
+    (@ $shown:expr, $level:ident, $macro:ident, $($arguments:tt)+) => {
         if $shown.shows($crate::log::LogLevel::$level) {
             tracing::$macro!(target: $crate::log::PART, $($arguments)+);
         }

@@ -5,9 +5,9 @@ mod losses;
 pub(crate) mod schedule;
 mod slowness;
 
-use crate::bulk;
 use crate::clock;
 use crate::config::{Reader, Source};
+use crate::document;
 use crate::flatten::{FlattenError, Report, Variables};
 use crate::http::{Content, ContentKind, Endpoint, Http, HttpError, Identity, Refused};
 use crate::limits;
@@ -75,7 +75,7 @@ impl Reading {
         Self {
             log_level: settings_level.with(config.log_level),
             endpoint,
-            own_members: bulk::own_members(&config.type_name, host_name, config.labels()),
+            own_members: document::own_members(&config.type_name, host_name, config.labels()),
             counts: ReaderCounts::default(),
             variables: RefCell::new(Variables::new(Arc::clone(&config.variables))),
             schedule: RefCell::new(schedule),
@@ -171,7 +171,6 @@ impl Reading {
             part_log!(
                 self.log_level,
                 Info,
-                info,
                 reader = self.name(),
                 failures,
                 outage_ms = log::milliseconds(away),
@@ -187,26 +186,17 @@ impl Reading {
         );
         for line in lines {
             let Line { values, times, message } = line;
-            part_log!(
-                self.log_level,
-                Warn,
-                warn,
-                reader = self.name(),
-                url = self.url(),
-                values,
-                count = times,
-                "{message}"
-            );
+            part_log!(self.log_level, Warn, reader = self.name(), url = self.url(), values, count = times, "{message}");
         }
         let unmatched = self.variables.borrow_mut().unmatched();
         for unmatched in unmatched {
             let said = losses::without_match(unmatched);
-            part_log!(self.log_level, Warn, warn, reader = self.name(), url = self.url(), "{said}");
+            part_log!(self.log_level, Warn, reader = self.name(), url = self.url(), "{said}");
         }
         if report.restarted {
-            part_log!(self.log_level, Info, info, reader = self.name(), url = self.url(), "the target restarted");
+            part_log!(self.log_level, Info, reader = self.name(), url = self.url(), "the target restarted");
         }
-        part_log!(self.log_level, Debug, debug, reader = self.name(), bytes = body.len(), "polled");
+        part_log!(self.log_level, Debug, reader = self.name(), bytes = body.len(), "polled");
     }
 
     /// Records how long a poll that gave a document took.
@@ -216,7 +206,6 @@ impl Reading {
             part_log!(
                 self.log_level,
                 Warn,
-                warn,
                 reader = self.name(),
                 took_ms = log::milliseconds(time),
                 interval_ms = log::milliseconds(interval),
@@ -236,7 +225,6 @@ impl Reading {
             part_log!(
                 self.log_level,
                 Warn,
-                warn,
                 reader = self.name(),
                 url = self.url(),
                 count = times,
@@ -248,7 +236,6 @@ impl Reading {
             part_log!(
                 self.log_level,
                 Warn,
-                warn,
                 reader = self.name(),
                 url = self.url(),
                 "down after {} in a row; probing about every {:?}",

@@ -8,7 +8,7 @@ pub(crate) mod dead_letters;
 mod delivery;
 mod elasticsearch;
 mod file;
-mod pace;
+mod retry_state;
 mod rotated;
 pub(crate) mod setup;
 mod sink;
@@ -46,32 +46,36 @@ pub(crate) struct Recording {
     /// The open bulk is sealed when its oldest document has waited for this long.
     age_max: Duration,
     /// There is something to ship, or the stage has changed.
-    to_ship: Bell,
+    wake_shipping: Notify,
     /// The next document that has to be saved may be due earlier than before.
-    to_keep: Bell,
+    wake_saving: Notify,
     feed: Cell<Feed>,
 }
 
-/// Wakes a task. A ring while the task is not waiting is not lost: its next wait ends at once.
-struct Bell(Sender<()>, Receiver<()>);
+/// Wakes a task: a channel that holds one message. A notification while the task is not waiting is not lost: its next
+/// wait ends at once.
+struct Notify {
+    sender: Sender<()>,
+    receiver: Receiver<()>,
+}
 
-impl Bell {
+impl Notify {
     fn new() -> Self {
         let (sender, receiver) = smol::channel::bounded(1);
-        Self(sender, receiver)
+        Self { sender, receiver }
     }
 
-    fn ring(&self) {
-        // Full means that it has been rung already.
-        let _ = self.0.try_send(());
+    fn notify(&self) {
+        // If the channel is full, the task has been notified already.
+        let _ = self.sender.try_send(());
     }
 
-    /// Waits until the bell rings or has rung, or until `until`.
-    async fn heard_or(&self, until: Option<Instant>) {
-        let heard = async { _ = self.1.recv().await };
-        match until {
-            Some(until) => smol::future::or(heard, park::sleep_until(until)).await,
-            None => heard.await,
+    /// Waits for a notification, at most until `deadline`.
+    async fn notified(&self, deadline: Option<Instant>) {
+        let notified = async { _ = self.receiver.recv().await };
+        match deadline {
+            Some(deadline) => smol::future::or(notified, park::sleep_until(deadline)).await,
+            None => notified.await,
         }
     }
 }
@@ -130,8 +134,16 @@ impl Recording {
     fn of(config: Arc<Recorder>, delivery: Rc<RefCell<Delivery>>, feed: Feed) -> Self {
         // What waits has to be on disk after `sync`: half of it is left for the exchange that makes that unnecessary.
         let age_max = config.spool.as_ref().map_or(config.bulk.age, |spool| config.bulk.age.min(spool.sync / 2));
-        let (to_ship, to_keep) = (Bell::new(), Bell::new());
-        Self { config, delivery, is_succeeded: Cell::new(false), age_max, to_ship, to_keep, feed: Cell::new(feed) }
+        let (wake_shipping, wake_saving) = (Notify::new(), Notify::new());
+        Self {
+            config,
+            delivery,
+            is_succeeded: Cell::new(false),
+            age_max,
+            wake_shipping,
+            wake_saving,
+            feed: Cell::new(feed),
+        }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -260,7 +272,7 @@ impl Recording {
                     }
                 }
                 Step::Wait(Some(until)) if until <= clock::now() => park::turn().await,
-                Step::Wait(until) => smol::future::or(self.to_ship.heard_or(until), sink.attend()).await,
+                Step::Wait(until) => smol::future::or(self.wake_shipping.notified(until), sink.attend()).await,
                 Step::Ended => return,
             }
         }
@@ -273,7 +285,7 @@ impl Recording {
         }
         metrics.documents_taken.add(self.ledger().taken() - taken);
         // What was under way may have been the next document that had to be saved.
-        self.to_keep.ring();
+        self.wake_saving.notify();
     }
 
     /// The output was closed. A successor may write to another one.
@@ -303,12 +315,12 @@ impl Recording {
         }
         loop {
             let due = if self.is_succeeded() { None } else { self.delivery.borrow_mut().keep(clock::now()) };
-            self.to_keep.heard_or(due).await;
+            self.wake_saving.notified(due).await;
         }
     }
 
     fn wake_up(&self) {
-        self.to_ship.ring();
-        self.to_keep.ring();
+        self.wake_shipping.notify();
+        self.wake_saving.notify();
     }
 }

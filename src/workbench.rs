@@ -1,8 +1,9 @@
 //! The buffers that turn a body into a document: one set for the whole process, used by one poll at a time, never
 //! across an await.
 
-use crate::bulk::{self, DocumentKey, IdSource};
+use crate::bulk::{DocumentKey, IdSource};
 use crate::calendar::Timestamp;
+use crate::document;
 use crate::flatten::{FlattenError, Report, Scratch, Variables};
 use crate::limits;
 use std::time::Duration;
@@ -44,9 +45,9 @@ impl Workbench {
         body: &mut Vec<u8>,
     ) -> Result<(DocumentKey, &[u8], Report), FlattenError> {
         self.document.clear();
-        bulk::begin_document(&mut self.document, time, own_members);
+        document::begin(&mut self.document, time, own_members);
         let report = self.scratch.flatten(variables, polled, body, &mut self.document)?;
-        bulk::end_document(&mut self.document);
+        document::end(&mut self.document);
         let key = DocumentKey { time, id: self.ids.next_id() };
         Ok((key, &self.document, report))
     }

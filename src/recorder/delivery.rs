@@ -12,7 +12,7 @@ mod settle;
 mod turns;
 
 use super::dead_letters::DeadLetters;
-use super::pace::Pace;
+use super::retry_state::RetryState;
 use crate::bulk::{ActionLine, Bulk, DocumentKey};
 use crate::config::Recorder;
 use crate::limits;
@@ -37,13 +37,13 @@ pub(super) struct Delivery {
     dead_letters: Option<DeadLetters>,
     stage: Stage,
     /// For requests that fail as a whole; nothing is sent before the pause is over.
-    requests: Pace,
+    requests: RetryState,
     paused_until: Option<Instant>,
     turns: Turns,
     /// For documents that are refused one by one.
-    items: Pace,
+    items: RetryState,
     /// For dead letters that cannot be written.
-    letters: Pace,
+    letters: RetryState,
     /// The last request succeeded, so if the next one fails, its content may be the cause.
     is_well: bool,
     /// When a loss is worth a log line.
@@ -91,11 +91,11 @@ impl Delivery {
             storage: Storage::new(config, bounds, files, now),
             dead_letters: DeadLetters::of(config),
             stage: Stage::Running,
-            requests: Pace::new(config.backoff, random.fork()),
+            requests: RetryState::new(config.backoff, random.fork()),
             paused_until: None,
             turns: Turns::default(),
-            items: Pace::new(config.backoff, random.fork()),
-            letters: Pace::new(config.backoff, random.fork()),
+            items: RetryState::new(config.backoff, random.fork()),
+            letters: RetryState::new(config.backoff, random.fork()),
             is_well: false,
             losses: FailureLog::default(),
         };
@@ -113,9 +113,9 @@ impl Delivery {
             self.dead_letters = DeadLetters::of(config);
         }
         // Failures so far say nothing about the new target.
-        self.requests = Pace::new(config.backoff, random.fork());
-        self.items = Pace::new(config.backoff, random.fork());
-        self.letters = Pace::new(config.backoff, random.fork());
+        self.requests = RetryState::new(config.backoff, random.fork());
+        self.items = RetryState::new(config.backoff, random.fork());
+        self.letters = RetryState::new(config.backoff, random.fork());
         self.paused_until = None;
         self.turns.end_pauses();
         if self.stage == Stage::Draining {
@@ -225,7 +225,6 @@ impl Delivery {
         part_log!(
             self.log_level,
             Error,
-            error,
             recorder = self.name,
             dropped = waiting,
             "recorder stopped: its output was closed: {why}"

@@ -11,13 +11,13 @@ mod cluster;
 mod existing;
 mod gzip;
 mod hosts;
+mod mapping_types;
 mod refusals;
 mod scan;
 mod server;
 pub(super) mod setup;
 pub(super) mod template;
 mod trial;
-mod types;
 pub(super) mod verdict;
 
 use crate::bulk::Bulk;
@@ -29,12 +29,12 @@ use crate::recorder::Feed;
 use crate::redact;
 use answer::{Judge, Opinion};
 use gzip::{Gzip, Packing};
+use mapping_types::MappingTypes;
 use server::Product;
 use setup::{Address, Outcome, Question, Silence};
 use std::sync::Arc;
 use template::Wish;
 pub(super) use template::meets_integers;
-use types::Types;
 use verdict::{Refusal, Verdict};
 
 /// The query of a bulk request: it limits the answer to what is needed to know the fate of each document.
@@ -57,7 +57,7 @@ struct Elasticsearch {
     is_known: bool,
     /// How often in a row it was reachable but did not answer the question.
     failures: u32,
-    types: Types,
+    types: MappingTypes,
     /// The product that contradicts what is known about its mapping types, according to the server's own answers.
     overruled: Option<Product>,
     /// What was last logged about the template.
@@ -92,7 +92,7 @@ impl Elasticsearch {
             product: None,
             is_known: false,
             failures: 0,
-            types: Types::default(),
+            types: MappingTypes::default(),
             overruled: None,
             said: None,
         }
@@ -177,7 +177,6 @@ impl Elasticsearch {
             part_log!(
                 self.log_level,
                 Info,
-                info,
                 recorder = self.name,
                 "{} does not accept compressed bulks: sending them uncompressed, and retrying now and then",
                 host.address.host()
@@ -204,7 +203,7 @@ impl Elasticsearch {
     }
 
     /// Learns from a complaint about types; false if it taught nothing new.
-    fn correct(&mut self, learn: impl FnOnce(&mut Types)) -> bool {
+    fn correct(&mut self, learn: impl FnOnce(&mut MappingTypes)) -> bool {
         let before = self.types.clone();
         learn(&mut self.types);
         if self.types.wanted != before.wanted {
@@ -229,7 +228,6 @@ impl Elasticsearch {
         part_log!(
             self.log_level,
             Warn,
-            warn,
             recorder = self.name,
             "cannot identify the server, shipping to it anyway: {}",
             silence.refusal.reason
@@ -244,15 +242,7 @@ impl Elasticsearch {
         let product = address.product(http).await?;
         if self.product != Some(product) {
             let (name, version) = (product.name(), product.version());
-            part_log!(
-                self.log_level,
-                Debug,
-                debug,
-                recorder = self.name,
-                product = name,
-                version,
-                "the server is {product}"
-            );
+            part_log!(self.log_level, Debug, recorder = self.name, product = name, version, "the server is {product}");
             self.product = Some(product);
         }
         if let Some(wish) = &self.wish {
@@ -273,7 +263,7 @@ impl Elasticsearch {
         let name = &self.name;
         let (is_warning, said) = match outcome {
             Outcome::Exists => {
-                return part_log!(self.log_level, Debug, debug, recorder = name, "index template: {outcome}");
+                return part_log!(self.log_level, Debug, recorder = name, "index template: {outcome}");
             }
             Outcome::Refused(_) | Outcome::NoName => (true, "no index template, the server guesses field types"),
             Outcome::Created(_, Some(existing)) => (existing.is_other(), "index template"),
@@ -281,9 +271,9 @@ impl Elasticsearch {
         };
         let (product, version) = (product.name(), product.version());
         if is_warning {
-            part_log!(self.log_level, Warn, warn, recorder = name, product, version, "{said}: {outcome}");
+            part_log!(self.log_level, Warn, recorder = name, product, version, "{said}: {outcome}");
         } else {
-            part_log!(self.log_level, Info, info, recorder = name, product, version, "{said}: {outcome}");
+            part_log!(self.log_level, Info, recorder = name, product, version, "{said}: {outcome}");
         }
     }
 }

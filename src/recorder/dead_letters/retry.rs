@@ -17,7 +17,7 @@ use crate::log::{PartLevel, part_log};
 use crate::park;
 use crate::recorder::Feed;
 use crate::recorder::elasticsearch::verdict::{DeadLetter, Fate, Judgement, Refusal, Verdict};
-use crate::recorder::pace::Pace;
+use crate::recorder::retry_state::RetryState;
 use crate::recorder::sink::Sink;
 use std::future::Future;
 use std::path::Path;
@@ -206,9 +206,9 @@ struct Sender<'s> {
     http: &'s Http,
     sink: Sink,
     /// Of whole requests.
-    requests: Pace,
+    requests: RetryState,
     /// Of documents that are refused one by one.
-    items: Pace,
+    items: RetryState,
     /// A request was answered well.
     is_well: bool,
     /// Portions in a row that the server failed with as a whole.
@@ -229,8 +229,8 @@ impl<'s> Sender<'s> {
             log_level: log_level.clone(),
             http,
             sink: Sink::new(recorder, feed, log_level),
-            requests: Pace::new(recorder.backoff, random.fork()),
-            items: Pace::new(recorder.backoff, random.fork()),
+            requests: RetryState::new(recorder.backoff, random.fork()),
+            items: RetryState::new(recorder.backoff, random.fork()),
             is_well: false,
             failed_in_a_row: 0,
             documents_max: recorder.bulk.documents as usize,
@@ -398,7 +398,7 @@ impl<'s> Sender<'s> {
         if is_progress {
             self.progress_at = now;
         }
-        if let Some(refusal) = judgement.pace() {
+        if let Some(refusal) = judgement.decisive_refusal() {
             sent.pass.not_now.add(&refusal.reason, "", not_now);
             sent.pass.delay = self.items.failed(refusal, is_progress, now).delay;
         }
@@ -410,7 +410,7 @@ impl<'s> Sender<'s> {
         let failed = self.requests.failed(refusal, false, clock::now());
         if let Some(times) = failed.unsaid {
             let (name, reason) = (self.recorder.name.as_str(), &refusal.reason);
-            part_log!(self.log_level, Warn, warn, recorder = name, count = times, "sending failed: {reason}");
+            part_log!(self.log_level, Warn, recorder = name, count = times, "sending failed: {reason}");
         }
         failed.delay
     }

@@ -73,7 +73,7 @@ impl Delivery {
             self.spool.put_front(lane, half);
         }
         let documents = sent.bulk.documents();
-        part_log!(self.log_level, Debug, debug, recorder = self.name, documents, "{reason}: splitting it in half");
+        part_log!(self.log_level, Debug, recorder = self.name, documents, "{reason}: splitting it in half");
         self.spool.recycle(sent.bulk);
     }
 }

@@ -155,7 +155,6 @@ impl Delivery {
                     part_log!(
                         self.log_level,
                         Info,
-                        info,
                         recorder = name,
                         documents = found,
                         "documents recovered from the spool"
@@ -273,14 +272,14 @@ impl Delivery {
             && self.losses.failed("spool moved", now).is_some()
         {
             let name = self.name.as_str();
-            part_log!(self.log_level, Warn, warn, recorder = name, documents = found, "{message}");
+            part_log!(self.log_level, Warn, recorder = name, documents = found, "{message}");
         }
         if lost > 0 {
             self.lost("spool removed", "another process removed or moved spool files: their documents are lost", now);
         } else if rescued > 0 && self.losses.failed("spool rescued", now).is_some() {
             let name = self.name.as_str();
             let message = "another process removed or moved spool files: their documents have been written again";
-            part_log!(self.log_level, Warn, warn, recorder = name, documents = rescued, "{message}");
+            part_log!(self.log_level, Warn, recorder = name, documents = rescued, "{message}");
         }
     }
 
@@ -288,7 +287,7 @@ impl Delivery {
     fn warn_of_spool(&mut self, message: &str, now: Instant) {
         if self.losses.failed("spool", now).is_some() {
             let waiting = self.ledger.waiting;
-            part_log!(self.log_level, Warn, warn, recorder = self.name, waiting, "{message}");
+            part_log!(self.log_level, Warn, recorder = self.name, waiting, "{message}");
         }
     }
 

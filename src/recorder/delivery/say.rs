@@ -28,7 +28,6 @@ impl Delivery {
             part_log!(
                 self.log_level,
                 Warn,
-                warn,
                 recorder = name,
                 count = times,
                 waiting,
@@ -38,7 +37,7 @@ impl Delivery {
         }
         if failed.goes_down {
             let interval = limits::PROBE_INTERVAL;
-            part_log!(self.log_level, Warn, warn, recorder = name, "down; retrying about every {interval:?}");
+            part_log!(self.log_level, Warn, recorder = name, "down; retrying about every {interval:?}");
         }
         failed.in_a_row
     }
@@ -50,7 +49,6 @@ impl Delivery {
             part_log!(
                 self.log_level,
                 Info,
-                info,
                 recorder = self.name,
                 failures,
                 waiting,
@@ -72,7 +70,6 @@ impl Delivery {
             part_log!(
                 self.log_level,
                 Warn,
-                warn,
                 recorder = name,
                 count = times,
                 waiting,
@@ -92,7 +89,6 @@ impl Delivery {
             part_log!(
                 self.log_level,
                 Info,
-                info,
                 recorder = self.name,
                 failures,
                 waiting = self.ledger.waiting,
@@ -112,7 +108,6 @@ impl Delivery {
             part_log!(
                 self.log_level,
                 Warn,
-                warn,
                 recorder = self.name,
                 count = times,
                 waiting,
@@ -128,7 +123,6 @@ impl Delivery {
             part_log!(
                 self.log_level,
                 Info,
-                info,
                 recorder = self.name,
                 failures,
                 waiting = self.ledger.waiting,
@@ -146,7 +140,6 @@ impl Delivery {
             part_log!(
                 self.log_level,
                 Error,
-                error,
                 recorder = self.name,
                 dead_lettered,
                 dropped = dropped.total(),

@@ -50,7 +50,7 @@ impl Delivery {
         });
         self.say_refused(&judgement.dead_letters, now);
         let name = self.name.as_str();
-        part_log!(self.log_level, Debug, debug, recorder = name, acked, duplicate, dead_lettered = dead, "shipped");
+        part_log!(self.log_level, Debug, recorder = name, acked, duplicate, dead_lettered = dead, "shipped");
         let in_part = acked + duplicate + dead > 0;
         match buried {
             Err((_, failed)) => {
@@ -60,7 +60,7 @@ impl Delivery {
             Ok(()) if dead > 0 => self.letters_work(now),
             Ok(()) => {}
         }
-        if let Some(pace) = judgement.pace() {
+        if let Some(pace) = judgement.decisive_refusal() {
             let again = sent.bulk.select(|index| fates[index].is_again());
             self.say_refused_for_now(&judgement.refusals, now);
             self.refuse(lane, &sent, again, pace, in_part, now);

@@ -4,9 +4,9 @@
 //! and what the server said about those that it refused. The last is bounded; beyond the bound the bulk is sent in
 //! halves. An item that the bulk has no document for is not read.
 
+use super::mapping_types::{self, Complaint, Complaints};
 use super::refusals::{self, Rule};
 use super::scan::{Event, Excerpt, Listener, Scanner, Step};
-use super::types::{self, Complaint, Complaints};
 use super::verdict::{DeadLetter, Fate, Judgement, Refusal, Verdict};
 use crate::http::Receiver;
 use crate::limits;
@@ -236,7 +236,7 @@ impl<'s> Judge<'s> {
     fn of_failure(self, status: u16, after: Option<Duration>) -> (Verdict, Complaints, Option<Complaint>) {
         let Reading { error, cause, .. } = self.reading;
         let of_request =
-            [&error, &cause].into_iter().find_map(|words| types::complaint_of_request(&words.reason.bytes));
+            [&error, &cause].into_iter().find_map(|words| mapping_types::complaint_of_request(&words.reason.bytes));
         let words = if error.is_empty() { cause } else { error };
         let remedy = refusals::rule_of(&words.kind.bytes, &words.reason.bytes).map_or("", |rule| rule.remedy);
         let hint = match status {
@@ -338,7 +338,7 @@ impl<'s> Reading<'s> {
                 }
             }
             Fate::DeadLetter => {
-                if let Some(complaint) = types::complaint_of_reason(&words.reason.bytes) {
+                if let Some(complaint) = mapping_types::complaint_of_reason(&words.reason.bytes) {
                     self.complaints.add(index, complaint);
                     self.kept_bytes += size_of::<(usize, usize)>();
                 }

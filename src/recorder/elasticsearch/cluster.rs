@@ -118,7 +118,6 @@ impl Watch {
             part_log!(
                 self.log_level,
                 Info,
-                info,
                 recorder = self.name,
                 failures,
                 outage_ms = log::milliseconds(away),
@@ -136,7 +135,6 @@ impl Watch {
             part_log!(
                 self.log_level,
                 Warn,
-                warn,
                 recorder = self.name,
                 count = times,
                 "a host failed, shipping to the others: {reason}"

@@ -112,7 +112,7 @@ static RULES: [Rule; 13] = [
     // The index is named in the document's action line, which stays as it is: correcting the configuration would not help
     // it. Elasticsearch 5 to 9, OpenSearch 1 to 3: 400.
     of_document(&["invalid_index_name_exception"]),
-    // So is its type, where there are types: Elasticsearch 5 and 6, 400 and 404. What can be done is done by `types.rs`.
+    // So is its type, where there are types: Elasticsearch 5 and 6, 400 and 404. What can be done is done by `mapping_types.rs`.
     of_document(&["invalid_type_name_exception", "type_missing_exception"]),
 ];
 

@@ -1,16 +1,17 @@
 //! A bulk and the answers to it, without a server: for fuzzing.
 
 use super::answer::{Judge, Opinion};
-use super::types::Types;
+use super::mapping_types::MappingTypes;
 use super::verdict::{Fate, Verdict};
-use crate::bulk::{self, ActionLine, Bulk, DocumentKey, IdSource};
+use crate::bulk::{ActionLine, Bulk, DocumentKey, IdSource};
 use crate::calendar::Timestamp;
+use crate::document;
 use crate::http::Receiver;
 
 /// A bulk, and what its server has said of types so far.
 pub struct BulkTrial {
     bulk: Bulk,
-    types: Types,
+    types: MappingTypes,
 }
 
 /// What becomes of the bulk.
@@ -37,11 +38,11 @@ impl BulkTrial {
         for (index, service_name) in names {
             let time = Timestamp::EPOCH;
             let mut document = Vec::new();
-            bulk::begin_document(&mut document, time, &bulk::own_members(service_name, "host", std::iter::empty()));
-            bulk::end_document(&mut document);
+            document::begin(&mut document, time, &document::own_members(service_name, "host", std::iter::empty()));
+            document::end(&mut document);
             bulk.push(&mut ActionLine::new(index), DocumentKey { time, id: ids.next_id() }, &document);
         }
-        let mut types = Types::default();
+        let mut types = MappingTypes::default();
         types.wanted = true;
         Self { bulk, types }
     }

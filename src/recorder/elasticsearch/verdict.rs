@@ -103,7 +103,7 @@ impl Judgement {
     }
 
     /// The refusal that determines the pause before the next try: one that passes by itself, if there is one.
-    pub(crate) fn pace(&self) -> Option<&Refusal> {
+    pub(crate) fn decisive_refusal(&self) -> Option<&Refusal> {
         self.refusals.iter().find(|refusal| !refusal.slow).or_else(|| self.refusals.first())
     }
 

@@ -377,7 +377,7 @@ fn each_recorded_answer_gets_its_verdict() {
             assert_eq!(indices, dead, "{key:?}: each dead letter comes with the server's words");
             assert!(judgement.dead_letters.iter().all(|letter| !letter.reason.is_empty()), "{key:?}");
             assert_eq!(judgement.refusals.is_empty(), !judgement.fates.iter().any(|fate| fate.is_again()), "{key:?}");
-            let is_slow = judgement.pace().is_some_and(|pace| pace.slow);
+            let is_slow = judgement.decisive_refusal().is_some_and(|pace| pace.slow);
             assert!(
                 !is_slow || !judgement.fates.contains(&Fate::Retry),
                 "{key:?}: what passes by itself sets the pace"

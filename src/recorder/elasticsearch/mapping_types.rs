@@ -12,7 +12,7 @@ use memchr::memmem;
 
 /// What is known of the types of a server.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Types {
+pub(super) struct MappingTypes {
     /// Whether documents carry one.
     pub(super) wanted: bool,
     /// The type that an index has, where it is another than that of our documents. Both are JSON strings without their
@@ -69,7 +69,7 @@ impl Complaints {
     }
 }
 
-impl Types {
+impl MappingTypes {
     /// The bulk as this server takes it.
     pub(super) fn apply(&self, bulk: &Bulk) -> Bulk {
         bulk.typed(|index, type_name| self.of(index, type_name))
@@ -167,8 +167,9 @@ pub(super) fn complaint_of_reason(reason: &[u8]) -> Option<Complaint> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bulk::{self, ActionLine, DocumentKey, IdSource};
+    use crate::bulk::{ActionLine, DocumentKey, IdSource};
     use crate::calendar::Timestamp;
+    use crate::document;
     use crate::recorder::elasticsearch::verdict::{DeadLetter, Fate};
 
     fn bulk_of(documents: &[(&str, &str)]) -> Bulk {
@@ -177,8 +178,8 @@ mod tests {
         for (index, type_name) in documents {
             let time = Timestamp::EPOCH;
             let mut document = Vec::new();
-            bulk::begin_document(&mut document, time, &bulk::own_members(type_name, "box", std::iter::empty()));
-            bulk::end_document(&mut document);
+            document::begin(&mut document, time, &document::own_members(type_name, "box", std::iter::empty()));
+            document::end(&mut document);
             bulk.push(&mut ActionLine::new(index), DocumentKey { time, id: ids.next_id() }, &document);
         }
         bulk
@@ -193,7 +194,7 @@ mod tests {
 
     #[test]
     fn documents_carry_the_name_of_their_reader() {
-        let types = Types { wanted: true, ..Types::default() };
+        let types = MappingTypes { wanted: true, ..MappingTypes::default() };
         let long = "x".repeat(256);
         let bulk =
             bulk_of(&[("i", "my_app"), ("i", "größe"), ("i", "_doc"), ("i", "a,b"), ("i", "q\"q"), ("i", &long)]);
@@ -242,7 +243,7 @@ mod tests {
 
     #[test]
     fn the_type_that_an_index_has_is_taken() {
-        let mut types = Types { wanted: true, ..Types::default() };
+        let mut types = MappingTypes { wanted: true, ..MappingTypes::default() };
         let bulk = bulk_of(&[("i", "a"), ("i", "b"), ("i", "c"), ("j", "b")]);
         let (sent, mut complaints) = (types.clone(), Complaints::default());
         // Each of them is complained of against what it was sent with. The index is not named as the documents name it, as
@@ -266,7 +267,7 @@ mod tests {
 
     #[test]
     fn only_documents_that_were_refused_for_their_type_go_again() {
-        let mut types = Types { wanted: true, ..Types::default() };
+        let mut types = MappingTypes { wanted: true, ..MappingTypes::default() };
         let bulk = bulk_of(&[("i", "a"), ("i", "b"), ("i", "b"), ("i", "a")]);
         let letter = |index| DeadLetter { index, status: 400, reason: String::new(), message: String::new() };
         let fates = vec![Fate::Acked, Fate::DeadLetter, Fate::DeadLetter, Fate::DeadLetter];
@@ -284,7 +285,7 @@ mod tests {
     #[test]
     fn what_a_server_calls_a_type_never_ends_an_action_line() {
         for name in ["a\nb", "\"},{\"x\":\"", "back\\slash", "\u{1}\u{7f}\t", "größe 😀", "a]b"] {
-            let mut types = Types { wanted: true, ..Types::default() };
+            let mut types = MappingTypes { wanted: true, ..MappingTypes::default() };
             let bulk = bulk_of(&[("i", "mine")]);
             let reason = format!("as the final mapping would have more than 1 type: [mine, {name}]");
             types.learn(&complaint_of_reason(reason.as_bytes()).unwrap(), b"i", b"mine");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 /// The failures in a row of one recorder: of its requests, or of documents that are refused one by one.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct RetryState {
     /// Failures in a row after which it counts as down.
     backoff: u64,
     log: FailureLog,
@@ -27,7 +27,7 @@ pub(super) struct Failed {
     pub(super) in_a_row: u64,
 }
 
-impl Pace {
+impl RetryState {
     pub(super) fn new(backoff: u32, random: fastrand::Rng) -> Self {
         Self { backoff: backoff.into(), log: FailureLog::default(), in_a_row: 0, random }
     }
