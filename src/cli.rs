@@ -10,10 +10,10 @@ mod spool;
 use crate::config::{Config, ConfigError, LogLevel, Reader, Recorder, Settings, nearest, values};
 use crate::descriptors;
 use crate::engine::{self, EngineError, Order, Report};
+use crate::event_loop;
 use crate::http::Http;
 use crate::log::Log;
 use crate::memory;
-use crate::park;
 use crate::recorder::setup;
 use crate::signals::Signals;
 use crate::watchdog::Watchdog;
@@ -304,7 +304,7 @@ impl Invocation {
         }
         let http =
             Http::new(config.recorders.iter().map(|recorder| recorder.hosts()).sum(), &|name| std::env::var(name).ok());
-        let (text, is_good) = park::block_on(setup::apply(config, &http))
+        let (text, is_good) = event_loop::block_on(setup::apply(config, &http))
             .map_err(|error| Failure::Engine(EngineError::System(format!("cannot start the event loop: {error}"))))?;
         Ok(if is_good { print(&text) } else { print(&text).max(FAILED) })
     }

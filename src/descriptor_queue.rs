@@ -2,8 +2,8 @@
 
 use crate::clock;
 use crate::descriptors::Purpose;
+use crate::event_loop::{self, TimedOut};
 use crate::limits;
-use crate::park::{self, Late};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
@@ -32,13 +32,13 @@ impl Queue {
     /// notify it when they free one, so it also completes now and then.
     ///
     /// # Errors
-    /// [`Late`] at the deadline.
-    pub(crate) async fn wait(&self, purpose: Purpose, deadline: Instant) -> Result<(), Late> {
+    /// [`TimedOut`] at the deadline.
+    pub(crate) async fn wait(&self, purpose: Purpose, deadline: Instant) -> Result<(), TimedOut> {
         let now = clock::now();
         if now >= deadline {
-            return Err(Late);
+            return Err(TimedOut);
         }
-        let retry = park::sleep_until(deadline.min(now + limits::DESCRIPTOR_RETRY));
+        let retry = event_loop::sleep_until(deadline.min(now + limits::DESCRIPTOR_RETRY));
         smol::future::or(Wait { queue: self, purpose, id: None }, retry).await;
         Ok(())
     }
@@ -118,7 +118,7 @@ mod tests {
     fn shipping_goes_first_then_whoever_came_first() {
         let (queue, served) = (Queue::default(), RefCell::new(Vec::new()));
         let executor = smol::LocalExecutor::new();
-        park::block_on(executor.run(async {
+        event_loop::block_on(executor.run(async {
             for (name, purpose) in [("a", Purpose::Poll), ("b", Purpose::Poll), ("s", Purpose::Ship)] {
                 let (queue, served) = (&queue, &served);
                 let wait = async move {
@@ -144,8 +144,8 @@ mod tests {
     fn one_that_is_called_and_gone_leaves_it_to_the_next_and_nobody_waits_beyond_the_deadline() {
         let queue = Queue::default();
         let soon = clock::now() + Duration::from_millis(5);
-        park::block_on(async {
-            while queue.wait(Purpose::Poll, soon).await != Err(Late) {}
+        event_loop::block_on(async {
+            while queue.wait(Purpose::Poll, soon).await != Err(TimedOut) {}
             assert!(clock::now() >= soon);
             let wait = || Box::pin(Wait { queue: &queue, purpose: Purpose::Poll, id: None });
             let (mut gone, mut next) = (wait(), wait());

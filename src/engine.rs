@@ -7,8 +7,8 @@ mod runtime;
 
 use crate::config::{Config, Reader, Recorder, Routed, Settings};
 use crate::descriptors;
+use crate::event_loop;
 use crate::metrics::Ledger;
-use crate::park;
 use crate::watchdog::Watchdog;
 use runtime::Runtime;
 use smol::LocalExecutor;
@@ -195,7 +195,7 @@ fn run(
     if let Some(orders) = orders {
         executor.spawn(Rc::clone(&runtime).obey(orders)).detach();
     }
-    park::block_on(executor.run(runtime.run(&executor, stop)))
+    event_loop::block_on(executor.run(runtime.run(&executor, stop)))
         .map_err(|error| EngineError::System(format!("cannot start the event loop: {error}")))?;
     // Tasks that are still under way end here, before the client that they use.
     drop(executor);

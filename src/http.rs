@@ -20,7 +20,7 @@ mod inflate;
 mod neighbours;
 mod proxies;
 mod response;
-mod retry_after;
+mod retry_after_header;
 pub(crate) mod trial;
 mod uri;
 
@@ -136,8 +136,8 @@ struct Request<'a> {
     timeout: Duration,
     deadline: Instant,
     caps: Caps,
-    /// Gives the body's buffer when an answer begins to arrive: exchanges that wait hold none.
-    supply: &'a dyn Fn() -> Vec<u8>,
+    /// Gives an empty buffer for the body. It is called when an answer begins to arrive: exchanges that wait hold none.
+    take_buffer: &'a dyn Fn() -> Vec<u8>,
 }
 
 /// An answer, its body being in the buffer.
@@ -168,7 +168,8 @@ impl Http {
         !self.is_direct(&Endpoint::with(url, Rc::default()))
     }
 
-    /// Gets what is at `endpoint` into `body`: an empty buffer from `supply`, once the answer begins to arrive.
+    /// Gets what is at `endpoint` into `body`, which is replaced by a buffer from `take_buffer` when the answer begins to
+    /// arrive.
     ///
     /// # Errors
     /// [`HttpError`]; `body` then holds nothing of use but the page of a [`HttpError::Status`], up to a bound.
@@ -177,7 +178,7 @@ impl Http {
         endpoint: &Endpoint,
         timeout: Duration,
         bytes_max: u64,
-        supply: &dyn Fn() -> Vec<u8>,
+        take_buffer: &dyn Fn() -> Vec<u8>,
         body: &mut Vec<u8>,
     ) -> Result<Content, HttpError> {
         let deadline = clock::now() + timeout;
@@ -190,14 +191,14 @@ impl Http {
             body.clear();
             let sent = endpoint.identity.sent(clock::now())?;
             let purpose = Purpose::Poll;
-            let mut request = Request { endpoint, purpose, sent, payload: None, timeout, deadline, caps, supply };
+            let mut request = Request { endpoint, purpose, sent, payload: None, timeout, deadline, caps, take_buffer };
             let received = self.exchange(&mut request, &mut Incoming::kept(body)).await;
             let received = received.map_err(|error| if hop.is_some() { error.of_hop() } else { error })?;
             let Received { head: Head { status, location, content, .. }, is_whole } = received;
             hop = match (status, location) {
                 (200..=299, _) if is_whole => {
                     if content.is_gzip() && inflate::is_gzip(body) {
-                        let packed = std::mem::replace(body, supply());
+                        let packed = std::mem::replace(body, take_buffer());
                         Box::pin(inflate::inflate(&packed, success, body)).await?;
                     }
                     return Ok(content);
@@ -266,7 +267,7 @@ impl Http {
             timeout,
             deadline: now + timeout,
             caps: Caps { success: answer_bytes_max, other: answer_bytes_max },
-            supply: &|| Vec::with_capacity(ANSWER_BYTES_USUAL),
+            take_buffer: &|| Vec::with_capacity(ANSWER_BYTES_USUAL),
         };
         let Received { head, is_whole } = self.exchange(&mut request, body).await?;
         let retry_after = head.retry_after.and_then(|asked| asked.pause(clock::timestamp()));

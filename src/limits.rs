@@ -253,7 +253,7 @@ pub(crate) const BULK_BYTES_MAX: u64 = 64 << 20;
 
 /// A bulk of fewer bytes is sent as it is: it fits into one packet or two in any case.
 pub(crate) const COMPRESSED_BYTES_MIN: usize = 1 << 10;
-/// Bytes of compressed text that are made before the thread looks who else has something to do (`park::turn`): some ten
+/// Bytes of compressed text that are made before the thread looks who else has something to do (`event_loop::yield_now`): some ten
 /// times as many of the bulk. Of one that says the same thing over and over it may be a thousand times as many.
 pub(crate) const COMPRESSED_TURN_BYTES: usize = 8 << 10;
 /// Bytes of an answer that are inflated before the thread looks who else has something to do: a fraction of a millisecond.

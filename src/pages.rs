@@ -11,10 +11,10 @@ mod request;
 
 use crate::clock;
 use crate::descriptors;
+use crate::event_loop::{self, Interest, TimedOut};
 use crate::limits;
 use crate::log::FailureLog;
 use crate::metrics::Snapshot;
-use crate::park::{self, Interest, Late};
 use clients::{Clients, Stage};
 use request::{Asked, Method, Target};
 use smol::LocalExecutor;
@@ -80,7 +80,7 @@ pub(crate) async fn serve(address: SocketAddr, render: impl Fn(Page, &mut Vec<u8
                 }
             }
         }
-        park::sleep_until(clock::now() + limits::PAGE_RETRY).await;
+        event_loop::sleep_until(clock::now() + limits::PAGE_RETRY).await;
     }
 }
 
@@ -108,7 +108,7 @@ async fn accept_all(listener: Rc<TcpListener>, render: &impl Fn(Page, &mut Vec<u
     let accept = async {
         let mut failures = FailureLog::default();
         loop {
-            let _ = park::ready(listener.clone(), Interest::Read, None).await;
+            let _ = event_loop::ready(listener.clone(), Interest::Read, None).await;
             clients.make_room().await;
             match descriptors::closing_idle(|| listener.accept()) {
                 Ok((stream, _)) => {
@@ -131,7 +131,7 @@ async fn accept_all(listener: Rc<TcpListener>, render: &impl Fn(Page, &mut Vec<u
                     }
                     // The client is still waiting to be accepted: trying again at once would loop for ever.
                     clients.replace_one(clock::now());
-                    park::sleep_until(clock::now() + limits::PAGE_ACCEPT_PAUSE).await;
+                    event_loop::sleep_until(clock::now() + limits::PAGE_ACCEPT_PAUSE).await;
                 }
                 Err(error) => return error,
             }
@@ -207,7 +207,7 @@ async fn write_all(stream: &Rc<TcpStream>, mut text: &[u8], deadline: Instant) -
 }
 
 async fn wait(stream: &Rc<TcpStream>, interest: Interest, deadline: Instant) -> io::Result<()> {
-    park::ready(stream.clone(), interest, Some(deadline)).await.map_err(|Late| ErrorKind::TimedOut.into())
+    event_loop::ready(stream.clone(), interest, Some(deadline)).await.map_err(|TimedOut| ErrorKind::TimedOut.into())
 }
 
 /// The whole answer, head and body.

@@ -127,15 +127,16 @@ impl Reading {
         true
     }
 
-    /// Gets the payload into `body`, a buffer from `supply`. Not for the own counters.
+    /// Gets the payload into `body`, which is replaced by a buffer from `take_buffer` when the answer begins to arrive.
+    /// Not for the own counters.
     pub(crate) async fn poll(
         &self,
         http: &Http,
-        supply: &dyn Fn() -> Vec<u8>,
+        take_buffer: &dyn Fn() -> Vec<u8>,
         body: &mut Vec<u8>,
     ) -> Result<Content, HttpError> {
         let Some(endpoint) = &self.endpoint else { return Ok(Content::default()) };
-        let got = http.get(endpoint, self.config.timeout, self.config.body_bytes_max, supply, body).await;
+        let got = http.get(endpoint, self.config.timeout, self.config.body_bytes_max, take_buffer, body).await;
         got.map_err(|error| match error {
             HttpError::Status(Refused { status, content, advice, .. }) => {
                 let kind = Kind::of(&content, body);

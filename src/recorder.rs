@@ -20,10 +20,10 @@ pub use spool_trial::{FolderLoad, FolderTrial};
 use crate::bulk::DocumentKey;
 use crate::clock;
 use crate::config::{Reader, Recorder};
+use crate::event_loop;
 use crate::http::Http;
 use crate::log::PartLevel;
 use crate::metrics::{Ledger, Metrics};
-use crate::park;
 use crate::spool::files::Files;
 use delivery::{Delivery, Step};
 use elasticsearch::verdict::{Judgement, Verdict};
@@ -74,7 +74,7 @@ impl Notify {
     async fn notified(&self, deadline: Option<Instant>) {
         let notified = async { _ = self.receiver.recv().await };
         match deadline {
-            Some(deadline) => smol::future::or(notified, park::sleep_until(deadline)).await,
+            Some(deadline) => smol::future::or(notified, event_loop::sleep_until(deadline)).await,
             None => notified.await,
         }
     }
@@ -224,7 +224,7 @@ impl Recording {
     /// Waits until `shipping` has ended, or cancels it at the deadline. What it was sending waits again.
     async fn end(&self, mut shipping: Task<()>, deadline: Option<Instant>, metrics: &Metrics) {
         match deadline {
-            Some(deadline) => smol::future::or(&mut shipping, park::sleep_until(deadline)).await,
+            Some(deadline) => smol::future::or(&mut shipping, event_loop::sleep_until(deadline)).await,
             None => (&mut shipping).await,
         }
         shipping.cancel().await;
@@ -271,7 +271,7 @@ impl Recording {
                         Err(why) => return self.sink_is_gone(&why),
                     }
                 }
-                Step::Wait(Some(until)) if until <= clock::now() => park::turn().await,
+                Step::Wait(Some(until)) if until <= clock::now() => event_loop::yield_now().await,
                 Step::Wait(until) => smol::future::or(self.wake_shipping.notified(until), sink.attend()).await,
                 Step::Ended => return,
             }

@@ -4,7 +4,7 @@
 //! like any other socket.
 
 use crate::descriptors;
-use crate::park::{self, Interest};
+use crate::event_loop::{self, Interest};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::{flag, low_level};
 use std::io::{self, Read};
@@ -75,7 +75,7 @@ impl Signals {
                 return Signal::Flush;
             }
             // Without a deadline it is never late.
-            let _ = park::ready(self.bytes.clone(), Interest::Read, None).await;
+            let _ = event_loop::ready(self.bytes.clone(), Interest::Read, None).await;
             let _ = (&*self.bytes).read(&mut [0; 64]);
         }
     }

@@ -6,8 +6,8 @@
 //! piece. Where neither works (the pipe belongs to another user), a piece is written only after the system has said
 //! that there is room for so many bytes; such a write can still block if another process takes that room in between.
 
+use crate::event_loop;
 use crate::limits;
-use crate::park;
 use crate::regular_file;
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
@@ -90,7 +90,7 @@ impl Stream {
 
     /// Whether there is room, or comes to be within `patience`, for which the thread stands still.
     pub(crate) fn has_room(&self, patience: Duration) -> bool {
-        park::has_room(&self.file, patience)
+        event_loop::block_until_writable(&self.file, patience)
     }
 }
 

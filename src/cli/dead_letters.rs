@@ -3,8 +3,8 @@
 
 use super::{Failure, orders};
 use crate::config::{Config, Recorder, Target, nearest};
+use crate::event_loop;
 use crate::http::Http;
-use crate::park;
 use crate::plural::counted;
 use crate::recorder::dead_letters::files;
 use crate::recorder::dead_letters::retry::{self, Retried};
@@ -121,7 +121,7 @@ pub(super) fn retry(
         }
         Ok(is_all_taken)
     };
-    match park::block_on(work) {
+    match event_loop::block_on(work) {
         Ok(done) => done,
         Err(error) => writeln!(err, "expvastic: cannot start the event loop: {error}").map(|()| false),
     }

@@ -15,12 +15,12 @@ use crate::calendar::Timestamp;
 use crate::clock;
 use crate::config::{Config, Settings};
 use crate::descriptors;
+use crate::event_loop;
 use crate::flatten::{FlattenError, Report as PayloadReport};
 use crate::http::{Content, Http};
 use crate::log::PartLevel;
 use crate::metrics::{Ledger, Metrics, ProcessUsage, Snapshot};
 use crate::pages::Page;
-use crate::park;
 use crate::reader::{ReadError, Reading};
 use crate::recorder::Recording;
 use crate::watchdog::Watchdog;
@@ -159,7 +159,7 @@ impl Runtime {
             self.seal_aged();
             let changed = async { _ = self.changed.1.recv().await };
             match self.next_wake() {
-                Some(at) => smol::future::or(park::sleep_until(at), changed).await,
+                Some(at) => smol::future::or(event_loop::sleep_until(at), changed).await,
                 None => changed.await,
             }
         }
@@ -200,8 +200,8 @@ impl Runtime {
 
     async fn read(self: Rc<Self>, engine: Rc<Engine>, instance: Rc<Instance>) {
         let mut body = Vec::new();
-        let supply = || self.bench.borrow_mut().take_body();
-        let polled = engine.reading.poll(&self.http, &supply, &mut body).await;
+        let take_buffer = || self.bench.borrow_mut().take_body();
+        let polled = engine.reading.poll(&self.http, &take_buffer, &mut body).await;
         if self.stopping.get() {
             return;
         }

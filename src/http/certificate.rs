@@ -7,8 +7,8 @@ use super::{Address, Endpoint, direct, without_brackets};
 use crate::access::{Tls, pem};
 use crate::calendar::Timestamp;
 use crate::clock;
+use crate::event_loop::{self, Interest, TimedOut};
 use crate::limits;
-use crate::park::{self, Interest, Late};
 use crate::redact;
 use crate::regular_file;
 use rustls::client::WebPkiServerVerifier;
@@ -37,7 +37,7 @@ pub(super) enum Finding {
 /// Looks at what the endpoint answers to a handshake; none if that cannot be found out by `deadline`.
 pub(super) async fn look(endpoint: &Endpoint, deadline: Instant) -> Option<Finding> {
     let late = async {
-        park::sleep_until(deadline.min(clock::now() + limits::CERTIFICATE_LOOK_TIME)).await;
+        event_loop::sleep_until(deadline.min(clock::now() + limits::CERTIFICATE_LOOK_TIME)).await;
         None
     };
     smol::future::or(find(endpoint, deadline), late).await
@@ -128,13 +128,13 @@ async fn shake_hands(mut connection: ClientConnection, address: &Address, deadli
     let stream = Rc::new(TcpStream::from(socket.try_clone().ok()?));
     while connection.is_handshaking() {
         if connection.wants_write() && is_blocked(&connection.write_tls(&mut &*stream))? {
-            park::ready(stream.clone(), Interest::Both, Some(deadline)).await.map_err(|Late| ()).ok()?;
+            event_loop::ready(stream.clone(), Interest::Both, Some(deadline)).await.map_err(|TimedOut| ()).ok()?;
             continue;
         }
         if !connection.wants_read() {
             continue;
         }
-        park::ready(stream.clone(), Interest::Read, Some(deadline)).await.map_err(|Late| ()).ok()?;
+        event_loop::ready(stream.clone(), Interest::Read, Some(deadline)).await.map_err(|TimedOut| ()).ok()?;
         let stream: &TcpStream = &stream;
         let mut beginning = [0; PLAIN_BEGINNING.len()];
         if stream.peek(&mut beginning).is_ok() && beginning == PLAIN_BEGINNING {

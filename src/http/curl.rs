@@ -16,9 +16,9 @@ use super::{Endpoint, HttpError, Received, Request, USER_AGENT};
 use crate::access::ClientCertificate;
 use crate::descriptor_queue::Queue;
 use crate::descriptors::{self, Purpose, Reserve};
+use crate::event_loop::{self, TimedOut};
 use crate::flatten::PADDING_BYTES;
 use crate::limits;
-use crate::park::{self, Late};
 use crate::redact;
 use isahc::config::{Configurable, ExpectContinue, VersionNegotiation};
 use isahc::error::ErrorKind;
@@ -158,7 +158,7 @@ impl Curl {
         }
         while self.polls.get() >= self.polls_max() {
             let turn = self.waiting.wait(request.purpose, request.deadline).await;
-            turn.map_err(|Late| HttpError::Transport(descriptors::advice()))?;
+            turn.map_err(|TimedOut| HttpError::Transport(descriptors::advice()))?;
         }
         self.polls.set(self.polls.get() + 1);
         Ok(Some(UnderWay(self)))
@@ -176,7 +176,7 @@ impl Curl {
     pub(super) async fn exchange(&self, request: &Request<'_>, body: &mut Incoming<'_>) -> Result<Received, HttpError> {
         // libcurl's thread may hang, and its clock with it: where it opens files, these may be on a disk that does.
         let hangs = async {
-            park::sleep_until(request.deadline + limits::LIBCURL_LATE).await;
+            event_loop::sleep_until(request.deadline + limits::LIBCURL_LATE).await;
             Err(HttpError::Timeout(request.timeout))
         };
         smol::future::or(self.transfer(request, body), hangs).await
@@ -204,7 +204,7 @@ impl Curl {
             // A length that is announced is believed: why read what will be refused?
             return Ok(Received { head, is_whole: false });
         }
-        *body.buffer = (request.supply)();
+        *body.buffer = (request.take_buffer)();
         match read_capped(&mut response, head.status, cap, body).await {
             Ok(is_whole) => Ok(Received { head, is_whole: is_whole && is_short }),
             // A page that is no answer says what it has to say by its status: a server that refuses a request while it is

@@ -12,9 +12,9 @@ use super::response::{AnswerError, Decoder, Progress};
 use super::{ACCEPTED, HttpError, Payload, Received, Request, USER_AGENT};
 use crate::clock;
 use crate::descriptors::Reserve;
+use crate::event_loop::{self, Interest, TimedOut};
 use crate::flatten::PADDING_BYTES;
 use crate::limits;
-use crate::park::{self, Interest, Late};
 use connections::{Connection, Connections};
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
@@ -129,10 +129,10 @@ async fn converse(
             unsent = unsent.filter(|_| matches!(sent, Ok(false)));
         }
         let interest = if unsent.is_some() { Interest::Both } else { Interest::Read };
-        let ready = park::ready(connection.stream.clone(), interest, Some(request.deadline)).await;
-        ready.map_err(|Late| Failure::Late)?;
+        let ready = event_loop::ready(connection.stream.clone(), interest, Some(request.deadline)).await;
+        ready.map_err(|TimedOut| Failure::TimedOut)?;
         if body.buffer.capacity() == 0 {
-            *body.buffer = (request.supply)();
+            *body.buffer = (request.take_buffer)();
         }
         match receive(&connection.stream, decoder, body)? {
             Progress::More => {}
@@ -211,7 +211,7 @@ fn head(request: &Request<'_>) -> Vec<u8> {
 
 /// Why an answer was not received to its end.
 enum Failure {
-    Late,
+    TimedOut,
     System(Errno),
     Answer(AnswerError),
 }
@@ -224,7 +224,7 @@ impl Failure {
 
     fn into_error(self, has_begun: bool, timeout: Duration) -> HttpError {
         HttpError::Transport(match self {
-            Self::Late => return HttpError::Timeout(timeout),
+            Self::TimedOut => return HttpError::Timeout(timeout),
             Self::Answer(error) => error.to_string(),
             Self::System(Errno::CONNRESET) if has_begun => {
                 "the response was cut off: the connection was reset".to_owned()

@@ -55,7 +55,7 @@ mod tests {
     use super::*;
     use crate::bulk::{ActionLine, Bulk, DocumentKey, IdSource};
     use crate::calendar::Timestamp;
-    use crate::park;
+    use crate::event_loop;
     use std::io::{Read, Write};
     use std::net::TcpListener;
     use std::sync::Arc;
@@ -114,7 +114,7 @@ mod tests {
         let payload = Payload::Bulk(Arc::new(bulk));
         let (http, endpoint) = (Http::new(1, &|_| None), Endpoint::new(url));
         let sent = http.post(&endpoint, Duration::from_secs(60), payload, bytes_max, receiver);
-        park::block_on(sent).unwrap().map_err(|error| error.to_string())
+        event_loop::block_on(sent).unwrap().map_err(|error| error.to_string())
     }
 
     fn body() -> Vec<u8> {

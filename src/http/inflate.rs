@@ -3,9 +3,9 @@
 //! Memory: the text beside its compressed form, both within the cap, and some 45 kB of state meanwhile.
 
 use super::HttpError;
+use crate::event_loop;
 use crate::flatten::PADDING_BYTES;
 use crate::limits;
-use crate::park;
 use flate2::bufread::GzDecoder;
 use std::io::Read;
 
@@ -37,7 +37,7 @@ pub(super) async fn inflate(packed: &[u8], bytes_max: usize, text: &mut Vec<u8>)
             Ok(0) if decoder.get_ref().is_empty() => return Ok(()),
             Ok(0) => return Err(broken("has trailing data")),
             Ok(_) if text.len() > bytes_max => return Err(HttpError::TooLong(bytes_max as u64)),
-            Ok(_) => park::turn().await,
+            Ok(_) => event_loop::yield_now().await,
         }
     }
 }
@@ -64,7 +64,7 @@ mod tests {
 
     fn inflated(packed: &[u8], bytes_max: usize) -> Result<Vec<u8>, String> {
         let mut text = Vec::new();
-        let done = park::block_on(async { inflate(packed, bytes_max, &mut text).await }).unwrap();
+        let done = event_loop::block_on(async { inflate(packed, bytes_max, &mut text).await }).unwrap();
         assert!(text.capacity() <= 2 * bytes_max + limits::INFLATED_TURN_BYTES, "{} bytes", text.capacity());
         done.map(|()| text).map_err(|error| error.to_string())
     }

@@ -7,8 +7,8 @@
 
 use crate::clock;
 use crate::descriptors;
+use crate::event_loop;
 use crate::limits;
-use crate::park;
 use smol::Task;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -49,7 +49,7 @@ impl Clients {
     /// Completes when there is room for one more.
     pub(super) async fn make_room(&self) {
         while let Some(until) = self.full_until(clock::now()) {
-            park::sleep_until(until).await;
+            event_loop::sleep_until(until).await;
         }
     }
 

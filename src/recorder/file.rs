@@ -12,8 +12,8 @@ mod torn;
 use super::rotated::{self, Rotated};
 use crate::bulk::Bulk;
 use crate::config::FileMode;
+use crate::event_loop::{self, Interest};
 use crate::limits;
-use crate::park::{self, Interest};
 use crate::stream::Stream as Unblocked;
 use rustix::fs::OFlags;
 use smol::lock::Mutex;
@@ -172,7 +172,7 @@ impl Stream {
         }
         while *written < bytes.len() {
             // Others have their turn before each piece. Without a deadline it is never late.
-            let _ = park::ready(self.output.clone(), Interest::Write, None).await;
+            let _ = event_loop::ready(self.output.clone(), Interest::Write, None).await;
             let piece = &bytes[*written..bytes.len().min(*written + limits::PIPE_WRITE_BYTES)];
             match self.output.write(piece) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -220,7 +220,7 @@ mod tests {
             std::fs::write(&path, [whole.bytes(), torn.as_bytes()].concat()).unwrap();
             let mut output = Output::open(&path, FileMode::default(), (1 << 20, 1)).unwrap();
             assert_eq!(std::fs::read(&path).unwrap(), whole.bytes(), "{torn}");
-            park::block_on(output.append(&whole)).unwrap().unwrap();
+            event_loop::block_on(output.append(&whole)).unwrap().unwrap();
             assert_eq!(std::fs::read(&path).unwrap(), [whole.bytes(), whole.bytes()].concat());
         }
     }
@@ -234,7 +234,7 @@ mod tests {
         let bytes_max = bulks[0].bytes().len() as u64 * 2;
         let mut output = Output::open(&path, FileMode::default(), (bytes_max, 2)).unwrap();
         for bulk in &bulks {
-            park::block_on(output.append(bulk)).unwrap().unwrap();
+            event_loop::block_on(output.append(bulk)).unwrap().unwrap();
         }
         let read = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
         assert_eq!(read("out"), bulks[6].bytes());
@@ -249,7 +249,7 @@ mod tests {
         let path = folder.path().join("out");
         let one = bulk(&mut IdSource::new([0; 9]), 2);
         let mut appender = Appender::new(path.clone(), FileMode::default(), one.bytes().len() as u64, 3);
-        let mut append = || park::block_on(appender.append(&one)).unwrap();
+        let mut append = || event_loop::block_on(appender.append(&one)).unwrap();
         let names = || {
             let entries = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap());
             let mut names: Vec<String> = entries.map(|entry| entry.file_name().into_string().unwrap()).collect();
@@ -296,7 +296,7 @@ mod tests {
             let under_way = UnderWay::default();
             let of = |end: OwnedFd| Stream::new(Unblocked::of_shared(end.as_fd()).unwrap(), Arc::clone(&under_way));
             let (ending, next) = (of(writer.try_clone().unwrap().into()), of(writer.into()));
-            let mut read = park::block_on(async {
+            let mut read = event_loop::block_on(async {
                 let enough = smol::unblock(move || {
                     let mut read = vec![0; 20_000];
                     reader.read_exact(&mut read).map(|()| (reader, read))
@@ -311,9 +311,9 @@ mod tests {
             let rest = std::thread::scope(|scope| {
                 let rest = scope.spawn(|| io::read_to_string(&mut read.0).unwrap());
                 if is_other_between {
-                    park::block_on(next.append(&other)).unwrap().unwrap();
+                    event_loop::block_on(next.append(&other)).unwrap().unwrap();
                 }
-                park::block_on(next.append(&first)).unwrap().unwrap();
+                event_loop::block_on(next.append(&first)).unwrap().unwrap();
                 drop(next);
                 rest.join().unwrap()
             });

@@ -2,7 +2,7 @@
 
 use super::{Retiring, Runtime, Shipping};
 use crate::clock;
-use crate::park;
+use crate::event_loop;
 use crate::plural::counted;
 use crate::recorder::Recording;
 use smol::Task;
@@ -35,7 +35,7 @@ impl Runtime {
         };
         let ends_at = clock::now() + limit;
         let deadline = async {
-            park::sleep_until(ends_at).await;
+            event_loop::sleep_until(ends_at).await;
             tracing::warn!("shutdown_timeout ({limit:?}) expired: spooling or dropping the documents still waiting");
         };
         smol::future::or(self.drained(), smol::future::or(deadline, hurried)).await;

@@ -4,8 +4,8 @@
 use super::super::{Address, HttpError, Request};
 use crate::descriptor_queue::Queue;
 use crate::descriptors::{self, Idle, Purpose, Reserve, spares};
+use crate::event_loop::{self, Interest, TimedOut};
 use crate::limits;
-use crate::park::{self, Interest, Late};
 use rustix::io::{Errno, FdFlags};
 use rustix::net::{self, AddressFamily, RecvFlags, SocketAddrUnix, SocketType};
 use std::cell::{Cell, RefCell};
@@ -150,13 +150,13 @@ impl Connections {
                 Ok(Ok(connection)) => return Ok(Some(connection)),
                 Ok(Err(error)) if descriptors::are_exhausted(&error) => return Ok(None),
                 Ok(Err(error)) => _ = first_error.get_or_insert(error),
-                Err(Late) => return Err(HttpError::Timeout(request.timeout)),
+                Err(TimedOut) => return Err(HttpError::Timeout(request.timeout)),
             }
         }
         Err(not_connected(first_error.as_ref(), &request.endpoint.place()))
     }
 
-    async fn connect_to(&self, address: &Address, request: &Request<'_>) -> Result<io::Result<Connection>, Late> {
+    async fn connect_to(&self, address: &Address, request: &Request<'_>) -> Result<io::Result<Connection>, TimedOut> {
         let (reserve, purpose) = (self.reserve.get(), request.purpose);
         let begun = loop {
             let begun = start_connecting(address, |socket| reserve.assign(purpose, socket));
@@ -186,7 +186,7 @@ impl Connections {
     /// [`HttpError`] if the time for the exchange is over.
     pub(super) async fn wait(&self, request: &Request<'_>) -> Result<(), HttpError> {
         let turn = self.kept.queue.wait(request.purpose, request.deadline);
-        turn.await.map_err(|Late| HttpError::Transport(descriptors::advice()))
+        turn.await.map_err(|TimedOut| HttpError::Transport(descriptors::advice()))
     }
 }
 
@@ -218,7 +218,10 @@ fn not_connected(error: Option<&io::Error>, place: &str) -> HttpError {
 
 /// A connection for something else than an exchange.
 #[cfg(feature = "tls")]
-pub(in crate::http) async fn connect_to(address: &Address, deadline: Instant) -> Result<io::Result<Rc<OwnedFd>>, Late> {
+pub(in crate::http) async fn connect_to(
+    address: &Address,
+    deadline: Instant,
+) -> Result<io::Result<Rc<OwnedFd>>, TimedOut> {
     let stream = match descriptors::closing_idle(|| start_connecting(address, Ok)) {
         Ok(stream) => Rc::new(stream),
         Err(error) => return Ok(Err(error)),
@@ -227,8 +230,8 @@ pub(in crate::http) async fn connect_to(address: &Address, deadline: Instant) ->
 }
 
 /// Waits until it has been decided whether there is a connection.
-async fn connected(stream: &Rc<OwnedFd>, deadline: Instant) -> Result<io::Result<()>, Late> {
-    park::ready(stream.clone(), Interest::Write, Some(deadline)).await?;
+async fn connected(stream: &Rc<OwnedFd>, deadline: Instant) -> Result<io::Result<()>, TimedOut> {
+    event_loop::ready(stream.clone(), Interest::Write, Some(deadline)).await?;
     Ok(match net::sockopt::socket_error(&**stream) {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) | Err(error) => Err(error.into()),

@@ -96,7 +96,7 @@ async fn post(http: &Http, address: &str, payload: Payload) -> Result<super::sup
 }
 
 fn run<T>(future: impl Future<Output = T>) -> T {
-    park::block_on(future).unwrap()
+    event_loop::block_on(future).unwrap()
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn what_comes_over_a_kept_connection_is_no_answer_to_the_next_request() {
             assert_eq!(post(&http, &address, payload(1)).await.unwrap().status, 200);
             let kept = Rc::clone(&http.ways.direct.connections.kept.list.borrow()[0].stream);
             go.send(()).unwrap();
-            park::ready(kept, Interest::Read, None).await.unwrap();
+            event_loop::ready(kept, Interest::Read, None).await.unwrap();
             let answer = post(&http, &address, payload(1)).await.unwrap();
             assert_eq!(answer.status, 201, "it is the answer of the server that has read the request");
         });
@@ -296,13 +296,13 @@ fn time_is_over_whatever_the_server_does_meanwhile() {
 fn an_exchange_that_waits_holds_no_buffer() {
     let (address, _) = server(|_, mut served| while served.request().is_some() {});
     let supplied = Cell::new(false);
-    let supply = || {
+    let take_buffer = || {
         supplied.set(true);
         Vec::new()
     };
     let mut body = Vec::new();
     let (endpoint, http) = (Endpoint::new(&format!("http://{address}")), client());
-    let outcome = run(http.get(&endpoint, Duration::from_millis(50), 100, &supply, &mut body));
+    let outcome = run(http.get(&endpoint, Duration::from_millis(50), 100, &take_buffer, &mut body));
     assert!(matches!(outcome, Err(HttpError::Timeout(_))));
     assert!(!supplied.get() && body.capacity() == 0);
 }

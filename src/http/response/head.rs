@@ -1,7 +1,7 @@
 //! The head of an HTTP/1.1 answer: the fields that matter, and the rules that they must obey. Pure.
 
 use super::AnswerError;
-use crate::http::retry_after::RetryAfter;
+use crate::http::retry_after_header::RetryAfter;
 use crate::limits;
 use std::mem::MaybeUninit;
 

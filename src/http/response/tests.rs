@@ -1,5 +1,5 @@
 use super::*;
-use crate::http::retry_after::RetryAfter;
+use crate::http::retry_after_header::RetryAfter;
 use proptest::prelude::*;
 
 const CAPS: Caps = Caps { success: 100_000, other: 50 };

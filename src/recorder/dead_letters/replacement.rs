@@ -7,8 +7,8 @@
 
 use super::files::{LetterFile, Line, careful, names};
 use crate::clock;
+use crate::event_loop;
 use crate::limits;
-use crate::park;
 use crate::recorder::rotated;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
@@ -225,7 +225,7 @@ impl Held {
                 }
                 Err(error) => return Err(format!("{} cannot be locked: {error}", path.display())),
             }
-            park::sleep_until(clock::now() + limits::LETTER_LOCK_INTERVAL).await;
+            event_loop::sleep_until(clock::now() + limits::LETTER_LOCK_INTERVAL).await;
         }
     }
 
@@ -304,7 +304,7 @@ mod tests {
 
     fn placed(begun: (LetterFile, Done, Replacement), path: &Path) -> Result<(), String> {
         let (file, done, replacement) = begun;
-        park::block_on(replacement.take_place(&file, &done, path)).unwrap()
+        event_loop::block_on(replacement.take_place(&file, &done, path)).unwrap()
     }
 
     fn names_in(folder: &Path) -> Vec<String> {
@@ -420,7 +420,7 @@ mod tests {
     fn while_it_is_held_nobody_writes_to_it_and_it_is_not_held_while_somebody_writes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dead");
-        let held = park::block_on(Held::of(&path)).unwrap().unwrap();
+        let held = event_loop::block_on(Held::of(&path)).unwrap().unwrap();
         let file = create(&path).unwrap();
         assert_eq!(lock_to_write(&file).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         drop(held);

@@ -11,10 +11,10 @@ use super::survey::Survey;
 use crate::bulk::Bulk;
 use crate::clock;
 use crate::config::{Recorder, Settings};
+use crate::event_loop;
 use crate::http::Http;
 use crate::limits;
 use crate::log::{PartLevel, part_log};
-use crate::park;
 use crate::recorder::Feed;
 use crate::recorder::elasticsearch::verdict::{DeadLetter, Fate, Judgement, Refusal, Verdict};
 use crate::recorder::retry_state::RetryState;
@@ -420,7 +420,7 @@ impl<'s> Sender<'s> {
         let until = clock::now() + delay;
         let is_patient = until < self.progress_at + self.patience;
         if is_patient {
-            smol::future::or(park::sleep_until(until), self.sink.attend()).await;
+            smol::future::or(event_loop::sleep_until(until), self.sink.attend()).await;
         }
         is_patient
     }

@@ -12,9 +12,9 @@ use super::verdict::{Refusal, Verdict};
 use crate::bulk::Bulk;
 use crate::clock;
 use crate::config::{Recorder, ServerTarget};
+use crate::event_loop;
 use crate::http::Http;
 use crate::log::{self, FailureLog, PartLevel, part_log};
-use crate::park;
 use crate::recorder::Feed;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -148,7 +148,7 @@ impl Watch {
     fn ask(&mut self, at: usize, until: Instant, question: Question) {
         self.probes.retain(|probe| probe.at != at);
         let answer = async move {
-            park::sleep_until(until).await;
+            event_loop::sleep_until(until).await;
             match question.ask().await {
                 Ok(()) => Ok(()),
                 Err(silence) => Err((silence, question)),

@@ -4,8 +4,8 @@
 //! the bulk under way, which `settings.memory_limit` bounds; in practice a tenth. gzip's own state (some 300 kB) exists
 //! only while a bulk is being compressed.
 
+use crate::event_loop;
 use crate::limits;
-use crate::park;
 use flate2::Compression;
 use flate2::bufread::GzEncoder;
 use std::io::Read;
@@ -88,7 +88,7 @@ impl Gzip {
             if matches!(turn, Ok(0)) {
                 return Some(Arc::new(packed));
             }
-            park::turn().await;
+            event_loop::yield_now().await;
         }
     }
 
@@ -109,7 +109,7 @@ impl Gzip {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::park::Interest;
+    use crate::event_loop::Interest;
     use flate2::bufread::GzDecoder;
     use std::cell::Cell;
     use std::io::Write;
@@ -146,7 +146,7 @@ mod tests {
     }
 
     fn compressed(gzip: &mut Gzip, plain: &[u8]) -> Option<Arc<Vec<u8>>> {
-        park::block_on(gzip.compress(plain)).unwrap()
+        event_loop::block_on(gzip.compress(plain)).unwrap()
     }
 
     #[test]
@@ -175,13 +175,13 @@ mod tests {
         let other = async {
             loop {
                 theirs.write_all(b"x").unwrap();
-                park::ready(ours.clone(), Interest::Read, None).await.unwrap();
+                event_loop::ready(ours.clone(), Interest::Read, None).await.unwrap();
                 assert_eq!((&*ours).read(&mut [0; 8]).unwrap(), 1);
                 served.set(served.get() + 1);
             }
         };
         executor.spawn(other).detach();
-        let packed = park::block_on(executor.run(Gzip::default().compress(&plain))).unwrap().unwrap();
+        let packed = event_loop::block_on(executor.run(Gzip::default().compress(&plain))).unwrap().unwrap();
         let turns = packed.len() / limits::COMPRESSED_TURN_BYTES;
         assert!(turns > 100 && served.get() >= turns / 2, "{} times in {turns} turns", served.get());
     }

@@ -24,7 +24,7 @@ fn an_idle_connection_makes_room_for_another_endpoint() {
     let _alone = LAST_NUMBERS.lock();
     let ((one, to_one), (other, to_other)) = (patient_server(), patient_server());
     let http = scarce_client();
-    park::block_on(async {
+    event_loop::block_on(async {
         for _ in 0..3 {
             assert_eq!(get(&http, &one).await.unwrap(), "{}");
             assert_eq!(get(&http, &one).await.unwrap(), "{}");
@@ -41,7 +41,7 @@ fn polls_take_turns_and_none_is_lost() {
     let servers: Vec<_> = (0..20).map(|_| patient_server()).collect();
     let http = scarce_client();
     let executor = smol::LocalExecutor::new();
-    park::block_on(executor.run(async {
+    event_loop::block_on(executor.run(async {
         for _ in 0..3 {
             let polls: Vec<_> = servers.iter().map(|(address, _)| executor.spawn(get(&http, address))).collect();
             for poll in polls {
@@ -60,10 +60,10 @@ fn a_poll_that_hangs_keeps_others_waiting_until_their_time_is_over_but_not_what_
     let polled = patient_server().0;
     let http = scarce_client();
     let executor = smol::LocalExecutor::new();
-    park::block_on(executor.run(async {
+    event_loop::block_on(executor.run(async {
         let hangs = executor.spawn(get_within(&http, &hung, LONG));
         while polls.load(Ordering::SeqCst) == 0 {
-            park::turn().await;
+            event_loop::yield_now().await;
         }
         let mut waits = executor.spawn(get(&http, &polled));
         assert!(smol::future::poll_once(&mut waits).await.is_none());

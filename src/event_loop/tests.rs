@@ -61,15 +61,15 @@ fn a_thousand_wake_ups_from_another_thread_are_all_heard() {
 }
 
 #[test]
-fn a_thread_that_wakes_itself_makes_no_noise() {
-    let (hear, bell) = Bell::new().unwrap();
+fn a_thread_that_wakes_itself_writes_nothing_into_the_pipe() {
+    let (wake_ups, thread_waker) = ThreadWaker::new().unwrap();
     for _ in 0..100 {
-        Waker::from(Arc::clone(&bell)).wake();
+        Waker::from(Arc::clone(&thread_waker)).wake();
     }
-    assert_eq!((&hear).read(&mut [0; 8]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
-    bell.state.store(ASLEEP, Ordering::SeqCst);
-    Waker::from(Arc::clone(&bell)).wake();
-    assert_eq!((&hear).read(&mut [0; 8]).unwrap(), 1);
+    assert_eq!((&wake_ups).read(&mut [0; 8]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    thread_waker.state.store(SLEEPING, Ordering::SeqCst);
+    Waker::from(Arc::clone(&thread_waker)).wake();
+    assert_eq!((&wake_ups).read(&mut [0; 8]).unwrap(), 1);
 }
 
 #[test]
@@ -78,19 +78,23 @@ fn a_socket_is_waited_for_until_it_can_be_read_or_the_time_is_over() {
     let ours: Rc<dyn AsFd> = Rc::new(ours);
     block_on(async {
         let soon = clock::now() + Duration::from_millis(5);
-        assert_eq!(ready(Rc::clone(&ours), Interest::Read, Some(soon)).await, Err(Late));
+        assert_eq!(ready(Rc::clone(&ours), Interest::Read, Some(soon)).await, Err(TimedOut));
         assert!(clock::now() >= soon);
         assert_eq!(ready(Rc::clone(&ours), Interest::Both, None).await, Ok(()), "it can be written to");
         theirs.write_all(b"x").unwrap();
         assert_eq!(ready(Rc::clone(&ours), Interest::Read, None).await, Ok(()));
-        assert_eq!(ready(Rc::clone(&ours), Interest::Read, Some(soon)).await, Err(Late), "the time is over already");
+        assert_eq!(
+            ready(Rc::clone(&ours), Interest::Read, Some(soon)).await,
+            Err(TimedOut),
+            "the time is over already"
+        );
     })
     .unwrap();
     assert!(is_nobody_waiting());
 }
 
 #[test]
-fn between_two_turns_of_long_work_others_are_served() {
+fn between_two_pieces_of_long_work_others_are_served() {
     let (served, starts) = (Cell::new(false), RefCell::new(Vec::new()));
     let executor = smol::LocalExecutor::new();
     // Three that work for long, until the others have been served.
@@ -99,27 +103,27 @@ fn between_two_turns_of_long_work_others_are_served() {
         let work = async move {
             while !served.get() {
                 starts.borrow_mut().push(clock::now());
-                turn().await;
+                yield_now().await;
             }
         };
         executor.spawn(work).detach();
     }
-    let turns_since = |at: Instant| starts.borrow().iter().filter(|start| **start >= at).count();
+    let pieces_since = |at: Instant| starts.borrow().iter().filter(|start| **start >= at).count();
     let (ours, theirs) = UnixStream::pair().unwrap();
     let ours = Rc::new(ours);
     block_on(executor.run(async {
         let due = clock::now() + Duration::from_millis(2);
         sleep_until(due).await;
-        let turns = turns_since(due);
-        assert!(turns <= 2 * 3, "{turns} turns while a timer was due");
+        let pieces = pieces_since(due);
+        assert!(pieces <= 2 * 3, "{pieces} pieces while a timer was due");
         for _ in 0..50 {
             let waiting = executor.spawn(ready(ours.clone(), Interest::Read, None));
             smol::future::yield_now().await;
             (&theirs).write_all(b"x").unwrap();
             let written = clock::now();
             assert_eq!(waiting.await, Ok(()));
-            let turns = turns_since(written);
-            assert!(turns <= 2 * 3, "{turns} turns while a socket was ready");
+            let pieces = pieces_since(written);
+            assert!(pieces <= 2 * 3, "{pieces} pieces while a socket was ready");
             assert_eq!((&*ours).read(&mut [0; 8]).unwrap(), 1);
         }
         served.set(true);
@@ -130,7 +134,7 @@ fn between_two_turns_of_long_work_others_are_served() {
 }
 
 #[test]
-fn one_look_serves_all_that_are_ready_and_leaves_the_others() {
+fn one_poll_serves_all_that_are_ready_and_leaves_the_others() {
     let pairs: Vec<_> = (0..20).map(|_| UnixStream::pair().unwrap()).collect();
     let done = RefCell::new(Vec::new());
     let executor = smol::LocalExecutor::new();
