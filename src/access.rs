@@ -4,7 +4,7 @@
 pub(crate) mod pem;
 
 use crate::redact::Hidden;
-use crate::secret::{Secret, Shape, base64};
+use crate::secret::{Secret, SecretFileError, Shape, base64};
 use std::path::{Path, PathBuf};
 
 /// Where a secret is.
@@ -56,7 +56,7 @@ pub(crate) struct Sent {
 }
 
 impl SecretSource {
-    fn load(&self, shape: Shape) -> Result<Secret, String> {
+    fn load(&self, shape: Shape) -> Result<Secret, SecretFileError> {
         match self {
             Self::Text(secret) => Ok(secret.clone()),
             Self::File(path) => Secret::read(path, shape),
@@ -83,7 +83,7 @@ impl Auth {
     }
 
     /// The value of `Authorization`, and what of it is secret.
-    fn value(&self) -> Result<(String, Vec<Secret>), String> {
+    fn value(&self) -> Result<(String, Vec<Secret>), SecretFileError> {
         let (scheme, sent, mut secrets) = match self {
             Self::Basic { user, password } => {
                 let password = password.load(Shape::Password)?;
@@ -125,7 +125,7 @@ impl Access {
     ///
     /// # Errors
     /// A file that cannot be read, or holds no secret.
-    pub(crate) fn load(&self) -> Result<Sent, String> {
+    pub(crate) fn load(&self) -> Result<Sent, SecretFileError> {
         let (mut fields, mut secrets) = (Vec::new(), Vec::new());
         if let Some(auth) = &self.auth {
             let (value, parts) = auth.value()?;

@@ -38,6 +38,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use error::{RedirectProblem, TransportError};
 use incoming::Incoming;
 use proxies::Proxies;
 use response::Caps;
@@ -193,7 +194,7 @@ impl Http {
             let purpose = Purpose::Poll;
             let mut request = Request { endpoint, purpose, sent, payload: None, timeout, deadline, caps, take_buffer };
             let received = self.exchange(&mut request, &mut Incoming::kept(body)).await;
-            let received = received.map_err(|error| if hop.is_some() { error.of_hop() } else { error })?;
+            let received = received.map_err(|error| if hop.is_some() { error.after_redirect() } else { error })?;
             let Received { head: Head { status, location, content, .. }, is_whole } = received;
             hop = match (status, location) {
                 (200..=299, _) if is_whole => {
@@ -367,22 +368,22 @@ impl Endpoint {
 
     /// Where a redirect leads. Credentials, fields and client certificates belong to this endpoint alone and stay behind.
     fn redirected(&self, location: &str) -> Result<Self, HttpError> {
-        let wrong = |what: &str| {
-            let shown = redact::quote(location.as_bytes(), limits::QUOTED_BYTES_MAX);
-            HttpError::Transport(format!("redirected to {shown:?}, which is {what}"))
+        let wrong = |problem| {
+            let location = redact::quote(location.as_bytes(), limits::QUOTED_BYTES_MAX);
+            HttpError::Transport(TransportError::Redirect { location, problem })
         };
-        let base = url::Url::parse(&self.url.to_string()).map_err(|_| wrong("not a valid URL"))?;
-        let mut target = base.join(location).map_err(|_| wrong("no URL"))?;
+        let base = url::Url::parse(&self.url.to_string()).map_err(|_| wrong(RedirectProblem::BadBase))?;
+        let mut target = base.join(location).map_err(|_| wrong(RedirectProblem::NoUrl))?;
         if !matches!(target.scheme(), "http" | "https") {
-            return Err(wrong("neither http:// nor https://"));
+            return Err(wrong(RedirectProblem::OtherScheme));
         }
         if cfg!(not(feature = "tls")) && target.scheme() == "https" {
-            return Err(wrong("https://: this expvastic was built without TLS"));
+            return Err(wrong(RedirectProblem::NoTls));
         }
         target.set_fragment(None);
         // The server that answered must not choose our credentials.
         let is_anonymous = target.set_username("").and_then(|()| target.set_password(None)).is_ok();
-        let url = target.as_str().parse().ok().filter(|_| is_anonymous).ok_or_else(|| wrong("no URL"))?;
+        let url = target.as_str().parse().ok().filter(|_| is_anonymous).ok_or_else(|| wrong(RedirectProblem::NoUrl))?;
         if target.origin() != base.origin() {
             return Ok(Self::of(url, Rc::new(self.identity.anonymous())));
         }

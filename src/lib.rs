@@ -49,6 +49,7 @@ mod descriptors;
 mod event_loop;
 mod limits;
 mod log;
+mod nonblocking;
 mod plural;
 mod regular_file;
 mod signals;

@@ -15,6 +15,7 @@ use crate::event_loop::{self, Interest, TimedOut};
 use crate::limits;
 use crate::log::FailureLog;
 use crate::metrics::Snapshot;
+use crate::nonblocking;
 use clients::{Clients, Stage};
 use request::{Asked, Method, Target};
 use smol::LocalExecutor;
@@ -185,10 +186,8 @@ async fn read_request(stream: &Rc<TcpStream>, deadline: Instant) -> io::Result<A
 
 async fn read(stream: &Rc<TcpStream>, into: &mut [u8], deadline: Instant) -> io::Result<usize> {
     loop {
-        match (&**stream).read(into) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            other => return other,
+        if let Some(bytes) = nonblocking::attempt(|| (&**stream).read(into))? {
+            return Ok(bytes);
         }
         wait(stream, Interest::Read, deadline).await?;
     }
@@ -196,11 +195,9 @@ async fn read(stream: &Rc<TcpStream>, into: &mut [u8], deadline: Instant) -> io:
 
 async fn write_all(stream: &Rc<TcpStream>, mut text: &[u8], deadline: Instant) -> io::Result<()> {
     while !text.is_empty() {
-        match (&**stream).write(text) {
-            Ok(bytes) => text = &text[bytes..],
-            Err(error) if error.kind() == ErrorKind::WouldBlock => wait(stream, Interest::Write, deadline).await?,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+        match nonblocking::attempt(|| (&**stream).write(text))? {
+            Some(bytes) => text = &text[bytes..],
+            None => wait(stream, Interest::Write, deadline).await?,
         }
     }
     Ok(())

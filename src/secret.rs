@@ -5,9 +5,9 @@
 pub(crate) mod base64;
 
 use crate::limits;
-use crate::regular_file;
+use crate::regular_file::{self, ReadError};
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What takes the place of a secret.
 pub(crate) const HIDDEN: &str = "***";
@@ -30,36 +30,34 @@ pub(crate) enum Shape {
 impl Secret {
     /// # Errors
     /// What is wrong with the text, which is not repeated.
-    pub(crate) fn new(text: &str, shape: Shape) -> Result<Self, &'static str> {
+    pub(crate) fn new(text: &str, shape: Shape) -> Result<Self, SecretError> {
         let is_wrong = |c: char| match shape {
             Shape::Password => c.is_control(),
             Shape::Token => !c.is_ascii_graphic(),
             Shape::Field => !(c.is_ascii_graphic() || c == ' '),
         };
         if text.is_empty() {
-            return Err("is empty");
+            return Err(SecretError::Empty);
         }
         if text.len() > limits::SECRET_BYTES_MAX {
-            return Err("is too long");
+            return Err(SecretError::TooLong);
         }
-        match (text.contains(is_wrong), shape) {
-            (false, _) => Ok(Self(text.into())),
-            (true, Shape::Password) => Err("contains a control character, such as a newline"),
-            (true, Shape::Token) => Err("contains a space or a non-ASCII character"),
-            (true, Shape::Field) => Err("contains a character that is not allowed in a header"),
+        if text.contains(is_wrong) {
+            return Err(SecretError::BadCharacter(shape));
         }
+        Ok(Self(text.into()))
     }
 
     /// Reads a secret from a file; the ends of lines at its end are no part of it.
     ///
     /// # Errors
     /// The file, and what is wrong with it.
-    pub(crate) fn read(path: &Path, shape: Shape) -> Result<Self, String> {
-        let wrong = |what: &str| format!("{}: {what}", path.display());
+    pub(crate) fn read(path: &Path, shape: Shape) -> Result<Self, SecretFileError> {
+        let wrong = |cause| SecretFileError { path: path.to_owned(), cause };
         let bytes_max = limits::SECRET_BYTES_MAX as u64 + LINE_END_BYTES_MAX;
-        let bytes = regular_file::read(path, bytes_max).map_err(|problem| wrong(&problem.to_string()))?;
-        let text = String::from_utf8(bytes).map_err(|_| wrong("is not UTF-8 text"))?;
-        Self::new(text.trim_end_matches(['\r', '\n']), shape).map_err(wrong)
+        let bytes = regular_file::read(path, bytes_max).map_err(|error| wrong(Cause::Read(error)))?;
+        let text = String::from_utf8(bytes).map_err(|_| wrong(Cause::NotUtf8))?;
+        Self::new(text.trim_end_matches(['\r', '\n']), shape).map_err(|error| wrong(Cause::Secret(error)))
     }
 
     /// A part of what is secret.
@@ -77,6 +75,57 @@ impl Secret {
         let decoded = base64::decoded(self.0.rsplit(' ').next()?)?;
         let (_, inner) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
         Some(Self::of(inner))
+    }
+}
+
+/// Why a text cannot be a secret. Its `Display` belongs behind the name of the key or the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SecretError {
+    /// Occasional: a file or an environment variable that nothing has been written to.
+    Empty,
+    /// It is longer than [`limits::SECRET_BYTES_MAX`]. Rare: mostly the name of a wrong file.
+    TooLong,
+    /// A character that cannot be sent in this place. The likeliest of the three: a blank or newline that was copied, too.
+    BadCharacter(Shape),
+}
+
+/// Why there is no secret in a file.
+#[derive(Debug)]
+pub(crate) struct SecretFileError {
+    path: PathBuf,
+    cause: Cause,
+}
+
+#[derive(Debug)]
+enum Cause {
+    /// The file cannot be read. The likeliest of the three: it is not there yet, or belongs to another user.
+    Read(ReadError),
+    /// Rare: mostly the name of a wrong file.
+    NotUtf8,
+    /// The text cannot be a secret. Occasional.
+    Secret(SecretError),
+}
+
+impl fmt::Display for SecretError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "is empty",
+            Self::TooLong => "is too long",
+            Self::BadCharacter(Shape::Password) => "contains a control character, such as a newline",
+            Self::BadCharacter(Shape::Token) => "contains a space or a non-ASCII character",
+            Self::BadCharacter(Shape::Field) => "contains a character that is not allowed in a header",
+        })
+    }
+}
+
+impl fmt::Display for SecretFileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.path.display())?;
+        match &self.cause {
+            Cause::Read(error) => error.fmt(f),
+            Cause::NotUtf8 => f.write_str("is not UTF-8 text"),
+            Cause::Secret(error) => error.fmt(f),
+        }
     }
 }
 
@@ -102,7 +151,7 @@ mod tests {
             ("h\u{fc}nter2", Shape::Token),
             ("hunter2\r\nX: y", Shape::Field),
         ] {
-            let error = Secret::new(text, shape).unwrap_err();
+            let error = Secret::new(text, shape).unwrap_err().to_string();
             assert!(!error.contains("nter2"), "{error}");
         }
         assert!(Secret::new("p\u{e4}ss w\u{f6}rd", Shape::Password).is_ok());
@@ -126,9 +175,10 @@ mod tests {
             (b"hunter2\xff", "is not UTF-8 text"),
             ("x".repeat(70_000).as_bytes(), "is 70000 bytes long, the limit is 16386"),
         ] {
-            let error = read(text).unwrap_err();
+            let error = read(text).unwrap_err().to_string();
             assert!(error.contains(problem) && !error.contains("hunter2"), "{error}");
         }
-        assert!(Secret::read(folder.path(), Shape::Token).unwrap_err().contains("is a directory, not a regular file"));
+        let error = Secret::read(folder.path(), Shape::Token).unwrap_err().to_string();
+        assert!(error.contains("is a directory, not a regular file"), "{error}");
     }
 }

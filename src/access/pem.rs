@@ -1,6 +1,7 @@
 //! PEM files, read as strictly as TLS libraries read them. What those would silently skip is reported here. Pure.
 
 use crate::secret::base64;
+use std::fmt;
 
 /// One block of a file.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,64 +15,119 @@ const BEGIN: &str = "-----BEGIN ";
 const END: &str = "-----END ";
 const DASHES: &str = "-----";
 
+/// Why a file is no good PEM file. Its `Display` belongs behind the file's name. Lines are counted from 1.
+///
+/// All of these are rare: a file that was written by hand, joined from others, or cut off while it was copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PemError {
+    /// An editor has put a byte order mark before the text.
+    ByteOrderMark,
+    /// It is text, but in UTF-16.
+    Utf16,
+    /// The words BEGIN or END are not at the start of a line.
+    Indented { line: usize, mark: &'static str },
+    /// A line holds more than a BEGIN or an END. The likeliest of all: files joined by `cat`, the first without a newline.
+    MidLine { line: usize },
+    /// A block begins within another one.
+    NotClosed { begin_line: usize, line: usize },
+    /// An END without a BEGIN before it.
+    NotOpen { line: usize },
+    /// The END of something else than what was begun.
+    OtherEnd { line: usize, label: String, begin_line: usize },
+    /// What is between BEGIN and END is not Base64.
+    NotBase64 { label: String, begin_line: usize },
+    /// The file ends within a block.
+    NoEnd { label: String, begin_line: usize },
+}
+
+/// A block whose end has not been read.
+struct OpenBlock {
+    label: String,
+    base64: String,
+    begin_line: usize,
+}
+
 /// The blocks of a file; text between them is skipped.
 ///
 /// # Errors
-/// What is wrong with it, in words that fit behind its name.
-pub(crate) fn blocks(text: &[u8]) -> Result<Vec<Block>, String> {
+/// What is wrong with the file.
+pub(crate) fn blocks(text: &[u8]) -> Result<Vec<Block>, PemError> {
     match text {
-        [0xef, 0xbb, 0xbf, ..] => {
-            return Err("begins with a byte order mark (BOM): save it without one".to_owned());
-        }
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => return Err("is UTF-16 text: save it as ASCII or UTF-8".to_owned()),
+        [0xef, 0xbb, 0xbf, ..] => return Err(PemError::ByteOrderMark),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => return Err(PemError::Utf16),
         _ => {}
     }
-    let (mut blocks, mut open) = (Vec::new(), None::<(String, String, usize)>);
-    for (number, line) in text.split(|&byte| byte == b'\n').enumerate() {
-        let (number, line) = (number + 1, String::from_utf8_lossy(line));
-        let line = line.trim_end();
+    let (mut blocks, mut open) = (Vec::new(), None::<OpenBlock>);
+    for (at, text) in text.split(|&byte| byte == b'\n').enumerate() {
+        let (line, text) = (at + 1, String::from_utf8_lossy(text));
+        let text = text.trim_end();
         for mark in [BEGIN, END] {
-            check_place(line, mark, open.is_some()).map_err(|problem| format!("line {number}: {problem}"))?;
+            check_place(text, line, mark, open.is_some())?;
         }
-        if let Some(label) = line.strip_prefix(BEGIN) {
-            if let Some((_, _, begun)) = open {
-                return Err(format!("the block that begins on line {begun} is not closed before line {number}"));
+        if let Some(label) = text.strip_prefix(BEGIN) {
+            if let Some(OpenBlock { begin_line, .. }) = open {
+                return Err(PemError::NotClosed { begin_line, line });
             }
-            open = Some((label.trim_end_matches(DASHES).to_owned(), String::new(), number));
-        } else if let Some(label) = line.strip_prefix(END) {
-            let Some((expected, digits, begun)) = open.take() else {
-                return Err(format!("line {number}: END without BEGIN"));
+            let label = label.trim_end_matches(DASHES).to_owned();
+            open = Some(OpenBlock { label, base64: String::new(), begin_line: line });
+        } else if let Some(end_label) = text.strip_prefix(END) {
+            let Some(OpenBlock { label, base64, begin_line }) = open.take() else {
+                return Err(PemError::NotOpen { line });
             };
-            if label.trim_end_matches(DASHES) != expected {
-                return Err(format!("line {number}: expected the END of the {expected} from line {begun}"));
+            if end_label.trim_end_matches(DASHES) != label {
+                return Err(PemError::OtherEnd { line, label, begin_line });
             }
-            let der = base64::decoded(&digits)
-                .ok_or_else(|| format!("the {expected} that begins on line {begun} is not valid Base64"))?;
-            blocks.push(Block { label: expected, der });
-        } else if let Some((_, digits, _)) = &mut open
-            && !line.contains(':')
+            match base64::decoded(&base64) {
+                Some(der) => blocks.push(Block { label, der }),
+                None => return Err(PemError::NotBase64 { label, begin_line }),
+            }
+        } else if let Some(open) = &mut open
+            && !text.contains(':')
         {
-            digits.push_str(line.trim_start());
+            open.base64.push_str(text.trim_start());
         }
     }
     match open {
-        Some((label, _, begun)) => Err(format!("the {label} that begins on line {begun} has no END")),
+        Some(OpenBlock { label, begin_line, .. }) => Err(PemError::NoEnd { label, begin_line }),
         None => Ok(blocks),
     }
 }
 
-/// A block begins and ends in lines of their own; in text around the blocks the words may stand anywhere.
-fn check_place(line: &str, mark: &str, is_in_block: bool) -> Result<(), String> {
-    let is_alone = |at: usize| at == 0 && line.ends_with(DASHES) && !line[mark.len()..].contains(mark);
-    match line.find(mark) {
+/// A block begins and ends in lines of their own. In the text around the blocks the words may stand anywhere.
+fn check_place(text: &str, line: usize, mark: &'static str, is_in_block: bool) -> Result<(), PemError> {
+    let is_alone = |at: usize| at == 0 && text.ends_with(DASHES) && !text[mark.len()..].contains(mark);
+    match text.find(mark) {
         None => Ok(()),
-        Some(at) if is_alone(at) && (mark == BEGIN || !line.contains(BEGIN)) => Ok(()),
-        Some(at) if line[..at].trim().is_empty() && at > 0 => {
-            Err(format!("{mark}… is indented: it must be at the start of the line"))
-        }
-        Some(at) if at > 0 && !is_in_block && !line[..at].contains(DASHES) => Ok(()),
-        Some(_) => {
-            Err("BEGIN or END in the middle of a line: were files joined without a newline between them?".to_owned())
+        Some(at) if is_alone(at) && (mark == BEGIN || !text.contains(BEGIN)) => Ok(()),
+        Some(at) if text[..at].trim().is_empty() && at > 0 => Err(PemError::Indented { line, mark }),
+        Some(at) if at > 0 && !is_in_block && !text[..at].contains(DASHES) => Ok(()),
+        Some(_) => Err(PemError::MidLine { line }),
+    }
+}
+
+impl fmt::Display for PemError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ByteOrderMark => f.write_str("begins with a byte order mark (BOM): save it without one"),
+            Self::Utf16 => f.write_str("is UTF-16 text: save it as ASCII or UTF-8"),
+            Self::Indented { line, mark } => {
+                write!(f, "line {line}: {mark}… is indented: it must be at the start of the line")
+            }
+            Self::MidLine { line } => write!(
+                f,
+                "line {line}: BEGIN or END in the middle of a line: were files joined without a newline between them?"
+            ),
+            Self::NotClosed { begin_line, line } => {
+                write!(f, "the block that begins on line {begin_line} is not closed before line {line}")
+            }
+            Self::NotOpen { line } => write!(f, "line {line}: END without BEGIN"),
+            Self::OtherEnd { line, label, begin_line } => {
+                write!(f, "line {line}: expected the END of the {label} from line {begin_line}")
+            }
+            Self::NotBase64 { label, begin_line } => {
+                write!(f, "the {label} that begins on line {begin_line} is not valid Base64")
+            }
+            Self::NoEnd { label, begin_line } => write!(f, "the {label} that begins on line {begin_line} has no END"),
         }
     }
 }
@@ -112,7 +168,7 @@ mod tests {
     const ONE: &str = "-----BEGIN CERTIFICATE-----\nAQID\nBAUG\n-----END CERTIFICATE-----";
 
     fn problem(text: &str) -> String {
-        blocks(text.as_bytes()).unwrap_err()
+        blocks(text.as_bytes()).unwrap_err().to_string()
     }
 
     #[test]
@@ -144,7 +200,7 @@ mod tests {
             let problem = problem(&text);
             assert!(problem.contains(expected), "{text}: {problem}");
         }
-        assert!(blocks(b"\xff\xfe-\0-\0").unwrap_err().contains("UTF-16"));
+        assert_eq!(blocks(b"\xff\xfe-\0-\0"), Err(PemError::Utf16));
     }
 
     #[test]

@@ -130,8 +130,10 @@ fn secret(section: &mut Section<'_, '_>, [key, file_key]: [&'static str; 2], sha
         warn_if_short(section, key, &secret);
         return Some(SecretSource::Text(secret));
     }
-    let (path, secret) =
-        section.file(file_key, |path| Secret::read(path, shape).map(|secret| (path.to_owned(), secret)))?;
+    let (path, secret) = section.file(file_key, |path| {
+        let secret = Secret::read(path, shape).map_err(|error| error.to_string())?;
+        Ok((path.to_owned(), secret))
+    })?;
     warn_if_short(section, file_key, &secret);
     Some(SecretSource::File(path))
 }
@@ -180,7 +182,7 @@ fn headers(section: Section<'_, '_>) -> (Vec<(String, SecretSource)>, bool) {
         }
         let (secret, file) = if is_file {
             let path = folder.join(text);
-            (Secret::read(&path, Shape::Field)?, Some(path))
+            (Secret::read(&path, Shape::Field).map_err(|error| error.to_string())?, Some(path))
         } else {
             (Secret::new(text, Shape::Field).map_err(|problem| format!("the value {problem}"))?, None)
         };
@@ -227,7 +229,7 @@ fn pem_file(path: &Path, label: &str, what: &str) -> Result<(PathBuf, Vec<Block>
     if memchr::memmem::find(&text, b"ENCRYPTED").is_some() {
         return Err(wrong("the private key is encrypted: expected one without a passphrase"));
     }
-    let mut blocks = pem::blocks(&text).map_err(|problem| wrong(&problem))?;
+    let mut blocks = pem::blocks(&text).map_err(|error| wrong(&error.to_string()))?;
     blocks.retain(|block| block.label.ends_with(label));
     if blocks.is_empty() {
         return Err(wrong(&format!("contains no {what} in PEM format (-----BEGIN …)")));

@@ -3,12 +3,14 @@
 //! After such a failure the server is asked for its certificate once more, and for nothing else: the handshake ends
 //! with the refusal. Only this module uses rustls, which is also libcurl's own TLS.
 
+use super::error::libcurl::{CertificateProblem, LibcurlError};
 use super::{Address, Endpoint, direct, without_brackets};
 use crate::access::{Tls, pem};
 use crate::calendar::Timestamp;
 use crate::clock;
 use crate::event_loop::{self, Interest, TimedOut};
 use crate::limits;
+use crate::nonblocking;
 use crate::redact;
 use crate::regular_file;
 use rustls::client::WebPkiServerVerifier;
@@ -19,7 +21,6 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, ClientConfig, ClientConnection, Error, RootCertStore};
 use rustls_platform_verifier::Verifier;
-use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 use std::path::Path;
 use std::rc::Rc;
@@ -29,7 +30,7 @@ use std::time::{Duration, Instant};
 /// Why no connection with TLS comes about.
 pub(super) enum Finding {
     /// What is wrong with the certificate that the endpoint shows, or with those who are trusted.
-    Certificate(String),
+    Certificate(CertificateProblem),
     /// The endpoint answers in HTTP without TLS.
     PlainHttp,
 }
@@ -99,10 +100,10 @@ pub(crate) fn pair_problem(chain: &[&[u8]], key_label: &str, key: &[u8]) -> Opti
     }
 }
 
-/// What is wrong with a PEM file, with its name.
-pub(super) fn file_problem(path: &Path) -> Option<String> {
+/// What is wrong with a PEM file, if that is its form.
+pub(super) fn pem_problem(path: &Path) -> Option<LibcurlError> {
     let text = regular_file::read(path, limits::CERTIFICATES_BYTES_MAX).ok()?;
-    pem::blocks(&text).err().map(|problem| format!("{}: {problem}", path.display()))
+    pem::blocks(&text).err().map(|error| LibcurlError::Pem { path: path.to_owned(), error })
 }
 
 /// What is wrong with the certificates that the system trusts: where there are none, no server is accepted.
@@ -127,7 +128,7 @@ async fn shake_hands(mut connection: ClientConnection, address: &Address, deadli
     let socket = direct::connect_to(address, deadline).await.ok()?.ok()?;
     let stream = Rc::new(TcpStream::from(socket.try_clone().ok()?));
     while connection.is_handshaking() {
-        if connection.wants_write() && is_blocked(&connection.write_tls(&mut &*stream))? {
+        if connection.wants_write() && nonblocking::attempt(|| connection.write_tls(&mut &*stream)).ok()?.is_none() {
             event_loop::ready(stream.clone(), Interest::Both, Some(deadline)).await.map_err(|TimedOut| ()).ok()?;
             continue;
         }
@@ -140,55 +141,43 @@ async fn shake_hands(mut connection: ClientConnection, address: &Address, deadli
         if stream.peek(&mut beginning).is_ok() && beginning == PLAIN_BEGINNING {
             return Some(Seen::PlainHttp);
         }
-        let read = connection.read_tls(&mut &*stream);
-        if matches!(read, Ok(0)) {
-            return None;
-        }
-        if !is_blocked(&read)?
-            && let Err(error) = connection.process_new_packets()
-        {
-            return Some(Seen::Error(error));
+        match nonblocking::attempt(|| connection.read_tls(&mut &*stream)).ok()? {
+            Some(0) => return None,
+            Some(_) => {
+                if let Err(error) = connection.process_new_packets() {
+                    return Some(Seen::Error(error));
+                }
+            }
+            None => {}
         }
     }
     None
 }
 
-/// Whether the socket has to be waited for; none if it is of no more use.
-fn is_blocked(done: &io::Result<usize>) -> Option<bool> {
-    match done {
-        Ok(_) => Some(false),
-        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Some(true),
-        Err(_) => None,
-    }
-}
-
-fn describe(error: &CertificateError, host: &str, tls: &Tls) -> String {
+fn describe(error: &CertificateError, host: &str, tls: &Tls) -> CertificateProblem {
     use CertificateError as Wrong;
     let instant = |time: &UnixTime| Timestamp::since_epoch(Duration::from_secs(time.as_secs()));
     match error {
-        Wrong::ExpiredContext { not_after, .. } => format!("it expired at {}", instant(not_after)),
-        Wrong::NotValidYetContext { not_before, .. } => {
-            format!("it is not valid before {}; is the clock right?", instant(not_before))
+        Wrong::ExpiredContext { not_after, .. } => CertificateProblem::Expired { at: Some(instant(not_after)) },
+        Wrong::Expired => CertificateProblem::Expired { at: None },
+        Wrong::NotValidYetContext { not_before, .. } => CertificateProblem::NotYetValid { from: instant(not_before) },
+        // The signature is bad if a CA of the issuer's name is trusted, but is not the one that signed.
+        Wrong::UnknownIssuer | Wrong::BadSignature => {
+            CertificateProblem::UnknownIssuer { ca_file: tls.ca_file.clone() }
         }
-        // The second: somebody of the issuer's name is trusted, who is not the issuer.
-        Wrong::UnknownIssuer | Wrong::BadSignature => match &tls.ca_file {
-            Some(path) => format!("it is not signed by a CA in {}", path.display()),
-            None => "it is not signed by a CA that the system trusts; set tls.ca_file to its CA".to_owned(),
-        },
         Wrong::NotValidForNameContext { presented, .. } => {
-            // Each as `DnsName("app.test")`.
+            // Each is written as `DnsName("app.test")`.
             let bare = |name: &String| name.split(['(', '"', ')']).rfind(|part| !part.is_empty()).map(str::to_owned);
             let names: Vec<String> = presented.iter().filter_map(bare).collect();
             let names = if names.is_empty() { "nobody".to_owned() } else { names.join(", ") };
-            format!("it is for {}, not for {host}", redact::quote(names.as_bytes(), limits::QUOTED_BYTES_MAX))
+            let names = redact::quote(names.as_bytes(), limits::QUOTED_BYTES_MAX);
+            CertificateProblem::OtherName { names, host: host.to_owned() }
         }
-        Wrong::Other(other) if format!("{other:?}").contains("UnsupportedCertVersion") => {
-            "it is X.509 version 1: reissue it as version 3, with extensions".to_owned()
+        Wrong::Other(other) if format!("{other:?}").contains("UnsupportedCertVersion") => CertificateProblem::Version1,
+        Wrong::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => CertificateProblem::IsCa,
+        other => {
+            let words = redact::quote(other.to_string().as_bytes(), limits::QUOTED_BYTES_MAX);
+            CertificateProblem::Other { words }
         }
-        Wrong::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
-            "it is a CA certificate (CA:TRUE), not a server certificate; give the server one of its own".to_owned()
-        }
-        Wrong::Expired => "it has expired".to_owned(),
-        other => redact::quote(other.to_string().as_bytes(), limits::QUOTED_BYTES_MAX),
     }
 }

@@ -7,6 +7,8 @@ mod prepared;
 
 #[cfg(feature = "tls")]
 use super::certificate::{self, Finding};
+use super::error::TransportError;
+use super::error::libcurl::{CertificateProblem, LibcurlError};
 use super::incoming::Incoming;
 use super::proxies::{Proxies, Proxy};
 use super::response::AnswerError;
@@ -114,7 +116,7 @@ impl Curl {
         }
         // It ends the process if it does not get what it starts with.
         if !descriptors::are_free(limits::LIBCURL_START_DESCRIPTORS) {
-            return Err(HttpError::Transport(descriptors::advice()));
+            return Err(TransportError::OutOfDescriptors.into());
         }
         let (kept, connections_max) = (self.kept_connections.get(), self.connections_max());
         let client = HttpClient::builder()
@@ -127,8 +129,7 @@ impl Curl {
             .expect_continue(ExpectContinue::disabled())
             .default_header(header::USER_AGENT, USER_AGENT)
             .build();
-        let client = client
-            .map_err(|error| HttpError::Transport(format!("cannot start the HTTP client: {}", describe(&error))))?;
+        let client = client.map_err(|error| LibcurlError::Start { words: words(&error) })?;
         self.client.get_or_init(|| Client { client: Some(client), connections_max });
         Ok(Some(self.left_by_others()))
     }
@@ -158,7 +159,7 @@ impl Curl {
         }
         while self.polls.get() >= self.polls_max() {
             let turn = self.waiting.wait(request.purpose, request.deadline).await;
-            turn.map_err(|TimedOut| HttpError::Transport(descriptors::advice()))?;
+            turn.map_err(|TimedOut| TransportError::OutOfDescriptors)?;
         }
         self.polls.set(self.polls.get() + 1);
         Ok(Some(UnderWay(self)))
@@ -197,7 +198,7 @@ impl Curl {
             }
         };
         self.learn_from(&response, request.endpoint);
-        let (head, framing) = head(&response).map_err(|error| HttpError::Transport(error.to_string()))?;
+        let (head, framing) = head(&response)?;
         let cap = if head.is_success() { request.caps.success } else { request.caps.other };
         let is_short = !matches!(framing, Framing::Length(length) if length > cap as u64);
         if !is_short && request.payload.is_none() {
@@ -210,15 +211,15 @@ impl Curl {
             // A page that is no answer says what it has to say by its status: a server that refuses a request while it is
             // being sent may break off behind that.
             Err(_) if !head.is_success() => Ok(Received { head, is_whole: false }),
-            Err(error) => Err(of_io(&error, request)),
+            Err(error) => Err(of_io(error, request)),
         }
     }
 
     /// Names the proxy that may be to blame: libcurl does not tell who it was that failed.
     fn with_proxy(&self, error: HttpError, endpoint: &Endpoint) -> HttpError {
         match (error, self.proxy_for(endpoint)) {
-            (HttpError::Transport(said), Some(Proxy { variable, .. })) => {
-                HttpError::Transport(format!("{said} (through the proxy in the variable {variable}: is it the cause?)"))
+            (HttpError::Transport(TransportError::Libcurl(error)), Some(Proxy { variable, .. })) => {
+                HttpError::Transport(TransportError::ThroughProxy { error, variable })
             }
             (error, _) => error,
         }
@@ -239,7 +240,7 @@ impl Curl {
 
     fn client(&self) -> Result<&HttpClient, HttpError> {
         let client = self.client.get().and_then(|started| started.client.as_ref());
-        client.ok_or_else(|| HttpError::Transport("the HTTP client is not started".to_owned()))
+        client.ok_or_else(|| LibcurlError::NotStarted.into())
     }
 }
 
@@ -295,15 +296,10 @@ async fn read_capped(
 async fn explained(error: &isahc::Error, request: &Request<'_>) -> HttpError {
     #[cfg(feature = "tls")]
     if *error.kind() == ErrorKind::BadServerCertificate || is_handshake(error) {
-        let place = request.endpoint.authority();
+        let place = request.endpoint.authority().to_owned();
         match certificate::look(request.endpoint, request.deadline).await {
-            Some(Finding::Certificate(problem)) => {
-                return HttpError::Transport(format!("the certificate of {place} was rejected: {problem}"));
-            }
-            Some(Finding::PlainHttp) => {
-                let said = format!("the TLS handshake with {place} failed: it speaks plain HTTP; write http://");
-                return HttpError::Transport(said);
-            }
+            Some(Finding::Certificate(problem)) => return LibcurlError::Certificate { place, problem }.into(),
+            Some(Finding::PlainHttp) => return LibcurlError::PlainHttp { place }.into(),
             None => {}
         }
     }
@@ -316,46 +312,43 @@ fn is_handshake(error: &isahc::Error) -> bool {
 }
 
 fn of_error(error: &isahc::Error, request: &Request<'_>) -> HttpError {
-    match error.kind() {
-        ErrorKind::Timeout => HttpError::Timeout(request.timeout),
-        _ => HttpError::Transport(
-            of_answer(error)
-                .or_else(|| of_place(error, request.endpoint))
-                .or_else(|| of_end(error))
-                .unwrap_or_else(|| describe(error)),
-        ),
+    if *error.kind() == ErrorKind::Timeout {
+        return HttpError::Timeout(request.timeout);
     }
+    let known = of_answer(error).or_else(|| of_place(error, request.endpoint)).or_else(|| of_end(error));
+    known.unwrap_or_else(|| LibcurlError::Other { words: words(error) }).into()
 }
 
-fn of_io(error: &io::Error, request: &Request<'_>) -> HttpError {
+/// The error of reading a body.
+fn of_io(error: io::Error, request: &Request<'_>) -> HttpError {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<isahc::Error>()) {
         Some(inner) if has_no_words(inner) => {
-            let said = of_answer(inner).or_else(|| of_end(inner));
-            HttpError::Transport(said.unwrap_or_else(|| format!("the response was cut off: {}", describe(inner))))
+            let known = of_answer(inner).or_else(|| of_end(inner));
+            known.unwrap_or_else(|| LibcurlError::CutOff { words: words(inner) }).into()
         }
         Some(inner) => of_error(inner, request),
         None if error.kind() == io::ErrorKind::TimedOut => HttpError::Timeout(request.timeout),
-        None => HttpError::Transport(format!("the response was cut off: {error}")),
+        None => TransportError::CutOff(error).into(),
     }
 }
 
-/// What is wrong with an answer, where libcurl's own words speak of disks.
-fn of_answer(error: &isahc::Error) -> Option<String> {
+/// What is wrong with an answer. libcurl's own words for these numbers speak of files and disks.
+fn of_answer(error: &isahc::Error) -> Option<LibcurlError> {
     Some(match number(error)? {
-        1 | 8 => "the response is not HTTP/1.1, or has an invalid Content-Length".to_owned(),
-        18 => AnswerError::CutOff.to_string(),
-        23 => "the response is not HTTP/1.1: malformed header or chunk".to_owned(),
-        61 => AnswerError::UnknownCoding.to_string(),
-        100 => AnswerError::HeadTooLong.to_string(),
+        1 | 8 => LibcurlError::BadAnswer,
+        18 => LibcurlError::Answer(AnswerError::CutOff),
+        23 => LibcurlError::BadFraming,
+        61 => LibcurlError::Answer(AnswerError::UnknownCoding),
+        100 => LibcurlError::Answer(AnswerError::HeadTooLong),
         _ => return None,
     })
 }
 
-/// The same for a connection that came to an end, if nothing better is known of it.
-fn of_end(error: &isahc::Error) -> Option<String> {
+/// A connection that came to an end, if nothing better is known of it.
+fn of_end(error: &isahc::Error) -> Option<LibcurlError> {
     Some(match number(error)? {
-        52 => AnswerError::Nothing.to_string(),
-        56 => "the response was cut off or is not valid HTTP/1.1".to_owned(),
+        52 => LibcurlError::Answer(AnswerError::Nothing),
+        56 => LibcurlError::Receive,
         _ => return None,
     })
 }
@@ -365,54 +358,39 @@ fn number(error: &isahc::Error) -> Option<u32> {
     error.source()?.to_string().strip_prefix('[')?.split_once(']')?.0.parse().ok()
 }
 
-/// What a person can do about it, where libcurl's words are too few.
-fn of_place(error: &isahc::Error, endpoint: &Endpoint) -> Option<String> {
-    let place = endpoint.authority();
+/// What a person can do something about, where libcurl's words are too few.
+fn of_place(error: &isahc::Error, endpoint: &Endpoint) -> Option<LibcurlError> {
+    let place = endpoint.authority().to_owned();
     let tls = &endpoint.identity.access().tls;
     let is_tls = endpoint.url.scheme_str() == Some("https");
     Some(match error.kind() {
-        ErrorKind::BadServerCertificate => {
-            format!("the certificate of {place} was rejected: it may be untrusted, expired, or for another name")
-        }
+        ErrorKind::BadServerCertificate => LibcurlError::Certificate { place, problem: CertificateProblem::Unknown },
         #[cfg(feature = "tls")]
         ErrorKind::BadClientCertificate => {
-            let ClientCertificate { cert_file, key_file } = tls.client.as_ref()?;
-            let broken = [cert_file, key_file].into_iter().find_map(|path| certificate::file_problem(path));
-            broken.unwrap_or_else(|| {
-                let (cert_file, key_file) = (cert_file.display(), key_file.display());
-                format!(
-                    "the certificate in {cert_file} and the key in {key_file} cannot be used: do they belong together?"
-                )
-            })
+            let ClientCertificate { cert_file, key_file } = tls.client.clone()?;
+            let broken = [&cert_file, &key_file].into_iter().find_map(|path| certificate::pem_problem(path));
+            broken.unwrap_or(LibcurlError::ClientCertificate { cert_file, key_file })
         }
         #[cfg(feature = "tls")]
         ErrorKind::InvalidTlsConfiguration => match &tls.ca_file {
-            Some(path) => certificate::file_problem(path)
-                .unwrap_or_else(|| format!("the certificates in {} cannot be used", path.display())),
-            None => certificate::store_problem()?.to_owned(),
+            Some(path) => certificate::pem_problem(path).unwrap_or_else(|| LibcurlError::CaFile { path: path.clone() }),
+            None => LibcurlError::NoCaStore { advice: certificate::store_problem()? },
         },
-        _ if is_handshake(error) => {
-            format!("the TLS handshake with {place} failed: does it speak TLS?")
-        }
-        ErrorKind::ConnectionFailed => format!("cannot connect to {place}: is a server listening there?"),
-        ErrorKind::NameResolution => format!("cannot resolve the host name of {place}"),
-        ErrorKind::Io if is_tls && tls.client.is_none() => format!(
-            "{place} closed the connection: if it requires a client certificate, set tls.cert_file and tls.key_file"
-        ),
-        ErrorKind::Io if is_tls => {
-            format!("{place} closed the connection: does it accept the certificate in tls.cert_file?")
-        }
+        _ if is_handshake(error) => LibcurlError::Handshake { place },
+        ErrorKind::ConnectionFailed => LibcurlError::NotConnected { place },
+        ErrorKind::NameResolution => LibcurlError::NoHost { place },
+        ErrorKind::Io if is_tls => LibcurlError::ClosedByPeer { place, has_client_certificate: tls.client.is_some() },
         _ => return None,
     })
 }
 
 /// libcurl's own words where the client has none. They may repeat what it was told by others.
-fn describe(error: &isahc::Error) -> String {
-    let said = match error.source() {
+fn words(error: &isahc::Error) -> String {
+    let words = match error.source() {
         Some(source) if has_no_words(error) => source.to_string(),
         _ => error.to_string(),
     };
-    redact::quote(said.as_bytes(), limits::QUOTED_BYTES_MAX)
+    redact::quote(words.as_bytes(), limits::QUOTED_BYTES_MAX)
 }
 
 /// The client calls these an unknown error.

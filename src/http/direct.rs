@@ -7,6 +7,7 @@
 
 mod connections;
 
+use super::error::TransportError;
 use super::incoming::Incoming;
 use super::response::{AnswerError, Decoder, Progress};
 use super::{ACCEPTED, HttpError, Payload, Received, Request, USER_AGENT};
@@ -15,11 +16,11 @@ use crate::descriptors::Reserve;
 use crate::event_loop::{self, Interest, TimedOut};
 use crate::flatten::PADDING_BYTES;
 use crate::limits;
+use crate::nonblocking;
 use connections::{Connection, Connections};
 use rustix::buffer::spare_capacity;
-use rustix::io::Errno;
 use rustix::net::{self, RecvFlags, SendAncillaryBuffer, SendFlags};
-use std::io::{IoSlice, Write};
+use std::io::{self, ErrorKind, IoSlice, Write};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -64,7 +65,7 @@ impl Direct {
             }
             if let Some(fresh) = self.connections.connect(request).await? {
                 let received = self.attempt(fresh, request, body).await?;
-                return received.ok_or_else(|| HttpError::Transport(AnswerError::Nothing.to_string()));
+                return received.ok_or_else(|| AnswerError::Nothing.into());
             }
             // On the heap: hardly anybody ever waits here.
             Box::pin(self.connections.wait(request)).await?;
@@ -158,23 +159,18 @@ impl Unsent {
     }
 
     /// Sends what the system takes; true if that was the end of it.
-    fn send(&mut self, stream: &OwnedFd) -> Result<bool, Errno> {
+    fn send(&mut self, stream: &OwnedFd) -> io::Result<bool> {
         let payload = self.payload.as_ref().map_or(&[][..], |payload| payload.bytes());
         let head = &self.head[self.sent_bytes.min(self.head.len())..];
         let payload = &payload[self.sent_bytes.saturating_sub(self.head.len())..];
-        loop {
-            let pieces = [IoSlice::new(head), IoSlice::new(payload)];
+        let pieces = [IoSlice::new(head), IoSlice::new(payload)];
+        let bytes = nonblocking::attempt(|| {
             // A server that has gone is an error here, not a signal to the process.
-            match net::sendmsg(stream, &pieces, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL) {
-                Ok(bytes) => {
-                    self.sent_bytes += bytes;
-                    return Ok(bytes == head.len() + payload.len());
-                }
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Ok(false),
-                Err(error) => return Err(error),
-            }
-        }
+            Ok(net::sendmsg(stream, &pieces, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?)
+        })?;
+        let is_all = bytes == Some(head.len() + payload.len());
+        self.sent_bytes += bytes.unwrap_or_default();
+        Ok(is_all)
     }
 }
 
@@ -212,27 +208,33 @@ fn head(request: &Request<'_>) -> Vec<u8> {
 /// Why an answer was not received to its end.
 enum Failure {
     TimedOut,
-    System(Errno),
+    System(io::Error),
     Answer(AnswerError),
 }
 
 impl Failure {
     /// Whether this is what a server's end of a kept connection looks like.
     fn is_closed(&self) -> bool {
-        matches!(self, Self::Answer(AnswerError::Nothing) | Self::System(Errno::CONNRESET | Errno::PIPE))
+        match self {
+            Self::TimedOut => false,
+            Self::Answer(error) => *error == AnswerError::Nothing,
+            Self::System(error) => matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe),
+        }
     }
 
+    /// `has_begun` says whether a part of the answer has come.
     fn into_error(self, has_begun: bool, timeout: Duration) -> HttpError {
-        HttpError::Transport(match self {
+        let error = match self {
             Self::TimedOut => return HttpError::Timeout(timeout),
-            Self::Answer(error) => error.to_string(),
-            Self::System(Errno::CONNRESET) if has_begun => {
-                "the response was cut off: the connection was reset".to_owned()
-            }
-            Self::System(Errno::CONNRESET) => "the connection was reset before a response arrived".to_owned(),
-            Self::System(error) if has_begun => format!("the response was cut off: {error}"),
-            Self::System(error) => format!("no response: {error}"),
-        })
+            Self::Answer(error) => TransportError::Answer(error),
+            Self::System(error) => match (error.kind(), has_begun) {
+                (ErrorKind::ConnectionReset, false) => TransportError::Reset,
+                (ErrorKind::ConnectionReset, true) => TransportError::ResetWithin,
+                (_, false) => TransportError::NoResponse(error),
+                (_, true) => TransportError::CutOff(error),
+            },
+        };
+        HttpError::Transport(error)
     }
 }
 
@@ -245,12 +247,11 @@ fn receive(stream: &OwnedFd, decoder: &mut Decoder, body: &mut Incoming<'_>) -> 
         let buffer = &mut *body.buffer;
         make_room(buffer, decoder.bytes_to_come(), room_max);
         let room = buffer.capacity() - buffer.len();
-        let bytes = match net::recv(stream, spare_capacity(buffer), RecvFlags::empty()) {
-            Ok((bytes, _)) => bytes,
-            Err(Errno::INTR) => continue,
-            Err(Errno::AGAIN) => return Ok(Progress::More),
-            Err(error) => return Err(Failure::System(error)),
-        };
+        let arrived = nonblocking::attempt(|| {
+            let (bytes, _) = net::recv(stream, spare_capacity(buffer), RecvFlags::empty())?;
+            Ok(bytes)
+        });
+        let Some(bytes) = arrived.map_err(Failure::System)? else { return Ok(Progress::More) };
         if bytes == 0 {
             decoder.end(buffer).map_err(Failure::Answer)?;
             return Ok(Progress::Whole);

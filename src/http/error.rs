@@ -1,26 +1,38 @@
-//! Why an exchange gave no body, as errors for people.
+//! Why an exchange gave no body. Each error holds what is known of it, and its `Display` is the text for people.
+
+pub(super) mod libcurl;
 
 use super::Content;
+use super::response::{AnswerError, write_cut_off};
+use crate::descriptors;
 use crate::limits;
 use crate::redact;
+use crate::secret::SecretFileError;
+use libcurl::LibcurlError;
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
 /// Why an exchange gave no body.
 #[derive(Debug)]
 pub(crate) enum HttpError {
-    /// No answer: nobody there, reset, cut off.
-    Transport(String),
-    /// No whole answer in time.
+    /// There is no whole answer. Common: it happens whenever the other process is restarted.
+    Transport(TransportError),
+    /// The same at an endpoint that a redirect has led to. The server that sent the redirect has chosen the name of that
+    /// host, and could have put a secret into it, so secrets are hidden in the text. Rare.
+    AfterRedirect(TransportError),
+    /// There was no whole answer within this time. Common with an endpoint that is overloaded, or a host that is down.
     Timeout(Duration),
-    /// An answer that is no success; its page is in the buffer.
+    /// An answer whose status is no success; its page is in the buffer. Common: a wrong path or wrong credentials, or a
+    /// server that is starting.
     Status(Refused),
+    /// The endpoint keeps redirecting. Rare: mostly a redirect to itself because a cookie or a login is missing.
     TooManyRedirects,
-    /// The body is longer than these bytes.
+    /// The body is longer than these bytes, which are `max_body`. Rare: mostly the address of something else.
     TooLong(u64),
 }
 
-/// An answer that is no success.
+/// An answer whose status is no success.
 #[derive(Debug)]
 pub(crate) struct Refused {
     pub(crate) status: u16,
@@ -32,22 +44,78 @@ pub(crate) struct Refused {
     pub(crate) advice: Option<String>,
 }
 
+/// Why there is no whole answer. A `place` is what people know the endpoint by: host and port, or the path of a socket.
+#[derive(Debug)]
+pub(crate) enum TransportError {
+    /// Nobody listens there. By far the most common one: the process is not running, or is being restarted.
+    ConnectionRefused { place: String },
+    /// The backlog of a Unix socket is full. Rare: its process hangs.
+    BacklogFull { place: String },
+    /// The system cannot connect for another reason. Occasional: no route to the host, or no file of a Unix socket.
+    CannotConnect { place: String, error: io::Error },
+    /// There is no address to try. Should not happen: an endpoint without one is reached through libcurl.
+    NoAddress { place: String },
+    /// The process or the system has no file descriptor left. Rare: the limit is too low for the configuration.
+    OutOfDescriptors,
+    /// The connection was reset before the first byte of an answer. Occasional: the process was killed.
+    Reset,
+    /// The system reported another error before the first byte. Rare.
+    NoResponse(io::Error),
+    /// The connection was reset within the answer. Occasional, for the same reason.
+    ResetWithin,
+    /// The answer ended too early because of this error of the system. Rare.
+    CutOff(io::Error),
+    /// What came is no answer in HTTP/1.1, or not a whole one. Occasional: a wrong port, or a proxy in between.
+    Answer(AnswerError),
+    /// The body is compressed, and cannot be inflated. Rare: we do not ask for compression.
+    Gzip(GzipError),
+    /// A redirect leads where no request can go. `location` is short and holds no secrets. Rare.
+    Redirect { location: String, problem: RedirectProblem },
+    /// There is nothing to authenticate with yet. Occasional at the start: the file is mounted or written later.
+    Secret(SecretFileError),
+    /// An exchange through libcurl failed. As common as the errors above for endpoints that are reached this way.
+    Libcurl(LibcurlError),
+    /// The same through the proxy that this environment variable names. Occasional.
+    ThroughProxy { error: LibcurlError, variable: &'static str },
+}
+
+/// What is wrong with a body that is compressed by gzip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GzipError {
+    /// It ends too early. The likeliest of the three: the sender stopped while it was compressing.
+    CutOff,
+    /// It is not what was compressed, by its own checksum, or is not gzip at all.
+    Damaged,
+    /// There is more behind its end.
+    TrailingData,
+}
+
+/// Why the target of a redirect is not asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RedirectProblem {
+    /// The URL that the target is relative to is not valid. Should not happen: it has been asked already.
+    BadBase,
+    /// It is no URL. Rare: a broken server.
+    NoUrl,
+    /// It has another scheme, such as `ftp`. Rare.
+    OtherScheme,
+    /// It is `https://`, in a program without TLS. Likely in such a program: servers often redirect to TLS.
+    NoTls,
+}
+
 impl HttpError {
-    /// The same of an endpoint that a redirect has led to: whoever sent it there has chosen the name of the host.
-    pub(super) fn of_hop(self) -> Self {
+    /// The same error of an endpoint that a redirect has led to.
+    pub(super) fn after_redirect(self) -> Self {
         match self {
-            Self::Transport(mut text) => {
-                redact::hide(&mut text);
-                Self::Transport(text)
-            }
+            Self::Transport(error) => Self::AfterRedirect(error),
             other => other,
         }
     }
 
-    /// The same for failures that are alike, whatever is in their text.
+    /// A text that is the same for failures that are alike, whatever bytes and durations they are about.
     pub(crate) fn kind(&self) -> String {
         match self {
-            Self::Transport(text) => text.clone(),
+            Self::Transport(_) | Self::AfterRedirect(_) => self.to_string(),
             Self::Timeout(_) => "timeout".to_owned(),
             Self::Status(refused) => refused.status.to_string(),
             Self::TooManyRedirects => "redirects".to_owned(),
@@ -56,10 +124,33 @@ impl HttpError {
     }
 }
 
+impl From<TransportError> for HttpError {
+    fn from(error: TransportError) -> Self {
+        Self::Transport(error)
+    }
+}
+
+impl From<AnswerError> for HttpError {
+    fn from(error: AnswerError) -> Self {
+        Self::Transport(TransportError::Answer(error))
+    }
+}
+
+impl From<LibcurlError> for HttpError {
+    fn from(error: LibcurlError) -> Self {
+        Self::Transport(TransportError::Libcurl(error))
+    }
+}
+
 impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Transport(text) => f.write_str(text),
+            Self::Transport(error) => error.fmt(f),
+            Self::AfterRedirect(error) => {
+                let mut text = error.to_string();
+                redact::hide(&mut text);
+                f.write_str(&text)
+            }
             Self::Timeout(limit) => write!(f, "no complete response within {limit:?}"),
             Self::Status(Refused { status, page, advice, .. }) => {
                 write!(f, "status {status}, expected 200")?;
@@ -68,6 +159,57 @@ impl fmt::Display for HttpError {
             }
             Self::TooManyRedirects => write!(f, "more than {} redirects", limits::REDIRECTS_MAX),
             Self::TooLong(bytes) => write!(f, "the body is longer than max_body ({bytes} bytes)"),
+        }
+    }
+}
+
+impl fmt::Display for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ConnectionRefused { place } => write!(f, "connection refused by {place}"),
+            Self::BacklogFull { place } => {
+                write!(f, "{place} is too busy to accept connections (its backlog is full)")
+            }
+            Self::CannotConnect { place, error } => write!(f, "cannot connect to {place}: {error}"),
+            Self::NoAddress { place } => write!(f, "no address found for {place}"),
+            Self::OutOfDescriptors => f.write_str(&descriptors::advice()),
+            Self::Reset => f.write_str("the connection was reset before a response arrived"),
+            Self::NoResponse(error) => write!(f, "no response: {error}"),
+            Self::ResetWithin => write_cut_off(f, &"the connection was reset"),
+            Self::CutOff(error) => write_cut_off(f, error),
+            Self::Answer(error) => error.fmt(f),
+            Self::Gzip(error) => {
+                write!(f, "the body is compressed with gzip, which was not requested, and {}", error.text())
+            }
+            Self::Redirect { location, problem } => {
+                write!(f, "redirected to {location:?}, which is {}", problem.text())
+            }
+            Self::Secret(error) => error.fmt(f),
+            Self::Libcurl(error) => error.fmt(f),
+            Self::ThroughProxy { error, variable } => {
+                write!(f, "{error} (through the proxy in the variable {variable}: is it the cause?)")
+            }
+        }
+    }
+}
+
+impl GzipError {
+    fn text(self) -> &'static str {
+        match self {
+            Self::CutOff => "is cut off",
+            Self::Damaged => "is damaged",
+            Self::TrailingData => "has trailing data",
+        }
+    }
+}
+
+impl RedirectProblem {
+    fn text(self) -> &'static str {
+        match self {
+            Self::BadBase => "not a valid URL",
+            Self::NoUrl => "no URL",
+            Self::OtherScheme => "neither http:// nor https://",
+            Self::NoTls => "https://: this expvastic was built without TLS",
         }
     }
 }

@@ -1,10 +1,12 @@
 //! The header fields that identify us to one origin. They are read again when the files that they come from change.
 
 use super::HttpError;
+use super::error::TransportError;
 use crate::access::{Access, Sent, Tls};
 use crate::clock;
 use crate::limits;
 use crate::log::FailureLog;
+use crate::secret::SecretFileError;
 use std::cell::RefCell;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -76,14 +78,15 @@ impl Identity {
         }
         match (self.load(known.as_ref(), now), &*known) {
             (Ok(new), _) => Ok(Rc::clone(&known.insert(new).sent)),
-            (Err(problem), Some(old)) => {
+            (Err(error), Some(old)) => {
                 let are_there = self.stamps().iter().all(Option::is_some);
-                if let Some(times) = self.failures.borrow_mut().failed(&problem, now).filter(|_| are_there) {
-                    tracing::warn!(count = times, "cannot reload a secret, keeping the current one: {problem}");
+                let times = self.failures.borrow_mut().failed(&error.to_string(), now);
+                if let Some(times) = times.filter(|_| are_there) {
+                    tracing::warn!(count = times, "cannot reload a secret, keeping the current one: {error}");
                 }
                 Ok(Rc::clone(&old.sent))
             }
-            (Err(error), None) => Err(HttpError::Transport(error)),
+            (Err(error), None) => Err(HttpError::Transport(TransportError::Secret(error))),
         }
     }
 
@@ -99,7 +102,7 @@ impl Identity {
         is_other
     }
 
-    fn load(&self, before: Option<&Known>, now: Instant) -> Result<Known, String> {
+    fn load(&self, before: Option<&Known>, now: Instant) -> Result<Known, SecretFileError> {
         // Looked at first: what changes behind this look is seen at the next.
         let stamps = self.stamps();
         let before = before.map(|before| Rc::clone(&before.sent));

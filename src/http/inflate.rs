@@ -3,6 +3,7 @@
 //! Memory: the text beside its compressed form, both within the cap, and some 45 kB of state meanwhile.
 
 use super::HttpError;
+use super::error::{GzipError, TransportError};
 use crate::event_loop;
 use crate::flatten::PADDING_BYTES;
 use crate::limits;
@@ -19,9 +20,7 @@ pub(super) fn is_gzip(bytes: &[u8]) -> bool {
 /// # Errors
 /// It would be longer than the cap, or is no whole gzip text; the buffer then holds nothing of use.
 pub(super) async fn inflate(packed: &[u8], bytes_max: usize, text: &mut Vec<u8>) -> Result<(), HttpError> {
-    let broken = |how: &str| {
-        HttpError::Transport(format!("the body is compressed with gzip, which was not requested, and {how}"))
-    };
+    let broken = |error| HttpError::Transport(TransportError::Gzip(error));
     let mut decoder = decoder(packed);
     loop {
         // One byte more than there may be tells that there is more.
@@ -31,11 +30,11 @@ pub(super) async fn inflate(packed: &[u8], bytes_max: usize, text: &mut Vec<u8>)
         }
         match (&mut decoder).take(turn as u64).read_to_end(text) {
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                return Err(broken("is cut off"));
+                return Err(broken(GzipError::CutOff));
             }
-            Err(_) => return Err(broken("is damaged")),
+            Err(_) => return Err(broken(GzipError::Damaged)),
             Ok(0) if decoder.get_ref().is_empty() => return Ok(()),
-            Ok(0) => return Err(broken("has trailing data")),
+            Ok(0) => return Err(broken(GzipError::TrailingData)),
             Ok(_) if text.len() > bytes_max => return Err(HttpError::TooLong(bytes_max as u64)),
             Ok(_) => event_loop::yield_now().await,
         }

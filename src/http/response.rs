@@ -48,18 +48,24 @@ pub(super) enum Progress {
 
 /// Why bytes are no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum AnswerError {
-    /// The end came before the first byte.
+pub(crate) enum AnswerError {
+    /// The connection was closed before the first byte. Occasional: the process was stopped, or speaks another protocol.
     Nothing,
-    /// The end came too early.
+    /// The connection was closed within the answer. Occasional: the process was stopped.
     CutOff,
+    /// It is something else than HTTP/1.1. Occasional: a wrong port.
     NotHttp,
-    /// It is a TLS record, so that the request should have been one.
+    /// It is a TLS record: the request should have been one, too. Common while setting up: `http://` for `https://`.
     Tls,
+    /// The head is longer than [`limits::HEAD_BYTES_MAX`]. Rare: a proxy in between that adds fields.
     HeadTooLong,
+    /// The head has more fields than [`limits::HEAD_FIELDS_MAX`]. Rare, for the same reason.
     TooManyFields,
+    /// `Content-Length` is no number, or there are two that differ. Rare: a broken server or proxy.
     BadLength,
+    /// `Transfer-Encoding` is not `chunked` alone. Rare: nothing else is in use with HTTP/1.1.
     UnknownCoding,
+    /// The frame of a chunk is malformed. Rare: a broken server or proxy.
     BadChunk,
 }
 
@@ -281,6 +287,11 @@ enum Step {
     Over(Progress),
 }
 
+/// Writes the text of every error that is about an answer without its end.
+pub(super) fn write_cut_off(f: &mut fmt::Formatter<'_>, cause: &dyn fmt::Display) -> fmt::Result {
+    write!(f, "the response was cut off: {cause}")
+}
+
 impl fmt::Display for AnswerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -288,7 +299,7 @@ impl fmt::Display for AnswerError {
                 "the connection was closed before a response arrived (if this port speaks TLS, write \
                              https://)",
             ),
-            Self::CutOff => f.write_str("the response was cut off: the connection was closed"),
+            Self::CutOff => write_cut_off(f, &"the connection was closed"),
             Self::NotHttp => f.write_str("the response is not HTTP/1.1: is this the right port?"),
             Self::Tls => f.write_str("the port speaks TLS: write https://"),
             Self::HeadTooLong => write!(f, "the response header is longer than {} bytes", limits::HEAD_BYTES_MAX),

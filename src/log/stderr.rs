@@ -2,8 +2,9 @@
 
 use crate::clock;
 use crate::limits;
+use crate::nonblocking;
 use crate::stream::Stream;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -61,14 +62,13 @@ impl Output {
     fn write_all(&mut self, mut bytes: &[u8]) -> bool {
         while !bytes.is_empty() {
             let Some(stream) = &self.stream else { return false };
-            match stream.write(bytes) {
-                Ok(written @ 1..) => {
+            match nonblocking::attempt(|| stream.write(bytes)) {
+                Ok(Some(written @ 1..)) => {
                     bytes = &bytes[written..];
                     self.is_torn = !bytes.is_empty();
                     self.is_stuck = false;
                 }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock && self.gets_room() => {}
+                Ok(None) if self.gets_room() => {}
                 // If it is closed, there is nowhere to report that.
                 _ => return false,
             }

@@ -1,5 +1,6 @@
 //! A request in the form that isahc expects.
 
+use super::super::error::libcurl::LibcurlError;
 use super::super::proxies::Proxy;
 use super::super::{ACCEPTED, HttpError, Payload, Request};
 #[cfg(feature = "tls")]
@@ -35,12 +36,12 @@ pub(super) fn prepared(request: &Request<'_>, proxy: Option<&Proxy>) -> Result<i
     #[cfg(feature = "tls")]
     if request.endpoint.url.scheme_str() == Some("https") {
         let tls = &request.endpoint.identity.access().tls;
-        check_files(tls).map_err(HttpError::Transport)?;
+        check_files(tls)?;
         builder = builder.tls_config(tls_config(tls));
     }
     for (name, value) in &request.sent.fields {
         let mut value = header::HeaderValue::from_str(value.expose())
-            .map_err(|_| HttpError::Transport(format!("the header field {name} cannot be sent")))?;
+            .map_err(|_| LibcurlError::HeaderField { name: name.clone() })?;
         value.set_sensitive(true);
         builder = builder.header(name, value);
     }
@@ -55,16 +56,16 @@ pub(super) fn prepared(request: &Request<'_>, proxy: Option<&Proxy>) -> Result<i
             builder.method(payload.method()).header(header::CONTENT_TYPE, payload.content_type()).body(body)
         }
     };
-    built.map_err(|error| HttpError::Transport(error.to_string()))
+    built.map_err(|error| LibcurlError::Request { words: error.to_string() }.into())
 }
 
 /// What libcurl would open is a file: a FIFO in its place would hold up all that goes this way.
 #[cfg(feature = "tls")]
-fn check_files(tls: &Tls) -> Result<(), String> {
+fn check_files(tls: &Tls) -> Result<(), LibcurlError> {
     let client = tls.client.iter().flat_map(|client| [&client.cert_file, &client.key_file]);
     tls.ca_file.iter().chain(client).try_for_each(|path| {
         regular_file::check(path, limits::CERTIFICATES_BYTES_MAX)
-            .map_err(|problem| format!("{}: {problem}", path.display()))
+            .map_err(|error| LibcurlError::File { path: path.clone(), error })
     })
 }
 

@@ -1,6 +1,7 @@
 //! Connections of the plain sockets: how they are made, which are kept open, and what becomes of them when file
 //! descriptors run out.
 
+use super::super::error::TransportError;
 use super::super::{Address, HttpError, Request};
 use crate::descriptor_queue::Queue;
 use crate::descriptors::{self, Idle, Purpose, Reserve, spares};
@@ -153,7 +154,7 @@ impl Connections {
                 Err(TimedOut) => return Err(HttpError::Timeout(request.timeout)),
             }
         }
-        Err(not_connected(first_error.as_ref(), &request.endpoint.place()))
+        Err(not_connected(first_error, request.endpoint.place().into_owned()).into())
     }
 
     async fn connect_to(&self, address: &Address, request: &Request<'_>) -> Result<io::Result<Connection>, TimedOut> {
@@ -186,7 +187,7 @@ impl Connections {
     /// [`HttpError`] if the time for the exchange is over.
     pub(super) async fn wait(&self, request: &Request<'_>) -> Result<(), HttpError> {
         let turn = self.kept.queue.wait(request.purpose, request.deadline);
-        turn.await.map_err(|TimedOut| HttpError::Transport(descriptors::advice()))
+        turn.await.map_err(|TimedOut| TransportError::OutOfDescriptors.into())
     }
 }
 
@@ -202,18 +203,14 @@ fn is_quiet(stream: &OwnedFd) -> bool {
     matches!(peeked, Err(Errno::AGAIN))
 }
 
-fn not_connected(error: Option<&io::Error>, place: &str) -> HttpError {
-    HttpError::Transport(match error {
-        Some(error) if error.kind() == ErrorKind::ConnectionRefused => {
-            format!("connection refused by {place}")
-        }
-        // Only a socket in the file system says so; elsewhere the system tries until the time is over.
-        Some(error) if error.kind() == ErrorKind::WouldBlock => {
-            format!("{place} is too busy to accept connections (its backlog is full)")
-        }
-        Some(error) => format!("cannot connect to {place}: {error}"),
-        None => format!("no address found for {place}"),
-    })
+fn not_connected(error: Option<io::Error>, place: String) -> TransportError {
+    let Some(error) = error else { return TransportError::NoAddress { place } };
+    match error.kind() {
+        ErrorKind::ConnectionRefused => TransportError::ConnectionRefused { place },
+        // Only a socket in the file system says so; elsewhere the system keeps trying until the time is over.
+        ErrorKind::WouldBlock => TransportError::BacklogFull { place },
+        _ => TransportError::CannotConnect { place, error },
+    }
 }
 
 /// A connection for something else than an exchange.
