@@ -242,7 +242,7 @@ impl Bulk {
     }
 
     /// Makes room for `documents` of this length, if there is not enough.
-    pub(crate) fn expect(&mut self, documents: usize, document_bytes: usize, bytes_max: usize) {
+    pub(crate) fn reserve_for(&mut self, documents: usize, document_bytes: usize, bytes_max: usize) {
         let bytes = documents.saturating_mul(document_bytes + ACTION_BYTES);
         self.reserve(bytes.min(bytes_max));
     }

@@ -2,7 +2,7 @@
 //! between.
 //!
 //! Invariants: nothing here delays the caller of [`Recording::add`]. Documents that are due are saved to disk whatever
-//! the shipping task is waiting for, even while its predecessor finishes an exchange ([`Recording::keep`]).
+//! the shipping task is waiting for, even while its predecessor finishes an exchange ([`Recording::save_when_due`]).
 
 pub(crate) mod dead_letters;
 mod delivery;
@@ -125,9 +125,9 @@ impl Recording {
         self.is_succeeded.set(true);
         self.wake_up();
         let log_level = settings_level.with(config.log_level);
-        self.delivery.borrow_mut().follow(&config, log_level, &mut fastrand::Rng::new());
+        self.delivery.borrow_mut().apply_config(&config, log_level, &mut fastrand::Rng::new());
         let successor = Self::of(config, Rc::clone(&self.delivery), feed);
-        successor.expect(feed, memory_bytes_max);
+        successor.set_feed(feed, memory_bytes_max);
         successor
     }
 
@@ -155,7 +155,7 @@ impl Recording {
     }
 
     /// Applies another feed and another share of the memory.
-    pub(crate) fn expect(&self, feed: Feed, memory_bytes_max: usize) {
+    pub(crate) fn set_feed(&self, feed: Feed, memory_bytes_max: usize) {
         self.feed.set(feed);
         let (files, now) = (Files::System, clock::now());
         self.delivery.borrow_mut().fit(&self.config, feed.readers, memory_bytes_max, files, now);
@@ -228,7 +228,7 @@ impl Recording {
             None => (&mut shipping).await,
         }
         shipping.cancel().await;
-        if self.delivery.borrow_mut().take_back(clock::now()) {
+        if self.delivery.borrow_mut().cancel_sending(clock::now()) {
             metrics.records_under_way.subtract(1);
         }
     }
@@ -241,7 +241,7 @@ impl Recording {
         http: Http,
         metrics: Rc<Metrics>,
     ) {
-        smol::future::or(self.ship_after(before, &http, &metrics), self.keep()).await;
+        smol::future::or(self.ship_after(before, &http, &metrics), self.save_when_due()).await;
     }
 
     async fn ship_after(&self, before: Option<(Task<()>, Option<Instant>)>, http: &Http, metrics: &Metrics) {
@@ -256,7 +256,7 @@ impl Recording {
         while !self.is_succeeded() {
             if feed != self.feed.get() {
                 feed = self.feed.get();
-                sink.expect(feed);
+                sink.set_feed(feed);
             }
             let step = self.delivery.borrow_mut().next(clock::now());
             match step {
@@ -292,9 +292,9 @@ impl Recording {
     fn sink_is_gone(&self, why: &io::Error) {
         let mut delivery = self.delivery.borrow_mut();
         if self.is_succeeded() {
-            delivery.take_back(clock::now());
+            delivery.cancel_sending(clock::now());
         } else {
-            delivery.go(why);
+            delivery.abandon(why);
         }
     }
 
@@ -309,12 +309,12 @@ impl Recording {
     }
 
     /// Saves the documents that are due, as long as no successor does so.
-    async fn keep(&self) {
+    async fn save_when_due(&self) {
         if self.config.spool.is_none() {
             return std::future::pending().await;
         }
         loop {
-            let due = if self.is_succeeded() { None } else { self.delivery.borrow_mut().keep(clock::now()) };
+            let due = if self.is_succeeded() { None } else { self.delivery.borrow_mut().save_due(clock::now()) };
             self.wake_saving.notified(due).await;
         }
     }

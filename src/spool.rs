@@ -28,12 +28,12 @@ pub(crate) struct Waiting {
     /// They are larger than the spool may be, so they wait in memory only.
     pub(crate) too_large: bool,
     /// A piece of a bulk that failed as a whole. No other documents may join it.
-    pub(crate) is_part: bool,
+    pub(crate) never_merged: bool,
 }
 
 impl Waiting {
     pub(crate) fn new(bulk: Arc<Bulk>, since: Instant) -> Self {
-        Self { bulk, since, saved: None, too_large: false, is_part: false }
+        Self { bulk, since, saved: None, too_large: false, never_merged: false }
     }
 
     /// Whether its documents have to be written to disk and are not there yet.
@@ -132,7 +132,7 @@ impl Spool {
         }
         if let Some(open) = Arc::get_mut(&mut self.open) {
             if open.is_empty() {
-                open.expect(self.feeders, document.len(), self.bounds.bytes_max);
+                open.reserve_for(self.feeders, document.len(), self.bounds.bytes_max);
             }
             open.push(&mut self.action, key, document);
         }
@@ -203,7 +203,7 @@ impl Spool {
     }
 
     /// The next bulk that has to be saved but also stays in memory: it is under way, or set aside.
-    pub(crate) fn next_apart(&mut self) -> Option<&mut Waiting> {
+    pub(crate) fn next_to_copy(&mut self) -> Option<&mut Waiting> {
         let sending = self.sending.iter_mut().map(|(_, waiting)| waiting);
         sending.chain(&mut self.lines[Lane::Aside as usize].bulks).find(|waiting| waiting.is_unsaved())
     }
@@ -345,7 +345,7 @@ impl Spool {
     }
 
     /// Whether it takes more memory than it may. Emptied buffers are freed before that is said.
-    pub(crate) fn is_over(&mut self) -> bool {
+    pub(crate) fn is_over_limit(&mut self) -> bool {
         let Bounds { memory_bytes_max, reserved_bytes, .. } = self.bounds;
         let is_over =
             |(all, saved): (usize, usize)| all > memory_bytes_max || all - saved > memory_bytes_max - reserved_bytes;
@@ -381,7 +381,7 @@ impl Spool {
     }
 
     /// Goes on by another configuration. What waits keeps its action lines.
-    pub(crate) fn follow(&mut self, action: ActionLine) {
+    pub(crate) fn set_action_line(&mut self, action: ActionLine) {
         self.action = action;
     }
 
@@ -402,9 +402,9 @@ impl Spool {
             if line.bulks.iter().all(|waiting| waiting.bulk.is_within(documents_max, bytes_max)) {
                 continue;
             }
-            for Waiting { bulk, since, saved, too_large, is_part } in std::mem::take(&mut line.bulks) {
+            for Waiting { bulk, since, saved, too_large, never_merged } in std::mem::take(&mut line.bulks) {
                 let portions = bulk.portions(documents_max, bytes_max).into_iter().map(Arc::new);
-                line.bulks.extend(portions.map(|bulk| Waiting { bulk, since, saved, too_large, is_part }));
+                line.bulks.extend(portions.map(|bulk| Waiting { bulk, since, saved, too_large, never_merged }));
             }
         }
         if bytes_max != before.bytes_max {

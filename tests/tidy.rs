@@ -103,7 +103,7 @@ fn what_computes_knows_no_outside() {
         "flatten",
         "bulk",
         "document.rs",
-        "spool/disk/part.rs",
+        "spool/disk/residence.rs",
         "recorder/elasticsearch/server.rs",
         "recorder/elasticsearch/template.rs",
         "recorder/elasticsearch/mapping_types.rs",

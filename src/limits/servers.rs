@@ -21,7 +21,7 @@ pub(crate) const ERROR_TYPE_BYTES_MAX: usize = 120;
 pub(crate) const FAILURE_KIND_BYTES_MAX: usize = 400;
 pub(crate) const FAILURE_REASON_BYTES_MAX: usize = 1_000;
 /// Reasons that are told of one answer to a bulk whose documents go again: one of each kind, as long as they are few.
-pub(crate) const REFUSALS_SAID_MAX: usize = 4;
+pub(crate) const REFUSALS_LOGGED_MAX: usize = 4;
 /// Fields of an index with other types than those of its template that are named, and their number beyond that.
 pub(crate) const OTHER_TYPES_NAMED_MAX: usize = 5;
 

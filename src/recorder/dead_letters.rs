@@ -70,18 +70,18 @@ impl DeadLetters {
 
     /// Appends the line. After an error the file is opened anew.
     fn append(&mut self) -> io::Result<()> {
-        let mut held = self.hold()?;
-        if held.make_room_for(self.line.len())? {
-            held = self.hold()?;
+        let mut file = self.open_locked()?;
+        if file.make_room_for(self.line.len())? {
+            file = self.open_locked()?;
         }
-        held.append(&self.line)?;
-        replacement::unlock(held.file());
-        self.open = Some(held);
+        file.append(&self.line)?;
+        replacement::unlock(file.file());
+        self.open = Some(file);
         Ok(())
     }
 
     /// The file that the path leads to, locked.
-    fn hold(&mut self) -> io::Result<Rotated> {
+    fn open_locked(&mut self) -> io::Result<Rotated> {
         if let Some(open) = self.open.take()
             && self.lock(open.file())?
         {

@@ -6,9 +6,11 @@
 //! `spool.sync` is on disk, if there is one.
 
 mod aside;
-mod keep;
-mod say;
+mod loading;
+mod logging;
+mod saving;
 mod settle;
+mod storage;
 mod turns;
 
 use super::dead_letters::DeadLetters;
@@ -20,10 +22,10 @@ use crate::log::{FailureLog, PartLevel, part_log};
 use crate::metrics::Ledger;
 use crate::spool::files::Files;
 use crate::spool::{Bounds, Lane, Spool};
-use keep::Storage;
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
+use storage::Storage;
 use turns::Turns;
 
 /// One recorder's documents.
@@ -99,16 +101,16 @@ impl Delivery {
             is_well: false,
             losses: FailureLog::default(),
         };
-        delivery.keep(now);
+        delivery.save_due(now);
         delivery
     }
 
     /// Applies another configuration to everything that waits, and retries at once. If it was about to end, it runs
     /// again.
-    pub(super) fn follow(&mut self, config: &Recorder, log_level: PartLevel, random: &mut fastrand::Rng) {
+    pub(super) fn apply_config(&mut self, config: &Recorder, log_level: PartLevel, random: &mut fastrand::Rng) {
         self.name.clone_from(&config.name);
         self.log_level = log_level;
-        self.spool.follow(ActionLine::new(&config.index_name));
+        self.spool.set_action_line(ActionLine::new(&config.index_name));
         if !self.dead_letters.as_ref().is_some_and(|letters| letters.suits(config)) {
             self.dead_letters = DeadLetters::of(config);
         }
@@ -135,8 +137,8 @@ impl Delivery {
     ) {
         let bounds = bounds(config, memory_bytes_max);
         self.spool.fit(bounds, feeders);
-        self.storage.follow(config, bounds, files, now);
-        self.keep(now);
+        self.storage.apply_config(config, bounds, files, now);
+        self.save_due(now);
         self.make_room(now);
         self.count_dropped(now);
     }
@@ -170,7 +172,7 @@ impl Delivery {
         }
         if document.len() > self.spool.bounds().memory_bytes_max / 2 {
             self.drop_documents(1, |ledger| &mut ledger.dropped.memory_limit);
-            self.lost("large", "dropped a document larger than half of settings.memory_limit", now);
+            self.log_loss("large", "dropped a document larger than half of settings.memory_limit", now);
             return false;
         }
         let sealed = self.spool.push(key, document, now);
@@ -217,7 +219,7 @@ impl Delivery {
     }
 
     /// The output was closed: everything that waits in memory is dropped, and nothing more is accepted.
-    pub(super) fn go(&mut self, why: &io::Error) {
+    pub(super) fn abandon(&mut self, why: &io::Error) {
         self.stage = Stage::Gone;
         let waiting = self.ledger.waiting - self.ledger.spooled;
         self.drop_documents(waiting, |ledger| &mut ledger.dropped.recorder_gone);
@@ -281,6 +283,11 @@ impl Delivery {
 
     fn update(&mut self, change: impl FnOnce(&mut Ledger)) {
         change(&mut self.ledger);
+        self.refresh_spooled();
+    }
+
+    /// Books how many documents are on disk now.
+    fn refresh_spooled(&mut self) {
         self.ledger.spooled = self.storage.documents();
         debug_assert!(self.ledger.balances(), "{:?}", self.ledger);
     }

@@ -61,7 +61,7 @@ struct Elasticsearch {
     /// The product that contradicts what is known about its mapping types, according to the server's own answers.
     overruled: Option<Product>,
     /// What was last logged about the template.
-    said: Option<Outcome>,
+    logged_outcome: Option<Outcome>,
 }
 
 /// One of them.
@@ -94,12 +94,12 @@ impl Elasticsearch {
             failures: 0,
             types: MappingTypes::default(),
             overruled: None,
-            said: None,
+            logged_outcome: None,
         }
     }
 
     /// A template that is still to be put in place has to fit something else from now on.
-    fn expect(&mut self, feed: Feed) {
+    fn set_feed(&mut self, feed: Feed) {
         if let Some(wish) = &mut self.wish {
             (wish.fields_max, wish.verbatim) = (feed.fields_max, !feed.converts);
         }
@@ -247,9 +247,9 @@ impl Elasticsearch {
         }
         if let Some(wish) = &self.wish {
             let outcome = address.ensure(http, wish, product).await?;
-            if self.said.as_ref() != Some(&outcome) {
-                self.say(product, &outcome);
-                self.said = Some(outcome);
+            if self.logged_outcome.as_ref() != Some(&outcome) {
+                self.log_template(product, &outcome);
+                self.logged_outcome = Some(outcome);
             }
         }
         if self.overruled != Some(product) {
@@ -259,9 +259,9 @@ impl Elasticsearch {
         Ok(())
     }
 
-    fn say(&self, product: Product, outcome: &Outcome) {
+    fn log_template(&self, product: Product, outcome: &Outcome) {
         let name = &self.name;
-        let (is_warning, said) = match outcome {
+        let (is_warning, what) = match outcome {
             Outcome::Exists => {
                 return part_log!(self.log_level, Debug, recorder = name, "index template: {outcome}");
             }
@@ -271,9 +271,9 @@ impl Elasticsearch {
         };
         let (product, version) = (product.name(), product.version());
         if is_warning {
-            part_log!(self.log_level, Warn, recorder = name, product, version, "{said}: {outcome}");
+            part_log!(self.log_level, Warn, recorder = name, product, version, "{what}: {outcome}");
         } else {
-            part_log!(self.log_level, Info, recorder = name, product, version, "{said}: {outcome}");
+            part_log!(self.log_level, Info, recorder = name, product, version, "{what}: {outcome}");
         }
     }
 }

@@ -21,7 +21,7 @@ pub(super) struct Failed {
     /// How long to wait before the next try.
     pub(super) delay: Duration,
     /// How many failures of this kind have not been logged, if it is time for a log line.
-    pub(super) unsaid: Option<u64>,
+    pub(super) unlogged: Option<u64>,
     /// It counts as down from now on.
     pub(super) goes_down: bool,
     pub(super) in_a_row: u64,
@@ -39,17 +39,17 @@ impl RetryState {
 
     /// A try has failed. If it was accepted `in_part`, the pauses start again with short ones.
     pub(super) fn failed(&mut self, refusal: &Refusal, in_part: bool, now: Instant) -> Failed {
-        let unsaid = self.unsaid(&refusal.kind, now);
-        Failed { unsaid, ..self.fails(refusal, in_part) }
+        let unlogged = self.count_for_log(&refusal.kind, now);
+        Failed { unlogged, ..self.advance(refusal, in_part) }
     }
 
     /// Counts a failure of this kind for the log. Returns how many have not been logged, if it is time for a log line.
-    pub(super) fn unsaid(&mut self, kind: &str, now: Instant) -> Option<u64> {
+    pub(super) fn count_for_log(&mut self, kind: &str, now: Instant) -> Option<u64> {
         self.log.failed(kind, now)
     }
 
     /// The same as [`Self::failed`] for a failure that was already counted for the log.
-    pub(super) fn fails(&mut self, refusal: &Refusal, in_part: bool) -> Failed {
+    pub(super) fn advance(&mut self, refusal: &Refusal, in_part: bool) -> Failed {
         self.in_a_row = if in_part { 1 } else { self.in_a_row + 1 };
         let in_a_row = self.in_a_row;
         let own = if refusal.slow || in_a_row >= self.backoff {
@@ -58,7 +58,7 @@ impl RetryState {
             backoff::retry_delay(in_a_row, &mut self.random)
         };
         let delay = refusal.after.map_or(own, |asked| asked.max(own));
-        Failed { delay, unsaid: None, goes_down: in_a_row == self.backoff, in_a_row }
+        Failed { delay, unlogged: None, goes_down: in_a_row == self.backoff, in_a_row }
     }
 
     /// It works again. Returns the number of failures and how long they lasted, if there were any.

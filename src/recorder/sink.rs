@@ -29,9 +29,9 @@ impl Sink {
     }
 
     /// Applies another feed.
-    pub(super) fn expect(&mut self, feed: Feed) {
+    pub(super) fn set_feed(&mut self, feed: Feed) {
         if let Self::Elasticsearch(cluster) = self {
-            cluster.expect(feed);
+            cluster.set_feed(feed);
         }
     }
 

@@ -9,12 +9,12 @@
 //! What others do to the folder and its files is noticed before the next write (see [`moved`]).
 //!
 //! A segment that has been delivered in part stays whole until it is done: its documents carry lasting ids, so sending
-//! some of them again after a crash does no harm. It is known which of them wait on disk alone (see [`part`]), so any
+//! some of them again after a crash does no harm. It is known which of them wait on disk alone (see [`residence`]), so any
 //! of them can leave the memory at any time.
 
 mod load;
 mod moved;
-mod part;
+mod residence;
 mod save;
 mod survey;
 mod tried;
@@ -22,7 +22,7 @@ mod tried;
 use super::files::{Files, Folder, Handle};
 use super::segment;
 use crate::limits;
-use part::{Part, Places};
+use residence::{Places, Residence};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -92,7 +92,7 @@ struct Segment {
     /// Those that are [`Tried::Rejected`], as far as they are not done.
     rejected: Places,
     /// Which documents wait on disk alone, once some of the segment has been in memory. Until then all of them do.
-    part: Option<Part>,
+    residence: Option<Residence>,
 }
 
 #[derive(Debug)]
@@ -108,17 +108,17 @@ impl Segment {
 
     /// Whether there is something to load. A segment that has not been read yet counts as non-empty.
     fn waits(&self) -> bool {
-        self.part.as_ref().is_none_or(|part| part.waiting() > 0)
+        self.residence.as_ref().is_none_or(|residence| residence.waiting() > 0)
     }
 
     /// Documents of it that wait on disk alone.
     fn waiting(&self) -> u64 {
-        self.part.as_ref().map_or(self.left, Part::waiting)
+        self.residence.as_ref().map_or(self.left, Residence::waiting)
     }
 
     /// Whether some of its documents are in memory or under way.
-    fn is_out(&self) -> bool {
-        self.part.as_ref().is_some_and(|part| part.waiting() < self.left)
+    fn is_in_memory(&self) -> bool {
+        self.residence.as_ref().is_some_and(|residence| residence.waiting() < self.left)
     }
 
     /// Whether its names lead to its files, as far as that is known.
@@ -210,12 +210,12 @@ impl Disk {
         let id = SegmentId(self.next_id);
         self.next_id += 1;
         let (home, turn) = (Rc::clone(&self.home), self.take_turn());
-        let (handles, refused, left, rejected, part) = (None, false, total, Places::default(), None);
-        Segment { id, home, number, handles, refused, turn, text_bytes, sums_bytes, total, left, rejected, part }
+        let (handles, refused, left, rejected, residence) = (None, false, total, Places::default(), None);
+        Segment { id, home, number, handles, refused, turn, text_bytes, sums_bytes, total, left, rejected, residence }
     }
 
     /// Applies new bounds.
-    pub(crate) fn follow(&mut self, bounds: Bounds) {
+    pub(crate) fn set_bounds(&mut self, bounds: Bounds) {
         self.bounds = bounds;
         self.drop_oldest(0);
     }
@@ -271,10 +271,10 @@ impl Disk {
                 self.used_bytes = self.used_bytes.saturating_sub(blocks(bytes));
                 continue;
             }
-            let Some(at) = self.segments.iter().position(|segment| !segment.is_out()) else { return };
+            let Some(at) = self.segments.iter().position(|segment| !segment.is_in_memory()) else { return };
             if let Some(segment) = self.take_out(at) {
                 self.dropped.documents += segment.left;
-                self.dropped.rejected += segment.rejected.count(segment.part.as_ref());
+                self.dropped.rejected += segment.rejected.count(segment.residence.as_ref());
                 segment.remove_files();
             }
         }

@@ -60,7 +60,7 @@ impl Line {
         if self.bulks.is_empty()
             && self.queue_saved.is_none()
             && first.is_unsaved()
-            && !first.is_part
+            && !first.never_merged
             && let Some(bulk) = Arc::get_mut(&mut first.bulk)
         {
             self.queue.move_to(bulk, most.0, most.1);

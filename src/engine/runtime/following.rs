@@ -85,7 +85,7 @@ impl Runtime {
         for ((config, feed), origin) in plan.recorders.iter().zip(&origins) {
             let shipping = match *origin {
                 Origin::Same(place) => {
-                    before[place].take().inspect(|one| one.recording.expect(*feed, memory_bytes_max))
+                    before[place].take().inspect(|one| one.recording.set_feed(*feed, memory_bytes_max))
                 }
                 Origin::Heir(place) => before[place].take().map(|one| {
                     let heir = one.recording.successor(Arc::clone(config), &self.log_level, *feed, memory_bytes_max);

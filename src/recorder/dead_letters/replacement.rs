@@ -107,20 +107,20 @@ impl Replacement {
             return Ok(());
         }
         let mut copied = of.bytes;
-        let kept = self.keep_rest(of, done).and_then(|()| self.catch_up(of, &mut copied));
-        kept.map_err(|error| unwritable(&self.path, &error))?;
-        let held = Held::of(path).await?;
+        let copied_all = self.copy_rest(of, done).and_then(|()| self.catch_up(of, &mut copied));
+        copied_all.map_err(|error| unwritable(&self.path, &error))?;
+        let locked = LockedFile::of(path).await?;
         self.swap(of, copied, path)?;
         // Whoever writes to it waits no longer than that takes.
         unlock(&self.file);
-        drop(held);
+        drop(locked);
         // The new name may not be on disk yet, and the old file is until then.
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
         Ok(())
     }
 
-    fn keep_rest(&mut self, of: &LetterFile, done: &Done) -> io::Result<()> {
+    fn copy_rest(&mut self, of: &LetterFile, done: &Done) -> io::Result<()> {
         let mut lines = of.lines()?;
         let (mut from, mut until) = (0, 0);
         while let Some(Line { number, start, end, .. }) = lines.next()? {
@@ -136,7 +136,7 @@ impl Replacement {
     }
 
     /// Syncs what is written, and copies and syncs what is appended meanwhile, so that little is left to do while the
-    /// lock is held.
+    /// lock is locked.
     fn catch_up(&mut self, of: &LetterFile, copied: &mut u64) -> io::Result<()> {
         let mut synced = 0;
         for _ in 0..limits::LETTER_SYNCS_MAX {
@@ -145,12 +145,12 @@ impl Replacement {
             }
             self.file.sync_data()?;
             synced = *copied;
-            self.follow(of, copied, true)?;
+            self.copy_appended(of, copied, true)?;
         }
         if synced < *copied { self.file.sync_data() } else { Ok(()) }
     }
 
-    /// Runs while the lock is held: only programs that do not know the lock write to the files.
+    /// Runs while the lock is locked: only programs that do not know the lock write to the files.
     fn swap(&mut self, of: &LetterFile, mut copied: u64, path: &Path) -> Result<(), String> {
         let place = names(path).into_iter().find(|name| rotated::is_at(name, &of.file).unwrap_or(false));
         let place = place.filter(|_| of.is_continued().unwrap_or(false)).ok_or_else(|| {
@@ -158,13 +158,13 @@ impl Replacement {
         })?;
         let failed = |error: io::Error| format!("{} cannot be replaced: {error}", place.display());
         let synced = copied;
-        self.follow(of, &mut copied, false).map_err(failed)?;
+        self.copy_appended(of, &mut copied, false).map_err(failed)?;
         if copied > synced {
             self.file.sync_data().map_err(failed)?;
         }
         std::fs::rename(&self.path, &place).map_err(failed)?;
         self.is_placed = true;
-        self.follow(of, &mut copied, false).map_err(failed)?;
+        self.copy_appended(of, &mut copied, false).map_err(failed)?;
         if self.file.metadata().map_err(failed)?.len() == 0 {
             std::fs::remove_file(&place).map_err(failed)?;
         }
@@ -172,7 +172,7 @@ impl Replacement {
     }
 
     /// Copies what was appended to the file; of what may be in the midst of being written, `whole_lines`.
-    fn follow(&mut self, of: &LetterFile, copied: &mut u64, whole_lines: bool) -> io::Result<()> {
+    fn copy_appended(&mut self, of: &LetterFile, copied: &mut u64, whole_lines: bool) -> io::Result<()> {
         let mut appended = of.since(*copied)?;
         if whole_lines {
             appended.truncate(memchr::memrchr(b'\n', &appended).map_or(0, |end| end + 1));
@@ -203,13 +203,13 @@ impl Drop for Replacement {
 
 /// A file of dead letters that is locked: expvastic neither writes to it nor moves it meanwhile.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct LockedFile {
     path: PathBuf,
     file: File,
     is_new: bool,
 }
 
-impl Held {
+impl LockedFile {
     /// Waits for the lock for a short while.
     ///
     /// # Errors
@@ -218,7 +218,7 @@ impl Held {
         let give_up_at = clock::now() + limits::LETTER_LOCK_TIME;
         loop {
             match Self::try_once(path) {
-                Ok(Some(held)) => return Ok(held),
+                Ok(Some(locked)) => return Ok(locked),
                 Ok(None) if clock::now() < give_up_at => {}
                 Ok(None) => {
                     return Err(format!("{} is locked by another process", path.display()));
@@ -240,7 +240,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for LockedFile {
     /// Leaves no file behind that was not there.
     fn drop(&mut self) {
         let is_ours = self.is_new && rotated::is_at(&self.path, &self.file).unwrap_or(false);
@@ -341,7 +341,7 @@ mod tests {
         let (file, done, mut replacement) = begun(&path);
         let mut copied = file.bytes();
         append(&path, "five\nsi");
-        replacement.keep_rest(&file, &done).unwrap();
+        replacement.copy_rest(&file, &done).unwrap();
         replacement.catch_up(&file, &mut copied).unwrap();
         append(&path, "x\n");
         replacement.swap(&file, copied, &path).unwrap();
@@ -420,16 +420,16 @@ mod tests {
     fn while_it_is_held_nobody_writes_to_it_and_it_is_not_held_while_somebody_writes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dead");
-        let held = event_loop::block_on(Held::of(&path)).unwrap().unwrap();
+        let locked = event_loop::block_on(LockedFile::of(&path)).unwrap().unwrap();
         let file = create(&path).unwrap();
         assert_eq!(lock_to_write(&file).unwrap_err().kind(), io::ErrorKind::WouldBlock);
-        drop(held);
+        drop(locked);
         assert_eq!(names_in(folder.path()), [""; 0], "it was not there");
         let file = create(&path).unwrap();
         lock_to_write(&file).unwrap();
-        assert!(Held::try_once(&path).unwrap().is_none());
+        assert!(LockedFile::try_once(&path).unwrap().is_none());
         unlock(&file);
-        assert!(Held::try_once(&path).unwrap().is_some());
+        assert!(LockedFile::try_once(&path).unwrap().is_some());
         assert_eq!(names_in(folder.path()), ["dead"]);
     }
 }

@@ -5,7 +5,7 @@
 
 use super::files::{self, LetterFile};
 use super::letter;
-use super::replacement::{Done, Held, Replacement};
+use super::replacement::{Done, LockedFile, Replacement};
 use super::summary::Summary;
 use super::survey::Survey;
 use crate::bulk::Bulk;
@@ -137,9 +137,9 @@ async fn begin(path: &Path) -> Result<Vec<(LetterFile, Replacement)>, String> {
     if files::open_all(path)?.is_empty() {
         return Ok(Vec::new());
     }
-    let held = Held::of(path).await?;
+    let locked = LockedFile::of(path).await?;
     let all = files::open_all(path);
-    drop(held);
+    drop(locked);
     let begin = |file: LetterFile| Replacement::begin(&file).map(|replacement| (file, replacement));
     all?.into_iter().map(begin).collect()
 }
@@ -240,11 +240,16 @@ impl<'s> Sender<'s> {
     }
 
     /// Goes through a file until each letter has had its answer, or nothing is taken for too long.
-    async fn send_file(&mut self, file: &LetterFile, kept: &mut Replacement, sent: &mut Sent) -> Result<(), Ended> {
+    async fn send_file(
+        &mut self,
+        file: &LetterFile,
+        replacement: &mut Replacement,
+        sent: &mut Sent,
+    ) -> Result<(), Ended> {
         self.documents_max = self.recorder.bulk.documents as usize;
         loop {
             sent.pass = Pass::default();
-            self.pass(file, kept, sent).await?;
+            self.pass(file, replacement, sent).await?;
             if let Some((documents, refusal)) = &sent.pass.failed {
                 if self.is_halving() && (self.is_late() || !self.may_be_due_to_documents(refusal)) {
                     return Err(Ended::GaveUp(refusal.reason.clone()));
@@ -276,7 +281,7 @@ impl<'s> Sender<'s> {
     }
 
     /// Goes through a file once.
-    async fn pass(&mut self, file: &LetterFile, kept: &mut Replacement, sent: &mut Sent) -> Result<(), Ended> {
+    async fn pass(&mut self, file: &LetterFile, replacement: &mut Replacement, sent: &mut Sent) -> Result<(), Ended> {
         let failed = |error| Ended::File(file.unreadable(&error));
         let (mut portion, mut document) = (Portion::default(), Vec::new());
         let mut lines = file.lines().map_err(failed)?;
@@ -296,15 +301,15 @@ impl<'s> Sender<'s> {
             letter.write_document(&mut document);
             let bytes = (portion.bulk.bytes().len() + document.len()) as u64;
             if portion.lines.len() >= self.documents_max || bytes > self.recorder.bulk.bytes {
-                self.send(std::mem::take(&mut portion), kept, sent).await?;
+                self.send(std::mem::take(&mut portion), replacement, sent).await?;
             }
             portion.push(&document, line.number);
         }
-        self.send(portion, kept, sent).await
+        self.send(portion, replacement, sent).await
     }
 
     /// Sends a portion until the server has judged each document of it, or fails with it again and again.
-    async fn send(&mut self, portion: Portion, kept: &mut Replacement, sent: &mut Sent) -> Result<(), Ended> {
+    async fn send(&mut self, portion: Portion, replacement: &mut Replacement, sent: &mut Sent) -> Result<(), Ended> {
         let mut waiting = vec![portion];
         while let Some(mut portion) = waiting.pop() {
             if portion.lines.is_empty() {
@@ -314,7 +319,7 @@ impl<'s> Sender<'s> {
                 Ok(Verdict::Judged(judgement)) => {
                     self.requests.recovered(clock::now());
                     (self.is_well, self.failed_in_a_row) = (true, 0);
-                    self.book(&portion, &judgement, kept, sent).map_err(Ended::File)?;
+                    self.book(&portion, &judgement, replacement, sent).map_err(Ended::File)?;
                     if !judgement.refusals.is_empty() {
                         self.pause(sent.pass.delay.min(limits::BACKLOG_DELAY_MAX)).await;
                     }
@@ -369,14 +374,14 @@ impl<'s> Sender<'s> {
         &mut self,
         portion: &Portion,
         judgement: &Judgement,
-        kept: &mut Replacement,
+        replacement: &mut Replacement,
         sent: &mut Sent,
     ) -> Result<(), String> {
         let (mut refused, time) = (Vec::new(), clock::timestamp());
         for letter in &judgement.dead_letters {
             letter::write(&mut refused, &self.recorder.name, letter, portion.bulk.document(letter.index), time);
         }
-        kept.append(&refused)?;
+        replacement.append(&refused)?;
         for DeadLetter { status, reason, message, .. } in &judgement.dead_letters {
             sent.refused.add(&letter::kind(status, reason), message, 1);
         }
@@ -408,7 +413,7 @@ impl<'s> Sender<'s> {
     /// Says that a request failed, at a bounded rate; gives how long to wait before the next.
     fn request_failed(&mut self, refusal: &Refusal) -> Duration {
         let failed = self.requests.failed(refusal, false, clock::now());
-        if let Some(times) = failed.unsaid {
+        if let Some(times) = failed.unlogged {
             let (name, reason) = (self.recorder.name.as_str(), &refusal.reason);
             part_log!(self.log_level, Warn, recorder = name, count = times, "sending failed: {reason}");
         }

@@ -26,12 +26,12 @@ impl Delivery {
             // Only documents that were refused before pause because of it.
             let home = if sent.bulk.documents() > 1 { Lane::Aside } else { home_of(&sent, Lane::Aside) };
             let others_wait = self.waits_in(home);
-            let delay = self.items_fail(refusal, now);
+            let delay = self.items_refused(refusal, now);
             self.set_aside(sent, "the server fails on this bulk only", now);
             self.pause(lane, home, others_wait, delay, now);
             return false;
         }
-        let in_a_row = self.requests_fail(refusal, now);
+        let in_a_row = self.request_failed(refusal, now);
         let tries = if refusal.is_odd { 0 } else { self.requests.backoff() }.max(limits::TRIES_IN_A_ROW);
         if !in_a_row.is_multiple_of(tries) {
             if lane == Lane::Aside {
@@ -62,14 +62,14 @@ impl Delivery {
     fn put_behind(&mut self, sent: Waiting, now: Instant) {
         match sent.saved {
             Some(id) => _ = self.unload(Lane::Aside, id, sent, Tried::Refused, now),
-            None => self.spool.append(Lane::Aside, Waiting { is_part: true, ..sent }),
+            None => self.spool.append(Lane::Aside, Waiting { never_merged: true, ..sent }),
         }
     }
 
     /// Puts the halves of a bulk at the front of a lane.
     pub(super) fn halve(&mut self, lane: Lane, sent: Waiting, reason: &str) {
         for half in sent.bulk.halves().into_iter().rev().filter(|half| !half.is_empty()) {
-            let half = Waiting { bulk: Arc::new(half), too_large: false, is_part: true, ..sent };
+            let half = Waiting { bulk: Arc::new(half), too_large: false, never_merged: true, ..sent };
             self.spool.put_front(lane, half);
         }
         let documents = sent.bulk.documents();

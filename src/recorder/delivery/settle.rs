@@ -18,11 +18,11 @@ impl Delivery {
         let Some((lane, sent)) = self.spool.take_sent() else { return true };
         match verdict {
             Verdict::Judged(judgement) => {
-                self.requests_work(now);
+                self.request_succeeded(now);
                 self.settle_items(lane, sent, &judgement, now)
             }
             Verdict::Split(reason) => {
-                self.requests_work(now);
+                self.request_succeeded(now);
                 self.halve(lane, sent, reason);
                 true
             }
@@ -48,7 +48,7 @@ impl Delivery {
             ledger.duplicate += duplicate;
             ledger.dead_lettered += dead;
         });
-        self.say_refused(&judgement.dead_letters, now);
+        self.log_dead_letters(&judgement.dead_letters, now);
         let name = self.name.as_str();
         part_log!(self.log_level, Debug, recorder = name, acked, duplicate, dead_lettered = dead, "shipped");
         let in_part = acked + duplicate + dead > 0;
@@ -57,15 +57,15 @@ impl Delivery {
                 let rejected = sent.bulk.select(|index| fates[index] == Fate::DeadLetter && index >= unburied_from);
                 self.reject(lane, &sent, rejected, &failed, now);
             }
-            Ok(()) if dead > 0 => self.letters_work(now),
+            Ok(()) if dead > 0 => self.letters_written(now),
             Ok(()) => {}
         }
         if let Some(pace) = judgement.decisive_refusal() {
             let again = sent.bulk.select(|index| fates[index].is_again());
-            self.say_refused_for_now(&judgement.refusals, now);
+            self.log_refusals(&judgement.refusals, now);
             self.refuse(lane, &sent, again, pace, in_part, now);
         } else if lane != Lane::Fresh && !self.waits_in(Lane::Refused) && !self.waits_in(Lane::RefusedBacklog) {
-            self.items_work(now);
+            self.items_accepted(now);
         }
         self.spool.recycle(sent.bulk);
         judgement.refusals.is_empty() && unburied_from == usize::MAX
@@ -89,12 +89,12 @@ impl Delivery {
     fn refuse(&mut self, lane: Lane, sent: &Waiting, documents: Bulk, refusal: &Refusal, in_part: bool, now: Instant) {
         let home = home_of(sent, Lane::Refused);
         let others_wait = self.waits_in(home);
-        self.hold(sent, documents, in_part, Lane::Refused, Tried::Refused, now);
+        self.wait_again(sent, documents, in_part, Lane::Refused, Tried::Refused, now);
         // Fresh documents that join others in the lane do not count as another failure of those.
         if lane == Lane::Fresh && others_wait {
             return;
         }
-        let delay = self.items.fails(refusal, in_part).delay;
+        let delay = self.items.advance(refusal, in_part).delay;
         self.pause(lane, home, others_wait, delay, now);
         if lane == Lane::Backlog {
             self.turns.begin_pause(lane, delay.min(limits::BACKLOG_DELAY_MAX), now);
@@ -105,14 +105,14 @@ impl Delivery {
     fn reject(&mut self, lane: Lane, sent: &Waiting, documents: Bulk, failed: &str, now: Instant) {
         let home = home_of(sent, Lane::Rejected);
         let others_wait = self.waits_in(home);
-        self.hold(sent, documents, true, Lane::Rejected, Tried::Rejected, now);
-        let delay = self.letters_fail(failed, now);
+        self.wait_again(sent, documents, true, Lane::Rejected, Tried::Rejected, now);
+        let delay = self.letters_failed(failed, now);
         self.pause(lane, home, others_wait, delay, now);
     }
 
     /// Puts documents of a bulk that was sent back to where they wait: on disk alone if they are there, otherwise in
     /// this lane.
-    fn hold(&mut self, sent: &Waiting, documents: Bulk, in_part: bool, lane: Lane, tried: Tried, now: Instant) {
+    fn wait_again(&mut self, sent: &Waiting, documents: Bulk, in_part: bool, lane: Lane, tried: Tried, now: Instant) {
         let too_large = sent.too_large && !in_part;
         let waiting = Waiting { too_large, saved: sent.saved, ..Waiting::new(Arc::new(documents), sent.since) };
         match sent.saved {

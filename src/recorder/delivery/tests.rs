@@ -4,8 +4,10 @@
 mod aside;
 mod backlog;
 mod dead_letters;
+mod log_lines;
 mod memory;
 mod refusals;
+mod reload;
 mod scripts;
 mod shares;
 
@@ -17,7 +19,6 @@ use crate::http::Answer;
 use crate::recorder::elasticsearch::verdict;
 use crate::spool::files::simulated;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// A recorder, its clock, and what its server has.
@@ -79,7 +80,7 @@ impl World {
 
     fn pass(&mut self, time: Duration) {
         self.now += time;
-        self.delivery.keep(self.now);
+        self.delivery.save_due(self.now);
         assert!(self.delivery.ledger().balances(), "{}", self.delivery.ledger());
     }
 
@@ -130,6 +131,14 @@ fn numbers(bulk: &Bulk) -> Vec<u64> {
         digits.fold(0, |number, digit| number * 10 + u64::from(digit - b'0'))
     };
     (0..bulk.documents()).map(number).collect()
+}
+
+/// Follows another configuration.
+fn reload(world: &mut World, recorder: &Recorder, memory_bytes_max: usize, files: Files) {
+    let level = PartLevel::of_settings(LogLevel::Trace);
+    world.delivery.apply_config(recorder, level, &mut fastrand::Rng::with_seed(2));
+    world.delivery.fit(recorder, 1, memory_bytes_max, files, world.now);
+    assert!(world.delivery.ledger().balances(), "{}", world.delivery.ledger());
 }
 
 #[test]
@@ -238,7 +247,7 @@ fn a_server_that_is_well_never_makes_the_disk_be_written_to() {
         world.send();
         world.pass(seconds(0.4));
         world.answer_items(&[201]);
-        assert_eq!(world.delivery.keep(world.now), None, "no deadline, no wake-up");
+        assert_eq!(world.delivery.save_due(world.now), None, "no deadline, no wake-up");
         world.pass(seconds(0.6));
     }
     assert_eq!(disk.steps(), opened);
@@ -254,11 +263,11 @@ fn what_waits_for_a_hung_server_is_on_disk_within_sync() {
     assert_eq!(world.send(), [0]);
     world.pass(seconds(0.5));
     world.add();
-    let due = world.delivery.keep(world.now).unwrap();
+    let due = world.delivery.save_due(world.now).unwrap();
     assert_eq!(due - world.start, Duration::from_secs(1), "the oldest is on disk after `sync`");
     world.pass(due - world.now);
     assert_eq!(world.delivery.ledger().spooled, 2, "with all that wait besides");
-    assert_eq!(world.delivery.keep(world.now), None);
+    assert_eq!(world.delivery.save_due(world.now), None);
     disk.crash(&mut fastrand::Rng::with_seed(1));
     let mut next = World::new(&recorder, 1 << 20, files);
     assert_eq!(next.delivery.ledger().recovered, 2);
@@ -285,7 +294,7 @@ fn what_is_refused_again_and_again_is_on_disk_in_time_too() {
     assert_eq!(world.send(), [0, 1]);
     world.answer_items(&[201, 429]);
     // The older one has joined the younger one, and counts.
-    let due = world.delivery.keep(world.now).unwrap();
+    let due = world.delivery.save_due(world.now).unwrap();
     assert_eq!(due - world.start, Duration::from_secs(1));
     world.pass(due - world.now);
     assert_eq!(world.delivery.ledger().spooled, 2);
@@ -389,7 +398,7 @@ fn a_folder_that_cannot_be_opened_is_no_reason_not_to_start_and_is_tried_again()
     disk.fail_from(Some(0));
     let mut world = World::new(&with_spool(1 << 20), 1 << 20, files);
     assert_eq!(world.delivery.ledger().made, 0);
-    let retry = world.delivery.keep(world.now).unwrap();
+    let retry = world.delivery.save_due(world.now).unwrap();
     disk.fail_from(None);
     world.pass(retry - world.now);
     assert_eq!((world.delivery.ledger().made, world.delivery.ledger().recovered), (1, 1));
@@ -411,131 +420,4 @@ fn what_waits_when_the_time_to_drain_is_over_is_spooled_or_counted() {
         assert_eq!((ledger.waiting, ledger.spooled, ledger.dropped.shutdown), (spooled, spooled, dropped));
         assert!(ledger.balances());
     }
-}
-
-/// Counts log lines.
-struct Counting(AtomicUsize);
-
-impl tracing::Subscriber for &'static Counting {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        *metadata.level() <= tracing::Level::INFO
-    }
-    fn event(&self, _: &tracing::Event<'_>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-    fn enter(&self, _: &tracing::span::Id) {}
-    fn exit(&self, _: &tracing::span::Id) {}
-}
-
-#[test]
-fn an_hour_of_outage_takes_at_most_twenty_lines() {
-    for (recorder, memory_bytes_max) in [(recorder(), 64 << 10), (with_spool(64 << 10), 64 << 10)] {
-        let lines: &'static Counting = Box::leak(Box::new(Counting(AtomicUsize::new(0))));
-        let ledger = tracing::subscriber::with_default(lines, || {
-            let mut world = World::new(&recorder, memory_bytes_max, Files::Simulated(simulated::Disk::default()));
-            for _ in 0..3600 {
-                world.add();
-                while let Step::Send(bulk) = world.delivery.next(world.now) {
-                    let documents = bulk.documents();
-                    drop(bulk);
-                    // What differs each time: a message with the time in it.
-                    let time = (world.now - world.start).as_secs_f64();
-                    let body = format!(r#"{{"error":{{"type":"t","reason":"not at {time}"}}}}"#);
-                    world.answer(503, None, &body, documents);
-                }
-                world.pass(seconds(1.0));
-            }
-            world.delivery.flush(world.now);
-            while let Step::Send(bulk) = world.delivery.next(world.now) {
-                let documents = bulk.documents();
-                drop(bulk);
-                world.answer_items(&vec![201; documents]);
-            }
-            world.delivery.ledger()
-        });
-        let said = lines.0.load(Ordering::SeqCst);
-        assert!(ledger.dropped.total() > 0 && ledger.waiting == 0, "{ledger}");
-        assert!((3..=20).contains(&said), "{said} lines");
-    }
-}
-
-/// Follows another configuration.
-fn reload(world: &mut World, recorder: &Recorder, memory_bytes_max: usize, files: Files) {
-    let level = PartLevel::of_settings(LogLevel::Trace);
-    world.delivery.follow(recorder, level, &mut fastrand::Rng::with_seed(2));
-    world.delivery.fit(recorder, 1, memory_bytes_max, files, world.now);
-    assert!(world.delivery.ledger().balances(), "{}", world.delivery.ledger());
-}
-
-#[test]
-fn another_configuration_goes_on_with_what_waits_in_its_own_portions_and_at_once() {
-    let mut world = World::plain(&recorder());
-    for _ in 0..8 {
-        world.add();
-    }
-    world.send();
-    world.answer(503, Some(Duration::from_secs(300)), "", 8);
-    let mut smaller = recorder();
-    smaller.bulk.documents = 3;
-    reload(&mut world, &smaller, 1 << 20, Files::System);
-    for portion in [&[0, 1, 2][..], &[3, 4, 5], &[6, 7]] {
-        assert_eq!(world.send(), portion, "the pause was another server's");
-        world.answer_items(&vec![201; portion.len()]);
-    }
-    assert!(world.delivery.ledger().all_taken());
-}
-
-#[test]
-fn what_was_under_way_when_the_configuration_changed_is_sent_again() {
-    let mut world = World::plain(&recorder());
-    world.add();
-    assert_eq!(world.send(), [0]);
-    reload(&mut world, &recorder(), 1 << 20, Files::System);
-    world.add();
-    assert!(world.delivery.take_back(world.now) && !world.delivery.take_back(world.now));
-    assert_eq!(world.send(), [0, 1]);
-    world.answer_items(&[409, 201]);
-    let ledger = world.delivery.ledger();
-    assert_eq!((ledger.made, ledger.acked, ledger.duplicate), (2, 1, 1));
-}
-
-#[test]
-fn a_spool_that_is_new_takes_what_waits_and_less_memory_moves_it_there() {
-    let disk = simulated::Disk::default();
-    let mut world = World::new(&recorder(), 64 << 20, Files::System);
-    for _ in 0..200 {
-        world.add();
-    }
-    world.send();
-    world.answer(503, None, "", 10);
-    reload(&mut world, &with_spool(1 << 20), 4_000, Files::Simulated(disk.clone()));
-    let ledger = world.delivery.ledger();
-    assert_eq!((ledger.waiting, ledger.dropped.total()), (200, 0), "{ledger}");
-    assert!(ledger.spooled > 100 && disk.used() > 0, "{ledger}");
-
-    let mut world = World::new(&recorder(), 64 << 20, Files::System);
-    for _ in 0..200 {
-        world.add();
-    }
-    world.send();
-    world.answer(503, None, "", 10);
-    reload(&mut world, &recorder(), 4_000, Files::System);
-    let ledger = world.delivery.ledger();
-    assert!(ledger.dropped.memory_limit > 100 && ledger.waiting + ledger.dropped.memory_limit == 200, "{ledger}");
-}
-
-#[test]
-fn one_that_was_about_to_end_goes_on() {
-    let mut world = World::plain(&recorder());
-    world.add();
-    world.delivery.drain(world.now);
-    reload(&mut world, &recorder(), 1 << 20, Files::System);
-    assert_eq!(world.send(), [0]);
-    world.answer_items(&[201]);
-    assert!(matches!(world.delivery.next(world.now), Step::Wait(None)));
 }

@@ -32,14 +32,14 @@ pub(super) struct Judge<'s> {
     scanner: Scanner,
     reading: Reading<'s>,
     /// How the body begins.
-    page: Held,
+    page: ExcerptBuffer,
     taken_bytes: usize,
     is_json: bool,
 }
 
 /// The beginning of a text, in a buffer that is used again.
 #[derive(Debug, Default)]
-struct Held {
+struct ExcerptBuffer {
     bytes: Vec<u8>,
     is_cut: bool,
 }
@@ -47,8 +47,8 @@ struct Held {
 /// An error as servers describe it: an object with type and reason, or (old ones) a string.
 #[derive(Debug, Default)]
 struct Words {
-    kind: Held,
-    reason: Held,
+    kind: ExcerptBuffer,
+    reason: ExcerptBuffer,
 }
 
 /// What has been understood so far.
@@ -89,7 +89,7 @@ struct Item {
 const NO_ANSWER: &str = "the body is not a bulk response";
 const OTHER_NUMBER: &str = "the body has a different number of items";
 
-impl Held {
+impl ExcerptBuffer {
     fn set(&mut self, text: Excerpt<'_>) {
         self.clear();
         self.bytes.extend_from_slice(text.bytes);
@@ -112,7 +112,7 @@ impl Held {
     }
 
     /// The text without secrets, and then cut.
-    fn said(&self, bytes_max: usize, scrub: &dyn Fn(&mut String)) -> String {
+    fn text(&self, bytes_max: usize, scrub: &dyn Fn(&mut String)) -> String {
         let mut text = quote::lossy(&self.bytes, self.is_cut);
         scrub(&mut text);
         quote::shorten(&mut text, bytes_max);
@@ -139,9 +139,9 @@ impl Words {
         }
     }
 
-    fn said(&self, scrub: &dyn Fn(&mut String)) -> (String, String) {
-        let kind = self.kind.said(limits::ERROR_TYPE_BYTES_MAX, scrub);
-        (kind, self.reason.said(limits::QUOTED_BYTES_MAX, scrub))
+    fn texts(&self, scrub: &dyn Fn(&mut String)) -> (String, String) {
+        let kind = self.kind.text(limits::ERROR_TYPE_BYTES_MAX, scrub);
+        (kind, self.reason.text(limits::QUOTED_BYTES_MAX, scrub))
     }
 }
 
@@ -152,7 +152,7 @@ impl<'s> Judge<'s> {
             scrub,
             scanner: Scanner::new(),
             reading: Reading::new(documents, scrub),
-            page: Held::default(),
+            page: ExcerptBuffer::default(),
             taken_bytes: 0,
             is_json: true,
         }
@@ -164,11 +164,11 @@ impl<'s> Judge<'s> {
     }
 
     /// Bytes of memory that it holds.
-    pub(super) fn held_bytes(&self) -> usize {
+    pub(super) fn memory_bytes(&self) -> usize {
         let Reading { judgement, kept_bytes, item, error, cause, .. } = &self.reading;
         let words =
             [&item.error, error, cause].map(|words| words.kind.bytes.capacity() + words.reason.bytes.capacity());
-        let texts = words.iter().sum::<usize>() + self.page.bytes.capacity() + self.scanner.held_bytes();
+        let texts = words.iter().sum::<usize>() + self.page.bytes.capacity() + self.scanner.memory_bytes();
         texts + kept_bytes + judgement.fates.capacity() * size_of::<Fate>()
     }
 
@@ -209,7 +209,7 @@ impl<'s> Judge<'s> {
     ) -> (Verdict, Complaints, Option<Complaint>) {
         let Reading { documents, items, judgement, complaints, mismatch, .. } = self.reading;
         let is_good = self.is_json && mismatch.is_none();
-        let is_over = is_good && is_whole && items == Items::Whole && self.scanner.is_over();
+        let is_over = is_good && is_whole && items == Items::Whole && self.scanner.is_complete();
         let verdict = if is_over {
             Verdict::Judged(judgement)
         } else if is_good && !is_whole && items != Items::None {
@@ -226,7 +226,7 @@ impl<'s> Judge<'s> {
         } else {
             let mismatch = mismatch.filter(|_| self.is_json).unwrap_or(NO_ANSWER);
             let kind = format!("status {status} but {mismatch}");
-            let reason = format!("{kind}: {}", self.page.said(limits::QUOTED_BYTES_MAX, self.scrub));
+            let reason = format!("{kind}: {}", self.page.text(limits::QUOTED_BYTES_MAX, self.scrub));
             Verdict::Again(Refusal { after, is_odd: true, ..Refusal::new(kind, reason) })
         };
         (verdict, complaints, None)
@@ -248,11 +248,11 @@ impl<'s> Judge<'s> {
             _ => "",
         };
         let (kind, reason) = if words.is_empty() {
-            let page = self.page.said(limits::QUOTED_BYTES_MAX, self.scrub);
+            let page = self.page.text(limits::QUOTED_BYTES_MAX, self.scrub);
             let colon = if page.is_empty() { "" } else { ": " };
             (format!("status {status}"), format!("status {status}{hint}{colon}{page}"))
         } else {
-            let (kind, reason) = words.said(self.scrub);
+            let (kind, reason) = words.texts(self.scrub);
             let kind = format!("status {status}{hint}: {kind}");
             let reason = format!("{kind} {reason}");
             (kind, reason)
@@ -331,9 +331,9 @@ impl<'s> Reading<'s> {
             Fate::Acked | Fate::Duplicate => {}
             Fate::Retry | Fate::Mend => {
                 let kind = (status, rule);
-                if self.refused.len() < limits::REFUSALS_SAID_MAX && !self.refused.contains(&kind) {
+                if self.refused.len() < limits::REFUSALS_LOGGED_MAX && !self.refused.contains(&kind) {
                     self.refused.push(kind);
-                    let refusal = refusal_of(status, words.said(self.scrub), rule, fate);
+                    let refusal = refusal_of(status, words.texts(self.scrub), rule, fate);
                     self.judgement.refusals.push(refusal);
                 }
             }
@@ -342,7 +342,7 @@ impl<'s> Reading<'s> {
                     self.complaints.add(index, complaint);
                     self.kept_bytes += size_of::<(usize, usize)>();
                 }
-                let (reason, message) = words.said(self.scrub);
+                let (reason, message) = words.texts(self.scrub);
                 self.kept_bytes += size_of::<DeadLetter>() + reason.len() + message.len();
                 self.judgement.dead_letters.push(DeadLetter { index, status, reason, message });
             }

@@ -68,8 +68,8 @@ impl Cluster {
     }
 
     /// Applies another feed.
-    pub(in crate::recorder) fn expect(&mut self, feed: Feed) {
-        self.server.expect(feed);
+    pub(in crate::recorder) fn set_feed(&mut self, feed: Feed) {
+        self.server.set_feed(feed);
     }
 
     /// Sends the bulk to one host after the other, until one accepts or judges it.

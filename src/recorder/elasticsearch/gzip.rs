@@ -80,12 +80,12 @@ impl Gzip {
                 // Doubling could take twice the bulk.
                 packed.reserve_exact(limits::COMPRESSED_TURN_BYTES.max(packed.len() / 4));
             }
-            let turn = (&mut encoder).take(limits::COMPRESSED_TURN_BYTES as u64).read_to_end(&mut packed);
-            if turn.is_err() || packed.len() >= plain.len() {
-                self.keep(packed);
+            let read = (&mut encoder).take(limits::COMPRESSED_TURN_BYTES as u64).read_to_end(&mut packed);
+            if read.is_err() || packed.len() >= plain.len() {
+                self.set_spare(packed);
                 return None;
             }
-            if matches!(turn, Ok(0)) {
+            if matches!(read, Ok(0)) {
                 return Some(Arc::new(packed));
             }
             event_loop::yield_now().await;
@@ -95,11 +95,11 @@ impl Gzip {
     /// Keeps a buffer for the next bulk, if nothing else holds it.
     pub(super) fn recycle(&mut self, packed: Arc<Vec<u8>>) {
         if let Ok(buffer) = Arc::try_unwrap(packed) {
-            self.keep(buffer);
+            self.set_spare(buffer);
         }
     }
 
-    fn keep(&mut self, buffer: Vec<u8>) {
+    fn set_spare(&mut self, buffer: Vec<u8>) {
         if buffer.capacity() <= limits::POOLED_BULK_BYTES_MAX {
             self.spare = buffer;
         }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 pub(super) struct Hosts {
     list: Vec<Host>,
     /// Where the next round begins.
-    turn: usize,
+    next: usize,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -45,7 +45,7 @@ pub(super) struct Failure {
 impl Hosts {
     /// All of them healthy. Many shippers with the same list do not begin with the same host.
     pub(super) fn new(count: usize, random: &mut fastrand::Rng) -> Self {
-        Self { list: vec![Host::default(); count], turn: random.usize(..count.max(1)) }
+        Self { list: vec![Host::default(); count], next: random.usize(..count.max(1)) }
     }
 
     /// The hosts to try with a bulk, in order: the healthy ones; if there are none, those that did not ask for their
@@ -54,9 +54,9 @@ impl Hosts {
     pub(super) fn candidates(&mut self, now: Instant) -> Vec<usize> {
         let count = self.list.len();
         let mut found: Vec<usize> =
-            (0..count).map(|step| (self.turn + step) % count).filter(|&at| self.list[at].rest.is_none()).collect();
+            (0..count).map(|step| (self.next + step) % count).filter(|&at| self.list[at].rest.is_none()).collect();
         if let Some(first) = found.first() {
-            self.turn = (first + 1) % count;
+            self.next = (first + 1) % count;
             return found;
         }
         let mut resting: Vec<(Rest, usize)> =

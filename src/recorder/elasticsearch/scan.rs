@@ -175,12 +175,12 @@ impl Scanner {
     }
 
     /// Bytes of memory that it holds.
-    pub(super) fn held_bytes(&self) -> usize {
+    pub(super) fn memory_bytes(&self) -> usize {
         self.text.capacity()
     }
 
     /// Whether the object is whole.
-    pub(super) fn is_over(&self) -> bool {
+    pub(super) fn is_complete(&self) -> bool {
         self.state == State::Over
     }
 
@@ -189,7 +189,7 @@ impl Scanner {
         let is_plain = |byte: &u8| (0x20..0x80).contains(byte) && !matches!(byte, b'"' | b'\\');
         let length = bytes.iter().position(|byte| !is_plain(byte)).unwrap_or(bytes.len());
         if length > 0 {
-            self.keep(&bytes[..length]);
+            self.append(&bytes[..length]);
         }
         length
     }
@@ -224,7 +224,7 @@ impl Scanner {
             (State::Comma, b'}' | b']') => self.close(byte == b'}', listener),
             (State::Text, _) => self.text(byte, listener),
             (State::Continuation { left, least, most }, _) if (least..=most).contains(&byte) => {
-                self.keep(&[byte]);
+                self.append(&[byte]);
                 let left = left - 1;
                 if left == 0 { State::Text } else { State::Continuation { left, least: 0x80, most: 0xbf } }
             }
@@ -232,7 +232,7 @@ impl Scanner {
             (State::Unicode { digits, unit }, _) => self.unicode(digits, unit, byte),
             (State::Number(digits), _) => match digits.next(byte) {
                 Some(digits) => {
-                    self.keep(&[byte]);
+                    self.append(&[byte]);
                     State::Number(digits)
                 }
                 None if digits.may_end() => {
@@ -265,7 +265,7 @@ impl Scanner {
             b'n' => State::Literal(b"ull"),
             b'-' | b'0'..=b'9' => {
                 self.begin_text(false);
-                self.keep(&[byte]);
+                self.append(&[byte]);
                 State::Number(match byte {
                     b'-' => Digits::Minus,
                     b'0' => Digits::Zero,
@@ -322,12 +322,12 @@ impl Scanner {
             0xf4 => (3, 0x80, 0x8f),
             _ => return State::Broken,
         };
-        self.keep(&[byte]);
+        self.append(&[byte]);
         State::Continuation { left, least, most }
     }
 
     fn end_text(&mut self, listener: &mut impl Listener) -> State {
-        self.keep(&[]);
+        self.append(&[]);
         if !self.is_name {
             let text = Event::Text(Excerpt { bytes: &self.text, is_cut: self.is_cut });
             tell(&self.path, self.depth, text, listener);
@@ -350,7 +350,7 @@ impl Scanner {
             b'u' => return State::Unicode { digits: 0, unit: 0 },
             _ => return State::Broken,
         };
-        self.keep(&[character]);
+        self.append(&[character]);
         State::Text
     }
 
@@ -369,7 +369,7 @@ impl Scanner {
             (before, _) => {
                 self.half = before;
                 // Says that the half before it stays alone, if there is one.
-                self.keep(&[]);
+                self.append(&[]);
                 if (0xd800..=0xdbff).contains(&unit) {
                     self.half = Some(unit);
                     return State::Text;
@@ -378,14 +378,14 @@ impl Scanner {
             }
         };
         let mut encoded = [0; 4];
-        self.keep(character.unwrap_or(char::REPLACEMENT_CHARACTER).encode_utf8(&mut encoded).as_bytes());
+        self.append(character.unwrap_or(char::REPLACEMENT_CHARACTER).encode_utf8(&mut encoded).as_bytes());
         State::Text
     }
 
     /// Adds to the text, as far as it is kept.
-    fn keep(&mut self, bytes: &[u8]) {
+    fn append(&mut self, bytes: &[u8]) {
         if self.half.take().is_some() {
-            self.keep(char::REPLACEMENT_CHARACTER.encode_utf8(&mut [0; 4]).as_bytes());
+            self.append(char::REPLACEMENT_CHARACTER.encode_utf8(&mut [0; 4]).as_bytes());
         }
         let room = limits::EXCERPT_BYTES_MAX - self.text.len();
         self.is_cut |= bytes.len() > room;

@@ -117,7 +117,7 @@ impl Address {
             408 | 429 | 500..=599 => {
                 let kind = format!("{path}: status {}", answer.status);
                 let after = answer.retry_after.map(|asked| asked.min(limits::RETRY_AFTER_MAX));
-                let refusal = Refusal { after, ..Refusal::new(kind, format!("{path}: {}", self.said(&answer))) };
+                let refusal = Refusal { after, ..Refusal::new(kind, format!("{path}: {}", self.describe(&answer))) };
                 Err(Silence { refusal, is_there: true })
             }
             _ => Ok(answer),
@@ -143,7 +143,7 @@ impl Address {
         match found.status {
             200..=299 => Ok(Outcome::Exists),
             404 => self.put_before(http, wish, template, "create=true", Outcome::Created).await,
-            _ => Ok(Outcome::Refused(self.said(&found))),
+            _ => Ok(Outcome::Refused(self.describe(&found))),
         }
     }
 
@@ -157,7 +157,7 @@ impl Address {
         let standing = match found.status {
             200..=299 => template.standing(found.body),
             404 => return self.ensure(http, wish, product).await,
-            _ => return Ok(Outcome::Refused(self.said(&found))),
+            _ => return Ok(Outcome::Refused(self.describe(&found))),
         };
         match standing {
             Standing::Same => Ok(Outcome::UpToDate(template)),
@@ -181,7 +181,7 @@ impl Address {
                 let existing = self.existing(http, wish, &template).await;
                 outcome(template, existing)
             }
-            Err(said) => Outcome::Refused(said),
+            Err(answer) => Outcome::Refused(answer),
         })
     }
 
@@ -197,7 +197,7 @@ impl Address {
     }
 
     /// The server's answer, for a person.
-    fn said(&self, answer: &Answer) -> String {
+    fn describe(&self, answer: &Answer) -> String {
         let page = redact::quote(&answer.body, limits::QUOTED_BYTES_MAX);
         let text = format!("status {}: {page}", answer.status);
         if foreign::is_of_tls_port(&answer.body) {
@@ -211,7 +211,7 @@ impl Address {
 
     async fn put(&self, http: &Http, template: Template, query: &str) -> Result<Result<Template, String>, Silence> {
         let answer = self.ask(http, &template.path, query, Some(template.text.clone())).await?;
-        Ok(if answer.status < 300 { Ok(template) } else { Err(self.said(&answer)) })
+        Ok(if answer.status < 300 { Ok(template) } else { Err(self.describe(&answer)) })
     }
 }
 
@@ -232,7 +232,7 @@ impl fmt::Display for Outcome {
                 template.path
             ),
             Self::NoName => f.write_str("no template: index_name consists of patterns only, which match every index"),
-            Self::Refused(said) => write!(f, "the server rejected it: {said}"),
+            Self::Refused(answer) => write!(f, "the server rejected it: {answer}"),
         }
     }
 }

@@ -62,10 +62,10 @@ impl BulkTrial {
     /// Judges an answer that comes in these pieces. Gives the most bytes that were held of it, too.
     pub fn answer<'p>(&mut self, status: u16, pieces: impl IntoIterator<Item = &'p [u8]>) -> (BulkOutcome, usize) {
         let mut judge = Judge::new(self.bulk.documents(), &|_| {});
-        let (mut is_whole, mut held_bytes) = (true, 0);
+        let (mut is_whole, mut memory_bytes) = (true, 0);
         for piece in pieces {
             is_whole = judge.take(status, piece);
-            held_bytes = held_bytes.max(judge.held_bytes());
+            memory_bytes = memory_bytes.max(judge.memory_bytes());
             if !is_whole {
                 break;
             }
@@ -93,6 +93,6 @@ impl BulkTrial {
                 BulkOutcome::Judged(judgement.fates.iter().map(name).collect(), letters.collect())
             }
         };
-        (outcome, held_bytes)
+        (outcome, memory_bytes)
     }
 }

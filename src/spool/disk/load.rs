@@ -1,7 +1,7 @@
 //! Brings documents back from the disk, and removes segments that are done.
 
 use super::survey::{DAMAGED, blocks, name, read_segment};
-use super::{Disk, Part, Segment, SegmentId, Tried};
+use super::{Disk, Residence, Segment, SegmentId, Tried};
 use crate::bulk::{self, Bulk};
 use crate::limits;
 use crate::spool::segment::{self, Checked};
@@ -68,9 +68,9 @@ impl Disk {
             self.set_aside(number, &checked.damaged);
         }
         let segment = &mut self.segments[at];
-        let part = segment.part.get_or_insert_with(|| Part::waiting_all(segment.total));
-        let counted = part.keep(&checked);
-        let bulk = part.take(checked, bytes_max);
+        let residence = segment.residence.get_or_insert_with(|| Residence::all_on_disk(segment.total));
+        let counted = residence.retain_whole(&checked);
+        let bulk = residence.take(checked, bytes_max);
         segment.left -= counted;
         self.documents -= counted;
         self.end_if_done(at);
@@ -107,8 +107,9 @@ impl Disk {
     fn end_if_done(&mut self, at: usize) {
         let segment = &mut self.segments[at];
         if segment.left > 0 {
-            if let Some(part) = segment.part.as_mut().filter(|part| part.waiting() == segment.left) {
-                part.none_is_out();
+            if let Some(residence) = segment.residence.as_mut().filter(|residence| residence.waiting() == segment.left)
+            {
+                residence.forget_loaded();
             }
         } else if let Some(segment) = self.take_out(at) {
             segment.remove_files();
@@ -127,15 +128,15 @@ impl Disk {
             self.forget_what_others_removed();
             return false;
         }
-        if let Some(part) = &mut segment.part {
+        if let Some(residence) = &mut segment.residence {
             let rejected = &mut segment.rejected;
-            part.put_back(bulk, tried == Tried::No, |place| match tried {
+            residence.put_back(bulk, tried == Tried::No, |place| match tried {
                 Tried::No => {}
                 Tried::Refused => rejected.remove(place),
                 Tried::Rejected => rejected.insert(place),
             });
-            if part.waiting() == segment.left {
-                part.none_is_out();
+            if residence.waiting() == segment.left {
+                residence.forget_loaded();
             }
         }
         if tried != Tried::No {

@@ -50,7 +50,7 @@ impl Disk {
             self.move_home()?;
         }
         // More is to be written to them, or some of their documents are to leave the memory.
-        let mut watched = self.segments.iter().filter(|segment| segment.handles.is_some() || segment.is_out());
+        let mut watched = self.segments.iter().filter(|segment| segment.handles.is_some() || segment.is_in_memory());
         if watched.any(|segment| !segment.is_in_place()) {
             self.forget_what_others_removed();
         }
@@ -178,7 +178,7 @@ impl Disk {
     fn book_loss(&mut self, at: usize) -> Option<Segment> {
         let segment = self.take_out(at)?;
         self.changes.lost += segment.waiting();
-        if segment.is_out() {
+        if segment.is_in_memory() {
             self.changes.gone.push(segment.id);
         }
         Some(segment)
@@ -195,12 +195,12 @@ impl Disk {
             // What cannot be read for now is tried again before the next write.
             let Ok((checked, _)) = self.segments[at].read() else { continue };
             let Some(old) = self.take_out(at) else { continue };
-            let waits = |place: u32| old.part.as_ref().is_none_or(|part| part.waits_at(place));
+            let waits = |place: u32| old.residence.as_ref().is_none_or(|residence| residence.waits_at(place));
             let places = checked.found.iter().map(|(_, place)| *place).filter(|place| waits(*place));
             let rejected: Vec<bool> = places.map(|place| old.rejected.has(place)).collect();
-            let waiting = match &old.part {
+            let waiting = match &old.residence {
                 None => checked.bulk,
-                Some(part) => checked.bulk.select(|index| part.waits_at(checked.found[index].1)),
+                Some(residence) => checked.bulk.select(|index| residence.waits_at(checked.found[index].1)),
             };
             if !waiting.is_empty() {
                 self.close();
@@ -227,7 +227,7 @@ impl Disk {
             let rescued = waiting.documents() as u64;
             self.changes.rescued += rescued;
             self.changes.lost += old.waiting() - rescued;
-            if old.is_out() {
+            if old.is_in_memory() {
                 self.changes.gone.push(id);
             }
             old.remove_files();

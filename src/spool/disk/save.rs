@@ -1,7 +1,7 @@
 //! Writes documents to the disk.
 
 use super::survey::{SUMS, TEXT, blocks, name};
-use super::{Disk, Handles, Part, SegmentId, Tried};
+use super::{Disk, Handles, Residence, SegmentId, Tried};
 use crate::bulk::Bulk;
 use crate::limits;
 use crate::spool::segment;
@@ -47,13 +47,13 @@ impl Disk {
     ///
     /// # Errors
     /// As [`Disk::save`].
-    pub(crate) fn save_apart(&mut self, bulk: &Bulk) -> Result<SegmentId, SaveError> {
+    pub(crate) fn save_copy(&mut self, bulk: &Bulk) -> Result<SegmentId, SaveError> {
         self.look()?;
         self.close();
         let id = self.append(bulk)?;
         self.close();
         if let Some(segment) = self.segments.back_mut() {
-            segment.part = Some(Part::out_all(bulk));
+            segment.residence = Some(Residence::all_in_memory(bulk));
         }
         Ok(id)
     }
@@ -99,7 +99,7 @@ impl Disk {
             .and_then(|()| text.sync())
             .and_then(|()| sums.sync());
         if let Err(error) = written {
-            self.take_back();
+            self.undo_append();
             return Err(error.into());
         }
         let before = last.used_bytes();
@@ -140,7 +140,7 @@ impl Disk {
 
     /// Undoes an [`append`](Self::append) that has failed half-way. The segment is not written to again: after an error
     /// it is unknown what the system has kept.
-    fn take_back(&mut self) {
+    fn undo_append(&mut self) {
         self.is_writing = false;
         let Some(last) = self.segments.back_mut() else { return };
         let Some(mut handles) = last.handles.take() else { return };
@@ -164,7 +164,7 @@ impl Disk {
         if limits::DISK_BLOCK_BYTES + bytes > self.bounds.bytes_max {
             return Err(SaveError::TooLarge);
         }
-        let out = self.segments.iter().filter(|segment| segment.is_out()).map(super::Segment::used_bytes);
+        let out = self.segments.iter().filter(|segment| segment.is_in_memory()).map(super::Segment::used_bytes);
         if out.fold(limits::DISK_BLOCK_BYTES + bytes, u64::saturating_add) > self.bounds.bytes_max {
             return Err(SaveError::Io(io::Error::other("documents being sent leave no room within spool.bytes")));
         }

@@ -135,7 +135,7 @@ impl Survey {
     /// The highest number of a file.
     pub(super) fn last_number(&self) -> Option<u64> {
         let segments = self.segments.last().map(|segment| segment.0);
-        segments.max(self.set_aside.last().map(|part| part.0))
+        segments.max(self.set_aside.last().map(|(number, _)| *number))
     }
 
     /// Removes everything that is here, for good.

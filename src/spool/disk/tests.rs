@@ -71,7 +71,7 @@ fn exercise(files: &Files, expected: &mut Expected) {
         }
         let apart = bulk(&mut ids, 3);
         expected.ever.extend(documents(&apart));
-        if let Ok(id) = disk.save_apart(&apart) {
+        if let Ok(id) = disk.save_copy(&apart) {
             expected.safe.extend(documents(&apart));
             if round == 1 {
                 disk.unload(id, &apart, Tried::No);
@@ -394,7 +394,7 @@ fn of_what_makes_room_it_is_known_what_was_rejected() {
     disk.unload(id, &loaded.select(|index| index < 2), Tried::Refused);
     disk.unload(id, &loaded.select(|index| index == 2), Tried::Rejected);
     disk.done(id, 3);
-    disk.follow(Bounds { bytes_max: 0, ..bounds });
+    disk.set_bounds(Bounds { bytes_max: 0, ..bounds });
     let Dropped { documents, rejected } = disk.take_dropped();
     assert_eq!((documents, rejected), (6 + 3 + 6, 6 + 1));
 }

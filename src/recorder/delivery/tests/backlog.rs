@@ -173,7 +173,7 @@ fn a_document_larger_than_the_disk_may_hold_costs_no_other_its_place() {
     world.pass(seconds(1.0));
     let ledger = world.delivery.ledger();
     assert_eq!((ledger.waiting, ledger.spooled, ledger.dropped.total()), (60, 59, 0), "{ledger}");
-    assert_eq!(world.delivery.keep(world.now), None, "it is not tried again and again");
+    assert_eq!(world.delivery.save_due(world.now), None, "it is not tried again and again");
     reload(&mut world, &with_spool(1 << 20), 1 << 20, Files::Simulated(simulated::Disk::default()));
     world.pass(seconds(1.0));
     assert_eq!(world.delivery.ledger().spooled, 60, "there is room now");

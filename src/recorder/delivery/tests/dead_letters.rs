@@ -110,7 +110,7 @@ fn what_waits_for_its_letter_is_on_disk_in_time_and_outlives_a_crash() {
     (0..3).for_each(|_| world.add());
     world.send();
     world.answer_items(&[400, 201, 400]);
-    let due = world.delivery.keep(world.now).unwrap();
+    let due = world.delivery.save_due(world.now).unwrap();
     world.pass(due - world.now);
     assert_eq!(world.delivery.ledger().spooled, 2);
     disk.crash(&mut fastrand::Rng::with_seed(1));

@@ -116,7 +116,7 @@ impl Script {
     fn pass(&mut self, mut time: Duration) {
         while time > Duration::ZERO {
             let step = time.min(Duration::from_millis(self.random.u64(1..1000)));
-            let step = match self.world.delivery.keep(self.world.now) {
+            let step = match self.world.delivery.save_due(self.world.now) {
                 Some(due) => step.min(due.saturating_duration_since(self.world.now)).max(Duration::from_millis(1)),
                 None => step,
             };
@@ -152,7 +152,7 @@ impl Script {
                 }
                 if is_superseded && self.random.bool() {
                     // Nobody waits for the answer any more.
-                    assert!(self.world.delivery.take_back(self.world.now));
+                    assert!(self.world.delivery.cancel_sending(self.world.now));
                     self.world.delivery.flush(self.world.now);
                 } else {
                     self.world.delivery.settle(verdict, self.world.now);
@@ -181,7 +181,7 @@ impl Script {
         }
         self.share_memory();
         let (level, files) = (PartLevel::of_settings(LogLevel::Trace), Files::Simulated(self.disk.clone()));
-        self.world.delivery.follow(&self.recorder, level, &mut self.random.fork());
+        self.world.delivery.apply_config(&self.recorder, level, &mut self.random.fork());
         self.world.delivery.fit(&self.recorder, 1, self.memory_bytes_max, files, self.world.now);
         assert!(self.world.delivery.ledger().balances());
     }
@@ -320,12 +320,12 @@ impl Script {
         let made = self.came.len() as u64;
         let is_gone = |script: &Self| {
             let stored = script.server.numbers();
-            let is_out = |number: &u64| {
+            let is_done = |number: &u64| {
                 stored.contains(number)
                     || script.server.blocked.contains(number)
                     || script.server.poison.contains(number)
             };
-            let left = (0..made).filter(|number| !is_out(number)).count() as u64;
+            let left = (0..made).filter(|number| !is_done(number)).count() as u64;
             left <= script.given_up + script.world.delivery.ledger().dropped.total() + script.forgivable.len() as u64
         };
         // One bulk in four is not of the fresh documents, and the five other lanes take turns. In the worst case each of the old

@@ -25,7 +25,7 @@ fn read<'t>(pieces: impl IntoIterator<Item = &'t [u8]>) -> Option<Vec<String>> {
         scanner.read(piece, &mut heard);
         assert!(scanner.text.len() <= limits::EXCERPT_BYTES_MAX);
     }
-    scanner.is_over().then_some(heard.0)
+    scanner.is_complete().then_some(heard.0)
 }
 
 #[test]

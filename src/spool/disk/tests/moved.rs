@@ -161,7 +161,7 @@ fn what_is_in_memory_when_its_segment_is_removed_is_in_memory_alone() {
     for is_noticed_by_a_write in [false, true] {
         let mut world = World::new();
         let sending = bulk(&mut world.ids, 3);
-        let id = world.disk.save_apart(&sending).unwrap();
+        let id = world.disk.save_copy(&sending).unwrap();
         for file in world.files("spool") {
             fs::remove_file(file).unwrap();
         }

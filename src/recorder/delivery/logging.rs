@@ -10,20 +10,20 @@ use std::time::{Duration, Instant};
 
 impl Delivery {
     /// Logs which documents the server refused for good, at a bounded rate, after they were counted.
-    pub(super) fn say_refused(&mut self, letters: &[DeadLetter], now: Instant) {
+    pub(super) fn log_dead_letters(&mut self, letters: &[DeadLetter], now: Instant) {
         if let Some(DeadLetter { status, reason, message, .. }) = letters.first() {
             let reason = format!("item status {status}: {reason} {message}");
-            self.lost("refused", &format!("the server rejected documents permanently: {reason}"), now);
+            self.log_loss("refused", &format!("the server rejected documents permanently: {reason}"), now);
         }
     }
 
     /// Gives the number of requests in a row that have failed.
-    pub(super) fn requests_fail(&mut self, refusal: &Refusal, now: Instant) -> u64 {
+    pub(super) fn request_failed(&mut self, refusal: &Refusal, now: Instant) -> u64 {
         let failed = self.requests.failed(refusal, false, now);
         self.paused_until = Some(now + failed.delay);
         let name = self.name.as_str();
         let Ledger { waiting, spooled, .. } = self.ledger;
-        if let Some(times) = failed.unsaid {
+        if let Some(times) = failed.unlogged {
             let reason = &refusal.reason;
             part_log!(
                 self.log_level,
@@ -42,7 +42,7 @@ impl Delivery {
         failed.in_a_row
     }
 
-    pub(super) fn requests_work(&mut self, now: Instant) {
+    pub(super) fn request_succeeded(&mut self, now: Instant) {
         self.is_well = true;
         if let Some((failures, away)) = self.requests.recovered(now) {
             let Ledger { waiting, spooled, dropped, .. } = self.ledger;
@@ -62,9 +62,9 @@ impl Delivery {
     }
 
     /// Logs why documents are sent again, at a bounded rate for each reason.
-    pub(super) fn say_refused_for_now(&mut self, refusals: &[Refusal], now: Instant) {
+    pub(super) fn log_refusals(&mut self, refusals: &[Refusal], now: Instant) {
         for Refusal { kind, reason, slow, .. } in refusals {
-            let Some(times) = self.items.unsaid(kind, now) else { continue };
+            let Some(times) = self.items.count_for_log(kind, now) else { continue };
             let (name, waiting) = (self.name.as_str(), self.ledger.waiting);
             let until = if *slow { "until this is fixed" } else { "temporarily" };
             part_log!(
@@ -79,12 +79,12 @@ impl Delivery {
     }
 
     /// Gives the pause before the next try.
-    pub(super) fn items_fail(&mut self, refusal: &Refusal, now: Instant) -> Duration {
-        self.say_refused_for_now(std::slice::from_ref(refusal), now);
-        self.items.fails(refusal, false).delay
+    pub(super) fn items_refused(&mut self, refusal: &Refusal, now: Instant) -> Duration {
+        self.log_refusals(std::slice::from_ref(refusal), now);
+        self.items.advance(refusal, false).delay
     }
 
-    pub(super) fn items_work(&mut self, now: Instant) {
+    pub(super) fn items_accepted(&mut self, now: Instant) {
         if let Some((failures, away)) = self.items.recovered(now) {
             part_log!(
                 self.log_level,
@@ -100,10 +100,10 @@ impl Delivery {
     }
 
     /// Nothing is lost by it yet. Gives the pause before the next try.
-    pub(super) fn letters_fail(&mut self, reason: &str, now: Instant) -> Duration {
+    pub(super) fn letters_failed(&mut self, reason: &str, now: Instant) -> Duration {
         let refusal = Refusal { slow: true, ..Refusal::new("dead letters".to_owned(), String::new()) };
         let failed = self.letters.failed(&refusal, false, now);
-        if let Some(times) = failed.unsaid {
+        if let Some(times) = failed.unlogged {
             let waiting = self.ledger.waiting;
             part_log!(
                 self.log_level,
@@ -117,7 +117,7 @@ impl Delivery {
         failed.delay
     }
 
-    pub(super) fn letters_work(&mut self, now: Instant) {
+    pub(super) fn letters_written(&mut self, now: Instant) {
         self.turns.end_pause(Lane::Rejected);
         if let Some((failures, away)) = self.letters.recovered(now) {
             part_log!(
@@ -134,7 +134,7 @@ impl Delivery {
     }
 
     /// Documents were lost: says so at a bounded rate, with the totals so far.
-    pub(super) fn lost(&mut self, kind: &str, message: &str, now: Instant) {
+    pub(super) fn log_loss(&mut self, kind: &str, message: &str, now: Instant) {
         if self.losses.failed(kind, now).is_some() {
             let Ledger { dead_lettered, dropped, waiting, .. } = self.ledger;
             part_log!(

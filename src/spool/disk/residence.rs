@@ -31,39 +31,39 @@ impl Places {
     }
 
     /// The number of places in the set. If it is known which documents wait, only those count.
-    pub(super) fn count(&self, part: Option<&Part>) -> u64 {
-        let waits = |at: usize| part.map_or(u64::MAX, |part| part.waits.0.get(at).copied().unwrap_or(0));
+    pub(super) fn count(&self, residence: Option<&Residence>) -> u64 {
+        let waits = |at: usize| residence.map_or(u64::MAX, |residence| residence.waits.0.get(at).copied().unwrap_or(0));
         self.0.iter().enumerate().map(|(at, word)| u64::from((word & waits(at)).count_ones())).sum()
     }
 }
 
 /// A segment's documents: a bit for each that waits on disk alone, and where those in memory have their places.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct Residence {
     waits: Places,
     waiting: u64,
     /// Checksum and place, sorted, of the documents in memory and of some that are done.
-    out: Vec<(u64, u32)>,
+    loaded: Vec<(u64, u32)>,
     /// The place where the next reading begins.
     next: u32,
 }
 
-impl Part {
+impl Residence {
     /// This many documents, all of which wait on disk alone.
-    pub(super) fn waiting_all(documents: u64) -> Self {
-        let mut part = Self { waits: Places::default(), waiting: 0, out: Vec::new(), next: 0 };
+    pub(super) fn all_on_disk(documents: u64) -> Self {
+        let mut residence = Self { waits: Places::default(), waiting: 0, loaded: Vec::new(), next: 0 };
         for place in 0..u32::try_from(documents).unwrap_or(u32::MAX) {
-            part.set(place);
+            residence.set(place);
         }
-        part
+        residence
     }
 
     /// The documents of a bulk that is in memory: their places are those in the bulk.
-    pub(super) fn out_all(bulk: &Bulk) -> Self {
+    pub(super) fn all_in_memory(bulk: &Bulk) -> Self {
         let sums = (0..bulk.documents()).map(|index| segment::checksum(bulk.document(index)));
-        let mut out: Vec<(u64, u32)> = sums.zip(0..).collect();
-        out.sort_unstable();
-        Self { waits: Places::default(), waiting: 0, out, next: 0 }
+        let mut loaded: Vec<(u64, u32)> = sums.zip(0..).collect();
+        loaded.sort_unstable();
+        Self { waits: Places::default(), waiting: 0, loaded, next: 0 }
     }
 
     /// Documents that wait on disk alone.
@@ -77,7 +77,7 @@ impl Part {
     }
 
     /// Forgets documents that are no longer whole, and returns how many.
-    pub(super) fn keep(&mut self, whole: &Checked) -> u64 {
+    pub(super) fn retain_whole(&mut self, whole: &Checked) -> u64 {
         let before = std::mem::take(&mut self.waiting);
         let waits = std::mem::take(&mut self.waits);
         for &(_, place) in &whole.found {
@@ -103,12 +103,12 @@ impl Part {
                 break;
             }
             self.clear(place);
-            self.out.push((sum, place));
+            self.loaded.push((sum, place));
             self.next = place + 1;
             (taken[index], number) = (true, number + 1);
         }
-        self.out.sort_unstable();
-        self.out.dedup();
+        self.loaded.sort_unstable();
+        self.loaded.dedup();
         if number == taken.len() { whole.bulk } else { whole.bulk.select(|index| taken[index]) }
     }
 
@@ -117,8 +117,8 @@ impl Part {
     pub(super) fn put_back(&mut self, bulk: &Bulk, soon: bool, mut found: impl FnMut(u32)) {
         for index in 0..bulk.documents() {
             let sum = segment::checksum(bulk.document(index));
-            let at = self.out.partition_point(|&(other, _)| other < sum);
-            let Some(&(_, place)) = self.out.get(at).filter(|(other, _)| *other == sum) else {
+            let at = self.loaded.partition_point(|&(other, _)| other < sum);
+            let Some(&(_, place)) = self.loaded.get(at).filter(|(other, _)| *other == sum) else {
                 debug_assert!(false, "a document that was not taken out");
                 continue;
             };
@@ -131,8 +131,8 @@ impl Part {
     }
 
     /// None of them is in memory any more.
-    pub(super) fn none_is_out(&mut self) {
-        self.out = Vec::new();
+    pub(super) fn forget_loaded(&mut self) {
+        self.loaded = Vec::new();
     }
 
     fn set(&mut self, place: u32) {
