@@ -73,9 +73,23 @@ impl Dropped {
     /// All of them.
     #[must_use]
     pub fn total(&self) -> u64 {
-        let Self { memory_limit, spool_full, damaged, spool_removed, .. } = self;
-        let room = memory_limit + spool_full + damaged + spool_removed;
-        room + self.shutdown + self.recorder_gone + self.dead_letter_unwritable
+        self.members().into_iter().map(|(_, documents)| documents).sum()
+    }
+
+    /// Each reason with its name in the ledger.
+    fn members(&self) -> [(&'static str, u64); 7] {
+        // Without `..`, a new reason cannot be forgotten here.
+        let Self { memory_limit, spool_full, damaged, spool_removed, shutdown, recorder_gone, dead_letter_unwritable } =
+            *self;
+        [
+            ("dropped.memory_limit", memory_limit),
+            ("dropped.spool_full", spool_full),
+            ("dropped.damaged", damaged),
+            ("dropped.spool_removed", spool_removed),
+            ("dropped.shutdown", shutdown),
+            ("dropped.recorder_gone", recorder_gone),
+            ("dropped.dead_letter_unwritable", dead_letter_unwritable),
+        ]
     }
 }
 
@@ -83,8 +97,8 @@ impl Ledger {
     /// Whether every document is accounted for. It always is.
     #[must_use]
     pub fn balances(&self) -> bool {
-        let ways_out = self.acked + self.duplicate + self.dead_lettered + self.dropped.total();
-        self.made == ways_out + self.waiting && self.spooled <= self.waiting
+        let done = self.acked + self.duplicate + self.dead_lettered + self.dropped.total();
+        self.made == done + self.waiting && self.spooled <= self.waiting
     }
 
     /// Whether every document was taken.
@@ -123,23 +137,18 @@ impl Ledger {
         }
     }
 
-    fn members(&self) -> [(&'static str, u64); 14] {
-        [
-            ("made", self.made),
-            ("acked", self.acked),
-            ("duplicate", self.duplicate),
-            ("dead_lettered", self.dead_lettered),
-            ("dropped.memory_limit", self.dropped.memory_limit),
-            ("dropped.spool_full", self.dropped.spool_full),
-            ("dropped.damaged", self.dropped.damaged),
-            ("dropped.spool_removed", self.dropped.spool_removed),
-            ("dropped.shutdown", self.dropped.shutdown),
-            ("dropped.recorder_gone", self.dropped.recorder_gone),
-            ("dropped.dead_letter_unwritable", self.dropped.dead_letter_unwritable),
-            ("waiting", self.waiting),
-            ("spooled", self.spooled),
-            ("recovered", self.recovered),
-        ]
+    /// Each counter with its name in the own payload.
+    fn members(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        // Without `..`, a new counter cannot be forgotten here.
+        let Self { made, acked, duplicate, dead_lettered, dropped, waiting, spooled, recovered } = *self;
+        let ends = [("made", made), ("acked", acked), ("duplicate", duplicate), ("dead_lettered", dead_lettered)];
+        let waits = [("waiting", waiting), ("spooled", spooled), ("recovered", recovered)];
+        ends.into_iter().chain(dropped.members()).chain(waits)
+    }
+
+    /// The names of all counters in the own payload, below `recorders.NAME`.
+    pub(crate) fn names() -> Vec<String> {
+        Self::default().members().map(|(name, _)| name.to_owned()).collect()
     }
 }
 
@@ -158,6 +167,9 @@ impl fmt::Display for Ledger {
         Ok(())
     }
 }
+
+/// What the counters of mended names are in, in the own payload.
+const MENDED_NAMES: &str = "mended_names";
 
 /// Counters of one reader.
 #[derive(Debug, Default)]
@@ -188,6 +200,48 @@ pub(crate) struct ReaderCounts {
 }
 
 impl ReaderCounts {
+    /// Each counter with its name in the own payload, except for the mended names, which are an object there.
+    fn members(&self) -> [(&'static str, &Count); 12] {
+        // Without `..`, a new counter cannot be forgotten here.
+        let Self {
+            polls,
+            failures,
+            late_ticks,
+            down_ticks,
+            broken_values,
+            out_of_range,
+            beyond_columns,
+            mended_strings,
+            gc_missed,
+            gc_doubtful,
+            restarts,
+            names: _,
+            body_bytes,
+        } = self;
+        [
+            ("polls", polls),
+            ("failures", failures),
+            ("late_ticks", late_ticks),
+            ("down_ticks", down_ticks),
+            ("broken_values", broken_values),
+            ("out_of_range_numbers", out_of_range),
+            ("beyond_columns", beyond_columns),
+            ("mended_strings", mended_strings),
+            ("gc_missed", gc_missed),
+            ("gc_doubtful", gc_doubtful),
+            ("restarts", restarts),
+            ("body_bytes", body_bytes),
+        ]
+    }
+
+    /// The names of all counters in the own payload, below `readers.NAME`.
+    pub(crate) fn names() -> Vec<String> {
+        let counts = Self::default();
+        let names = counts.members().map(|(name, _)| name.to_owned());
+        let mended = flatten::Mended::KINDS.iter().map(|kind| format!("{MENDED_NAMES}.{kind}"));
+        names.into_iter().chain(mended).collect()
+    }
+
     /// Adds what one payload held.
     pub(crate) fn add(&self, report: &flatten::Report) {
         self.broken_values.add(report.broken);
@@ -318,23 +372,10 @@ impl Snapshot<'_> {
 }
 
 fn reader_members(reader: &mut Object<'_>, counts: &ReaderCounts) {
-    for (key, count) in [
-        ("polls", &counts.polls),
-        ("failures", &counts.failures),
-        ("late_ticks", &counts.late_ticks),
-        ("down_ticks", &counts.down_ticks),
-        ("broken_values", &counts.broken_values),
-        ("out_of_range_numbers", &counts.out_of_range),
-        ("beyond_columns", &counts.beyond_columns),
-        ("mended_strings", &counts.mended_strings),
-        ("gc_missed", &counts.gc_missed),
-        ("gc_doubtful", &counts.gc_doubtful),
-        ("restarts", &counts.restarts),
-        ("body_bytes", &counts.body_bytes),
-    ] {
+    for (key, count) in counts.members() {
         reader.number(key, count.get());
     }
-    reader.nested("mended_names", |names| {
+    reader.nested(MENDED_NAMES, |names| {
         for (kind, count) in flatten::Mended::KINDS.iter().zip(&counts.names) {
             names.number(kind, count.get());
         }

@@ -91,6 +91,21 @@ pub(crate) struct Bounds {
     pub(crate) reserved_bytes: usize,
 }
 
+/// How many documents come out of a queue at once.
+#[derive(Debug, Clone, Copy)]
+struct PortionBounds {
+    documents_max: usize,
+    bytes_max: usize,
+}
+
+/// Bytes that documents take in memory.
+#[derive(Debug, Clone, Copy)]
+struct MemoryBytes {
+    all: usize,
+    /// Those of them that hold documents that are also on disk.
+    saved: usize,
+}
+
 /// The documents that wait in memory.
 #[derive(Debug)]
 pub(crate) struct Spool {
@@ -159,7 +174,7 @@ impl Spool {
 
     /// The next documents of a lane, to be sent: nothing else is under way.
     pub(crate) fn send(&mut self, lane: Lane) -> Option<Arc<Bulk>> {
-        let most = (self.bounds.documents_max, self.portion_bytes());
+        let most = PortionBounds { documents_max: self.bounds.documents_max, bytes_max: self.portion_bytes() };
         let (there, pool, spare) = (&mut self.lines[lane as usize], &mut self.pool, &mut self.spare);
         let emptied = || spare.take().or_else(|| pool.pop()).unwrap_or_default();
         let waiting = there.take(emptied, most)?;
@@ -211,7 +226,7 @@ impl Spool {
     /// The next of the other documents that have to be saved; at most `documents_max`, unless they already are one
     /// bulk.
     pub(crate) fn next_unsaved(&mut self, documents_max: usize) -> Option<(Lane, Waiting)> {
-        let most = (documents_max, self.portion_bytes());
+        let most = PortionBounds { documents_max, bytes_max: self.portion_bytes() };
         for lane in Lane::ALL.into_iter().filter(|lane| *lane != Lane::Aside) {
             let there = &mut self.lines[lane as usize];
             if let Some(at) = there.bulks.iter().position(Waiting::is_unsaved) {
@@ -248,7 +263,7 @@ impl Spool {
     /// its documents, and none that were set aside.
     pub(crate) fn take_saved(&mut self, of: Option<SegmentId>) -> Option<(Lane, SegmentId, Waiting)> {
         let is_wanted = |id: SegmentId| of.is_none_or(|of| of == id);
-        let most = (usize::MAX, self.portion_bytes());
+        let most = PortionBounds { documents_max: usize::MAX, bytes_max: self.portion_bytes() };
         for lane in Lane::ALL.into_iter().filter(|lane| of.is_none() || *lane != Lane::Aside) {
             let there = &mut self.lines[lane as usize];
             if let Some(id) = there.queue_saved.filter(|id| is_wanted(*id)) {
@@ -331,24 +346,23 @@ impl Spool {
         }
     }
 
-    /// Bytes in total, and how many of them hold documents that are also on disk.
-    fn memory_bytes(&self) -> (usize, usize) {
+    fn memory_bytes(&self) -> MemoryBytes {
         let sending = self.sending.as_ref().map_or(0, |(_, waiting)| waiting.bulk.memory_bytes());
         let is_sending_saved = self.sending.as_ref().is_some_and(|(_, waiting)| waiting.saved.is_some());
         let emptied = self.pool.iter().chain(&self.spare).map(|bulk| bulk.memory_bytes()).sum::<usize>();
         let (mut all, mut saved) = (self.open.memory_bytes() + sending + emptied, 0);
         for line in &self.lines {
-            let (bytes, saved_bytes) = line.memory_bytes();
-            (all, saved) = (all + bytes, saved + saved_bytes);
+            let of_line = line.memory_bytes();
+            (all, saved) = (all + of_line.all, saved + of_line.saved);
         }
-        (all, saved + if is_sending_saved { sending } else { 0 })
+        MemoryBytes { all, saved: saved + if is_sending_saved { sending } else { 0 } }
     }
 
-    /// Whether it takes more memory than it may. Emptied buffers are freed before that is said.
+    /// Whether it takes more memory than it may. If so, emptied buffers are freed first.
     pub(crate) fn is_over_limit(&mut self) -> bool {
         let Bounds { memory_bytes_max, reserved_bytes, .. } = self.bounds;
         let is_over =
-            |(all, saved): (usize, usize)| all > memory_bytes_max || all - saved > memory_bytes_max - reserved_bytes;
+            |MemoryBytes { all, saved }| all > memory_bytes_max || all - saved > memory_bytes_max - reserved_bytes;
         if is_over(self.memory_bytes()) {
             self.pool.clear();
             self.spare = None;
@@ -360,7 +374,7 @@ impl Spool {
     }
 
     fn free_bytes(&self) -> usize {
-        self.bounds.memory_bytes_max.saturating_sub(self.memory_bytes().0)
+        self.bounds.memory_bytes_max.saturating_sub(self.memory_bytes().all)
     }
 
     /// Bytes of a portion that is copied out of a queue: as many as a bulk may have, or fewer while memory is nearly full.

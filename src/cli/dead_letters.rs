@@ -83,7 +83,7 @@ pub(super) fn ls(chosen: &[Chosen<'_>], out: &mut impl Write, err: &mut impl Wri
                     write_broken(out, survey.broken_lines, &survey.broken)?;
                 }
                 Err(error) => {
-                    writeln!(err, "{}: {}", recorder.name, file.unreadable(&error))?;
+                    writeln!(err, "{}: {}", recorder.name, file.unreadable(error))?;
                     all_well = false;
                 }
             }

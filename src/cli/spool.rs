@@ -123,7 +123,7 @@ fn not_dropped(error: &OpenError) -> String {
 }
 
 fn documents(survey: &Survey) -> u64 {
-    survey.segments.iter().map(|&(_, _, sums_bytes)| segment::listed(sums_bytes)).sum()
+    survey.segments.iter().map(|files| segment::listed(files.sums_bytes)).sum()
 }
 
 fn ls(
@@ -133,10 +133,10 @@ fn ls(
     survey: &Survey,
     out: &mut impl Write,
 ) -> Result<bool, Failed> {
-    for &(number, text_bytes, sums_bytes) in &survey.segments {
-        let path = disk::text_path(folder, number);
-        let documents = counted(segment::listed(sums_bytes), "document");
-        writeln!(out, "{}: {documents}, {text_bytes} bytes", path.display())?;
+    for files in &survey.segments {
+        let path = disk::text_path(folder, files.number);
+        let documents = counted(segment::listed(files.sums_bytes), "document");
+        writeln!(out, "{}: {documents}, {} bytes", path.display(), files.text_bytes)?;
     }
     for &(number, bytes) in &survey.set_aside {
         writeln!(out, "{}: damaged, set aside, {bytes} bytes", disk::damaged_path(folder, number).display())?;
@@ -149,11 +149,11 @@ fn ls(
 /// What cannot be read is said, and the rest is printed.
 fn dump(path: &Path, folder: &Folder, survey: &Survey, out: &mut impl Write) -> Result<bool, Failed> {
     let mut unread = Vec::new();
-    for &segment in &survey.segments {
-        match disk::read_segment(folder, segment) {
+    for &files in &survey.segments {
+        match disk::read_segment(folder, files) {
             Ok((checked, _)) => out.write_all(checked.bulk.bytes())?,
             Err(error) => {
-                unread.push(format!("{}: cannot be read: {error}", disk::text_path(path, segment.0).display()));
+                unread.push(format!("{}: cannot be read: {error}", disk::text_path(path, files.number).display()));
             }
         }
     }
@@ -168,12 +168,12 @@ fn verify(
     out: &mut impl Write,
 ) -> Result<bool, Failed> {
     let (mut whole, mut known, mut all_well) = (0, 0, true);
-    for &found in &survey.segments {
-        let path = disk::text_path(path, found.0);
-        match disk::read_segment(folder, found) {
+    for &files in &survey.segments {
+        let path = disk::text_path(path, files.number);
+        match disk::read_segment(folder, files) {
             Ok((checked, _)) => {
                 let documents = checked.bulk.documents() as u64;
-                let listed = segment::listed(found.2);
+                let listed = segment::listed(files.sums_bytes);
                 let damaged = listed.saturating_sub(documents);
                 (whole, known) = (whole + documents, known + listed);
                 if damaged > 0 || !checked.damaged.is_empty() {
@@ -186,7 +186,7 @@ fn verify(
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
                 writeln!(out, "{}: cannot be read: {error}", path.display())?;
-                (known, all_well) = (known + segment::listed(found.2), false);
+                (known, all_well) = (known + segment::listed(files.sums_bytes), false);
             }
         }
     }

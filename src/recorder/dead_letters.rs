@@ -1,6 +1,7 @@
 //! Documents that the server refused for good, kept for a person: one JSON object per line, bounded by rotation.
 //! [`letter`] is such a line, [`files`] reads them, and [`retry`] sends them again.
 
+mod error;
 pub(crate) mod files;
 pub(super) mod letter;
 mod replacement;
@@ -9,7 +10,7 @@ mod summary;
 pub(crate) mod survey;
 
 use super::elasticsearch::verdict::DeadLetter;
-use super::rotated::{self, Rotated};
+use super::rotated::{self, Rotated, Rotation};
 use crate::calendar::Timestamp;
 use crate::config::{FileMode, Recorder};
 use crate::limits;
@@ -87,10 +88,11 @@ impl DeadLetters {
         {
             return Ok(open);
         }
+        let rotation = Rotation { bytes_max: self.bytes_max, keep: KEPT_FILES };
         for _ in 0..limits::LETTER_OPEN_TRIES {
             let file = self.open_or_make()?;
             if self.lock(&file)? {
-                return Rotated::new(file, &self.path, self.mode, (self.bytes_max, KEPT_FILES), end_torn_line);
+                return Rotated::new(file, &self.path, self.mode, rotation, end_torn_line);
             }
         }
         Err(io::Error::new(io::ErrorKind::WouldBlock, "others move it each time that it is opened"))

@@ -9,7 +9,7 @@
 
 mod torn;
 
-use super::rotated::{self, Rotated};
+use super::rotated::{self, Rotated, Rotation};
 use crate::bulk::Bulk;
 use crate::config::FileMode;
 use crate::event_loop::{self, Interest};
@@ -45,15 +45,14 @@ struct Begun {
 pub(super) struct Appender {
     path: PathBuf,
     mode: FileMode,
-    /// Bytes of the file, and how many old ones stay.
-    bounds: (u64, u32),
+    rotation: Rotation,
     output: Option<Output>,
 }
 
 impl Appender {
     /// `-` is standard output; a file is rotated before it grows over `bytes_max`, and `keep` old ones stay.
     pub(super) fn new(path: PathBuf, mode: FileMode, bytes_max: u64, keep: u32) -> Self {
-        Self { path, mode, bounds: (bytes_max, keep), output: None }
+        Self { path, mode, rotation: Rotation { bytes_max, keep }, output: None }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -72,7 +71,7 @@ impl Appender {
         }
         let output = match &mut self.output {
             Some(output) => output,
-            none => none.insert(Output::open(&self.path, self.mode, self.bounds)?),
+            none => none.insert(Output::open(&self.path, self.mode, self.rotation)?),
         };
         let appended = output.append(bulk).await;
         if appended.is_err() && matches!(output, Output::File(_)) {
@@ -89,7 +88,7 @@ enum Output {
 }
 
 impl Output {
-    fn open(path: &Path, mode: FileMode, bounds: (u64, u32)) -> io::Result<Self> {
+    fn open(path: &Path, mode: FileMode, rotation: Rotation) -> io::Result<Self> {
         if path == Path::new(STANDARD_OUTPUT) {
             if stands_for_nothing(io::stdout()) {
                 return Err(io::Error::new(io::ErrorKind::BrokenPipe, CLOSED));
@@ -101,7 +100,7 @@ impl Output {
         if !file.metadata()?.is_file() {
             return Ok(Self::Stream(Stream::new(Unblocked::of_own(file), UnderWay::default())));
         }
-        Ok(Self::File(Rotated::new(file, path, mode, bounds, cut_torn_end)?))
+        Ok(Self::File(Rotated::new(file, path, mode, rotation, cut_torn_end)?))
     }
 
     /// Whether what is open is still what `path` stands for.
@@ -218,7 +217,8 @@ mod tests {
         let whole = bulk(&mut IdSource::new([0; 9]), 2);
         for torn in ["", "{\"cre", "{\"create\":{}}\n", "{\"create\":{}}\n{\"a\":", "{\"index\":{}}\n"] {
             std::fs::write(&path, [whole.bytes(), torn.as_bytes()].concat()).unwrap();
-            let mut output = Output::open(&path, FileMode::default(), (1 << 20, 1)).unwrap();
+            let mut output =
+                Output::open(&path, FileMode::default(), Rotation { bytes_max: 1 << 20, keep: 1 }).unwrap();
             assert_eq!(std::fs::read(&path).unwrap(), whole.bytes(), "{torn}");
             event_loop::block_on(output.append(&whole)).unwrap().unwrap();
             assert_eq!(std::fs::read(&path).unwrap(), [whole.bytes(), whole.bytes()].concat());
@@ -232,7 +232,7 @@ mod tests {
         let mut ids = IdSource::new([0; 9]);
         let bulks: Vec<Arc<Bulk>> = (0..7).map(|_| bulk(&mut ids, 3)).collect();
         let bytes_max = bulks[0].bytes().len() as u64 * 2;
-        let mut output = Output::open(&path, FileMode::default(), (bytes_max, 2)).unwrap();
+        let mut output = Output::open(&path, FileMode::default(), Rotation { bytes_max, keep: 2 }).unwrap();
         for bulk in &bulks {
             event_loop::block_on(output.append(bulk)).unwrap().unwrap();
         }

@@ -15,6 +15,15 @@ use std::path::{Path, PathBuf};
 /// Repairs what a crash may have torn.
 type Mend = fn(&mut File) -> io::Result<()>;
 
+/// When a file is rotated, and what stays.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rotation {
+    /// It is rotated before it grows over this.
+    pub(super) bytes_max: u64,
+    /// Rotated files that stay.
+    pub(super) keep: u32,
+}
+
 /// An open file. After an error it has to be opened anew, which repairs what could not be undone.
 #[derive(Debug)]
 pub(super) struct Rotated {
@@ -102,12 +111,12 @@ pub(super) fn write_counted(mut file: &File, bytes: &[u8], written: &mut usize) 
 }
 
 impl Rotated {
-    /// Goes on with a file that is open. It is rotated before it grows over `bytes_max`, and `keep` old ones stay.
+    /// Appends to a file that is open.
     pub(super) fn new(
         mut file: File,
         path: &Path,
         mode: FileMode,
-        (bytes_max, keep): (u64, u32),
+        Rotation { bytes_max, keep }: Rotation,
         mend: Mend,
     ) -> io::Result<Self> {
         mend(&mut file)?;
@@ -234,8 +243,10 @@ mod tests {
         // No file can be moved to where a folder is.
         fs::create_dir(numbered(&path, 3)).unwrap();
         let mode = FileMode::default();
-        let append =
-            |text: &str| Rotated::new(open(&path, mode)?, &path, mode, (3, 3), |_| Ok(()))?.append(text.as_bytes());
+        let append = |text: &str| {
+            Rotated::new(open(&path, mode)?, &path, mode, Rotation { bytes_max: 3, keep: 3 }, |_| Ok(()))?
+                .append(text.as_bytes())
+        };
         append("one").unwrap_err();
         append("two").unwrap();
         for _ in 0..3 {
@@ -254,7 +265,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out");
         let mode = FileMode::default();
-        let mut rotated = Rotated::new(open(&path, mode).unwrap(), &path, mode, (10, 1), |_| Ok(())).unwrap();
+        let mut rotated =
+            Rotated::new(open(&path, mode).unwrap(), &path, mode, Rotation { bytes_max: 10, keep: 1 }, |_| Ok(()))
+                .unwrap();
         rotated.append(b"ours ").unwrap();
         (&open(&path, mode).unwrap()).write_all(b"theirs").unwrap();
         rotated.append(b"ours").unwrap();

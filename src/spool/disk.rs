@@ -26,7 +26,7 @@ use residence::{Places, Residence};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use survey::{DAMAGED, GONE, SUMS, TEXT, blocks, name};
+use survey::{DAMAGED, GONE, SUMS, SegmentFiles, TEXT, blocks, name};
 
 pub(crate) use moved::Changes;
 pub(crate) use save::SaveError;
@@ -187,7 +187,7 @@ impl Disk {
             self.home.remove_segment(number);
         }
         let before = self.documents;
-        for (number, text_bytes, sums_bytes) in survey.segments {
+        for SegmentFiles { number, text_bytes, sums_bytes } in survey.segments {
             if text_bytes == 0 && sums_bytes == 0 {
                 self.home.remove_segment(number);
                 continue;

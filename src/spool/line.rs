@@ -1,8 +1,8 @@
 //! One lane in memory: whole bulks in front, single documents behind them.
 
-use super::Waiting;
 use super::disk::SegmentId;
 use super::queue::Queue;
+use super::{MemoryBytes, PortionBounds, Waiting};
 use crate::bulk::Bulk;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -30,12 +30,11 @@ impl Line {
         self.bulks.iter().map(|waiting| waiting.bulk.documents()).sum::<usize>() + self.queue.documents()
     }
 
-    /// Bytes in total, and how many of them hold documents that are also on disk.
-    pub(super) fn memory_bytes(&self) -> (usize, usize) {
+    pub(super) fn memory_bytes(&self) -> MemoryBytes {
         let bytes = |waiting: &Waiting| waiting.bulk.memory_bytes() + BULK_BYTES;
         let saved = self.bulks.iter().filter(|waiting| waiting.saved.is_some()).map(bytes).sum::<usize>();
         let saved = saved + self.queue_saved.map_or(0, |_| self.queue.memory_bytes());
-        (self.bulks.iter().map(bytes).sum::<usize>() + self.queue.memory_bytes(), saved)
+        MemoryBytes { all: self.bulks.iter().map(bytes).sum::<usize>() + self.queue.memory_bytes(), saved }
     }
 
     /// When the oldest document arrived that has to be saved and is not.
@@ -55,7 +54,7 @@ impl Line {
 
     /// The first bulk, or one of documents from the queue that is put into `emptied`, within these bounds. A bulk that may
     /// grow gets documents from the queue within them, too.
-    pub(super) fn take(&mut self, emptied: impl FnOnce() -> Arc<Bulk>, most: (usize, usize)) -> Option<Waiting> {
+    pub(super) fn take(&mut self, emptied: impl FnOnce() -> Arc<Bulk>, most: PortionBounds) -> Option<Waiting> {
         let Some(mut first) = self.bulks.pop_front() else { return self.take_queued(emptied(), most) };
         if self.bulks.is_empty()
             && self.queue_saved.is_none()
@@ -63,16 +62,16 @@ impl Line {
             && !first.never_merged
             && let Some(bulk) = Arc::get_mut(&mut first.bulk)
         {
-            self.queue.move_to(bulk, most.0, most.1);
+            self.queue.move_to(bulk, most.documents_max, most.bytes_max);
         }
         Some(first)
     }
 
     /// Documents from the front of the queue, within these bounds.
-    pub(super) fn take_queued(&mut self, mut emptied: Arc<Bulk>, most: (usize, usize)) -> Option<Waiting> {
+    pub(super) fn take_queued(&mut self, mut emptied: Arc<Bulk>, most: PortionBounds) -> Option<Waiting> {
         let (since, saved) = (self.queue.since()?, self.queue_saved);
         let bulk = Arc::get_mut(&mut emptied)?;
-        self.queue.move_to(bulk, most.0, most.1);
+        self.queue.move_to(bulk, most.documents_max, most.bytes_max);
         if self.queue.is_empty() {
             self.queue_saved = None;
         }

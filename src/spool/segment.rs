@@ -18,12 +18,20 @@ pub(crate) const SUM_BYTES: usize = 17;
 /// Bytes of a list that are read: one for each document that a segment of ours can hold.
 pub(crate) const SUMS_BYTES_MAX: u64 = limits::BULK_DOCUMENTS_MAX * SUM_BYTES as u64;
 
+/// A document in the list of checksums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Listed {
+    pub(crate) sum: u64,
+    /// The number of its line, from 0.
+    pub(crate) place: u32,
+}
+
 /// A segment's documents, told from what is none.
 #[derive(Debug, Default)]
 pub(crate) struct Checked {
     pub(crate) bulk: Bulk,
-    /// The checksum of each document of it, and its place in the list; each place once.
-    pub(crate) found: Vec<(u64, u32)>,
+    /// What the list says of each of its documents; each place occurs once.
+    pub(crate) found: Vec<Listed>,
     /// What is no document, as it was found.
     pub(crate) damaged: Vec<u8>,
 }
@@ -82,7 +90,7 @@ pub(crate) fn check(text: Vec<u8>, sums: &[u8]) -> Checked {
         add_damaged(start..start + at);
         start += at;
         whole.push(start..start + length);
-        found.push((sum, place));
+        found.push(Listed { sum, place });
         start += length;
         ends.push(u32::try_from(start).unwrap_or(u32::MAX));
     }
@@ -211,7 +219,7 @@ mod tests {
             let mut flipped = sums.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
             let checked = check(bulk.bytes().to_vec(), &flipped);
-            let places: Vec<u32> = checked.found.iter().map(|(_, place)| *place).collect();
+            let places: Vec<u32> = checked.found.iter().map(|found| found.place).collect();
             assert!(
                 places.is_sorted_by(|one, other| one < other) && places.iter().all(|place| *place < 5),
                 "bit {bit}"

@@ -1,5 +1,6 @@
 //! Reads the files of dead letters, to which a running expvastic may append meanwhile.
 
+use super::error::LetterFileError;
 use crate::limits;
 use crate::recorder::rotated;
 use crate::regular_file;
@@ -27,8 +28,8 @@ pub(crate) struct LetterFile {
 /// The files of a recorder that are there, the oldest letters first.
 ///
 /// # Errors
-/// What cannot be read, in words.
-pub(crate) fn open_all(path: &Path) -> Result<Vec<LetterFile>, String> {
+/// [`LetterFileError::Unreadable`].
+pub(crate) fn open_all(path: &Path) -> Result<Vec<LetterFile>, LetterFileError> {
     names(path).into_iter().filter_map(|path| LetterFile::open(path).transpose()).collect()
 }
 
@@ -38,7 +39,7 @@ pub(super) fn names(path: &Path) -> [PathBuf; 3] {
 }
 
 impl LetterFile {
-    fn open(path: PathBuf) -> Result<Option<Self>, String> {
+    fn open(path: PathBuf) -> Result<Option<Self>, LetterFileError> {
         let open = || {
             if std::fs::symlink_metadata(&path)?.is_symlink() {
                 return Err(io::Error::other("it is a symbolic link, set dead_letter to the file itself"));
@@ -54,13 +55,13 @@ impl LetterFile {
         match open() {
             Ok((file, bytes, mark)) => Ok(Some(Self { path, file, bytes, mark })),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(unreadable(&path, &error)),
+            Err(error) => Err(LetterFileError::unreadable(&path, error)),
         }
     }
 
-    /// What to say when it cannot be read.
-    pub(crate) fn unreadable(&self, error: &io::Error) -> String {
-        unreadable(&self.path, error)
+    /// The error of a read that has failed.
+    pub(crate) fn unreadable(&self, error: io::Error) -> LetterFileError {
+        LetterFileError::unreadable(&self.path, error)
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -107,10 +108,6 @@ impl LetterFile {
         }
         Ok(())
     }
-}
-
-fn unreadable(path: &Path, error: &io::Error) -> String {
-    format!("{} cannot be read: {error}", path.display())
 }
 
 /// The first and the last of so many bytes.

@@ -1,6 +1,7 @@
 //! One line of a file of dead letters: how it is written, and how it is split without changing a byte of the document.
 //! Pure.
 
+use super::error::NoLetter;
 use crate::bulk;
 use crate::calendar::Timestamp;
 use crate::flatten;
@@ -9,13 +10,6 @@ use crate::limits;
 use crate::recorder::elasticsearch::verdict::DeadLetter;
 use std::fmt;
 use std::io::Write;
-
-/// The line ends before the letter does: a crash or a full disk has torn it.
-const CUT_OFF: &str = "it is truncated";
-const NO_OBJECT: &str = "it is not a JSON object";
-const NO_ACTION: &str = "its action was not written by expvastic";
-const NO_DOCUMENT: &str = "its document is not a JSON object";
-const REPEATED: &str = "it has a duplicate member";
 
 /// A letter within its line. Each part is JSON text as it stands there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -60,7 +54,7 @@ impl<'l> Letter<'l> {
     ///
     /// # Errors
     /// Why it is no letter.
-    pub(crate) fn split(line: &'l [u8]) -> Result<Self, &'static str> {
+    pub(crate) fn split(line: &'l [u8]) -> Result<Self, NoLetter> {
         let mut letter = Self::default();
         let mut members = Members::of(line.trim_ascii())?;
         while let Some((name, value)) = members.next()? {
@@ -74,17 +68,17 @@ impl<'l> Letter<'l> {
                 _ => continue,
             };
             if !part.is_empty() {
-                return Err(REPEATED);
+                return Err(NoLetter::RepeatedMember);
             }
             *part = value;
         }
         if letter.action.len() >= limits::ACTION_LINE_BYTES_MAX
             || bulk::action_start(&[letter.action, b"\n"].concat()) != Some(0)
         {
-            return Err(NO_ACTION);
+            return Err(NoLetter::ForeignAction);
         }
         if letter.document.len() >= limits::SOURCE_BYTES_MAX || !flatten::is_object_in_one_line(letter.document) {
-            return Err(NO_DOCUMENT);
+            return Err(NoLetter::NoDocument);
         }
         Ok(letter)
     }
@@ -158,24 +152,24 @@ struct Members<'l> {
 }
 
 impl<'l> Members<'l> {
-    fn of(text: &'l [u8]) -> Result<Self, &'static str> {
-        if text.first() == Some(&b'{') { Ok(Self { text, at: 1, is_first: true }) } else { Err(NO_OBJECT) }
+    fn of(text: &'l [u8]) -> Result<Self, NoLetter> {
+        if text.first() == Some(&b'{') { Ok(Self { text, at: 1, is_first: true }) } else { Err(NoLetter::NoObject) }
     }
 
-    fn next(&mut self) -> Result<Option<Member<'l>>, &'static str> {
+    fn next(&mut self) -> Result<Option<Member<'l>>, NoLetter> {
         match (self.peek()?, self.is_first) {
             (b'}', _) if self.at + 1 == self.text.len() => return Ok(None),
             (b',', false) => self.at += 1,
             (b'"', true) => {}
-            _ => return Err(NO_OBJECT),
+            _ => return Err(NoLetter::NoObject),
         }
         self.is_first = false;
         if self.peek()? != b'"' {
-            return Err(NO_OBJECT);
+            return Err(NoLetter::NoObject);
         }
         let name = self.value()?;
         if self.peek()? != b':' {
-            return Err(NO_OBJECT);
+            return Err(NoLetter::NoObject);
         }
         self.at += 1;
         self.peek()?;
@@ -183,25 +177,25 @@ impl<'l> Members<'l> {
     }
 
     /// The next byte that is no blank.
-    fn peek(&mut self) -> Result<u8, &'static str> {
+    fn peek(&mut self) -> Result<u8, NoLetter> {
         while self.text.get(self.at).is_some_and(u8::is_ascii_whitespace) {
             self.at += 1;
         }
-        self.text.get(self.at).copied().ok_or(CUT_OFF)
+        self.text.get(self.at).copied().ok_or(NoLetter::Truncated)
     }
 
     /// The value that begins here.
-    fn value(&mut self) -> Result<&'l [u8], &'static str> {
+    fn value(&mut self) -> Result<&'l [u8], NoLetter> {
         let (start, mut depth) = (self.at, 0_usize);
         loop {
-            match *self.text.get(self.at).ok_or(CUT_OFF)? {
+            match *self.text.get(self.at).ok_or(NoLetter::Truncated)? {
                 b'"' => self.at = self.string_end()?,
                 b'{' | b'[' => {
                     depth += 1;
                     self.at += 1;
                 }
                 b'}' | b']' => {
-                    depth = depth.checked_sub(1).ok_or(NO_OBJECT)?;
+                    depth = depth.checked_sub(1).ok_or(NoLetter::NoObject)?;
                     self.at += 1;
                 }
                 _ => self.at += 1,
@@ -216,10 +210,10 @@ impl<'l> Members<'l> {
     }
 
     /// Behind the string that begins here.
-    fn string_end(&self) -> Result<usize, &'static str> {
+    fn string_end(&self) -> Result<usize, NoLetter> {
         let mut at = self.at + 1;
         loop {
-            at += self.text.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)).ok_or(CUT_OFF)?;
+            at += self.text.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)).ok_or(NoLetter::Truncated)?;
             if self.text[at] == b'"' {
                 return Ok(at + 1);
             }
@@ -286,7 +280,12 @@ mod tests {
         assert!(Letter::split(line).is_ok());
         for end in 0..line.len() {
             let why = Letter::split(&line[..end]).expect_err("nothing of it can be sent");
-            assert_eq!(why, if end == 0 { NO_OBJECT } else { CUT_OFF }, "{}", String::from_utf8_lossy(&line[..end]));
+            assert_eq!(
+                why,
+                if end == 0 { NoLetter::NoObject } else { NoLetter::Truncated },
+                "{}",
+                String::from_utf8_lossy(&line[..end])
+            );
         }
         // One that was torn, and the next behind it without a line end between.
         let glued = [&line[..line.len() / 2], line].concat();
@@ -309,25 +308,28 @@ mod tests {
             assert!(sent.starts_with(action.as_bytes()) && sent.ends_with(b"}\n"));
         }
         for (wrong, why) in [
-            ("null", NO_OBJECT),
-            ("[]", NO_OBJECT),
-            ("{}", NO_ACTION),
-            ("{\"a\"}", NO_OBJECT),
-            ("{,}", NO_OBJECT),
-            ("{\"a\":1 \"b\":2}", NO_OBJECT),
-            ("{\"a\":1}}", NO_OBJECT),
-            ("{\"a\":1]", NO_OBJECT),
-            (r#"{"action":{"index":{"_index":"i","_id":"x"}},"document":{}}"#, NO_ACTION),
-            (r#"{"action":{"create":{"_index":"i"}},"document":{}}"#, NO_ACTION),
-            (r#"{"action":{"create":{"_index":"i","_id":"x"}}}"#, NO_DOCUMENT),
-            (r#"{"action":{"create":{"_index":"i","_id":"x"}},"document":[]}"#, NO_DOCUMENT),
-            (r#"{"action":{"create":{"_index":"i","_id":"x"}},"document":{"a":01}}"#, NO_DOCUMENT),
-            (r#"{"action":{"create":{"_index":"i","_id":"x"}},"document":{"a":1},"document":{"a":2}}"#, REPEATED),
+            ("null", NoLetter::NoObject),
+            ("[]", NoLetter::NoObject),
+            ("{}", NoLetter::ForeignAction),
+            ("{\"a\"}", NoLetter::NoObject),
+            ("{,}", NoLetter::NoObject),
+            ("{\"a\":1 \"b\":2}", NoLetter::NoObject),
+            ("{\"a\":1}}", NoLetter::NoObject),
+            ("{\"a\":1]", NoLetter::NoObject),
+            (r#"{"action":{"index":{"_index":"i","_id":"x"}},"document":{}}"#, NoLetter::ForeignAction),
+            (r#"{"action":{"create":{"_index":"i"}},"document":{}}"#, NoLetter::ForeignAction),
+            (r#"{"action":{"create":{"_index":"i","_id":"x"}}}"#, NoLetter::NoDocument),
+            (r#"{"action":{"create":{"_index":"i","_id":"x"}},"document":[]}"#, NoLetter::NoDocument),
+            (r#"{"action":{"create":{"_index":"i","_id":"x"}},"document":{"a":01}}"#, NoLetter::NoDocument),
+            (
+                r#"{"action":{"create":{"_index":"i","_id":"x"}},"document":{"a":1},"document":{"a":2}}"#,
+                NoLetter::RepeatedMember,
+            ),
         ] {
             assert_eq!(Letter::split(wrong.as_bytes()), Err(why), "{wrong}");
         }
         let pretty = format!("{{\"action\":{action},\"document\":{{\n\"a\":1}}}}");
-        assert_eq!(Letter::split(pretty.as_bytes()), Err(NO_DOCUMENT), "a bulk has a line for each document");
+        assert_eq!(Letter::split(pretty.as_bytes()), Err(NoLetter::NoDocument), "a bulk has a line for each document");
     }
 
     #[test]
@@ -388,7 +390,9 @@ mod tests {
                 // A strict parser takes the last of members of one name, and a document that is no object.
                 let is_wrong = |parts: &Parts<'_>| {
                     let is_object = parts.get("document").is_some_and(|it| it.get().starts_with('{'));
-                    split == Err(REPEATED) || !is_object || parts.get("action").is_none_or(|it| it.get() != ACTION)
+                    split == Err(NoLetter::RepeatedMember)
+                        || !is_object
+                        || parts.get("action").is_none_or(|it| it.get() != ACTION)
                 };
                 assert!(twin.as_ref().is_none_or(is_wrong), "{line}: {split:?}");
             }

@@ -5,6 +5,7 @@
 //! meanwhile, and replaces the old file in one step. So whenever a process ends, in any way, each letter is in a file
 //! that the next process reads.
 
+use super::error::LetterFileError;
 use super::files::{LetterFile, Line, careful, names};
 use crate::clock;
 use crate::event_loop;
@@ -53,16 +54,14 @@ pub(super) struct Replacement {
 
 impl Replacement {
     /// # Errors
-    /// Why there can be none, in words.
-    pub(super) fn begin(of: &LetterFile) -> Result<Self, String> {
+    /// [`LetterFileError::InUse`], or [`LetterFileError::Unwritable`].
+    pub(super) fn begin(of: &LetterFile) -> Result<Self, LetterFileError> {
         let mut name = of.path.as_os_str().to_owned();
         name.push(REPLACEMENT);
         let path = PathBuf::from(name);
         Self::open(&path, of).map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => {
-                format!("{} is in use by another `dead-letters retry`", path.display())
-            }
-            _ => unwritable(&path, &error),
+            io::ErrorKind::WouldBlock => LetterFileError::InUse { path: path.clone() },
+            _ => LetterFileError::unwritable(&path, error),
         })
     }
 
@@ -93,22 +92,22 @@ impl Replacement {
     /// Adds lines.
     ///
     /// # Errors
-    /// What the system says, in words.
-    pub(super) fn append(&mut self, lines: &[u8]) -> Result<(), String> {
-        self.file.write_all(lines).map_err(|error| unwritable(&self.path, &error))
+    /// [`LetterFileError::Unwritable`].
+    pub(super) fn append(&mut self, lines: &[u8]) -> Result<(), LetterFileError> {
+        self.file.write_all(lines).map_err(|error| LetterFileError::unwritable(&self.path, error))
     }
 
     /// Puts it in the place of the file, with those of its lines that are not done. `path` is where the recorder writes to.
     ///
     /// # Errors
-    /// Why the file is as it was, in words.
-    pub(super) async fn take_place(mut self, of: &LetterFile, done: &Done, path: &Path) -> Result<(), String> {
+    /// Why the file is as it was.
+    pub(super) async fn take_place(mut self, of: &LetterFile, done: &Done, path: &Path) -> Result<(), LetterFileError> {
         if !done.has_any() {
             return Ok(());
         }
         let mut copied = of.bytes;
         let copied_all = self.copy_rest(of, done).and_then(|()| self.catch_up(of, &mut copied));
-        copied_all.map_err(|error| unwritable(&self.path, &error))?;
+        copied_all.map_err(|error| LetterFileError::unwritable(&self.path, error))?;
         let locked = LockedFile::of(path).await?;
         self.swap(of, copied, path)?;
         // Whoever writes to it waits no longer than that takes.
@@ -151,12 +150,12 @@ impl Replacement {
     }
 
     /// Runs while the lock is locked: only programs that do not know the lock write to the files.
-    fn swap(&mut self, of: &LetterFile, mut copied: u64, path: &Path) -> Result<(), String> {
+    fn swap(&mut self, of: &LetterFile, mut copied: u64, path: &Path) -> Result<(), LetterFileError> {
         let place = names(path).into_iter().find(|name| rotated::is_at(name, &of.file).unwrap_or(false));
-        let place = place.filter(|_| of.is_continued().unwrap_or(false)).ok_or_else(|| {
-            format!("{} was moved, replaced or emptied in the meantime and is left unchanged", of.path.display())
-        })?;
-        let failed = |error: io::Error| format!("{} cannot be replaced: {error}", place.display());
+        let place = place
+            .filter(|_| of.is_continued().unwrap_or(false))
+            .ok_or_else(|| LetterFileError::Changed { path: of.path.clone() })?;
+        let failed = |error: io::Error| LetterFileError::NotReplaced { path: place.clone(), error };
         let synced = copied;
         self.copy_appended(of, &mut copied, false).map_err(failed)?;
         if copied > synced {
@@ -188,10 +187,6 @@ impl Replacement {
     }
 }
 
-fn unwritable(path: &Path, error: &io::Error) -> String {
-    format!("{} cannot be written: {error}", path.display())
-}
-
 impl Drop for Replacement {
     fn drop(&mut self) {
         if !self.is_placed {
@@ -213,17 +208,15 @@ impl LockedFile {
     /// Waits for the lock for a short while.
     ///
     /// # Errors
-    /// Why it cannot be had, in words.
-    pub(super) async fn of(path: &Path) -> Result<Self, String> {
+    /// [`LetterFileError::Locked`], or [`LetterFileError::NotLockable`].
+    pub(super) async fn of(path: &Path) -> Result<Self, LetterFileError> {
         let give_up_at = clock::now() + limits::LETTER_LOCK_TIME;
         loop {
             match Self::try_once(path) {
                 Ok(Some(locked)) => return Ok(locked),
                 Ok(None) if clock::now() < give_up_at => {}
-                Ok(None) => {
-                    return Err(format!("{} is locked by another process", path.display()));
-                }
-                Err(error) => return Err(format!("{} cannot be locked: {error}", path.display())),
+                Ok(None) => return Err(LetterFileError::Locked { path: path.to_owned() }),
+                Err(error) => return Err(LetterFileError::NotLockable { path: path.to_owned(), error }),
             }
             event_loop::sleep_until(clock::now() + limits::LETTER_LOCK_INTERVAL).await;
         }
@@ -302,7 +295,7 @@ mod tests {
         File::options().append(true).open(path).unwrap().write_all(text.as_bytes()).unwrap();
     }
 
-    fn placed(begun: (LetterFile, Done, Replacement), path: &Path) -> Result<(), String> {
+    fn placed(begun: (LetterFile, Done, Replacement), path: &Path) -> Result<(), LetterFileError> {
         let (file, done, replacement) = begun;
         event_loop::block_on(replacement.take_place(&file, &done, path)).unwrap()
     }
@@ -398,7 +391,7 @@ mod tests {
         let leftover = folder.path().join("dead.retrying");
         write(&leftover, "something\n").unwrap();
         let one = begun(&path);
-        assert!(Replacement::begin(&one.0).unwrap_err().contains("is in use"));
+        assert!(Replacement::begin(&one.0).unwrap_err().to_string().contains("is in use"));
         placed(one, &path).unwrap();
         assert_eq!(read_to_string(&path).unwrap(), "two\nfour\n");
         std::os::unix::fs::symlink(&path, &leftover).unwrap();

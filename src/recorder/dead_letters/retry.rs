@@ -3,6 +3,7 @@
 //! Invariant: a letter leaves its file only if the server answered 2xx or 409 for its document. One that is refused
 //! again stays, with the server's new reason.
 
+use super::error::LetterFileError;
 use super::files::{self, LetterFile};
 use super::letter;
 use super::replacement::{Done, LockedFile, Replacement};
@@ -63,7 +64,7 @@ impl Retried {
                 format!("{signal} received: unanswered dead letters are kept")
             }
             Ended::GaveUp(why) => format!("gave up, the server accepts nothing: {why}"),
-            Ended::File(why) => why,
+            Ended::File(error) => error.to_string(),
         }
     }
 
@@ -104,7 +105,7 @@ pub(crate) async fn retry<S: Future<Output = &'static str>>(
         let survey = match Survey::of(&file) {
             Ok(survey) => survey,
             Err(error) => {
-                total.problems.push(file.unreadable(&error));
+                total.problems.push(file.unreadable(error).to_string());
                 continue;
             }
         };
@@ -123,9 +124,9 @@ pub(crate) async fn retry<S: Future<Output = &'static str>>(
             let why = total.end(ended);
             total.problems.push(why);
         }
-        if is_thinned && let Err(why) = replacement.take_place(&file, &sent.done, path).await {
+        if is_thinned && let Err(error) = replacement.take_place(&file, &sent.done, path).await {
             is_thinned = false;
-            total.problems.push(why);
+            total.problems.push(error.to_string());
         }
         total.add(survey, sent, is_thinned);
     }
@@ -133,7 +134,7 @@ pub(crate) async fn retry<S: Future<Output = &'static str>>(
 }
 
 /// The files, each with what is to take its place. Nobody is in the middle of a line when they are opened.
-async fn begin(path: &Path) -> Result<Vec<(LetterFile, Replacement)>, String> {
+async fn begin(path: &Path) -> Result<Vec<(LetterFile, Replacement)>, LetterFileError> {
     if files::open_all(path)?.is_empty() {
         return Ok(Vec::new());
     }
@@ -151,7 +152,7 @@ enum Ended {
     /// The server takes nothing.
     GaveUp(String),
     /// A file cannot be read or written.
-    File(String),
+    File(LetterFileError),
 }
 
 /// What became of the letters of one file.
@@ -282,7 +283,7 @@ impl<'s> Sender<'s> {
 
     /// Goes through a file once.
     async fn pass(&mut self, file: &LetterFile, replacement: &mut Replacement, sent: &mut Sent) -> Result<(), Ended> {
-        let failed = |error| Ended::File(file.unreadable(&error));
+        let failed = |error| Ended::File(file.unreadable(error));
         let (mut portion, mut document) = (Portion::default(), Vec::new());
         let mut lines = file.lines().map_err(failed)?;
         while let Some(line) = lines.next().map_err(failed)? {
@@ -376,7 +377,7 @@ impl<'s> Sender<'s> {
         judgement: &Judgement,
         replacement: &mut Replacement,
         sent: &mut Sent,
-    ) -> Result<(), String> {
+    ) -> Result<(), LetterFileError> {
         let (mut refused, time) = (Vec::new(), clock::timestamp());
         for letter in &judgement.dead_letters {
             letter::write(&mut refused, &self.recorder.name, letter, portion.bulk.document(letter.index), time);

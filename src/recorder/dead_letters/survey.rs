@@ -1,5 +1,6 @@
 //! What a file of dead letters contains.
 
+use super::error::NoLetter;
 use super::files::{LetterFile, Line};
 use super::letter::Letter;
 use super::summary::Summary;
@@ -59,11 +60,11 @@ impl<'l> Line<'l> {
     ///
     /// # Errors
     /// Why it is no letter.
-    pub(super) fn letter(&self) -> Result<Option<Letter<'l>>, &'static str> {
+    pub(super) fn letter(&self) -> Result<Option<Letter<'l>>, NoLetter> {
         match self.text {
             Some(text) if text.trim_ascii().is_empty() => Ok(None),
             Some(text) => Letter::split(text).map(Some),
-            None => Err("it is too long for a dead letter"),
+            None => Err(NoLetter::TooLong),
         }
     }
 }

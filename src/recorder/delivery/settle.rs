@@ -1,5 +1,5 @@
-//! What becomes of documents after they were sent: booked, kept as dead letters, or put where they wait for another
-//! try.
+//! What becomes of documents after they were sent: they are booked as done, written as dead letters, or put where they
+//! wait for another try.
 
 use super::Delivery;
 use crate::bulk::Bulk;
@@ -11,6 +11,14 @@ use crate::spool::disk::Tried;
 use crate::spool::{Lane, Waiting};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// A dead letter that could not be written: usually because the disk is full or the file cannot be opened.
+struct UnwrittenLetter {
+    /// Place of its document in the bulk.
+    index: usize,
+    /// What failed, for the log.
+    reason: String,
+}
 
 impl Delivery {
     /// Books what became of the bulk that was under way. False if something failed.
@@ -33,9 +41,9 @@ impl Delivery {
     fn settle_items(&mut self, lane: Lane, sent: Waiting, judgement: &Judgement, now: Instant) -> bool {
         let fates = &judgement.fates;
         // Dead letters are written before the documents count as done on disk.
-        let buried = self.bury(&sent.bulk, &judgement.dead_letters);
-        let unburied_from = buried.as_ref().err().map_or(usize::MAX, |(index, _)| *index);
-        let is_dead = |index: &usize| fates[*index] == Fate::DeadLetter && *index < unburied_from;
+        let written = self.write_dead_letters(&sent.bulk, &judgement.dead_letters);
+        let unwritten_from = written.as_ref().err().map_or(usize::MAX, |failure| failure.index);
+        let is_dead = |index: &usize| fates[*index] == Fate::DeadLetter && *index < unwritten_from;
         let number = |fate| fates.iter().filter(|other| **other == fate).count() as u64;
         let (acked, duplicate) = (number(Fate::Acked), number(Fate::Duplicate));
         let dead = (0..fates.len()).filter(is_dead).count() as u64;
@@ -52,10 +60,10 @@ impl Delivery {
         let name = self.name.as_str();
         part_log!(self.log_level, Debug, recorder = name, acked, duplicate, dead_lettered = dead, "shipped");
         let in_part = acked + duplicate + dead > 0;
-        match buried {
-            Err((_, failed)) => {
-                let rejected = sent.bulk.select(|index| fates[index] == Fate::DeadLetter && index >= unburied_from);
-                self.reject(lane, &sent, rejected, &failed, now);
+        match written {
+            Err(UnwrittenLetter { reason, .. }) => {
+                let rejected = sent.bulk.select(|index| fates[index] == Fate::DeadLetter && index >= unwritten_from);
+                self.reject(lane, &sent, rejected, &reason, now);
             }
             Ok(()) if dead > 0 => self.letters_written(now),
             Ok(()) => {}
@@ -68,19 +76,21 @@ impl Delivery {
             self.items_accepted(now);
         }
         self.spool.recycle(sent.bulk);
-        judgement.refusals.is_empty() && unburied_from == usize::MAX
+        judgement.refusals.is_empty() && unwritten_from == usize::MAX
     }
 
-    /// Keeps the dead letters.
+    /// Writes a dead letter for each document that the server refused for good, if the recorder has a file for them.
     ///
     /// # Errors
-    /// The document whose letter is the first that could not be kept, and why, in words: those behind it are not kept, either.
-    fn bury(&mut self, bulk: &Bulk, letters: &[DeadLetter]) -> Result<(), (usize, String)> {
+    /// The first letter that could not be written. Those after it were not tried.
+    fn write_dead_letters(&mut self, bulk: &Bulk, letters: &[DeadLetter]) -> Result<(), UnwrittenLetter> {
         let Some(file) = &mut self.dead_letters else { return Ok(()) };
         let time = clock::timestamp();
         for letter in letters {
-            file.write(&self.name, letter, bulk.document(letter.index), time)
-                .map_err(|error| (letter.index, format!("cannot write to {}: {error}", file.path().display())))?;
+            file.write(&self.name, letter, bulk.document(letter.index), time).map_err(|error| {
+                let reason = format!("cannot write to {}: {error}", file.path().display());
+                UnwrittenLetter { index: letter.index, reason }
+            })?;
         }
         Ok(())
     }

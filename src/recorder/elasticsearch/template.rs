@@ -10,19 +10,20 @@
 use super::server::Product;
 use crate::json;
 use crate::limits;
+use crate::metrics::{Ledger, ReaderCounts};
 use simd_json::prelude::*;
 use simd_json::tape;
 use std::fmt::Write;
 
 /// Increases with each change of the text below.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const OWNER: &str = "expvastic";
 
-/// Numbers that are certainly integers: Go's own, and ours. `memstats.NextGC` is none of them: without a collector it
-/// is 2^64 - 1, which no `long` holds.
-const INTEGERS: &str = r"^(memstats\\.((Total|Heap)?Alloc|(Heap|Stack|MSpan|MCache|BuckHash|GC|Other)?Sys|Lookups|Mallocs|Frees|(Heap|Stack|MSpan|MCache)Inuse|Heap(Idle|Released|Objects)|LastGC|Pause(TotalNs|Ns|End)|Num(Forced)?GC|BySize\\.(Size|Mallocs|Frees))|readers\\..+\\.(polls|failures|late_ticks|down_ticks|body_bytes)|recorders\\..+\\.(made|acked|duplicate|dead_lettered|waiting)|process\\.resident_bytes)$";
+/// Numbers of Go's own that are certainly integers. `memstats.NextGC` is none of them: without a collector it is
+/// 2^64 - 1, which no `long` holds.
+const GO_INTEGERS: &str = r"memstats\\.((Total|Heap)?Alloc|(Heap|Stack|MSpan|MCache|BuckHash|GC|Other)?Sys|Lookups|Mallocs|Frees|(Heap|Stack|MSpan|MCache)Inuse|Heap(Idle|Released|Objects)|LastGC|Pause(TotalNs|Ns|End)|Num(Forced)?GC|BySize\\.(Size|Mallocs|Frees))";
 
-/// The objects at the root that they are in.
+/// The objects at the root that integers are in.
 const INTEGER_ROOTS: [&str; 4] = ["memstats", "readers", "recorders", "process"];
 
 /// What the configuration wants from a template.
@@ -33,7 +34,7 @@ pub(crate) struct Wish {
     pub(crate) data_stream: bool,
     /// Names that the readers together may ship.
     pub(crate) fields_max: usize,
-    /// No reader converts numbers or gives others the names of [`INTEGERS`]: integers stay integers.
+    /// No reader converts numbers or gives others the names of [`integers`]: integers stay integers.
     pub(crate) verbatim: bool,
 }
 
@@ -183,6 +184,14 @@ pub(crate) fn meets_integers(name: &str) -> bool {
     name.split('.').next().is_some_and(|root| INTEGER_ROOTS.contains(&root))
 }
 
+/// A regular expression, as text in JSON, for the names of all numbers that are certainly integers: Go's, and our own
+/// counters.
+fn integers() -> String {
+    let one_of = |names: Vec<String>| names.join("|").replace('.', r"\\.");
+    let (reader, recorder) = (one_of(ReaderCounts::names()), one_of(Ledger::names()));
+    format!(r"^({GO_INTEGERS}|readers\\..+\\.({reader})|recorders\\..+\\.({recorder})|process\\.resident_bytes)$")
+}
+
 /// The pattern of all indices that a name with `strftime` patterns can stand for.
 fn glob(index_name: &str) -> String {
     let mut glob = String::new();
@@ -254,7 +263,8 @@ fn mappings(wish: &Wish, flavour: Flavour, mark: &str) -> String {
     let flat = if flavour == Flavour::Flat { r#","subobjects":false"# } else { "" };
     let integers = if wish.verbatim {
         format!(
-            r#"{{"integers":{{"match_pattern":"regex","path_match":"{INTEGERS}","match_mapping_type":"long","mapping":{{"type":"long"}}}}}},"#
+            r#"{{"integers":{{"match_pattern":"regex","path_match":"{}","match_mapping_type":"long","mapping":{{"type":"long"}}}}}},"#,
+            integers()
         )
     } else {
         String::new()
@@ -329,6 +339,10 @@ fn leaves(value: tape::Value<'_, '_>, path: &mut String, lines: &mut Vec<String>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::{Metrics, ProcessUsage, Snapshot};
+
+    /// What version 1 put in place, which knew only some of the counters.
+    const VERSION_1: &str = r#"{"index_patterns":["expvastic"],"priority":311,"version":1,"_meta":{"owner":"expvastic","checksum":"377cbee2d5d6db02"},"template":{"settings":{"index":{"mapping":{"total_fields":{"limit":2100},"ignore_malformed":true}}},"mappings":{"date_detection":false,"subobjects":false,"dynamic_templates":[{"integers":{"match_pattern":"regex","path_match":"^(memstats\\.((Total|Heap)?Alloc|(Heap|Stack|MSpan|MCache|BuckHash|GC|Other)?Sys|Lookups|Mallocs|Frees|(Heap|Stack|MSpan|MCache)Inuse|Heap(Idle|Released|Objects)|LastGC|Pause(TotalNs|Ns|End)|Num(Forced)?GC|BySize\\.(Size|Mallocs|Frees))|readers\\..+\\.(polls|failures|late_ticks|down_ticks|body_bytes)|recorders\\..+\\.(made|acked|duplicate|dead_lettered|waiting)|process\\.resident_bytes)$","match_mapping_type":"long","mapping":{"type":"long"}}},{"whole_numbers":{"match_mapping_type":"long","mapping":{"type":"double"}}},{"numbers":{"match_mapping_type":"double","mapping":{"type":"double"}}},{"strings":{"match_mapping_type":"string","mapping":{"type":"keyword","ignore_above":1024}}}],"properties":{"@timestamp":{"type":"date"}}}}}"#;
 
     fn wish(index_name: &str) -> Wish {
         Wish { index_name: index_name.to_owned(), data_stream: false, fields_max: 1_000, verbatim: true }
@@ -352,10 +366,48 @@ mod tests {
         }
     }
 
+    /// The numbers below an object, by their names in a document.
+    fn numbers(object: &serde_json::Value, path: &str, found: &mut Vec<String>) {
+        for (name, value) in object.as_object().unwrap() {
+            let path = format!("{path}{name}");
+            match value {
+                serde_json::Value::Object(_) => numbers(value, &format!("{path}."), found),
+                _ => found.push(path),
+            }
+        }
+    }
+
+    #[test]
+    fn every_counter_of_a_reader_or_recorder_is_an_integer_to_the_server() {
+        let (metrics, counts, mut payload) = (Metrics::default(), ReaderCounts::default(), Vec::new());
+        let snapshot = Snapshot {
+            metrics: &metrics,
+            usage: ProcessUsage::default(),
+            readers: vec![("NAME", &counts)],
+            recorders: vec![("NAME", Ledger::default())],
+        };
+        snapshot.render(&mut payload);
+        let payload: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+        // The regular expression, once it has been read as JSON.
+        let integers: String = serde_json::from_str(&format!("\"{}\"", integers())).unwrap();
+        for section in ["readers", "recorders"] {
+            let mut names = Vec::new();
+            numbers(&payload[section]["NAME"], "", &mut names);
+            assert!(names.len() > 10, "{names:?}");
+            let list = integers.split(&format!(r"|{section}\..+\.(")).nth(1).unwrap().split(')').next().unwrap();
+            let mut listed: Vec<String> = list.split('|').map(|name| name.replace(r"\.", ".")).collect();
+            listed.sort();
+            names.sort();
+            assert_eq!(listed, names, "{section}");
+        }
+    }
+
     #[test]
     fn names_of_integers_are_known_by_their_root() {
-        let names = INTEGERS.trim_start_matches("^(").split(['|', '(']).filter(|part| part.contains(r"s\\."));
-        let roots: Vec<&str> = names.map(|name| name.split('\\').next().unwrap()).collect();
+        let integers = integers();
+        let names = integers.trim_start_matches("^(").split(['|', '(']).filter(|part| part.contains(r"s\\."));
+        let roots: Vec<&str> =
+            names.map(|name| name.split('\\').next().unwrap()).filter(|name| *name != "mended_names").collect();
         assert_eq!(roots, INTEGER_ROOTS);
         for (name, expected) in [("memstats.Alloc", true), ("process", true), ("memstat.Alloc", false), ("a.b", false)]
         {
@@ -404,6 +456,9 @@ mod tests {
         assert_eq!(template.standing(b"{}".to_vec()), Standing::Foreign);
         let other = Template::new(&Wish { fields_max: 2_000, ..wish("shop") }, Flavour::Flat).unwrap();
         assert_eq!(template.standing(stored(&other.text)), Standing::Outdated);
+
+        assert_eq!(template.standing(stored(VERSION_1)), Standing::Outdated, "older, and not changed by a person");
+        assert_eq!(template.standing(stored(&VERSION_1.replace("2100", "2200"))), Standing::Changed);
 
         let legacy = Template::new(&wish("shop"), Flavour::Legacy5).unwrap();
         assert_eq!(legacy.standing(format!(r#"{{"expvastic-shop":{}}}"#, legacy.text).into_bytes()), Standing::Same);

@@ -1,6 +1,6 @@
 //! Brings documents back from the disk, and removes segments that are done.
 
-use super::survey::{DAMAGED, blocks, name, read_segment};
+use super::survey::{DAMAGED, SegmentFiles, blocks, name, read_segment};
 use super::{Disk, Residence, Segment, SegmentId, Tried};
 use crate::bulk::{self, Bulk};
 use crate::limits;
@@ -23,7 +23,8 @@ impl Segment {
     /// All of it that can be read, and whether its list of sums is empty.
     pub(super) fn read(&self) -> io::Result<(Checked, bool)> {
         let Some(handles) = &self.handles else {
-            return read_segment(&self.home, (self.number, self.text_bytes, self.sums_bytes));
+            let Self { number, text_bytes, sums_bytes, .. } = *self;
+            return read_segment(&self.home, SegmentFiles { number, text_bytes, sums_bytes });
         };
         let text = handles.text.read_back(self.text_bytes.min(limits::SEGMENT_READ_BYTES_MAX))?;
         let sums = handles.sums.read_back(self.sums_bytes.min(segment::SUMS_BYTES_MAX))?;

@@ -196,11 +196,11 @@ impl Disk {
             let Ok((checked, _)) = self.segments[at].read() else { continue };
             let Some(old) = self.take_out(at) else { continue };
             let waits = |place: u32| old.residence.as_ref().is_none_or(|residence| residence.waits_at(place));
-            let places = checked.found.iter().map(|(_, place)| *place).filter(|place| waits(*place));
+            let places = checked.found.iter().map(|found| found.place).filter(|place| waits(*place));
             let rejected: Vec<bool> = places.map(|place| old.rejected.has(place)).collect();
             let waiting = match &old.residence {
                 None => checked.bulk,
-                Some(residence) => checked.bulk.select(|index| residence.waits_at(checked.found[index].1)),
+                Some(residence) => checked.bulk.select(|index| residence.waits_at(checked.found[index].place)),
             };
             if !waiting.is_empty() {
                 self.close();

@@ -5,7 +5,7 @@
 //! or forgotten.
 
 use crate::bulk::Bulk;
-use crate::spool::segment::{self, Checked};
+use crate::spool::segment::{self, Checked, Listed};
 
 /// A set of documents of a segment: a bit for each place.
 #[derive(Debug, Default)]
@@ -37,13 +37,15 @@ impl Places {
     }
 }
 
-/// A segment's documents: a bit for each that waits on disk alone, and where those in memory have their places.
+/// Where the documents of a segment are. Those that are in memory are on disk as well, until they are done.
 #[derive(Debug)]
 pub(super) struct Residence {
+    /// The documents that wait on disk alone.
     waits: Places,
+    /// Their number.
     waiting: u64,
-    /// Checksum and place, sorted, of the documents in memory and of some that are done.
-    loaded: Vec<(u64, u32)>,
+    /// The documents in memory, and some that are done, sorted by their checksums.
+    loaded: Vec<Listed>,
     /// The place where the next reading begins.
     next: u32,
 }
@@ -61,7 +63,7 @@ impl Residence {
     /// The documents of a bulk that is in memory: their places are those in the bulk.
     pub(super) fn all_in_memory(bulk: &Bulk) -> Self {
         let sums = (0..bulk.documents()).map(|index| segment::checksum(bulk.document(index)));
-        let mut loaded: Vec<(u64, u32)> = sums.zip(0..).collect();
+        let mut loaded: Vec<Listed> = sums.zip(0..).map(|(sum, place)| Listed { sum, place }).collect();
         loaded.sort_unstable();
         Self { waits: Places::default(), waiting: 0, loaded, next: 0 }
     }
@@ -80,7 +82,7 @@ impl Residence {
     pub(super) fn retain_whole(&mut self, whole: &Checked) -> u64 {
         let before = std::mem::take(&mut self.waiting);
         let waits = std::mem::take(&mut self.waits);
-        for &(_, place) in &whole.found {
+        for &Listed { place, .. } in &whole.found {
             if waits.has(place) {
                 self.set(place);
             }
@@ -90,11 +92,12 @@ impl Residence {
 
     /// Takes the next documents that wait, up to this many bytes, but at least one.
     pub(super) fn take(&mut self, whole: Checked, bytes_max: usize) -> Bulk {
-        if !whole.found.iter().any(|&(_, place)| place >= self.next && self.waits.has(place)) {
+        if !whole.found.iter().any(|found| found.place >= self.next && self.waits.has(found.place)) {
             self.next = 0;
         }
         let (mut taken, mut number, mut bytes) = (vec![false; whole.found.len()], 0, 0);
-        for (index, &(sum, place)) in whole.found.iter().enumerate() {
+        for (index, &listed) in whole.found.iter().enumerate() {
+            let place = listed.place;
             if place < self.next || !self.waits.has(place) {
                 continue;
             }
@@ -103,7 +106,7 @@ impl Residence {
                 break;
             }
             self.clear(place);
-            self.loaded.push((sum, place));
+            self.loaded.push(listed);
             self.next = place + 1;
             (taken[index], number) = (true, number + 1);
         }
@@ -117,8 +120,8 @@ impl Residence {
     pub(super) fn put_back(&mut self, bulk: &Bulk, soon: bool, mut found: impl FnMut(u32)) {
         for index in 0..bulk.documents() {
             let sum = segment::checksum(bulk.document(index));
-            let at = self.loaded.partition_point(|&(other, _)| other < sum);
-            let Some(&(_, place)) = self.loaded.get(at).filter(|(other, _)| *other == sum) else {
+            let at = self.loaded.partition_point(|listed| listed.sum < sum);
+            let Some(&Listed { place, .. }) = self.loaded.get(at).filter(|listed| listed.sum == sum) else {
                 debug_assert!(false, "a document that was not taken out");
                 continue;
             };

@@ -90,12 +90,21 @@ pub(crate) fn lock(folder: &Folder, path: &Path) -> Result<(), OpenError> {
     })
 }
 
+/// The two files of a segment, as a listing of the folder shows them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SegmentFiles {
+    pub(crate) number: u64,
+    pub(crate) text_bytes: u64,
+    /// 0 if the list of checksums is missing.
+    pub(crate) sums_bytes: u64,
+}
+
 /// What a folder holds, without reading any of it.
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
-    /// Number, bytes of text, bytes of sums; oldest first.
-    pub(crate) segments: Vec<(u64, u64, u64)>,
-    /// Damaged parts: number and bytes.
+    /// Oldest first.
+    pub(crate) segments: Vec<SegmentFiles>,
+    /// Damaged data that was set aside: the number of the segment that it was in, and its bytes.
     pub(crate) set_aside: Vec<(u64, u64)>,
     /// Segments whose removal a crash has cut short.
     pub(super) gone: Vec<u64>,
@@ -107,34 +116,35 @@ impl Survey {
     /// # Errors
     /// What the system says.
     pub(crate) fn of(folder: &Folder) -> io::Result<Self> {
-        let mut segments: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
+        let mut segments: BTreeMap<u64, SegmentFiles> = BTreeMap::new();
+        let empty = |number| SegmentFiles { number, text_bytes: 0, sums_bytes: 0 };
         let (mut set_aside, mut gone) = (Vec::new(), HashSet::new());
         for (name, bytes) in folder.list(&|name| number_and_kind(name).is_some())? {
             let bytes = bytes.min(limits::SPOOL_BYTES_MAX);
             match number_and_kind(&name) {
-                Some((number, TEXT)) => segments.entry(number).or_default().0 = bytes,
-                Some((number, SUMS)) => segments.entry(number).or_default().1 = bytes,
+                Some((number, TEXT)) => segments.entry(number).or_insert_with(|| empty(number)).text_bytes = bytes,
+                Some((number, SUMS)) => segments.entry(number).or_insert_with(|| empty(number)).sums_bytes = bytes,
                 Some((number, DAMAGED)) => set_aside.push((number, bytes)),
                 Some((number, _)) => _ = gone.insert(number),
                 None => {}
             }
         }
         set_aside.sort_unstable();
-        let segments = segments.into_iter().filter(|(number, _)| !gone.contains(number));
-        let segments = segments.map(|(number, (text, sums))| (number, text, sums)).collect();
-        Ok(Self { segments, set_aside, gone: gone.into_iter().collect() })
+        let segments = segments.into_values().filter(|segment| !gone.contains(&segment.number));
+        Ok(Self { segments: segments.collect(), set_aside, gone: gone.into_iter().collect() })
     }
 
     /// Bytes that it all takes, in blocks, the lock included.
     pub(crate) fn used_bytes(&self) -> u64 {
-        let segments = self.segments.iter().map(|&(_, text, sums)| blocks(text).saturating_add(blocks(sums)));
+        let segments = self.segments.iter();
+        let segments = segments.map(|segment| blocks(segment.text_bytes).saturating_add(blocks(segment.sums_bytes)));
         let set_aside = self.set_aside.iter().map(|&(_, bytes)| blocks(bytes));
         segments.chain(set_aside).fold(limits::DISK_BLOCK_BYTES, u64::saturating_add)
     }
 
     /// The highest number of a file.
     pub(super) fn last_number(&self) -> Option<u64> {
-        let segments = self.segments.last().map(|segment| segment.0);
+        let segments = self.segments.last().map(|segment| segment.number);
         segments.max(self.set_aside.last().map(|(number, _)| *number))
     }
 
@@ -143,7 +153,7 @@ impl Survey {
     /// # Errors
     /// What the system says.
     pub(crate) fn remove_all(&self, folder: &Folder) -> io::Result<()> {
-        let segments = self.segments.iter().flat_map(|&(number, ..)| [(number, SUMS), (number, TEXT)]);
+        let segments = self.segments.iter().flat_map(|segment| [(segment.number, SUMS), (segment.number, TEXT)]);
         let set_aside = self.set_aside.iter().map(|&(number, _)| (number, DAMAGED));
         let gone = self.gone.iter().flat_map(|&number| [(number, SUMS), (number, TEXT), (number, GONE)]);
         for (number, kind) in segments.chain(set_aside).chain(gone) {
@@ -162,7 +172,7 @@ impl Survey {
 /// What the system says; [`io::ErrorKind::NotFound`] if there is no text any more.
 pub(crate) fn read_segment(
     folder: &Folder,
-    (number, text_bytes, sums_bytes): (u64, u64, u64),
+    SegmentFiles { number, text_bytes, sums_bytes }: SegmentFiles,
 ) -> io::Result<(Checked, bool)> {
     // A crash may have left a list alone.
     let text = match text_bytes.min(limits::SEGMENT_READ_BYTES_MAX) {

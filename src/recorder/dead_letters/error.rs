@@ -1,0 +1,85 @@
+//! What can go wrong with files of dead letters, and with a line of them.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why letters cannot be read, or not be taken out of their file.
+#[derive(Debug)]
+pub(crate) enum LetterFileError {
+    /// The file cannot be opened or read, or it is not a regular file. The usual cause is that the command runs as
+    /// another user than the recorder.
+    Unreadable { path: PathBuf, error: io::Error },
+    /// The replacement of the file cannot be written. The usual causes are a full disk, and a folder in which this user
+    /// may not create files.
+    Unwritable { path: PathBuf, error: io::Error },
+    /// Another `dead-letters retry` works on the same file: likely if a timer runs the command.
+    InUse { path: PathBuf },
+    /// Another process has held the lock for longer than [`LETTER_LOCK_TIME`](crate::limits::LETTER_LOCK_TIME).
+    /// Unlikely, as expvastic itself holds it for microseconds.
+    Locked { path: PathBuf },
+    /// The file cannot be locked at all. Rare: the file system has no locks, or the file cannot be opened for writing.
+    NotLockable { path: PathBuf, error: io::Error },
+    /// The file is not as it was when it was read. Rare: a person or another program has moved, replaced or emptied it.
+    Changed { path: PathBuf },
+    /// The replacement is complete, and cannot be put in the place of the file. Rare: the disk has failed or become full
+    /// within the last moments.
+    NotReplaced { path: PathBuf, error: io::Error },
+}
+
+impl LetterFileError {
+    pub(super) fn unreadable(path: &Path, error: io::Error) -> Self {
+        Self::Unreadable { path: path.to_owned(), error }
+    }
+
+    pub(super) fn unwritable(path: &Path, error: io::Error) -> Self {
+        Self::Unwritable { path: path.to_owned(), error }
+    }
+}
+
+impl fmt::Display for LetterFileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable { path, error } => write!(f, "{} cannot be read: {error}", path.display()),
+            Self::Unwritable { path, error } => write!(f, "{} cannot be written: {error}", path.display()),
+            Self::InUse { path } => write!(f, "{} is in use by another `dead-letters retry`", path.display()),
+            Self::Locked { path } => write!(f, "{} is locked by another process", path.display()),
+            Self::NotLockable { path, error } => write!(f, "{} cannot be locked: {error}", path.display()),
+            Self::Changed { path } => {
+                write!(f, "{} was moved, replaced or emptied in the meantime and is left unchanged", path.display())
+            }
+            Self::NotReplaced { path, error } => write!(f, "{} cannot be replaced: {error}", path.display()),
+        }
+    }
+}
+
+/// Why a line is no letter. None of this happens while only expvastic writes to the file, except for
+/// [`Self::Truncated`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoLetter {
+    /// The line ends before the letter does: a crash or a full disk has torn it.
+    Truncated,
+    /// Something else was written to the file.
+    NoObject,
+    /// The action line was changed, so it is unknown what a server would do with it.
+    ForeignAction,
+    /// The document was changed, or is missing.
+    NoDocument,
+    /// It cannot be told which of two members with one name is meant.
+    RepeatedMember,
+    /// No document of expvastic's is so long.
+    TooLong,
+}
+
+impl fmt::Display for NoLetter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Truncated => "it is truncated",
+            Self::NoObject => "it is not a JSON object",
+            Self::ForeignAction => "its action was not written by expvastic",
+            Self::NoDocument => "its document is not a JSON object",
+            Self::RepeatedMember => "it has a duplicate member",
+            Self::TooLong => "it is too long for a dead letter",
+        })
+    }
+}
