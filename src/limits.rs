@@ -112,10 +112,10 @@ pub(crate) const HEADERS_MAX: usize = 32;
 /// Bytes of a file with certificates or a key that is looked at when a configuration is loaded. The bundle of a Linux
 /// system has 250 kB.
 pub(crate) const CERTIFICATES_BYTES_MAX: u64 = 4 << 20;
-/// For a second look at a certificate that was refused, to say why. Behind a proxy it may come to nothing.
+/// Time for the second handshake that finds out why a certificate was refused. It may fail behind a proxy.
 #[cfg(feature = "tls")]
 pub(crate) const CERTIFICATE_LOOK_TIME: Duration = Duration::from_secs(5);
-/// A file with a secret is looked at no more often: a look costs a call of the system at each exchange.
+/// How often a file with a secret is checked for changes, at most: a check costs a system call.
 pub(crate) const SECRET_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Clients of the own pages that are answered at once: a probe, a collector and a browser with its six; and many more where
@@ -235,9 +235,9 @@ pub(crate) const LETTER_OPEN_TRIES: u32 = 8;
 pub(crate) const LETTER_SYNCS_MAX: u32 = 8;
 /// Times that a running process tries to lock one before the letter has to wait.
 pub(crate) const LETTER_LOCK_TRIES: u32 = 20;
-/// For a process to let go of a file of dead letters: writing one takes microseconds.
+/// How long `dead-letters retry` waits for the lock of a file: a process that writes a letter holds it for microseconds.
 pub(crate) const LETTER_LOCK_TIME: Duration = Duration::from_secs(10);
-/// How often it is asked for meanwhile.
+/// The pause between two attempts to get that lock.
 pub(crate) const LETTER_LOCK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Defaults of a recorder's `bulk`.
@@ -253,10 +253,10 @@ pub(crate) const BULK_BYTES_MAX: u64 = 64 << 20;
 
 /// A bulk of fewer bytes is sent as it is: it fits into one packet or two in any case.
 pub(crate) const COMPRESSED_BYTES_MIN: usize = 1 << 10;
-/// Bytes of compressed text that are made before the thread looks who else has something to do (`event_loop::yield_now`): some ten
+/// Bytes of compressed text that are made before other tasks get to run (`event_loop::yield_now`): some ten
 /// times as many of the bulk. Of one that says the same thing over and over it may be a thousand times as many.
 pub(crate) const COMPRESSED_TURN_BYTES: usize = 8 << 10;
-/// Bytes of an answer that are inflated before the thread looks who else has something to do: a fraction of a millisecond.
+/// Bytes of an answer that are inflated before other tasks get to run: a fraction of a millisecond.
 pub(crate) const INFLATED_TURN_BYTES: usize = 64 << 10;
 
 /// Compressed bulks in a row that a host refuses with 400 and takes as they are, after which it counts as one that takes none:
@@ -361,7 +361,7 @@ pub(crate) const SHUTDOWN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
 pub(crate) const SAME_SIGNAL: Duration = Duration::from_secs(1);
 /// A process that has not ended so long after `shutdown_timeout` hangs. It is promised to end within a second.
 pub(crate) const SHUTDOWN_GRACE: Duration = Duration::from_millis(800);
-/// How often is looked whether it does while it is ending.
+/// How often the watchdog checks for that.
 pub(crate) const WATCHDOG_LOOK: Duration = Duration::from_millis(50);
 /// A thread that has not heard a signal for so long hangs.
 pub(crate) const SIGNAL_HEARD: Duration = Duration::from_millis(500);

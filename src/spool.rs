@@ -17,7 +17,7 @@ use line::Line;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Documents that are sent together.
+/// A bulk that waits to be sent, and what is known of its documents.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     pub(crate) bulk: Arc<Bulk>,
@@ -25,9 +25,10 @@ pub(crate) struct Waiting {
     pub(crate) since: Instant,
     /// Its documents are also on disk, in this segment.
     pub(crate) saved: Option<SegmentId>,
-    /// They are larger than the spool may be, so they wait in memory only.
+    /// They are larger than `spool.bytes`, so they wait in memory only.
     pub(crate) too_large: bool,
-    /// A piece of a bulk that failed as a whole. No other documents may join it.
+    /// No other documents may join this bulk, because requests with it failed as a whole. It may be a half of one that was
+    /// split.
     pub(crate) never_merged: bool,
 }
 
@@ -111,16 +112,18 @@ struct MemoryBytes {
 pub(crate) struct Spool {
     action: ActionLine,
     bounds: Bounds,
-    /// How many documents arrive at one instant: bulks are allocated large enough for them.
+    /// The number of readers. Each gives a document at one instant, and a new bulk is allocated large enough for all of
+    /// them.
     feeders: usize,
-    /// Being filled; nobody else holds it.
+    /// The bulk that is being filled. Nobody else has a reference to it.
     open: Arc<Bulk>,
     open_since: Option<Instant>,
     lines: [Line; Lane::ALL.len()],
     sending: Option<(Lane, Waiting)>,
-    /// Emptied buffers; nobody else holds them.
+    /// Emptied buffers. Nobody else has a reference to them.
     pool: Vec<Arc<Bulk>>,
-    /// A large one, kept while others wait: if each were given back and asked for again, the heap would grow in pieces.
+    /// A large emptied buffer, which is kept while documents wait. Freeing and allocating one for each bulk would fragment
+    /// the heap.
     spare: Option<Arc<Bulk>>,
 }
 
@@ -172,7 +175,7 @@ impl Spool {
         true
     }
 
-    /// The next documents of a lane, to be sent: nothing else is under way.
+    /// Takes the next documents of a lane to send them. Called only while nothing is under way.
     pub(crate) fn send(&mut self, lane: Lane) -> Option<Arc<Bulk>> {
         let most = PortionBounds { documents_max: self.bounds.documents_max, bytes_max: self.portion_bytes() };
         let (there, pool, spare) = (&mut self.lines[lane as usize], &mut self.pool, &mut self.spare);
@@ -183,7 +186,7 @@ impl Spool {
         Some(bulk)
     }
 
-    /// Ends a try: what was under way, and where it came from.
+    /// Ends a try: returns what was under way, and the lane that it came from.
     pub(crate) fn take_sent(&mut self) -> Option<(Lane, Waiting)> {
         self.sending.take()
     }
@@ -247,7 +250,7 @@ impl Spool {
         self.lines.iter().filter_map(Line::unsaved_since).chain(sending).min()
     }
 
-    /// A segment no longer exists: its documents in memory are now only there.
+    /// A segment no longer exists, so those of its documents that are in memory are there only.
     pub(crate) fn forget_saved(&mut self, id: SegmentId) {
         let sending = self.sending.iter_mut().map(|(_, waiting)| &mut waiting.saved);
         let lines = self
@@ -394,12 +397,12 @@ impl Spool {
         self.bounds
     }
 
-    /// Goes on by another configuration. What waits keeps its action lines.
+    /// Sets the action line of documents that are pushed from now on. Those that wait keep theirs.
     pub(crate) fn set_action_line(&mut self, action: ActionLine) {
         self.action = action;
     }
 
-    /// Goes on within other bounds: bulks that are larger are divided.
+    /// Applies other bounds. Bulks that exceed them are divided.
     pub(crate) fn fit(&mut self, bounds: Bounds, feeders: usize) {
         self.feeders = feeders;
         let before = std::mem::replace(&mut self.bounds, bounds);
@@ -428,7 +431,7 @@ impl Spool {
         }
     }
 
-    /// Lets go of everything.
+    /// Drops all documents.
     pub(crate) fn forget(&mut self) {
         self.open = Arc::default();
         self.open_since = None;
@@ -438,7 +441,7 @@ impl Spool {
     }
 }
 
-/// Bytes of the blocks that documents wait in: few in any case, and not large.
+/// The size of the blocks in which documents wait: a small part of the memory, within fixed limits.
 fn block_bytes(bounds: &Bounds) -> usize {
     let part = bounds.memory_bytes_max / limits::MEMORY_BLOCKS_MIN;
     part.clamp(limits::MEMORY_BLOCK_BYTES_MIN, limits::MEMORY_BLOCK_BYTES_MAX)

@@ -8,21 +8,21 @@ use std::time::Duration;
 pub(crate) const IDLE_CONNECTION_TRUST: Duration = Duration::from_secs(4);
 /// Bytes of the system's file of names, which has a few hundred. In one that is longer nothing is looked up.
 pub(crate) const HOSTS_FILE_BYTES_MAX: u64 = 1 << 20;
-/// Silence after which the system asks whether the other side is still there, for how long it waits between two questions, and
-/// how many it asks: a peer that has gone is noticed after half a minute, where a `timeout` may be longer.
+/// TCP keep-alive: the silence before the first probe, the pause between two probes, and their number. A peer that has gone is
+/// noticed after half a minute, where a `timeout` may be longer.
 pub(crate) const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
 pub(crate) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 pub(crate) const KEEPALIVE_PROBES: u32 = 3;
 
 /// Bytes of a server's name for an error (`mapper_parsing_exception`).
 pub(crate) const ERROR_TYPE_BYTES_MAX: usize = 120;
-/// Bytes of what failures that are alike are told by, and of why something failed: both are kept while it fails, and a
-/// log line has the reason. A server's own words in it are bounded before, and six times as long with each byte escaped.
+/// Bytes of the text by which equal failures are recognised, and of the reason that is logged. Both are kept for as long as
+/// something fails. A server's own words in them are bounded before, and six times as long with each byte escaped.
 pub(crate) const FAILURE_KIND_BYTES_MAX: usize = 400;
 pub(crate) const FAILURE_REASON_BYTES_MAX: usize = 1_000;
-/// Reasons that are told of one answer to a bulk whose documents go again: one of each kind, as long as they are few.
+/// Reasons that are logged for one answer after which documents are sent again: one of each kind, up to this number.
 pub(crate) const REFUSALS_LOGGED_MAX: usize = 4;
-/// Fields of an index with other types than those of its template that are named, and their number beyond that.
+/// Fields that are named in the message about an index whose types differ from its template; the others are counted.
 pub(crate) const OTHER_TYPES_NAMED_MAX: usize = 5;
 
 /// Bytes of an answer's head, and of what may stand behind its last chunk. Go's own client takes a megabyte; servers send

@@ -46,7 +46,7 @@ pub(super) struct Delivery {
     items: RetryState,
     /// For dead letters that cannot be written.
     letters: RetryState,
-    /// The last request succeeded, so if the next one fails, its content may be the cause.
+    /// The last request succeeded. If the next one fails, its content may be the cause.
     is_well: bool,
     /// When a loss is worth a log line.
     losses: FailureLog,
@@ -218,7 +218,7 @@ impl Delivery {
         self.stage = Stage::Gone;
     }
 
-    /// The output was closed: everything that waits in memory is dropped, and nothing more is accepted.
+    /// Ends at once because the output was closed: all documents in memory are dropped, and no more are accepted.
     pub(super) fn abandon(&mut self, why: &io::Error) {
         self.stage = Stage::Gone;
         let waiting = self.ledger.waiting - self.ledger.spooled;

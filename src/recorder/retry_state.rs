@@ -20,7 +20,7 @@ pub(super) struct RetryState {
 pub(super) struct Failed {
     /// How long to wait before the next try.
     pub(super) delay: Duration,
-    /// How many failures of this kind have not been logged, if it is time for a log line.
+    /// If it is time for a log line: how many failures of this kind have not been logged, this one included.
     pub(super) unlogged: Option<u64>,
     /// It counts as down from now on.
     pub(super) goes_down: bool,
@@ -48,7 +48,7 @@ impl RetryState {
         self.log.failed(kind, now)
     }
 
-    /// The same as [`Self::failed`] for a failure that was already counted for the log.
+    /// As [`Self::failed`], for a failure that [`Self::count_for_log`] has counted already.
     pub(super) fn advance(&mut self, refusal: &Refusal, in_part: bool) -> Failed {
         self.in_a_row = if in_part { 1 } else { self.in_a_row + 1 };
         let in_a_row = self.in_a_row;

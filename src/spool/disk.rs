@@ -91,7 +91,7 @@ struct Segment {
     left: u64,
     /// Those that are [`Tried::Rejected`], as far as they are not done.
     rejected: Places,
-    /// Which documents wait on disk alone, once some of the segment has been in memory. Until then all of them do.
+    /// Which documents wait on disk alone. None until the first of them is loaded: before that, all of them do.
     residence: Option<Residence>,
 }
 
@@ -121,7 +121,7 @@ impl Segment {
         self.residence.as_ref().is_some_and(|residence| residence.waiting() < self.left)
     }
 
-    /// Whether its names lead to its files, as far as that is known.
+    /// Whether its files still have their names in the folder, as far as that can be found out.
     fn is_in_place(&self) -> bool {
         let [text, sums] = [TEXT, SUMS].map(|kind| name(self.number, kind));
         match &self.handles {
@@ -181,7 +181,7 @@ impl Disk {
         Ok(disk)
     }
 
-    /// Takes in what was found in the folder; gives the number of documents.
+    /// Adds the segments that were found in the folder. Returns the number of their documents.
     fn adopt(&mut self, survey: Survey) -> u64 {
         for &number in &survey.gone {
             self.home.remove_segment(number);
@@ -204,7 +204,7 @@ impl Disk {
         self.documents - before
     }
 
-    /// A segment in the folder, none of which has been in memory yet.
+    /// A segment in the folder, of which nothing has been loaded yet.
     fn new_segment(&mut self, number: u64, text_bytes: u64, sums_bytes: u64) -> Segment {
         let total = segment::listed(sums_bytes);
         let id = SegmentId(self.next_id);
@@ -243,7 +243,7 @@ impl Disk {
     /// A number for a segment.
     fn take_number(&mut self) -> u64 {
         if self.next_number == u64::MAX {
-            // A file that others have put there has the last one: it goes on with the lowest that is free.
+            // Somebody else has put a file there that has the last number: continue with the lowest free one.
             let segments = self.segments.iter().map(|segment| segment.number);
             let mut used: Vec<u64> = segments.chain(self.set_aside.keys().copied()).collect();
             used.sort_unstable();

@@ -33,11 +33,12 @@ pub(crate) enum Handle {
     Simulated(simulated::Handle),
 }
 
-/// Why a folder is not ours alone.
+/// Why a folder could not be locked.
 #[derive(Debug)]
 pub(crate) enum LockError {
-    /// Another process has it, or another recorder of this one; the number of the process, if it is known.
+    /// Another process has locked it, or another recorder of this one; the number of the process, if it is known.
     InUse(Option<u32>),
+    /// Neither the folder nor the file `lock` in it can be locked. Rare: most file systems have locks.
     Io(io::Error),
 }
 
@@ -62,8 +63,8 @@ impl Files {
 }
 
 impl Folder {
-    /// Locks it for as long as it is open, if it is not, and sees to it that others can know. The system lets go of it when
-    /// the process ends, however it does.
+    /// Locks it, unless it is locked already, and writes down for others which process did. The system releases the lock
+    /// when the folder is closed or the process ends, in whatever way.
     pub(crate) fn lock(&self) -> Result<(), LockError> {
         match self {
             Self::System(folder) => folder.lock(),
@@ -164,7 +165,7 @@ impl Folder {
         }
     }
 
-    /// Makes the names in it last.
+    /// Makes changes to the names in it durable.
     pub(crate) fn sync(&self) -> io::Result<()> {
         match self {
             Self::System(folder) => folder.sync(),
@@ -183,7 +184,7 @@ impl Handle {
         }
     }
 
-    /// Makes what was appended last.
+    /// Makes what was appended durable.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
         match self {
             Self::System(file) => file.sync_data(),
@@ -192,7 +193,7 @@ impl Handle {
         }
     }
 
-    /// Takes back what is beyond `length`.
+    /// Cuts off what is beyond `length`.
     pub(crate) fn truncate(&mut self, length: u64) -> io::Result<()> {
         match self {
             Self::System(file) => file.set_len(length),

@@ -74,7 +74,7 @@ impl Delivery {
         }
     }
 
-    /// Ends a try that was cancelled. True if one was under way.
+    /// Ends a try whose task was cancelled: its documents wait again. True if one was under way.
     pub(in crate::recorder) fn cancel_sending(&mut self, now: Instant) -> bool {
         let Some((lane, sent)) = self.spool.take_sent() else { return false };
         self.put_back(lane, sent, now);

@@ -120,8 +120,7 @@ impl Delivery {
         self.pause(lane, home, others_wait, delay, now);
     }
 
-    /// Puts documents of a bulk that was sent back to where they wait: on disk alone if they are there, otherwise in
-    /// this lane.
+    /// Lets documents of a bulk that was sent wait again: on disk alone if they are on disk, otherwise in this lane.
     fn wait_again(&mut self, sent: &Waiting, documents: Bulk, in_part: bool, lane: Lane, tried: Tried, now: Instant) {
         let too_large = sent.too_large && !in_part;
         let waiting = Waiting { too_large, saved: sent.saved, ..Waiting::new(Arc::new(documents), sent.since) };

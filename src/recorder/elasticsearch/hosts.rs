@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(super) struct Hosts {
     list: Vec<Host>,
-    /// Where the next round begins.
+    /// The host that gets the next bulk, if it is healthy.
     next: usize,
 }
 

@@ -13,11 +13,13 @@ use std::time::Duration;
 /// What to do with a bulk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Each document has its own fate, in the order of the bulk.
+    /// The usual case: the server has judged each document by itself.
     Judged(Judgement),
-    /// The whole bulk has to be sent again later.
+    /// The request failed as a whole, because the server is away, overloaded or refuses it. The bulk has to be sent again
+    /// later.
     Again(Refusal),
-    /// The bulk has to be sent in halves, and why: it, or the answer to it, is too large.
+    /// The bulk or the answer to it is too large, so it has to be sent in halves; the reason, for the log. Rare: `bulk.bytes`
+    /// is larger than the server accepts, or nearly all documents are refused with long reasons.
     Split(&'static str),
 }
 
@@ -28,13 +30,13 @@ pub(crate) enum Fate {
     /// 409: it is there from an earlier try.
     Duplicate,
     Retry,
-    /// Again, at the slow pace: a person has to fix something first.
+    /// Sent again after a long pause, because a person has to fix something first.
     Mend,
     DeadLetter,
 }
 
 impl Fate {
-    /// It is sent once more.
+    /// Whether the document is sent again.
     pub(crate) fn is_again(self) -> bool {
         matches!(self, Self::Retry | Self::Mend)
     }

@@ -10,8 +10,11 @@ use std::io;
 /// Why documents were not saved. None of them counts as saved.
 #[derive(Debug)]
 pub(crate) enum SaveError {
-    /// They are larger than the folder may ever be.
+    /// They are larger than `spool.bytes` allows the whole folder to be. Rare: the bound is at least 64 KiB, and 256 MiB by
+    /// default. Trying again does not help.
     TooLarge,
+    /// The disk could not be written to, or the folder cannot be used. The usual cause is a full disk; it is tried again
+    /// after [`SPOOL_RETRY`](limits::SPOOL_RETRY).
     Io(io::Error),
 }
 
@@ -27,7 +30,7 @@ fn needed_bytes(bulk: &Bulk) -> u64 {
 }
 
 impl Disk {
-    /// Takes all documents of a bulk.
+    /// Saves all documents of a bulk.
     ///
     /// # Errors
     /// [`SaveError`].
@@ -43,7 +46,7 @@ impl Disk {
         Ok(())
     }
 
-    /// Takes all documents of a bulk that stays in memory, in a segment of its own.
+    /// Saves a copy of a bulk that stays in memory as well, in a segment of its own.
     ///
     /// # Errors
     /// As [`Disk::save`].
@@ -154,7 +157,7 @@ impl Disk {
         }
     }
 
-    /// Whether a bulk has room here without anything being dropped for it.
+    /// Whether a bulk fits without older documents being dropped to make room.
     pub(crate) fn has_room(&self, bulk: &Bulk) -> bool {
         self.used_bytes.saturating_add(needed_bytes(bulk)) <= self.bounds.bytes_max
     }

@@ -40,8 +40,10 @@ pub(crate) fn damaged_path(folder: &Path, number: u64) -> PathBuf {
 /// Why a folder cannot be used.
 #[derive(Debug)]
 pub(crate) enum OpenError {
-    /// Another process has it, or another recorder of this one; the number of the process, if it is known.
+    /// Another process has it, or another recorder of this one; the number of the process, if it is known. Likely after a
+    /// configuration was copied, or while an earlier process is still shutting down.
     InUse(PathBuf, Option<u32>),
+    /// It cannot be made, opened, locked or listed. The usual cause is that this user has no permission.
     Io(PathBuf, io::Error),
 }
 
