@@ -1,5 +1,5 @@
 //! Engines: one for each reader, with the recorders that its routes give it. All of them run on one thread. This module
-//! is what the outside sees; [`runtime`] runs them, and [`routing`] decides which continue when the configuration
+//! is their public face; [`runtime`] runs them, and [`routing`] decides which of them continue when the configuration
 //! changes.
 
 mod routing;
@@ -42,14 +42,15 @@ pub enum EngineError {
     System(String),
 }
 
-/// How engines ended.
+/// What the engines of a run have done.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     /// Each recorder's name and what became of its documents.
     pub ledgers: Vec<(String, Ledger)>,
-    /// Polls that were begun.
+    /// Polls that were started.
     pub polls: u64,
-    /// Polls that gave no document. If the number of polls is limited, also those that were under way at the stop.
+    /// Polls that gave no document. If the number of polls is limited, this includes those that were under way at the
+    /// stop.
     pub failed_polls: u64,
     /// Documents that were still waiting at the end: neither accepted nor refused by the server, nor on disk.
     pub given_up: u64,
@@ -87,14 +88,14 @@ impl Engine {
         Ok(Self { routed, settings: Settings::default(), polls_max: None })
     }
 
-    /// Ends the reader, and with it the engine, after this many polls. A single poll happens at once, whatever the
-    /// reader's jitter is.
+    /// Ends the reader, and with it the engine, after this many polls. A single poll happens at once, without the
+    /// reader's jitter.
     #[must_use]
     pub fn polls(self, polls: u64) -> Self {
         Self { polls_max: Some(polls), ..self }
     }
 
-    /// Runs on this thread until the reader has ended, every recorder has gone, or `stop` completes; then ships what
+    /// Runs on this thread until the reader has ended, all recorders have gone, or `stop` completes. Then ships what
     /// waits.
     ///
     /// # Errors
@@ -105,7 +106,7 @@ impl Engine {
     }
 }
 
-/// Runs all engines of a configuration on this thread until each has ended or `stop` completes; then ships what waits.
+/// Runs all engines of a configuration on this thread until each has ended, or `stop` completes. Then ships what waits.
 ///
 /// # Errors
 /// [`EngineError::System`].
@@ -114,8 +115,8 @@ pub fn start_engines(config: &Config, stop: impl Future<Output = ()>) -> Result<
     run(runtime, &config.engines, config.settings(), unhurried(stop), None)
 }
 
-/// The same, and obeys orders meanwhile. The future that `stop` returns ends the final shipping early; `watchdog` ends
-/// the process if that hangs.
+/// The same, and carries out orders meanwhile. The future that `stop` returns ends the final shipping early. `watchdog`
+/// ends the process if the final shipping hangs.
 pub(crate) fn start_engines_with_orders(
     config: &Config,
     stop: impl Future<Output = impl Future<Output = ()>>,
@@ -126,7 +127,7 @@ pub(crate) fn start_engines_with_orders(
     run(runtime, &config.engines, config.settings(), stop, Some(orders))
 }
 
-/// One tick of every reader of a configuration, at once; then ships what they gave.
+/// Polls every reader of a configuration once, at once. Then ships the documents.
 ///
 /// # Errors
 /// [`EngineError::System`].
@@ -134,7 +135,8 @@ pub fn tick_once(config: &Config, stop: impl Future<Output = ()>) -> Result<Repo
     tick_once_with_hurry(config, unhurried(stop), None)
 }
 
-/// The same. The future that `stop` returns ends the final shipping early; `watchdog` ends the process if that hangs.
+/// The same. The future that `stop` returns ends the final shipping early. `watchdog` ends the process if the final
+/// shipping hangs.
 pub(crate) fn tick_once_with_hurry(
     config: &Config,
     stop: impl Future<Output = impl Future<Output = ()>>,
@@ -145,7 +147,7 @@ pub(crate) fn tick_once_with_hurry(
 }
 
 impl Report {
-    /// Whether every poll gave a document and every document was taken.
+    /// Whether every poll gave a document, and every document was accepted.
     #[must_use]
     pub fn all_taken(&self) -> bool {
         self.failed_polls == 0 && self.ledgers.iter().all(|(_, ledger)| ledger.all_taken())
@@ -168,13 +170,13 @@ impl std::error::Error for EngineError {}
 
 /// An order to the running engines.
 pub(crate) enum Order {
-    /// Ship what waits, at once.
+    /// Ship what waits, now.
     Flush,
-    /// Change over to another configuration.
-    Follow(Box<Config>),
+    /// Apply another configuration.
+    Reload(Box<Config>),
 }
 
-/// A stop that nothing hurries: what waits has all of `shutdown_timeout`.
+/// A stop after which shipping has all of `shutdown_timeout`.
 async fn unhurried(stop: impl Future<Output = ()>) -> impl Future<Output = ()> {
     stop.await;
     std::future::pending()
@@ -189,8 +191,8 @@ fn run(
 ) -> Result<Report, EngineError> {
     let runtime = Rc::new(runtime);
     let executor = LocalExecutor::new();
-    runtime.follow(engines, settings, &executor);
-    // A task of its own, so that it is polled only when something wakes it, and not at every tick.
+    runtime.apply(engines, settings, &executor);
+    // In a task of its own it is polled only when something wakes it, and not at every tick.
     let stop = executor.spawn(stop);
     if let Some(orders) = orders {
         executor.spawn(Rc::clone(&runtime).obey(orders)).detach();

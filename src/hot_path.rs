@@ -1,23 +1,23 @@
-//! The way from a body to a sealed bulk, as the engine does it, for the benches and the test that counts allocations.
-//! Also the sanitiser alone, and the first stages of reading a configuration, for fuzzing.
+//! What happens between a body and a sealed bulk, as the engine does it: for the benches, and for the test that counts
+//! allocations. Also the sanitiser alone, and the first stages of reading a configuration, for fuzzing.
 
 use crate::clock;
 use crate::config::{Config, LogLevel, Reader, Recorder, maps};
 use crate::document;
+use crate::document_buffers::DocumentBuffers;
 use crate::flatten::{self, Conversions, Loss, Report, Scratch, VariableRules, Variables};
 use crate::log::PartLevel;
 use crate::recorder::{Feed, Recording};
-use crate::workbench::Workbench;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// One reader's and one recorder's part of that way.
+/// One reader and one recorder, without endpoint and server.
 pub struct HotPath {
-    bench: Workbench,
+    buffers: DocumentBuffers,
     recording: Recording,
     variables: Variables,
     own_members: Vec<u8>,
-    /// Since the start, as far as rates know.
+    /// Pretended time since the start, from which rates are computed.
     elapsed: Duration,
 }
 
@@ -42,7 +42,7 @@ impl HotPath {
         let recorder = Recorder::file("bench", "-", index_name)?;
         let own_members = document::own_members(&reader.type_name, "host", reader.labels());
         Ok(Self {
-            bench: Workbench::new([0; 9]),
+            buffers: DocumentBuffers::new([0; 9]),
             recording: Recording::new(
                 Arc::new(recorder),
                 &PartLevel::of_settings(LogLevel::Error),
@@ -55,21 +55,22 @@ impl HotPath {
         })
     }
 
-    /// Makes a document of the body, copies it into the bulk, and seals the bulk. A second has passed since the last one.
+    /// Makes a document of the body, copies it into the bulk, and seals the bulk, as if a second had passed since the
+    /// previous one.
     ///
     /// # Errors
     /// Why there is no document.
     pub fn tick(&mut self, body: &mut Vec<u8>) -> Result<(), String> {
         let time = clock::timestamp();
         self.elapsed += Duration::from_secs(1);
-        let made = self.bench.document(&mut self.variables, &self.own_members, time, self.elapsed, body);
+        let made = self.buffers.document(&mut self.variables, &self.own_members, time, self.elapsed, body);
         let (key, document, _) = made.map_err(|error| error.to_string())?;
         self.recording.add(key, document, clock::now());
         self.recording.seal();
         Ok(())
     }
 
-    /// Makes a document of the body, and nothing else of it. A second has passed since the last one.
+    /// Only makes a document of the body, as if a second had passed since the previous one.
     ///
     /// # Errors
     /// Why there is no document.
@@ -77,25 +78,25 @@ impl HotPath {
         self.flatten_after(Duration::from_secs(1), body)
     }
 
-    /// The same after some other time.
+    /// The same, as if `pause` had passed.
     ///
     /// # Errors
     /// Why there is no document.
     pub fn flatten_after(&mut self, pause: Duration, body: &mut Vec<u8>) -> Result<&[u8], String> {
         let time = clock::timestamp();
         self.elapsed += pause;
-        match self.bench.document(&mut self.variables, &self.own_members, time, self.elapsed, body) {
+        match self.buffers.document(&mut self.variables, &self.own_members, time, self.elapsed, body) {
             Ok((_, document, _)) => Ok(document),
             Err(error) => Err(error.to_string()),
         }
     }
 
-    /// Gives the buffers of an outlier back, as the engine does behind each tick.
-    pub fn rest(&mut self, body: Vec<u8>) {
-        self.bench.take_back(body);
+    /// Recycles the body's buffer and frees what an outlier took, as the engine does after each poll.
+    pub fn recycle(&mut self, body: Vec<u8>) {
+        self.buffers.recycle(body);
     }
 
-    /// Hands the oldest sealed bulk to `receive`, and takes it for delivered. False if there is none.
+    /// Hands the oldest sealed bulk to `receive` and counts it as delivered. False if there is none.
     pub fn deliver(&mut self, receive: impl FnOnce(&[u8])) -> bool {
         self.recording.deliver_next(receive)
     }
@@ -106,7 +107,7 @@ fn first_reader(config: &Config) -> Result<&Reader, crate::ConfigError> {
     Ok(reader)
 }
 
-/// The sanitiser with the memory of one reader.
+/// The sanitiser, and what one reader remembers.
 pub struct Sanitiser {
     scratch: Scratch,
     rules: Arc<VariableRules>,
@@ -134,7 +135,7 @@ impl Sanitiser {
         Ok(Self::with_rules(Arc::clone(&first_reader(config)?.variables)))
     }
 
-    /// For a reader with nothing but a `map_file`, by its text.
+    /// For a reader with nothing but a `map_file` that holds `text`.
     ///
     /// # Errors
     /// What is wrong with it, on one line.
@@ -143,7 +144,7 @@ impl Sanitiser {
         Ok(Self::with_rules(Arc::new(VariableRules { conversions, ..VariableRules::default() })))
     }
 
-    /// What a `map_file` names.
+    /// The names in the `map_file`.
     #[must_use]
     pub fn converted_names(&self) -> Vec<&str> {
         let Conversions { gc_lists, sizes } = &*self.rules.conversions;
@@ -154,12 +155,13 @@ impl Sanitiser {
         Self { scratch: Scratch::new(), variables: Variables::new(Arc::clone(&rules)), rules, elapsed: Duration::ZERO }
     }
 
-    /// Another reader with the same rules takes the place of this one; what the scratch has seen stays.
+    /// Replaces the reader by a new one with the same rules. The scratch stays.
     pub fn forget(&mut self) {
         self.variables = Variables::new(Arc::clone(&self.rules));
     }
 
-    /// Appends the variables of the body, which was polled `pause` after the last, to `out`, as `,"name":value`.
+    /// Appends the variables of the body to `out` as `,"name":value`, as if it had been polled `pause` after the last
+    /// one.
     ///
     /// # Errors
     /// Why there are none; `out` is then as it was.
@@ -172,7 +174,7 @@ impl Sanitiser {
         Ok(Counts { shipped, broken, out_of_range })
     }
 
-    /// Names of what the documents lack for the first time, as a log line says them.
+    /// Names of broken values that were lost for the first time, as a log line shows them.
     pub fn lost(&mut self) -> Vec<String> {
         self.variables.lost(Loss::Broken).0
     }
@@ -180,14 +182,14 @@ impl Sanitiser {
 
 pub use crate::config::YamlSizes;
 
-/// How large a YAML text is, as the look over it before it is parsed says, and as the parser does; none if it is refused, or
-/// has aliases, which the parser unfolds.
+/// The size of a YAML text, once as the scan before parsing counts it, once as the parser finds it. None if the text is
+/// refused, or has aliases, which the parser expands.
 #[must_use]
 pub fn yaml_sizes(text: &str) -> Option<YamlSizes> {
     YamlSizes::of(text)
 }
 
-/// The name of the variable at `offset` of any body, as a log line about something broken would say it.
+/// The name of the variable at `offset` of any body, as a log line about a broken value would show it.
 #[must_use]
 pub fn name_at(body: &[u8], offset: usize) -> String {
     flatten::name_at(body, offset)

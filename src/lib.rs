@@ -1,6 +1,6 @@
-//! expvastic polls Go *expvar* endpoints, flattens and sanitises each payload into one document, and ships the documents
-//! to Elasticsearch or OpenSearch: a small, exact sidecar. The command is the usual way to run it; the same engines can
-//! be built and started from here.
+//! expvastic polls Go *expvar* endpoints, flattens and sanitises each payload into one document, and ships the
+//! documents to Elasticsearch or OpenSearch: a small, exact sidecar. The command is the usual way to run it; the same
+//! engines can be built and started from here.
 //!
 //! ```text
 //!  conf.yml ── config ──► engines
@@ -29,6 +29,7 @@ mod access;
 mod backoff;
 mod bulk;
 mod document;
+mod document_buffers;
 mod engine;
 mod http;
 mod memory;
@@ -40,7 +41,6 @@ mod recorder;
 mod redact;
 mod secret;
 mod spool;
-mod workbench;
 
 mod calendar;
 mod clock;

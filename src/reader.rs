@@ -98,9 +98,9 @@ impl Reading {
         &self.config
     }
 
-    /// Whether it reads the program's own counters.
-    pub(crate) fn is_own(&self) -> bool {
-        self.endpoint.is_none()
+    /// False if it reads the program's own counters: it is the reader `self`.
+    pub(crate) fn has_endpoint(&self) -> bool {
+        self.endpoint.is_some()
     }
 
     pub(crate) fn own_members(&self) -> &[u8] {
@@ -151,7 +151,7 @@ impl Reading {
     /// The error for a body that is not a payload.
     pub(crate) fn refused(&self, error: FlattenError, content: &Content, body: &[u8]) -> ReadError {
         let kind = Kind::of(content, body);
-        if kind.is_own() {
+        if kind.may_be_expvar() {
             return ReadError::Payload(error, losses::in_words(error, body, &mut self.variables.borrow_mut()));
         }
         let is_bare = kind == Kind::Empty && content.kind == ContentKind::Unknown;

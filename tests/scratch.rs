@@ -1,7 +1,8 @@
-//! How much memory the sanitiser works with, beside the body and the document, and that what an outlier took is given back.
+//! How much memory the sanitiser works with, beside the body and the document, and that what an outlier took is given
+//! back.
 //!
-//! Resident memory is what counts: simd-json reserves a tape of 24 bytes for each token, of which nothing is ever written
-//! and so nothing is ever there.
+//! Resident memory is what counts: simd-json reserves a tape of 24 bytes for each token, of which nothing is ever
+//! written and so nothing is ever there.
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 #![allow(clippy::print_stdout, reason = "what is measured is of interest, too")]
 
@@ -57,7 +58,7 @@ fn the_columns_of_a_small_payload_are_given_back() {
     for (payload, kept_min, kept_max) in [(payload.as_bytes(), 900 * 11_000, usize::MAX), (br#"{"a":1}"#, 0, 3 << 20)] {
         let mut body = payload.to_vec();
         path.flatten(&mut body).expect("a document");
-        path.rest(body);
+        path.recycle(body);
         let kept = ALLOCATOR.current_usage() - in_use_before;
         println!("{} bytes with columns: kept {kept}", payload.len());
         assert!((kept_min..kept_max).contains(&kept), "{kept} bytes are kept");
@@ -75,7 +76,7 @@ fn the_largest_payload_takes_four_times_its_length_and_gives_it_back() {
         let mut document = 0;
         let peak = peak_growth(|| document = path.flatten(&mut body).expect("a document").len());
         let in_use = ALLOCATOR.current_usage();
-        path.rest(body);
+        path.recycle(body);
         // What the reader remembers of its variables, one body and one document of usual size.
         let kept = ALLOCATOR.current_usage() - in_use_before;
         assert!(in_use - ALLOCATOR.current_usage() > 2 * payload.len(), "only {kept} of {in_use} bytes are kept");

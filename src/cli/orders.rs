@@ -19,7 +19,8 @@ pub(super) struct Control<'c> {
     pub(super) load: &'c dyn Fn() -> Option<Result<Config, ConfigError>>,
 }
 
-/// Completes at SIGINT or SIGTERM; passes on what the other signals ask for. What it gives completes at the next of the two.
+/// Completes at SIGINT or SIGTERM; passes on what the other signals ask for. What it gives completes at the next of the
+/// two.
 pub(super) async fn until_stopped(
     signals: io::Result<Signals>,
     control: Option<Control<'_>>,
@@ -103,7 +104,7 @@ impl Control<'_> {
                 for warning in &config.warnings {
                     tracing::warn!("{warning}");
                 }
-                self.pass_on(Order::Follow(Box::new(config))).await;
+                self.pass_on(Order::Reload(Box::new(config))).await;
             }
         }
     }

@@ -7,7 +7,7 @@ use super::section::Section;
 use super::values;
 use super::{ConfigError, access, backoff, kind, one_of, ports, rename};
 use crate::access::Access;
-use crate::flatten::{Choice, GcPauses, Globs, Label, VariableRules, is_below, meet, unfit_for_label};
+use crate::flatten::{Choice, GcPauses, Globs, Label, VariableRules, check_label_name, is_below, names_conflict};
 use crate::http::UNIX_SCHEME;
 use crate::limits;
 use crate::log::LogLevel;
@@ -238,13 +238,13 @@ fn labels(section: &mut Section<'_, '_>, own: Option<Label>) -> Vec<Label> {
     let all: Vec<String> = names.keys().map(str::to_owned).collect();
     let own = own.filter(|own| !all.contains(&own.name));
     let given = names.each(|name, value| {
-        if let Some(problem) = unfit_for_label(name) {
+        if let Err(problem) = check_label_name(name) {
             return Err(format!("the label name {problem}: choose another"));
         }
         if let Some(other) = all.iter().find(|other| is_below(name, other)) {
             return Err(format!("conflicts with the label {other:?}: a name cannot be both a value and an object"));
         }
-        if let Some(own) = own.as_ref().filter(|own| meet(name, &own.name)) {
+        if let Some(own) = own.as_ref().filter(|own| names_conflict(name, &own.name)) {
             return Err(format!("this name conflicts with {}: choose another", ports::described(own)));
         }
         if value.len() > limits::LABEL_BYTES_MAX {

@@ -2,7 +2,7 @@
 
 use super::ports;
 use super::section::Section;
-use crate::flatten::{Label, Renames, meet, unfit_for_label};
+use crate::flatten::{Label, Renames, check_label_name, names_conflict};
 use crate::limits;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -35,10 +35,10 @@ fn problem(from: &str, to: &str, labels: &[Label], taken: &BTreeSet<String>) -> 
     if from.len() > limits::RENAMED_BYTES_MAX {
         return Some(format!("a name of more than {} bytes cannot be renamed", limits::RENAMED_BYTES_MAX));
     }
-    if let Some(problem) = unfit_for_label(to) {
+    if let Err(problem) = check_label_name(to) {
         return Some(format!("the new name {to:?} {problem}: choose another"));
     }
-    if let Some(label) = labels.iter().find(|label| meet(&label.name, to)) {
+    if let Some(label) = labels.iter().find(|label| names_conflict(&label.name, to)) {
         return Some(format!("the new name {to:?} conflicts with {}: choose another", ports::described(label)));
     }
     taken.contains(to).then(|| format!("the new name {to:?} is given twice: choose another"))

@@ -1,4 +1,4 @@
-//! Decides which readers and recorders continue when the configuration changes, and from which predecessors. Pure.
+//! Decides which readers and recorders continue when the configuration changes, and what new recorders take over. Pure.
 
 use super::Routed;
 use crate::config::{Reader, Recorder, Settings, Source, Target};
@@ -8,18 +8,19 @@ use crate::recorder::Feed;
 use std::fmt;
 use std::sync::Arc;
 
-/// The recorders of all engines, each once, and what its readers give it.
+/// The recorders of all engines and what they may use. A recorder that several engines have is in it once.
 pub(super) struct Plan {
+    /// Each recorder with what its readers give it.
     pub(super) recorders: Vec<(Arc<Recorder>, Feed)>,
-    /// For each engine the places of its recorders.
+    /// For each engine, the places of its recorders in that list.
     pub(super) routes: Vec<Vec<usize>>,
     /// Each recorder's share of `settings.memory_limit`.
     pub(super) memory_bytes_max: usize,
-    /// Endpoints that are talked to.
+    /// How many endpoints and hosts there are.
     pub(super) endpoints: usize,
-    /// Descriptors that polls leave to the others, without those for the status pages.
+    /// File descriptors that polls have to leave free, without those for the status pages.
     pub(super) reserve: Reserve,
-    /// Descriptors that libcurl must not have.
+    /// File descriptors to hold in reserve, so that libcurl does not take them.
     pub(super) spares: usize,
 }
 
@@ -48,7 +49,7 @@ impl Plan {
         let files = recorders.iter().map(|(recorder, _)| files_of(recorder)).sum::<usize>();
         Self {
             spares: files + limits::LIBCURL_EXCHANGE_DESCRIPTORS,
-            // While one host does the work, those that rest may be probed.
+            // One for each host: while one of them gets bulks, those that rest may be probed.
             reserve: Reserve { files: limits::DESCRIPTORS_BASE + files, shipping: hosts + recorders.len() },
             endpoints: engines.len() + hosts,
             memory_bytes_max: usize::try_from(share).unwrap_or(usize::MAX),
@@ -57,7 +58,7 @@ impl Plan {
         }
     }
 
-    /// Where polls and bulks go.
+    /// The URLs that polls and bulks are sent to.
     pub(super) fn urls<'p>(&'p self, engines: &'p [Routed]) -> impl Iterator<Item = &'p str> {
         let hosts = self.recorders.iter().flat_map(|(recorder, _)| match &recorder.target {
             Target::Elasticsearch(server) => &server.hosts[..],
@@ -71,7 +72,7 @@ impl Plan {
     }
 }
 
-/// Files that a recorder may have open at once.
+/// How many files a recorder may have open at the same time.
 fn files_of(recorder: &Recorder) -> usize {
     let rotated = [recorder.dead_letter.is_some(), matches!(recorder.target, Target::File { .. })];
     let rotated = rotated.into_iter().filter(|is_there| *is_there).count();
@@ -79,31 +80,33 @@ fn files_of(recorder: &Recorder) -> usize {
     spool + rotated * limits::DESCRIPTORS_PER_ROTATED_FILE
 }
 
-/// A recorder of the configuration before: it may continue, or pass on what waits.
+/// A recorder of the previous configuration. It may continue, or another recorder may take over what waits in it.
 #[derive(Clone, Copy)]
 pub(super) struct Predecessor<'r> {
     pub(super) recorder: &'r Recorder,
-    /// False if it is about to end.
+    /// False if it is about to end already.
     pub(super) is_running: bool,
 }
 
-/// What a recorder continues from: places among the recorders of the configuration before.
+/// What a recorder of the new configuration continues. The numbers are places in the list of predecessors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// It is unchanged.
+    /// This recorder, which is unchanged and goes on.
     Same(usize),
-    /// It takes over what waits there.
+    /// This recorder, which ends: the new one takes over what waits in it.
     Heir(usize),
+    /// Nothing.
     New,
 }
 
-/// Why a recorder continues from another one; the strongest reason comes first.
+/// Why a recorder continues another one. The strongest reason comes first.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kinship {
+    /// They are equal.
     Same,
     /// They have the same spool folder, whatever their names are.
     Folder,
-    /// They have the same name, and nothing would be left behind in a folder that the new one does not use.
+    /// They have the same name, and the old one has no spool folder, in which documents could be left behind.
     Name,
 }
 
@@ -118,7 +121,7 @@ impl Kinship {
     }
 }
 
-/// What each recorder continues from. Each recorder of the configuration before is the origin of at most one.
+/// What each recorder continues. Each predecessor is continued by at most one recorder.
 pub(super) fn origins(before: &[Predecessor<'_>], recorders: &[(Arc<Recorder>, Feed)]) -> Vec<Origin> {
     let mut origins = vec![Origin::New; recorders.len()];
     let mut is_taken = vec![false; before.len()];
@@ -136,12 +139,13 @@ pub(super) fn origins(before: &[Predecessor<'_>], recorders: &[(Arc<Recorder>, F
     origins
 }
 
-/// For each engine the place of the unchanged reader that continues, with everything that it remembers.
+/// For each engine, the place of the running reader that is equal to its own and goes on with everything that it
+/// remembers.
 pub(super) fn kept_readers(before: &[&Reader], engines: &[Routed]) -> Vec<Option<usize>> {
     engines.iter().map(|engine| before.iter().position(|old| **old == *engine.reader)).collect()
 }
 
-/// What became of the readers or the recorders, for people.
+/// How many readers, or recorders, a new configuration keeps, changes, adds and removes. For a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Changes {
     kept: usize,
@@ -151,7 +155,7 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    /// From the names before, and the names after, with whether each has stayed as it was.
+    /// From the names before, and the names after, each with whether it is unchanged.
     pub(super) fn between<'n>(before: &[String], after: impl Iterator<Item = (&'n str, bool)>) -> Self {
         let mut changes = Self { kept: 0, changed: 0, new: 0, gone: 0 };
         let mut lasting = 0;

@@ -4,17 +4,18 @@
 //! Readers whose ticks fall together are polled together. Their documents leave in one bulk, which is sealed when the
 //! last of them has arrived, or when the oldest has waited for `bulk.age`.
 //!
-//! Starting means following a first configuration. Invariant: what [`Runtime::follow`] replaces is never borrowed
-//! across an await.
+//! To start is to apply a first configuration. Invariant: what [`Runtime::apply`] replaces is never borrowed across an
+//! await.
 
+mod apply;
 mod end;
-mod following;
 
 use super::{EngineError, Order, Report};
 use crate::calendar::Timestamp;
 use crate::clock;
 use crate::config::{Config, Settings};
 use crate::descriptors;
+use crate::document_buffers::DocumentBuffers;
 use crate::event_loop;
 use crate::flatten::{FlattenError, Report as PayloadReport};
 use crate::http::{Content, Http};
@@ -24,7 +25,6 @@ use crate::pages::Page;
 use crate::reader::{ReadError, Reading};
 use crate::recorder::Recording;
 use crate::watchdog::Watchdog;
-use crate::workbench::Workbench;
 use smol::channel::{Receiver, Sender};
 use smol::{LocalExecutor, Task};
 use std::cell::{Cell, RefCell};
@@ -38,12 +38,12 @@ pub(super) struct Runtime {
     http: Http,
     engines: RefCell<Vec<Rc<Engine>>>,
     recorders: RefCell<Vec<Shipping>>,
-    /// Recorders that no engine feeds any more: they ship what they have, and end.
+    /// Recorders that no engine feeds any more. They ship what they have, and end.
     retiring: RefCell<Vec<Retiring>>,
     metrics: Rc<Metrics>,
     /// The address of the status pages, and the task that serves them.
     pages: RefCell<Option<(SocketAddr, Task<()>)>>,
-    bench: RefCell<Workbench>,
+    buffers: RefCell<DocumentBuffers>,
     started: Instant,
     log_level: PartLevel,
     shutdown_timeout: Cell<Duration>,
@@ -52,11 +52,12 @@ pub(super) struct Runtime {
     watchdog: Option<Watchdog>,
     stopping: Cell<bool>,
     given_up: Cell<u64>,
-    /// When the next bulk has to be sealed because of its age, as far as the tick loop knows.
+    /// When the next bulk has to be sealed because of its age. The tick loop sleeps no longer than that.
     seal_by: Cell<Option<Instant>>,
     /// Wakes the tick loop early: `seal_by` has changed, an engine may have ended, or another configuration has
     /// arrived.
     changed: (Sender<()>, Receiver<()>),
+    /// A configuration that the tick loop is to apply.
     ordered: Cell<Option<Box<Config>>>,
 }
 
@@ -64,28 +65,29 @@ pub(super) struct Runtime {
 struct Engine {
     reading: Reading,
     recordings: RefCell<Vec<Rc<Recording>>>,
-    /// A poll that is still under way then gives no document.
+    /// Whether the configuration no longer has it. A poll that is still under way then gives no document.
     is_retired: Cell<bool>,
 }
 
-/// A recorder and the task that ships.
+/// A recorder and the task that ships its documents.
 struct Shipping {
     recording: Rc<Recording>,
     task: Task<()>,
 }
 
-/// A recorder that is about to end. Only its task holds it, so its memory and its folder are free as soon as the task
-/// has ended.
+/// A recorder that is about to end. Only its task owns it, so its memory and its spool folder are released as soon as
+/// the task has ended.
 struct Retiring {
     recording: Weak<Recording>,
     task: Task<()>,
 }
 
 /// The polls that began at one instant.
-struct Instance {
+struct PollGroup {
     timestamp: Timestamp,
-    /// The same as the time since the start, by the monotonic clock.
+    /// The same instant as the time since the start, by the monotonic clock.
     elapsed: Duration,
+    /// How many of the polls have not ended.
     under_way: Cell<usize>,
 }
 
@@ -105,7 +107,7 @@ impl Runtime {
             retiring: RefCell::default(),
             metrics: Rc::default(),
             pages: RefCell::default(),
-            bench: RefCell::new(Workbench::new(process)),
+            buffers: RefCell::new(DocumentBuffers::new(process)),
             started: clock::now(),
             log_level: PartLevel::of_settings(settings.log_level),
             shutdown_timeout: Cell::new(settings.shutdown_timeout),
@@ -130,6 +132,7 @@ impl Runtime {
         self.end(hurry, stop).await;
     }
 
+    /// Carries out orders as long as any may come.
     pub(super) async fn obey(self: Rc<Self>, orders: Receiver<Order>) {
         while let Ok(order) = orders.recv().await {
             match order {
@@ -138,7 +141,7 @@ impl Runtime {
                         recording.flush();
                     }
                 }
-                Order::Follow(config) => {
+                Order::Reload(config) => {
                     self.ordered.set(Some(config));
                     self.wake_up();
                 }
@@ -150,7 +153,7 @@ impl Runtime {
     async fn tick(self: &Rc<Self>, executor: &LocalExecutor<'_>) {
         loop {
             if let Some(config) = self.ordered.take() {
-                self.follow_again(&config, executor);
+                self.reload(&config, executor);
             }
             if self.has_ended() {
                 return;
@@ -165,11 +168,13 @@ impl Runtime {
         }
     }
 
-    /// Every reader has ended and no poll is under way, or every recorder has gone.
+    /// Whether nothing is left to do: for each engine, its reader has ended and no poll is under way, or all its
+    /// recorders have gone.
     fn has_ended(&self) -> bool {
         self.engines.borrow().iter().all(|engine| engine.has_ended())
     }
 
+    /// When the next tick is due, or a bulk has to be sealed.
     fn next_wake(&self) -> Option<Instant> {
         let engines = self.engines.borrow();
         let due = engines.iter().filter_map(|engine| engine.reading.schedule.borrow().due());
@@ -177,7 +182,7 @@ impl Runtime {
         ticks.chain(self.seal_by.get()).min()
     }
 
-    /// Starts the polls whose tick is due: one instance.
+    /// Starts the polls that are due: one group.
     fn poll_due(self: &Rc<Self>, executor: &LocalExecutor<'_>) {
         let elapsed = self.elapsed();
         let engines = self.engines.borrow();
@@ -186,34 +191,37 @@ impl Runtime {
             return;
         }
         descriptors::spares::refill();
-        let instance = Rc::new(Instance { timestamp: clock::timestamp(), elapsed, under_way: Cell::new(due.len()) });
+        let group = Rc::new(PollGroup { timestamp: clock::timestamp(), elapsed, under_way: Cell::new(due.len()) });
         self.metrics.reads.add(due.len() as u64);
         self.metrics.reads_under_way.add(due.len() as u64);
         for engine in due {
-            if engine.reading.is_own() {
-                self.read_own(engine, &instance);
+            if engine.reading.has_endpoint() {
+                executor.spawn(Rc::clone(self).read(Rc::clone(engine), Rc::clone(&group))).detach();
             } else {
-                executor.spawn(Rc::clone(self).read(Rc::clone(engine), Rc::clone(&instance))).detach();
+                self.read_counters(engine, &group);
             }
         }
     }
 
-    async fn read(self: Rc<Self>, engine: Rc<Engine>, instance: Rc<Instance>) {
+    /// Polls an endpoint.
+    async fn read(self: Rc<Self>, engine: Rc<Engine>, group: Rc<PollGroup>) {
         let mut body = Vec::new();
-        let take_buffer = || self.bench.borrow_mut().take_body();
+        let take_buffer = || self.buffers.borrow_mut().take_body();
         let polled = engine.reading.poll(&self.http, &take_buffer, &mut body).await;
         if self.stopping.get() {
             return;
         }
-        self.finish(&engine, polled.map_err(ReadError::Http), body, &instance);
+        self.finish(&engine, polled.map_err(ReadError::Http), body, &group);
     }
 
-    fn read_own(&self, engine: &Engine, instance: &Instance) {
-        let mut body = self.bench.borrow_mut().take_body();
+    /// Polls the program's own counters.
+    fn read_counters(&self, engine: &Engine, group: &PollGroup) {
+        let mut body = self.buffers.borrow_mut().take_body();
         self.render(Page::Vars, &mut body);
-        self.finish(engine, Ok(Content::default()), body, instance);
+        self.finish(engine, Ok(Content::default()), body, group);
     }
 
+    /// Writes a status page, or the payload of the reader `self`.
     fn render(&self, page: Page, out: &mut Vec<u8>) {
         let (engines, recorders) = (self.engines.borrow(), self.recorders.borrow());
         let snapshot = Snapshot {
@@ -225,16 +233,16 @@ impl Runtime {
         page.render(snapshot, out);
     }
 
-    /// Turns the body into a document, passes it to the recorders, and seals the bulks if it was the last of its
-    /// instant.
-    fn finish(&self, engine: &Engine, polled: Result<Content, ReadError>, mut body: Vec<u8>, instance: &Instance) {
+    /// Turns the body into a document, passes it to the recorders, and seals the bulks if this was the last poll of its
+    /// group.
+    fn finish(&self, engine: &Engine, polled: Result<Content, ReadError>, mut body: Vec<u8>, group: &PollGroup) {
         if !engine.is_retired.get() {
-            self.record(engine, polled, &mut body, instance);
+            self.record(engine, polled, &mut body, group);
         }
-        self.bench.borrow_mut().take_back(body);
+        self.buffers.borrow_mut().recycle(body);
         self.metrics.reads_under_way.subtract(1);
-        instance.under_way.set(instance.under_way.get() - 1);
-        if instance.under_way.get() == 0 {
+        group.under_way.set(group.under_way.get() - 1);
+        if group.under_way.get() == 0 {
             for Shipping { recording, .. } in &*self.recorders.borrow() {
                 recording.seal();
             }
@@ -245,15 +253,16 @@ impl Runtime {
         }
     }
 
-    fn record(&self, engine: &Engine, polled: Result<Content, ReadError>, body: &mut Vec<u8>, instance: &Instance) {
+    /// Turns the body into a document, and counts and logs the outcome.
+    fn record(&self, engine: &Engine, polled: Result<Content, ReadError>, body: &mut Vec<u8>, group: &PollGroup) {
         let made = polled.and_then(|content| {
-            let made = self.make_document(engine, body, instance);
+            let made = self.make_document(engine, body, group);
             made.map_err(|error| engine.reading.refused(error, &content, body))
         });
         match made {
             Ok(report) => {
                 engine.reading.succeeded(&report, body);
-                engine.reading.took(self.elapsed().saturating_sub(instance.elapsed));
+                engine.reading.took(self.elapsed().saturating_sub(group.elapsed));
                 self.metrics.count_payload(&report);
             }
             Err(error) => {
@@ -267,16 +276,17 @@ impl Runtime {
         }
     }
 
+    /// Turns the body into a document and passes it to the recorders.
     fn make_document(
         &self,
         engine: &Engine,
         body: &mut Vec<u8>,
-        instance: &Instance,
+        group: &PollGroup,
     ) -> Result<PayloadReport, FlattenError> {
-        let mut bench = self.bench.borrow_mut();
+        let mut buffers = self.buffers.borrow_mut();
         let variables = &mut engine.reading.variables.borrow_mut();
         let own_members = engine.reading.own_members();
-        let made = bench.document(variables, own_members, instance.timestamp, instance.elapsed, body);
+        let made = buffers.document(variables, own_members, group.timestamp, group.elapsed, body);
         let (key, document, report) = made?;
         let now = clock::now();
         for recording in &*engine.recordings.borrow() {
@@ -285,6 +295,7 @@ impl Runtime {
         Ok(report)
     }
 
+    /// Seals the bulks whose age has come.
     fn seal_aged(&self) {
         let now = clock::now();
         for Shipping { recording, .. } in &*self.recorders.borrow() {
@@ -319,13 +330,13 @@ impl Runtime {
     }
 
     fn wake_up(&self) {
-        // Full means that the loop is awake already.
+        // If the channel is full, the loop has been woken already.
         let _ = self.changed.0.try_send(());
     }
 }
 
 impl Retiring {
-    /// None if it has ended and its results have been logged.
+    /// None if it has ended; its results have then been logged.
     fn unfinished(self) -> Option<Shipping> {
         let recording = self.recording.upgrade().filter(|_| !self.task.is_finished())?;
         Some(Shipping { recording, task: self.task })

@@ -1,60 +1,62 @@
-//! Why a payload gave no document.
+//! Why a payload gives no document.
 
 use super::limits;
 use std::fmt;
 
-/// Why a payload gave no document.
+/// Why a payload gives no document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlattenError {
-    /// What is wrong.
+    /// What is wrong with it.
     pub cause: Cause,
-    /// Byte offset in the body.
+    /// Where in the body, in bytes; 0 for causes that are not in one place.
     pub offset: usize,
 }
 
-/// The kinds of payload that are refused as a whole.
+/// What is wrong with a payload that is refused as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
-    /// There is no text.
+    /// The body is empty, or holds nothing but white space. Some programs answer so while they start.
     Empty,
-    /// It is another value, or no JSON at all.
+    /// It is another JSON value, or not JSON at all. The most likely cause: the URL is not that of an expvar handler.
     NotAnObject,
-    /// It ends within the object.
+    /// It ends within the object. Unlikely: an answer that is cut off is usually an HTTP error.
     CutOff,
-    /// The variable at the offset is not JSON, and where it ends cannot be told.
+    /// The variable at the offset is not JSON, and it is not clear where it ends. Unlikely: Go's handler
+    /// writes one variable per line, and then the end of each is known.
     Broken,
-    /// A bracket is never closed, and no variable is broken.
+    /// A bracket is never closed although no variable is broken. Very unlikely.
     Unclosed,
-    /// Something stands behind the object.
+    /// Something follows the object. Unlikely: it takes a handler that writes more than the variables.
     TrailingData,
-    /// It has to be repaired, and is large and consists of little but brackets and commas: repairing it would take more
-    /// memory than a body may.
+    /// It would have to be repaired, but is large and consists mostly of brackets and commas, so the repaired copy
+    /// would take more memory than a body may. No real payload is like that.
     TooDense,
-    /// Nested beyond [`limits::DEPTH_MAX`].
+    /// It is nested deeper than [`limits::DEPTH_MAX`]. Real payloads have a few levels.
     TooDeep,
-    /// The document would be longer than [`limits::DOCUMENT_BYTES_MAX`].
+    /// The document would be longer than [`limits::DOCUMENT_BYTES_MAX`]. It takes long names of objects with many
+    /// members.
     DocumentTooLong,
-    /// There is nothing to ship.
+    /// It contains no variables, or only `null`.
     NoVariables,
-    /// There is something, and all of it is broken.
+    /// It contains variables, and all of them are broken.
     AllBroken,
-    /// There is something, and the rules leave out all of it.
+    /// It contains variables, and the rules leave out all of them. Likely after a typing error in `include`.
     AllLeftOut,
 }
 
 /// Why a walk ended early.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    /// The payload gives no document.
+    /// The payload gives no document; why.
     Refused(FlattenError),
-    /// Its members are not those of the layout.
+    /// Its members are not those of the layout. Usual when a program adds a variable; the layout is then learned anew.
     OtherLayout,
-    /// It is not JSON, by more than single tokens.
+    /// More than single tokens are not JSON: a repaired copy has to be walked.
     Tangled,
 }
 
 impl Stop {
-    /// Offsets count from `start` bytes before.
+    /// The same with its offset moved by `start` bytes, for a text that begins there in the body.
     pub(crate) fn moved(self, start: usize) -> Self {
         match self {
             Self::Refused(error) => Self::Refused(FlattenError { offset: error.offset + start, ..error }),

@@ -5,8 +5,8 @@
 //! learned anew.
 
 pub(crate) mod by_hash;
-pub(crate) mod choice;
 pub(crate) mod convert;
+pub(crate) mod globs;
 pub(crate) mod guide;
 pub(crate) mod lost;
 pub(crate) mod names;
@@ -24,58 +24,69 @@ pub(super) struct Layout {
     pub(super) nodes: Vec<Node>,
     /// The keys as they stand in the payload, one after the other.
     pub(super) keys: Vec<u8>,
-    /// The names that are not simply the keys joined with dots, with what surrounds them (`,"name":`), one after the other.
+    /// The names that are not simply the keys joined with dots, one after the other, each with what surrounds it:
+    /// `,"name":`.
     pub(super) names: Vec<u8>,
-    /// Places of the nodes that are renamed, and of what in [`rename::Renames`]; in the order of the nodes. A renamed object
-    /// takes along what is in it.
-    pub(super) renamed: Vec<(usize, usize)>,
-    /// Of each rate: a hash of its counter's name in the payload; once names are given, of its occurrence, too.
+    /// The nodes that are renamed, in their order. If an object is renamed, so is everything in it.
+    pub(super) renamed: Vec<Renamed>,
+    /// For each rate, a hash that identifies its counter: first of its name in the payload alone, and after
+    /// [`rates::tell_apart`] also of its position among counters with the same name.
     pub(super) counters: Vec<u64>,
-    /// What was done to the names.
+    /// How many names were changed, and why.
     pub(super) mended: Mended,
 }
 
-/// How many variables of a document have a name that was mended, by kind.
+/// A node that is renamed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Renamed {
+    /// Its place among the nodes.
+    pub(super) node: usize,
+    /// The place of its new name in [`rename::Renames`].
+    pub(super) rename: usize,
+}
+
+/// How many variables of a document have a name that had to be changed, by the reason.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Mended {
-    /// A segment was empty or blank, and is `_`.
+    /// A segment was empty or blank; it is now `_`.
     pub empty: u64,
-    /// A name of ours or of the server's, behind `vars.`.
+    /// The name is one of ours or of the server's; it now begins with `vars.`.
     pub reserved: u64,
-    /// More levels than a server takes: the last are joined with `_`.
+    /// The name had more levels than a server accepts; the last ones are joined with `_`.
     pub deep: u64,
-    /// Cut, with a hash at the end.
+    /// The name was too long; it is cut, with a hash at the end.
     pub long: u64,
-    /// Equal to one before, with `#2` and so on at the end.
+    /// The name was equal to another one; it ends with `#2` and so on.
     pub repeated: u64,
-    /// Both value and object: `._value` is at the end.
+    /// The name was that of a value and of an object; it ends with `._value`, or contains `#object`.
     pub moved: u64,
-    /// Variables beyond `max_fields`, left out.
+    /// Variables that are left out because there are more than `max_fields`.
     pub over_limit: u64,
 }
 
-/// One member, or the end of an object or of a list of columns.
+/// One member of the payload, or a rate, or the end of an object or of a list of columns.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Node {
     pub(super) kind: Kind,
     pub(super) traits: Traits,
     pub(super) shipped: Shipped,
     pub(super) key_bytes: u32,
-    /// A leaf that has had no value yet: servers do not know its name.
+    /// It is a leaf that has had no value yet, so servers do not know its name.
     pub(super) lacks_value: bool,
-    /// Its name is its keys as they stand, joined with dots: it is not in `names`.
+    /// Its name is simply its keys joined with dots, and therefore not in [`Layout::names`].
     pub(super) keys_as_name: bool,
-    /// A leaf of which that is true, and that has had a value, and whose value is shipped as it is.
+    /// It is a leaf with such a name, it has had a value, and its value is shipped unchanged.
     pub(super) plain: bool,
-    /// Of a leaf or a rate: bytes in `names`, 0 unless it is shipped under a mended name. Of an end: bytes that the path loses.
+    /// For a leaf or a rate: the length of its name in [`Layout::names`], 0 if it has none there. For an end: by how
+    /// much the path gets shorter.
     pub(super) name_bytes: u32,
 }
 
-/// Whether a member that is read is shipped.
+/// Whether a member whose value is read is shipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shipped {
     Yes,
-    /// The rules leave it out, but its value, or something in it, is needed.
+    /// The rules leave it out, but its value is needed, or something in it may be shipped.
     Unwanted,
     /// It is beyond `max_fields`.
     BeyondLimit,
@@ -86,28 +97,30 @@ pub(super) enum Shipped {
 pub(super) struct Traits {
     pub(super) role: Role,
     pub(super) conversion: Conversion,
-    /// A leaf with a `Rate` behind it.
+    /// It is a leaf, and the next node is its [`Kind::Rate`].
     pub(super) rated: bool,
 }
 
+/// What a node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Stays out, whatever it is.
-    Out,
-    /// A value or an array without objects.
+    /// A member that is left out, whatever its value is.
+    Skipped,
+    /// A scalar or an array without objects.
     Leaf,
-    /// The rate of the leaf before it: not a member of the payload.
+    /// The rate of the leaf before it; it has no member in the payload.
     Rate,
     /// An object: its members follow, then `End`.
     Object,
-    /// An array with objects: its columns follow, each a `Leaf` or `Out`, then `End`.
+    /// An array with objects: its columns follow, each a `Leaf` or `Skipped`, then `End`.
     Columns,
-    /// An array with objects that is left out. Any other value of the member would be shipped.
+    /// An array with objects that is left out. If the member had any other value, it would be shipped.
     Dropped,
+    /// The end of an object or of a list of columns.
     End,
 }
 
-/// What the member is to the count of garbage collections.
+/// What a member means for finding new garbage collections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     None,
@@ -122,7 +135,7 @@ impl Traits {
 }
 
 impl Role {
-    /// Of the member `key` of the root's `memstats`.
+    /// The role of the member `key` of the root's `memstats`.
     pub(super) fn of(key: &[u8]) -> Self {
         match key {
             b"PauseNs" => Self::PauseNs,
@@ -139,7 +152,7 @@ impl Role {
 }
 
 impl Mended {
-    /// Names of the kinds, in the order of [`Mended::counts`].
+    /// Names of the reasons, in the order of [`Mended::counts`].
     pub const KINDS: [&str; 7] =
         ["empty_segment", "reserved", "too_deep", "too_long", "repeated", "value_and_object", "over_max_fields"];
 
@@ -163,7 +176,7 @@ impl Node {
         self.shipped != Shipped::Yes
     }
 
-    /// The name of this leaf is its keys as they stand.
+    /// Makes the keys, joined with dots, the name of this leaf.
     pub(super) fn take_keys_as_name(&mut self) {
         self.keys_as_name = true;
         self.plain = self.kind == Kind::Leaf && self.traits == Traits::NONE && !self.lacks_value;
@@ -182,11 +195,11 @@ impl Layout {
 
     /// Whether some member is left out, whatever its value is.
     pub(super) fn leaves_out(&self) -> bool {
-        self.nodes.iter().any(|node| node.is_hidden() || matches!(node.kind, Kind::Out | Kind::Dropped))
+        self.nodes.iter().any(|node| node.is_hidden() || matches!(node.kind, Kind::Skipped | Kind::Dropped))
     }
 
-    /// Frees memory that an outlier has made it allocate.
-    pub(super) fn give_back(&mut self) {
+    /// Frees memory beyond what is usual, which an unusually large payload made it allocate.
+    pub(super) fn shrink(&mut self) {
         self.nodes.shrink_to(limits::KEPT_SCRATCH_BYTES_MAX / size_of::<Node>());
         self.keys.shrink_to(limits::KEPT_SCRATCH_BYTES_MAX);
         self.names.shrink_to(limits::KEPT_SCRATCH_BYTES_MAX);
@@ -212,7 +225,7 @@ impl Layout {
         self.push(Kind::End, Traits::NONE, b"");
     }
 
-    /// The last node is a leaf, and a counter: its rate stands behind it.
+    /// Appends the rate of the last node, which is a leaf and a counter; `hash` is that of its name.
     pub(super) fn push_rate(&mut self, hash: u64) {
         if let Some(leaf) = self.nodes.last_mut() {
             leaf.traits.rated = true;
@@ -221,7 +234,7 @@ impl Layout {
         self.counters.push(hash);
     }
 
-    /// Of a rate that is not shipped nothing is remembered.
+    /// Removes the rates that are not shipped, so that no values are remembered for them.
     pub(super) fn drop_hidden_rates(&mut self) {
         if self.counters.is_empty() {
             return;

@@ -1,20 +1,22 @@
-//! The sanitiser: the bytes that an endpoint answered become one flat JSON object, or an error and nothing else.
+//! The sanitiser turns the bytes that an endpoint has answered into one flat JSON object, or gives an error and nothing
+//! else.
 //!
-//! Pure and synchronous: no socket, clock, file or environment. simd-json finds the structural characters of the body
-//! without changing it (its first stage: UTF-8, closed strings, control characters, all by SIMD). One walk over that
-//! index checks the rest of the grammar and copies tokens as they stand into the document. No tree is built and no
-//! number is converted, so a value leaves with the digits that it came with.
+//! It is pure and synchronous: no socket, clock, file or environment. The first stage of simd-json finds the structural
+//! characters of the body, without changing it; it also checks UTF-8, that strings are closed, and control characters,
+//! all with SIMD. One walk over that index checks the rest of the grammar and copies tokens into the document as they
+//! stand. No tree is built and no number is converted, so a number is shipped with the digits that it has in the
+//! payload.
 //!
 //! Invariants:
 //! - the document is one line of valid JSON in UTF-8, whatever the body was;
 //! - a broken value is left out, counted ([`Report::broken`]) and named ([`Variables::lost`]); its neighbours stay;
 //! - a body that is cut off, not an object, too deep, too long, or without any variable gives an error, and nothing is
 //!   appended;
-//! - every name is one that the server accepts, and no two are equal (`names`);
-//! - a [`Scratch`] that has seen the largest payload allocates no more.
+//! - every name is one that servers accept, and no two are equal (`names`);
+//! - once a [`Scratch`] has seen the largest payload, it allocates nothing.
 //!
-//! What becomes of each member is learned from a reader's first payload and kept as its layout. Later payloads follow
-//! it with one comparison for each key, until one departs from it and is learned anew.
+//! What becomes of each member is learned from a reader's first payload and remembered as its layout. Later payloads
+//! are walked along that layout, with one comparison for each key. A payload that departs from it is learned anew.
 //!
 //! The modules are on three floors, each of which uses only those before it: `bytes`, `layout`, `walk`.
 
@@ -42,10 +44,10 @@ pub use bytes::locate::name_at;
 pub use bytes::strict::is_object_in_one_line;
 pub use error::{Cause, FlattenError};
 pub use layout::Mended;
-pub use layout::choice::{Choice, Globs};
 pub use layout::convert::{Conversion, Conversions};
+pub use layout::globs::{Choice, Globs};
 pub use layout::lost::Loss;
-pub use layout::names::{is_below, meet, unfit_for_label};
+pub use layout::names::{LabelNameError, check_label_name, is_below, names_conflict};
 pub use layout::rename::Renames;
 pub use layout::rules::{GcPauses, Label, VariableRules};
 pub use layout::unmatched::Unmatched;
@@ -54,27 +56,30 @@ pub use walk::report::Report;
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// Working memory of the sanitiser, one for the whole process, used only within [`Scratch::flatten`].
+/// The working memory of the sanitiser. One is enough for the whole process: it holds nothing between two calls of
+/// [`Scratch::flatten`].
 pub struct Scratch {
     index: Index,
-    /// Name of a column: escaped as JSON, joined with dots.
+    /// The name of the current column: keys joined with dots, escaped as JSON.
     path: Vec<u8>,
-    /// The keys around the member that is looked at.
+    /// The keys of the objects that the current member is in.
     keys: Vec<u8>,
-    /// Where something of the payload is lost.
+    /// Where something in the payload is lost.
     lost: Vec<LostAt>,
-    /// The copy of a body that cannot be followed as it is.
+    /// The repaired copy of a body that cannot be walked as it is.
     copy: Vec<u8>,
     learn: LearnWork,
-    /// What is learned at first; then what was known before, in case there is no document.
+    /// The layout that is being learned. Then it is swapped with that of the reader, and the previous one waits here
+    /// until there is a document.
     spare: Layout,
+    /// Whether the reader's layout was learned from the current payload.
     has_learned: bool,
     names: names::Work,
-    /// The counters of the payload that is looked at.
+    /// The counters of the current payload.
     counters: Vec<Option<rates::Number>>,
-    /// What is remembered of counters while it is put into another order.
+    /// A buffer for putting the remembered counters into another order.
     samples: Vec<rates::Sample>,
-    /// What a tick needs besides: the table of names, the columns of arrays of objects. Emptied after each document.
+    /// The table of names, and the columns of arrays of objects. Emptied after each walk.
     arena: bumpalo::Bump,
 }
 
@@ -85,7 +90,7 @@ impl Default for Scratch {
 }
 
 impl Scratch {
-    /// Takes no memory yet.
+    /// An empty one, which has allocated nothing yet.
     #[must_use]
     pub fn new() -> Self {
         let arena = bumpalo::Bump::new();
@@ -106,17 +111,18 @@ impl Scratch {
         }
     }
 
-    /// Appends the variables of `body` to `out` as `,"name":value`, in their order: the caller has begun the object
-    /// with its own members and closes it.
+    /// Appends the variables of `body` to `out` as `,"name":value`, in their order. The caller has begun the object
+    /// with members of its own, and closes it.
     ///
-    /// `polled` is when the payload was asked for, since any beginning: rates are over the time between two documents.
+    /// `polled` is when the payload was requested, measured from any fixed instant. Rates are computed over the time
+    /// between two documents.
     ///
-    /// `body` is grown by [`PADDING_BYTES`] while it is read and has its length back afterwards.
+    /// While it is read, `body` is longer by [`PADDING_BYTES`]; afterwards it has its length again.
     ///
-    /// A body that is not JSON, by more than single tokens, costs a second walk over a repaired copy.
+    /// If more than single tokens of the body are not JSON, a repaired copy is walked, which takes longer.
     ///
     /// # Errors
-    /// [`FlattenError`] with `out` as it was.
+    /// [`FlattenError`]; `out` is then as it was.
     pub fn flatten(
         &mut self,
         variables: &mut Variables,
@@ -139,14 +145,14 @@ impl Scratch {
                 variables.commit(totals, &self.counters, polled);
                 if self.has_learned {
                     self.spare.clear();
-                    self.spare.give_back();
+                    self.spare.shrink();
                 }
                 return Ok(report);
             }
             Ok((report, _)) if report.broken > 0 => FlattenError { cause: Cause::AllBroken, offset: 0 },
             Ok(_) if variables.layout.leaves_out() => FlattenError { cause: Cause::AllLeftOut, offset: 0 },
             Err(Stop::Refused(error)) => FlattenError { offset: error.offset.min(body.len()), ..error },
-            // No walk stops for the other reasons here: its layout has just been learned, or its body repaired.
+            // The other reasons to stop do not occur here: the layout has just been learned, or the body repaired.
             Ok(_) | Err(Stop::OtherLayout | Stop::Tangled) => FlattenError { cause: Cause::NoVariables, offset: 0 },
         };
         out.truncate(mark);
@@ -154,7 +160,7 @@ impl Scratch {
         Err(error)
     }
 
-    /// Flattens a copy of the body that can be followed.
+    /// Flattens a repaired copy of the body.
     #[cold]
     #[inline(never)]
     fn flatten_tangled(
@@ -196,8 +202,7 @@ impl Scratch {
             out.truncate(mark);
             followed = learned.and_then(|()| self.follow(variables, seconds, body, out));
         }
-        if matches!(&followed, Ok((report, _)) if report.restarted && !variables.layout.counters.is_empty()) {
-            // That all counters began anew is known at the end of the payload only.
+        if matches!(&followed, Ok((report, _)) if rates::are_void(report.restarted, &variables.layout)) {
             self.arena.reset();
             out.truncate(mark);
             followed = self.follow(variables, None, body, out);
@@ -223,13 +228,14 @@ impl Scratch {
         body: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<(Report, Option<gc::Totals>), Stop> {
-        let rates = variables.rates.rates(variables.layout.counters.len(), seconds, &mut self.counters);
+        let rates = variables.rates.for_payload(variables.layout.counters.len(), seconds, &mut self.counters);
         let guide = Follow::new(&variables.layout, rates, &mut self.keys);
         let (options, text) = (variables.options(), (body, self.index.offsets()));
         Walk::new(guide, options, text, &mut self.path, out, &mut self.lost, &self.arena).run()
     }
 
-    /// Learns the layout of the body. What was known before is kept until there is a document, and stays if this fails.
+    /// Learns the layout of the body. The previous layout is kept until there is a document, and restored if there is
+    /// none.
     fn learn(&mut self, variables: &mut Variables, body: &[u8], out: &mut Vec<u8>) -> Result<(), Stop> {
         self.arena.reset();
         self.unlearn(variables);
@@ -245,7 +251,7 @@ impl Scratch {
         });
         self.arena.reset();
         std::mem::swap(&mut variables.layout, &mut self.spare);
-        variables.layout.give_back();
+        variables.layout.shrink();
         self.has_learned = true;
         named.and_then(|()| variables.align_rates(&mut self.samples, &mut self.arena)).map_err(|NoRoom| {
             self.unlearn(variables);
@@ -253,28 +259,28 @@ impl Scratch {
         })
     }
 
-    /// The payload that was learned last has not become a document: restores the layout before it.
+    /// Restores the previous layout if one has been learned, because its payload has not become a document.
     fn unlearn(&mut self, variables: &mut Variables) {
         if !std::mem::take(&mut self.has_learned) {
             return;
         }
         std::mem::swap(&mut variables.layout, &mut self.spare);
-        variables.fields.take_back(&variables.rules.labels);
+        variables.fields.roll_back(&variables.rules.labels);
         if let Err(NoRoom) = variables.align_rates(&mut self.samples, &mut self.arena) {
-            variables.rates = rates::Memory::default();
+            variables.rates = rates::LastValues::default();
         }
     }
 
-    /// Frees memory that an outlier has made it allocate.
+    /// Frees the memory if an unusually large body of `body_bytes` has made it grow.
     pub fn trim(&mut self, body_bytes: usize) {
-        // The arena holds the columns' whole names, which may be many times the body.
+        // The arena holds the full names of columns, which can be many times as long as the body.
         if body_bytes.max(self.arena.allocated_bytes()).max(self.copy.capacity()) > limits::KEPT_SCRATCH_BYTES_MAX {
             *self = Self::new();
         }
     }
 }
 
-/// Where the text of a body begins: behind its byte order mark, if it has one.
+/// Where the text of a body begins: after its byte order mark, if it has one.
 fn text_start(body: &[u8]) -> usize {
     if body.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 }
 }

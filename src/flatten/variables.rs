@@ -1,4 +1,4 @@
-//! What is remembered about one reader from one payload to the next.
+//! What is remembered about one reader's variables from one payload to the next.
 
 use crate::layout::Layout;
 use crate::layout::by_hash::NoRoom;
@@ -13,16 +13,17 @@ use bumpalo::Bump;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What is remembered of one reader's variables from one payload to the next.
+/// What is remembered about one reader's variables from one payload to the next.
 pub struct Variables {
     pub(super) rules: Arc<VariableRules>,
     pub(super) layout: Layout,
     pub(super) fields: Fields,
     pub(super) lost: Lost,
-    /// None until there is a document.
+    /// Patterns that match nothing, as long as nobody has taken them; none until there is a document.
     pub(super) unmatched: Option<Vec<Unmatched>>,
+    /// The totals of garbage collections in the last document that had them.
     pub(super) totals: Option<gc::Totals>,
-    pub(super) rates: rates::Memory,
+    pub(super) rates: rates::LastValues,
 }
 
 impl Variables {
@@ -34,26 +35,28 @@ impl Variables {
         }
     }
 
-    /// A reader that has seen nothing yet.
+    /// For a reader that has seen nothing yet.
     #[must_use]
     pub fn new(rules: impl Into<Arc<VariableRules>>) -> Self {
         let rules = rules.into();
         let fields = Fields::new(rules.fields_max, &rules.labels);
-        let (layout, lost, rates) = (Layout::default(), Lost::default(), rates::Memory::default());
+        let (layout, lost, rates) = (Layout::default(), Lost::default(), rates::LastValues::default());
         Self { rules, layout, fields, lost, unmatched: None, totals: None, rates }
     }
 
-    /// Names of what was lost for the first time, a few of them, and how many more there are: the next call gives those.
+    /// A few of the names that were lost for the first time, and how many more there are. Each name is given once, so
+    /// the next call gives the next ones.
     pub fn lost(&mut self, loss: Loss) -> (Vec<String>, usize) {
         self.lost.take(loss)
     }
 
-    /// Patterns and names of the rules that match nothing in the payload of the first document; each is given once.
+    /// The patterns and names of the rules that match nothing in the payload of the first document. They are given
+    /// once.
     pub fn unmatched(&mut self) -> Vec<Unmatched> {
         self.unmatched.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    /// The layout is another one: what is remembered of counters is put into its order.
+    /// The layout has changed: puts the remembered counters into its order.
     pub(super) fn align_rates(&mut self, spare: &mut Vec<rates::Sample>, arena: &mut Bump) -> Result<(), NoRoom> {
         self.lost.forget_layout();
         let counters = &self.layout.counters;
@@ -67,7 +70,7 @@ impl Variables {
 
     /// A payload that was polled at `polled`, with these totals and counters, has become a document.
     pub(super) fn commit(&mut self, totals: Option<gc::Totals>, counters: &[Option<rates::Number>], polled: Duration) {
-        self.fields.keep();
+        self.fields.commit();
         self.totals = totals.or(self.totals);
         self.rates.commit(&self.layout.counters, counters, polled);
     }

@@ -1,9 +1,10 @@
-//! The walk over the structural index. It checks the grammar that stage 1 leaves open, and writes the flat members.
+//! The walk over the structural index. It checks the part of the grammar that simd-json's first stage leaves open, and
+//! writes the flat members.
 //!
-//! It never looks at a byte twice without need: a scalar is checked and copied as it stands, an array of scalars is
-//! checked element by element and copied as one span, a member that is left out is skipped by counting brackets. A
-//! single token that is not JSON, in the place of a value, is left out. Anything else that is not JSON ends the walk
-//! ([`Stop::Tangled`]), and the caller walks a repaired copy of the body ([`crate::bytes::untangle`]).
+//! It avoids looking at a byte twice. A scalar is checked and copied as it stands, an array of scalars is checked
+//! element by element and copied as a whole, and a member that is left out is skipped by counting brackets. A single
+//! token in the place of a value that is not JSON is left out. Anything else that is not JSON ends the walk
+//! ([`Stop::Tangled`]); the caller then walks a repaired copy of the body ([`crate::bytes::untangle`]).
 
 mod arrays;
 mod broken;
@@ -26,7 +27,7 @@ use crate::layout::rates::Number;
 use crate::layout::rules::GcPauses;
 use crate::limits;
 use bumpalo::Bump;
-use fit::Met;
+use fit::ElementKinds;
 use gc::{Pauses, Totals};
 use report::Report;
 use scalars::Written;
@@ -36,14 +37,14 @@ pub(super) struct Walk<'a, G> {
     guide: G,
     body: &'a [u8],
     offsets: &'a [u32],
-    /// The token that is looked at: an index into `offsets`.
+    /// The current token: an index into `offsets`.
     at: usize,
-    /// Offset of the first backslash not before `backslash_sought_from`: strings between the two hold no escape.
+    /// Offset of the first backslash at or after `backslash_sought_from`. Strings between the two contain no escape.
     next_backslash: usize,
     backslash_sought_from: usize,
-    /// Name of the member of an array's element that the walk is in, relative to the array.
+    /// The name of the current column, relative to its array.
     path: &'a mut Vec<u8>,
-    /// Keys in it.
+    /// The number of keys in it.
     path_keys: usize,
     out: &'a mut Vec<u8>,
     out_bytes_max: usize,
@@ -52,29 +53,31 @@ pub(super) struct Walk<'a, G> {
     depth: usize,
     options: Options,
     pauses: Pauses,
-    /// What the array that is scanned, or was last, holds.
-    met: Met,
-    /// How many gaps in columns may still be filled.
+    /// What the current array contains, or the last one.
+    element_kinds: ElementKinds,
+    /// How many gaps in columns may still be filled with `null`.
     gaps_left: usize,
-    /// Where something is lost.
+    /// Where something in the payload is lost.
     lost: &'a mut Vec<LostAt>,
-    /// The body has one variable per line: a broken value must have a line to itself.
+    /// Whether the body has one variable per line. A broken value must then be on the line of one variable only, or the
+    /// walk may have misunderstood which brackets and quotes belong together.
     by_lines: bool,
-    /// Up to where that is known to hold.
+    /// Up to which offset that has been checked.
     alone_until: usize,
+    /// Whether that check has failed.
     tangled: bool,
 }
 
-/// What the walk is to do with values.
+/// How values are treated.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Options {
     pub(super) gc_pauses: GcPauses,
     pub(super) dots_underscore: bool,
-    /// The totals of the last document of the same reader.
+    /// The totals in the reader's last document that had them.
     pub(super) totals_before: Option<Totals>,
 }
 
-/// What a step of the walk gives, or why it ends.
+/// The result of a step of the walk, or why the walk ends.
 pub(super) type Outcome<T> = Result<T, Stop>;
 
 impl<'a, G: Guide> Walk<'a, G> {
@@ -106,7 +109,7 @@ impl<'a, G: Guide> Walk<'a, G> {
             arena,
             report: Report::default(),
             depth: 0,
-            met: Met::default(),
+            element_kinds: ElementKinds::default(),
             gaps_left: limits::GAPS_MAX,
             lost,
             by_lines: body.starts_with(b"{\n") || body.starts_with(b"{\r\n"),
@@ -115,9 +118,9 @@ impl<'a, G: Guide> Walk<'a, G> {
         }
     }
 
-    /// Walks the whole body; gives the totals that the next document is compared with, if there are any.
+    /// Walks the whole body. Also gives the totals of garbage collections, if the payload has them.
     pub(super) fn run(mut self) -> Outcome<(Report, Option<Totals>)> {
-        self.at = 1; // Behind the brace that the index begins with.
+        self.at = 1; // After the opening brace, with which the index begins.
         self.object()?;
         if self.at < self.offsets.len() {
             return Err(Stop::Tangled);
@@ -129,7 +132,7 @@ impl<'a, G: Guide> Walk<'a, G> {
         Ok((self.report, totals))
     }
 
-    /// The members of an object whose brace is behind us, up to and with its closing brace.
+    /// Walks the members of an object whose opening brace has been passed, and passes its closing brace.
     fn object(&mut self) -> Outcome<()> {
         self.enter()?;
         if self.peek()? == b'}' {
@@ -153,7 +156,7 @@ impl<'a, G: Guide> Walk<'a, G> {
         self.guide.end()
     }
 
-    /// One member; leaves the cursor at the `,` or `}` behind it.
+    /// Walks one member, up to the `,` or `}` after it.
     fn member(&mut self) -> Outcome<()> {
         if self.peek()? != b'"' {
             return Err(Stop::Tangled);
@@ -161,9 +164,9 @@ impl<'a, G: Guide> Walk<'a, G> {
         let token = self.at;
         let Some(key) = self.key()? else { return self.skip_broken_member(token) };
         let traits = match self.guide.member(key) {
-            Ok(Member::Out) => return self.skip_out(),
-            Ok(Member::In(traits)) => traits,
-            // A key that is broken has never been learned.
+            Ok(Member::Skip) => return self.skip_value(),
+            Ok(Member::Walk(traits)) => traits,
+            // A layout never contains broken keys, so the mismatch does not mean that the layout has changed.
             Err(Stop::OtherLayout) if scalar::escapes(key) == Escapes::Bad => return self.skip_broken_member(token),
             Err(stop) => return Err(stop),
         };
@@ -173,8 +176,9 @@ impl<'a, G: Guide> Walk<'a, G> {
         }
     }
 
-    /// The common member in one go: a key that was learned, a sound scalar that is shipped as it is, a separator, which is
-    /// given and stepped over. None, and nothing done, if it is any other: [`Walk::member`] then looks at it closely.
+    /// A fast path for the most common member: its key is the next one in the layout, and its value is a valid scalar
+    /// that is shipped unchanged. Steps over the separator after it and gives that. For any other member it does
+    /// nothing and gives none; [`Walk::member`] then takes its time.
     #[inline]
     fn plain_member(&mut self) -> Option<u8> {
         let tokens = self.offsets.get(self.at..)?.first_chunk::<4>()?;
@@ -204,7 +208,7 @@ impl<'a, G: Guide> Walk<'a, G> {
         Some(separator)
     }
 
-    /// A member whose value is an object or an array; leaves the cursor at the `,` or `}` behind it.
+    /// Walks a member whose value is an object or an array, up to the `,` or `}` after it.
     fn container_member(&mut self, traits: Traits) -> Outcome<()> {
         if self.peek()? == b'{' {
             self.at += 1;
@@ -217,7 +221,7 @@ impl<'a, G: Guide> Walk<'a, G> {
         self.end_of_member()
     }
 
-    /// A member whose value is a scalar, or missing; leaves the cursor at the `,` or `}` behind it.
+    /// Walks a member whose value is a scalar, or missing, up to the `,` or `}` after it.
     #[inline]
     fn scalar_member(&mut self, traits: Traits, first: u8) -> Outcome<()> {
         let mark = self.out.len();
@@ -236,13 +240,13 @@ impl<'a, G: Guide> Walk<'a, G> {
             }
         }
         if G::LEARNS || !named || written == Written::No {
-            // What is written while a layout is learned has no name yet.
+            // While a layout is learned, there are no names yet.
             self.out.truncate(mark);
         }
         self.check_length()
     }
 
-    /// Gives the number that has been written from `start` on its unit and a form that servers take, and its rate.
+    /// Converts the number that begins at `start` to its unit and to a form that servers accept, and writes its rate.
     #[inline]
     fn finish_number(&mut self, traits: Traits, start: usize) {
         let counter = if traits.rated { Number::of(&self.out[start..]) } else { None };
@@ -256,7 +260,7 @@ impl<'a, G: Guide> Walk<'a, G> {
         }
     }
 
-    /// The key at the cursor, which is a string, and its colon; none if the key is broken.
+    /// Reads the key at the cursor, which is a string, and its colon. None if the key is broken.
     fn key(&mut self) -> Outcome<Option<&'a [u8]>> {
         let (start, end) = self.string_text();
         self.at += 1;
@@ -272,6 +276,7 @@ impl<'a, G: Guide> Walk<'a, G> {
         self.options.dots_underscore
     }
 
+    /// Counts a scalar that is shipped, by its first byte.
     fn count(&mut self, first: u8) {
         match first {
             b'"' => self.report.strings += 1,
@@ -280,7 +285,7 @@ impl<'a, G: Guide> Walk<'a, G> {
         }
     }
 
-    /// Whether anything of this payload is in the document.
+    /// Whether anything has been written to the document.
     fn has_written(&self) -> bool {
         self.out.len() + limits::DOCUMENT_BYTES_MAX > self.out_bytes_max
     }

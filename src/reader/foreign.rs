@@ -79,8 +79,8 @@ impl Kind {
         }
     }
 
-    /// Whether it may be what was asked for, broken.
-    pub(crate) fn is_own(&self) -> bool {
+    /// Whether it may be expvar's JSON, perhaps broken.
+    pub(crate) fn may_be_expvar(&self) -> bool {
         *self == Self::JsonObject
     }
 

@@ -1,4 +1,4 @@
-//! How the engines end: what waits is shipped while there is time, and what is left then is counted.
+//! The end of the engines: what waits is shipped as long as there is time, and the rest is spooled or counted.
 
 use super::{Retiring, Runtime, Shipping};
 use crate::clock;
@@ -18,7 +18,7 @@ impl Runtime {
         self.stopping.set(true);
         let limit = self.shutdown_timeout.get();
         self.watchdog.iter().for_each(|watchdog| watchdog.begin(limit, self.ledgers()));
-        self.say_what_is_abandoned();
+        self.warn_about_abandoned_polls();
         let dropped_so_far = self.dropped_so_far(hurry.is_none());
         if hurry.is_some() {
             let waiting = dropped_so_far.iter().map(|(recording, _)| recording.ledger().waiting).sum();
@@ -39,7 +39,7 @@ impl Runtime {
             tracing::warn!("shutdown_timeout ({limit:?}) expired: spooling or dropping the documents still waiting");
         };
         smol::future::or(self.drained(), smol::future::or(deadline, hurried)).await;
-        // Those that have retired in time have logged their results already.
+        // Recorders that have retired in time have logged their results already.
         let unfinished = self.retiring.take().into_iter().filter_map(Retiring::unfinished);
         self.recorders.borrow_mut().extend(unfinished);
         for Shipping { recording, .. } in &*self.recorders.borrow() {
@@ -50,8 +50,9 @@ impl Runtime {
         self.given_up.set(given_up.sum());
     }
 
-    /// Each recorder that may have waiting documents, and how many it has dropped. If the engines end because every
-    /// recorder's output was closed, the documents lost that way count as given up.
+    /// All recorders that may have waiting documents, each with the number of documents that it has dropped so far. If
+    /// the engines end by themselves because every recorder's output was closed, documents dropped for that reason are
+    /// left out, so that they count as given up.
     fn dropped_so_far(&self, is_own_end: bool) -> Vec<(Rc<Recording>, u64)> {
         let (recorders, retiring) = (self.recorders.borrow(), self.retiring.borrow());
         let running = recorders.iter().map(|one| Rc::clone(&one.recording));
@@ -63,7 +64,8 @@ impl Runtime {
         all.map(dropped).collect()
     }
 
-    /// Completes when every recorder has ended. They stay where they are: pages show them until the end.
+    /// Completes when every recorder has ended. They remain in the lists, so that the status pages show them until the
+    /// end.
     async fn drained(&self) {
         std::future::poll_fn(|context| {
             self.watchdog.iter().for_each(|watchdog| watchdog.note(self.ledgers()));
@@ -81,8 +83,8 @@ impl Runtime {
         .await;
     }
 
-    /// A poll that is not waited for gives no document. Whoever asked for a number of polls has to know that.
-    fn say_what_is_abandoned(&self) {
+    /// Warns about polls that are not waited for if the user has asked for a number of polls.
+    fn warn_about_abandoned_polls(&self) {
         let polls = self.abandoned_polls();
         if polls > 0 {
             tracing::warn!(polls, "stopped before every endpoint had answered: those polls give no document");

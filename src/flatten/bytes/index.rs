@@ -1,22 +1,22 @@
 //! The structural index of a body: offsets of `{ } [ ] : ,` outside of strings and of the first byte of each string and
 //! scalar.
 //!
-//! simd-json is asked for a parse of depth 0. Its first stage reads the whole body and fills the index; its second
-//! stage stops at the first brace, before anything has been decoded or written (`depth_zero_fills_the_index_only` pins
-//! that).
+//! simd-json is asked to parse to a depth of 0. Its first stage reads the whole body and fills the index. Its second
+//! stage stops at the first brace, before it has decoded or written anything (tested by
+//! `depth_zero_fills_the_index_only`).
 
 use crate::error::{Cause, FlattenError, Stop};
 use simd_json::{Buffers, ErrorType, Tape};
 
-/// Bytes that must be free behind the body while it is indexed: SIMD loads read past the end.
+/// Bytes by which a body is longer while it is indexed, because SIMD instructions read past its end.
 pub const PADDING_BYTES: usize = simd_json::INPUT_PADDING;
 
 const MAX_DEPTH: usize = 0;
 
-/// Buffers of simd-json, kept for the process.
+/// The buffers of simd-json, which are reused for every body.
 pub(crate) struct Index {
     buffers: Buffers,
-    /// Stays empty; kept because simd-json wants one and an empty one costs an allocation.
+    /// Always empty. simd-json requires one, and creating one would cost an allocation each time.
     tape: Tape<'static>,
 }
 
@@ -28,8 +28,8 @@ impl Index {
     /// Fills the index with the structure of `body`; offsets count from `start`.
     ///
     /// # Errors
-    /// A body that does not begin an object. [`Stop::Tangled`] for what stage 1 finds: bytes that are no UTF-8, a string
-    /// that does not end, a raw control character in a string.
+    /// A body that does not begin with an object. [`Stop::Tangled`] for what the first stage finds: bytes that are not
+    /// UTF-8, a string that does not end, an unescaped control character in a string.
     pub(crate) fn build(&mut self, body: &mut Vec<u8>, start: usize) -> Result<(), Stop> {
         let refused = |cause, offset| Err(Stop::Refused(FlattenError { cause, offset }));
         match body[start..].iter().position(|byte| !byte.is_ascii_whitespace()) {
@@ -50,7 +50,7 @@ impl Index {
         }
     }
 
-    /// The offsets, ascending, of the body that [`Index::build`] read last.
+    /// The index of the body that [`Index::build`] read last: ascending offsets.
     pub(crate) fn offsets(&self) -> &[u32] {
         self.buffers.structural_indexes()
     }

@@ -1,11 +1,10 @@
 //! JSON text that the program itself writes: strings and integers appended to a buffer.
 //!
-//! The output is always valid JSON within one line. Control characters, quotes and backslashes are escaped, nothing
-//! else.
+//! The output is always valid JSON on one line. Only control characters, quotes and backslashes are escaped.
 
 use std::io::Write as _;
 
-/// What stands in an array or a column for a value that is missing or broken.
+/// What takes the place of a missing or broken value in an array or a column.
 pub(crate) const NULL: &[u8] = b"null";
 
 /// Appends `text` as a JSON string, quotes included.
@@ -15,12 +14,12 @@ pub fn write_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-/// Appends `text` as it stands between the quotes of a JSON string.
+/// Appends `text` as a JSON string without its quotes.
 pub fn write_escaped(out: &mut Vec<u8>, text: &str) {
     write_escaped_bytes(out, text.as_bytes());
 }
 
-/// Appends `bytes`, which are UTF-8, as they stand between the quotes of a JSON string.
+/// Appends `bytes`, which are UTF-8, as a JSON string without its quotes.
 pub fn write_escaped_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     let mut copied = 0;
     for (at, &byte) in bytes.iter().enumerate() {
@@ -44,10 +43,10 @@ pub fn write_escaped_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(&bytes[copied..]);
 }
 
-/// Appends a finite number that is a double: always with a point or an exponent, so that servers that guess take it for one,
-/// and within 25 bytes, whatever its exponent.
+/// Appends a finite double. It always has a point or an exponent, so that servers that guess types take it for a
+/// double, and at most 25 bytes.
 pub fn write_double(out: &mut Vec<u8>, value: f64) {
-    // A buffer in memory takes what is written to it.
+    // Writing to a vector does not fail.
     let _ = write!(out, "{value:?}");
 }
 

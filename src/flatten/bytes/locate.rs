@@ -1,29 +1,30 @@
-//! Finds which variable is at an offset of a body, for log lines about something broken. It accepts any bytes, reads
-//! them from the start, and runs only when such a line is written.
+//! Finds the variable at an offset of a body, for log lines about broken values. It accepts any bytes, reads them from
+//! the start, and runs only when such a line is written.
 
 use super::untangle::BROKEN_KEY;
 use crate::limits::LOST_NAME_BYTES_MAX;
 use std::ops::Range;
 
-/// A container that is open where the reading has come to.
+/// An object or array that is open at the current position.
 #[derive(Debug)]
 struct Open {
     is_object: bool,
-    /// Where the key is whose value is at hand.
+    /// Where the key of the current member is.
     key: Option<Range<usize>>,
 }
 
-/// Reads a body from its start; its buffers are kept from one body to the next.
+/// Reads a body from its start. Its buffers are reused from one body to the next.
 #[derive(Debug, Default)]
 pub(crate) struct Locator {
     at: usize,
     open: Vec<Open>,
     last_string: Range<usize>,
-    /// The name as it stands in the body.
+    /// A buffer for the name as it stands in the body.
     raw: Vec<u8>,
 }
 
-/// The keys around and at byte `offset`, joined with dots, as they stand, [`LOST_NAME_BYTES_MAX`] of them at most; never empty.
+/// The name of what is at byte `offset`: the keys of the objects around it and its own, joined with dots, as they stand
+/// in the body. It has at most [`LOST_NAME_BYTES_MAX`] bytes and is never empty.
 #[must_use]
 pub fn name_at(body: &[u8], offset: usize) -> String {
     let mut name = String::new();
@@ -32,20 +33,21 @@ pub fn name_at(body: &[u8], offset: usize) -> String {
 }
 
 impl Locator {
-    /// Begins with another body.
+    /// Prepares for another body.
     pub(crate) fn restart(&mut self) {
         self.at = 0;
         self.open.clear();
         self.last_string = 0..0;
     }
 
-    /// Writes the name at an offset that is not before the last one. If a key stands there, it is part of the name.
+    /// Writes the name of what is at an offset, which must not be before the previous one. If a key begins there, it is
+    /// the last part of the name.
     pub(crate) fn name_at(&mut self, body: &[u8], offset: usize, name: &mut String) {
         self.read_to(body, offset.min(body.len()));
         let own = key_at(body, offset);
         let innermost = self.open.len().saturating_sub(1);
         let keys = self.open.iter().enumerate().filter_map(|(place, open)| {
-            // Of the object that the key is in, the value at hand is another one.
+            // The current member of the object that this key is in is the one before it.
             if own.is_some() && place == innermost { None } else { open.key.clone().map(|key| &body[key]) }
         });
         self.raw.clear();
@@ -100,7 +102,7 @@ fn key_at(body: &[u8], offset: usize) -> Option<&[u8]> {
     (behind == Some(&b':')).then(|| &body[offset + 1..end])
 }
 
-/// Writes a name as text, and as long as it may be.
+/// Writes a name as text, cut to [`LOST_NAME_BYTES_MAX`].
 pub(crate) fn write_shown(name: &[u8], shown: &mut String) {
     shown.clear();
     let mut add = |text: &str| {
@@ -123,7 +125,7 @@ pub(crate) fn write_shown(name: &[u8], shown: &mut String) {
     }
 }
 
-/// Where the quote is that ends the string whose text begins at `start`.
+/// The offset of the quote that ends the string whose text begins at `start`.
 pub(crate) fn string_end(body: &[u8], start: usize) -> usize {
     let mut at = start;
     while at < body.len() && body[at] != b'"' {

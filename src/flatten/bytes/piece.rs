@@ -1,8 +1,8 @@
-//! Short pieces of text, copied and compared without a function call. Most keys, names and values have a few dozen
-//! bytes, and a call for each would cost more than the copy.
+//! Copies and compares short pieces of text without a function call. Most keys, names and values have a few dozen
+//! bytes, for which a call costs more than the copy.
 
-/// Appends `from[start..end]`. One of at most `SHORT` bytes is copied at that length, with what follows it if there is
-/// enough, and cut.
+/// Appends `from[start..end]`. If it has at most `SHORT` bytes, exactly `SHORT` bytes are copied and the rest is cut
+/// off, provided that enough bytes follow it.
 #[allow(clippy::inline_always, reason = "a fifth of the instructions of a member")]
 #[inline(always)]
 pub(crate) fn append<const SHORT: usize>(out: &mut Vec<u8>, from: &[u8], start: usize, end: usize) {
@@ -17,13 +17,13 @@ pub(crate) fn append<const SHORT: usize>(out: &mut Vec<u8>, from: &[u8], start: 
     }
 }
 
-/// Whether the text of `len` bytes at `a_start` in `a` is that at `b_start` in `b`.
+/// Whether the `len` bytes at `a_start` in `a` are equal to those at `b_start` in `b`.
 #[allow(clippy::inline_always, reason = "a fifth of the instructions of a member")]
 #[inline(always)]
 pub(crate) fn is_equal(a: &[u8], a_start: usize, b: &[u8], b_start: usize, len: usize) -> bool {
     let difference = |at: usize| Some(eight(a, a_start + at)? ^ eight(b, b_start + at)?);
     match len {
-        // The bytes behind a text of fewer than eight are moved out.
+        // If the text has fewer than eight bytes, the shift removes those after it.
         1..=8 => match difference(0) {
             Some(difference) => difference << (8 * (8 - len)) == 0,
             None => a.get(a_start..a_start + len) == b.get(b_start..b_start + len),
@@ -33,7 +33,7 @@ pub(crate) fn is_equal(a: &[u8], a_start: usize, b: &[u8], b_start: usize, len: 
     }
 }
 
-/// The eight bytes at `at`, the first lowest.
+/// The eight bytes at `at`, the first one in the lowest bits.
 #[inline]
 pub(crate) fn eight(text: &[u8], at: usize) -> Option<u64> {
     text.get(at..)?.first_chunk().map(|chunk| u64::from_le_bytes(*chunk))

@@ -1,14 +1,15 @@
-//! The grammar of JSON's scalars (RFC 8259), checked on the text as it stands.
+//! Checks the grammar of JSON's scalars (RFC 8259) on the text as it stands.
 
 use super::piece;
 use crate::limits::NUMBER_BYTES_MAX;
 
+/// Whether it is white space in JSON.
 pub(crate) fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
-/// Offset behind the number that begins at `start`, if one does: sign, digits without a leading zero, fraction,
-/// exponent.
+/// Where the number that begins at `start` ends; none if there is no number: sign, digits without a leading zero,
+/// fraction, exponent.
 #[inline]
 pub(crate) fn number_end(body: &[u8], start: usize) -> Option<usize> {
     let mut at = start;
@@ -33,9 +34,8 @@ pub(crate) fn number_end(body: &[u8], start: usize) -> Option<usize> {
     Some(at)
 }
 
-/// Whether `body[start..end]` is an integer of at most 18 digits without a sign or a leading zero: any such is shipped as
-/// it is. False too if it stands within the last bytes of the body: digits are looked at eight at a time, whatever their
-/// number.
+/// Whether `body[start..end]` is an integer of at most 18 digits without a sign or a leading zero. Every such integer
+/// is shipped unchanged. Also false near the end of the body, because digits are always read eight at a time.
 #[allow(clippy::inline_always, reason = "a fifth of the instructions of a member")]
 #[inline(always)]
 pub(crate) fn is_short_integer(body: &[u8], start: usize, end: usize) -> bool {
@@ -43,7 +43,7 @@ pub(crate) fn is_short_integer(body: &[u8], start: usize, end: usize) -> bool {
     let Some(first) = piece::eight(body, start) else { return false };
     let sound = match len {
         1..=8 => {
-            // Moved to the top, zeros below: the bytes behind the number do not count.
+            // The shift removes the bytes after the number, and the digit 0 takes the place of each.
             let missing = 8 * (8 - len);
             all_digits((first << missing) | (ZEROS & !(u64::MAX << missing)))
         }
@@ -57,19 +57,21 @@ pub(crate) fn is_short_integer(body: &[u8], start: usize, end: usize) -> bool {
     sound && (first & 0xff != u64::from(b'0') || len == 1)
 }
 
-/// Eight times the digit 0.
+/// The digit 0, eight times.
 const ZEROS: u64 = 0x3030_3030_3030_3030;
 
+/// The byte at `at`; a blank after the end.
 fn byte(body: &[u8], at: usize) -> u8 {
     body.get(at).copied().unwrap_or(b' ')
 }
 
+/// Where the digits that begin at `start` end; none if there are none.
 fn some_digits_end(body: &[u8], start: usize) -> Option<usize> {
     let end = digits_end(body, start);
     (end > start).then_some(end)
 }
 
-/// Eight at a time: most of a Go payload is nanoseconds of 19 digits.
+/// The same, but there may be none. Reads eight digits at a time: most of a Go payload is nanoseconds with 19 digits.
 fn digits_end(body: &[u8], mut at: usize) -> usize {
     while piece::eight(body, at).is_some_and(all_digits) {
         at += 8;
@@ -80,25 +82,26 @@ fn digits_end(body: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Whether each byte is `0`..=`9`: its high half is 3, and stays 3 when 6 is added (`:`..=`?` would overflow into 4).
+/// Whether each byte is one of `0` to `9`: its upper four bits are 3, and remain 3 when 6 is added (for `:` to `?` they
+/// would become 4).
 fn all_digits(chunk: u64) -> bool {
     const HIGH_HALVES: u64 = 0xf0f0_f0f0_f0f0_f0f0;
     const SIXES: u64 = 0x0606_0606_0606_0606;
     chunk & HIGH_HALVES == ZEROS && chunk.wrapping_add(SIXES) & HIGH_HALVES == ZEROS
 }
 
-/// What the escapes of a string amount to.
+/// Whether the escapes of a string are valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Escapes {
-    /// Each is one that JSON has.
+    /// All of them are.
     Fine,
-    /// Valid in grammar, but a `\u` escape names half a character.
+    /// The grammar allows them, but a `\u` escape stands for half a character.
     LoneSurrogate,
-    /// `\x` and other escapes that JSON lacks.
+    /// There is `\x` or another escape that JSON does not have.
     Bad,
 }
 
-/// Judges the escapes of `text`, a string without its quotes.
+/// Checks the escapes of `text`, a string without its quotes.
 pub(crate) fn escapes(text: &[u8]) -> Escapes {
     let mut verdict = Escapes::Fine;
     let mut at = 0;
@@ -116,7 +119,7 @@ pub(crate) fn escapes(text: &[u8]) -> Escapes {
     verdict
 }
 
-/// Appends `text`, whose escapes are not [`Escapes::Bad`], with U+FFFD for each lone surrogate; gives their number.
+/// Appends `text`, whose escapes must not be [`Escapes::Bad`], with U+FFFD for each lone surrogate. Gives their number.
 pub(crate) fn write_mended(out: &mut Vec<u8>, text: &[u8]) -> u64 {
     let mut mended = 0;
     let mut at = 0;
@@ -136,7 +139,7 @@ pub(crate) fn write_mended(out: &mut Vec<u8>, text: &[u8]) -> u64 {
     mended
 }
 
-/// Appends what `text`, a string without its quotes whose escapes are not [`Escapes::Bad`], stands for, in UTF-8.
+/// Decodes `text`, a string without its quotes whose escapes must not be [`Escapes::Bad`], and appends it as UTF-8.
 pub(crate) fn decode(out: &mut Vec<u8>, text: &[u8]) {
     let mut at = 0;
     while let Some(found) = memchr::memchr(b'\\', &text[at..]) {
@@ -158,7 +161,7 @@ pub(crate) fn decode(out: &mut Vec<u8>, text: &[u8]) {
     out.extend_from_slice(&text[at..]);
 }
 
-/// The longest length of at most `most` bytes at which `text`, which is UTF-8, can be cut.
+/// The longest length up to `most` bytes at which `text`, which is UTF-8, can be cut without cutting a character.
 pub(crate) fn character_boundary(text: &[u8], most: usize) -> usize {
     let mut end = most.min(text.len());
     while end > 0 && text.get(end).is_some_and(|byte| byte & 0xc0 == 0x80) {
@@ -167,10 +170,10 @@ pub(crate) fn character_boundary(text: &[u8], most: usize) -> usize {
     end
 }
 
-/// Whether a number is one that no server can store: beyond the largest double, or longer than parsers read.
+/// Whether no server can store a number: it is beyond the largest double, or longer than servers' parsers read.
 #[inline]
 pub(crate) fn is_out_of_range(number: &[u8]) -> bool {
-    // Only an exponent or hundreds of digits can lead there: most numbers are not looked at twice.
+    // That takes an exponent or hundreds of digits, so most numbers are not parsed.
     let suspicious = number.len() > 300 || number.iter().any(|byte| byte | 0x20 == b'e');
     suspicious && {
         let value = std::str::from_utf8(number).ok().and_then(|text| text.parse::<f64>().ok());
@@ -178,13 +181,13 @@ pub(crate) fn is_out_of_range(number: &[u8]) -> bool {
     }
 }
 
-/// Whether `body[start..end]` is a number, and one that servers take as it is.
+/// Whether `body[start..end]` is a number that servers accept as it is.
 pub(crate) fn is_plain_number(body: &[u8], start: usize, end: usize) -> bool {
     let text = &body[start..end];
     number_end(body, start) == Some(end) && !is_out_of_range(text) && !is_beyond_i64(text)
 }
 
-/// Whether a scalar is an integer that 64 bits with a sign do not hold.
+/// Whether a scalar is an integer that does not fit into 64 bits with a sign.
 #[inline]
 pub(crate) fn is_beyond_i64(text: &[u8]) -> bool {
     let (digits, most): (_, &[u8]) = match text.strip_prefix(b"-") {
@@ -194,7 +197,8 @@ pub(crate) fn is_beyond_i64(text: &[u8]) -> bool {
     digits.len() >= most.len() && (digits.len() > most.len() || digits > most) && digits.iter().all(u8::is_ascii_digit)
 }
 
-/// Bytes of the escape at `at`, both halves of a surrogate pair included, if JSON has it and it names a whole character.
+/// The length of the escape at `at`, or of the two escapes of a surrogate pair. None if it is not valid JSON, or stands
+/// for half a character.
 pub(crate) fn escape_len(text: &[u8], at: usize) -> Option<usize> {
     Escape::read(text, at).filter(|escape| !escape.lone).map(|escape| escape.len)
 }
@@ -202,6 +206,7 @@ pub(crate) fn escape_len(text: &[u8], at: usize) -> Option<usize> {
 /// One escape, or the two of a surrogate pair.
 struct Escape {
     len: usize,
+    /// Whether it is half of a surrogate pair without the other half.
     lone: bool,
 }
 
@@ -218,6 +223,7 @@ impl Escape {
         char::from_u32(value).unwrap_or(char::REPLACEMENT_CHARACTER)
     }
 
+    /// The escape at `at`, if JSON has it.
     fn read(text: &[u8], at: usize) -> Option<Self> {
         match text.get(at + 1)? {
             b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(Self { len: 2, lone: false }),

@@ -1,11 +1,11 @@
-//! Checks whether a text that comes from elsewhere is one JSON object, in a single pass without allocation.
+//! Checks in a single pass, without allocation, whether a text from elsewhere is a JSON object.
 
 use super::scalar;
 use crate::limits::DEPTH_MAX;
 
-/// Whether `text` is one JSON object (RFC 8259) in UTF-8 without a line end, and nothing else. Stricter than the grammar in
-/// two things: half a surrogate pair is refused, as strict parsers do, and so is what is nested deeper than the sanitiser
-/// reads at all.
+/// Whether `text` is exactly one JSON object (RFC 8259), in UTF-8 and without a line end. It is stricter than the
+/// grammar in two respects: it refuses half a surrogate pair, as strict parsers do, and nesting deeper than
+/// [`DEPTH_MAX`].
 #[must_use]
 pub fn is_object_in_one_line(text: &[u8]) -> bool {
     std::str::from_utf8(text).is_ok()
@@ -13,9 +13,10 @@ pub fn is_object_in_one_line(text: &[u8]) -> bool {
         && value_end(text, skip_space(text, 0)).is_some_and(|end| skip_space(text, end) == text.len())
 }
 
-/// The objects and arrays around a value, a bit for each: 1 is an object.
+/// The objects and arrays around the current value.
 #[derive(Default)]
 struct Around {
+    /// A bit for each, the innermost one lowest: 1 for an object, 0 for an array.
     kinds: u64,
     depth: usize,
 }
@@ -23,6 +24,7 @@ struct Around {
 const _: () = assert!(DEPTH_MAX <= u64::BITS as usize);
 
 impl Around {
+    /// Steps into an object or array. None if that is too deep.
     fn open(&mut self, is_object: bool) -> Option<()> {
         self.kinds = self.kinds << 1 | u64::from(is_object);
         self.depth += 1;
@@ -39,7 +41,7 @@ impl Around {
     }
 }
 
-/// Offset behind the value that begins at `at`, if one does.
+/// Where the value that begins at `at` ends; none if it is not valid.
 fn value_end(text: &[u8], mut at: usize) -> Option<usize> {
     let mut around = Around::default();
     loop {
@@ -68,7 +70,7 @@ fn value_end(text: &[u8], mut at: usize) -> Option<usize> {
             b'n' => word_end(text, at, b"null")?,
             _ => scalar::number_end(text, at)?,
         };
-        // Behind a value: whatever it was the last of ends, too.
+        // After a value: step out of all objects and arrays that end here.
         loop {
             if around.depth == 0 {
                 return Some(at);
@@ -91,13 +93,13 @@ fn value_end(text: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// Offset of the value behind the key that begins at `at`.
+/// Where the value begins whose key begins at `at`.
 fn key_end(text: &[u8], at: usize) -> Option<usize> {
     let colon = skip_space(text, string_end(text, at)?);
     (text.get(colon) == Some(&b':')).then(|| skip_space(text, colon + 1))
 }
 
-/// Offset behind the string that begins at `at`.
+/// Where the string that begins at `at` ends.
 fn string_end(text: &[u8], at: usize) -> Option<usize> {
     let mut at = word_end(text, at, b"\"")?;
     loop {

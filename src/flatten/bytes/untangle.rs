@@ -1,12 +1,13 @@
-//! Repairs bodies that the walk cannot follow: writes a copy in which each variable that is not JSON is replaced by
-//! [`LOST`], and the walk follows the copy.
+//! Repairs bodies that the walk cannot read: writes a copy, in which the value of each variable that is not JSON is
+//! replaced by [`LOST`]. The walk then reads the copy.
 //!
-//! The walk itself handles JSON, and single broken tokens in the place of a value. Everything else comes here: a comma
-//! within a value, brackets and quotes without a partner, bytes that are not text. In a body with one variable per
-//! line, as Go's handler writes it, a broken variable ends where the next one begins, whatever it contains ([`lines`]).
-//! In any other body its brackets and quotes must match, because nothing else tells where it ends.
+//! The walk itself reads JSON, in which the place of a value may be taken by a single broken token. Everything else
+//! comes here: commas within a value, brackets and quotes without a partner, bytes that are not text. In a body with
+//! one variable per line, as Go's handler writes it, a broken variable ends where the next one begins, whatever it
+//! contains ([`lines`]). In any other body brackets and quotes have to match, because only they show where a variable
+//! ends.
 //!
-//! None of this runs for a body that is JSON. Each byte is looked at a bounded number of times.
+//! None of this runs for a body that is JSON. Each byte is read a bounded number of times.
 
 mod density;
 mod keys;
@@ -20,16 +21,16 @@ pub(crate) use density::is_too_dense;
 use lines::Lines;
 pub(crate) use lines::{holds_a_variable, stands_alone};
 
-/// The token that stands for a value that is lost.
+/// The token that takes the place of a lost value. It is not JSON, so the walk counts it as broken.
 const LOST: u8 = b'?';
 
-/// The key of a broken key begins with this escape, which JSON does not have.
+/// Written at the beginning of a broken key: an escape that JSON does not have, by which the walk recognises it.
 pub(crate) const BROKEN_KEY: &[u8] = b"\\?";
 
-/// Writes the copy of `body`, which begins an object.
+/// Writes the copy of `body`, which begins with the brace of an object.
 ///
 /// # Errors
-/// Where a broken variable ends cannot be told, or it is too deep; the copy is then of no use.
+/// The end of a broken variable cannot be found, or it is nested too deep. The copy is then useless.
 #[cold]
 #[inline(never)]
 pub(crate) fn untangle(body: &[u8], copy: &mut Vec<u8>) -> Result<(), FlattenError> {
@@ -43,18 +44,18 @@ pub(crate) fn untangle(body: &[u8], copy: &mut Vec<u8>) -> Result<(), FlattenErr
     }
 }
 
-/// [`untangle`] for a body of which brackets and quotes alone tell where variables end.
+/// [`untangle`] for a body in which only brackets and quotes show where variables end.
 fn untangle_whole(body: &[u8], copy: &mut Vec<u8>) -> Result<(), FlattenError> {
     copy.clear();
     let mut mender = Mender::new(body, body.len(), copy, Mode::Tolerant);
-    mender.blanks();
+    mender.skip_blanks();
     let read = mender.object();
     let (at, suspect) = (mender.at, mender.suspect);
     let refused = |cause, offset| Err(FlattenError { cause, offset });
     match (read, suspect) {
         (Ok(()), _) => match body[at..].iter().position(|byte| !is_blank(*byte)) {
             None => Ok(()),
-            Some(behind) => refused(Cause::TrailingData, at + behind),
+            Some(blanks) => refused(Cause::TrailingData, at + blanks),
         },
         (Err(Unreadable::TooDeep), _) => refused(Cause::TooDeep, at),
         _ if !body.trim_ascii_end().ends_with(b"}") => refused(Cause::CutOff, body.len()),
@@ -63,21 +64,22 @@ fn untangle_whole(body: &[u8], copy: &mut Vec<u8>) -> Result<(), FlattenError> {
     }
 }
 
-/// Why something cannot be read to its end.
+/// Why a value cannot be read to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unreadable {
-    /// A bracket or a quote lacks its partner, or (in [`Mode::Strict`]) there is more wrong than single tokens.
+    /// A bracket or quote has no partner, or, in [`Mode::Strict`], more than single tokens are wrong.
     Open,
     TooDeep,
 }
 
 type Read<T> = Result<T, Unreadable>;
 
+/// What a [`Mender`] accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
-    /// JSON, but for single tokens in the place of values: what the walk follows.
+    /// What the walk can read: JSON, except for single broken tokens in the place of values.
     Strict,
-    /// Whatever has matching brackets and quotes.
+    /// Everything in which brackets and quotes match.
     Tolerant,
 }
 
@@ -85,16 +87,16 @@ enum Mode {
 struct Mender<'b, 'o> {
     text: &'b [u8],
     at: usize,
-    /// What is behind is not looked at.
+    /// Where the text ends for this reader.
     end: usize,
     out: &'o mut Vec<u8>,
     mode: Mode,
     depth: usize,
     /// Whether any value is lost.
     has_lost: bool,
-    /// How many more marks there may be that are longer than what they stand for.
+    /// How many more [`LOST`] may be written where they make the copy longer than the text.
     gaps_left: usize,
-    /// Where the first value begins that is more than one token and no JSON.
+    /// Where the first value begins that is not JSON by more than a token.
     suspect: Option<usize>,
 }
 
@@ -107,14 +109,15 @@ impl<'b, 'o> Mender<'b, 'o> {
         if self.at < self.end { Some(self.text[self.at]) } else { None }
     }
 
-    fn blanks(&mut self) {
+    /// Steps over blanks.
+    fn skip_blanks(&mut self) {
         while self.peek().is_some_and(is_blank) {
             self.at += 1;
         }
     }
 
-    /// Steps over blanks and commas; gives the number of the latter.
-    fn commas(&mut self) -> usize {
+    /// Steps over blanks and commas. Gives the number of commas.
+    fn skip_commas(&mut self) -> usize {
         let mut commas = 0;
         while let Some(byte) = self.peek().filter(|&byte| byte == b',' || is_blank(byte)) {
             commas += usize::from(byte == b',');
@@ -123,17 +126,19 @@ impl<'b, 'o> Mender<'b, 'o> {
         commas
     }
 
-    /// Something is no JSON, and it is more than one token.
-    fn suspect(&mut self, at: usize) -> Read<()> {
+    /// Records that the value at `at` is not JSON by more than a token. In [`Mode::Strict`], that ends the reading.
+    fn note_suspect(&mut self, at: usize) -> Read<()> {
         self.suspect.get_or_insert(at);
         if self.mode == Mode::Strict { Err(Unreadable::Open) } else { Ok(()) }
     }
 
-    fn open<T>(&mut self, at: usize) -> Read<T> {
+    /// Ends the reading because a bracket or quote of the value at `at` has no partner.
+    fn unclosed<T>(&mut self, at: usize) -> Read<T> {
         self.suspect.get_or_insert(at);
         Err(Unreadable::Open)
     }
 
+    /// Copies an opening bracket.
     fn enter(&mut self, bracket: u8) -> Read<()> {
         if self.depth == DEPTH_MAX {
             return Err(Unreadable::TooDeep);
@@ -144,21 +149,22 @@ impl<'b, 'o> Mender<'b, 'o> {
         Ok(())
     }
 
+    /// Copies a closing bracket.
     fn leave(&mut self, bracket: u8) {
         self.depth -= 1;
         self.at += 1;
         self.out.push(bracket);
     }
 
-    /// The object at the cursor, which is then behind it.
+    /// Copies the object at the cursor and steps over it.
     fn object(&mut self) -> Read<()> {
         self.enter(b'{')?;
         let mut is_first = true;
         loop {
-            let commas = self.commas();
+            let commas = self.skip_commas();
             let is_end = self.peek() == Some(b'}');
             if commas > usize::from(!is_first && !is_end) {
-                // Nothing is lost by it.
+                // In an object no value is lost by that.
                 self.superfluous_comma()?;
             }
             match self.peek() {
@@ -166,7 +172,7 @@ impl<'b, 'o> Mender<'b, 'o> {
                     self.leave(b'}');
                     return Ok(());
                 }
-                Some(b']') => return self.open(self.at),
+                Some(b']') => return self.unclosed(self.at),
                 None => return Err(Unreadable::Open),
                 Some(_) => {}
             }
@@ -178,14 +184,16 @@ impl<'b, 'o> Mender<'b, 'o> {
         }
     }
 
+    /// There is a comma too much: that ends the reading in [`Mode::Strict`].
     fn superfluous_comma(&self) -> Read<()> {
         if self.mode == Mode::Strict { Err(Unreadable::Open) } else { Ok(()) }
     }
 
+    /// Copies the member at the cursor, up to the comma or brace after it.
     fn member(&mut self) -> Read<()> {
         let start = self.at;
         let Some(is_sound) = self.key() else {
-            self.suspect(start)?;
+            self.note_suspect(start)?;
             self.take_gap()?;
             let mark = self.out.len();
             self.entry(true)?;
@@ -201,19 +209,19 @@ impl<'b, 'o> Mender<'b, 'o> {
         Ok(())
     }
 
-    /// A member that nothing but blanks may follow.
+    /// Copies the member at the cursor and the blanks after it. Whatever follows is left to the caller.
     fn member_alone(&mut self) -> Read<()> {
-        let Some(is_sound) = self.key() else { return self.open(self.at) };
-        self.blanks();
+        let Some(is_sound) = self.key() else { return self.unclosed(self.at) };
+        self.skip_blanks();
         let mark = self.out.len();
         if !self.value()? || !is_sound {
             self.lose(mark);
         }
-        self.blanks();
+        self.skip_blanks();
         Ok(())
     }
 
-    /// Copies the key at the cursor and steps over it and its colon, if there is one; false if it is broken.
+    /// Copies the key at the cursor and steps over it and its colon. None if there is no key; false if it is broken.
     fn key(&mut self) -> Option<bool> {
         let end = self.key_end(self.at)?;
         let key = &self.text[self.at + 1..end - 1];
@@ -226,19 +234,19 @@ impl<'b, 'o> Mender<'b, 'o> {
         }
         self.out.extend_from_slice(b"\":");
         self.at = end;
-        self.blanks();
+        self.skip_blanks();
         self.at += 1;
         Some(is_sound)
     }
 
-    /// Where the key that begins at `start` ends, if there is one with its colon.
+    /// Where the key that begins at `start` ends; none if there is no string, or no colon after it.
     fn key_end(&self, start: usize) -> Option<usize> {
         let end = self.string_end(start)?;
-        let behind = self.text[end..self.end].iter().find(|byte| !is_blank(**byte));
-        (behind == Some(&b':')).then_some(end)
+        let next = self.text[end..self.end].iter().find(|byte| !is_blank(**byte));
+        (next == Some(&b':')).then_some(end)
     }
 
-    /// Offset behind the string that begins at `start`, if one does that ends.
+    /// Where the string that begins at `start` ends; none if there is none, or it does not end.
     fn string_end(&self, start: usize) -> Option<usize> {
         let text = self.text.get(..self.end)?;
         if text.get(start) != Some(&b'"') {
@@ -254,18 +262,19 @@ impl<'b, 'o> Mender<'b, 'o> {
         }
     }
 
+    /// Replaces what has been written after `mark` by [`LOST`].
     fn lose(&mut self, mark: usize) {
         self.has_lost = true;
         self.out.truncate(mark);
         self.out.push(LOST);
     }
 
-    /// The array at the cursor, which is then behind it.
+    /// Copies the array at the cursor and steps over it.
     fn array(&mut self) -> Read<()> {
         self.enter(b'[')?;
         let mut is_first = true;
         loop {
-            let commas = self.commas();
+            let commas = self.skip_commas();
             match self.peek() {
                 Some(b']') => {
                     if commas > 0 {
@@ -274,11 +283,11 @@ impl<'b, 'o> Mender<'b, 'o> {
                     self.leave(b']');
                     return Ok(());
                 }
-                Some(b'}') => return self.open(self.at),
+                Some(b'}') => return self.unclosed(self.at),
                 None => return Err(Unreadable::Open),
                 Some(_) => {}
             }
-            // An element that is missing has its place.
+            // Two commas in a row have a missing element between them, and the others must keep their positions.
             for _ in usize::from(!is_first)..commas {
                 self.superfluous_comma()?;
                 self.take_gap()?;
@@ -292,13 +301,14 @@ impl<'b, 'o> Mender<'b, 'o> {
         }
     }
 
+    /// Counts a [`LOST`] that makes the copy longer.
     fn take_gap(&mut self) -> Read<()> {
         match self.gaps_left.checked_sub(1) {
             Some(left) => {
                 self.gaps_left = left;
                 Ok(())
             }
-            None => self.open(self.at),
+            None => self.unclosed(self.at),
         }
     }
 
@@ -308,19 +318,19 @@ impl<'b, 'o> Mender<'b, 'o> {
         }
     }
 
-    /// The value of a member, or an element, with all that stands before the next one: if that is more than a value, it is
-    /// lost. Leaves the cursor at the comma or bracket behind it.
+    /// Copies the value of a member, or an element, up to the comma or bracket after it. If there is more than a value,
+    /// all of that is lost.
     fn entry(&mut self, is_member: bool) -> Read<()> {
-        self.blanks();
+        self.skip_blanks();
         let (mark, start) = (self.out.len(), self.at);
         let mut is_sound = self.value()?;
         loop {
-            self.blanks();
+            self.skip_blanks();
             match self.peek() {
-                Some(b',') if is_member => match self.junk_behind_commas() {
+                Some(b',') if is_member => match self.junk_after_commas() {
                     None => break,
                     Some(junk) => {
-                        self.suspect(start)?;
+                        self.note_suspect(start)?;
                         is_sound = false;
                         self.at = junk;
                     }
@@ -328,9 +338,9 @@ impl<'b, 'o> Mender<'b, 'o> {
                 Some(b',') => break,
                 Some(close @ (b'}' | b']')) if is_member == (close == b'}') => break,
                 None if is_sound => return Err(Unreadable::Open),
-                None | Some(b'}' | b']') => return self.open(start),
+                None | Some(b'}' | b']') => return self.unclosed(start),
                 Some(_) => {
-                    self.suspect(start)?;
+                    self.note_suspect(start)?;
                     is_sound = false;
                     self.skip_token()?;
                 }
@@ -342,17 +352,17 @@ impl<'b, 'o> Mender<'b, 'o> {
         Ok(())
     }
 
-    /// What begins behind the commas at the cursor, unless it is a member or the end of the object.
-    fn junk_behind_commas(&mut self) -> Option<usize> {
+    /// Where the text after the commas at the cursor begins, if it is neither a member nor the end of the object.
+    fn junk_after_commas(&mut self) -> Option<usize> {
         let before = self.at;
-        self.commas();
+        self.skip_commas();
         let junk = std::mem::replace(&mut self.at, before);
         let is_junk = junk < self.end && !matches!(self.text[junk], b'}' | b']') && self.key_end(junk).is_none();
         is_junk.then_some(junk)
     }
 
-    /// Copies the value at the cursor and steps over it. False if it is missing, or a token that is none; then nothing or
-    /// anything has been written.
+    /// Copies the value at the cursor and steps over it. False if it is missing or broken; what has been written is
+    /// then undefined.
     fn value(&mut self) -> Read<bool> {
         match self.peek() {
             None | Some(b',' | b'}' | b']') => Ok(false),
@@ -365,18 +375,18 @@ impl<'b, 'o> Mender<'b, 'o> {
 
     fn string(&mut self) -> Read<bool> {
         let start = self.at;
-        let Some(end) = self.string_end(start) else { return self.open(start) };
+        let Some(end) = self.string_end(start) else { return self.unclosed(start) };
         let text = &self.text[start..end];
         if self.mode == Mode::Strict && text.contains(&b'\n') {
-            // It began in another variable.
-            return self.open(start);
+            // Its first quote is the last one of a string whose own first quote is missing, in a variable before.
+            return self.unclosed(start);
         }
         self.at = end;
         self.out.extend_from_slice(text);
         Ok(is_sound_text(&text[1..text.len() - 1]))
     }
 
-    /// A number, a literal, or any other word.
+    /// Copies a number or a literal. False for any other word, which is only stepped over.
     fn word(&mut self) -> bool {
         let start = self.at;
         self.skip_word();
@@ -391,14 +401,15 @@ impl<'b, 'o> Mender<'b, 'o> {
 
     fn skip_word(&mut self) {
         let is_end = |byte: u8| is_blank(byte) || matches!(byte, b'{' | b'}' | b'[' | b']' | b'"' | b',');
-        // At least one byte, such as a colon.
+        // A word has at least one byte, even if it is a colon.
         self.at += 1;
         while self.peek().is_some_and(|byte| !is_end(byte)) {
             self.at += 1;
         }
     }
 
-    /// Steps over a token that is no part of a value: over all of it, if it is a bracket.
+    /// Steps over a token that does not belong to a value. If it is an opening bracket, steps over everything up to its
+    /// partner.
     fn skip_token(&mut self) -> Read<()> {
         let (mut kinds, mut depth) = (0_u64, 0_usize);
         loop {
@@ -432,7 +443,7 @@ impl<'b, 'o> Mender<'b, 'o> {
     }
 }
 
-/// Whether it can stand between the quotes of a JSON string.
+/// Whether a text can stand between the quotes of a JSON string.
 fn is_sound_text(text: &[u8]) -> bool {
     std::str::from_utf8(text).is_ok() && !text.iter().any(|&byte| byte < b' ') && scalar::escapes(text) != Escapes::Bad
 }

@@ -6,21 +6,21 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 pub(crate) const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 
-/// FNV-1a: it is part of names that stay in indices for years, so it may never change.
+/// FNV-1a. Names in indices contain such hashes and stay there for years, so the function may never change.
 pub(crate) fn fnv(hash: u64, bytes: &[u8]) -> u64 {
     bytes.iter().fold(hash, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// There is no room for a table in the arena.
+/// The arena has no room for a table.
 #[derive(Debug)]
 pub(crate) struct NoRoom;
 
-/// Values by hashes; each hash has the default value until it is given another one.
+/// Values by hashes. A hash has the default value until it gets another one.
 pub(crate) struct ByHash<'a, V> {
     values: HashMap<u64, V, BuildHasherDefault<Hashed>, &'a Bump>,
 }
 
-/// Hashes what is a hash already.
+/// A hasher for keys that are hashes already.
 #[derive(Default)]
 struct Hashed(u64);
 
@@ -39,7 +39,8 @@ impl Hasher for Hashed {
 }
 
 impl<'a, V: Copy + Default> ByHash<'a, V> {
-    /// With room for so many hashes at once: what is outgrown stays in the arena until it is reset.
+    /// A table with room for so many hashes. If it has to grow, the memory that it leaves stays in the arena until that
+    /// is reset.
     pub(crate) fn new(hashes: usize, arena: &'a Bump) -> Result<Self, NoRoom> {
         let mut values = HashMap::with_hasher_in(BuildHasherDefault::default(), arena);
         values.try_reserve(hashes).map_err(|_| NoRoom)?;

@@ -1,8 +1,8 @@
 //! Converts the values that a `map_file` names to other units: garbage collections from nanoseconds to microseconds,
 //! bytes to kB, MB, GB.
 //!
-//! Only what is named is changed. A list is divided by moving the decimal point, so no digit is lost; a size is divided
-//! by a power of two, which a double does exactly up to 2^53 bytes.
+//! The numbers in lists are divided by moving the decimal point, so no digit is lost. Sizes are divided by a power of
+//! two, which doubles do exactly up to 2^53 bytes.
 
 use crate::bytes::json::{self, NULL};
 use crate::bytes::scalar::is_blank;
@@ -24,7 +24,7 @@ pub enum Conversion {
     None,
     /// A list of nanoseconds: zeros removed, divided by a thousand.
     Microseconds,
-    /// A number of bytes, that stays one.
+    /// A number of bytes, shipped as it is.
     Bytes,
     /// A number of bytes, divided by 1024.
     Kilobytes,
@@ -35,7 +35,7 @@ pub enum Conversion {
 }
 
 impl Conversions {
-    /// What becomes of the variable with this flat name: by the whole of it, else by what is behind its last dot.
+    /// What becomes of the variable with this flat name. If the whole name is not in the file, its last segment counts.
     pub(crate) fn of(&self, name: &[u8]) -> Conversion {
         if self.gc_lists.is_empty() && self.sizes.is_empty() {
             return Conversion::None;
@@ -50,27 +50,28 @@ impl Conversions {
         Some(size.map_or(Conversion::Microseconds, |(_, conversion)| *conversion))
     }
 
-    /// The names of lists, then those of sizes.
+    /// The names of the lists, then those of the sizes.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.gc_lists.iter().chain(self.sizes.iter().map(|(size, _)| size)).map(String::as_str)
     }
 
-    /// Hands the place of each of [`Self::names`] that this variable has, whole or behind its last dot, to `visit`.
+    /// Calls `visit` with the place of each of [`Self::names`] that is the name of this variable, or its last segment.
     pub(crate) fn each_of(&self, name: &[u8], visit: impl FnMut(usize)) {
         let leaf = &name[memchr::memrchr(b'.', name).map_or(0, |dot| dot + 1)..];
         self.places(name).chain(self.places(leaf)).for_each(visit);
     }
 
-    /// The places of the names that are this one.
+    /// The places of the names that are equal to `name`, in upper or lower case.
     fn places(&self, name: &[u8]) -> impl Iterator<Item = usize> {
-        // Four bytes may be one in lower case. A name that is longer even so is not looked at: its keys would be, for each member.
+        // A character has up to four bytes, and perhaps one in lower case. A name that is too long even for that is not
+        // decoded, because a long path would then be decoded again for each member below it.
         let is_long = self.names().all(|other| name.len() > 4 * other.len());
         let name = if is_long { None } else { std::str::from_utf8(name).ok() };
-        let is_it = |other: &str, name: &str| {
+        let is_equal = |other: &str, name: &str| {
             other.chars().flat_map(char::to_lowercase).eq(name.chars().flat_map(char::to_lowercase))
         };
         name.into_iter().flat_map(move |name| {
-            self.names().enumerate().filter(move |(_, other)| is_it(other, name)).map(|(place, _)| place)
+            self.names().enumerate().filter(move |(_, other)| is_equal(other, name)).map(|(place, _)| place)
         })
     }
 }
@@ -85,7 +86,7 @@ impl Conversion {
         }
     }
 
-    /// Converts the number that stands at the end of `out`, from `start` on. True if it is a size.
+    /// Converts the number at the end of `out`, which begins at `start`. True if it is a size.
     pub(crate) fn size(self, out: &mut Vec<u8>, start: usize) -> bool {
         if matches!(self, Self::None | Self::Microseconds) {
             return false;
@@ -99,7 +100,7 @@ impl Conversion {
         true
     }
 
-    /// Converts the array that stands at the end of `out`, from `start` on, if it is a flat one of numbers.
+    /// Converts the array at the end of `out`, which begins at `start`, if it contains only numbers and `null`.
     pub(crate) fn list(self, out: &mut Vec<u8>, start: usize) {
         let end = out.len();
         let inside = start + 1..end - 1;
@@ -126,7 +127,7 @@ impl Conversion {
     }
 }
 
-/// Whether what stands between the brackets of an array is numbers, or `null`.
+/// Whether the text between the brackets of an array consists of numbers and `null`.
 fn is_list_of_numbers(text: &[u8]) -> bool {
     let is_number = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
     text.split(|byte| *byte == b',').all(|element| {
@@ -135,11 +136,12 @@ fn is_list_of_numbers(text: &[u8]) -> bool {
     })
 }
 
-/// Appends a thousandth of the number at `number` in `out` to the list that begins at `list`, unless it is zero.
+/// Appends a thousandth of the number at `number` in `out` to the list whose first element begins at `list`, unless it
+/// is zero.
 fn write_thousandth(out: &mut Vec<u8>, number: Range<usize>, list: usize) {
     let digits = out[number.clone()].strip_prefix(b"-").map_or(number.start, |_| number.start + 1)..number.end;
     if !out[digits.clone()].iter().all(u8::is_ascii_digit) {
-        // A fraction or an exponent: as near as a double comes.
+        // It has a fraction or an exponent, so the result is as exact as a double.
         let value = std::str::from_utf8(&out[number]).ok().and_then(|text| text.parse::<f64>().ok());
         let thousandth = value.unwrap_or_default() / 1000.0;
         if thousandth != 0.0 {

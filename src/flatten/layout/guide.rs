@@ -1,4 +1,5 @@
-//! The guide tells the walk what to do with each member of a payload. It follows a layout, or learns one.
+//! The guide tells the walk what to do with each member of a payload. One guide follows a known layout, another one
+//! learns a layout.
 
 mod follow;
 mod learn;
@@ -12,45 +13,50 @@ pub(crate) use learn::{Learn, LearnWork};
 
 /// What is to be done with a member.
 pub(crate) enum Member {
-    Out,
-    In(Traits),
+    /// It is left out, whatever its value is.
+    Skip,
+    /// Its value is read.
+    Walk(Traits),
 }
 
-/// Tells the walk what to do with each member, in their order.
+/// Tells the walk what to do with each member. The walk calls it in the order of the payload.
 pub(crate) trait Guide {
-    /// Whether keys are seen for the first time: the walk then checks their escapes, and its output is discarded.
+    /// Whether this guide learns a layout. Keys are then seen for the first time, so the walk checks their escapes; and
+    /// names are not known yet, so its output is discarded.
     const LEARNS: bool;
 
-    /// What is known of members before they are walked.
+    /// What a known layout tells about members before their values are looked at.
     type Known: Known;
 
-    /// None while a layout is learned.
+    /// The known layout; none while a layout is learned.
     fn known(&mut self) -> Option<&mut Self::Known>;
-    /// The next member, by its key as it stands in the payload.
+    /// The next member has this key, as it stands in the payload.
     fn member(&mut self, key: &[u8]) -> Result<Member, Stop>;
-    /// The member is a value or an array without objects. Writes its name; false if it is not shipped.
+    /// The member is a scalar or an array without objects. Writes its name; false if it is not shipped.
     fn leaf(&mut self, out: &mut Vec<u8>) -> Result<bool, Stop>;
-    /// The leaf that was passed last, which is shipped, has a value.
+    /// The last leaf, which is shipped, has a value.
     fn value(&mut self) -> Result<(), Stop>;
     /// The member is an object.
     fn object(&mut self) -> Result<(), Stop>;
-    /// The object, or the list of columns, is at its end.
+    /// An object or a list of columns has ended.
     fn end(&mut self) -> Result<(), Stop>;
     /// The member is an array with objects; false if it is not shipped.
     fn columns(&mut self) -> Result<bool, Stop>;
-    /// A column of that array. Writes its name; false if it is not shipped.
+    /// That array has a column with this name. Writes the final name; false if it is not shipped.
     fn column(&mut self, name: &[u8], out: &mut Vec<u8>) -> Result<bool, Stop>;
 }
 
-/// What only a guide with a known layout can tell.
+/// What only the guide that follows a layout can tell.
 pub(crate) trait Known {
-    /// Whether the next member is a value that is shipped as it is, under its keys as they stand, the last of which is
-    /// `body[start..end]`. Gives the bytes of the name before that key. Nothing is stepped over.
+    /// Whether the next member has the key `body[start..end]` and is a scalar that is shipped unchanged, under a name
+    /// that is simply its keys joined with dots. Gives the length of the part of the name before that key. Does not
+    /// step over it.
     fn plain_leaf(&self, body: &[u8], start: usize, end: usize) -> Option<usize>;
-    /// Writes those bytes, with what goes before a name, and steps over the leaf that [`Known::plain_leaf`] knew.
+    /// Writes that part of the name, with the comma and quote before it, and steps over the leaf that
+    /// [`Known::plain_leaf`] has found.
     fn step_plain_leaf(&mut self, key_bytes: usize, out: &mut Vec<u8>);
-    /// The leaf was this number, and a rate may stand behind it. True if it does.
+    /// The value of the last leaf, a counter, is this number. Writes its rate; false if there is none.
     fn rate(&mut self, number: Number, out: &mut Vec<u8>) -> bool;
-    /// How many members have been passed: the same for the same member, as long as the layout is the same.
+    /// The place of the next node in the layout. It identifies a member as long as the layout is the same.
     fn place(&self) -> usize;
 }

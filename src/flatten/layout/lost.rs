@@ -1,7 +1,7 @@
-//! The names of variables that a reader's documents lack. Each name is reported once, when it is first lost.
+//! The names of variables that are missing in a reader's documents. Each name is reported once, when it is first lost.
 //!
-//! A walk records only where something is lost. The name is looked up in the body only if the place is not known yet,
-//! so a variable that is broken in every payload costs a look-up of its hash.
+//! A walk only records where something is lost. The name is looked up in the body if the place is new. So a variable
+//! that is broken in every payload only costs a look-up of a hash.
 
 use super::by_hash::{FNV_OFFSET, fnv};
 use crate::bytes::locate::{self, Locator};
@@ -13,7 +13,7 @@ use std::hash::{BuildHasher, RandomState};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LostAt {
     offset: usize,
-    /// Of the member: the same in each payload of the same layout.
+    /// A hash that identifies the member: it is the same in all payloads with the same layout.
     member: u64,
 }
 
@@ -24,33 +24,35 @@ pub enum Loss {
     Broken,
     /// Variables beyond `max_fields`.
     OverLimit,
-    /// Columns of an array that has too many, or too many gaps in them.
+    /// Columns of an array that has too many columns, or columns with too many gaps.
     Columns,
 }
 
-/// The names of one kind.
+/// The names that were lost in one way.
 #[derive(Debug, Default)]
 struct Names {
-    /// Hashes of those that have been lost so far, of [`LOST_NAMES_MAX`] at most.
+    /// Hashes of the names that have been lost so far, at most [`LOST_NAMES_MAX`].
     seen: HashSet<u64>,
-    /// Those that have not been handed out.
+    /// The names that have not been reported yet.
     pending: VecDeque<String>,
 }
 
-/// What is remembered of the losses of one reader.
+/// What is remembered about the losses of one reader.
 #[derive(Debug, Default)]
 pub(crate) struct Lost {
     hasher: RandomState,
+    /// By [`Loss`].
     names: [Names; 3],
-    /// Members of the layout whose names have been seen.
+    /// Members of the current layout whose names have been looked up.
     known: HashSet<u64>,
     locator: Locator,
-    /// The name that is looked at.
+    /// A buffer for the current name.
     name: String,
 }
 
 impl LostAt {
-    /// Of the member of this place in the layout; `names` are those that the layout does not have.
+    /// `place` is that of the member in the layout. `names` identify what the layout does not contain: members of the
+    /// objects in an array.
     pub(crate) fn new(offset: usize, place: usize, names: &[&[u8]]) -> Self {
         let place = fnv(FNV_OFFSET, &place.to_le_bytes());
         Self { offset, member: names.iter().fold(place, |hash, name| fnv(hash, name)) }
@@ -58,12 +60,12 @@ impl LostAt {
 }
 
 impl Lost {
-    /// The layout is another one.
+    /// The layout has changed, and with it the places of all members.
     pub(crate) fn forget_layout(&mut self) {
         self.known.clear();
     }
 
-    /// Of a body that has become a document these were lost.
+    /// `body` has become a document, in which these values are missing.
     pub(crate) fn note(&mut self, body: &[u8], lost: &mut Vec<LostAt>) {
         lost.retain(|lost| !self.known.contains(&lost.member));
         if lost.is_empty() || self.of(Loss::Broken).seen.len() >= LOST_NAMES_MAX {
@@ -96,7 +98,7 @@ impl Lost {
         }
     }
 
-    /// Hands out names that were lost for the first time: a few, and how many are left.
+    /// A few of the names that were lost for the first time, and how many more there are. Each name is given once.
     pub(crate) fn take(&mut self, loss: Loss) -> (Vec<String>, usize) {
         let pending = &mut self.of(loss).pending;
         let taken = pending.drain(..pending.len().min(LOST_NAMES_TOLD)).collect();

@@ -1,10 +1,11 @@
-//! Gives every variable a name that the server accepts. A name is changed where it must be, in the same way for every
-//! server, and no two variables of a document end up with the same one.
+//! Gives every variable a name that servers accept. A name is changed only where it must be, and in the same way for
+//! every server. No two variables of a document end up with the same name.
 //!
-//! What servers refuse (Elasticsearch 5 to 9, OpenSearch 1 to 3): empty or blank segments, their own fields at the
-//! root, more than 20 levels, equal names, and a name that is both a value and an object.
+//! Servers (Elasticsearch 5 to 9, OpenSearch 1 to 3) refuse empty or blank segments, their own fields at the root, more
+//! than 20 levels, equal names, and a name that is both that of a value and that of an object.
 //!
-//! The table of a document's names lives in the tick's arena. What outlives the tick is in `fields`.
+//! The table of a document's names is in the arena, which is emptied after each document. What is remembered longer is
+//! in `fields`.
 
 mod fields;
 mod path;
@@ -18,20 +19,21 @@ use crate::limits::{NAME_BYTES_MAX, NAME_SEGMENTS_MAX};
 use bumpalo::Bump;
 use fields::Place;
 use path::Path;
+use std::fmt;
 
 pub(crate) use fields::Fields;
 
-/// Fields that each document begins with, and those that the sanitiser adds.
+/// The fields that each document begins with, and those that the sanitiser adds.
 pub(crate) const OWN_NAMES: [&str; 4] = ["@timestamp", "service.name", "host.name", RESTARTED];
-/// Member of a document whose target is another process than that of the document before.
+/// The field that marks a document whose target has restarted since the document before.
 pub(crate) const RESTARTED: &str = "expvastic.restarted";
-/// Prefix of variables that carry a name of ours or of the server's.
+/// Prefix for variables whose name is one of ours or of the server's.
 const VARS: &str = "vars.";
 
-/// Behind the name of a counter, the name of its rate.
+/// Makes the name of a counter that of its rate.
 const RATE_SUFFIX: &[u8] = b"_per_second";
 
-/// Metadata fields of any of the servers: at the root they are refused, or worse, taken for what they name.
+/// Metadata fields of any of the servers. At the root they are refused, or worse, given their special meaning.
 #[rustfmt::skip]
 const RESERVED: [&str; 31] = [
     "_all", "_data_stream_timestamp", "_doc_count", "_feature", "_field_names", "_id", "_ignored", "_ignored_source",
@@ -40,70 +42,101 @@ const RESERVED: [&str; 31] = [
     "_tsid", "_ttl", "_type", "_uid", "_version", "_seq_no_doc_values", "_nested",
 ];
 
-/// Whether `name` is that of something in the object `other`.
+/// Whether `name` is the name of something in the object `other`.
 #[must_use]
 pub fn is_below(name: &str, other: &str) -> bool {
     name.strip_prefix(other).is_some_and(|rest| rest.starts_with('.'))
 }
 
-/// Whether the two are the same, or one is in the other: a document cannot have both.
+/// Whether a document cannot have both names: they are equal, or one is in the object that the other names.
 #[must_use]
-pub fn meet(one: &str, other: &str) -> bool {
+pub fn names_conflict(one: &str, other: &str) -> bool {
     one == other || is_below(one, other) || is_below(other, one)
 }
 
-/// A name of the user's that each document carries as it is, so that no variable can have it: why it cannot be one.
-#[must_use]
-pub fn unfit_for_label(name: &str) -> Option<String> {
-    // What a variable's name is mended to may begin with `vars.`.
-    let reserved = name.split('.').next().filter(|first| *first == "vars" || RESERVED.contains(first));
-    let own = OWN_NAMES.iter().find(|own| meet(name, own));
-    if name.split('.').any(|segment| is_blank_segment(segment.as_bytes())) {
-        Some("has an empty segment".to_owned())
-    } else if let Some(taken) = reserved.or_else(|| own.copied()) {
-        Some(format!("conflicts with the reserved name {taken}"))
-    } else if name.split('.').count() >= NAME_SEGMENTS_MAX {
-        // A variable of that name is to find room behind `vars.`.
-        Some(format!("has more than {} segments", NAME_SEGMENTS_MAX - 1))
-    } else if name.len() > NAME_BYTES_MAX {
-        Some(format!("is longer than {NAME_BYTES_MAX} bytes"))
-    } else {
-        None
+/// Why a name that a user has chosen cannot be that of a label or of a renamed variable. Such names are shipped
+/// unchanged, so they have to be acceptable as they are. Users get these errors while they write a configuration, and
+/// not later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LabelNameError<'n> {
+    /// There is nothing, or only white space, before, between or after the dots.
+    EmptySegment,
+    /// The name, or the object that it would be in, is one of ours or of the server's. The most likely one.
+    Reserved(&'n str),
+    /// It has more levels than servers accept, with one more for `vars.`. Unlikely.
+    TooManySegments,
+    /// It is longer than [`NAME_BYTES_MAX`]. Unlikely.
+    TooLong,
+}
+
+impl fmt::Display for LabelNameError<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EmptySegment => f.write_str("has an empty segment"),
+            Self::Reserved(name) => write!(f, "conflicts with the reserved name {name}"),
+            Self::TooManySegments => write!(f, "has more than {} segments", NAME_SEGMENTS_MAX - 1),
+            Self::TooLong => write!(f, "is longer than {NAME_BYTES_MAX} bytes"),
+        }
     }
 }
 
-/// Buffers that are kept from one payload to the next.
+impl std::error::Error for LabelNameError<'_> {}
+
+/// Checks a name that a user has chosen, and that documents carry unchanged.
+///
+/// # Errors
+/// Why it cannot be used.
+pub fn check_label_name(name: &str) -> Result<(), LabelNameError<'_>> {
+    // Names that begin with `vars.` are those of variables that had to be renamed.
+    let reserved = name.split('.').next().filter(|first| *first == "vars" || RESERVED.contains(first));
+    let own = OWN_NAMES.iter().find(|own| names_conflict(name, own));
+    if name.split('.').any(|segment| is_blank_segment(segment.as_bytes())) {
+        Err(LabelNameError::EmptySegment)
+    } else if let Some(taken) = reserved.or_else(|| own.copied()) {
+        Err(LabelNameError::Reserved(taken))
+    } else if name.split('.').count() >= NAME_SEGMENTS_MAX {
+        // A variable with the same name gets `vars.` before it, which is one segment more.
+        Err(LabelNameError::TooManySegments)
+    } else if name.len() > NAME_BYTES_MAX {
+        Err(LabelNameError::TooLong)
+    } else {
+        Ok(())
+    }
+}
+
+/// Buffers that are reused from one payload to the next.
 #[derive(Debug, Default)]
 pub(crate) struct Work {
     path: Path,
     name: Vec<u8>,
     spare: Vec<u8>,
-    /// The keys around the member that is looked at as they stand, each with a dot behind it.
+    /// The keys of the objects that the current member is in, as they stand in the payload, each followed by a dot.
     raw: Vec<u8>,
+    /// For each of these objects, the length of `raw` before its key.
     raw_marks: Vec<usize>,
 }
 
-/// A name of this document, by its hash.
+/// What is known of one name of the current document.
 #[derive(Debug, Default, Clone, Copy)]
 struct Slot {
-    /// Variables whose mended name it is: of those that were met, then of those that have been settled. A label counts as
-    /// the first.
+    /// How many variables want this name. A label counts as the first of them.
     occurrences: u32,
+    /// How many of these have got their final name so far.
     settled: u32,
-    /// The last `#n` that was tried.
+    /// The last number that was tried in `#n`.
     tried: u32,
-    /// A variable that could not have its own name has it.
+    /// Whether it was given to a variable that could not have the name that it wanted.
     given: bool,
 }
 
-/// The names of a document. They are told by hashes with a random key: should two ever collide, one gets a number that it
-/// did not need.
+/// The names of a document, by their hashes with a random key. Should two hashes ever collide, one name gets a number
+/// that it did not need.
 type Table<'a> = ByHash<'a, Slot>;
 
-/// Gives every variable of `layout` its final name, or takes it out.
+/// Gives every variable of `layout` its final name, or leaves it out.
 ///
-/// Goes over the layout twice, as the last variable can take away the name of the first: which names there are, then who
-/// has which. Only hashes are kept in between.
+/// Goes over the layout twice, because the last variable can decide the name of the first: the first pass finds out
+/// which names are wanted, and the second one assigns them. Only hashes are kept in between.
 pub(crate) fn resolve(
     layout: &mut Layout,
     fields: &mut Fields,
@@ -137,22 +170,22 @@ pub(crate) fn resolve(
     Ok(())
 }
 
-/// A variable that is to be shipped.
+/// A variable that is shipped.
 struct Leaf<'l> {
     node: &'l mut Node,
     key: &'l [u8],
-    /// The keys around it as they stand, each with a dot behind it.
+    /// The keys of the objects that it is in, as they stand in the payload, each followed by a dot.
     raw: &'l [u8],
-    /// The mended name; may be written over.
+    /// The name that it wants: mended, but perhaps not unique. May be written over.
     name: &'l mut Vec<u8>,
     spare: &'l mut Vec<u8>,
-    /// What was done to it.
-    kinds: Mended,
-    /// Takes the final name, with what surrounds it, if it is not simply the keys.
+    /// Why the name had to be changed.
+    reasons: Mended,
+    /// [`Layout::names`], to which the final name is appended, unless it is simply the keys.
     names: &'l mut Vec<u8>,
 }
 
-/// Hands each variable that is to be shipped to `visit`, in their order.
+/// Calls `visit` for each variable that is shipped, in their order.
 fn each_leaf(
     layout: &mut Layout,
     work: &mut Work,
@@ -164,15 +197,16 @@ fn each_leaf(
     raw.clear();
     raw_marks.clear();
     let (mut key_at, mut in_columns) = (0, false);
-    // Of the last leaf: a rate has its name.
+    // Those of the last leaf: a rate is named after it.
     let (mut leaf_key, mut leaf_rename, mut leaf_shipped) = (&keys[..0], None, Shipped::Yes);
     let mut renamed = renamed.iter().peekable();
     for (place, node) in nodes.iter_mut().enumerate() {
         let key = &keys[key_at..key_at + node.key_bytes as usize];
         key_at += key.len();
-        let rename = renamed.next_if(|(node, _)| *node == place).and_then(|&(_, rename)| rules.renames.get(rename));
+        let rename =
+            renamed.next_if(|renamed| renamed.node == place).and_then(|renamed| rules.renames.get(renamed.rename));
         match node.kind {
-            Kind::Out | Kind::Dropped => {}
+            Kind::Skipped | Kind::Dropped => {}
             Kind::End => {
                 path.leave();
                 in_columns = false;
@@ -190,9 +224,9 @@ fn each_leaf(
             Kind::Leaf => {
                 if !node.is_hidden() {
                     path.enter(key, in_columns, rename, b"", &rules.labels);
-                    let kinds = path.render(name);
+                    let reasons = path.render(name);
                     path.leave();
-                    visit(&mut Leaf { node, key, raw, name, spare, kinds, names })?;
+                    visit(&mut Leaf { node, key, raw, name, spare, reasons, names })?;
                 }
                 (leaf_key, leaf_rename, leaf_shipped) = (key, rename, node.shipped);
             }
@@ -200,9 +234,9 @@ fn each_leaf(
                 node.shipped = if leaf_shipped == Shipped::Yes { node.shipped } else { leaf_shipped };
                 if !node.is_hidden() {
                     path.enter(leaf_key, false, leaf_rename, RATE_SUFFIX, &rules.labels);
-                    let kinds = path.render(name);
+                    let reasons = path.render(name);
                     path.leave();
-                    visit(&mut Leaf { node, key, raw, name, spare, kinds, names })?;
+                    visit(&mut Leaf { node, key, raw, name, spare, reasons, names })?;
                 }
             }
         }
@@ -210,7 +244,7 @@ fn each_leaf(
     Ok(())
 }
 
-/// Takes note of a variable's mended name, or takes the variable out.
+/// The first pass: counts a variable's mended name, or leaves the variable out.
 fn collect(leaf: &mut Leaf<'_>, fields: &mut Fields, table: &mut Table<'_>, mended: &mut Mended) -> Result<(), NoRoom> {
     let moved = fields.keep_out_of_values(leaf.name, leaf.spare);
     let hash = fields.hash(leaf.name);
@@ -219,14 +253,15 @@ fn collect(leaf: &mut Leaf<'_>, fields: &mut Fields, table: &mut Table<'_>, mend
         leaf.leave_out(mended);
         return Ok(());
     }
-    mended.add(leaf.kinds);
+    mended.add(leaf.reasons);
     mended.moved += u64::from(moved);
     table.get_mut(hash)?.occurrences = occurrence;
     fields.add_objects(leaf.name);
     Ok(())
 }
 
-/// Gives a variable its final name: its own if it is the first to have it and it is no object.
+/// The second pass: gives a variable its final name. That is the one it wants, if it is the first variable to want it
+/// and no object has it.
 fn settle(leaf: &mut Leaf<'_>, fields: &mut Fields, table: &mut Table<'_>, mended: &mut Mended) -> Result<(), NoRoom> {
     fields.keep_out_of_values(leaf.name, leaf.spare);
     let own = fields.hash(leaf.name);
@@ -257,14 +292,14 @@ fn settle(leaf: &mut Leaf<'_>, fields: &mut Fields, table: &mut Table<'_>, mende
 }
 
 impl Leaf<'_> {
-    /// It is beyond `max_fields`, but still looked at: what it is may be needed, and in the next payload it may be an object with
-    /// names that have been taken.
+    /// Leaves it out because there are more than `max_fields`. The walk still looks at it: its value may be needed, and
+    /// in the next payload it may be an object with members that have a place.
     fn leave_out(&mut self, mended: &mut Mended) {
         mended.over_limit += 1;
         self.node.shipped = Shipped::BeyondLimit;
     }
 
-    /// If it has just been left out, its name is told.
+    /// Records its name if it has just been left out.
     fn note_lost(&self, lost: &mut Lost) {
         if self.node.shipped == Shipped::BeyondLimit {
             lost.note_name(Loss::OverLimit, self.name);
@@ -272,7 +307,7 @@ impl Leaf<'_> {
     }
 }
 
-/// Finds a name for a variable that cannot have its own; gives its hash.
+/// Finds a name for a variable that cannot have the one it wants; gives its hash.
 fn find_another(
     name: &mut Vec<u8>,
     fields: &Fields,
@@ -293,7 +328,7 @@ fn find_another(
         }
         let hash = fields.hash(name);
         let slot = table.get(hash);
-        // One that is the own name of some variable, before or behind this one, stays that one's.
+        // A name that some variable wants, whether it comes before or after this one, is not given away.
         if slot.occurrences == 0 && !slot.given && !fields.is_object(hash) {
             break hash;
         }

@@ -1,8 +1,8 @@
 //! The change of counters per second, from one document of a reader to the next.
 //!
-//! The last value of a counter is remembered under a hash of its name in the payload, and of its position among
-//! counters with the same name. So it outlives the layout. Invariant: only a payload that has become a document changes
-//! what is remembered, and then all of it.
+//! The last value of a counter is remembered under a hash of its name in the payload and of its position among counters
+//! with the same name, so it is still known when the layout changes. Invariant: what is remembered changes only when a
+//! payload becomes a document, and then all of it does.
 
 use super::by_hash::{ByHash, NoRoom};
 use super::by_hash::{FNV_OFFSET, fnv};
@@ -13,43 +13,45 @@ use bumpalo::Bump;
 use bumpalo::collections::Vec as ArenaVec;
 use std::time::Duration;
 
-/// A number of a payload, exact if it is an integer of 64 bits.
+/// A number in a payload, exact if it is an integer of 64 bits.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Number {
     Whole(u64),
     Negative(i64),
-    /// Has a fraction or an exponent, or is beyond 64 bits.
+    /// It has a fraction or an exponent, or does not fit into 64 bits.
     Double(f64),
 }
 
-/// What one counter was.
+/// The value of one counter in the last document.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sample {
     key: u64,
-    /// None if it was not shipped, or no number.
+    /// None if it was not shipped, or not a number.
     number: Option<Number>,
 }
 
-/// What is remembered of the last document.
+/// What is remembered about the counters of the last document.
 #[derive(Debug, Default)]
-pub(crate) struct Memory {
-    /// The counters of the layout first, in its order; behind them those that it does not have, until there is a document.
+pub(crate) struct LastValues {
+    /// First the counters of the layout, in its order. Until that layout has given a document, those that it does not
+    /// have follow.
     samples: Vec<Sample>,
+    /// When its payload was polled; none if there has been no document.
     polled: Option<Duration>,
 }
 
-/// The counters of the payload that is followed.
+/// The counters of the current payload, which follows the layout.
 pub(crate) struct Rates<'r> {
     before: &'r [Sample],
     now: &'r mut Vec<Option<Number>>,
-    /// Since the document before; none if no rate is to be shipped.
+    /// Time since the last document; none if no rate is to be shipped.
     seconds: Option<f64>,
-    /// Counters that have been passed.
+    /// How many counters the walk has passed.
     pub(crate) passed: usize,
 }
 
 impl Number {
-    /// Of a number's text as it stands in the payload.
+    /// The number that is written as `text` in the payload.
     pub(crate) fn of(text: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(text).ok()?;
         let whole = text.parse().map(Self::Whole).ok();
@@ -73,7 +75,8 @@ impl Number {
         }
     }
 
-    /// The change since `before` per second, over this many seconds. None if it fell, or if a double cannot hold it.
+    /// The change per second since `before`, which was `seconds` ago. None if the number has become smaller, or if a
+    /// double cannot hold the rate.
     #[allow(clippy::cast_precision_loss, reason = "a rate is a double")]
     fn per_second(self, before: Self, seconds: f64) -> Option<f64> {
         let change = match (self.integer(), before.integer()) {
@@ -81,13 +84,13 @@ impl Number {
             _ => self.double() - before.double(),
         };
         let rate = change / seconds;
-        // A change of nothing may be a negative zero.
+        // No change may be a negative zero.
         (change >= 0.0 && rate.is_finite()).then_some(rate.abs())
     }
 }
 
-impl Memory {
-    /// Seconds from the last document to a poll at `polled`. None if there is none, or no time has passed.
+impl LastValues {
+    /// Seconds from the last document to a poll at `polled`. None if there has been no document, or no time has passed.
     pub(crate) fn seconds_until(&self, polled: Duration) -> Option<f64> {
         let passed = polled.checked_sub(self.polled?)?;
         (!passed.is_zero()).then_some(passed.as_secs_f64())
@@ -97,8 +100,9 @@ impl Memory {
         self.samples.is_empty()
     }
 
-    /// For a payload with so many counters, in the layout that was last told.
-    pub(crate) fn rates<'r>(
+    /// The rates of a payload that has `counters` counters, in the order of the last [`Self::align`]. `seconds` is the
+    /// time since the last document; none if no rate is to be shipped. `now` is a buffer.
+    pub(crate) fn for_payload<'r>(
         &'r self,
         counters: usize,
         seconds: Option<f64>,
@@ -109,11 +113,11 @@ impl Memory {
         Rates { before: &self.samples, now, seconds, passed: 0 }
     }
 
-    /// There is another layout, with these counters. What is remembered stays the same, in another order.
+    /// The layout has changed, and has these counters now. What is remembered stays the same, in another order.
     pub(crate) fn align(&mut self, counters: &[u64], arena: &Bump, spare: &mut Vec<Sample>) -> Result<(), NoRoom> {
         spare.clear();
         spare.extend(self.samples.iter().filter(|sample| sample.number.is_some()));
-        // Counted from 1, as 0 is what is not there.
+        // Places count from 1: the table gives 0 for what it does not contain.
         let mut places = ByHash::<usize>::new(spare.len(), arena)?;
         for (place, sample) in (1..).zip(spare.iter()) {
             *places.get_mut(sample.key)? = place;
@@ -127,7 +131,7 @@ impl Memory {
         Ok(())
     }
 
-    /// There is a document of a payload that was polled at `polled`.
+    /// The payload that was polled at `polled` has become a document: its counters are remembered.
     pub(crate) fn commit(&mut self, counters: &[u64], now: &[Option<Number>], polled: Duration) {
         self.polled = Some(polled);
         self.samples.clear();
@@ -135,8 +139,14 @@ impl Memory {
     }
 }
 
+/// Whether a walk has written rates that mean nothing, and has to be repeated without them: the target has restarted,
+/// so its counters have begun anew. That is known only at the end of the payload.
+pub(crate) fn are_void(has_restarted: bool, layout: &Layout) -> bool {
+    has_restarted && !layout.counters.is_empty()
+}
+
 impl Rates<'_> {
-    /// Takes note of the counter that was last passed, and appends `name` and its rate, if there is one.
+    /// The value of the counter that was passed last is `number`. Appends `name` and its rate; false if there is none.
     pub(crate) fn add(&mut self, number: Number, name: &[u8], out: &mut Vec<u8>) -> bool {
         let place = self.passed - 1;
         self.now[place] = Some(number);
@@ -149,16 +159,17 @@ impl Rates<'_> {
     }
 }
 
-/// Of the members with one name: how many there are, and how many have been passed.
+/// How many members with one name there are, and how many of them have been passed.
 #[derive(Debug, Default, Clone, Copy)]
 struct Namesakes {
     all: u32,
     passed: u32,
 }
 
-/// Turns each counter's hash into a key: a hash of its name, and, if other members have the same name, of how many
-/// there are and how many come before it; likewise for each object that it is in. So if one of two equal names
-/// disappears, the other is not taken for it. `members` are the hashes of all members' names.
+/// Turns each counter's hash, which is that of its name, into one that identifies the counter. If other members have
+/// the same name, it also depends on how many there are and how many come before it; likewise for each object that the
+/// counter is in. So if one of two equal names disappears, the other one is not mistaken for it. `members` are the
+/// hashes of all members' names.
 pub(crate) fn tell_apart(layout: &mut Layout, members: &[u64], arena: &Bump) -> Result<(), NoRoom> {
     let Layout { nodes, counters, .. } = layout;
     if counters.is_empty() {
@@ -173,7 +184,7 @@ pub(crate) fn tell_apart(layout: &mut Layout, members: &[u64], arena: &Bump) -> 
     let mut members = members.iter();
     let mut counters = counters.iter_mut();
     let (mut place, mut in_columns) = (FNV_OFFSET, false);
-    // Of the member that was passed last.
+    // Those of the last member.
     let (mut name, mut own_place) = (0, FNV_OFFSET);
     for node in nodes.iter() {
         match node.kind {
@@ -188,7 +199,7 @@ pub(crate) fn tell_apart(layout: &mut Layout, members: &[u64], arena: &Bump) -> 
                 }
                 continue;
             }
-            // The columns of an array are no members.
+            // The columns of an array are not members of the payload.
             _ if in_columns => continue,
             _ => {}
         }
@@ -205,7 +216,7 @@ pub(crate) fn tell_apart(layout: &mut Layout, members: &[u64], arena: &Bump) -> 
 }
 
 impl Namesakes {
-    /// Of the next of them, in an object of this place: its own.
+    /// A hash for the place of the next of these members, which is in an object with the place `place`.
     fn place_within(&mut self, place: u64, name: u64) -> u64 {
         self.passed += 1;
         if self.all == 1 {

@@ -1,12 +1,12 @@
 //! New names for variables.
 //!
-//! They are given for the payload's names (keys joined with dots), and apply to everything below. Asked only when a
-//! payload's layout is learned.
+//! A user gives them for names in the payload (keys joined with dots). Renaming an object renames everything in it.
+//! They are looked up only while a layout is learned.
 
-/// Which names become which.
+/// The variables that are renamed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Renames {
-    /// Sorted by `from`, no two of which are the same.
+    /// Sorted by `from`, which is different in each.
     sorted: Vec<Rename>,
     from_bytes_max: usize,
 }
@@ -19,13 +19,13 @@ pub(crate) struct Rename {
 }
 
 impl Renames {
-    /// Of pairs of a name in the payload and one in the document. No two have the same first, and each second is one that
-    /// [`super::names::unfit_for_label`] has nothing against.
+    /// `pairs` are names in the payload, each different, with the names that they get in the document, each of which
+    /// [`super::names::check_label_name`] accepts.
     #[must_use]
     pub fn new(pairs: Vec<(String, String)>) -> Self {
         let mut sorted: Vec<Rename> = Vec::with_capacity(pairs.len());
         for (from, to) in pairs {
-            // A few hundred at most: less code than sorting.
+            // There are a few hundred at most, and this is less code than sorting.
             let place = sorted.partition_point(|rename| rename.from < from);
             sorted.insert(place, Rename { from, to });
         }
@@ -51,18 +51,19 @@ impl Renames {
         self.sorted.get(place)
     }
 
-    /// The place of the longest name that is `name`, or a part of it that ends at a dot not before byte `from`.
+    /// The place of the longest renamed name that is `name`, or a prefix of it that ends at a dot at or after byte
+    /// `from`.
     pub(crate) fn longest(&self, name: &[u8], from: usize) -> Option<usize> {
         self.all(name, from).next()
     }
 
-    /// Hands the place of each such name to `visit`.
+    /// Calls `visit` with the place of each such name.
     pub(crate) fn each_of(&self, name: &[u8], from: usize, visit: impl FnMut(usize)) {
         self.all(name, from).for_each(visit);
     }
 
     fn all(&self, name: &[u8], from: usize) -> impl Iterator<Item = usize> {
-        // At a dot that is further behind no name ends.
+        // No renamed name is so long that it could end at a later dot.
         let window = name.get(from..name.len().min(self.from_bytes_max + 1));
         let dots = window.into_iter().flat_map(|window| memchr::memrchr_iter(b'.', window)).map(move |dot| from + dot);
         let whole = window.map(|_| name.len());

@@ -1,44 +1,44 @@
 //! What a reader's configuration says about its variables.
 
-use super::choice::{Choice, Globs};
 use super::convert::Conversions;
+use super::globs::{Choice, Globs};
 use super::rename::Renames;
 use crate::limits;
 use std::sync::Arc;
 
-/// What a reader's configuration says of its variables.
+/// What a reader's configuration says about its variables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VariableRules {
     /// Which variables are shipped at all.
     pub choice: Choice,
-    /// Names are joined with `_` instead of dots.
+    /// Whether dots in keys become `_`.
     pub dots_underscore: bool,
-    /// What is shipped of the ring buffers of garbage collections.
+    /// What is shipped of Go's ring buffers of garbage collections.
     pub gc_pauses: GcPauses,
-    /// Arrays that hold an object are left out, instead of becoming one array for each member.
+    /// Whether arrays of objects are left out, instead of becoming one array for each member of the objects.
     pub drop_object_arrays: bool,
-    /// What a `map_file` says of units, shared by all readers that name it.
+    /// The units of a `map_file`, shared by all readers that name the file.
     pub conversions: Arc<Conversions>,
-    /// Names that variables get instead of their own.
+    /// The variables that are renamed.
     pub renames: Renames,
-    /// Numbers of which the change per second is shipped, too.
+    /// Numbers whose change per second is shipped as well.
     pub rates: Globs,
-    /// Names that one reader ships at most.
+    /// The most names that the reader ships.
     pub fields_max: usize,
-    /// No variable gets their names.
+    /// Fields that each document has anyway; no variable gets one of their names.
     pub labels: Vec<Label>,
 }
 
-/// A member that each document of a reader carries as it is: no variable has its name.
+/// A static field of each document of a reader.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Label {
-    /// As it stands in the document.
+    /// The field's name in the document.
     pub name: String,
-    /// A text; none if it differs among the readers that have the same rules.
+    /// The field's value; none if it differs among the readers that share these rules.
     pub value: Option<String>,
 }
 
-/// What is shipped of the ring buffers of garbage collections.
+/// What is shipped of Go's ring buffers of garbage collections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GcPauses {
     /// The pauses since the last document.
@@ -66,7 +66,7 @@ impl Default for VariableRules {
 }
 
 impl VariableRules {
-    /// Whether numbers may leave with other digits than they came with.
+    /// Whether numbers may be shipped with other digits than they have in the payload.
     #[must_use]
     pub fn converts(&self) -> bool {
         *self.conversions != Conversions::default()

@@ -1,7 +1,7 @@
-//! Finds patterns and names of the configuration that match nothing in a payload: most are misspelt. Runs once for each
-//! reader, on the payload of its first document.
+//! Finds patterns and names of the configuration that match nothing in a payload, most of which are misspelt. Runs once
+//! for each reader, on the payload of its first document.
 
-use super::choice::{Choice, Matched};
+use super::globs::{Choice, Matched};
 use super::rules::VariableRules;
 use crate::bytes::locate::string_end;
 use crate::bytes::scalar::{self, Escapes};
@@ -9,31 +9,33 @@ use crate::bytes::scalar::{self, Escapes};
 /// The patterns of one key of the configuration that match nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unmatched {
-    /// As it stands in the configuration.
+    /// The key as it stands in the configuration.
     pub key: &'static str,
-    /// As they were given.
+    /// The patterns as they were given.
     pub patterns: Vec<String>,
 }
 
-/// What is followed through the names of a payload.
+/// The state of a search through the names of a payload.
 struct Search<'r> {
     rules: &'r VariableRules,
     globs: [(&'static str, Matched<'r>); 3],
+    /// For each renamed name, and each name of the `map_file`, whether there is such a variable.
     renames: Vec<bool>,
     units: Vec<bool>,
-    /// The name of the member that is looked at, as the patterns see it, and where the names around it end.
+    /// The name of the current member, as patterns see it.
     path: Vec<u8>,
+    /// Where the names of the members around it end in the path.
     ends: Vec<usize>,
 }
 
-/// What is open where the reading has come to.
+/// An object or array that is open at the current position.
 struct Open {
     is_object: bool,
-    /// It is within a member of its own.
+    /// It is an object, and the position is within one of its members.
     in_member: bool,
 }
 
-/// Of a text that a walk has followed.
+/// The patterns of `rules` that match nothing in `text`, an object that a walk has found to be sound.
 #[cold]
 pub(crate) fn unmatched(rules: &VariableRules, text: &[u8]) -> Vec<Unmatched> {
     let has_patterns = rules.choice != Choice::default() || !rules.rates.is_empty() || rules.renames.count() > 0;
@@ -74,7 +76,7 @@ impl Search<'_> {
                     arrays += usize::from(first == b'[');
                     open.push(Open { is_object: first == b'{', in_member: false });
                     if first == b'[' {
-                        // What is beside the objects of an array.
+                        // The column for elements that are not objects.
                         self.enter(b"_value", true);
                         self.leave();
                     }
@@ -108,7 +110,7 @@ impl Search<'_> {
             scalar::decode(&mut self.path, key);
         }
         if in_array && self.rules.dots_underscore {
-            // The names of columns are joined already.
+            // In names of columns the change comes before patterns are matched.
             self.path[key_at..].iter_mut().filter(|byte| **byte == b'.').for_each(|byte| *byte = b'_');
         }
         for (_, matched) in &mut self.globs {

@@ -1,7 +1,7 @@
-//! Arrays: checked element by element, then copied as one span, or element by element if something in them is broken.
-//! Arrays that contain objects are left to `columns`.
+//! Arrays without objects. They are checked element by element and then copied as a whole, or, if something in them is
+//! broken, element by element. `columns` is about arrays with objects.
 
-use super::fit::{self, Met};
+use super::fit::{self, ElementKinds};
 use super::scalars::Written;
 use super::{Outcome, Walk};
 use crate::bytes::json::NULL;
@@ -14,21 +14,22 @@ use crate::layout::rules::GcPauses;
 
 /// What an array turned out to be.
 pub(super) enum ArrayKind {
-    /// Valid, and nothing in it is an object: it can be copied as it stands.
+    /// It is valid and contains no object, so it can be copied as it stands.
     Plain,
-    /// Something in it is broken or must be mended.
+    /// It contains no object, but something in it is broken or must be changed.
     Blemished,
-    /// There are objects in it.
+    /// It contains objects.
     Objects,
 }
 
 impl<G: Guide> Walk<'_, G> {
+    /// Walks a member whose value is an array.
     pub(super) fn array_member(&mut self, role: Role, conversion: Conversion) -> Outcome<()> {
         if !G::LEARNS && self.options.gc_pauses == GcPauses::New && self.is_ring(role) {
             return self.ring(role, conversion);
         }
         let (mark, first) = (self.out.len(), self.at);
-        self.met = Met::default();
+        self.element_kinds = ElementKinds::default();
         let kind = self.scan_array()?;
         if matches!(kind, ArrayKind::Objects) {
             self.rewind(first);
@@ -43,7 +44,7 @@ impl<G: Guide> Walk<'_, G> {
         conversion.list(self.out, start);
         self.fit_array(start)?;
         if named {
-            if self.met.is_any() {
+            if self.element_kinds.has_any() {
                 self.guide.value()?;
             }
             self.report.lists += 1;
@@ -55,15 +56,15 @@ impl<G: Guide> Walk<'_, G> {
         self.check_length()
     }
 
-    /// Gives the array that has been written from `start` on a form that servers take.
+    /// Changes the array that begins at `start` in the output to a form that servers accept.
     pub(super) fn fit_array(&mut self, start: usize) -> Outcome<()> {
-        if !self.met.is_odd() || fit::array(self.out, start, self.arena) {
+        if !self.element_kinds.need_change() || fit::array(self.out, start, self.arena) {
             return Ok(());
         }
         Err(self.error_before(Cause::DocumentTooLong))
     }
 
-    /// Writes the array that begins at token `first` and has just been scanned.
+    /// Writes the array that begins at token `first` and has just been checked.
     pub(super) fn copy_array(&mut self, kind: &ArrayKind, first: usize) -> Outcome<()> {
         let span = &self.body[self.offset(first)..=self.offset(self.at - 1)];
         if matches!(kind, ArrayKind::Plain) && memchr::memchr2(b'\n', b'\r', span).is_none() {
@@ -74,7 +75,7 @@ impl<G: Guide> Walk<'_, G> {
         self.copy_elements()
     }
 
-    /// Writes the array at the cursor, without a name; false, and the cursor where it was, if there are objects in it.
+    /// Writes the array at the cursor, without a name. If it contains objects: does nothing and gives false.
     pub(super) fn array_text(&mut self) -> Outcome<bool> {
         let first = self.at;
         match self.scan_array()? {
@@ -86,7 +87,8 @@ impl<G: Guide> Walk<'_, G> {
         }
     }
 
-    /// The common element of an array in one go: a sound number and a separator, which is given and stepped over.
+    /// A fast path for the most common element: a valid number. Steps over the separator after it and gives that. For
+    /// any other element it does nothing and gives none.
     #[inline]
     fn plain_element(&mut self) -> Option<u8> {
         let [value, next] = self.offsets.get(self.at..)?.first_chunk::<2>()?.map(|offset| offset as usize);
@@ -95,12 +97,13 @@ impl<G: Guide> Walk<'_, G> {
         if !matches!(separator, b',' | b']') || !self.is_plain_number(value, end) {
             return None;
         }
-        self.met.number();
+        self.element_kinds.add_number();
         self.at += 2;
         Some(separator)
     }
 
-    /// Checks an array of scalars and arrays; leaves the cursor behind it (or anywhere, if there are objects in it).
+    /// Checks the array at the cursor and steps over it. If it contains objects, the cursor may be anywhere in it
+    /// afterwards.
     pub(super) fn scan_array(&mut self) -> Outcome<ArrayKind> {
         self.at += 1;
         self.enter()?;
@@ -142,10 +145,10 @@ impl<G: Guide> Walk<'_, G> {
         Ok(if sound { ArrayKind::Plain } else { ArrayKind::Blemished })
     }
 
-    /// Whether the scalar at the cursor can be copied as it stands; steps over it.
+    /// Steps over the scalar at the cursor. True if it can be copied as it stands.
     fn scan_scalar(&mut self, first: u8) -> bool {
         let start = self.offset(self.at);
-        // What is left out has not been met.
+        // What is left out gets an empty text, which does not count as an element.
         let (end, sound) = match first {
             b'"' => match self.escapes_of(self.string_text()) {
                 Escapes::Bad => (start, false),
@@ -156,12 +159,12 @@ impl<G: Guide> Walk<'_, G> {
                 _ => (start, false),
             },
         };
-        self.met.scalar(&self.body[start..end]);
+        self.element_kinds.add_scalar(&self.body[start..end]);
         self.at += 1;
         sound
     }
 
-    /// Writes an array element by element, with `null` for what is broken.
+    /// Writes the array at the cursor element by element, with `null` in the place of broken ones.
     fn copy_elements(&mut self) -> Outcome<()> {
         self.at += 1;
         self.out.push(b'[');
@@ -189,7 +192,8 @@ impl<G: Guide> Walk<'_, G> {
         self.check_length()
     }
 
-    /// Writes the scalar at the cursor, which is an element: a `null` is no value that is left out.
+    /// Writes the scalar at the cursor, which is an element. Unlike that of a member, its `null` is kept and not
+    /// counted.
     pub(super) fn element(&mut self, first: u8) -> Written {
         let nulls = self.report.nulls;
         let written = self.scalar(first);
@@ -197,7 +201,7 @@ impl<G: Guide> Walk<'_, G> {
         written
     }
 
-    /// What is written while a layout is learned has no name yet.
+    /// Removes what has been written if a layout is being learned, because it has no name yet.
     fn drop_if_learning(&mut self, mark: usize) {
         if G::LEARNS {
             self.out.truncate(mark);

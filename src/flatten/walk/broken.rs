@@ -1,4 +1,4 @@
-//! What the walk does at something broken: counts it, records where it is, and steps over it.
+//! What the walk does about broken values and keys: counts them, records where they are, and steps over them.
 
 use super::{Outcome, Walk};
 use crate::bytes::untangle;
@@ -8,12 +8,13 @@ use crate::layout::lost::LostAt;
 use crate::limits;
 
 impl<G: Guide> Walk<'_, G> {
-    pub(super) fn broken(&mut self) {
-        self.broken_at(self.at, b"");
+    /// Takes note that the value at the cursor is broken.
+    pub(super) fn note_broken(&mut self) {
+        self.note_broken_at(self.at, b"");
     }
 
     #[cold]
-    fn broken_at(&mut self, token: usize, key: &[u8]) {
+    fn note_broken_at(&mut self, token: usize, key: &[u8]) {
         self.report.broken += 1;
         self.note_lost(token, key);
         let offset = self.offset(token);
@@ -24,7 +25,8 @@ impl<G: Guide> Walk<'_, G> {
         }
     }
 
-    /// Takes note of where something is lost, so that it can be named; `key` is what the layout does not know of it.
+    /// Records where something is lost, so that it can be named later. `key` tells apart what has the same place in the
+    /// layout: a key that the layout does not have.
     #[cold]
     pub(super) fn note_lost(&mut self, token: usize, key: &[u8]) {
         let offset = self.offset(token);
@@ -35,17 +37,17 @@ impl<G: Guide> Walk<'_, G> {
         }
     }
 
-    /// Counts a member whose key, at `token`, is broken and goes to the separator behind it.
+    /// Counts a member whose key, at `token`, is broken, and goes to the separator behind the member.
     #[cold]
     pub(super) fn skip_broken_member(&mut self, token: usize) -> Outcome<()> {
         let key = &self.body[self.offset(token)..self.offset(token + 1)];
-        self.broken_at(token, key);
+        self.note_broken_at(token, key);
         self.skip_to_separator()
     }
 
-    /// Steps over the value of a member that is left out. In a body with one variable per line, it must not swallow
-    /// other variables.
-    pub(super) fn skip_out(&mut self) -> Outcome<()> {
+    /// Steps over the value of a member that is left out. In a body with one variable per line, a broken value must not
+    /// make it skip other variables, too.
+    pub(super) fn skip_value(&mut self) -> Outcome<()> {
         let start = self.offset(self.at);
         self.skip_to_separator()?;
         if self.by_lines && self.depth == 1 {

@@ -1,12 +1,12 @@
 //! Arrays of objects: each member becomes one array, `path.member: […]`, with one value for each object of the array.
 //!
-//! Each element of the array is a row, and a value has the position of its row in its column: `null` where a row has no
-//! such member, or where it is broken. A row that has a name twice fills two columns. Values beside the objects of such
-//! an array go to `path._value`. The columns are collected in the tick's arena, because their lengths are known only at
-//! the end of the array.
+//! Each element of the array is a row. In a column, a value has the position of its row; there is `null` where a row
+//! has no such member, or a broken one. A row that has a name twice fills two columns. Elements that are not objects go
+//! to `path._value`. The columns are collected in the arena, because their lengths are known only at the end of the
+//! array.
 
 use super::Walk;
-use super::fit::Met;
+use super::fit::ElementKinds;
 use super::scalars::Written;
 use crate::bytes::json::{self, NULL};
 use crate::bytes::scalar::{self, Escapes};
@@ -16,50 +16,53 @@ use crate::limits::COLUMNS_MAX;
 use bumpalo::Bump;
 use bumpalo::collections::Vec as ArenaVec;
 
-/// Name of the column that holds what is no object.
+/// The name of the column for elements that are not objects.
 const VALUE_COLUMN: &[u8] = b"_value";
 
 /// The columns of one array, in the order in which their names were first seen.
 struct Columns<'a> {
     arena: &'a Bump,
     list: ArenaVec<'a, Column<'a>>,
-    /// The column after the one last found: elements mostly have the same members in the same order.
+    /// The column after the last one that was found. Rows mostly have the same members in the same order, so it is
+    /// likely to be the next one.
     expected: usize,
-    /// Elements before the one at hand.
+    /// The number of rows before the current one.
     rows: usize,
-    /// Two of them have the same name.
+    /// Whether two columns have the same name.
     has_twins: bool,
 }
 
-/// Where the names of an array's columns begin in the path; by keys too, as a key may be empty.
+/// Where the names of an array's columns begin in the path: in bytes, and in keys, because a key may be empty.
 #[derive(Debug, Clone, Copy)]
 struct Base {
     bytes: usize,
     keys: usize,
 }
 
+/// One column.
 struct Column<'a> {
     /// Relative to the array, escaped as JSON.
     name: &'a [u8],
-    /// Of the name: long names that begin alike are many.
+    /// Hash of the name. Many names are long and begin alike, so comparing them takes longer.
     hash: u64,
     /// JSON values, separated by commas.
     values: ArenaVec<'a, u8>,
-    /// How many they are; of them, those that fill gaps.
+    /// The number of values.
     rows: usize,
+    /// How many of these are `null` that fill gaps.
     gaps: usize,
-    met: Met,
-    /// One of them is more than `null`.
+    element_kinds: ElementKinds,
+    /// Whether one of the values is not `null`.
     has_value: bool,
-    /// More gaps than there may be: it is not shipped.
+    /// Whether it would have more gaps than are left to fill; it is not shipped then.
     is_sparse: bool,
 }
 
-/// Why a value finds no place.
+/// Why a value cannot be stored.
 enum NoPlace {
-    /// Its column would be one too many, or have too many gaps.
+    /// There are too many columns, or its column has too many gaps.
     Column,
-    /// The arena is full, whose limit is that of the document.
+    /// The arena is full; its limit is that of the document.
     Arena,
 }
 
@@ -68,7 +71,7 @@ impl<'a> Columns<'a> {
         Self { arena, list: ArenaVec::new_in(arena), expected: 0, rows: 0, has_twins: false }
     }
 
-    /// Puts a value into the column `name`, in the row at hand. `gaps` may be filled.
+    /// Puts a value into the column `name`, in the current row. `gaps` is the number of gaps that may still be filled.
     fn push(&mut self, name: &[u8], value: &[u8], gaps: &mut usize) -> Result<(), NoPlace> {
         let at = self.find(name)?;
         self.expected = at + 1;
@@ -77,7 +80,7 @@ impl<'a> Columns<'a> {
         column.append(value)
     }
 
-    /// The first column of this name that has nothing in the row at hand.
+    /// The first column with this name that has no value in the current row yet. Creates one if there is none.
     fn find(&mut self, name: &[u8]) -> Result<usize, NoPlace> {
         let rows = self.rows;
         let is_free = |column: &Column<'_>| column.rows <= rows && column.name == name;
@@ -105,14 +108,14 @@ impl<'a> Columns<'a> {
             values: ArenaVec::new_in(self.arena),
             rows: 0,
             gaps: 0,
-            met: Met::default(),
+            element_kinds: ElementKinds::default(),
             has_value: false,
             is_sparse: false,
         });
         Ok(self.list.len() - 1)
     }
 
-    /// Fills each column to its end. Gives the number of those that are not shipped for it.
+    /// Fills the end of each column. Gives the number of columns that have too many gaps for that and are not shipped.
     fn complete(&mut self, gaps: &mut usize) -> Result<u64, NoPlace> {
         let mut lost = 0;
         for column in self.list.iter_mut().filter(|column| column.has_value && !column.is_sparse) {
@@ -132,7 +135,7 @@ impl Column<'_> {
         let missing = row.saturating_sub(self.rows);
         if self.is_sparse || missing > *gaps {
             self.is_sparse = true;
-            // Those that it has are left to others.
+            // The column is not shipped, so other columns can have its gaps.
             *gaps += std::mem::take(&mut self.gaps);
             return Err(NoPlace::Column);
         }
@@ -148,7 +151,7 @@ impl Column<'_> {
         }
         self.values.extend_from_slice_copy(value);
         self.rows += 1;
-        self.met.value(value);
+        self.element_kinds.add_value(value);
         self.has_value |= value != NULL;
         Ok(())
     }
@@ -158,7 +161,7 @@ impl Column<'_> {
     }
 }
 
-/// Eight bytes at a time: names may be as long as the body, and are hashed once for each value.
+/// A hash that takes eight bytes at a time. Names may be as long as the body, and are hashed once for each value.
 fn hash(name: &[u8]) -> u64 {
     let (words, rest) = name.as_chunks::<8>();
     let mut last = [0; 8];
@@ -167,7 +170,7 @@ fn hash(name: &[u8]) -> u64 {
     word(words.iter().fold(name.len() as u64, word), &last)
 }
 
-/// Bits without a pattern: 2^64 divided by the golden ratio.
+/// An odd number without a pattern in its bits: 2^64 divided by the golden ratio.
 const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl<'a, G: Guide> Walk<'a, G> {
@@ -181,7 +184,7 @@ impl<'a, G: Guide> Walk<'a, G> {
         for column in columns.list.iter().filter(|column| column.is_shipped()) {
             let mark = self.out.len();
             let named = self.guide.column(column.name, self.out)?;
-            if named && column.met.is_any() {
+            if named && column.element_kinds.has_any() {
                 self.guide.value()?;
             }
             if !named || G::LEARNS {
@@ -192,7 +195,7 @@ impl<'a, G: Guide> Walk<'a, G> {
             self.out.push(b'[');
             self.out.extend_from_slice(&column.values);
             self.out.push(b']');
-            self.met = column.met;
+            self.element_kinds = column.element_kinds;
             self.fit_array(start)?;
             self.report.lists += 1;
             self.check_length()?;
@@ -218,7 +221,7 @@ impl<'a, G: Guide> Walk<'a, G> {
         self.report.first_beyond_columns.get_or_insert(offset);
     }
 
-    /// Appends a key to the name of the column: written one way, however the payload escapes it.
+    /// Appends a key to the name of the column. Keys that differ only in how they are escaped become equal.
     fn push_column_key(&mut self, key: &[u8]) {
         let mark = self.path.len();
         if memchr::memchr(b'\\', key).is_none() {
@@ -233,7 +236,7 @@ impl<'a, G: Guide> Walk<'a, G> {
         }
     }
 
-    /// Collects the elements of the array at the cursor; names count from `base`.
+    /// Collects the elements of the array at the cursor.
     fn collect_array(&mut self, columns: &mut Columns<'a>, base: Base) -> Result<(), Stop> {
         self.at += 1;
         self.enter()?;
@@ -320,7 +323,8 @@ impl<'a, G: Guide> Walk<'a, G> {
         Ok(())
     }
 
-    /// An array as a member of an element: one value of its column, or columns of its own.
+    /// Collects an array that is a member of an object: as one value, or, if it contains objects itself, one for each
+    /// of its own columns.
     fn collect_list(&mut self, columns: &mut Columns<'a>, base: Base) -> Result<(), Stop> {
         if self.collect_plain(columns, base)? {
             return Ok(());
@@ -347,7 +351,7 @@ impl<'a, G: Guide> Walk<'a, G> {
         Ok(())
     }
 
-    /// An array as an element: its objects count as elements of the outer one.
+    /// Collects an array that is an element. If it contains objects, they count as elements of the outer array.
     fn collect_nested(&mut self, columns: &mut Columns<'a>, base: Base) -> Result<(), Stop> {
         if self.collect_plain(columns, base)? {
             columns.rows += 1;
@@ -356,7 +360,7 @@ impl<'a, G: Guide> Walk<'a, G> {
         self.collect_array(columns, base)
     }
 
-    /// An array without objects as one value; false, and the cursor where it was, if there are objects in it.
+    /// Collects an array without objects as one value. If it contains objects: does nothing and gives false.
     fn collect_plain(&mut self, columns: &mut Columns<'a>, base: Base) -> Result<bool, Stop> {
         let mark = self.out.len();
         let plain = self.array_text()?;
@@ -367,7 +371,7 @@ impl<'a, G: Guide> Walk<'a, G> {
         Ok(plain)
     }
 
-    /// Takes the value that has been written behind `mark` into the column that `path` names.
+    /// Puts the value that has been written after `mark` into the column that `path` names.
     fn collect_written(&mut self, columns: &mut Columns<'a>, base: Base, mark: usize) -> Result<(), Stop> {
         let name = if self.path_keys > base.keys { &self.path[base.bytes..] } else { VALUE_COLUMN };
         match columns.push(name, &self.out[mark..], &mut self.gaps_left) {

@@ -7,7 +7,7 @@ use crate::layout::guide::Guide;
 use crate::limits;
 
 impl<G: Guide> Walk<'_, G> {
-    /// The first byte of the token at the cursor.
+    /// The first byte of the token at the cursor. A body that has ended is tangled.
     #[inline]
     pub(super) fn peek(&self) -> Outcome<u8> {
         match self.offsets.get(self.at) {
@@ -16,6 +16,7 @@ impl<G: Guide> Walk<'_, G> {
         }
     }
 
+    /// The same, and steps over the token.
     #[inline]
     pub(super) fn next(&mut self) -> Outcome<u8> {
         let byte = self.peek()?;
@@ -23,17 +24,19 @@ impl<G: Guide> Walk<'_, G> {
         Ok(byte)
     }
 
+    /// Where a token begins in the body; the end of the body for what comes after the last token.
     #[inline]
     pub(super) fn offset(&self, token: usize) -> usize {
         self.offsets.get(token).map_or(self.body.len(), |&offset| offset as usize)
     }
 
+    /// Where the token after the one at the cursor begins.
     #[inline]
     pub(super) fn next_offset(&self) -> usize {
         self.offset(self.at + 1)
     }
 
-    /// End of what stands before `next`, less its trailing blanks.
+    /// Where the text before offset `next` ends, without trailing blanks.
     #[inline]
     pub(super) fn trimmed(&self, next: usize) -> usize {
         let mut end = next;
@@ -43,16 +46,16 @@ impl<G: Guide> Walk<'_, G> {
         end
     }
 
-    /// Nothing may stand between a value and the `,` or `}` behind it.
+    /// Checks that the member ends at the cursor, with a `,` or `}`.
     #[inline]
     pub(super) fn end_of_member(&self) -> Outcome<()> {
         if matches!(self.peek()?, b',' | b'}') { Ok(()) } else { Err(Stop::Tangled) }
     }
 
-    /// Looks at token `first` again.
+    /// Goes back to token `first`.
     pub(super) fn rewind(&mut self, first: usize) {
         self.at = first;
-        // Nothing is sought twice, however many arrays are looked at again.
+        // Only if the search for backslashes began later: no part of the body is searched twice without need.
         if self.offset(first) < self.backslash_sought_from {
             self.seek_backslash(self.offset(first));
         }
@@ -72,19 +75,22 @@ impl<G: Guide> Walk<'_, G> {
         }
     }
 
+    /// Steps into an object or array.
     pub(super) fn enter(&mut self) -> Outcome<()> {
         self.depth += 1;
         if self.depth <= limits::DEPTH_MAX {
             return Ok(());
         }
-        // Of many lines only one may be too deep, and no JSON.
+        // In a body with one variable per line, a broken variable may be the reason, and the others are fine.
         Err(if self.by_lines { Stop::Tangled } else { self.error_before(Cause::TooDeep) })
     }
 
+    /// Steps out of an object or array.
     pub(super) fn leave(&mut self) {
         self.depth -= 1;
     }
 
+    /// Checks the length of the document.
     #[inline]
     pub(super) fn check_length(&self) -> Outcome<()> {
         if self.out.len() > self.out_bytes_max { Err(self.error_before(Cause::DocumentTooLong)) } else { Ok(()) }

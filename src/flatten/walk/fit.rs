@@ -1,29 +1,29 @@
-//! Changes values that are valid JSON, but for which a server would refuse the document, to a form that every server
-//! accepts.
+//! Changes values that are valid JSON but would make a server refuse the document to a form that every server accepts.
 //!
-//! An integer beyond 64 bits (signed) gets a decimal point: `18446744073709551615.0` is the same number. As an integer,
-//! some servers would refuse the document, whatever the mapping is. An array of values of more than one kind (numbers,
-//! strings, booleans) has no type on any server; it is shipped as its own JSON text.
+//! An integer that does not fit into 64 bits (signed) gets a decimal point: `18446744073709551615.0` is the same
+//! number. As an integer, it would make some servers refuse the document, whatever the mapping is. An array with values
+//! of more than one kind (numbers, strings, booleans) has no type on any server; it is shipped as a string with the
+//! JSON text of the array.
 
 use crate::bytes::json;
 use crate::bytes::scalar;
 use bumpalo::Bump;
 use bumpalo::collections::Vec as ArenaVec;
 
-/// The kinds of values in an array, as far as they matter to servers.
+/// Which kinds of scalars an array contains, as far as it matters to servers.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Met(u8);
+pub(super) struct ElementKinds(u8);
 
 const NUMBER: u8 = 1;
 const STRING: u8 = 2;
 const BOOLEAN: u8 = 4;
-/// An integer beyond 64 bits.
+/// An integer that does not fit into 64 bits.
 const LARGE: u8 = 8;
 
-impl Met {
-    /// Takes note of the scalar `text`.
+impl ElementKinds {
+    /// Adds the kind of a scalar; an empty text and `null` have none.
     #[inline]
-    pub(super) fn scalar(&mut self, text: &[u8]) {
+    pub(super) fn add_scalar(&mut self, text: &[u8]) {
         match text.first() {
             Some(b'"') => self.0 |= STRING,
             Some(b't' | b'f') => self.0 |= BOOLEAN,
@@ -33,38 +33,38 @@ impl Met {
         }
     }
 
-    /// Takes note of a number within 64 bits.
+    /// Adds a number that is not a large integer.
     #[inline]
-    pub(super) fn number(&mut self) {
+    pub(super) fn add_number(&mut self) {
         self.0 |= NUMBER;
     }
 
-    /// Takes note of a value that is JSON text.
-    pub(super) fn value(&mut self, text: &[u8]) {
+    /// Adds the kinds of a scalar or an array.
+    pub(super) fn add_value(&mut self, text: &[u8]) {
         if text.first() != Some(&b'[') {
-            return self.scalar(text);
+            return self.add_scalar(text);
         }
         for token in tokens(text) {
-            self.scalar(token);
+            self.add_scalar(token);
         }
     }
 
-    /// Whether there was any scalar but `null`.
-    pub(super) fn is_any(self) -> bool {
+    /// Whether the array contains any scalar except `null`.
+    pub(super) fn has_any(self) -> bool {
         self.0 != 0
     }
 
-    fn is_mixed(self) -> bool {
+    fn are_mixed(self) -> bool {
         (self.0 & !LARGE).count_ones() > 1
     }
 
     /// Whether [`array`] would change anything.
-    pub(super) fn is_odd(self) -> bool {
-        self.0 & LARGE != 0 || self.is_mixed()
+    pub(super) fn need_change(self) -> bool {
+        self.0 & LARGE != 0 || self.are_mixed()
     }
 }
 
-/// The number that stands at the end of `out`, from `start` on.
+/// Changes the number at the end of `out`, which begins at `start`, if need be.
 #[inline]
 pub(super) fn number(out: &mut Vec<u8>, start: usize) {
     if scalar::is_beyond_i64(&out[start..]) {
@@ -72,24 +72,24 @@ pub(super) fn number(out: &mut Vec<u8>, start: usize) {
     }
 }
 
-/// The array that stands at the end of `out`, from `start` on. False if there is no room for it.
+/// Changes the array at the end of `out`, which begins at `start`. False if the arena has no room for it.
 pub(super) fn array(out: &mut Vec<u8>, start: usize, arena: &Bump) -> bool {
     let text = &out[start..];
     let mut fitted = ArenaVec::new_in(arena);
-    let mut met = Met::default();
-    // A large integer is at least as long as what it gets.
+    let mut kinds = ElementKinds::default();
+    // Only large integers get longer, by two bytes, and each has more than two.
     if fitted.try_reserve(2 * text.len()).is_err() {
         return false;
     }
     for token in tokens(text) {
-        met.scalar(token);
+        kinds.add_scalar(token);
         fitted.extend_from_slice_copy(token);
         if scalar::is_beyond_i64(token) {
             fitted.extend_from_slice_copy(b".0");
         }
     }
     out.truncate(start);
-    if met.is_mixed() {
+    if kinds.are_mixed() {
         out.push(b'"');
         json::write_escaped_bytes(out, &fitted);
         out.push(b'"');
@@ -99,7 +99,7 @@ pub(super) fn array(out: &mut Vec<u8>, start: usize, arena: &Bump) -> bool {
     true
 }
 
-/// The brackets, commas and scalars of an array without objects, which is valid JSON.
+/// The brackets, commas and scalars of a valid array without objects.
 fn tokens(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -115,6 +115,7 @@ fn tokens(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
+/// Length of the string that `text` begins with, with its quotes.
 fn string_bytes(text: &[u8]) -> usize {
     let mut at = 1;
     while let Some(found) = text.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
@@ -144,9 +145,9 @@ mod tests {
             (r"[ true , [0] ]", r#""[true,[0]]""#),
             (r#"["x",18446744073709551616]"#, r#""[\"x\",18446744073709551616.0]""#),
         ] {
-            let mut met = Met::default();
-            met.value(text.as_bytes());
-            assert_eq!(met.is_odd(), text != fitted, "{text}");
+            let mut kinds = ElementKinds::default();
+            kinds.add_value(text.as_bytes());
+            assert_eq!(kinds.need_change(), text != fitted, "{text}");
             let mut out = b"before".to_vec();
             out.extend_from_slice(text.as_bytes());
             assert!(array(&mut out, 6, &arena));

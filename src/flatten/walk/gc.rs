@@ -1,12 +1,14 @@
-//! New garbage collections: which entries of Go's ring buffers `PauseNs` and `PauseEnd` came since the last document.
+//! Finds new garbage collections: the entries that have been added to Go's ring buffers `PauseNs` and `PauseEnd` since
+//! the last document.
 //!
-//! The runtime writes the j-th collection (from 1) to entry `(j + 255) % 256` and adds its pause to `PauseTotalNs`
-//! (`runtime.MemStats`), so what `NumGC` says can be checked to the nanosecond. Collections count from 0 here.
+//! The runtime writes the j-th collection (from 1) to entry `(j + 255) % 256` and adds its pause to `PauseTotalNs` (see
+//! `runtime.MemStats`). So `NumGC` can be verified to the nanosecond: the new entries must add up to the growth of
+//! `PauseTotalNs`. In this module, collections count from 0.
 
 use crate::layout::convert::Conversion;
 use std::ops::Range;
 
-/// Entries of a ring.
+/// The number of entries in a ring buffer.
 pub(crate) const RING: usize = 256;
 
 /// The runtime counts collections in 32 bits (`runtime.MemStats.NumGC`).
@@ -19,20 +21,20 @@ pub(crate) struct Totals {
     pub(super) pause_ns: u64,
 }
 
-/// What is new.
+/// What is new since the last document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fresh {
-    /// Numbers of the collections whose entries are new and still there, oldest first.
+    /// The numbers of the new collections that the ring buffers still contain, oldest first.
     pub(super) collections: Range<u64>,
-    /// Collections that were overwritten before anyone saw them.
+    /// How many new collections have been overwritten before they were seen.
     pub(super) missed: u64,
-    /// The target is another process than before.
+    /// Whether the target has restarted.
     pub(super) restarted: bool,
-    /// The totals contradict each other or the ring: nothing is known to be new.
+    /// Whether the totals contradict each other or the ring buffer. Nothing is known to be new then.
     pub(super) doubtful: bool,
 }
 
-/// What has been met of the count of garbage collections.
+/// What the walk has found about garbage collections so far.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Pauses {
     pub(super) pause_ns: Option<Ring>,
@@ -41,27 +43,27 @@ pub(super) struct Pauses {
     pub(super) pause_total_ns: Option<u64>,
 }
 
-/// An array of [`RING`] scalars, which is written when the totals are known.
+/// A ring buffer: an array of [`RING`] scalars. It is written at the end of the walk, when the totals are known.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ring {
-    /// The token of its bracket.
+    /// The token of its opening bracket.
     pub(super) token: usize,
-    /// Where in `out` its text is missing; none if it is not shipped.
+    /// Where in the output its text has to be inserted; none if it is not shipped.
     pub(super) hole: Option<usize>,
     pub(super) conversion: Conversion,
 }
 
-/// Entry of the ring that the collection `number` was written to.
+/// The entry of the ring buffer that the collection `number` is written to.
 pub(crate) fn entry(number: u64) -> usize {
-    // The low byte: a ring has 256 entries.
+    // A ring buffer has 256 entries, so this is the low byte.
     usize::from(number.to_le_bytes()[0])
 }
 
-/// Compares with the last document; `pause` gives an entry of `PauseNs`.
+/// Compares the totals with those of the last document. `pause` gives an entry of `PauseNs`.
 pub(super) fn fresh(before: Option<Totals>, now: Totals, pause: impl Fn(usize) -> u64) -> Fresh {
     let nothing = |doubtful| Fresh { collections: 0..0, missed: 0, restarted: false, doubtful };
     let Some(before) = before else { return nothing(false) };
-    // Of no more collections than a ring has entries: what a target says of itself may be anything.
+    // Never for more collections than the ring buffer has entries, as the totals of a payload may be any numbers.
     let sum_of = |numbers: Range<u64>| numbers.map(|n| u128::from(pause(entry(n)))).sum::<u128>();
     let since = |first: u64, end: u64, restarted| {
         let kept = first.max(end.saturating_sub(RING as u64));
@@ -69,11 +71,12 @@ pub(super) fn fresh(before: Option<Totals>, now: Totals, pause: impl Fn(usize) -
     };
     let end = now.collections + if has_wrapped(before, now) { COUNT_WRAPS_AT } else { 0 };
     let fell = end < before.collections || now.pause_ns < before.pause_ns;
-    // Asked only where it matters: it adds up to a whole ring.
+    // A closure, because it may add up a whole ring buffer, and mostly is not needed.
     let since_its_start = || now.collections <= RING as u64 && sum_of(0..now.collections) == u128::from(now.pause_ns);
     if !fell {
         let new = end - before.collections;
-        // Too many to be added up: the count goes on, unless it fell and is explained by a new process.
+        // Too many new collections to add up: believe the count, unless it has wrapped and a restart explains it
+        // better.
         let goes_on = new > RING as u64 && (end == now.collections || !since_its_start());
         if goes_on
             || (new <= RING as u64 && sum_of(before.collections..end) == u128::from(now.pause_ns - before.pause_ns))
@@ -84,8 +87,8 @@ pub(super) fn fresh(before: Option<Totals>, now: Totals, pause: impl Fn(usize) -
     if fell || since_its_start() { since(0, now.collections, true) } else { nothing(true) }
 }
 
-/// Whether the count of collections fell because 32 bits are full: the pauses have gone on, and it is not further ahead than
-/// behind.
+/// Whether the count of collections has become smaller because it has exceeded 32 bits: the sum of pauses has not
+/// become smaller, and counted that way fewer than half of all possible collections are new.
 fn has_wrapped(before: Totals, now: Totals) -> bool {
     now.collections < before.collections
         && before.collections < COUNT_WRAPS_AT
@@ -146,7 +149,8 @@ mod tests {
             assert_eq!(fresh.collections, before + missed..before + new, "{before} and {new}");
             assert_eq!((fresh.missed, fresh.restarted, fresh.doubtful), (missed, false, false));
         }
-        // A new process whose pauses add up, or are fewer; and one that would have made two billion collections meanwhile.
+        // A new process whose pauses add up, or are fewer; and one that would have made two billion collections
+        // meanwhile.
         let restarted = |before: u64, pause_ns: u64, collections: u64, total: u64| {
             let now = Totals { collections, pause_ns: total };
             fresh(Some(Totals { collections: before, pause_ns }), now, pauses(true)).restarted

@@ -1,7 +1,7 @@
-//! The ring buffers of garbage collections. They are stepped over where they stand, and written when the totals, which
-//! come later in the payload, tell which entries are new. `gc` works that out.
+//! The ring buffers of garbage collections. The walk only steps over them. They are written at its end, because which
+//! entries are new depends on the totals, which come later in the payload. `gc` finds that out.
 
-use super::fit::Met;
+use super::fit::ElementKinds;
 use super::gc::{self, Pauses, Ring, Totals};
 use super::{Outcome, Walk};
 use crate::bytes::json;
@@ -11,7 +11,8 @@ use crate::layout::guide::Guide;
 use crate::layout::names;
 
 impl<G: Guide> Walk<'_, G> {
-    /// Whether the array at the cursor is a ring buffer of the runtime: as many scalars, and nothing else.
+    /// Whether the array at the cursor is a ring buffer of Go's runtime: it has that role, and consists of as many
+    /// scalars.
     pub(super) fn is_ring(&self, role: Role) -> bool {
         let free = match role {
             Role::PauseNs => self.pauses.pause_ns.is_none(),
@@ -27,7 +28,7 @@ impl<G: Guide> Walk<'_, G> {
             })
     }
 
-    /// Steps over a ring buffer: what is new in it is known only with the totals, which come later.
+    /// Steps over a ring buffer, and remembers where it is.
     pub(super) fn ring(&mut self, role: Role, conversion: Conversion) -> Outcome<()> {
         let token = self.at;
         let hole = self.guide.leaf(self.out)?.then_some(self.out.len());
@@ -45,7 +46,8 @@ impl<G: Guide> Walk<'_, G> {
         Ok(())
     }
 
-    /// Writes the new entries of the ring buffers to where they belong.
+    /// Inserts the new entries of the ring buffers where they belong in the output. Gives the totals, if the payload
+    /// has both.
     pub(super) fn fill_rings(&mut self) -> Outcome<Option<Totals>> {
         let Pauses { pause_ns, pause_end, collections, pause_total_ns } = self.pauses;
         let totals = collections.zip(pause_total_ns).map(|(collections, pause_ns)| Totals { collections, pause_ns });
@@ -53,7 +55,7 @@ impl<G: Guide> Walk<'_, G> {
         let fresh = known.map(|(totals, ring)| {
             gc::fresh(self.options.totals_before, totals, |entry| self.entry(&ring, entry).unwrap_or_default())
         });
-        // The hole behind the other first: filling one moves what is behind it.
+        // The later hole first, because filling a hole moves everything after it.
         let mut rings = [pause_ns, pause_end];
         if rings.map(|ring| ring.and_then(|ring| ring.hole)).is_sorted() {
             rings.reverse();
@@ -61,7 +63,7 @@ impl<G: Guide> Walk<'_, G> {
         for ring in rings.into_iter().flatten() {
             let Some(hole) = ring.hole else { continue };
             let end = self.out.len();
-            self.met = Met::default();
+            self.element_kinds = ElementKinds::default();
             match &fresh {
                 Some(fresh) => self.write_entries(&ring, fresh),
                 None => self.write_ring(&ring)?,
@@ -75,7 +77,7 @@ impl<G: Guide> Walk<'_, G> {
             self.report.gc_missed = fresh.missed;
             self.report.gc_doubtful = u64::from(fresh.doubtful);
             self.report.restarted = fresh.restarted;
-            // Of a payload that gives no variable there is no document to mark.
+            // Without a variable there is no document that could be marked.
             if fresh.restarted && self.has_written() {
                 self.out.extend_from_slice(b",\"");
                 self.out.extend_from_slice(names::RESTARTED.as_bytes());
@@ -86,13 +88,14 @@ impl<G: Guide> Walk<'_, G> {
         Ok(totals)
     }
 
-    /// A ring buffer as it stands.
+    /// Writes a ring buffer as it stands.
     fn write_ring(&mut self, ring: &Ring) -> Outcome<()> {
         self.rewind(ring.token);
         let kind = self.scan_array()?;
         self.copy_array(&kind, ring.token)
     }
 
+    /// Writes the new entries of a ring buffer.
     fn write_entries(&mut self, ring: &Ring, fresh: &gc::Fresh) {
         self.out.push(b'[');
         let empty = self.out.len();
@@ -103,19 +106,19 @@ impl<G: Guide> Walk<'_, G> {
             }
             let start = self.out.len();
             json::write_u64(self.out, value);
-            self.met.scalar(&self.out[start..]);
+            self.element_kinds.add_scalar(&self.out[start..]);
         }
         self.out.push(b']');
     }
 
-    /// An entry of a ring, if it is an integer.
+    /// An entry of a ring buffer, if it is an integer.
     pub(super) fn entry(&self, ring: &Ring, entry: usize) -> Option<u64> {
         let token = ring.token + 1 + 2 * entry;
         let text = &self.body[self.offset(token)..self.offset(token + 1)];
         integer(text.trim_ascii_end())
     }
 
-    /// Takes note of the total that has been written from `start`; of several the first counts.
+    /// Records the total that has been written from `start` on. If there are several, the first one counts.
     pub(super) fn note_total(&mut self, role: Role, start: usize) {
         let total = match role {
             Role::NumGc => &mut self.pauses.collections,

@@ -1,38 +1,39 @@
-//! Strings, numbers and literals: checked and copied as they stand.
+//! Strings, numbers and literals. They are checked, and copied as they stand.
 
 use super::Walk;
 use crate::bytes::scalar::{self, Escapes, is_blank};
 use crate::layout::guide::Guide;
 
-/// A value within its container, for those who write it.
+/// Whether a value has been written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Written {
     Yes,
+    /// It is `null`, missing, broken, or out of range.
     No,
 }
 
 impl<G: Guide> Walk<'_, G> {
-    /// Whether `body[start..end]` is a number that is shipped as it is.
+    /// Whether `body[start..end]` is a number that is shipped unchanged.
     #[allow(clippy::inline_always, reason = "a fifth of the instructions of a member")]
     #[inline(always)]
     pub(super) fn is_plain_number(&self, start: usize, end: usize) -> bool {
         scalar::is_short_integer(self.body, start, end) || scalar::is_plain_number(self.body, start, end)
     }
 
-    /// Writes the scalar at the cursor and steps over it. One that is missing or broken is counted and not written.
+    /// Writes the scalar at the cursor and steps over it. What is not written is counted.
     #[inline]
     pub(super) fn scalar(&mut self, first: u8) -> Written {
         let start = self.offset(self.at);
         match first {
             b'"' => return self.string(),
             b',' | b'}' | b']' => {
-                self.broken();
+                self.note_broken();
                 return Written::No;
             }
             _ => {}
         }
         let Some(end) = self.bare_end(first) else {
-            self.broken();
+            self.note_broken();
             self.at += 1;
             return Written::No;
         };
@@ -51,6 +52,7 @@ impl<G: Guide> Walk<'_, G> {
         Written::Yes
     }
 
+    /// The same for a string.
     #[inline]
     fn string(&mut self) -> Written {
         let text = self.string_text();
@@ -62,7 +64,7 @@ impl<G: Guide> Walk<'_, G> {
                 self.out.push(b'"');
             }
             Escapes::Bad => {
-                self.broken();
+                self.note_broken();
                 self.at += 1;
                 return Written::No;
             }
@@ -71,7 +73,8 @@ impl<G: Guide> Walk<'_, G> {
         Written::Yes
     }
 
-    /// Offset behind the number or literal at the cursor, if it is one and nothing but blanks follows it.
+    /// Where the number or literal at the cursor ends. None if it is neither, or something other than blanks follows
+    /// it.
     #[inline]
     pub(super) fn bare_end(&self, first: u8) -> Option<usize> {
         let start = self.offset(self.at);
@@ -92,13 +95,15 @@ impl<G: Guide> Walk<'_, G> {
         matches!(first, b'-' | b'0'..=b'9') && scalar::is_out_of_range(&self.body[self.offset(self.at)..end])
     }
 
-    /// Start and end of the string at the cursor, without its quotes. Stage 1 has made sure that it is closed.
+    /// Start and end of the string at the cursor, without its quotes. simd-json's first stage has made sure that it is
+    /// closed.
     #[inline]
     pub(super) fn string_text(&self) -> (usize, usize) {
         let start = self.offset(self.at) + 1;
         (start, self.trimmed(self.next_offset()) - 1)
     }
 
+    /// What escapes the string from `start` to `end` contains.
     #[inline]
     pub(super) fn escapes_of(&mut self, (start, end): (usize, usize)) -> Escapes {
         if self.next_backslash < start {
@@ -110,6 +115,7 @@ impl<G: Guide> Walk<'_, G> {
         scalar::escapes(&self.body[start..end])
     }
 
+    /// Finds the first backslash at or after `start`.
     pub(super) fn seek_backslash(&mut self, start: usize) {
         self.backslash_sought_from = start;
         self.next_backslash = memchr::memchr(b'\\', &self.body[start..]).map_or(self.body.len(), |found| start + found);

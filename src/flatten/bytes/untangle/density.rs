@@ -1,9 +1,9 @@
-//! How much memory it takes to walk a copy: the index of a text has four bytes for each of its tokens.
+//! Estimates the memory that it takes to walk a copy: the index has four bytes for each token.
 
 use crate::bytes::scalar::is_blank;
 use crate::limits::MENDED_BYTES_MAX;
 
-/// Whether following the copy would take more memory than a body of its length may.
+/// Whether walking the copy would take more memory than a body of its length may.
 pub(crate) fn is_too_dense(copy: &[u8]) -> bool {
     if copy.len() <= MENDED_BYTES_MAX {
         return false;

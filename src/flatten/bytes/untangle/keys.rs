@@ -4,11 +4,11 @@
 use super::{BROKEN_KEY, LOST, Mender};
 use crate::bytes::json;
 
-/// Bytes of a text without a key that are kept as its name.
+/// How many bytes of a text without a key are used as its name.
 const KEYLESS_NAME_BYTES: usize = 40;
 
 impl Mender<'_, '_> {
-    /// A key that JSON does not have: bytes that are none are written as escapes.
+    /// Writes a key that is not JSON. Bytes that are not text are written in hexadecimal.
     pub(super) fn write_broken_key(&mut self, key: &[u8]) {
         self.out.extend_from_slice(BROKEN_KEY);
         for chunk in key.utf8_chunks() {
@@ -20,12 +20,12 @@ impl Mender<'_, '_> {
     }
 
     fn write_byte(&mut self, byte: u8) {
-        // Without a backslash, so that one before it does not escape what is behind.
+        // Without a backslash, because together with one before it that would be an escaped backslash.
         self.out.push(b'x');
         json::write_hex(self.out, byte);
     }
 
-    /// A text where a key should be: it is named by how it begins.
+    /// Writes a text that stands where a key should be. Its beginning becomes its name.
     pub(super) fn write_keyless(&mut self, start: usize) {
         let text = self.text[start..self.at].trim_ascii_end();
         let text = String::from_utf8_lossy(&text[..text.len().min(KEYLESS_NAME_BYTES)]);

@@ -6,30 +6,30 @@ use crate::bytes::scalar::is_blank;
 use crate::limits::GAPS_MAX;
 use memchr::memmem;
 
-/// How many times the length of a body may be looked at in vain: a variable may be of more than one line, and whether it is
-/// takes a look at all of it.
+/// How many times the length of a body may be read in vain: a variable may have several lines, and to find out, all of
+/// it has to be read.
 const LOOKS_MAX: usize = 4;
 
-/// How much may still be done.
+/// How much work may still be done.
 struct Left {
-    /// Bytes that are looked at in vain.
+    /// Bytes that may be read in vain.
     looks: usize,
-    /// Marks that are longer than what they stand for.
+    /// How many more [`LOST`] may make the copy longer.
     gaps: usize,
 }
 
-/// A body that is written a variable a line.
+/// A body with one variable per line.
 #[derive(Clone, Copy)]
 pub(super) struct Lines<'b> {
     body: &'b [u8],
-    /// What stands before each variable: a line end, and blanks.
+    /// The text before each variable: a line end, and blanks.
     gap: &'b [u8],
     /// Where the last variable ends.
     end: usize,
 }
 
 impl<'b> Lines<'b> {
-    /// None if it is not written that way.
+    /// None if the body is not written that way.
     pub(super) fn of(body: &'b [u8]) -> Option<Self> {
         let gap = gap(body)?;
         let inside = body.trim_ascii_end().strip_suffix(b"}")?;
@@ -46,7 +46,7 @@ impl<'b> Lines<'b> {
     /// Writes the copy.
     ///
     /// # Errors
-    /// Two bodies, or a variable that is too deep.
+    /// There are two bodies, or a variable is nested too deep.
     pub(super) fn untangle(self, copy: &mut Vec<u8>) -> Result<(), FlattenError> {
         if let Some(offset) = self.next_body() {
             return Err(FlattenError { cause: Cause::TrailingData, offset });
@@ -67,7 +67,7 @@ impl<'b> Lines<'b> {
         Ok(())
     }
 
-    /// Copies the variable at `at`; gives where it ends.
+    /// Copies the variable at `at`. Gives where it ends.
     fn variable(self, at: usize, copy: &mut Vec<u8>, left: &mut Left) -> Result<usize, FlattenError> {
         let body = self.body;
         let mark = copy.len();
@@ -89,7 +89,7 @@ impl<'b> Lines<'b> {
         let gaps_left = left.gaps;
         let mut mender = Mender { at, depth: 1, gaps_left, ..Mender::new(body, line_end, copy, Mode::Tolerant) };
         let is_whole = mender.member_alone().is_ok() && {
-            mender.commas();
+            mender.skip_commas();
             mender.at >= line_end
         };
         if is_whole {
@@ -103,7 +103,7 @@ impl<'b> Lines<'b> {
         Ok(line_end)
     }
 
-    /// Where the variable ends that is at `at`: before the next one, or where all do.
+    /// Where the variable at `at` ends: before the next one, or where the last one does.
     fn end_of_line(self, at: usize) -> usize {
         let gaps = memmem::find_iter(&self.body[at..self.end], self.gap).map(|found| at + found);
         let mut ends = gaps.filter(|&gap| self.body[gap - 1] == b',' && self.begins(gap + self.gap.len()));
@@ -122,7 +122,7 @@ impl<'b> Lines<'b> {
         key_end(self.body, at, self.end).is_some_and(|end| self.body.get(end) == Some(&b':'))
     }
 
-    /// Where another body begins behind the end of the first, if one does.
+    /// Where another body begins after the first one, if there is one.
     fn next_body(self) -> Option<usize> {
         memmem::find_iter(&self.body[..self.end], b"\n}").find_map(|end| {
             let behind = end + 2;
@@ -134,7 +134,7 @@ impl<'b> Lines<'b> {
     }
 }
 
-/// What stands between the brace of a body and its first key, if it is a line end and blanks.
+/// The text between the brace of a body and its first key, if it is a line end and blanks.
 fn gap(body: &[u8]) -> Option<&[u8]> {
     let behind = body.strip_prefix(b"{")?;
     let blanks = behind.iter().take_while(|byte| is_blank(**byte)).count();
@@ -143,19 +143,21 @@ fn gap(body: &[u8]) -> Option<&[u8]> {
     (is_line && behind.get(blanks) == Some(&b'"')).then(|| &behind[..blanks])
 }
 
-/// Whether a part of a body holds the beginning of one of its variables.
-pub(crate) fn holds_a_variable(body: &[u8], part: &[u8]) -> bool {
+/// Whether one of the variables of a body begins in `text`, which is a part of the body.
+pub(crate) fn holds_a_variable(body: &[u8], text: &[u8]) -> bool {
     let Some(gap) = gap(body) else { return false };
-    memmem::find_iter(part, gap).any(|at| at > 0 && part[at - 1] == b',' && part.get(at + gap.len()) == Some(&b'"'))
+    memmem::find_iter(text, gap).any(|at| at > 0 && text[at - 1] == b',' && text.get(at + gap.len()) == Some(&b'"'))
 }
 
-/// Whether what is broken in this variable is a part of it: it is in one line, or it is written over several on purpose, with a
-/// line end behind its first bracket. Else its lines may be those of several variables.
+/// Whether broken values in this text certainly belong to one variable: the text is on one line, or has a line end
+/// after its first bracket, so it was written over several lines on purpose. Otherwise its lines may be those of
+/// several variables.
 fn may_lose(variable: &[u8]) -> bool {
     let Some(line_end) = memchr::memchr(b'\n', variable) else { return true };
     matches!(variable[..line_end].trim_ascii_end(), [.., b'{' | b'['])
 }
 
+/// Where the string that begins at `at` ends; none if there is none, or it does not end on its line and before `end`.
 fn key_end(body: &[u8], at: usize, end: usize) -> Option<usize> {
     let text = body.get(..end)?;
     if text.get(at) != Some(&b'"') {
@@ -172,14 +174,14 @@ fn key_end(body: &[u8], at: usize, end: usize) -> Option<usize> {
     }
 }
 
-/// Whether each bracket outside of strings has its partner.
+/// Whether all brackets outside of strings have partners.
 fn is_balanced(text: &[u8]) -> bool {
-    depth_behind(text, |_, _| {}).is_some_and(|depth| depth == 0)
+    depth_after(text, |_, _| {}).is_some_and(|depth| depth == 0)
 }
 
-/// How many brackets are open behind a text; none if one is closed that was not open, or a string does not end. Hands the
-/// offset of each comma, and how many are open there, to `comma`.
-fn depth_behind(text: &[u8], mut comma: impl FnMut(usize, usize)) -> Option<usize> {
+/// How many brackets are open after a text. None if one is closed that was not opened, or a string does not end. Calls
+/// `comma` with the offset of each comma, and the number of brackets that are open there.
+fn depth_after(text: &[u8], mut comma: impl FnMut(usize, usize)) -> Option<usize> {
     let mut depth = 0_usize;
     let mut at = 0;
     while at < text.len() {
@@ -195,14 +197,14 @@ fn depth_behind(text: &[u8], mut comma: impl FnMut(usize, usize)) -> Option<usiz
     Some(depth)
 }
 
-/// Whether the line with byte `offset` holds one variable and nothing else, or a part of one in which no bracket lacks its
-/// partner. Gives where the line ends, too.
+/// Whether the line with byte `offset` contains exactly one variable, or a part of one in which all brackets have
+/// partners. Also gives where the line ends.
 pub(crate) fn stands_alone(body: &[u8], offset: usize) -> (bool, usize) {
     let start = memchr::memrchr(b'\n', &body[..offset]).map_or(0, |at| at + 1);
     let end = memchr::memchr(b'\n', &body[offset..]).map_or(body.len(), |at| offset + at);
     let line = &body[start..end];
     let (mut commas, mut last) = (0_usize, 0);
-    let depth = depth_behind(line, |at, depth| {
+    let depth = depth_after(line, |at, depth| {
         if depth == 0 {
             (commas, last) = (commas + 1, at);
         }

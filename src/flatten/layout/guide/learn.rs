@@ -5,40 +5,40 @@ use super::{Guide, Member};
 use crate::bytes::scalar;
 use crate::error::Stop;
 use crate::layout::by_hash::{FNV_OFFSET, fnv};
-use crate::layout::choice::Progress;
+use crate::layout::globs::Progress;
 use crate::layout::rules::{GcPauses, VariableRules};
-use crate::layout::{Kind, Layout, Node, Role, Shipped, Traits};
+use crate::layout::{Kind, Layout, Node, Renamed, Role, Shipped, Traits};
 
-/// Buffers that are kept from one payload to the next.
+/// Buffers that are reused from one payload to the next.
 #[derive(Debug, Default)]
 pub(crate) struct LearnWork {
-    /// Raw flat name of the member that is looked at: decoded, joined with dots.
+    /// The flat name of the current member before it is changed: its keys, decoded and joined with dots.
     path: Vec<u8>,
-    /// Of each member around it, and of itself.
+    /// One for each object that the current member is in, and one for itself.
     marks: Vec<Mark>,
-    /// How far their names have come in the patterns.
+    /// How far these names have got in the patterns of each list.
     include: Progress,
     exclude: Progress,
     rates: Progress,
-    /// Hashes of all members' names, in their order, if there are such patterns.
+    /// Hashes of all members' names, in their order; empty if the rules have no `rates`.
     pub(crate) members: Vec<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Mark {
-    /// Bytes of the path before it.
+    /// Length of the path before this member.
     before: usize,
-    /// Taken by a pattern of `rates`.
+    /// Whether a pattern of `rates` matches it.
     rated: bool,
-    /// Of the path up to it, if there are such patterns.
+    /// Hash of the path up to its end, if the rules have `rates`.
     hash: u64,
 }
 
-/// What the rules say of a member by its name.
+/// What the rules say about a member because of its name.
 struct Entered {
     excluded: bool,
     included: bool,
-    /// Place of the name in [`crate::layout::rename::Renames`] that ends within its key.
+    /// Place in [`crate::layout::rename::Renames`] of the name that ends within its key.
     rename: Option<usize>,
 }
 
@@ -47,8 +47,8 @@ pub(crate) struct Learn<'l> {
     layout: &'l mut Layout,
     rules: &'l VariableRules,
     work: &'l mut LearnWork,
-    /// Place of the leaf that was passed last.
-    leaf: usize,
+    /// Place of the last leaf among the nodes.
+    leaf_at: usize,
 }
 
 impl<'l> Learn<'l> {
@@ -60,10 +60,10 @@ impl<'l> Learn<'l> {
         for progress in [&mut work.include, &mut work.exclude, &mut work.rates] {
             progress.clear();
         }
-        Self { layout, rules, work, leaf: 0 }
+        Self { layout, rules, work, leaf_at: 0 }
     }
 
-    /// Appends a key to the path.
+    /// Appends a key to the path, and asks the rules about the name.
     fn enter(&mut self, key: &[u8]) -> Entered {
         let LearnWork { path, marks, include, exclude, rates, .. } = &mut *self.work;
         let before = path.len();
@@ -84,10 +84,10 @@ impl<'l> Learn<'l> {
         Entered { excluded, included, rename: self.rules.renames.longest(path, key_at) }
     }
 
-    /// Takes note that the last node is renamed, if it is.
+    /// Records that the last node is renamed, if it is.
     fn note_rename(&mut self, rename: Option<usize>) {
         let node = self.layout.nodes.len() - 1;
-        self.layout.renamed.extend(rename.map(|rename| (node, rename)));
+        self.layout.renamed.extend(rename.map(|rename| Renamed { node, rename }));
     }
 
     fn leave(&mut self) {
@@ -99,7 +99,7 @@ impl<'l> Learn<'l> {
         }
     }
 
-    /// The member at hand, one of the root's `memstats`.
+    /// What the current member is to the count of garbage collections, if it is in the root's `memstats`.
     fn role(&self) -> Role {
         match self.work.path.strip_prefix(b"memstats.") {
             Some(key) if self.work.marks.len() == 2 && self.work.marks[1].before == b"memstats".len() => Role::of(key),
@@ -130,28 +130,28 @@ impl<'l> Guide for Learn<'l> {
             self.work.members.extend(self.work.marks.last().map(|mark| mark.hash));
         }
         let role = self.role();
-        let out = match self.rules.gc_pauses {
+        let is_skipped = match self.rules.gc_pauses {
             GcPauses::Off if role.is_ring() => true,
-            // Their values are needed to know which pauses are new.
+            // Their values are needed to find out which pauses are new.
             GcPauses::New if role != Role::None => false,
             _ => excluded || !(included || self.work.include.may_take_below(&self.rules.choice.include)),
         };
         let conversion = self.rules.conversions.of(&self.work.path);
         let traits = Traits { role, conversion, rated: false };
-        self.layout.push(if out { Kind::Out } else { Kind::Leaf }, traits, key);
-        if out {
+        self.layout.push(if is_skipped { Kind::Skipped } else { Kind::Leaf }, traits, key);
+        if is_skipped {
             self.leave();
-            return Ok(Member::Out);
+            return Ok(Member::Skip);
         }
         if let Some(node) = self.layout.nodes.last_mut() {
             node.shipped = if excluded || !included { Shipped::Unwanted } else { Shipped::Yes };
         }
         self.note_rename(rename);
-        Ok(Member::In(traits))
+        Ok(Member::Walk(traits))
     }
 
     fn leaf(&mut self, _: &mut Vec<u8>) -> Result<bool, Stop> {
-        self.leaf = self.layout.nodes.len() - 1;
+        self.leaf_at = self.layout.nodes.len() - 1;
         let hidden = self.layout.nodes.last().is_none_or(Node::is_hidden);
         if let Some(mark) = self.work.marks.last().filter(|mark| mark.rated && !hidden) {
             self.layout.push_rate(mark.hash);
@@ -161,7 +161,7 @@ impl<'l> Guide for Learn<'l> {
     }
 
     fn value(&mut self) -> Result<(), Stop> {
-        self.layout.nodes[self.leaf].lacks_value = false;
+        self.layout.nodes[self.leaf_at].lacks_value = false;
         Ok(())
     }
 
@@ -189,8 +189,8 @@ impl<'l> Guide for Learn<'l> {
     fn column(&mut self, name: &[u8], _: &mut Vec<u8>) -> Result<bool, Stop> {
         let Entered { excluded, included, rename } = self.enter(name);
         self.leave();
-        self.layout.push(if excluded || !included { Kind::Out } else { Kind::Leaf }, Traits::NONE, name);
-        self.leaf = self.layout.nodes.len() - 1;
+        self.layout.push(if excluded || !included { Kind::Skipped } else { Kind::Leaf }, Traits::NONE, name);
+        self.leaf_at = self.layout.nodes.len() - 1;
         self.note_rename(rename);
         Ok(true)
     }

@@ -1,35 +1,39 @@
-//! What a reader remembers about its names for as long as it lives, as hashes with a random key.
+//! What a reader remembers about its names as long as it runs, as hashes with a random key.
 //!
-//! Servers that do not keep dotted names flat decide whether a name is a value or an object when they first see it in
-//! an index, and refuse every later document in which it is the other. So a name that was shipped with a value stays a
-//! value's, and one that was an object stays an object's. Invariant: no name is both.
+//! Servers take dotted names for objects. When they first see a name in an index they decide whether it is that of a
+//! value or that of an object, and refuse every later document in which it is the other. So a name that was shipped
+//! with a value remains that of a value, and one that was an object remains that of an object. Invariant: no name is
+//! both.
 
 use super::OWN_NAMES;
 use crate::layout::rules::Label;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
-/// Behind a name that is an object, for the value of that name.
+/// Appended to the name of a value if an object has that name.
 const VALUE: &[u8] = b"._value";
-/// Behind a name that is a value, for the object of that name.
+/// Appended to the name of an object if a value has that name.
 const OBJECT: &[u8] = b"#object";
 
+/// The names of one reader.
 #[derive(Debug)]
 pub(crate) struct Fields {
     hasher: RandomState,
     max: usize,
-    /// Variables that may be shipped: each by its mended name, and by how many of that name come before it.
+    /// Variables that may be shipped, each identified by its mended name and by how many variables with the same name
+    /// come before it.
     admitted: HashSet<u64>,
     /// Names under which a value has been shipped.
     values: HashSet<u64>,
+    /// Names of objects.
     objects: HashSet<u64>,
-    /// Whether there has been no document yet: then everything can be undone at once.
+    /// Whether there has been no document yet. Then a roll-back simply begins anew, and `added` stays empty.
     is_new: bool,
-    /// What has been added for a payload that has not become a document yet.
+    /// What the current payload has added: it is removed again if the payload does not become a document.
     added: Vec<(Set, u64)>,
 }
 
-/// One of the sets.
+/// One of the three sets.
 #[derive(Debug, Clone, Copy)]
 enum Set {
     Admitted,
@@ -37,13 +41,13 @@ enum Set {
     Objects,
 }
 
-/// Whether a reader may ship a variable under the name that was found for it.
+/// Whether a reader may ship a value under a name.
 pub(super) enum Place {
-    /// It is a field in the server's mapping, or becomes one now.
+    /// Yes: the name is a field in the server's mapping, or becomes one now.
     Taken,
-    /// As soon as it has a value.
+    /// Yes, as soon as it has a value.
     Awaited,
-    /// The reader ships as many names as it may.
+    /// No: the reader ships as many names as it may already.
     Full,
 }
 
@@ -59,13 +63,13 @@ impl Fields {
     }
 
     /// The payload has become a document.
-    pub(crate) fn keep(&mut self) {
+    pub(crate) fn commit(&mut self) {
         self.is_new = false;
         self.added = Vec::new();
     }
 
-    /// The payload has not become a document: forgets what was added for it.
-    pub(crate) fn take_back(&mut self, labels: &[Label]) {
+    /// The payload has not become a document: forgets what it has added.
+    pub(crate) fn roll_back(&mut self, labels: &[Label]) {
         if self.is_new {
             *self = Self::new(self.max, labels);
         }
@@ -82,7 +86,7 @@ impl Fields {
         }
     }
 
-    /// False if it was there already.
+    /// Adds a hash. False if it was there already.
     fn add(&mut self, set: Set, hash: u64) -> bool {
         let is_new = self.set(set).insert(hash);
         if is_new && !self.is_new {
@@ -95,13 +99,13 @@ impl Fields {
         self.hasher.hash_one(name)
     }
 
-    /// Whether a reader may ship this variable: it has before, or there is room for one more.
+    /// Whether the reader may ship this variable: it has done so before, or there is room for one more.
     pub(super) fn admit(&mut self, name: &[u8], occurrence: u32) -> bool {
         let hash = self.hasher.hash_one((name, occurrence));
         self.admitted.contains(&hash) || (self.admitted.len() < self.max && self.add(Set::Admitted, hash))
     }
 
-    /// Whether the name with this hash, which is no object's, can be that of a variable.
+    /// Reserves the name with this hash, which is not that of an object, for a value.
     pub(super) fn take(&mut self, hash: u64, has_value: bool) -> Place {
         if self.values.contains(&hash) {
             Place::Taken
@@ -119,6 +123,7 @@ impl Fields {
         self.objects.contains(&hash)
     }
 
+    /// Adds the objects that this name is in.
     pub(super) fn add_objects(&mut self, name: &[u8]) {
         for dot in memchr::memrchr_iter(b'.', name) {
             if !self.add(Set::Objects, self.hash(&name[..dot])) {
@@ -127,14 +132,14 @@ impl Fields {
         }
     }
 
-    /// Gives the value of a name that is an object another one.
+    /// Changes the name of a value if it is that of an object.
     pub(super) fn keep_out_of_objects(&self, name: &mut Vec<u8>) {
         while self.is_object(self.hash(name)) {
             name.extend_from_slice(VALUE);
         }
     }
 
-    /// Gives what is in an object whose name is a value's another name. True if it was.
+    /// Changes the name of something in an object if the object's name is that of a value. True if so.
     pub(super) fn keep_out_of_values(&self, name: &mut Vec<u8>, spare: &mut Vec<u8>) -> bool {
         if self.values.is_empty() || !self.is_in_value(name) {
             return false;
@@ -157,7 +162,7 @@ impl Fields {
         for dot in memchr::memrchr_iter(b'.', name) {
             let around = self.hash(&name[..dot]);
             if self.is_object(around) {
-                // And so is what is around it.
+                // Then everything around it is an object, too.
                 return false;
             }
             if self.values.contains(&around) {

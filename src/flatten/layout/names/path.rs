@@ -1,5 +1,5 @@
-//! The name of the current member, changed segment by segment where it must be. Its hash is updated along with it, so a
-//! long name above many members costs its own length only once.
+//! The name of the current member, changed segment by segment where it must be. Its hash grows along with it, so the
+//! long name of an object with many members is hashed only once.
 
 use super::{OWN_NAMES, RESERVED, VARS, is_blank_segment};
 use crate::bytes::json;
@@ -10,37 +10,48 @@ use crate::layout::rename::Rename;
 use crate::layout::rules::Label;
 use crate::limits::{NAME_BYTES_MAX, NAME_SEGMENTS_MAX};
 
+/// What a name that was cut ends with: `_` and a hash in 16 hexadecimal digits.
+const HASH_BYTES: usize = 17;
+
+/// The name of the current member.
 #[derive(Debug, Default)]
 pub(super) struct Path {
     dots_underscore: bool,
+    /// The changed names of all levels; see [`Level::text_start`].
     text: Vec<u8>,
+    /// A buffer for the current key.
     key: Vec<u8>,
+    /// The root, each object that the current member is in, and the member itself.
     levels: Vec<Level>,
 }
 
+/// One level of nesting.
 #[derive(Debug, Clone, Copy)]
 struct Level {
-    /// Where its name is in the text: a renamed one begins behind that of the level around it.
+    /// Where its name begins in the text: where the name of the level above begins, or, if it is renamed, ends.
     text_start: usize,
-    text_bytes: usize,
-    /// Bytes of its name in the payload: the keys joined with dots.
+    /// Where its name ends in the text.
+    text_end: usize,
+    /// Length of its name in the payload: the keys joined with dots.
     raw_bytes: usize,
     segments: usize,
+    /// Whether its name begins with `vars.`, which is not in the text.
     prefixed: bool,
     hash: u64,
-    kinds: Mended,
+    /// Why its name had to be changed.
+    reasons: Mended,
 }
 
 impl Level {
     fn beginning_at(text_start: usize) -> Self {
         Self {
             text_start,
-            text_bytes: text_start,
+            text_end: text_start,
             raw_bytes: 0,
             segments: 0,
             prefixed: false,
             hash: FNV_OFFSET,
-            kinds: Mended::default(),
+            reasons: Mended::default(),
         }
     }
 }
@@ -53,7 +64,8 @@ impl Path {
         self.levels.push(Level::beginning_at(0));
     }
 
-    /// `key` is escaped as JSON; the dots of a column's are those between keys. A name that is replaced ends within it.
+    /// Steps into a member. `key` is escaped as JSON; if it is that of a column, its dots are those between keys.
+    /// `rename` is what the member is renamed to; the name that it replaces ends within the key. `suffix` is appended.
     pub(super) fn enter(&mut self, key: &[u8], column: bool, rename: Option<&Rename>, suffix: &[u8], labels: &[Label]) {
         let Some(mut level) = self.levels.last().copied() else { return };
         let key_at = level.raw_bytes + usize::from(self.levels.len() > 1);
@@ -81,45 +93,47 @@ impl Path {
         self.levels.push(level);
     }
 
+    /// Appends one segment, changed if it must be.
     fn push(&mut self, level: &mut Level, segment: &[u8], labels: &[Label]) {
         if level.segments > 0 {
             let deep = level.segments + usize::from(level.prefixed) >= NAME_SEGMENTS_MAX;
-            level.kinds.deep = u64::from(deep);
+            level.reasons.deep = u64::from(deep);
             self.append(level, if deep { b"_" } else { b"." });
         }
         level.segments += 1;
         let blank = is_blank_segment(segment);
-        level.kinds.empty |= u64::from(blank);
+        level.reasons.empty |= u64::from(blank);
         self.append(level, if blank { b"_" } else { segment });
-        let text = &self.text[level.text_start..level.text_bytes];
+        let text = &self.text[level.text_start..level.text_end];
         let reserved = level.segments == 1 && RESERVED.iter().any(|name| name.as_bytes() == text);
         let own = || OWN_NAMES.iter().any(|name| name.as_bytes() == text);
         let label = || labels.iter().any(|label| label.name.as_bytes() == text);
         if !level.prefixed && (reserved || own() || label()) {
             level.prefixed = true;
-            level.kinds.reserved = 1;
+            level.reasons.reserved = 1;
             level.hash = fnv(fnv(FNV_OFFSET, VARS.as_bytes()), text);
         }
     }
 
     fn append(&mut self, level: &mut Level, bytes: &[u8]) {
         self.text.extend_from_slice(bytes);
-        level.text_bytes = self.text.len();
+        level.text_end = self.text.len();
         level.hash = fnv(level.hash, bytes);
     }
 
+    /// Steps out of the member.
     pub(super) fn leave(&mut self) {
         self.levels.pop();
-        self.text.truncate(self.levels.last().map_or(0, |level| level.text_bytes));
+        self.text.truncate(self.levels.last().map_or(0, |level| level.text_end));
     }
 
-    /// Writes the mended name, and says what was done to it.
+    /// Writes the mended name. Gives the reasons for which it was changed.
     pub(super) fn render(&self, name: &mut Vec<u8>) -> Mended {
         name.clear();
         let Some(level) = self.levels.last() else { return Mended::default() };
         let prefix = if level.prefixed { VARS.as_bytes() } else { b"" };
         name.extend_from_slice(prefix);
-        let text = &self.text[level.text_start..level.text_bytes];
+        let text = &self.text[level.text_start..level.text_end];
         let long = prefix.len() + text.len() > NAME_BYTES_MAX;
         let kept = if long { NAME_BYTES_MAX - HASH_BYTES - prefix.len() } else { text.len() };
         name.extend_from_slice(&text[..scalar::character_boundary(text, kept)]);
@@ -127,9 +141,6 @@ impl Path {
             name.push(b'_');
             level.hash.to_be_bytes().into_iter().for_each(|byte| json::write_hex(name, byte));
         }
-        Mended { long: u64::from(long), ..level.kinds }
+        Mended { long: u64::from(long), ..level.reasons }
     }
 }
-
-/// `_` and 16 hexadecimal digits.
-const HASH_BYTES: usize = 17;

@@ -1,4 +1,4 @@
-//! Changes over to another configuration. The first configuration of a process takes the same path.
+//! Applies a configuration: the first one of a process, or another one while the engines run.
 
 use super::super::Routed;
 use super::super::routing::{self, Changes, Origin, Plan, Predecessor};
@@ -17,14 +17,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 impl Runtime {
-    /// Changes over to another configuration, and logs what has changed.
-    pub(super) fn follow_again(self: &Rc<Self>, config: &Config, executor: &LocalExecutor<'_>) {
-        let (readers, recorders) = self.follow(&config.engines, config.settings(), executor);
+    /// Applies another configuration, and logs what has changed.
+    pub(super) fn reload(self: &Rc<Self>, config: &Config, executor: &LocalExecutor<'_>) {
+        let (readers, recorders) = self.apply(&config.engines, config.settings(), executor);
         tracing::info!("configuration reloaded: readers {readers}; recorders {recorders}");
     }
 
-    /// Changes over to these engines. What is unchanged is left alone; the rest ends, begins, or takes over what waits.
-    pub(in crate::engine) fn follow(
+    /// Makes these the running engines. What is unchanged goes on; everything else ends, begins, or takes over what
+    /// waits.
+    pub(in crate::engine) fn apply(
         self: &Rc<Self>,
         engines: &[Routed],
         settings: &Settings,
@@ -39,14 +40,14 @@ impl Runtime {
         let pages = settings.listen.map_or(0, |_| pages::descriptors_max());
         let reserve = Reserve { files: plan.reserve.files + spares + pages, ..plan.reserve };
         self.http.expect(plan.endpoints, reserve, needs_libcurl);
-        let recorders = self.follow_recorders(&plan, executor);
-        let readers = self.follow_readers(engines, &plan.routes);
-        self.follow_pages(settings.listen, executor);
+        let recorders = self.apply_recorders(&plan, executor);
+        let readers = self.apply_readers(engines, &plan.routes);
+        self.apply_pages(settings.listen, executor);
         (readers, recorders)
     }
 
-    /// A process that ends by itself has no status pages.
-    fn follow_pages(self: &Rc<Self>, listen: Option<SocketAddr>, executor: &LocalExecutor<'_>) {
+    /// Starts, moves or ends the status pages. A process that ends by itself has none.
+    fn apply_pages(self: &Rc<Self>, listen: Option<SocketAddr>, executor: &LocalExecutor<'_>) {
         let listen = listen.filter(|_| self.polls_max.is_none());
         let mut pages = self.pages.borrow_mut();
         if pages.as_ref().map(|(at, _)| *at) != listen {
@@ -66,7 +67,8 @@ impl Runtime {
         }
     }
 
-    fn follow_recorders(&self, plan: &Plan, executor: &LocalExecutor<'_>) -> Changes {
+    /// Keeps, replaces, starts and retires recorders.
+    fn apply_recorders(&self, plan: &Plan, executor: &LocalExecutor<'_>) -> Changes {
         let before = self.recorders.take();
         let names: Vec<String> = before.iter().map(|one| one.recording.name().to_owned()).collect();
         // A recorder whose output was closed has nothing to pass on.
@@ -109,7 +111,7 @@ impl Runtime {
         changes
     }
 
-    /// Starts a recorder. It ships once its predecessor's task has ended or has run out of time.
+    /// Starts a recorder. It begins to ship when its predecessor's task has ended, or has run out of time.
     fn begin(
         &self,
         recording: Recording,
@@ -121,16 +123,16 @@ impl Runtime {
         Shipping { recording, task: executor.spawn(ship) }
     }
 
-    /// A successor takes over, once the exchange that is under way has ended.
+    /// Starts the successor of a recorder. It takes over when the exchange that is under way has ended.
     fn succeed(&self, before: Shipping, heir: Recording, executor: &LocalExecutor<'_>) -> Shipping {
-        // A document that is half written must be completed first if others are written to the same file.
+        // In the same file, a document that is half written has to be completed before others are written.
         let is_same_file = matches!((&before.recording.config().target, &heir.config().target),
             (Target::File { path: old, .. }, Target::File { path: new, .. }) if old == new);
         let deadline = (!is_same_file).then(|| clock::now() + self.shutdown_timeout.get());
         self.begin(heir, Some((before.task, deadline)), executor)
     }
 
-    /// Lets a recorder ship what it has, and end.
+    /// Makes a recorder ship what it has, and end.
     fn retire(&self, Shipping { recording, task }: Shipping, executor: &LocalExecutor<'_>) -> Retiring {
         recording.drain();
         let deadline = clock::now() + self.shutdown_timeout.get();
@@ -139,13 +141,14 @@ impl Runtime {
         Retiring { recording: weak, task: executor.spawn(retire) }
     }
 
-    fn follow_readers(&self, engines: &[Routed], routes: &[Vec<usize>]) -> Changes {
+    /// Keeps, starts and retires readers.
+    fn apply_readers(&self, engines: &[Routed], routes: &[Vec<usize>]) -> Changes {
         let before = self.engines.take();
         let readers: Vec<&Reader> = before.iter().map(|engine| engine.reading.config()).collect();
         let kept = routing::kept_readers(&readers, engines);
         let host_name = host_name();
         let recorders = self.recorders.borrow();
-        let follow = |(at, routed): (usize, &Routed)| {
+        let engine = |(at, routed): (usize, &Routed)| {
             let recordings = routes[at].iter().map(|&place| Rc::clone(&recorders[place].recording)).collect();
             if let Some(place) = kept[at] {
                 before[place].recordings.replace(recordings);
@@ -155,7 +158,7 @@ impl Runtime {
             let reading = Reading::new(reader, &self.log_level, &host_name, self.elapsed(), self.polls_max);
             Rc::new(Engine { reading, recordings: RefCell::new(recordings), is_retired: Cell::new(false) })
         };
-        let after: Vec<Rc<Engine>> = engines.iter().enumerate().map(follow).collect();
+        let after: Vec<Rc<Engine>> = engines.iter().enumerate().map(engine).collect();
         for (_, engine) in before.iter().enumerate().filter(|(place, _)| !kept.contains(&Some(*place))) {
             engine.is_retired.set(true);
             engine.recordings.take();

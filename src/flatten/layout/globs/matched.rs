@@ -1,17 +1,18 @@
-//! Finds out which patterns of a list match anything at all, for a message to whoever wrote them. Runs once for each
+//! Finds the patterns of a list that match nothing at all, so that users learn about misspelt ones. Runs once for each
 //! reader.
 
 use super::{Globs, Place, Token};
 
-/// Follows all patterns of a list through all names of a payload.
+/// Matches all patterns of a list against all names of a payload.
 pub(crate) struct Matched<'g> {
     globs: &'g Globs,
-    /// Of each pattern.
+    /// For each pattern, whether it has matched something.
     are_used: Vec<bool>,
-    /// Places that end patterns, in their order.
+    /// The places of [`Token::End`], in the order of the patterns.
     ends: Vec<Place>,
-    /// What the members around the one that is looked at have come to, each behind the other.
+    /// The places that the names of the objects around the current member have reached, one level after the other.
     places: Vec<Place>,
+    /// Where the places of each level begin.
     levels: Vec<usize>,
     next: Vec<Place>,
 }
@@ -24,7 +25,7 @@ impl<'g> Matched<'g> {
         Self { globs, are_used, ends, places: globs.starts.clone(), levels: vec![0], next: Vec::new() }
     }
 
-    /// Steps into a member, whose name is that of the one around it and these bytes.
+    /// Steps into a member, whose name is that of the object around it followed by `bytes`.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         let around = self.levels.last().map_or(0, |&start| start);
         let mut now = self.places[around..].to_vec();
@@ -43,7 +44,7 @@ impl<'g> Matched<'g> {
         self.places.append(&mut now);
     }
 
-    /// Steps out of it.
+    /// Steps out of the member.
     pub(crate) fn pop(&mut self) {
         if let Some(start) = self.levels.pop() {
             self.places.truncate(start);

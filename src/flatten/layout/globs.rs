@@ -1,20 +1,18 @@
-//! Decides which variables are shipped: globs over flat names, compiled once and asked only when a payload's layout is
-//! learned.
+//! Patterns for flat names, compiled once and matched only while a layout is learned.
 //!
-//! `*` stands for any characters within a segment, `**` for any characters; a trailing `.**` also matches the name
-//! before it. A pattern that matches a name includes everything below that name.
+//! `*` stands for any characters within a segment, `**` for any characters. A trailing `.**` also matches the name
+//! before it. A pattern that matches the name of an object matches everything in the object.
 //!
-//! All patterns of a list are matched at once. The state is the set of positions in the patterns that a name can have
-//! reached. It is kept for each member around the current one, so a key costs its own bytes times the positions, no
-//! matter what is around it and how many dots it has. A set has at most as many positions as the patterns have tokens
-//! (about as many as bytes), 4 bytes each, and there are at most [`crate::limits::DEPTH_MAX`] sets: one for each level
-//! of nesting.
+//! All patterns of a list are matched at once, as a nondeterministic automaton does it: the state is the set of places
+//! in the patterns that the name can have reached. There is one such set for each level of nesting, at most
+//! [`crate::limits::DEPTH_MAX`]. So a key costs its own length times the number of places, no matter how long the names
+//! of the objects around it are. A set has at most as many places as the patterns have bytes, 4 bytes each.
 
 mod matched;
 
 pub(crate) use matched::Matched;
 
-/// The patterns of `include` and `exclude`.
+/// Which variables are shipped: the patterns of `include` and `exclude`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice {
     pub(crate) include: Globs,
@@ -24,45 +22,47 @@ pub struct Choice {
 /// Patterns, any of which may match a name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Globs {
-    /// Of one pattern behind the other.
+    /// The tokens of all patterns, each pattern ending with [`Token::End`].
     tokens: Vec<Token>,
-    /// The places where names begin.
+    /// The places that a name can be at before its first byte.
     starts: Vec<Place>,
     /// The patterns as they were given.
     texts: Vec<String>,
 }
 
-/// A place in patterns: the token that is next. Lists of them ascend, and with a star they hold the place behind it.
+/// A place in the patterns: the index of the next token. Lists of places ascend. Since a star may stand for nothing, a
+/// list that contains the place of a star also contains the place after it.
 type Place = u32;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Token {
     Byte(u8),
-    /// Any bytes but dots.
+    /// Any bytes except dots.
     Star,
     /// Any bytes.
     DoubleStar,
-    /// The pattern matches what reached this position.
+    /// The end of a pattern: it matches what has reached this place.
     End,
 }
 
-/// The positions that a member, and each that it is in, have reached in the patterns; always the same patterns until it
-/// is cleared.
+/// The places that the name of the current member has reached, and those that the names of the objects around it have
+/// reached. All calls must be about the same patterns, until it is cleared.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     levels: Vec<Level>,
-    /// Of all levels.
+    /// The places of all levels, one level after the other.
     places: Vec<Place>,
-    /// At the byte that is looked at, and behind it.
+    /// Buffers: the places before and after the current byte.
     now: Vec<Place>,
     next: Vec<Place>,
 }
 
+/// One level of nesting.
 #[derive(Debug)]
 struct Level {
-    /// Where its places begin: none if it is taken, as then everything below is.
+    /// Where its places begin. It has none if it matches, because then everything below it does.
     start: usize,
-    taken: bool,
+    matches: bool,
 }
 
 impl Choice {
@@ -70,7 +70,7 @@ impl Choice {
         Self { include: Globs::new(include), exclude: Globs::new(exclude) }
     }
 
-    /// With other patterns where they are given.
+    /// Replaces those of the patterns that are given.
     #[must_use]
     pub fn replaced<P: AsRef<str>>(self, include: Option<&[P]>, exclude: Option<&[P]>) -> Self {
         Self { include: include.map_or(self.include, Globs::new), exclude: exclude.map_or(self.exclude, Globs::new) }
@@ -116,9 +116,9 @@ impl Globs {
         self.tokens[place as usize]
     }
 
-    /// Adds a place, and those that are reached from it over stars that stand for nothing.
+    /// Adds a place, and those that are reached from it if stars stand for nothing.
     fn reach(&self, place: Place, places: &mut Vec<Place>) {
-        // Calls come in ascending order, and each adds all from its place to the first that is no star.
+        // Calls come in ascending order. Each adds all places from its own to the first that is not a star.
         if places.last().is_some_and(|&last| last >= place) {
             return;
         }
@@ -130,7 +130,7 @@ impl Globs {
         }
     }
 
-    /// Puts into `next` where `byte` leads to.
+    /// Puts the places that `byte` leads to into `next`.
     fn step(&self, places: &[Place], byte: u8, next: &mut Vec<Place>) {
         next.clear();
         for &place in places {
@@ -143,15 +143,15 @@ impl Globs {
         }
     }
 
-    /// Whether what has come to these places is a name that is taken.
-    fn take_at(&self, places: &[Place]) -> bool {
+    /// Whether a name that has reached these places matches a pattern.
+    fn match_at(&self, places: &[Place]) -> bool {
         places.iter().any(|&place| self.token(place) == Token::End)
     }
 }
 
 /// Appends the tokens of a pattern.
 fn compile(pattern: &str, tokens: &mut Vec<Token>) {
-    // Without a trailing `.**`: whatever is below a match is matched anyway.
+    // A trailing `.**` adds nothing, because everything below a match is matched anyway.
     let name = pattern.strip_suffix(".**").filter(|name| !name.is_empty()).unwrap_or(pattern);
     let mut rest = name.as_bytes();
     while let [first, behind @ ..] = rest {
@@ -172,26 +172,26 @@ impl Progress {
         self.places.clear();
     }
 
-    /// Steps into a member, whose name is that of the one around it and these bytes. True if a pattern takes it, or the one
-    /// around it, or a part of it that ends at a dot.
+    /// Steps into a member, whose name is that of the object around it followed by `bytes`. True if a pattern matches
+    /// the name, or the object's, or a prefix of it that ends at a dot.
     pub(crate) fn push(&mut self, globs: &Globs, bytes: &[u8]) -> bool {
-        let (around, taken) = match self.levels.last() {
-            Some(level) => (&self.places[level.start..], level.taken),
+        let (around, matches) = match self.levels.last() {
+            Some(level) => (&self.places[level.start..], level.matches),
             None => (&globs.starts[..], false),
         };
         self.now.clear();
         self.now.extend_from_slice(around);
-        let taken = taken || self.advance(globs, bytes);
-        self.levels.push(Level { start: self.places.len(), taken });
-        if !taken {
+        let matches = matches || self.advance(globs, bytes);
+        self.levels.push(Level { start: self.places.len(), matches });
+        if !matches {
             self.places.extend_from_slice(&self.now);
         }
-        taken
+        matches
     }
 
     fn advance(&mut self, globs: &Globs, bytes: &[u8]) -> bool {
         for &byte in bytes {
-            if byte == b'.' && globs.take_at(&self.now) {
+            if byte == b'.' && globs.match_at(&self.now) {
                 return true;
             }
             globs.step(&self.now, byte, &mut self.next);
@@ -200,7 +200,7 @@ impl Progress {
                 return false;
             }
         }
-        globs.take_at(&self.now)
+        globs.match_at(&self.now)
     }
 
     /// Steps out of the member.
@@ -210,7 +210,7 @@ impl Progress {
         }
     }
 
-    /// Whether something below the member could be taken, though it is not itself: whether a dot leads anywhere.
+    /// Whether something below the member may match although the member itself does not: whether a dot leads anywhere.
     pub(crate) fn may_take_below(&self, globs: &Globs) -> bool {
         let places = self.levels.last().map_or(&globs.starts[..], |level| &self.places[level.start..]);
         places.iter().any(|&place| matches!(globs.token(place), Token::Byte(b'.') | Token::DoubleStar))
@@ -221,7 +221,8 @@ impl Progress {
 mod tests {
     use super::*;
 
-    /// Whether the member within these keys, itself the last of them, is taken; and whether something below it might be.
+    /// Whether the member within these keys, itself the last of them, is taken; and whether something below it might
+    /// be.
     fn follow(globs: &Globs, keys: &[&str]) -> (bool, bool) {
         let mut progress = Progress::default();
         let mut taken = false;
