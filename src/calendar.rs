@@ -1,13 +1,13 @@
-//! Instants as text, for people and for servers, and the names of dated indices. All in UTC, by the Gregorian calendar.
-//! Pure.
+//! Instants as text, for users and for servers, and the names of dated indices. All in UTC and by the Gregorian
+//! calendar. Pure.
 
 use std::fmt;
 use std::time::Duration;
 
-/// An instant between the years 1970 and 9999; what lies beyond becomes the last second of them.
+/// An instant in the years 1970 to 9999. Later ones become the last second of 9999.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Timestamp {
-    /// Since the beginning of 1970.
+    /// Seconds since the beginning of 1970.
     seconds: u64,
     nanos: u32,
 }
@@ -37,7 +37,7 @@ impl Timestamp {
         Self { seconds: time.as_secs().min(LAST_SECOND), nanos: time.subsec_nanos() }
     }
 
-    /// As it came.
+    /// The time since the beginning of 1970.
     pub(crate) fn duration_since_epoch(self) -> Duration {
         Duration::new(self.seconds, self.nanos)
     }
@@ -63,11 +63,11 @@ impl Timestamp {
         text
     }
 
-    /// Appends `pattern` with its directives filled in: those of `strftime` that are numbers, and `-` for one without
-    /// leading zeros, as in `%-d`.
+    /// Appends `pattern` with its directives replaced: all of `strftime` that give numbers. `-` means without leading
+    /// zeros, as in `%-d`.
     ///
     /// # Errors
-    /// There is one that is not known; then part of the text may be appended.
+    /// The pattern contains an unknown directive. A part of the text may have been appended.
     pub(crate) fn fill(self, pattern: &str, out: &mut Vec<u8>) -> Result<(), UnknownDirective> {
         let mut rest = pattern.as_bytes();
         while let Some(at) = memchr::memchr(b'%', rest) {
@@ -93,11 +93,11 @@ impl Timestamp {
         Ok(())
     }
 
-    /// What a directive stands for, and with how many digits at least.
+    /// The value of a directive, and its minimum number of digits.
     fn directive(self, letter: u8) -> Option<(u64, usize)> {
         let date = self.date();
         let hour = self.seconds / 3600 % 24;
-        // Of Monday, the first, to Sunday, the seventh.
+        // From 1 for Monday to 7 for Sunday.
         let weekday = date.weekday();
         Some(match letter {
             b'Y' => (date.year, 4),
@@ -113,10 +113,10 @@ impl Timestamp {
             b'S' => (self.seconds % 60, 2),
             b'u' => (weekday, 1),
             b'w' => (weekday % 7, 1),
-            // Weeks that begin on Sunday, and on Monday; what is before the first is week 0.
+            // Weeks that begin on Sunday, and on Monday. Days before the first of them are in week 0.
             b'U' => ((date.day_of_year() + 7 - weekday % 7) / 7, 2),
             b'W' => ((date.day_of_year() + 8 - weekday) / 7, 2),
-            // Weeks by ISO 8601, and the year that they belong to: that of their Thursday.
+            // Weeks by ISO 8601, and the year that they belong to, which is that of their Thursday.
             b'V' => (date.thursday().day_of_year() / 7 + 1, 2),
             b'G' => (date.thursday().year, 4),
             b'g' => (date.thursday().year % 100, 2),
@@ -130,7 +130,7 @@ impl Timestamp {
 }
 
 impl Date {
-    /// Years are counted from March here, so that a leap day is the last one: all else is regular.
+    /// Years begin in March here, so that a leap day is the last day of a year and everything else is regular.
     fn of(days_since_1970: u64) -> Self {
         const DAYS_BEFORE_1970: u64 = 719_468;
         const DAYS_IN_400_YEARS: u64 = 146_097;
@@ -161,13 +161,13 @@ impl Date {
         if self.month <= 2 { self.days_since_march - 306 } else { self.days_since_march + 59 + u64::from(is_leap) }
     }
 
-    /// Of the same week.
+    /// The Thursday of the same week.
     fn thursday(&self) -> Self {
         Self::of(self.days_since_1970 + 4 - self.weekday())
     }
 }
 
-/// Writes a number into all of `digits`, from behind.
+/// Fills `digits` with the last digits of a number.
 fn put(digits: &mut [u8], mut value: u64) {
     for digit in digits.iter_mut().rev() {
         *digit = b"0123456789"[(value % 10) as usize];
@@ -175,7 +175,7 @@ fn put(digits: &mut [u8], mut value: u64) {
     }
 }
 
-/// With so many digits behind the second as the format's precision says: `{time:.3}`; without one, none.
+/// The precision of the format is the number of digits after the second: `{time:.3}`. By default there are none.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let fraction = f.precision().map_or(0, |digits| if digits == 0 { 0 } else { 1 + digits.min(9) });

@@ -1,4 +1,4 @@
-//! The command line: arguments and their environment variables, the subcommands, exit codes.
+//! The command line: arguments and their environment variables, subcommands, and exit codes.
 
 mod arguments;
 mod dead_letters;
@@ -6,6 +6,7 @@ mod flags;
 mod orders;
 mod output;
 mod spool;
+mod usage;
 
 use crate::config::{Config, ConfigError, LogLevel, Reader, Recorder, Settings, nearest, values};
 use crate::descriptors;
@@ -26,6 +27,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io::Write;
 use std::time::Duration;
+use usage::UsageError;
 
 /// Exit codes: done; wrong usage; bad configuration (both as in `sysexits.h`); anything else.
 const DONE: u8 = 0;
@@ -77,7 +79,7 @@ accepted. After SIGINT or SIGTERM: 0 if everything still waiting was shipped or 
 
 const COMMANDS: [&str; 8] = ["check", "once", "setup", "spool", "dead-letters", "run", "help", "version"];
 
-/// Runs the program with these arguments (without its own name) and gives the exit code.
+/// Runs the program with these arguments, which do not include its own name. Gives the exit code.
 #[must_use]
 pub fn main(arguments: Vec<OsString>) -> u8 {
     let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
@@ -89,11 +91,14 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
     })
 }
 
-/// What keeps the program from its work.
+/// Why the program cannot do what it was asked for.
 #[derive(Debug)]
 enum Failure {
-    Usage(String),
+    /// The command line is wrong.
+    Usage(UsageError),
+    /// The configuration is invalid, or cannot be read.
     Config(ConfigError),
+    /// The system refuses something that the program needs. Very unlikely.
     Engine(EngineError),
 }
 
@@ -110,7 +115,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usage(message) => write!(f, "expvastic: {message}\nexpvastic -h shows the usage"),
+            Self::Usage(error) => write!(f, "expvastic: {error}\nexpvastic -h shows the usage"),
             Self::Config(error) => error.fmt(f),
             Self::Engine(error) => write!(f, "expvastic: {error}"),
         }
@@ -125,7 +130,7 @@ struct Invocation {
     only_shown: bool,
     source: Source,
     log_level: Option<LogLevel>,
-    /// The only recorder whose dead letters are meant.
+    /// With `dead-letters`: the name of the only recorder to use.
     recorder: Option<String>,
 }
 
@@ -141,11 +146,12 @@ enum Command {
     Version,
 }
 
+/// Where the configuration comes from.
 #[derive(Debug, PartialEq)]
 enum Source {
     File(String),
     Flags(Box<SingleEngine>),
-    /// For the commands that need none.
+    /// Nowhere: the command needs none.
     None,
 }
 
@@ -169,8 +175,8 @@ impl Invocation {
             Some("check") => Command::Check,
             Some("once") => Command::Once,
             Some("setup") => Command::Setup,
-            Some("spool") => Command::Spool(spool::Action::named(&word(&mut arguments)?)?),
-            Some("dead-letters") => Command::DeadLetters(dead_letters::Action::named(&word(&mut arguments)?)?),
+            Some("spool") => Command::Spool(spool::Action::named(&action_name(&mut arguments)?)?),
+            Some("dead-letters") => Command::DeadLetters(dead_letters::Action::named(&action_name(&mut arguments)?)?),
             Some("help") => Command::Help,
             Some("version") => Command::Version,
             _ => Command::Run,
@@ -183,7 +189,7 @@ impl Invocation {
         let only_shown = only_shown(&mut arguments, command, environment)?;
         let mut flags = Flags::take(&mut arguments)?;
         if let Some(rest) = arguments.finish().first() {
-            return Err(Failure::Usage(format!("unexpected argument {:?}", rest.to_string_lossy())));
+            return Err(Failure::Usage(UsageError::UnexpectedArgument(rest.to_string_lossy().into_owned())));
         }
         if matches!(command, Command::Help | Command::Version) {
             return Ok(Self { command, only_shown, source: Source::None, log_level: None, recorder: None });
@@ -242,7 +248,7 @@ impl Invocation {
 
     /// Polls and ships.
     fn work(self) -> Result<u8, Failure> {
-        // One that comes while the file is read waits until it has been.
+        // A signal that comes while the file is read has to wait until then.
         let signals = Signals::catch();
         let watchdog = signals.as_ref().ok().map(|signals| Watchdog::new(signals.unheard()));
         let (before, after) = descriptors::raise_limit();
@@ -275,13 +281,13 @@ impl Invocation {
         let mut config = match &self.source {
             Source::File(path) => Config::load(path).map_err(Failure::Config)?,
             Source::Flags(single) => single.config()?,
-            Source::None => return Err(Failure::Usage("no configuration given".to_owned())),
+            Source::None => return Err(Failure::Usage(UsageError::NoConfiguration)),
         };
         self.overrule(&mut config);
         Ok(config)
     }
 
-    /// The file once more; none if there is no file.
+    /// Loads the file again; none if there is no file.
     fn load_again(&self) -> Option<Result<Config, ConfigError>> {
         let Source::File(path) = &self.source else { return None };
         let mut loaded = Config::load(path);
@@ -291,7 +297,7 @@ impl Invocation {
         Some(loaded)
     }
 
-    /// What the command line says of a configuration's settings.
+    /// Applies the settings of the command line, which win.
     fn overrule(&self, config: &mut Config) {
         if let Some(level) = self.log_level {
             config.settings.log_level = level;
@@ -305,41 +311,42 @@ impl Invocation {
         let http =
             Http::new(config.recorders.iter().map(|recorder| recorder.hosts()).sum(), &|name| std::env::var(name).ok());
         let (text, is_good) = event_loop::block_on(setup::apply(config, &http))
-            .map_err(|error| Failure::Engine(EngineError::System(format!("cannot start the event loop: {error}"))))?;
+            .map_err(|error| Failure::Engine(EngineError::EventLoop(error)))?;
         Ok(if is_good { print(&text) } else { print(&text).max(FAILED) })
     }
 }
 
-/// Whether the switch was given, or its variable set, with which a command changes nothing.
+/// Whether the command is only to show what it would do: its switch, or the environment variable of that, is on.
 fn only_shown(
     arguments: &mut pico_args::Arguments,
     command: Command,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<bool, Failure> {
     let mut only_shown = false;
-    for (switch, variable, owner, line) in [
-        ("--dry-run", "EXPVASTIC_DRY_RUN", Command::Once, "--dry-run works only with once: expvastic once --dry-run"),
-        ("--print", "EXPVASTIC_PRINT", Command::Setup, "--print works only with setup: expvastic setup --print"),
+    for (switch, variable, owner, name) in [
+        ("--dry-run", "EXPVASTIC_DRY_RUN", Command::Once, "once"),
+        ("--print", "EXPVASTIC_PRINT", Command::Setup, "setup"),
     ] {
         let is_given = arguments.contains(switch);
         if is_given && !matches!(command, Command::Help | Command::Version) && command != owner {
-            return Err(Failure::Usage(line.to_owned()));
+            return Err(Failure::Usage(UsageError::OtherCommand { switch, command: name }));
         }
         only_shown |= command == owner && (is_given || is_switched_on(variable, environment)?);
     }
     Ok(only_shown)
 }
 
-fn is_switched_on(variable: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<bool, Failure> {
+fn is_switched_on(variable: &'static str, environment: &dyn Fn(&str) -> Option<String>) -> Result<bool, Failure> {
     let value = environment(variable).unwrap_or_default();
     match value.trim().to_ascii_lowercase().as_str() {
         "1" | "true" | "yes" | "on" => Ok(true),
         "" | "0" | "false" | "no" | "off" => Ok(false),
-        _ => Err(Failure::Usage(format!("{variable}: expected true or false, found {value:?}"))),
+        _ => Err(Failure::Usage(UsageError::NotASwitch { variable, found: value })),
     }
 }
 
-/// Runs until `stop`, which passes on what else is asked for, completes, and ships until what it gives does.
+/// Runs until the future that `stop` gives completes, which also passes on orders. Then ships what waits until the next
+/// future completes.
 fn run<S>(config: &Config, watchdog: Option<Watchdog>, stop: impl FnOnce(Sender<Order>) -> S) -> Result<u8, Failure>
 where
     S: Future<Output: Future<Output = ()>>,
@@ -349,10 +356,10 @@ where
     for route in config.routes().lines() {
         tracing::info!(route, "{route}");
     }
-    let (orders, obeyed) = smol::channel::bounded(1);
-    let report = engine::start_engines_with_orders(config, stop(orders), obeyed, watchdog).map_err(Failure::Engine)?;
+    let (sender, orders) = smol::channel::bounded(1);
+    let report = engine::start_engines_with_orders(config, stop(sender), orders, watchdog).map_err(Failure::Engine)?;
     log_ledgers(&report);
-    // What was dropped or refused earlier is in the ledger.
+    // Documents that were dropped or refused before the end do not count: they are in the ledger.
     Ok(if report.given_up > 0 { FAILED } else { DONE })
 }
 
@@ -368,12 +375,12 @@ fn log_ledgers(report: &Report) {
     }
 }
 
-/// What a command is to do, if it is one that does several things.
-fn word(arguments: &mut pico_args::Arguments) -> Result<String, Failure> {
-    arguments.subcommand().map(Option::unwrap_or_default).map_err(|error| Failure::Usage(error.to_string()))
+/// The action of a command that has several.
+fn action_name(arguments: &mut pico_args::Arguments) -> Result<String, Failure> {
+    arguments.subcommand().map(Option::unwrap_or_default).map_err(unparsed)
 }
 
-/// What became of a dry run's documents: no server has any of them.
+/// Logs what has become of the documents of a dry run, none of which was sent.
 fn log_printed(report: &Report) {
     for (recorder, ledger) in &report.ledgers {
         let (printed, made) = (ledger.acked, ledger.made);
@@ -382,19 +389,23 @@ fn log_printed(report: &Report) {
 }
 
 fn subcommand(arguments: &mut pico_args::Arguments) -> Result<Option<String>, Failure> {
-    let command = arguments.subcommand().map_err(|error| Failure::Usage(error.to_string()))?;
+    let command = arguments.subcommand().map_err(unparsed)?;
     if let Some(unknown) = command.as_deref().filter(|command| !COMMANDS.contains(command)) {
-        let hint = nearest(unknown, COMMANDS).map(|name| format!(", did you mean {name}?")).unwrap_or_default();
-        return Err(Failure::Usage(format!("unknown command {unknown:?}{hint}")));
+        let meant = nearest(unknown, COMMANDS);
+        return Err(Failure::Usage(UsageError::UnknownCommand { command: unknown.to_owned(), meant }));
     }
     Ok(command)
+}
+
+fn unparsed(error: pico_args::Error) -> Failure {
+    Failure::Usage(UsageError::Unparsed { flag: None, error })
 }
 
 impl SingleEngine {
     fn config(&self) -> Result<Config, Failure> {
         let readers = Reader::expvars("reader", &self.type_name, &self.reader);
         let recorder = Recorder::elasticsearch("recorder", &self.recorder, &self.index);
-        let usage = |error: ConfigError| Failure::Usage(error.to_string());
+        let usage = |error: ConfigError| Failure::Usage(UsageError::InvalidEngine(error));
         let paced = |reader: Reader| reader.interval(self.interval).timeout(self.timeout).backoff(self.backoff);
         let readers = readers.map_err(usage)?.into_iter().map(paced).collect();
         let recorder = recorder.map_err(usage)?.timeout(self.timeout).backoff(self.backoff);

@@ -1,4 +1,4 @@
-//! The configuration: a YAML file becomes readers, recorders, and the engines that its routes make of them.
+//! The configuration. A YAML file becomes readers, recorders, and the engines that its routes make of them.
 //!
 //! Loading collects every problem, each with file, line, key path, what was found and what was expected. It gives
 //! either a [`Config`] that needs no further checks, or a [`ConfigError`] with all problems.
@@ -27,7 +27,7 @@ pub(crate) mod values;
 use crate::access::Access;
 use crate::limits;
 use crate::log::Shown;
-use error::{Problem, shorten};
+use error::shorten;
 use expand::Expansion;
 use maps::MapFiles;
 use node::Node;
@@ -92,10 +92,11 @@ impl Default for Settings {
 }
 
 impl Config {
-    /// Loads a file; `.yml` or `.yaml` may be left out of its name. `${NAME}` is filled in from the environment.
+    /// Loads a file, whose name may lack `.yml` or `.yaml`. `${NAME}` is replaced by the value of that environment
+    /// variable.
     ///
     /// # Errors
-    /// [`ConfigError`]: the file cannot be read, or all that is wrong with it.
+    /// [`ConfigError`]: the file cannot be read, or everything that is wrong with it.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         let (path, text) = file::read(path.as_ref())?;
         let (origin, variable) = (path.display().to_string(), |name: &str| std::env::var(name).ok());
@@ -107,15 +108,14 @@ impl Config {
         Ok(config)
     }
 
-    /// Reads a configuration from `text`; `origin` is the file's path, which errors name and
-    /// from whose folder a `map_file` is looked for; `variable` gives the values of `${NAME}`.
+    /// Reads a configuration from `text`. `origin` is the path of the file: errors name it, and relative paths start
+    /// from its folder. `variable` gives the values of `${NAME}`.
     ///
     /// # Errors
-    /// [`ConfigError`] with all that is wrong.
+    /// [`ConfigError`] with everything that is wrong.
     pub fn parse(origin: &str, text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let error = |problems| ConfigError::new(origin, problems);
-        let mut root = node::parse(text)
-            .map_err(|(message, location)| error(vec![Problem::new(Some(location), String::new(), message)]))?;
+        let mut root = node::parse(text).map_err(|problem| error(vec![problem]))?;
         let problems = Problems::new(text, Path::new(origin));
         Expansion::new(variable, limits::CONFIG_VALUES_BYTES_MAX).expand_all(&mut root, &problems);
         let config = Self::from_node(&root, Path::new(origin), &problems, &MapFiles::new(variable));
@@ -129,7 +129,7 @@ impl Config {
         }
     }
 
-    /// One recorder for these readers: what the command line without a file stands for.
+    /// A configuration with one recorder for all of these readers, as the command line without a file describes it.
     #[must_use]
     pub fn single(readers: Vec<Reader>, recorder: Recorder, settings: Settings) -> Self {
         let readers: Vec<_> = readers.into_iter().map(Arc::new).collect();
@@ -151,7 +151,7 @@ impl Config {
         routes::render(self)
     }
 
-    /// For a dry run: the bulks go to standard output instead.
+    /// For a dry run: makes all bulks go to standard output.
     pub(crate) fn ship_to_standard_output(&mut self) {
         let redirected = |recorder: &Arc<Recorder>| {
             let target = Target::File { path: PathBuf::from("-"), bytes_max: u64::MAX, keep: 0 };
@@ -166,25 +166,25 @@ impl Config {
         }
     }
 
-    /// What is logged.
+    /// Which messages are logged, and in which format.
     pub(crate) fn logged(&self) -> Shown {
         let readers = self.readers.iter().filter_map(|reader| reader.log_level);
-        let parts = readers.chain(self.recorders.iter().filter_map(|recorder| recorder.log_level));
-        Shown::new(self.settings.log_level, parts, self.settings.log_format)
+        let own_levels = readers.chain(self.recorders.iter().filter_map(|recorder| recorder.log_level));
+        Shown::new(self.settings.log_level, own_levels, self.settings.log_format)
     }
 
-    /// Whether a server or an endpoint has to show a certificate that the system trusts.
+    /// Whether a server or an endpoint has to present a certificate that the system trusts.
     #[cfg(feature = "tls")]
     pub(crate) fn relies_on_system_trust(&self) -> bool {
-        let is_such =
+        let relies =
             |url: &str, access: &Access| url.starts_with("https:") && access.tls.verify && access.tls.ca_file.is_none();
-        let of_reader = |source: &Source| matches!(source, Source::Expvar { url, access, .. } if is_such(url, access));
-        let of_recorder = |target: &Target| matches!(target, Target::Elasticsearch(server) if server.hosts.iter().any(|host| is_such(&host.url, &host.access)));
+        let of_reader = |source: &Source| matches!(source, Source::Expvar { url, access, .. } if relies(url, access));
+        let of_recorder = |target: &Target| matches!(target, Target::Elasticsearch(server) if server.hosts.iter().any(|host| relies(&host.url, &host.access)));
         self.readers.iter().any(|reader| of_reader(&reader.source))
             || self.recorders.iter().any(|recorder| of_recorder(&recorder.target))
     }
 
-    /// What it says of each endpoint: readers' and recorders'.
+    /// How each endpoint and each host is accessed.
     pub(crate) fn accesses(&self) -> impl Iterator<Item = Arc<Access>> {
         let readers = self.readers.iter().filter_map(|reader| match &reader.source {
             Source::Expvar { access, .. } => Some(access),
@@ -230,10 +230,11 @@ impl Config {
     }
 }
 
-/// The named entries of a section, each once, and their values. An entry with a problem has no value, but keeps its
-/// name, so that routes find it.
+/// The named entries of a section, each once, with the readers or recorders that it stands for. An entry with a problem
+/// stands for none, but keeps its name, so that routes find it.
 type Named<T> = Vec<(String, Vec<Arc<T>>)>;
 
+/// Reads the entries of a section; `build` makes readers or recorders of one.
 fn entries<T>(
     root: &mut Section<'_, '_>,
     key: &'static str,
@@ -266,9 +267,9 @@ fn entries<T>(
         } else if first < index {
             problems.again(&entry, format!("the {kind} {name:?} is defined twice"), &place.entry(first, name));
         } else {
-            let parts = Section::new(node, entry, problems).map(|section| build(name, section)).unwrap_or_default();
-            count += parts.len();
-            named.push((name.clone(), parts.into_iter().map(Arc::new).collect()));
+            let built = Section::new(node, entry, problems).map(|section| build(name, section)).unwrap_or_default();
+            count += built.len();
+            named.push((name.clone(), built.into_iter().map(Arc::new).collect()));
         }
         if count > limits::SECTION_ENTRIES_MAX {
             let most = limits::SECTION_ENTRIES_MAX;
@@ -279,7 +280,7 @@ fn entries<T>(
     named
 }
 
-/// The readers of a range of ports have their ports in their names. Checks that no other reader has such a name.
+/// The readers of a port range have names that end with their ports. Checks that no other reader has such a name.
 fn check_port_names(root: &mut Section<'_, '_>, readers: &Named<Reader>, problems: &Problems<'_>) {
     let Some((Node::Map(map), place)) = root.node("readers") else { return };
     let made = readers.iter().flat_map(|(range, made)| made.iter().map(move |reader| (reader, range)));
@@ -328,7 +329,7 @@ fn log_format(text: &str) -> Result<LogFormat, String> {
     }
 }
 
-/// The value of `type`, one of `known`; the first is the default.
+/// The value of `type`, which must be one of `known`. The first one is the default.
 fn kind(section: &mut Section<'_, '_>, known: &[&'static str]) -> Option<&'static str> {
     if section.node("type").is_none() {
         return known.first().copied();
@@ -340,7 +341,7 @@ fn kind(section: &mut Section<'_, '_>, known: &[&'static str]) -> Option<&'stati
     })
 }
 
-/// What `text` stands for among `known`; `what` it is called in the error.
+/// The value that has the name `text` among `known`. The error calls it a `what`.
 fn one_of<T: Copy>(what: &str, text: &str, known: &[(&'static str, T)]) -> Result<T, String> {
     let names = || known.iter().map(|(name, _)| *name);
     let found = known.iter().find(|(name, _)| *name == text);

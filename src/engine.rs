@@ -15,6 +15,7 @@ use smol::LocalExecutor;
 use smol::channel::Receiver;
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -27,19 +28,23 @@ pub struct Engine {
 }
 
 /// Why an engine cannot be built or started.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum EngineError {
-    /// No route of the configuration gives this reader a recorder, or there is no such reader.
+    /// No route of the configuration gives the reader with this name a recorder, or there is no such reader. The most
+    /// likely one.
     NoSuchReader(String),
-    /// A reader without a recorder has nothing to do.
+    /// The list of recorders is empty, so the reader would have nothing to do.
     NoRecorder,
-    /// A recorder's name is empty, so that no counter and no log line could name it.
+    /// The name of a recorder is empty, so counters and log lines could not name it.
     EmptyRecorderName,
-    /// Two recorders of one engine have the same name.
+    /// Two recorders have this same name, so counters and log lines could not distinguish them.
     DuplicateRecorderName(String),
-    /// The system refuses something that every engine needs.
-    System(String),
+    /// The system gives no random bytes, which document ids need. Very unlikely: it takes a sandbox without `getrandom`
+    /// and `/dev/urandom`.
+    RandomBytes(getrandom::Error),
+    /// The system gives no pipe, which the event loop needs. Very unlikely: the process has no file descriptors left.
+    EventLoop(io::Error),
 }
 
 /// What the engines of a run have done.
@@ -99,7 +104,7 @@ impl Engine {
     /// waits.
     ///
     /// # Errors
-    /// [`EngineError::System`].
+    /// [`EngineError::RandomBytes`], [`EngineError::EventLoop`].
     pub fn start(self, stop: impl Future<Output = ()>) -> Result<Report, EngineError> {
         let runtime = Runtime::new(&self.settings, self.polls_max, None)?;
         run(runtime, &[self.routed], &self.settings, unhurried(stop), None)
@@ -109,7 +114,7 @@ impl Engine {
 /// Runs all engines of a configuration on this thread until each has ended, or `stop` completes. Then ships what waits.
 ///
 /// # Errors
-/// [`EngineError::System`].
+/// [`EngineError::RandomBytes`], [`EngineError::EventLoop`].
 pub fn start_engines(config: &Config, stop: impl Future<Output = ()>) -> Result<Report, EngineError> {
     let runtime = Runtime::new(config.settings(), None, None)?;
     run(runtime, &config.engines, config.settings(), unhurried(stop), None)
@@ -130,7 +135,7 @@ pub(crate) fn start_engines_with_orders(
 /// Polls every reader of a configuration once, at once. Then ships the documents.
 ///
 /// # Errors
-/// [`EngineError::System`].
+/// [`EngineError::RandomBytes`], [`EngineError::EventLoop`].
 pub fn tick_once(config: &Config, stop: impl Future<Output = ()>) -> Result<Report, EngineError> {
     tick_once_with_hurry(config, unhurried(stop), None)
 }
@@ -161,12 +166,20 @@ impl fmt::Display for EngineError {
             Self::NoRecorder => f.write_str("an engine needs at least one recorder"),
             Self::EmptyRecorderName => f.write_str("the name of a recorder is empty"),
             Self::DuplicateRecorderName(name) => write!(f, "two recorders of one engine have the name {name:?}"),
-            Self::System(what) => f.write_str(what),
+            Self::RandomBytes(error) => write!(f, "cannot get random bytes from the system: {error}"),
+            Self::EventLoop(error) => write!(f, "cannot start the event loop: {error}"),
         }
     }
 }
 
-impl std::error::Error for EngineError {}
+impl std::error::Error for EngineError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::EventLoop(error) => Some(error),
+            _ => None,
+        }
+    }
+}
 
 /// An order to the running engines.
 pub(crate) enum Order {
@@ -197,8 +210,7 @@ fn run(
     if let Some(orders) = orders {
         executor.spawn(Rc::clone(&runtime).obey(orders)).detach();
     }
-    event_loop::block_on(executor.run(runtime.run(&executor, stop)))
-        .map_err(|error| EngineError::System(format!("cannot start the event loop: {error}")))?;
+    event_loop::block_on(executor.run(runtime.run(&executor, stop))).map_err(EngineError::EventLoop)?;
     // Tasks that are still under way end here, before the client that they use.
     drop(executor);
     descriptors::spares::hold(0);

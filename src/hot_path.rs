@@ -176,7 +176,7 @@ impl Sanitiser {
 
     /// Names of broken values that were lost for the first time, as a log line shows them.
     pub fn lost(&mut self) -> Vec<String> {
-        self.variables.lost(Loss::Broken).0
+        self.variables.lost(Loss::Broken).names
     }
 }
 

@@ -1,6 +1,6 @@
-//! expvastic polls Go *expvar* endpoints, flattens and sanitises each payload into one document, and ships the
-//! documents to Elasticsearch or OpenSearch: a small, exact sidecar. The command is the usual way to run it; the same
-//! engines can be built and started from here.
+//! expvastic is a small, exact sidecar. It polls Go *expvar* endpoints, flattens each payload into one document that
+//! servers accept, and ships the documents to Elasticsearch or OpenSearch. Usually it runs as a command; with this
+//! library, another program can build and start the same engines.
 //!
 //! ```text
 //!  conf.yml ── config ──► engines

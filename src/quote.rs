@@ -1,6 +1,6 @@
-//! Texts from outside, made short enough to be kept and logged. Pure.
+//! Makes texts from outside short enough to be stored and logged. Pure.
 
-/// The beginning of a text that may be anything; `is_cut` if there was more of it, which `…` then says.
+/// The beginning of a text, which may be any bytes. `is_cut` means that there was more of it; `…` then shows that.
 pub(crate) fn lossy(bytes: &[u8], is_cut: bool) -> String {
     let mut bytes = bytes;
     if is_cut
@@ -17,7 +17,7 @@ pub(crate) fn lossy(bytes: &[u8], is_cut: bool) -> String {
     text
 }
 
-/// Cuts a text to so many bytes, the `…` behind it aside.
+/// Cuts a text to `bytes_max` bytes, and appends `…` if it was longer.
 pub(crate) fn shorten(text: &mut String, bytes_max: usize) {
     if text.len() > bytes_max + '…'.len_utf8() {
         let end = (0..=bytes_max).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! A running reader: when its ticks are due, the state of its endpoint, and what is logged about its payloads.
+//! A running reader: the schedule of its ticks, the state of its endpoint, and what is logged about its payloads.
 
 pub(crate) mod foreign;
 mod losses;
@@ -30,7 +30,7 @@ pub(crate) struct Reading {
     log_level: PartLevel,
     /// The endpoint; none for the program's own counters.
     endpoint: Option<Endpoint>,
-    /// The members that each of its documents begins with, behind the time.
+    /// The members that each of its documents begins with, after the time.
     own_members: Vec<u8>,
     pub(crate) counts: ReaderCounts,
     /// Borrowed only while a body becomes a document.
@@ -50,15 +50,24 @@ struct Health {
 
 /// Why a tick gave no document.
 pub(crate) enum ReadError {
+    /// There is no body. By far the most likely one: the program is not running, or the network fails.
     Http(HttpError),
-    /// The payload was refused; the reason in words.
-    Payload(FlattenError, String),
-    /// The body is not expvar's JSON: what is wrong with it, what it is, and what to do about it.
-    Foreign(FlattenError, &'static str, String),
+    /// The body may be expvar's JSON, but gives no document; `message` also names the variable at fault. Unlikely: a
+    /// variable writes something that is not JSON, or `include` matches nothing.
+    Payload { error: FlattenError, message: String },
+    /// The body is something else. Likely if the endpoint is not the right one.
+    Foreign {
+        error: FlattenError,
+        kind: Kind,
+        /// How the body begins, in words; none if it is empty and nothing is known about it.
+        description: Option<String>,
+        /// What the user can do about it.
+        remedy: Option<String>,
+    },
 }
 
 impl Reading {
-    /// It begins at `elapsed` since the start; `polls_max` ends it after so many polls.
+    /// A reader that begins at `elapsed` since the start. It ends after `polls_max` polls, if that is given.
     pub(crate) fn new(
         config: Arc<Reader>,
         settings_level: &PartLevel,
@@ -127,8 +136,8 @@ impl Reading {
         true
     }
 
-    /// Gets the payload into `body`, which is replaced by a buffer from `take_buffer` when the answer begins to arrive.
-    /// Not for the own counters.
+    /// Requests the payload, and puts it into `body`, which is replaced by a buffer from `take_buffer` when the answer
+    /// begins to arrive. Only for a reader with an endpoint.
     pub(crate) async fn poll(
         &self,
         http: &Http,
@@ -152,14 +161,13 @@ impl Reading {
     pub(crate) fn refused(&self, error: FlattenError, content: &Content, body: &[u8]) -> ReadError {
         let kind = Kind::of(content, body);
         if kind.may_be_expvar() {
-            return ReadError::Payload(error, losses::in_words(error, body, &mut self.variables.borrow_mut()));
+            let message = losses::in_words(error, body, &mut self.variables.borrow_mut());
+            return ReadError::Payload { error, message };
         }
         let is_bare = kind == Kind::Empty && content.kind == ContentKind::Unknown;
-        let described =
-            if is_bare { String::new() } else { format!(": it {}", foreign::described(&kind, content, body)) };
-        let remedy =
-            foreign::remedy(&kind, 200, body, self.url()).map(|remedy| format!("; {remedy}")).unwrap_or_default();
-        ReadError::Foreign(error, kind.name(), described + &remedy)
+        let description = (!is_bare).then(|| foreign::described(&kind, content, body));
+        let remedy = foreign::remedy(&kind, 200, body, self.url());
+        ReadError::Foreign { error, kind, description, remedy }
     }
 
     /// The poll has given a document.
@@ -191,8 +199,8 @@ impl Reading {
         }
         let unmatched = self.variables.borrow_mut().unmatched();
         for unmatched in unmatched {
-            let said = losses::without_match(unmatched);
-            part_log!(self.log_level, Warn, reader = self.name(), url = self.url(), "{said}");
+            let warning = losses::without_match(unmatched);
+            part_log!(self.log_level, Warn, reader = self.name(), url = self.url(), "{warning}");
         }
         if report.restarted {
             part_log!(self.log_level, Info, reader = self.name(), url = self.url(), "the target restarted");
@@ -203,7 +211,7 @@ impl Reading {
     /// Records how long a poll that gave a document took.
     pub(crate) fn took(&self, time: Duration) {
         let interval = self.config.interval;
-        if self.health.borrow_mut().slowness.is_to_be_told(time, interval) {
+        if self.health.borrow_mut().slowness.is_to_be_logged(time, interval) {
             part_log!(
                 self.log_level,
                 Warn,
@@ -217,7 +225,7 @@ impl Reading {
         }
     }
 
-    /// The poll has given no document; `elapsed` since the start.
+    /// The poll has given no document. `elapsed` is the time since the start.
     pub(crate) fn failed(&self, error: &ReadError, elapsed: Duration) {
         self.under_way.set(false);
         self.counts.failures.add(1);
@@ -260,11 +268,12 @@ impl Reading {
 }
 
 impl ReadError {
+    /// The same text for errors that are alike: only the first of them is logged at once.
     fn kind(&self) -> String {
         match self {
             Self::Http(error) => error.kind(),
-            Self::Payload(error, _) => format!("{:?}", error.cause),
-            Self::Foreign(_, kind, _) => (*kind).to_owned(),
+            Self::Payload { error, .. } => format!("{:?}", error.cause),
+            Self::Foreign { kind, .. } => kind.name().to_owned(),
         }
     }
 }
@@ -273,8 +282,14 @@ impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Http(error) => error.fmt(f),
-            Self::Payload(_, words) => f.write_str(words),
-            Self::Foreign(error, _, what) => write!(f, "{error}{what}"),
+            Self::Payload { message, .. } => f.write_str(message),
+            Self::Foreign { error, description, remedy, .. } => {
+                error.fmt(f)?;
+                if let Some(description) = description {
+                    write!(f, ": it {description}")?;
+                }
+                remedy.as_ref().map_or(Ok(()), |remedy| write!(f, "; {remedy}"))
+            }
         }
     }
 }

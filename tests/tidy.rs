@@ -49,7 +49,7 @@ fn each_library_has_its_place() {
         ("rustix::net", &["http/direct.rs", "http/direct/connections.rs", "pages.rs", "stream.rs"]),
         ("rustix::event", &["event_loop.rs"]),
         ("serde_yaml::", &["config/node.rs", "config/node/places.rs"]),
-        ("pico_args::", &["cli.rs", "cli/flags.rs"]),
+        ("pico_args::", &["cli.rs", "cli/flags.rs", "cli/usage.rs"]),
         (
             "bumpalo::",
             &[

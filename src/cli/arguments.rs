@@ -1,18 +1,19 @@
-//! Normalises arguments as people write them into the form that the parser accepts.
+//! Brings arguments, as people write them, into the form that the parser accepts.
 
 use super::Failure;
 use super::flags::{SWITCHES, VALUES};
+use super::usage::UsageError;
 use crate::config::nearest;
 use std::ffi::OsString;
 
-/// Turns the Go program's spellings into ours and refuses what the parser would misread: a flag as another's value, a
-/// flag given twice, `--`, flags that do not exist.
+/// Replaces the Go program's spellings by ours, and refuses what the parser would misunderstand: a flag as the value of
+/// another one, a flag that is given twice, `--`, flags that do not exist.
 pub(super) fn normalise(arguments: Vec<OsString>) -> Result<Vec<String>, Failure> {
     let mut normal = Vec::new();
     let mut seen: Vec<&str> = Vec::new();
-    let mut arguments = arguments.into_iter().map(|argument| {
-        argument.into_string().map_err(|raw| Failure::Usage(format!("the argument {} is not UTF-8", raw.display())))
-    });
+    let mut arguments = arguments
+        .into_iter()
+        .map(|argument| argument.into_string().map_err(|raw| Failure::Usage(UsageError::NotUtf8(raw))));
     while let Some(argument) = arguments.next().transpose()? {
         if !argument.starts_with('-') || argument == "-" {
             normal.push(argument);
@@ -21,12 +22,12 @@ pub(super) fn normalise(arguments: Vec<OsString>) -> Result<Vec<String>, Failure
         let (flag, value) = argument.split_once('=').map_or((&*argument, None), |(flag, value)| (flag, Some(value)));
         let name = known_flag(flag)?;
         if seen.contains(&name) {
-            return Err(Failure::Usage(format!("{name} is given twice")));
+            return Err(Failure::Usage(UsageError::GivenTwice { flag: name }));
         }
         seen.push(name);
         if SWITCHES.contains(&name) {
             if value.is_some() {
-                return Err(Failure::Usage(format!("{name} takes no value")));
+                return Err(Failure::Usage(UsageError::TakesNoValue { flag: name }));
             }
             normal.push(name.to_owned());
             continue;
@@ -35,19 +36,19 @@ pub(super) fn normalise(arguments: Vec<OsString>) -> Result<Vec<String>, Failure
             Some(value) => value.to_owned(),
             None => match arguments.next().transpose()? {
                 Some(next) if !next.starts_with('-') => next,
-                Some(next) => return Err(Failure::Usage(format!("{name} needs a value, found {next:?}"))),
-                None => return Err(Failure::Usage(format!("{name} needs a value"))),
+                Some(next) => return Err(Failure::Usage(UsageError::FlagAsValue { flag: name, found: next })),
+                None => return Err(Failure::Usage(UsageError::NoValue { flag: name })),
             },
         };
         if value.is_empty() {
-            return Err(Failure::Usage(format!("{name} needs a value, found an empty one")));
+            return Err(Failure::Usage(UsageError::EmptyValue { flag: name }));
         }
         normal.push(format!("{name}={value}"));
     }
     Ok(normal)
 }
 
-/// The long form, dashes included, of a flag in any spelling.
+/// The long form of a flag in any spelling, with its dashes.
 fn known_flag(flag: &str) -> Result<&'static str, Failure> {
     let bare = flag.trim_start_matches('-');
     let long = match bare {
@@ -56,14 +57,13 @@ fn known_flag(flag: &str) -> Result<&'static str, Failure> {
         "V" => "version",
         other => other,
     };
-    let names = VALUES.iter().map(|(name, _)| *name).chain(SWITCHES);
+    let names = VALUES.iter().map(|flag| flag.name).chain(SWITCHES);
     if let Some(name) = names.clone().find(|name| name[2..] == *long).filter(|_| flag.len() - bare.len() <= 2) {
         return Ok(name);
     }
     if bare.is_empty() {
-        return Err(Failure::Usage(format!("unexpected argument {flag:?}")));
+        return Err(Failure::Usage(UsageError::UnexpectedArgument(flag.to_owned())));
     }
-    let hint =
-        nearest(bare, names.map(|name| &name[2..])).map(|name| format!(", did you mean --{name}?")).unwrap_or_default();
-    Err(Failure::Usage(format!("unknown flag {flag}{hint}")))
+    let meant = nearest(bare, names.map(|name| &name[2..]));
+    Err(Failure::Usage(UsageError::UnknownFlag { flag: flag.to_owned(), meant }))
 }

@@ -1,6 +1,7 @@
 //! `expvastic dead-letters ls|retry`: lists the documents that the server refused for good, and sends them again. Both
 //! can be used while expvastic is running.
 
+use super::usage::UsageError;
 use super::{Failure, orders};
 use crate::config::{Config, Recorder, Target, nearest};
 use crate::event_loop;
@@ -16,7 +17,7 @@ use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 
-/// What is done with each recorder's dead letters.
+/// What to do with the dead letters of each recorder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
     Ls,
@@ -31,32 +32,33 @@ impl Action {
         match name {
             "ls" => Ok(Self::Ls),
             "retry" => Ok(Self::Retry),
-            _ => Err(Failure::Usage(format!(
-                "dead-letters: expected ls or retry, found {name:?}: try expvastic dead-letters ls -c conf.yml"
-            ))),
+            _ => Err(Failure::Usage(UsageError::UnknownAction {
+                command: "dead-letters",
+                actions: "ls or retry",
+                found: name.to_owned(),
+            })),
         }
     }
 }
 
-/// The recorders that have dead letters, or the one that is called `name`.
+/// All recorders that have dead letters, or only the one with the name `name`.
 pub(super) fn choose<'c>(config: &'c Config, name: Option<&str>) -> Result<Vec<Chosen<'c>>, Failure> {
     let with_file = |recorder: &'c Arc<Recorder>| Some((recorder, recorder.dead_letter.as_deref()?));
     let Some(name) = name else {
         return Ok(config.recorders.iter().filter_map(with_file).collect());
     };
     let Some(recorder) = config.recorders.iter().find(|recorder| recorder.name == name) else {
-        let near = nearest(name, config.recorders.iter().map(|recorder| recorder.name()));
-        let hint = near.map(|name| format!(", did you mean {name:?}?")).unwrap_or_default();
-        return Err(Failure::Usage(format!("--recorder: no recorder is named {name:?}{hint}")));
+        let meant = nearest(name, config.recorders.iter().map(|recorder| recorder.name())).map(str::to_owned);
+        return Err(Failure::Usage(UsageError::UnknownRecorder { name: name.to_owned(), meant }));
     };
     let chosen = with_file(recorder);
-    chosen.map(|one| vec![one]).ok_or_else(|| Failure::Usage(format!("--recorder: {name} has no dead_letter file")))
+    chosen.map(|one| vec![one]).ok_or_else(|| Failure::Usage(UsageError::NoDeadLetters { recorder: name.to_owned() }))
 }
 
-/// Says what is in the files. False if one cannot be read.
+/// Writes what is in the files. False if a file cannot be read.
 ///
 /// # Errors
-/// If nobody reads what is written.
+/// What is written does not arrive.
 pub(super) fn ls(chosen: &[Chosen<'_>], out: &mut impl Write, err: &mut impl Write) -> io::Result<bool> {
     let mut all_well = true;
     for (recorder, path) in chosen {
@@ -93,10 +95,10 @@ pub(super) fn ls(chosen: &[Chosen<'_>], out: &mut impl Write, err: &mut impl Wri
     Ok(all_well)
 }
 
-/// Sends the letters again, and says what became of them. False if any are left.
+/// Sends the letters again, and writes what became of them. False if any are left.
 ///
 /// # Errors
-/// If nobody reads what is written.
+/// What is written does not arrive.
 pub(super) fn retry(
     config: &Config,
     chosen: &[Chosen<'_>],
@@ -127,7 +129,8 @@ pub(super) fn retry(
     }
 }
 
-/// Nothing is known of what it is given, so that there is nothing that a template could fit.
+/// The same recorder without a template, for one that no route names: it is not known which documents a template would
+/// have to fit.
 fn without_template(recorder: &Recorder) -> Arc<Recorder> {
     let mut recorder = recorder.clone();
     if let Target::Elasticsearch(server) = &mut recorder.target {

@@ -1,65 +1,75 @@
 //! The flags, with their environment variables.
 
+use super::usage::UsageError;
 use super::{Failure, SingleEngine, Source};
 use crate::config::{INDEX_NAME_DEFAULT, values};
 use crate::limits;
 use std::time::Duration;
 
-/// Flags that take a value, with their environment variables. `--config` also is `-c`.
-pub(super) const VALUES: [(&str, &str); 9] = [
-    ("--config", "EXPVASTIC_CONFIG"),
-    ("--reader", "EXPVASTIC_READER"),
-    ("--recorder", "EXPVASTIC_RECORDER"),
-    ("--index", "EXPVASTIC_INDEX"),
-    ("--type", "EXPVASTIC_TYPE"),
-    ("--int", "EXPVASTIC_INT"),
-    ("--timeout", "EXPVASTIC_TIMEOUT"),
-    ("--backoff", "EXPVASTIC_BACKOFF"),
-    ("--loglevel", "EXPVASTIC_LOGLEVEL"),
+/// A flag that takes a value.
+pub(super) struct Flag {
+    /// With its dashes.
+    pub(super) name: &'static str,
+    /// The environment variable that has the same meaning.
+    pub(super) variable: &'static str,
+}
+
+/// The flags that take a value. `--config` is also `-c`.
+pub(super) const VALUES: [Flag; 9] = [
+    Flag { name: "--config", variable: "EXPVASTIC_CONFIG" },
+    Flag { name: "--reader", variable: "EXPVASTIC_READER" },
+    Flag { name: "--recorder", variable: "EXPVASTIC_RECORDER" },
+    Flag { name: "--index", variable: "EXPVASTIC_INDEX" },
+    Flag { name: "--type", variable: "EXPVASTIC_TYPE" },
+    Flag { name: "--int", variable: "EXPVASTIC_INT" },
+    Flag { name: "--timeout", variable: "EXPVASTIC_TIMEOUT" },
+    Flag { name: "--backoff", variable: "EXPVASTIC_BACKOFF" },
+    Flag { name: "--loglevel", variable: "EXPVASTIC_LOGLEVEL" },
 ];
 
-/// Those of them that name an endpoint.
+/// Those whose value is an endpoint.
 const ENDPOINTS: [&str; 2] = ["--reader", "--recorder"];
 
-/// Flags without a value.
+/// The flags without a value.
 pub(super) const SWITCHES: [&str; 4] = ["--dry-run", "--print", "--help", "--version"];
 
-/// The values of the flags that were given.
+/// The values of the flags in [`VALUES`] that are on the command line.
 pub(super) struct Flags([Option<String>; VALUES.len()]);
 
 impl Flags {
     pub(super) fn take(arguments: &mut pico_args::Arguments) -> Result<Self, Failure> {
         let mut values = [const { None }; VALUES.len()];
-        for ((flag, _), value) in VALUES.into_iter().zip(&mut values) {
-            *value = arguments.opt_value_from_str(flag).map_err(|error| Failure::Usage(format!("{flag}: {error}")))?;
+        for (Flag { name, .. }, value) in VALUES.into_iter().zip(&mut values) {
+            let unparsed = |error| Failure::Usage(UsageError::Unparsed { flag: Some(name), error });
+            *value = arguments.opt_value_from_str(name).map_err(unparsed)?;
         }
         Ok(Self(values))
     }
 
-    /// What was given as `--recorder`, where that is a name.
+    /// The value of `--recorder`, for the command that takes it for a name.
     pub(super) fn take_recorder(&mut self) -> Option<String> {
-        let at = VALUES.iter().position(|(flag, _)| *flag == "--recorder")?;
+        let at = VALUES.iter().position(|flag| flag.name == "--recorder")?;
         self.0[at].take()
     }
 
-    /// The flag's value, else its variable's, read by `parser`.
+    /// The value of a flag, or else of its environment variable, read by `parser`.
     pub(super) fn value<T>(
         &mut self,
         name: &str,
         environment: &dyn Fn(&str) -> Option<String>,
         parser: impl FnOnce(&str) -> Result<T, String>,
     ) -> Result<Option<T>, Failure> {
-        let Some(index) = VALUES.iter().position(|(other, _)| *other == name) else { return Ok(None) };
-        let variable = VALUES[index].1;
+        let Some(index) = VALUES.iter().position(|flag| flag.name == name) else { return Ok(None) };
+        let Flag { name, variable } = VALUES[index];
         let (origin, text) = match self.0[index].take() {
-            Some(text) => (VALUES[index].0, Some(text)),
+            Some(text) => (name, Some(text)),
             None => (variable, environment(variable)),
         };
         let parsed = text.map(|text| parser(&text)).transpose();
-        parsed.map_err(|message| Failure::Usage(format!("{origin}: {message}")))
+        parsed.map_err(|expected| Failure::Usage(UsageError::InvalidValue { origin, expected }))
     }
 
-    /// A file or a single engine, whichever the flags speak of; the environment decides if they do not.
+    /// A file, or a single engine, whichever the flags describe. If they describe neither, the environment decides.
     pub(super) fn source(&mut self, environment: &dyn Fn(&str) -> Option<String>) -> Result<Source, Failure> {
         // All but --config and --loglevel describe a single engine.
         let single = 1..VALUES.len() - 1;
@@ -67,19 +77,15 @@ impl Flags {
         if let Some(path) = self.0[0].clone() {
             return match single_flag {
                 None => Ok(Source::File(path)),
-                Some(index) => Err(Failure::Usage(format!(
-                    "{} cannot be combined with --config: set it in the file",
-                    VALUES[index].0
-                ))),
+                Some(index) => Err(Failure::Usage(UsageError::BesideConfig { flag: VALUES[index].name })),
             };
         }
         if single_flag.is_none() {
             if let Some(path) = environment("EXPVASTIC_CONFIG") {
                 return Ok(Source::File(path));
             }
-            if single.clone().all(|index| environment(VALUES[index].1).is_none()) {
-                let message = "nothing to do: give a configuration (-c conf.yml), or --reader and --recorder";
-                return Err(Failure::Usage(message.to_owned()));
+            if single.clone().all(|index| environment(VALUES[index].variable).is_none()) {
+                return Err(Failure::Usage(UsageError::NothingToDo));
             }
         }
         self.single(environment).map(|single| Source::Flags(Box::new(single)))
@@ -87,13 +93,9 @@ impl Flags {
 
     fn single(&mut self, environment: &dyn Fn(&str) -> Option<String>) -> Result<SingleEngine, Failure> {
         let text = |text: &str| Ok(text.to_owned());
-        for ((flag, _), value) in VALUES.iter().zip(&self.0).filter(|((flag, _), _)| ENDPOINTS.contains(flag)) {
+        for (flag, value) in VALUES.iter().zip(&self.0).filter(|(flag, _)| ENDPOINTS.contains(&flag.name)) {
             if value.as_deref().is_some_and(values::has_credentials) {
-                let message = format!(
-                    "{flag}: credentials on a command line are visible to every user of the machine: put them in a \
-                     file (auth)"
-                );
-                return Err(Failure::Usage(message));
+                return Err(Failure::Usage(UsageError::VisibleCredentials { flag: flag.name }));
             }
         }
         let interval = |text: &str| values::at_least(limits::INTERVAL_MIN, values::duration(text)?);

@@ -11,7 +11,7 @@ use std::future::Future;
 use std::io;
 use std::time::Instant;
 
-/// What can be asked of a run that has no end of its own.
+/// What SIGHUP and SIGUSR1 act on, in a run that does not end by itself.
 pub(super) struct Control<'c> {
     pub(super) orders: Sender<Order>,
     pub(super) log: &'c Log,
@@ -19,8 +19,8 @@ pub(super) struct Control<'c> {
     pub(super) load: &'c dyn Fn() -> Option<Result<Config, ConfigError>>,
 }
 
-/// Completes at SIGINT or SIGTERM; passes on what the other signals ask for. What it gives completes at the next of the
-/// two.
+/// Completes at SIGINT or SIGTERM, and gives a future that completes at the next of them. Carries out the other signals
+/// until then.
 pub(super) async fn until_stopped(
     signals: io::Result<Signals>,
     control: Option<Control<'_>>,
@@ -63,8 +63,8 @@ pub(super) async fn next_stop(signals: io::Result<Signals>) -> &'static str {
     }
 }
 
-/// Completes at SIGINT or SIGTERM. Until `same_until` another one counts as the first: supervisors, terminals and
-/// `timeout` send it to the process and to its group.
+/// Completes at SIGINT or SIGTERM. Until `same_until`, another signal counts as the same as the first one, because
+/// supervisors, terminals and `timeout` send it both to the process and to its group.
 async fn until_hurried(signals: Signals, same_until: Instant) {
     loop {
         match signals.next().await {
@@ -84,11 +84,11 @@ async fn until_hurried(signals: Signals, same_until: Instant) {
 
 impl Control<'_> {
     async fn pass_on(&self, order: Order) {
-        // Nobody listens any more when the engines have ended, and then there is nothing to do.
+        // This fails only if the engines have ended, and then there is nothing to do.
         let _ = self.orders.send(order).await;
     }
 
-    /// Loads the file again, and has it followed if it is good.
+    /// Loads the file again, and passes the configuration on if it is valid.
     async fn reload(&self) {
         const AS_BEFORE: &str = "keeping the current one";
         match (self.load)() {

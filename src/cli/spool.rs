@@ -2,17 +2,19 @@
 //! can be used while expvastic is running.
 
 use super::Failure;
+use super::usage::UsageError;
 use crate::config::{Config, Recorder};
 use crate::plural::counted;
 use crate::recorder;
 use crate::spool::disk::{self, OpenError, Survey};
 use crate::spool::files::{Files, Folder};
 use crate::spool::segment;
+use std::fmt;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// What is done with each spool folder.
+/// What to do with each spool folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
     Ls,
@@ -28,9 +30,11 @@ impl Action {
             "verify" => Ok(Self::Verify),
             "dump" => Ok(Self::Dump),
             "drop" => Ok(Self::Drop),
-            _ => Err(Failure::Usage(format!(
-                "spool: expected ls, verify, dump or drop, found {name:?}: try expvastic spool ls -c conf.yml"
-            ))),
+            _ => Err(Failure::Usage(UsageError::UnknownAction {
+                command: "spool",
+                actions: "ls, verify, dump or drop",
+                found: name.to_owned(),
+            })),
         }
     }
 
@@ -39,7 +43,7 @@ impl Action {
     /// # Errors
     /// What is written does not arrive.
     pub(super) fn run(self, config: &Config, out: &mut (impl Write + AsFd), err: &mut impl Write) -> io::Result<bool> {
-        // Whoever drops the documents next believes to have them.
+        // Whoever dumps documents into nothing would believe to have them, and perhaps drop them next.
         if self == Self::Dump && recorder::stands_for_nothing(&*out) {
             return Err(io::Error::other(recorder::CLOSED));
         }
@@ -51,8 +55,8 @@ impl Action {
             match self.one(recorder, &spool.path, spool.bytes_max, out) {
                 Ok(well) => all_well &= well,
                 Err(Failed::Output(error)) => return Err(error),
-                Err(Failed::Folder(message)) => {
-                    writeln!(err, "{}: {message}", recorder.name)?;
+                Err(Failed::Folder(error)) => {
+                    writeln!(err, "{}: {error}", recorder.name)?;
                     all_well = false;
                 }
             }
@@ -64,14 +68,14 @@ impl Action {
     }
 
     fn one(self, recorder: &Recorder, path: &Path, bytes_max: u64, out: &mut impl Write) -> Result<bool, Failed> {
-        let unreadable = |error: io::Error| Failed::Folder(format!("{}: {error}", path.display()));
+        let unreadable = |error| Failed::Folder(FolderError::Unusable { folder: path.to_owned(), error });
         let folder = match Files::System.open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             opened => Some(opened.map_err(unreadable)?),
         };
         let Some(folder) = folder else { return self.nothing(recorder, path, bytes_max, out) };
         if self == Self::Drop {
-            disk::lock(&folder, path).map_err(|error| Failed::Folder(not_dropped(&error)))?;
+            disk::lock(&folder, path).map_err(|error| Failed::Folder(FolderError::NotDropped(error)))?;
         }
         let survey = Survey::of(&folder).map_err(unreadable)?;
         match self {
@@ -86,7 +90,7 @@ impl Action {
         }
     }
 
-    /// What is said of a folder that is not there.
+    /// The same for a folder that does not exist.
     fn nothing(self, recorder: &Recorder, path: &Path, bytes_max: u64, out: &mut impl Write) -> Result<bool, Failed> {
         match self {
             Self::Ls => return ls(recorder, path, bytes_max, &Survey::default(), out),
@@ -98,10 +102,50 @@ impl Action {
     }
 }
 
+/// Why a folder could not be handled.
 enum Failed {
-    /// Of the folder, for a person.
-    Folder(String),
+    /// Something is wrong with the folder. The others can still be handled.
+    Folder(FolderError),
+    /// What is written does not arrive.
     Output(io::Error),
+}
+
+/// What is wrong with a spool folder.
+enum FolderError {
+    /// It cannot be read, or its files cannot be removed. Likely if it belongs to another user.
+    Unusable { folder: PathBuf, error: io::Error },
+    /// It is not ours, so nothing was removed. Likely while expvastic is running.
+    NotDropped(OpenError),
+    /// Some of its segments cannot be read. Unlikely: a disk error.
+    Unread(Vec<Unread>),
+}
+
+/// A segment that cannot be read.
+struct Unread {
+    path: PathBuf,
+    error: io::Error,
+}
+
+impl fmt::Display for FolderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unusable { folder, error } => write!(f, "{}: {error}", folder.display()),
+            Self::NotDropped(error) => f.write_str(&not_dropped(error)),
+            Self::Unread(segments) => {
+                for (at, segment) in segments.iter().enumerate() {
+                    let separator = if at > 0 { "\n" } else { "" };
+                    write!(f, "{separator}{segment}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: cannot be read: {}", self.path.display(), self.error)
+    }
 }
 
 impl From<io::Error> for Failed {
@@ -110,7 +154,7 @@ impl From<io::Error> for Failed {
     }
 }
 
-/// Why a folder keeps what is in it.
+/// Why nothing was dropped, and what to do about it.
 fn not_dropped(error: &OpenError) -> String {
     let OpenError::InUse(folder, process) = error else { return format!("nothing dropped: {error}") };
     let owner = match process {
@@ -146,18 +190,16 @@ fn ls(
     Ok(true)
 }
 
-/// What cannot be read is said, and the rest is printed.
+/// Writes all documents that can be read.
 fn dump(path: &Path, folder: &Folder, survey: &Survey, out: &mut impl Write) -> Result<bool, Failed> {
     let mut unread = Vec::new();
     for &files in &survey.segments {
         match disk::read_segment(folder, files) {
             Ok((checked, _)) => out.write_all(checked.bulk.bytes())?,
-            Err(error) => {
-                unread.push(format!("{}: cannot be read: {error}", disk::text_path(path, files.number).display()));
-            }
+            Err(error) => unread.push(Unread { path: disk::text_path(path, files.number), error }),
         }
     }
-    if unread.is_empty() { Ok(true) } else { Err(Failed::Folder(unread.join("\n"))) }
+    if unread.is_empty() { Ok(true) } else { Err(Failed::Folder(FolderError::Unread(unread))) }
 }
 
 fn verify(
@@ -182,10 +224,10 @@ fn verify(
                     all_well = false;
                 }
             }
-            // A running expvastic is done with it by now.
+            // A running expvastic has shipped its documents in the meantime.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
-                writeln!(out, "{}: cannot be read: {error}", path.display())?;
+                writeln!(out, "{}", Unread { path, error })?;
                 (known, all_well) = (known + segment::listed(files.sums_bytes), false);
             }
         }

@@ -1,6 +1,6 @@
 //! Arguments as people give them.
 
-use super::flags::VALUES;
+use super::flags::{Flag, VALUES};
 use super::*;
 
 fn parsed(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Invocation, String> {
@@ -141,10 +141,10 @@ fn wrong_usage_is_refused_with_a_hint() {
 
 #[test]
 fn the_help_names_every_flag_and_variable() {
-    for (flag, variable) in VALUES {
-        assert!(HELP.contains(&format!("{flag} ")) && HELP.contains(variable), "{flag}");
+    for Flag { name, variable } in VALUES {
+        assert!(HELP.contains(&format!("{name} ")) && HELP.contains(variable), "{name}");
     }
-    assert!(VALUES.iter().all(|(flag, _)| flag.starts_with("--")));
+    assert!(VALUES.iter().all(|flag| flag.name.starts_with("--")));
 }
 
 #[test]

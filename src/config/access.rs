@@ -1,6 +1,6 @@
-//! `auth`, `tls` and `headers`: how to authenticate to an endpoint, and how to verify that it is the right one.
+//! `auth`, `tls` and `headers`: how to authenticate to an endpoint, and how to verify its identity.
 //!
-//! No message here repeats a value or the name of a header field: it may be a secret in the wrong place.
+//! No message here repeats a value or the name of a header, because it may be a secret in the wrong place.
 
 use super::section::Section;
 use super::{ports, values};
@@ -12,7 +12,7 @@ use crate::secret::{Secret, Shape};
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
-/// Fields that the program sets itself, and those that would change how a message is read.
+/// Headers that the program sets itself, and those that would change how a message is read.
 const OWN_HEADERS: [&str; 13] = [
     "accept",
     "accept-encoding",
@@ -29,13 +29,13 @@ const OWN_HEADERS: [&str; 13] = [
     "user-agent",
 ];
 
-/// What is in the names of header fields whose values are secrets.
+/// A header whose name contains one of these probably has a secret value.
 const SECRET_NAMES: [&str; 6] = ["auth", "cookie", "key", "password", "secret", "token"];
 
-/// Refuses the keys where there is no server to authenticate to; `why` says so.
+/// Refuses the keys where they have no effect; `why` gives the reason.
 pub(super) fn refuse(section: &mut Section<'_, '_>, keys: &[&'static str], why: &str) {
     for &key in keys {
-        // Asking for a key also marks it as known here.
+        // Asking for a key that is not there would list it among the known keys.
         let is_given = section.keys().any(|given| given == key);
         if let Some((_, place)) = is_given.then(|| section.node(key)).flatten() {
             section.wrong(&place, format!("{key} has no effect here: {why}"));
@@ -43,7 +43,7 @@ pub(super) fn refuse(section: &mut Section<'_, '_>, keys: &[&'static str], why: 
     }
 }
 
-/// The access of these endpoints, some of which may have held credentials, according to a section.
+/// Reads `auth` and `tls` of a section for these endpoints, which may have contained credentials.
 pub(super) fn access(section: &mut Section<'_, '_>, endpoints: &[(&str, Option<&Auth>)]) -> Access {
     let place = section.node("auth").map(|(_, place)| place);
     let auth = section.secret_section("auth").and_then(auth);
@@ -72,7 +72,7 @@ pub(super) fn access(section: &mut Section<'_, '_>, endpoints: &[(&str, Option<&
     Access { auth, headers: Vec::new(), tls }
 }
 
-/// The same for a reader, which may have `headers`; its endpoint is given if it is one.
+/// The same for a reader, which may also have `headers`. `endpoint` is none if it is not valid.
 pub(super) fn reader_access(section: &mut Section<'_, '_>, endpoint: Option<(&str, Option<Auth>)>) -> Access {
     let endpoints: Vec<_> = endpoint.iter().map(|(url, auth)| (*url, auth.as_ref())).collect();
     let access = access(section, &endpoints);
@@ -113,7 +113,7 @@ fn auth(mut section: Section<'_, '_>) -> Option<Auth> {
     basic.or_else(key).or_else(|| bearer.map(Auth::Bearer))
 }
 
-/// Secrets: each in the file, or in one of its own.
+/// The keys of secrets. Each secret is either in the configuration, or in a file of its own.
 const PASSWORD: [&str; 2] = ["password", "password_file"];
 const API_KEY: [&str; 2] = ["api_key", "api_key_file"];
 const BEARER: [&str; 2] = ["bearer", "bearer_file"];
@@ -138,8 +138,8 @@ fn secret(section: &mut Section<'_, '_>, [key, file_key]: [&'static str; 2], sha
     Some(SecretSource::File(path))
 }
 
-/// Servers repeat what they were sent, and messages repeat servers: a secret of a few letters cannot be removed from
-/// all of that.
+/// Warns about a short secret. Servers repeat what they get, and messages repeat what servers answer; a secret of a few
+/// letters cannot be recognised in that.
 fn warn_if_short(section: &mut Section<'_, '_>, key: &'static str, secret: &Secret) {
     if let Some((_, place)) = section.node(key).filter(|_| secret.expose().len() < limits::HIDDEN_BYTES_MIN) {
         section.warn(&place, too_short("this secret"));
@@ -158,7 +158,7 @@ fn user(text: &str) -> Result<String, String> {
     Secret::new(text, Shape::Password).map(|user| user.expose().to_owned()).map_err(|problem| format!("user {problem}"))
 }
 
-/// The fields, and whether one that sounds like a secret has too short a value.
+/// The headers, and whether one of them that is probably secret has too short a value.
 fn headers(section: Section<'_, '_>) -> (Vec<(String, SecretSource)>, bool) {
     let count = section.keys().count();
     if count > limits::HEADERS_MAX {
@@ -202,8 +202,8 @@ fn tls(mut section: Section<'_, '_>) -> Tls {
     if has(&mut section, "cert_file") != has(&mut section, "key_file") {
         section.lacks("cert_file and key_file must be set together: the certificate and its private key");
     }
-    let old = |(_, blocks): &(PathBuf, Vec<Block>)| blocks.iter().any(|block| pem::x509_version(&block.der) == Some(1));
-    if let Some((_, place)) = ca_file.as_ref().filter(|file| old(file)).and_then(|_| section.node("ca_file")) {
+    let has_version_1 = ca_file.as_ref().is_some_and(PemFile::has_version_1);
+    if let Some((_, place)) = section.node("ca_file").filter(|_| has_version_1) {
         section.warn(
             &place,
             "contains an X.509 version 1 certificate: trusted as a CA, but a server that presents it is rejected",
@@ -217,12 +217,25 @@ fn tls(mut section: Section<'_, '_>) -> Tls {
         section.wrong(&place, problem);
     }
     section.finish();
-    let client = client.map(|((cert_file, _), (key_file, _))| ClientCertificate { cert_file, key_file });
-    Tls { ca_file: ca_file.map(|(path, _)| path), client, verify }
+    let client = client.map(|(cert, key)| ClientCertificate { cert_file: cert.path, key_file: key.path });
+    Tls { ca_file: ca_file.map(|file| file.path), client, verify }
 }
 
-/// A file that holds `what` as PEM, and its blocks. It is read again by libcurl, whenever that connects.
-fn pem_file(path: &Path, label: &str, what: &str) -> Result<(PathBuf, Vec<Block>), String> {
+/// A file in PEM format that has been checked. libcurl reads it again whenever it connects.
+struct PemFile {
+    path: PathBuf,
+    blocks: Vec<Block>,
+}
+
+impl PemFile {
+    /// Whether it contains a certificate of X.509 version 1.
+    fn has_version_1(&self) -> bool {
+        self.blocks.iter().any(|block| pem::x509_version(&block.der) == Some(1))
+    }
+}
+
+/// Reads a file in PEM format. It must contain blocks whose labels end with `label`, which errors call `what`.
+fn pem_file(path: &Path, label: &str, what: &str) -> Result<PemFile, String> {
     let wrong = |problem: &str| format!("{}: {problem}", path.display());
     let text =
         regular_file::read(path, limits::CERTIFICATES_BYTES_MAX).map_err(|problem| wrong(&problem.to_string()))?;
@@ -234,42 +247,42 @@ fn pem_file(path: &Path, label: &str, what: &str) -> Result<(PathBuf, Vec<Block>
     if blocks.is_empty() {
         return Err(wrong(&format!("contains no {what} in PEM format (-----BEGIN …)")));
     }
-    Ok((path.to_owned(), blocks))
+    Ok(PemFile { path: path.to_owned(), blocks })
 }
 
-fn client_certificate(path: &Path) -> Result<(PathBuf, Vec<Block>), String> {
+fn client_certificate(path: &Path) -> Result<PemFile, String> {
     let file = pem_file(path, "CERTIFICATE", "certificate")?;
-    if file.1.iter().any(|block| pem::x509_version(&block.der) == Some(1)) {
+    if file.has_version_1() {
         let advice = "reissue it with extensions (`openssl x509 -extfile …`), which makes it version 3";
         return Err(format!("{}: the certificate is X.509 version 1, which is not accepted: {advice}", path.display()));
     }
     Ok(file)
 }
 
-/// Why a client certificate and a private key are of no use together.
+/// Why a client certificate and a private key cannot be used together; none if they can.
 #[cfg(feature = "tls")]
-fn pair_problem((certificate, chain): &(PathBuf, Vec<Block>), (key, keys): &(PathBuf, Vec<Block>)) -> Option<String> {
-    let chain: Vec<&[u8]> = chain.iter().map(|block| &block.der[..]).collect();
-    let first = keys.first()?;
+fn pair_problem(certificate: &PemFile, key: &PemFile) -> Option<String> {
+    let chain: Vec<&[u8]> = certificate.blocks.iter().map(|block| &block.der[..]).collect();
+    let first = key.blocks.first()?;
     let problem = crate::http::pair_problem(&chain, &first.label, &first.der)?;
-    let (certificate, key) = (certificate.display(), key.display());
+    let (certificate, key) = (certificate.path.display(), key.path.display());
     Some(format!("the certificate in {certificate} and the key in {key} cannot be used: {problem}"))
 }
 
 #[cfg(not(feature = "tls"))]
-fn pair_problem(_: &(PathBuf, Vec<Block>), _: &(PathBuf, Vec<Block>)) -> Option<String> {
+fn pair_problem(_: &PemFile, _: &PemFile) -> Option<String> {
     None
 }
 
 /// Takes `user:password@` out of an endpoint. Both are percent-decoded.
 ///
 /// # Errors
-/// What is wrong with it, without repeating any of it.
+/// What is wrong with it. Errors do not repeat any of it.
 pub(super) fn take_credentials(endpoint: &str) -> Result<(String, Option<Auth>), String> {
     let (scheme, rest) = endpoint.split_once("://").map_or(("", endpoint), |(scheme, rest)| (scheme, rest));
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let Some((credentials, host)) = rest[..end].rsplit_once('@') else {
-        // `u:p/w@host`: the authority would end within the password.
+        // Such as `u:p/w@host`, where the authority would end in the middle of the password.
         let is_port = || values::url(&rest[..end], "").is_ok() || ports::has_range(&rest[..end]);
         let is_odd = rest[..end].contains(':') && rest[end..].contains('@') && !is_port();
         if is_odd {

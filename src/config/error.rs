@@ -1,4 +1,4 @@
-//! The errors of a configuration, as they are shown to people.
+//! The errors of a configuration, as users see them.
 
 use crate::limits::PROBLEM_CHARS_MAX;
 use std::fmt;
@@ -15,7 +15,7 @@ pub struct ConfigError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Problem {
     pub(super) location: Option<Location>,
-    /// Names of the sections and the key, joined with dots; empty for the file as a whole.
+    /// The names of the sections and the key, joined with dots; empty for the file as a whole.
     pub(super) key: String,
     pub(super) message: String,
 }
@@ -32,12 +32,18 @@ impl Problem {
         Self { location, key: readable(key), message: readable(message) }
     }
 
-    /// What is said of those that are not shown.
+    /// A problem of the text itself, before it has keys.
+    pub(super) fn at(location: Location, message: String) -> Self {
+        Self::new(Some(location), String::new(), message)
+    }
+
+    /// The line about those that are not shown.
     pub(super) fn of_more(count: usize) -> Self {
         let problems = if count == 1 { "problem" } else { "problems" };
         Self::new(None, String::new(), format!("and {count} more {problems}"))
     }
 
+    /// The problem as one line; `origin` is the name of the file.
     pub(super) fn line(&self, origin: &str) -> String {
         let place = self.location.map(|at| format!(":{}:{}", at.line, at.column)).unwrap_or_default();
         let key = if self.key.is_empty() { String::new() } else { format!(": {}", self.key) };
@@ -50,6 +56,7 @@ impl ConfigError {
         Self { origin: origin.to_owned(), problems }
     }
 
+    /// A single problem without a place.
     pub(crate) fn of(origin: &str, message: String) -> Self {
         Self { origin: origin.to_owned(), problems: vec![Problem::new(None, String::new(), message)] }
     }
@@ -64,7 +71,7 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// One line of bounded length that leaves a terminal as it is, whatever stands in a file.
+/// Makes a text one line of bounded length without control characters, whatever a file contains.
 pub(super) fn readable(text: String) -> String {
     if text.len() <= PROBLEM_CHARS_MAX && !text.contains(char::is_control) {
         return text;
@@ -84,7 +91,7 @@ pub(super) fn readable(text: String) -> String {
     line
 }
 
-/// At most 60 characters of something that a person wrote, to be repeated to them.
+/// At most 60 characters of something that a user has written, for an error that repeats it.
 pub(super) fn shorten(text: &str) -> String {
     if text.chars().count() <= 60 { text.to_owned() } else { text.chars().take(57).chain("...".chars()).collect() }
 }

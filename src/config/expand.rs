@@ -3,17 +3,53 @@
 
 use super::node::Node;
 use super::problems::{Place, Problems};
-
-const TOO_LONG: &str = "the file is too long after expanding `${…}`: the value of a variable is too long";
+use std::fmt;
 
 /// Gives the value of the variable with this name.
 pub(super) type Variable<'v> = &'v dyn Fn(&str) -> Option<String>;
 
-/// The values of `${NAME}`, and what they may still take.
+/// Replaces `${NAME}` by values.
 pub(super) struct Expansion<'v> {
     variable: Variable<'v>,
-    /// Bytes.
+    /// How many more bytes the texts with values may have.
     room: usize,
+}
+
+/// Why a text cannot be expanded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum ExpandError {
+    /// With the values, the texts of the file are too long. Unlikely: some variable has a huge value.
+    TooLong,
+    /// There is `${` without `}`. Likely where a literal `${` was meant.
+    Unclosed,
+    /// What is between the braces is not the name of a variable. It may be a part of a secret, so it is not repeated.
+    NotAName,
+    /// The variable is not set, and there is no default. The most likely one.
+    NotSet { name: String },
+    /// The variable is not set, and the file says what to do about it.
+    Required { name: String, message: String },
+    /// The colon is followed by something else than `-default` or `?message`. It may be a secret that was meant as a
+    /// default, so it is not repeated.
+    UnknownForm { name: String },
+}
+
+impl fmt::Display for ExpandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong => {
+                f.write_str("the file is too long after expanding `${…}`: the value of a variable is too long")
+            }
+            Self::Unclosed => f.write_str("`${` without a closing `}`; for a literal `${` write `$${`"),
+            Self::NotAName => f.write_str("`${…}` must contain a variable name: letters, digits and _ only"),
+            Self::NotSet { name } => {
+                write!(f, "the environment variable {name} is not set; set it, or write ${{{name}:-default}}")
+            }
+            Self::Required { name, message } => write!(f, "the environment variable {name} is not set: {message}"),
+            Self::UnknownForm { name } => {
+                write!(f, "`${{{name}:…}}`: expected `-default` or `?message` after the `:`")
+            }
+        }
+    }
 }
 
 impl<'v> Expansion<'v> {
@@ -30,8 +66,8 @@ impl<'v> Expansion<'v> {
         match node {
             Node::Text(text) if text.contains("${") => match self.expand_one(text) {
                 Ok(text) => *node = Node::Text(text),
-                Err(message) => {
-                    problems.value(&step.place(), message);
+                Err(error) => {
+                    problems.value(&step.place(), error.to_string());
                     *node = Node::Invalid;
                 }
             },
@@ -49,22 +85,22 @@ impl<'v> Expansion<'v> {
         }
     }
 
-    fn expand_one(&mut self, text: &str) -> Result<String, String> {
+    fn expand_one(&mut self, text: &str) -> Result<String, ExpandError> {
         if self.room == 0 {
-            return Err(TOO_LONG.to_owned());
+            return Err(ExpandError::TooLong);
         }
         let expanded = expand(text, self.variable, self.room);
         match &expanded {
             Ok(expanded) => self.room -= expanded.len(),
-            // After one text was too long, no other is expanded: each try would copy the values of the variables.
-            Err(message) if message == TOO_LONG => self.room = 0,
+            // Once a text is too long, no other text is expanded, because each attempt would copy the values again.
+            Err(ExpandError::TooLong) => self.room = 0,
             Err(_) => {}
         }
         expanded
     }
 }
 
-/// The way to a node; its place is only made where it is needed.
+/// The path to a node. Unlike a [`Place`], it allocates nothing.
 enum Step<'s> {
     Root,
     Item { within: &'s Step<'s>, index: usize },
@@ -84,11 +120,8 @@ impl Step<'_> {
     }
 }
 
-/// Replaces each form in `text`, which then has at most `most` bytes.
-///
-/// # Errors
-/// What a person has to set, or how the form is written.
-fn expand(text: &str, variable: Variable<'_>, most: usize) -> Result<String, String> {
+/// Replaces each `${…}` in `text`, which may then have at most `most` bytes.
+fn expand(text: &str, variable: Variable<'_>, most: usize) -> Result<String, ExpandError> {
     let mut expanded = String::new();
     let mut rest = text;
     while let Some(start) = rest.find("${") {
@@ -100,35 +133,33 @@ fn expand(text: &str, variable: Variable<'_>, most: usize) -> Result<String, Str
             continue;
         }
         expanded.push_str(before);
-        let end = inside.find('}').ok_or("`${` without a closing `}`; for a literal `${` write `$${`")?;
+        let end = inside.find('}').ok_or(ExpandError::Unclosed)?;
         expanded.push_str(&value_of(&inside[..end], variable)?);
         rest = &inside[end + 1..];
         if expanded.len() + rest.len() > most {
-            return Err(TOO_LONG.to_owned());
+            return Err(ExpandError::TooLong);
         }
     }
     expanded.push_str(rest);
     Ok(expanded)
 }
 
-fn value_of(form: &str, variable: Variable<'_>) -> Result<String, String> {
+/// The value of what is between the braces.
+fn value_of(form: &str, variable: Variable<'_>) -> Result<String, ExpandError> {
     let (name, otherwise) = form.split_once(':').map_or((form, None), |(name, otherwise)| (name, Some(otherwise)));
     let named = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if !named || name.is_empty() || name.starts_with(|first: char| first.is_ascii_digit()) {
-        // What stands there may be a part of a secret.
-        return Err("`${…}` must contain a variable name: letters, digits and _ only".to_owned());
+        return Err(ExpandError::NotAName);
     }
-    let set = variable(name);
+    let value = variable(name);
+    let name = || name.to_owned();
     match otherwise.map(|text| (text.get(..1), text.get(1..).unwrap_or_default())) {
-        None => set.ok_or_else(|| {
-            format!("the environment variable {name} is not set; set it, or write ${{{name}:-default}}")
-        }),
-        Some((Some("-"), default)) => Ok(set.filter(|value| !value.is_empty()).unwrap_or_else(|| default.to_owned())),
-        Some((Some("?"), message)) => set
+        None => value.ok_or_else(|| ExpandError::NotSet { name: name() }),
+        Some((Some("-"), default)) => Ok(value.filter(|value| !value.is_empty()).unwrap_or_else(|| default.to_owned())),
+        Some((Some("?"), message)) => value
             .filter(|value| !value.is_empty())
-            .ok_or_else(|| format!("the environment variable {name} is not set: {message}")),
-        // What was meant for a default may be a secret.
-        Some(_) => Err(format!("`${{{name}:…}}`: expected `-default` or `?message` after the `:`")),
+            .ok_or_else(|| ExpandError::Required { name: name(), message: message.to_owned() }),
+        Some(_) => Err(ExpandError::UnknownForm { name: name() }),
     }
 }
 
@@ -168,7 +199,7 @@ mod tests {
             ("${HOST:}", "after the `:`"),
             ("${HOST}${HOST}${HOST}${HOST}${HOST}${HOST}${HOST}", "too long"),
         ] {
-            let error = expanded(text).expect_err(text);
+            let error = expanded(text).expect_err(text).to_string();
             assert!(error.contains(part), "{text}: {error}");
         }
     }

@@ -1,4 +1,4 @@
-//! Reads a configuration file within its size limit, and checks the folders that it names.
+//! Reads a configuration file, and checks the spool folders that it names.
 
 use super::ConfigError;
 use crate::limits;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// Reads the file, or the same name with `.yml` or `.yaml`, within its bound.
+/// Reads the file, or the one with `.yml` or `.yaml` appended to its name. Also gives its path.
 pub(super) fn read(path: &Path) -> Result<(PathBuf, String), ConfigError> {
     let with = |ending: &str| {
         let mut name = path.as_os_str().to_owned();
@@ -26,7 +26,7 @@ pub(super) fn read(path: &Path) -> Result<(PathBuf, String), ConfigError> {
     }
     match regular_file::read(found, limits::CONFIG_BYTES_MAX) {
         Ok(bytes) => match String::from_utf8(bytes) {
-            // Editors of other systems begin a file with one; no place in it is counted from there.
+            // Some editors begin a file with it. Positions in the file do not count it.
             Ok(text) => Ok((found.clone(), text.strip_prefix(BYTE_ORDER_MARK).map(str::to_owned).unwrap_or(text))),
             Err(utf8) => error(format!("is not UTF-8 text (byte {})", utf8.utf8_error().valid_up_to())),
         },
@@ -42,8 +42,8 @@ pub(super) fn read(path: &Path) -> Result<(PathBuf, String), ConfigError> {
     }
 }
 
-/// A warning if users other than its owner can use a spool folder, and how to prevent that. None if there is no folder:
-/// it is then created with the right mode.
+/// A warning if users other than its owner can use a spool folder. None if there is no folder: it will be created with
+/// the right mode.
 pub(super) fn looseness(folder: &Path) -> Option<String> {
     let path = folder.display();
     let found = std::fs::metadata(folder).ok().filter(std::fs::Metadata::is_dir)?;

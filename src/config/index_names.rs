@@ -2,7 +2,7 @@
 
 use crate::calendar::{Timestamp, UnknownDirective};
 
-/// The name of an index, with or without `strftime` patterns, by the servers' rules.
+/// Checks the name of an index, with or without `strftime` patterns, by the servers' rules.
 ///
 /// # Errors
 /// The rule that it breaks.
@@ -32,7 +32,8 @@ pub(crate) fn index_name(text: &str) -> Result<String, String> {
     }
 }
 
-/// The name of a data stream: that of an index, without patterns, as the server dates what is behind it.
+/// Checks the name of a data stream. It is like that of an index, but has no patterns, because the server adds dates
+/// itself.
 ///
 /// # Errors
 /// The rule that it breaks.
@@ -45,19 +46,20 @@ pub(crate) fn data_stream(text: &str) -> Result<String, String> {
     index_name(text).map_err(|message| message.replacen("index name", "data stream name", 1))
 }
 
-/// Fills in the patterns of an index name for an instant, UTC.
+/// Replaces the patterns in an index name for an instant, in UTC.
 pub(crate) fn render_index(pattern: &str, time: Timestamp) -> Result<String, UnknownDirective> {
     let mut name = Vec::new();
     time.fill(pattern, &mut name)?;
     Ok(String::from_utf8_lossy(&name).into_owned())
 }
 
-/// What is odd about the patterns of an index name: the year of a week is not always that of its days.
-pub(crate) fn odd_year(text: &str) -> Option<String> {
+/// A warning if an index name has the calendar year beside a week, or the year of the week beside a month or a day:
+/// around New Year they differ.
+pub(crate) fn mismatched_year(text: &str) -> Option<String> {
     let directives: Vec<char> = directives(text).collect();
     let first_of = |letters: &str| directives.iter().copied().find(|&letter| letters.contains(letter));
     match (first_of("Yy"), first_of("Gg"), first_of("V"), first_of("mdjqUW")) {
-        // Beside a month or a day the year is theirs.
+        // If there is also a month or a day, the calendar year is right.
         (Some(year), None, Some(_), None) => {
             let meant = if year == 'y' { 'g' } else { 'G' };
             Some(format!(
@@ -76,7 +78,7 @@ pub(crate) fn odd_year(text: &str) -> Option<String> {
     }
 }
 
-/// The letters of the directives in a pattern that holds known ones only.
+/// The letters of the directives in a pattern, all of which must be known.
 fn directives(pattern: &str) -> impl Iterator<Item = char> {
     let mut rest = pattern.chars();
     std::iter::from_fn(move || {
@@ -115,7 +117,11 @@ mod tests {
             ("a-%G.%j", "not that of %j"),
             ("a-%G.%V.%m", "write %Y"),
         ] {
-            assert!(odd_year(text).is_some_and(|said| said.contains(part)), "{text}: {:?}", odd_year(text));
+            assert!(
+                mismatched_year(text).is_some_and(|said| said.contains(part)),
+                "{text}: {:?}",
+                mismatched_year(text)
+            );
         }
         for text in [
             "a",
@@ -130,7 +136,7 @@ mod tests {
             "a-%G",
             "a-%Y-%j",
         ] {
-            assert_eq!(odd_year(text), None, "{text}");
+            assert_eq!(mismatched_year(text), None, "{text}");
         }
     }
 }

@@ -1,11 +1,11 @@
-//! A reader's `map_file`: the values that are shipped in other units, as the Go program's `maps.yml` names them.
+//! A reader's `map_file`, which names the values that are shipped in other units. The format is that of the Go
+//! program's `maps.yml`.
 //!
 //! ```yaml
 //! gc_types: [memstats.PauseNs, memstats.PauseEnd]   # lists: zeros removed, divided by 1,000
 //! memory_bytes: {StackInuse: mb, memstats.Alloc: gb}  # numbers of bytes: b, kb, mb, gb
 //! ```
 
-use super::error::Problem;
 use super::expand::{Expansion, Variable};
 use super::problems::{Place, Problems};
 use super::section::Section;
@@ -17,11 +17,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The files that the readers of one configuration name, each read once.
+/// The map files of one configuration. Each is read once, however many readers name it.
 pub(super) struct MapFiles<'v> {
     variable: Variable<'v>,
-    /// None for a file with a problem, which has been reported.
+    /// None for a file with a problem that has been reported.
     loaded: RefCell<BTreeMap<PathBuf, Option<Arc<Conversions>>>>,
+    /// How long the other files may be.
     bytes_left: Cell<usize>,
 }
 
@@ -33,7 +34,7 @@ impl<'v> MapFiles<'v> {
     /// Loads the file.
     ///
     /// # Errors
-    /// Everything that is wrong with it, on one line, the first time.
+    /// Everything that is wrong with it, on one line; after the first time, only that it is invalid.
     pub(super) fn load(&self, path: &Path) -> Result<Arc<Conversions>, String> {
         if let Some(known) = self.loaded.borrow().get(path) {
             return known.clone().ok_or_else(|| format!("{}: invalid, see above", path.display()));
@@ -59,13 +60,12 @@ impl<'v> MapFiles<'v> {
     }
 }
 
-/// Reads the text of such a file; `origin` names it in errors.
+/// Reads the text of a map file; `origin` is its name in errors.
 ///
 /// # Errors
-/// All that is wrong with it, on one line.
+/// Everything that is wrong with it, on one line.
 pub(crate) fn parse(origin: &str, text: &str, variable: Variable<'_>) -> Result<Conversions, String> {
-    let mut root = node::parse(text)
-        .map_err(|(message, location)| Problem::new(Some(location), String::new(), message).line(origin))?;
+    let mut root = node::parse(text).map_err(|problem| problem.line(origin))?;
     let problems = Problems::new(text, Path::new(origin));
     Expansion::new(variable, limits::CONFIG_VALUES_BYTES_MAX).expand_all(&mut root, &problems);
     let conversions = Section::new(&root, Place::default(), &problems).map(conversions);
@@ -77,7 +77,7 @@ pub(crate) fn parse(origin: &str, text: &str, variable: Variable<'_>) -> Result<
 }
 
 fn conversions(mut root: Section<'_, '_>) -> Conversions {
-    // The Go program's own file lists them without dashes, which YAML reads as one text.
+    // The file that comes with the Go program lists them without dashes, so YAML reads them as one text.
     let lists = root.texts_or_none("gc_types").unwrap_or_default();
     let gc_lists: Vec<String> = lists.iter().flat_map(|(text, _)| text.split_whitespace()).map(str::to_owned).collect();
     let sizes = root.section("memory_bytes").map(|section| section.each(size)).unwrap_or_default();

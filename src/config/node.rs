@@ -1,12 +1,12 @@
-//! The YAML text as a tree. Unlike a serde struct it keeps every entry of a map in order, repeated keys included, and
-//! keeps keys and numbers as they are written in the text.
+//! The YAML text as a tree. Unlike a struct that serde fills, it keeps all entries of a map in their order, repeated
+//! keys included, and keeps keys and numbers as they are written.
 //!
 //! Only this module and those below it use `serde_yaml`.
 
 mod build;
 mod places;
 
-use super::error::{Location, shorten};
+use super::error::{Location, Problem, shorten};
 use super::scan::scan;
 use build::{NodeSeed, Reading, Spelling};
 use serde::de::DeserializeSeed;
@@ -22,9 +22,9 @@ pub(super) enum Node {
     Null,
     Bool(bool),
     Number {
-        /// As it stands in the file: `1.10` or `0x1F` may be meant as the text that it is.
+        /// As it is written: `1.10` or `0x1F` may be meant as text.
         text: String,
-        /// Its value, if it is a whole number that is not negative.
+        /// Its value, if that is an integer and not negative.
         whole: Option<u64>,
     },
     Text(String),
@@ -37,15 +37,16 @@ pub(super) enum Node {
 /// Reads the whole text.
 ///
 /// # Errors
-/// What is wrong and where, if the text is not YAML, would cost too much to read, or its aliases unfold into too much.
-pub(super) fn parse(text: &str) -> Result<Node, (String, Location)> {
+/// The text is not YAML, would take too much time or memory to parse, or has aliases that expand to too much.
+pub(super) fn parse(text: &str) -> Result<Node, Problem> {
     let reading = Reading::new(scan(text)?.has_odd_numbers);
     read(text, &reading).map_err(|error| {
         let location = location_of(&error);
-        // serde_yaml panics if a document is asked for behind one with an error: it is asked for only where there is none.
+        // serde_yaml panics if asked for a document after one with an error, so only ask if the first document has
+        // none.
         let second = if has_more_documents(&error) { second_document(text) } else { None };
         let line = second.unwrap_or(1);
-        (explain(&error, text, location), location.unwrap_or(Location { line, column: 1 }))
+        Problem::at(location.unwrap_or(Location { line, column: 1 }), explain(&error, text, location))
     })
 }
 
@@ -55,7 +56,8 @@ fn has_more_documents(error: &serde_yaml::Error) -> bool {
     error.location().is_none() && error.to_string().contains("more than one document")
 }
 
-/// A number is either read as one or as its text. Where the text does not follow from the value, all are read once more.
+/// serde_yaml gives a number either as a value or as text. If some number may be written in an unusual way, the text is
+/// read a second time for the texts of all numbers.
 fn read(text: &str, reading: &Reading) -> Result<Node, serde_yaml::Error> {
     let seed = NodeSeed(reading);
     let mut root = seed.deserialize(serde_yaml::Deserializer::from_str(text))?;
@@ -65,11 +67,11 @@ fn read(text: &str, reading: &Reading) -> Result<Node, serde_yaml::Error> {
     Ok(root)
 }
 
-/// The line at which a second document begins: that of its `---`, if it has one.
+/// The line on which a second document begins: that of its `---`, if it has one.
 fn second_document(text: &str) -> Option<usize> {
     let second = serde_yaml::Deserializer::from_str(text).nth(1)?;
     let content = places::root(second)?.line;
-    // As YAML breaks lines.
+    // All the line breaks of YAML.
     let text = text.replace("\r\n", "\n");
     let lines: Vec<&str> = text.split(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']).take(content).collect();
     let before = lines.iter().rev().take_while(|line| !line.starts_with("..."));
@@ -81,46 +83,48 @@ fn location_of(error: &serde_yaml::Error) -> Option<Location> {
     error.location().map(|at| Location { line: at.line(), column: at.column() })
 }
 
+/// Says what is wrong in words that help a user.
 fn explain(error: &serde_yaml::Error, text: &str, location: Option<Location>) -> String {
-    let said = error.to_string();
+    let message = error.to_string();
     let line = location.and_then(|at| text.lines().nth(at.line.saturating_sub(1))).unwrap_or_default();
-    if said.contains("cannot start any token") && line.contains('\t') {
+    if message.contains("cannot start any token") && line.contains('\t') {
         return "tabs are not allowed here: indent with spaces".to_owned();
     }
-    // What is too deep without them is refused before it is parsed.
+    // These are about aliases: what is too deep without them is refused before it is parsed.
     let unfolded = ["repetition limit", "recursion limit"];
-    if unfolded.iter().any(|words| said.starts_with(words)) || said.contains(UNFOLDED) {
+    if unfolded.iter().any(|words| message.starts_with(words)) || message.contains(UNFOLDED) {
         return UNFOLDED.to_owned();
     }
     if has_more_documents(error) {
         return "the file contains more than one YAML document: keep one, without `---` in between".to_owned();
     }
-    // What serde says of these begins with the keys around them, one of which may be a part of a secret.
-    if said.contains("invalid type: enum") {
+    // The next two messages of serde begin with the keys around the place, one of which may be a part of a secret.
+    if message.contains("invalid type: enum") {
         return "tags (`!…`) are not supported: remove it".to_owned();
     }
-    if said.contains(A_KEY) {
-        let found = if said.contains("invalid type: sequence") { "a list" } else { "a mapping" };
+    if message.contains(A_KEY) {
+        let found = if message.contains("invalid type: sequence") { "a list" } else { "a mapping" };
         return format!("{A_KEY}, found {found}");
     }
-    let end = said.find(" at line ").unwrap_or(said.len());
-    // People who write a pattern, a variable or a date do not mean what these characters mean in YAML.
+    let end = message.find(" at line ").unwrap_or(message.len());
+    // In patterns, variables and dates these characters do not mean what they mean in YAML.
     let misread = ["expected ',' or", "alphabetic or numeric character", "cannot start any token", "unknown anchor"];
-    let is_misread = misread.iter().any(|words| said.contains(words)) && line.contains(['$', '*', '%', '&', '@', '`']);
+    let is_misread =
+        misread.iter().any(|words| message.contains(words)) && line.contains(['$', '*', '%', '&', '@', '`']);
     let hint = if is_misread { "; put a value with such characters in quotes" } else { "" };
-    format!("not valid YAML: {}{hint}", &said[..end])
+    format!("not valid YAML: {}{hint}", &message[..end])
 }
 
-/// How large a text is: keys, values, lists and sections, and how many of the latter are within one another.
+/// The size of a YAML text: its keys, values, lists and sections, and how deep lists and sections are nested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct YamlSizes {
-    /// As it is counted before it is parsed.
+    /// The number of nodes according to the scan before parsing.
     pub counted_nodes: usize,
-    /// The same.
+    /// The depth according to that scan.
     pub counted_depth: usize,
-    /// As the parser makes it of the text.
+    /// The number of nodes according to the parser.
     pub nodes: usize,
-    /// The same.
+    /// The depth according to the parser.
     pub depth: usize,
 }
 
@@ -129,15 +133,15 @@ impl YamlSizes {
         let shape = scan(text).ok()?;
         let root = parse(text).ok()?;
         let (nodes, depth) = root.size();
-        // A document that holds nothing is one value.
+        // An empty document is one value.
         let counted_nodes = shape.nodes.max(1);
-        let is_unfolded = text.contains('*');
-        (!is_unfolded).then_some(Self { counted_nodes, counted_depth: shape.depth, nodes, depth })
+        let has_aliases = text.contains('*');
+        (!has_aliases).then_some(Self { counted_nodes, counted_depth: shape.depth, nodes, depth })
     }
 }
 
 impl Node {
-    /// The nodes that it is made of, and the lists and sections within one another.
+    /// The number of nodes in it, itself included, and how deep lists and sections are nested.
     fn size(&self) -> (usize, usize) {
         let sum = |own: usize, below: &mut dyn Iterator<Item = &Self>| {
             let below = below.map(Self::size);
@@ -151,7 +155,7 @@ impl Node {
         }
     }
 
-    /// What was found, for an error.
+    /// What it is, for an error about what was found.
     pub(super) fn describe(&self) -> String {
         match self {
             Self::Null | Self::Invalid => "nothing".to_owned(),
@@ -234,17 +238,12 @@ mod tests {
             "more than one document: [!hunter2 y, *x]",
             "hunter2: \"\\z\"",
         ] {
-            let (message, _) = parse(text).expect_err(text);
+            let Problem { message, .. } = parse(text).expect_err(text);
             assert!(!message.contains("hunter2"), "{message}");
         }
         assert_eq!(
             parse("a: {[a]: b}"),
-            Err((
-                "a key must be \
-                          text, found a list"
-                    .into(),
-                Location { line: 1, column: 5 }
-            ))
+            Err(Problem::at(Location { line: 1, column: 5 }, "a key must be text, found a list".to_owned()))
         );
     }
 
@@ -264,8 +263,8 @@ mod tests {
             ("a: 1\n---\nb: [\n", 2),
         ] {
             let error = parse(text).expect_err(text);
-            assert!(error.0.contains("more than one YAML document"), "{text:?}: {}", error.0);
-            assert_eq!(error.1, Location { line, column: 1 }, "{text:?}");
+            assert!(error.message.contains("more than one YAML document"), "{text:?}: {}", error.message);
+            assert_eq!(error.location, Some(Location { line, column: 1 }), "{text:?}");
         }
     }
 

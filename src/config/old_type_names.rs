@@ -9,27 +9,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 const MISSING: &str = "type_name is missing: the name of these documents, such as my_app";
-/// Readers that one notice names.
+/// How many readers one warning names.
 const NAMES_SHOWN: usize = 5;
 
-/// The names that recorders give and that readers lack, until the routes are known.
+/// The `type_name`s of recorders, and the readers without one, until the routes are known.
 #[derive(Default)]
 pub(super) struct OldTypeNames {
     given: RefCell<Vec<Given>>,
-    /// Names of readers' entries, in the order of the file.
+    /// The names of the readers' entries, in the order of the file.
     lacking: RefCell<Vec<(String, Place)>>,
 }
 
+/// The `type_name` of a recorder.
 struct Given {
     recorder: String,
     type_name: String,
     place: Place,
-    /// Entries of readers that have taken it.
+    /// The entries of the readers that use it.
     takers: BTreeSet<String>,
 }
 
 impl OldTypeNames {
-    /// Takes the key of a recorder. If it is missing, it is not listed among the known keys.
+    /// Takes the key of a recorder, if it is there. Otherwise errors do not list it among the known keys.
     pub(super) fn take(&self, recorder: &str, section: &mut Section<'_, '_>) {
         if !section.keys().any(|key| key == "type_name") {
             return;
@@ -41,12 +42,12 @@ impl OldTypeNames {
         }
     }
 
-    /// A reader has none. Its documents have no name until [`Self::settle`].
+    /// Records that a reader has no `type_name`. [`Self::settle`] will give it one.
     pub(super) fn lack(&self, reader: &str, place: &Place) {
         self.lacking.borrow_mut().push((reader.to_owned(), place.clone()));
     }
 
-    /// Gives each reader that has none that of its recorders.
+    /// Gives each reader without a `type_name` that of its recorders.
     pub(super) fn settle(self, readers: &mut Named<Reader>, engines: &mut [Routed], problems: &Problems<'_>) {
         let (mut given, lacking) = (self.given.into_inner(), self.lacking.into_inner());
         if given.is_empty() {
@@ -60,21 +61,21 @@ impl OldTypeNames {
         let routed: BTreeMap<*const Reader, usize> =
             engines.iter().enumerate().map(|(index, engine)| (Arc::as_ptr(&engine.reader), index)).collect();
         let mut lacking = lacking.into_iter().peekable();
-        for (entry, parts) in readers {
+        for (entry, members) in readers {
             let Some((_, place)) = lacking.next_if(|(name, _)| name == entry) else { continue };
             let mut problem = None;
-            for part in parts {
-                let engine = routed.get(&Arc::as_ptr(part)).map(|&index| &mut engines[index]);
+            for reader in members {
+                let engine = routed.get(&Arc::as_ptr(reader)).map(|&index| &mut engines[index]);
                 match chosen(engine.as_deref(), &given, &by_recorder) {
-                    // What no route names is left out, whatever it is called.
+                    // A reader without a route is not polled, so it needs no name.
                     Choice::Unrouted => {}
                     Choice::One(of) => {
                         for &index in &of {
                             given[index].takers.insert(entry.clone());
                         }
-                        *part = Arc::new(part.renamed(given[of[0]].type_name.clone()));
+                        *reader = Arc::new(reader.renamed(given[of[0]].type_name.clone()));
                         if let Some(engine) = engine {
-                            engine.reader = Arc::clone(part);
+                            engine.reader = Arc::clone(reader);
                         }
                     }
                     Choice::None => problem = problem.or_else(|| Some(MISSING.to_owned())),
@@ -91,13 +92,15 @@ impl OldTypeNames {
     }
 }
 
-/// What the recorders of a reader call its documents.
+/// What the recorders of a reader have as `type_name`.
 enum Choice {
+    /// The reader has no recorders.
     Unrouted,
+    /// None of them has one.
     None,
-    /// The indices of what is given, which is the same.
+    /// One or several have the same; their indices.
     One(Vec<usize>),
-    /// What is wrong with that.
+    /// They have different ones; the problem in words.
     Several(String),
 }
 
@@ -116,6 +119,7 @@ fn chosen(engine: Option<&Routed>, given: &[Given], by_recorder: &BTreeMap<Strin
 }
 
 impl Given {
+    /// The warning about it.
     fn notice(&self) -> String {
         let mut takers = self.takers.iter();
         let Some(first) = takers.next() else {

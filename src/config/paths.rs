@@ -1,5 +1,5 @@
-//! Checks that no two recorders write to the same place on disk, because files are rotated away and folders are locked.
-//! Two paths that are written differently may lead to the same place.
+//! Checks that no two recorders write to the same place on disk: files are rotated, and folders are locked. Paths that
+//! look different may lead to the same place.
 
 use super::node::Node;
 use super::problems::{Place, Problems};
@@ -16,11 +16,11 @@ use std::path::{Path, PathBuf};
 struct Owner<'r> {
     recorder: &'r str,
     key: &'static str,
-    /// As it is written.
+    /// The path as it is written.
     path: &'r Path,
 }
 
-/// Refuses paths that two recorders would write to, and the path of the configuration itself, the file `origin`.
+/// Refuses paths that two recorders would write to, and the path of the configuration file itself, `origin`.
 pub(super) fn check(root: &mut Section<'_, '_>, recorders: &Named<Recorder>, origin: &Path, problems: &Problems<'_>) {
     let Some((Node::Map(map), section)) = root.node("recorders") else { return };
     let mut places = Places::default();
@@ -53,7 +53,7 @@ pub(super) fn check(root: &mut Section<'_, '_>, recorders: &Named<Recorder>, ori
 
 impl Owner<'_> {
     fn refuse(&self, other: &Owner<'_>, real: &Path) -> String {
-        // One text is enough where both are the same.
+        // If both paths are written the same way, the real one says nothing new.
         let place = if self.path == other.path { String::new() } else { format!(" ({})", real.display()) };
         let Self { recorder, key, .. } = self;
         format!("{} is also the {key} of the recorder {recorder:?}{place}: each needs its own", other.key)
@@ -62,13 +62,13 @@ impl Owner<'_> {
 
 /// Where a path leads.
 struct RealPlace {
-    /// Without links, as far as there is something.
+    /// The path without links, as far as it exists.
     path: PathBuf,
-    /// Device and number of the file, if there is one: it may have several paths.
+    /// The device and number of the file, if it exists. Two paths may be hard links to one file.
     file: Option<(u64, u64)>,
 }
 
-/// The places that are taken.
+/// The places that recorders use.
 #[derive(Default)]
 struct Places<'r> {
     by_path: BTreeMap<PathBuf, Owner<'r>>,
@@ -88,7 +88,7 @@ impl<'r> Places<'r> {
         self.by_path.insert(place.path, owner);
     }
 
-    /// A file that is rotated becomes `….1` and so on, which must not be another's.
+    /// Rotated files are called `….1` and so on, which must not be the name of another file.
     fn check_rotated(&self, refuse: &mut dyn FnMut(&Owner<'r>, String)) {
         for (path, owner) in &self.by_path {
             let number = path.extension().and_then(|ending| ending.to_str());
@@ -106,7 +106,7 @@ impl<'r> Places<'r> {
 }
 
 impl RealPlace {
-    /// None where nothing can be found out: writing there will fail and report it.
+    /// None if it cannot be found out; writing there will then fail, and report why.
     fn find(path: &Path) -> Option<Self> {
         let path = real_path(&std::path::absolute(path).ok()?)?;
         let file = fs::metadata(&path).ok().map(|found| (found.dev(), found.ino()));
@@ -114,7 +114,8 @@ impl RealPlace {
     }
 }
 
-/// The absolute path without links, those to nothing included: from where nothing is there, it is as it is written.
+/// The path without links, not even links to something that does not exist. The part that does not exist stays as it
+/// is.
 fn real_path(path: &Path) -> Option<PathBuf> {
     if path.as_os_str().len() > PATH_BYTES_MAX {
         return None;
@@ -130,7 +131,7 @@ fn real_path(path: &Path) -> Option<PathBuf> {
             missing = missing.saturating_sub(1);
             continue;
         }
-        // The root takes the place of all before it.
+        // To push the root replaces everything.
         real.push(&step);
         if missing > 0 {
             missing += 1;

@@ -3,11 +3,11 @@
 use super::section::Section;
 use crate::limits;
 
-/// Bytes of a pattern that an error shows, and how many alternatives of it.
+/// How many bytes of a pattern an error shows, and how many of its alternatives.
 const SHOWN_BYTES_MAX: usize = 100;
 const SHOWN_ALTERNATIVES_MAX: usize = 3;
 
-/// Takes the key.
+/// Takes a list of patterns.
 pub(super) fn patterns(section: &mut Section<'_, '_>, key: &'static str) -> Option<Vec<String>> {
     let texts = section.texts_or_none(key)?;
     if texts.len() > limits::PATTERNS_MAX {
@@ -25,9 +25,10 @@ pub(super) fn patterns(section: &mut Section<'_, '_>, key: &'static str) -> Opti
     Some(texts.into_iter().map(|(text, _)| text).collect())
 }
 
-/// What is wrong with a pattern that has alternatives in braces, as shells do: here they would stand for themselves.
+/// The problem with a pattern that has alternatives in braces, as in shells. Here, braces and commas stand for
+/// themselves.
 fn braces(text: &str) -> Option<String> {
-    // The first comma within braces, and the brace before it that is nearest.
+    // Looks for a comma in braces. Only the innermost brace counts.
     let mut open = None;
     let mut comma = false;
     for (at, byte) in text.bytes().enumerate() {
@@ -56,9 +57,9 @@ fn problem(text: &str, open: usize, close: usize) -> String {
     )
 }
 
-/// The parts one behind the other, as long as an error may be.
-fn cut(parts: &[&str]) -> String {
-    let mut chars = parts.iter().flat_map(|part| part.chars());
+/// The concatenation of some texts, cut to what an error shows.
+fn cut(texts: &[&str]) -> String {
+    let mut chars = texts.iter().flat_map(|text| text.chars());
     let shown: String = chars.by_ref().take(SHOWN_BYTES_MAX).collect();
     if chars.next().is_some() { shown + "…" } else { shown }
 }

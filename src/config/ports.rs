@@ -1,17 +1,18 @@
-//! Ranges of ports in a reader's endpoint: `localhost:8000-8003/debug/vars` stands for one endpoint on each of them. Pure.
+//! Port ranges in a reader's endpoint: `localhost:8000-8003/debug/vars` stands for four endpoints, one for each port.
+//! Pure.
 
 use super::values;
 use crate::flatten::Label;
 use crate::limits;
 
-/// ECS's field for which of the nodes of a service a document is from.
+/// The field of the Elastic Common Schema that says which node of a service a document is from.
 const NODE_NAME: &str = "service.node.name";
 
 /// One of the endpoints that a reader's endpoint stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Part {
+pub(super) struct SingleEndpoint {
     pub(super) endpoint: String,
-    /// None if the endpoint is not one of a range: it stands for itself.
+    /// None if there is no range, and the endpoint stands for itself.
     pub(super) port: Option<Port>,
 }
 
@@ -23,31 +24,32 @@ pub(super) struct Port {
     pub(super) node: String,
 }
 
-/// The endpoints that `endpoint`, without credentials, stands for.
+/// The endpoints that `endpoint`, which has no credentials, stands for.
 ///
 /// # Errors
 /// What is wrong with its range.
-pub(super) fn parts(endpoint: &str) -> Result<Vec<Part>, String> {
+pub(super) fn endpoints(endpoint: &str) -> Result<Vec<SingleEndpoint>, String> {
     let endpoint = endpoint.trim();
     let start = endpoint.find("://").map_or(0, |at| at + 3);
     let authority = values::authority(endpoint);
     let Some((host, range)) = host_and_range(authority) else {
-        return Ok(vec![Part { endpoint: endpoint.to_owned(), port: None }]);
+        return Ok(vec![SingleEndpoint { endpoint: endpoint.to_owned(), port: None }]);
     };
     let (scheme, behind) = (&endpoint[..start], &endpoint[start + authority.len()..]);
     let (first, last) = bounds(range)?;
-    let part = |number| {
+    let single = |number| {
         let node = format!("{host}:{number}");
-        Part { endpoint: format!("{scheme}{node}{behind}"), port: Some(Port { number, node }) }
+        SingleEndpoint { endpoint: format!("{scheme}{node}{behind}"), port: Some(Port { number, node }) }
     };
-    Ok((first..=last).map(part).collect())
+    Ok((first..=last).map(single).collect())
 }
 
-/// Whether `endpoint` has a range of ports with which nothing is wrong.
+/// Whether `endpoint` has a valid port range.
 pub(super) fn has_range(endpoint: &str) -> bool {
     host_and_range(values::authority(endpoint)).is_some_and(|(_, range)| bounds(range).is_ok())
 }
 
+/// The host and the range of an authority; none if it has no range.
 fn host_and_range(authority: &str) -> Option<(&str, &str)> {
     if values::bracketed(authority).is_some() {
         return None;
@@ -57,6 +59,7 @@ fn host_and_range(authority: &str) -> Option<(&str, &str)> {
     port.contains('-').then_some((host, port))
 }
 
+/// The first and the last port of a range.
 fn bounds(range: &str) -> Result<(u16, u16), String> {
     let number = |text: &str| match text.parse() {
         Ok(number @ 1_u16..) if text.bytes().all(|byte| byte.is_ascii_digit()) => Some(number),
@@ -64,8 +67,8 @@ fn bounds(range: &str) -> Result<(u16, u16), String> {
     };
     let found = range.split_once('-').and_then(|(first, last)| Some((number(first)?, number(last)?)));
     let (first, last) = found.ok_or_else(|| {
-        let said = if values::is_like_a_port(range) { format!("{range:?}") } else { "this".to_owned() };
-        format!("{said} is not a port range: expected two numbers from 1 to 65535, such as 8000-8003")
+        let shown = if values::is_like_a_port(range) { format!("{range:?}") } else { "this".to_owned() };
+        format!("{shown} is not a port range: expected two numbers from 1 to 65535, such as 8000-8003")
     })?;
     if first > last {
         return Err(format!("the port range {range} is reversed: write {last}-{first}"));
@@ -80,12 +83,12 @@ fn bounds(range: &str) -> Result<(u16, u16), String> {
     Ok((first, last))
 }
 
-/// The label that tells the documents of the ports of a range from one another: its value is each port's node.
+/// The label by which the documents of the ports of a range can be distinguished. Its value is different for each port.
 pub(super) fn label() -> Label {
     Label { name: NODE_NAME.to_owned(), value: None }
 }
 
-/// What a label is called in an error. The user has not given that of a range, and may not know of it.
+/// Describes a label in an error. Users have not written the label of a range themselves, and may not know about it.
 pub(super) fn described(label: &Label) -> String {
     let why = if label.value.is_none() { ", which every reader of a port range has" } else { "" };
     format!("the label {:?}{why}", label.name)
@@ -96,8 +99,8 @@ mod tests {
     use super::*;
 
     fn told(endpoint: &str) -> Vec<(String, Option<String>)> {
-        let parts = parts(endpoint).expect(endpoint).into_iter();
-        parts.map(|part| (part.endpoint, part.port.map(|port| port.node))).collect()
+        let endpoints = endpoints(endpoint).expect(endpoint).into_iter();
+        endpoints.map(|single| (single.endpoint, single.port.map(|port| port.node))).collect()
     }
 
     #[test]
@@ -144,7 +147,7 @@ mod tests {
             ("1-257", "has 257 ports, at most 256"),
             ("1-65535", "has 65535 ports"),
         ] {
-            let error = parts(&format!("localhost:{range}/x")).expect_err(range);
+            let error = endpoints(&format!("localhost:{range}/x")).expect_err(range);
             assert!(error.contains(said), "{range}: {error}");
         }
         assert_eq!(told("localhost:1-256").len(), limits::RANGE_PORTS_MAX);

@@ -1,5 +1,5 @@
-//! Everything that is wrong with one file. Problems are collected while the file is read; their positions are looked up
-//! at the end, all at once.
+//! Everything that is wrong with one file. Problems are collected while the file is read. Their positions are looked up
+//! together, at the end.
 
 use super::error::{Location, Problem};
 use super::node::{self, Target};
@@ -8,56 +8,61 @@ use crate::limits::{PROBLEMS_BYTES_MAX, PROBLEMS_MAX};
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 
-/// Sections that hold secrets. Of `password: hun,ter2` within braces YAML makes a key `ter2`: no error repeats a key there that
-/// is not near a known one.
+/// Sections that hold secrets. In braces, YAML takes `password: hun,ter2` for a password and a key `ter2`. So errors
+/// about these sections do not repeat keys that are not similar to known ones.
 const SECRET_SECTIONS: [&str; 2] = ["auth", "headers"];
 
-/// Where a node stands: its key path for people, its entry indices for [`node::locate`].
+/// Where a node is in the tree.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Place {
+    /// The keys that lead to it, joined with dots, for messages.
     pub(super) name: String,
+    /// The indices of the entries that lead to it, for [`node::locate`].
     indices: Vec<usize>,
-    /// Whether it is a section that holds secrets, or within one.
+    /// Whether it is a section that holds secrets, or in one.
     pub(super) holds_secrets: bool,
 }
 
 impl Place {
     /// The place of entry `index`, called `key`, within this one.
     pub(super) fn entry(&self, index: usize, key: &str) -> Self {
-        // Of a reader or a recorder, which are called as the user likes.
+        // Only directly below a reader or a recorder: those have names of the user's choice.
         let holds_secrets = self.indices.len() == 2 && SECRET_SECTIONS.contains(&key);
         let key = super::shorten(key);
         let name = if self.name.is_empty() { key } else { format!("{}.{key}", self.name) };
         Self { name, holds_secrets: holds_secrets || self.holds_secrets, ..self.below(index) }
     }
 
+    /// The place of item `index` of the list at this one.
     pub(super) fn item(&self, index: usize) -> Self {
         Self { name: format!("{}[{index}]", self.name), ..self.below(index) }
     }
 
-    /// The place of entry or item `index` under the name of this one: its key may be a part of a secret.
+    /// The place of entry or item `index`, with the name of this place, because its key may be a part of a secret.
     pub(super) fn below(&self, index: usize) -> Self {
         let indices = [&self.indices[..], &[index]].concat();
         Self { name: self.name.clone(), indices, holds_secrets: self.holds_secrets }
     }
 }
 
-/// A problem or a warning whose place has not been looked for.
+/// A problem or a warning whose position in the text has not been looked up.
 struct Unplaced {
     place: Place,
     at_key: bool,
     message: String,
-    /// Whose line the message ends with.
+    /// The message ends with the line of this place.
     first: Option<Place>,
 }
 
 impl Unplaced {
+    /// The problem with its position, and that of `first`.
     fn placed(&self, at: Option<Location>, first: Option<Location>) -> Problem {
         let line = first.map_or(0, |at| at.line);
         let first = self.first.as_ref().map(|_| format!(", first on line {line}")).unwrap_or_default();
         Problem::new(at, self.place.name.clone(), format!("{}{first}", self.message))
     }
 
+    /// The positions to look up for it.
     fn targets(&self) -> impl Iterator<Item = Target<'_>> {
         let own = Target { path: &self.place.indices, at_key: self.at_key };
         let first = self.first.as_ref().map(|first| Target { path: &first.indices, at_key: true });
@@ -65,17 +70,18 @@ impl Unplaced {
     }
 }
 
-/// All that is wrong with one file, and its text to find the places in.
+/// Everything that is wrong with one file.
 pub(super) struct Problems<'t> {
     text: &'t str,
-    /// Where the file is: other files that it names are looked for from there.
+    /// The folder of the file, from which relative paths in it start.
     folder: PathBuf,
-    /// The file's name, as it stands before each.
+    /// The file's name, which each message begins with.
     origin: String,
     found: RefCell<Vec<Unplaced>>,
-    /// Bytes that they may still take, if their places took the fewest.
+    /// How many more bytes the messages may have. Their positions are not known yet, so each counts as short as
+    /// possible.
     room: Cell<usize>,
-    /// Problems beyond those that are shown.
+    /// How many problems are not shown.
     more: Cell<usize>,
     warnings: RefCell<Vec<Unplaced>>,
     pub(super) suggestions: Suggestions,
@@ -103,17 +109,17 @@ impl<'t> Problems<'t> {
         &self.folder
     }
 
-    /// Something is wrong with the value at `place`.
+    /// Reports that something is wrong with the value at `place`.
     pub(super) fn value(&self, place: &Place, message: impl Into<String>) {
         self.add(place, false, message.into(), None);
     }
 
-    /// Something is wrong with the key at `place`, or with the section that it opens.
+    /// Reports that something is wrong with the key at `place`, or with the section that it opens.
     pub(super) fn key(&self, place: &Place, message: impl Into<String>) {
         self.add(place, true, message.into(), None);
     }
 
-    /// The key at `place` repeats the one at `first`: the message ends with the line of that one.
+    /// Reports that the key at `place` repeats the one at `first`, whose line is appended to the message.
     pub(super) fn again(&self, place: &Place, message: impl Into<String>, first: &Place) {
         self.add(place, true, message.into(), Some(first));
     }
@@ -135,12 +141,12 @@ impl<'t> Problems<'t> {
         !self.found.borrow().is_empty()
     }
 
-    /// Whether further problems are only counted, so that their messages need not be worked out.
+    /// Whether further problems are only counted, so that their messages are not needed.
     pub(super) fn is_full(&self) -> bool {
         self.room.get() == 0 || self.found.borrow().len() == PROBLEMS_MAX
     }
 
-    /// A warning about the key at `place`.
+    /// Reports a warning about the key at `place`.
     pub(super) fn warning(&self, place: &Place, message: impl Into<String>) {
         if self.warnings.borrow().len() < PROBLEMS_MAX {
             let unplaced = Unplaced { place: place.clone(), at_key: true, message: message.into(), first: None };
@@ -148,7 +154,8 @@ impl<'t> Problems<'t> {
         }
     }
 
-    /// What was found, in the order of the file, and how much more there is; then the warnings.
+    /// The problems in the order of the file, the last one being the number of those that are not shown; and the
+    /// warnings.
     pub(super) fn finish(self) -> (Vec<Problem>, Vec<Problem>) {
         let (found, warnings) = (self.found.into_inner(), self.warnings.into_inner());
         let shown: Vec<&Unplaced> = found.iter().chain(&warnings).collect();
@@ -158,7 +165,7 @@ impl<'t> Problems<'t> {
         let mut room = room(&self.origin);
         let mut is_first = true;
         problems.retain(|problem| {
-            // Two bytes part it from the next; the first is always shown.
+            // Two bytes separate it from the next one. The first one is always shown.
             let left = room.checked_sub(problem.line(&self.origin).len() + 2);
             room = left.unwrap_or(0);
             let is_shown = left.is_some() || is_first;
@@ -174,12 +181,12 @@ impl<'t> Problems<'t> {
     }
 }
 
-/// Bytes for problems, beside the words about those that are not shown.
+/// How many bytes there are for problems, without the line about those that are not shown.
 fn room(origin: &str) -> usize {
     PROBLEMS_BYTES_MAX.saturating_sub(Problem::of_more(usize::MAX).line(origin).len())
 }
 
-/// All of them with their places. The file as a whole is at its beginning.
+/// Looks up the positions of all of them. The position of the file as a whole is its beginning.
 fn placed(text: &str, unplaced: &[&Unplaced]) -> Vec<Problem> {
     let start = Location { line: 1, column: 1 };
     let targets: Vec<Target<'_>> = unplaced.iter().flat_map(|problem| problem.targets()).collect();

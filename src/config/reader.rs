@@ -2,7 +2,7 @@
 
 use super::maps::MapFiles;
 use super::patterns::patterns;
-use super::ports::{Part, Port};
+use super::ports::{Port, SingleEndpoint};
 use super::section::Section;
 use super::values;
 use super::{ConfigError, access, backoff, kind, one_of, ports, rename};
@@ -14,39 +14,39 @@ use crate::log::LogLevel;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A reader: which endpoint is polled, how often, and how its documents are called.
+/// A reader: which endpoint is polled, how often, and what becomes of its variables.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reader {
     pub(crate) name: String,
     pub(crate) type_name: String,
     pub(crate) source: Source,
     pub(crate) interval: Duration,
-    /// Below `interval`.
+    /// Shorter than `interval`.
     pub(crate) jitter: Duration,
     pub(crate) timeout: Duration,
     pub(crate) backoff: u32,
     pub(crate) log_level: Option<LogLevel>,
     pub(crate) body_bytes_max: u64,
-    /// The same for all readers of a range.
+    /// Shared by all readers of a port range.
     pub(crate) variables: Arc<VariableRules>,
-    /// `host:port` of one of a range: the value of the label that has none.
+    /// `host:port` of one reader of a port range: the value of the label that has none.
     node: Option<String>,
 }
 
 /// What a reader reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// `type: expvar`: GET this URL.
+    /// `type: expvar`: an endpoint.
     Expvar {
         url: String,
-        /// The same for all readers of a range.
+        /// Shared by all readers of a port range.
         access: Arc<Access>,
     },
     /// `type: self`: the program's own counters.
     Own,
 }
 
-/// What the readers of one section read, one for each port of a range.
+/// What the readers of one section read. If it has a port range, there is one for each port.
 type Sources = Vec<(Source, Option<Port>)>;
 
 impl Reader {
@@ -54,14 +54,14 @@ impl Reader {
     /// as `service.name`.
     ///
     /// # Errors
-    /// [`ConfigError`] if the endpoint is not one, or has a range of ports, which stands for more than one reader.
+    /// [`ConfigError`] if the endpoint is not valid, or has a port range, which would be more than one reader.
     pub fn expvar(name: &str, type_name: &str, endpoint: &str) -> Result<Self, ConfigError> {
         let one = Self::expvars(name, type_name, endpoint)?.pop().filter(|reader| reader.name == name);
         let message = "the endpoint has a port range: create one reader for each port";
         one.ok_or_else(|| ConfigError::of(&format!("reader {name}"), message.to_owned()))
     }
 
-    /// The same, but one for each port of a range.
+    /// The same, but the endpoint may have a port range: one reader for each port.
     pub(crate) fn expvars(name: &str, type_name: &str, endpoint: &str) -> Result<Vec<Self>, ConfigError> {
         let error = |message| ConfigError::of(&format!("reader {name}"), message);
         let (endpoint, auth) = access::take_credentials(endpoint).map_err(error)?;
@@ -94,13 +94,13 @@ impl Reader {
         }
     }
 
-    /// Its name.
+    /// The name of the reader.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Name and value of each label of its documents.
+    /// The names and values of its labels.
     pub(crate) fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
         let node = self.node.as_deref().unwrap_or_default();
         self.variables.labels.iter().map(move |label| (label.name.as_str(), label.value.as_deref().unwrap_or(node)))
@@ -112,13 +112,13 @@ impl Reader {
         Self { interval: interval.max(limits::INTERVAL_MIN), ..self }
     }
 
-    /// Gives an exchange up after `timeout`.
+    /// Gives up a poll after `timeout`.
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }
 
-    /// Takes the endpoint for down after `backoff` failures in a row.
+    /// Considers the endpoint down after `backoff` failures in a row.
     #[must_use]
     pub fn backoff(self, backoff: u32) -> Self {
         Self { backoff, ..self }
@@ -129,7 +129,7 @@ impl Reader {
         Self { type_name, ..self.clone() }
     }
 
-    /// One reader like this for each source. That of a port of a range is called by its port, and so are its documents.
+    /// One reader like this for each source. If it is one port of a range, the name of the reader ends with the port.
     fn for_each(self, sources: Sources) -> Vec<Self> {
         let reader = |(source, port): (Source, Option<Port>)| {
             let mut reader = Self { source, ..self.clone() };
@@ -142,7 +142,8 @@ impl Reader {
         sources.into_iter().map(reader).collect()
     }
 
-    /// The readers that a section stands for: one, or one for each port of a range; none if something is wrong with it.
+    /// The readers that a section stands for: one, or one for each port of its range. None if something is wrong with
+    /// it.
     pub(super) fn from_section(name: &str, section: Section<'_, '_>, map_files: &MapFiles<'_>) -> Vec<Self> {
         Self::with_sources(name, section, map_files)
             .map(|(reader, sources)| reader.for_each(sources))
@@ -153,12 +154,12 @@ impl Reader {
         let kind = kind(&mut section, &["expvar", "self"]);
         let mut type_name = section.parse("type_name", type_name);
         if section.node("type_name").is_none() {
-            // Recorders may have one, which is found when the routes are known.
+            // Its recorders may have one, as `old_type_names` finds out when the routes are known.
             type_name = Some(String::new());
         }
         let sources = match kind {
             Some("self") => {
-                // The Go program's configurations give a self reader an endpoint; it goes over no network here.
+                // Configurations of the Go program give a self reader an endpoint, which has no use here.
                 let _ = (section.node("endpoint"), section.node("routepath"));
                 access::refuse(&mut section, &["auth", "tls", "headers"], "a self reader sends no requests");
                 Some(vec![(Source::Own, None)])
@@ -228,7 +229,7 @@ fn variable_rules(section: &mut Section<'_, '_>, is_range: bool, map_files: &Map
     }
 }
 
-/// The user's, behind `own` unless they have one of that name.
+/// The labels. The first one is `own`, unless the user has one with the same name.
 fn labels(section: &mut Section<'_, '_>, own: Option<Label>) -> Vec<Label> {
     let Some(names) = section.section("labels") else { return own.into_iter().collect() };
     if names.keys().count() > limits::LABELS_MAX {
@@ -276,7 +277,7 @@ fn reader_endpoint(section: &mut Section<'_, '_>) -> Option<Sources> {
         Ok((expvar_urls(&endpoint, route_path.as_deref())?, auth))
     });
     let (urls, auth) = parsed.unzip();
-    // Host and access are the same for all ports.
+    // All ports have the same host and the same access.
     let first = urls.iter().flatten().next().map(|(url, _)| url.as_str());
     let access = access::reader_access(section, first.zip(auth));
     urls.map(|urls| expvar_sources(urls, access))
@@ -288,16 +289,17 @@ fn expvar_sources(urls: Vec<(String, Option<Port>)>, access: Access) -> Sources 
     urls.into_iter().map(source).collect()
 }
 
-/// The URL of an endpoint, or those of the ports of its range.
+/// The URL of an endpoint; if it has a port range, one for each port.
 fn expvar_urls(endpoint: &str, route_path: Option<&str>) -> Result<Vec<(String, Option<Port>)>, String> {
     if endpoint.len() + route_path.map_or(0, str::len) > limits::ENDPOINT_BYTES_MAX {
         return Err(format!("the endpoint is longer than {} bytes", limits::ENDPOINT_BYTES_MAX));
     }
-    let url = |part: Part| Ok((expvar_url(&part.endpoint, route_path)?, part.port));
-    ports::parts(endpoint)?.into_iter().map(url).collect()
+    let url = |single: SingleEndpoint| Ok((expvar_url(&single.endpoint, route_path)?, single.port));
+    ports::endpoints(endpoint)?.into_iter().map(url).collect()
 }
 
-/// Both dialects: the path stands in `endpoint`, or beside it; without either it is Go's own.
+/// The URL of an endpoint. Its path may be in `endpoint`, or, as in the Go program's configurations, in `routepath`. By
+/// default it is Go's own path.
 fn expvar_url(endpoint: &str, route_path: Option<&str>) -> Result<String, String> {
     if endpoint.trim().starts_with(UNIX_SCHEME) {
         return values::unix_url(endpoint, route_path.unwrap_or_default());

@@ -18,7 +18,7 @@ use std::time::Duration;
 /// The default index, as in the Go program.
 pub(crate) const INDEX_NAME_DEFAULT: &str = "expvastic";
 
-/// A recorder: where documents are shipped to, and in what portions.
+/// A recorder: where documents are shipped to, and in which bulks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recorder {
     pub(crate) name: String,
@@ -27,11 +27,11 @@ pub struct Recorder {
     pub(crate) backoff: u32,
     pub(crate) log_level: Option<LogLevel>,
     pub(crate) bulk: BulkLimits,
-    /// Where documents wait that memory has no room for, and that must outlive the process.
+    /// The folder for documents that have waited, so that they do not fill the memory and survive a restart.
     pub(crate) spool: Option<SpoolFolder>,
     /// A file for documents that the server refuses for good.
     pub(crate) dead_letter: Option<PathBuf>,
-    /// Of that file, or of the one that a recorder of type `file` writes.
+    /// The mode of that file, or of the one that a recorder of type `file` writes.
     pub(crate) file_mode: FileMode,
 }
 
@@ -48,12 +48,12 @@ impl FileMode {
         mode.map(|mode| Self(Some(mode))).ok_or_else(|| format!("{expected}, found {text:?}"))
     }
 
-    /// What a file is made with, of which the process's umask takes away.
+    /// The mode to create a file with. The umask of the process may remove some of it.
     pub(crate) fn of_new(self) -> u32 {
         self.0.unwrap_or(0o600)
     }
 
-    /// Gives a file that was made just now what was asked for, whatever the umask.
+    /// Gives a file that has just been created the configured mode, whatever the umask is.
     pub(crate) fn apply(self, file: &File) -> io::Result<()> {
         self.0.map_or(Ok(()), |mode| file.set_permissions(Permissions::from_mode(mode)))
     }
@@ -64,7 +64,7 @@ impl FileMode {
 pub(crate) struct SpoolFolder {
     pub(crate) path: PathBuf,
     pub(crate) bytes_max: u64,
-    /// What waits is on disk for good after this.
+    /// After this time, what waits is safe on disk.
     pub(crate) sync: Duration,
 }
 
@@ -77,35 +77,35 @@ pub(crate) enum Target {
     File { path: PathBuf, bytes_max: u64, keep: u32 },
 }
 
-/// A server that speaks `_bulk`, and what is to be done there.
+/// A server with a `_bulk` API, and how it is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ServerTarget {
     /// The hosts of one cluster, at least one.
     pub(crate) hosts: Vec<Host>,
     pub(crate) compression: Compression,
     pub(crate) timeout: Duration,
-    /// The ingest pipeline that documents go through.
+    /// The ingest pipeline for the documents.
     pub(crate) pipeline: Option<String>,
-    /// Whether `index_name` is that of a data stream.
+    /// Whether `index_name` is the name of a data stream.
     pub(crate) data_stream: bool,
-    /// Whether a template is put in place where there is none.
+    /// Whether an index template is created if there is none.
     pub(crate) template: bool,
 }
 
-/// One of them, and who we are there.
+/// One host of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Host {
     pub(crate) url: String,
-    /// Those without credentials of their own share it.
+    /// Shared by all hosts without credentials of their own.
     pub(crate) access: Arc<Access>,
 }
 
-/// Whether bulks are compressed on their way.
+/// Whether requests with bulks are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Compression {
     Gzip,
     None,
-    /// Only if they leave this machine.
+    /// Only if they leave this machine, because there the network is the cost.
     WherePaid,
 }
 
@@ -155,7 +155,7 @@ impl Recorder {
     /// A recorder into `index_name` of the Elasticsearch or OpenSearch at `endpoint` (`localhost:9200`).
     ///
     /// # Errors
-    /// [`ConfigError`] if the endpoint is not one, or the server would refuse the index name.
+    /// [`ConfigError`] if the endpoint is not valid, or servers would refuse the index name.
     pub fn elasticsearch(name: &str, endpoint: &str, index_name: &str) -> Result<Self, ConfigError> {
         let error = |message| ConfigError::of(&format!("recorder {name}"), message);
         let (endpoint, auth) = access::take_credentials(endpoint).map_err(error)?;
@@ -168,7 +168,7 @@ impl Recorder {
     /// A recorder that appends the `_bulk` text to the file `path`; `-` is standard output.
     ///
     /// # Errors
-    /// [`ConfigError`] if a server would refuse the index name.
+    /// [`ConfigError`] if servers would refuse the index name.
     pub fn file(name: &str, path: impl Into<PathBuf>, index_name: &str) -> Result<Self, ConfigError> {
         let index_name = index_names::index_name(index_name)
             .map_err(|message| ConfigError::of(&format!("recorder {name}"), message))?;
@@ -191,7 +191,7 @@ impl Recorder {
         }
     }
 
-    /// Hosts that it ships to.
+    /// The number of hosts that it ships to.
     pub(crate) fn hosts(&self) -> usize {
         match &self.target {
             Target::Elasticsearch(server) => server.hosts.len(),
@@ -199,7 +199,7 @@ impl Recorder {
         }
     }
 
-    /// Where it has something on disk, each with the key that says so.
+    /// The places on disk that it writes to, each with its key in the configuration.
     pub(super) fn paths(&self) -> impl Iterator<Item = (&'static str, &Path)> {
         let file = match &self.target {
             Target::File { path, .. } if path != Path::new("-") => Some(path.as_path()),
@@ -210,13 +210,13 @@ impl Recorder {
         paths.into_iter().filter_map(|(key, path)| Some((key, path?)))
     }
 
-    /// Its name.
+    /// The name of the recorder.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Gives an exchange with a server up after `limit`.
+    /// Gives up a request to a server after `limit`.
     #[must_use]
     pub fn timeout(mut self, limit: Duration) -> Self {
         if let Target::Elasticsearch(server) = &mut self.target {
@@ -225,14 +225,14 @@ impl Recorder {
         self
     }
 
-    /// Takes the server for down after `backoff` failures in a row.
+    /// Considers the server down after `backoff` failures in a row.
     #[must_use]
     pub fn backoff(self, backoff: u32) -> Self {
         Self { backoff, ..self }
     }
 
-    /// Lets documents wait in the folder `path` when the server is away, at most `bytes_max` of it, within `sync`. One that
-    /// writes to a file has no server: it stays as it is.
+    /// Makes documents that have waited for `sync` wait in the folder `path`, which gets at most `bytes_max` bytes. No
+    /// effect on a recorder that writes to a file.
     #[must_use]
     pub fn spool(self, path: impl Into<PathBuf>, bytes_max: u64, sync: Duration) -> Self {
         if matches!(self.target, Target::File { .. }) {
@@ -276,8 +276,8 @@ impl Recorder {
 fn index_name(section: &mut Section<'_, '_>) -> Option<String> {
     let Some((_, place)) = section.node("index_name") else { return Some(INDEX_NAME_DEFAULT.to_owned()) };
     let name = section.parse("index_name", index_names::index_name)?;
-    if let Some(odd) = index_names::odd_year(&name) {
-        section.warn(&place, odd);
+    if let Some(warning) = index_names::mismatched_year(&name) {
+        section.warn(&place, warning);
     }
     Some(name)
 }
@@ -324,7 +324,7 @@ fn elasticsearch_target(section: &mut Section<'_, '_>) -> (Option<Target>, Optio
     (server.map(Target::Elasticsearch), name)
 }
 
-/// The hosts of `endpoint`, which is one or a list, and the credentials that stood in each.
+/// The hosts in `endpoint`, which is one or a list, with their credentials.
 fn endpoints(section: &mut Section<'_, '_>) -> Option<Vec<(String, Option<Auth>)>> {
     let parse = |text: &str| {
         let (endpoint, auth) = access::take_credentials(text)?;
@@ -348,9 +348,9 @@ fn endpoints(section: &mut Section<'_, '_>) -> Option<Vec<(String, Option<Auth>)
                 section.wrong(&place, message);
                 format!("wrong {at}")
             }
-            Ok(host) => {
-                let same = values::same_url(&host.0);
-                hosts.push(host);
+            Ok((url, auth)) => {
+                let same = values::same_url(&url);
+                hosts.push((url, auth));
                 same
             }
         };
@@ -373,7 +373,8 @@ fn file_target(section: &mut Section<'_, '_>) -> Option<Target> {
     Some(Target::File { path: path?, bytes_max, keep: u32::try_from(keep).unwrap_or(u32::MAX) })
 }
 
-/// What is to be written, from the folder of the configuration: the process may be started anywhere.
+/// A path to write to. A relative one starts from the folder of the configuration, as the process may be started
+/// anywhere.
 fn named_path(section: &mut Section<'_, '_>, key: &'static str, expected: &str) -> Option<PathBuf> {
     let folder = section.folder();
     section.parse_name(key, expected, |text| match text {

@@ -1,4 +1,4 @@
-//! A reader's `rename`: names of the payload, and their names in the document.
+//! A reader's `rename`: names in the payload, and the names that they get in the document.
 
 use super::ports;
 use super::section::Section;
@@ -7,7 +7,7 @@ use crate::limits;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-/// Takes the key; `labels` are the reader's.
+/// Takes the key. `labels` are those of the reader.
 pub(super) fn renames(section: &mut Section<'_, '_>, labels: &[Label]) -> Renames {
     let Some(names) = section.section("rename") else { return Renames::default() };
     let count = names.keys().count();
@@ -27,7 +27,7 @@ pub(super) fn renames(section: &mut Section<'_, '_>, labels: &[Label]) -> Rename
     Renames::new(pairs)
 }
 
-/// Why `from` cannot become `to`, if it cannot.
+/// Why `from` cannot be renamed to `to`; none if it can.
 fn problem(from: &str, to: &str, labels: &[Label], taken: &BTreeSet<String>) -> Option<String> {
     if from.is_empty() {
         return Some("an empty name cannot be renamed: expected one such as memstats.Alloc".to_owned());

@@ -10,7 +10,7 @@ use std::fmt::Write;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Merges the routes of the file. A route name may occur twice, and both count.
+/// Merges the routes. If two routes have the same name, both count.
 pub(super) fn merge(
     root: &mut Section<'_, '_>,
     readers: &Named<Reader>,
@@ -36,7 +36,7 @@ pub(super) fn merge(
     let recorder_names = Names::of(recorders, |recorder| &recorder.name);
     let mut pairs = 0;
     let mut seen = BTreeSet::new();
-    // For each reader, in the order of the file, the indices of its recorders, in the order of the routes.
+    // For each reader, in the order of the file: the indices of its recorders, in the order of the routes.
     let mut joined: Vec<Vec<usize>> = vec![Vec::new(); reader_names.count];
     for (index, (name, node)) in map.iter().enumerate() {
         let Some(mut route) = Section::new(node, place.entry(index, name), problems) else { continue };
@@ -73,25 +73,26 @@ fn engines(joined: &[Vec<usize>], readers: &Named<Reader>, recorders: &Named<Rec
     readers.zip(joined).filter(|(_, to)| !to.is_empty()).map(routed).collect()
 }
 
-/// The names that routes may give.
+/// The names that routes may contain.
 struct Names<'n> {
     /// In the order of the file.
     all: Vec<&'n str>,
-    /// What each stands for: indices among all that the section stands for.
+    /// What each name stands for: indices among all readers, or all recorders.
     places: BTreeMap<&'n str, Range<usize>>,
     count: usize,
 }
 
 impl<'n> Names<'n> {
-    /// `called` gives the name of one of those that an entry stands for.
-    fn of<T>(named: &'n Named<T>, called: impl Fn(&'n T) -> &'n str) -> Self {
+    /// `name_of` gives the name of a reader or a recorder. An entry with a port range stands for several readers, each
+    /// of which also has a name of its own.
+    fn of<T>(named: &'n Named<T>, name_of: impl Fn(&'n T) -> &'n str) -> Self {
         let mut known = Self { all: Vec::new(), places: BTreeMap::new(), count: 0 };
-        for (name, parts) in named {
+        for (name, members) in named {
             let first = known.count;
-            known.count += parts.len();
+            known.count += members.len();
             known.add(name, first..known.count);
-            for (place, part) in (first..).zip(parts).filter(|(_, part)| called(part) != name) {
-                known.add(called(part), place..place + 1);
+            for (place, member) in (first..).zip(members).filter(|(_, member)| name_of(member) != name) {
+                known.add(name_of(member), place..place + 1);
             }
         }
         known
@@ -103,7 +104,7 @@ impl<'n> Names<'n> {
     }
 }
 
-/// The indices of what a route names.
+/// The indices of the readers, or the recorders, that a route names.
 fn members(route: &mut Section<'_, '_>, key: &'static str, known: &Names<'_>, problems: &Problems<'_>) -> Vec<usize> {
     let kind = &key[..key.len() - 1];
     let Some(names) = route.texts(key) else {
@@ -115,9 +116,11 @@ fn members(route: &mut Section<'_, '_>, key: &'static str, known: &Names<'_>, pr
     names.iter().filter_map(|(name, place)| find(name, place, kind, known, problems)).flatten().collect()
 }
 
+/// The indices that a name stands for. Reports a name that does not exist.
 fn find(name: &str, place: &Place, kind: &str, known: &Names<'_>, problems: &Problems<'_>) -> Option<Range<usize>> {
     let found = known.places.get(name).cloned();
-    // Without any, it is their section that has something wrong with it; and a range of ports may have, too.
+    // Not if there are no names at all, or if the name may be that of a port of a range with a problem: those are
+    // reported.
     let is_wrong = |(range, _)| known.places.get(range).is_some_and(Range::is_empty);
     if found.is_none() && !known.all.is_empty() && !name.rsplit_once(':').is_some_and(is_wrong) {
         let near = || problems.suggestions.nearest(name, known.all.iter().copied());
@@ -135,7 +138,7 @@ pub(super) fn render(config: &Config) -> String {
         let recorders: Vec<&str> = engine.recorders.iter().map(|recorder| recorder.name.as_str()).collect();
         let _ = writeln!(text, "{} → {}", engine.reader.name, recorders.join(", "));
     }
-    // As the readers are, the engines are in the order of the file.
+    // Engines and readers are both in the order of the file.
     let mut engines = config.engines.iter().peekable();
     for reader in &config.readers {
         if engines.next_if(|engine| Arc::ptr_eq(&engine.reader, reader)).is_none() {

@@ -1,70 +1,105 @@
-//! Scans a YAML text before it is parsed, and refuses what would cost the parser much time or memory. Pure, one pass,
-//! in time linear in the text.
+//! Scans a YAML text before it is parsed, and refuses texts that would take the parser much time or memory. Pure, in a
+//! single pass, in time linear in the length of the text.
 //!
-//! The parser (libyaml, behind `serde_yaml`) is quadratic in the depth of brackets, in the number of `%TAG` lines, and
-//! in the length of runs of blanks within a scalar. It takes some 300 bytes for each key and value. So the text is
-//! split into tokens by libyaml's own rules, and these things are counted. Where libyaml gives up, so does this
-//! scanner: text that is not valid YAML is left to the parser, whose message is better.
+//! The parser (libyaml, through `serde_yaml`) takes time that is quadratic in the depth of brackets, in the number of
+//! `%TAG` lines, and in the length of runs of blanks within a scalar, and about 300 bytes for each key and value. So
+//! the text is split into tokens by libyaml's own rules, and these things are counted. Where a text is not valid YAML,
+//! the scan ends and leaves it to the parser, whose message is better.
 
 mod cursor;
 mod scalar;
 
-use super::error::Location;
+use super::error::{Location, Problem};
 use crate::limits::{
     CONFIG_BLANKS_WORK_MAX, CONFIG_DEPTH_MAX, CONFIG_DIRECTIVES_MAX, CONFIG_NODES_MAX, CONFIG_SIMPLE_KEY_BYTES_MAX,
 };
 use cursor::Cursor;
+use std::fmt;
 
-/// What a text holds that can be parsed within the bounds.
+/// What a text contains that can be parsed within the bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shape {
-    /// Keys, values, lists and sections, at least as many as there are; none if the text holds nothing.
+    /// Keys, values, lists and sections: at least as many as there are; 0 if the text is empty.
     pub(super) nodes: usize,
-    /// Lists and sections within one another. One that YAML writes without a bracket or an indentation of its own
-    /// (`[a: b]`, or a list no deeper than its key) is not counted: there is at most one for each that is.
+    /// How deep lists and sections are nested. Those without a bracket or an indentation of their own (`[a: b]`, or a
+    /// list that is not deeper than its key) are not counted; there is at most one of them for each that is.
     pub(super) depth: usize,
-    /// Whether some number may be spelt in another way than a program would write it: `1.10`, `0x1F`, `+5`.
+    /// Whether some number may be written in another way than a program would write it: `1.10`, `0x1F`, `+5`.
     pub(super) has_odd_numbers: bool,
 }
 
-/// Looks over the text, as far as it is YAML.
+/// Scans the text, as far as it is YAML.
 ///
 /// # Errors
-/// What there is too much of, what to do, and where it becomes too much.
-pub(super) fn scan(text: &str) -> Result<Shape, (String, Location)> {
+/// What there is too much of, and where it becomes too much.
+pub(super) fn scan(text: &str) -> Result<Shape, Problem> {
     let mut scan = Scan::new(text);
     match scan.tokens() {
         Ok(()) | Err(Stop::NotYaml) => Ok(scan.shape),
-        Err(Stop::TooMuch(message)) => Err((message, scan.token)),
+        Err(Stop::TooMuch(excess)) => Err(Problem::at(scan.token, excess.to_string())),
     }
 }
 
-/// Why the scan ends before the text does.
+/// Why the scan ends before the end of the text.
 enum Stop {
-    /// The parser fails here, too.
+    /// The text is not valid YAML: the parser will fail here, too.
     NotYaml,
-    TooMuch(String),
+    TooMuch(Excess),
+}
+
+/// What there is too much of. A configuration that somebody has written by hand has none of this.
+enum Excess {
+    /// Lines that begin with `%`.
+    Directives,
+    /// Keys and values.
+    Nodes,
+    /// Levels of nesting. The most likely one: something that was opened is not closed.
+    Depth,
+    /// Blanks or line ends within a scalar, the most of them in a row.
+    Blanks { longest: usize },
+}
+
+impl fmt::Display for Excess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directives => write!(
+                f,
+                "more than {CONFIG_DIRECTIVES_MAX} lines that begin with %: remove them, a configuration needs none"
+            ),
+            Self::Nodes => write!(
+                f,
+                "more than {CONFIG_NODES_MAX} keys and values: split the file, and run one process for each part"
+            ),
+            Self::Depth => {
+                write!(f, "nested more than {CONFIG_DEPTH_MAX} levels deep: is a bracket, brace or quote not closed?")
+            }
+            Self::Blanks { longest } => {
+                write!(f, "a text with {longest} spaces or newlines in a row: remove some")
+            }
+        }
+    }
 }
 
 /// A list or section in brackets or braces.
 struct Flow {
     is_map: bool,
-    /// Whether something stands behind the last comma, and whether a colon does.
+    /// Whether there is something after the last comma, and whether there is a colon.
     has_content: bool,
     has_colon: bool,
 }
 
-/// What may turn out to be a key, once a colon follows.
+/// A token that is a key if a colon follows.
 #[derive(Clone, Copy)]
 struct Key {
     line: usize,
     column: isize,
     /// Its offset in the text.
     at: usize,
-    /// Whether a value was expected where it stands.
+    /// Whether a value was expected in its place.
     is_wanted: bool,
 }
 
+/// The state of a scan.
 struct Scan<'t> {
     cursor: Cursor<'t>,
     /// Where the current token begins.
@@ -73,13 +108,13 @@ struct Scan<'t> {
     directives: usize,
     blanks_work: usize,
     flows: Vec<Flow>,
-    /// Column of the innermost block, and of those around it; -1 outside of all.
+    /// The column of the innermost block, -1 outside of all blocks; and those of the blocks around it.
     indent: isize,
     indents: Vec<isize>,
-    /// The first token of what may be a key of the innermost block.
+    /// The first token of what may be the next key of the innermost block.
     key: Option<Key>,
     is_key_allowed: bool,
-    /// Whether there was a `-`, `?`, `:`, anchor or tag and nothing behind it yet.
+    /// Whether a value is expected: after `-`, `?`, `:`, an anchor or a tag.
     is_wanted: bool,
 }
 
@@ -100,6 +135,7 @@ impl<'t> Scan<'t> {
         }
     }
 
+    /// Reads all tokens.
     fn tokens(&mut self) -> Result<(), Stop> {
         loop {
             self.skip_to_token();
@@ -123,7 +159,7 @@ impl<'t> Scan<'t> {
         }
     }
 
-    /// Blanks, ends of lines and comments.
+    /// Steps over blanks, ends of lines and comments.
     fn skip_to_token(&mut self) {
         loop {
             if self.cursor.column == 0 {
@@ -149,9 +185,7 @@ impl<'t> Scan<'t> {
         self.directives += 1;
         self.cursor.skip_to_break();
         if self.directives > CONFIG_DIRECTIVES_MAX {
-            return Err(Stop::TooMuch(format!(
-                "more than {CONFIG_DIRECTIVES_MAX} lines that begin with %: remove them, a configuration needs none"
-            )));
+            return Err(Stop::TooMuch(Excess::Directives));
         }
         Ok(())
     }
@@ -175,7 +209,7 @@ impl<'t> Scan<'t> {
             }
             b'!' => {
                 self.property();
-                // Where a tag says what a scalar is, even a quoted one may be a number.
+                // A tag can make a number even of a quoted scalar.
                 self.shape.has_odd_numbers = true;
                 self.cursor.skip_tag();
                 Ok(())
@@ -187,7 +221,7 @@ impl<'t> Scan<'t> {
         }
     }
 
-    /// An anchor or a tag: what it belongs to follows, and is an empty value otherwise. In a section it may be a key.
+    /// An anchor or a tag. The value or key that it belongs to follows; if nothing does, that is an empty value.
     fn property(&mut self) {
         self.save_key();
         self.is_wanted = true;
@@ -196,8 +230,8 @@ impl<'t> Scan<'t> {
         }
     }
 
-    /// A key, a value, a list or a section, counted where it begins.
-    fn node(&mut self) -> Result<(), Stop> {
+    /// Counts a key, a value, a list or a section where it begins.
+    fn begin_node(&mut self) -> Result<(), Stop> {
         self.is_wanted = false;
         if let Some(flow) = self.flows.last_mut() {
             flow.has_content = true;
@@ -208,26 +242,22 @@ impl<'t> Scan<'t> {
     fn count(&mut self, nodes: usize) -> Result<(), Stop> {
         self.shape.nodes += nodes;
         if self.shape.nodes > CONFIG_NODES_MAX {
-            return Err(Stop::TooMuch(format!(
-                "more than {CONFIG_NODES_MAX} keys and values: split the file, and run one process for each part"
-            )));
+            return Err(Stop::TooMuch(Excess::Nodes));
         }
         Ok(())
     }
 
-    /// A list or section has begun.
+    /// Records the depth after a list or section has begun.
     fn deepen(&mut self) -> Result<(), Stop> {
         let depth = self.flows.len() + self.indents.len();
         self.shape.depth = self.shape.depth.max(depth);
         if depth > CONFIG_DEPTH_MAX {
-            return Err(Stop::TooMuch(format!(
-                "nested more than {CONFIG_DEPTH_MAX} levels deep: is a bracket, brace or quote not closed?"
-            )));
+            return Err(Stop::TooMuch(Excess::Depth));
         }
         Ok(())
     }
 
-    /// The first token of what may be a key.
+    /// Remembers the current token as the first one of what may be a key.
     fn save_key(&mut self) {
         if !self.is_key_allowed {
             return;
@@ -241,7 +271,7 @@ impl<'t> Scan<'t> {
 
     fn open_flow(&mut self, is_map: bool) -> Result<(), Stop> {
         self.save_key();
-        self.node()?;
+        self.begin_node()?;
         self.flows.push(Flow { is_map, has_content: false, has_colon: false });
         self.is_key_allowed = true;
         self.cursor.skip();
@@ -266,7 +296,7 @@ impl<'t> Scan<'t> {
         Ok(())
     }
 
-    /// What an entry lacks is an empty value.
+    /// Ends an entry. What it lacks is an empty value.
     fn end_entry(&mut self) -> Result<(), Stop> {
         let is_key_alone = self.flows.last().is_some_and(|flow| flow.is_map && flow.has_content && !flow.has_colon);
         let empty = usize::from(self.is_wanted) + usize::from(is_key_alone);
@@ -274,7 +304,7 @@ impl<'t> Scan<'t> {
         self.count(empty)
     }
 
-    /// Something must follow; if it does not, it is an empty value.
+    /// Expects a value. If one was expected before and has not come, that one is an empty value.
     fn want(&mut self) -> Result<(), Stop> {
         let empty = usize::from(self.is_wanted);
         self.is_wanted = true;
@@ -295,7 +325,7 @@ impl<'t> Scan<'t> {
         if self.flows.is_empty() {
             self.open_block(self.cursor.column)?;
         }
-        // The key before it may have had no value, or this one; and in a list it makes a section.
+        // This key may lack a value, and so may the key before it; in a list, `?` also begins a section.
         self.count(2)?;
         self.want()?;
         self.is_key_allowed = self.flows.is_empty();
@@ -305,7 +335,7 @@ impl<'t> Scan<'t> {
 
     fn colon(&mut self) -> Result<(), Stop> {
         if let Some(flow) = self.flows.last_mut() {
-            // A section of one pair without braces, and a key that is left out.
+            // There may be a section of one pair without braces, and the key may be left out.
             let more = usize::from(!flow.is_map) + usize::from(!flow.has_content);
             (flow.has_content, flow.has_colon) = (true, true);
             self.count(more)?;
@@ -322,7 +352,7 @@ impl<'t> Scan<'t> {
         let Cursor { line, at, column, .. } = self.cursor;
         let is_near = |key: &Key| key.line == line && at - key.at <= CONFIG_SIMPLE_KEY_BYTES_MAX;
         if let Some(key) = self.key.take().filter(is_near) {
-            // A key may be left out behind its anchor, and the value before it.
+            // A key may be left out after its anchor, and so may the value before it.
             self.count(usize::from(self.is_wanted))?;
             let is_opened = self.open_block(key.column)?;
             self.is_key_allowed = false;
@@ -338,13 +368,13 @@ impl<'t> Scan<'t> {
 
     fn alias(&mut self) -> Result<(), Stop> {
         self.save_key();
-        self.node()?;
+        self.begin_node()?;
         self.cursor.skip();
         self.cursor.skip_while(is_of_anchor);
         Ok(())
     }
 
-    /// A block at `column` begins, unless one does already.
+    /// Begins a block at `column`, unless the current one has that column. True if so.
     fn open_block(&mut self, column: isize) -> Result<bool, Stop> {
         if column <= self.indent {
             return Ok(false);
@@ -367,17 +397,18 @@ impl<'t> Scan<'t> {
         Ok(())
     }
 
-    /// Within one scalar there were `runs` of blanks or of ends of lines, the longest of this many bytes. The parser clears
-    /// a buffer of that length for each.
-    fn blanks(&mut self, runs: usize, longest: usize) -> Result<(), Stop> {
+    /// Counts the blanks in one scalar: `runs` runs of blanks or ends of lines, the longest with `longest` bytes. For
+    /// each run, the parser clears a buffer that is as long as the longest.
+    fn count_blanks(&mut self, runs: usize, longest: usize) -> Result<(), Stop> {
         self.blanks_work = self.blanks_work.saturating_add(runs.saturating_mul(longest));
         if self.blanks_work > CONFIG_BLANKS_WORK_MAX {
-            return Err(Stop::TooMuch(format!("a text with {longest} spaces or newlines in a row: remove some")));
+            return Err(Stop::TooMuch(Excess::Blanks { longest }));
         }
         Ok(())
     }
 }
 
+/// Whether it can be in the name of an anchor.
 fn is_of_anchor(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
 }

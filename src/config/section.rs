@@ -1,5 +1,5 @@
-//! One section of the file. Its keys are taken by name and type. Problems are collected, not returned, so that a person
-//! sees all of them at once.
+//! One section of the file. Its keys are taken by name and type. Problems are collected and not returned, so that users
+//! see all of them at once.
 
 use super::node::Node;
 use super::problems::{Place, Problems};
@@ -16,11 +16,12 @@ pub(super) struct Section<'a, 't> {
     entries: &'a [(String, Node)],
     pub(super) place: Place,
     problems: &'a Problems<'t>,
+    /// The keys that have been asked for.
     known: Vec<&'static str>,
 }
 
 impl<'a, 't> Section<'a, 't> {
-    /// `node` as a section; nothing where it stands for none (`key:` with nothing behind it) is an empty one.
+    /// The section that `node` is; `key:` with nothing after it is an empty one.
     pub(super) fn new(node: &'a Node, place: Place, problems: &'a Problems<'t>) -> Option<Self> {
         let entries: &[(String, Node)] = match node {
             Node::Map(entries) => entries,
@@ -33,10 +34,11 @@ impl<'a, 't> Section<'a, 't> {
         Some(Self { entries, place, problems, known: Vec::new() })
     }
 
-    /// The value of `key`; a key that is given twice is a problem, which is told once, however often it is asked for.
+    /// The value of `key`. A key that is given twice is a problem, which is reported once, however often the key is
+    /// asked for.
     pub(super) fn node(&mut self, key: &'static str) -> Option<(&'a Node, Place)> {
-        let is_told = self.known.contains(&key);
-        if !is_told {
+        let is_reported = self.known.contains(&key);
+        if !is_reported {
             self.known.push(key);
         }
         let mut found = None;
@@ -47,22 +49,21 @@ impl<'a, 't> Section<'a, 't> {
             let place = self.place.entry(index, key);
             match &found {
                 None => found = Some((node, place)),
-                Some(_) if is_told => {}
+                Some(_) if is_reported => {}
                 Some((_, first)) => self.problems.again(&place, "given twice", first),
             }
         }
         found
     }
 
-    /// The section itself, unless the value of `key` is `word` (as the documentation shows it) or false: then it is as
-    /// if the key were not there.
+    /// The section itself; none if the value of `key` is `word` or false, which means the same as leaving the key out.
     pub(super) fn unless_off(&mut self, key: &'static str, word: &str) -> Option<&mut Self> {
         let node = self.node(key).map(|(node, _)| node);
         let is_off = matches!(node, Some(Node::Text(text)) if text == word) || matches!(node, Some(Node::Bool(false)));
         (!is_off).then_some(self)
     }
 
-    /// The value of `key`, unless something is known to be wrong with it.
+    /// The value of `key`, unless a problem with it has been reported already.
     fn sound_node(&mut self, key: &'static str) -> Option<(&'a Node, Place)> {
         self.node(key).filter(|(node, _)| **node != Node::Invalid)
     }
@@ -73,7 +74,7 @@ impl<'a, 't> Section<'a, 't> {
         Self::new(node, place, self.problems)
     }
 
-    /// The same for a section of secrets: whatever is in its place may be a secret and is not repeated.
+    /// The same for a section of secrets. Anything else in its place may be a secret, so errors do not repeat it.
     pub(super) fn secret_section(&mut self, key: &'static str) -> Option<Self> {
         let (node, place) = self.node(key)?;
         match node {
@@ -85,7 +86,7 @@ impl<'a, 't> Section<'a, 't> {
         }
     }
 
-    /// The text of `key`, a secret or what stands in its place, read by `parser`. What is not text is not repeated.
+    /// The text of `key`, which is a secret, read by `parser`. Errors do not repeat what is there.
     pub(super) fn secret_parse<T>(
         &mut self,
         key: &'static str,
@@ -116,7 +117,7 @@ impl<'a, 't> Section<'a, 't> {
     pub(super) fn parse<T>(&mut self, key: &'static str, parser: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let (node, place) = self.sound_node(key)?;
         let value = match node {
-            // Quotes help only where the word itself may be meant.
+            // The advice to use quotes helps only if the word in quotes is valid.
             Node::Bool(value) => match parser(&value.to_string()) {
                 Ok(_) => Err(format!("expected text, found {value}: put it in quotes")),
                 Err(message) => Err(message),
@@ -126,7 +127,7 @@ impl<'a, 't> Section<'a, 't> {
         self.report(value, &place)
     }
 
-    /// The same for a name that the user gives to something: true and false are switches that this is not.
+    /// The same for a name of the user's choice. Here, true and false are mistaken for switches.
     pub(super) fn parse_name<T>(
         &mut self,
         key: &'static str,
@@ -142,6 +143,7 @@ impl<'a, 't> Section<'a, 't> {
         }
     }
 
+    /// A duration.
     pub(super) fn duration(&mut self, key: &'static str) -> Option<Duration> {
         self.parse(key, values::duration)
     }
@@ -173,7 +175,7 @@ impl<'a, 't> Section<'a, 't> {
         self.report(within, &place)
     }
 
-    /// A whole number from `least` to `most`.
+    /// An integer from `least` to `most`.
     pub(super) fn number(&mut self, key: &'static str, least: u64, most: u64) -> Option<u64> {
         let (node, place) = self.sound_node(key)?;
         let number = match node {
@@ -216,14 +218,14 @@ impl<'a, 't> Section<'a, 't> {
         Some(texts.collect())
     }
 
-    /// The file that `key` names, loaded by `loader`; its path is taken from the folder of the configuration.
+    /// The file that `key` names, loaded by `loader`. Relative paths start from the folder of the configuration.
     pub(super) fn file<T>(&mut self, key: &'static str, loader: impl FnOnce(&Path) -> Result<T, String>) -> Option<T> {
         let folder = self.problems.folder();
         self.parse_name(key, "a file", |text| loader(&folder.join(text)))
     }
 
-    /// Every key of the section with its text, both read by `parser`: for sections whose keys are names of the user's. Of
-    /// too many only some are read.
+    /// All keys of the section with their texts, read by `parser`: for sections whose keys are names of the user's
+    /// choice. If there are too many, only some are read.
     pub(super) fn each<T>(self, parser: impl Fn(&str, &str) -> Result<T, String>) -> Vec<T> {
         let mut values = Vec::new();
         let mut firsts = BTreeMap::new();
@@ -241,13 +243,12 @@ impl<'a, 't> Section<'a, 't> {
         values
     }
 
-    /// The names of its keys, as the user has chosen them.
+    /// All of its keys.
     pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().map(|(name, _)| name.as_str())
     }
 
-    /// Every key with its text, both read by `parser`: for sections whose keys are names of the user's and whose values are
-    /// secrets.
+    /// The same for a section whose values are secrets.
     pub(super) fn each_secret<T>(self, parser: impl Fn(&str, &str) -> Result<T, String>) -> Vec<T> {
         let read = |(index, (key, node)): (usize, &(String, Node))| {
             if *node == Node::Invalid {
@@ -259,34 +260,36 @@ impl<'a, 't> Section<'a, 't> {
         self.entries.iter().enumerate().filter_map(read).collect()
     }
 
-    /// The folder of the configuration: all other files are looked for from there.
+    /// The folder of the configuration, from which relative paths start.
     pub(super) fn folder(&self) -> PathBuf {
         self.problems.folder().to_owned()
     }
 
-    /// What is wrong with the value at `place`.
+    /// Reports what is wrong with the value at `place`.
     pub(super) fn wrong(&self, place: &Place, message: impl Into<String>) {
         self.problems.value(place, message);
     }
 
+    /// Reports the error, if it is one.
     fn report<T>(&self, value: Result<T, String>, place: &Place) -> Option<T> {
         value.map_err(|message| self.problems.value(place, message)).ok()
     }
 
-    /// Something about the section as a whole, such as a key that it lacks.
+    /// Reports something about the section as a whole, such as a key that it lacks.
     pub(super) fn lacks(&self, message: impl Into<String>) {
         self.problems.key(&self.place, message);
     }
 
+    /// Reports a warning.
     pub(super) fn warn(&self, place: &Place, message: impl Into<String>) {
         self.problems.warning(place, message);
     }
 
-    /// Every key that was not asked for is unknown.
+    /// Reports the keys that nobody has asked for as unknown.
     pub(super) fn finish(self) {
         let keys = self.entries.iter().map(|(key, _)| key.as_str()).enumerate();
         let unknown: Vec<(usize, &str)> = keys.filter(|(_, key)| !self.known.contains(key)).collect();
-        // The same with an endpoint: of `endpoint: u:hun,ter2@host` within braces there is a key `ter2@host`.
+        // `endpoint: u:hun,ter2@host` in braces has a key `ter2@host`, which contains a part of a password.
         let is_secret = self.place.holds_secrets || unknown.iter().any(|(_, key)| key.contains('@'));
         for (index, key) in unknown {
             if self.problems.is_full() {
@@ -309,6 +312,7 @@ impl<'a, 't> Section<'a, 't> {
     }
 }
 
+/// The text of a secret. Errors do not repeat it.
 fn secret_text_of(node: &Node) -> Result<&str, String> {
     match node {
         Node::Text(text) => Ok(text),
@@ -318,6 +322,7 @@ fn secret_text_of(node: &Node) -> Result<&str, String> {
     }
 }
 
+/// The text of a scalar.
 fn text_of(node: &Node) -> Result<String, String> {
     match node {
         Node::Text(text) | Node::Number { text, .. } => Ok(text.clone()),

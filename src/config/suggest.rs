@@ -3,12 +3,12 @@
 use crate::limits::{SUGGESTED_CHARS_MAX, SUGGESTION_STEPS_MAX};
 use std::cell::Cell;
 
-/// The nearest of `known` to `name`, if it is near enough: at most a third of its letters differ.
+/// The name among `known` that is most similar to `name`, if at most a third of its letters differ.
 pub(crate) fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     Suggestions::default().nearest(name, known)
 }
 
-/// The suggestions for the problems of one file, as long as they do not take too long.
+/// Makes the suggestions for one file, as long as they do not take too long together.
 pub(super) struct Suggestions {
     steps_left: Cell<usize>,
 }
@@ -20,7 +20,7 @@ impl Default for Suggestions {
 }
 
 impl Suggestions {
-    /// The same; nothing once all of them have taken too long.
+    /// The same. None if the suggestions so far have taken too long.
     pub(super) fn nearest<'k>(&self, name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
         let length = name.chars().count();
         if length > SUGGESTED_CHARS_MAX {
@@ -44,6 +44,7 @@ impl Suggestions {
         best.map(|(_, candidate)| candidate)
     }
 
+    /// Counts steps. None if there have been too many.
     fn step(&self, steps: usize) -> Option<()> {
         let left = self.steps_left.get().checked_sub(steps);
         self.steps_left.set(left.unwrap_or(0));
@@ -51,7 +52,7 @@ impl Suggestions {
     }
 }
 
-/// Letters to insert, delete, replace or swap with their neighbour (optimal string alignment).
+/// How many letters have to be inserted, deleted, replaced or swapped with their neighbour (optimal string alignment).
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut before: Vec<usize> = Vec::new();

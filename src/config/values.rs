@@ -1,6 +1,6 @@
 //! Parsers for the scalars of the configuration: durations, sizes, endpoints, index names, levels.
 //!
-//! Each parser returns a value that needs no further checks, or a description of what was expected.
+//! Each parser gives a value that needs no further checks, or says what was expected.
 
 use crate::http::{UNIX_SCHEME, Uri, unix_parts};
 use crate::limits;
@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-/// A duration as the Go program wrote them: `300ms`, `1.5s`, `1h15m`.
+/// A duration in Go's notation: `300ms`, `1.5s`, `1h15m`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let expected = || format!("expected a duration such as 500ms, 1.5s or 1m30s, found {text:?}");
     let mut total = Duration::ZERO;
@@ -36,7 +36,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         };
         total = Duration::try_from_secs_f64(number * unit_seconds)
             .ok()
-            .and_then(|part| total.checked_add(part))
+            .and_then(|more| total.checked_add(more))
             .filter(|sum| *sum <= limits::DURATION_MAX)
             .ok_or_else(|| format!("the duration {text:?} is longer than a year"))?;
         rest = &rest[letters..];
@@ -44,7 +44,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     Ok(total)
 }
 
-/// The duration, or what is wrong if it is shorter than `least`, which is above zero.
+/// Checks that a duration is not shorter than `least`, which is above zero.
 pub(crate) fn at_least(least: Duration, duration: Duration) -> Result<Duration, String> {
     match duration {
         Duration::ZERO => Err("cannot be zero, expected a duration such as 500ms or 1s".to_owned()),
@@ -75,10 +75,10 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     if bytes.is_finite() && bytes < 1e15 { Ok(bytes.round() as u64) } else { Err(expected()) }
 }
 
-/// The URL that an endpoint stands for: `http://` may be left out, and `path` is appended.
+/// The URL of an endpoint, which may lack `http://`, with `path` appended.
 ///
 /// # Errors
-/// What is wrong with it. Credentials are not repeated.
+/// What is wrong with it. Errors do not repeat credentials.
 pub(crate) fn url(endpoint: &str, path: &str) -> Result<String, String> {
     let endpoint = endpoint.trim();
     if endpoint.is_empty() {
@@ -112,8 +112,8 @@ pub(crate) fn url(endpoint: &str, path: &str) -> Result<String, String> {
     }
 }
 
-/// The URL of what is served over a socket in the file system: `unix:///run/app.sock`, or `unix:///run/app.sock:/path`, or
-/// with `path` behind it; Go's own path if there is none.
+/// The URL of an endpoint on a Unix socket, `unix:///run/app.sock` or `unix:///run/app.sock:/path`, with `path`
+/// appended. By default the path is Go's own.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -134,8 +134,8 @@ pub(crate) fn unix_url(endpoint: &str, path: &str) -> Result<String, String> {
     Ok(format!("{UNIX_SCHEME}{socket}:{slash}{target}"))
 }
 
-/// The address of the status pages: `127.0.0.1:9102`, `localhost:9102`, `[::1]:9102`, or `:9102` for all of this
-/// machine's IPv4 addresses. With port 0 the system chooses one.
+/// The address of the status pages: `127.0.0.1:9102`, `localhost:9102`, `[::1]:9102`, or `:9102` for all IPv4 addresses
+/// of this machine. With port 0, the system chooses one.
 ///
 /// # Errors
 /// What was expected.
@@ -154,32 +154,33 @@ pub(crate) fn listen_address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// The same text for URLs that [`url`] made of the same host and path, however they are written.
+/// A normal form of a URL that [`url`] has given: two URLs with the same host and path have the same.
 pub(crate) fn same_url(url: &str) -> String {
     let parsed = url::Url::parse(url).map(String::from);
     parsed.unwrap_or_else(|_| url.to_owned()).trim_end_matches('/').to_owned()
 }
 
-/// Whether an endpoint holds credentials.
+/// Whether an endpoint contains credentials.
 pub(crate) fn has_credentials(endpoint: &str) -> bool {
     authority(endpoint).contains('@')
 }
 
-/// Host and port of an endpoint, with credentials if it has some.
+/// The host and port of an endpoint, with its credentials, if it has some.
 pub(crate) fn authority(endpoint: &str) -> &str {
     let rest = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
     rest.split(['/', '?', '#']).next().unwrap_or_default()
 }
 
-/// What stands for the port of an authority without credentials.
+/// The text in the place of the port of an authority, which must not have credentials.
 pub(crate) fn port(authority: &str) -> Option<&str> {
     match authority.strip_prefix('[') {
-        Some(v6) => v6.split_once(']')?.1.strip_prefix(':'),
+        Some(v6) => v6.split_once(']').and_then(|(_, port)| port.strip_prefix(':')),
         None => authority.split_once(':').map(|(_, port)| port),
     }
 }
 
-/// Whether what stands for a port may be repeated. It is the beginning of a password in `u:hun,ter2@host` within braces.
+/// Whether an error may repeat the text in the place of a port. In braces, YAML takes only `u:hun` of `u:hun,ter2@host`
+/// for the endpoint, and the text is then the beginning of a password.
 pub(crate) fn is_like_a_port(port: &str) -> bool {
     port.bytes().all(|byte| byte.is_ascii_digit() || b"+- ".contains(&byte))
 }
@@ -196,17 +197,18 @@ fn check_authority(authority: &str) -> Result<(), String> {
     if host.is_empty() {
         return Err("the endpoint has no host, expected host:port such as localhost:1234".to_owned());
     }
-    let said = if port.is_some_and(is_like_a_port) { format!("{authority:?}") } else { "the endpoint".to_owned() };
+    let shown = if port.is_some_and(is_like_a_port) { format!("{authority:?}") } else { "the endpoint".to_owned() };
     match port.map(str::parse::<u16>) {
         None | Some(Ok(1..)) => Ok(()),
         Some(Err(_)) if port.and_then(|port| port.split_once('-')).is_some_and(|(first, _)| !first.is_empty()) => {
-            Err(format!("{said} has a port range, which only readers support: list each server as host:port"))
+            Err(format!("{shown} has a port range, which only readers support: list each server as host:port"))
         }
-        Some(_) => Err(format!("the port of {said} is not a number from 1 to 65535")),
+        Some(_) => Err(format!("the port of {shown} is not a number from 1 to 65535")),
     }
 }
 
-/// How an IPv6 address is written that stands without its brackets, with or without a port.
+/// The right way to write an IPv6 address that lacks its brackets, with or without a port. None if it is something
+/// else.
 pub(crate) fn bracketed(authority: &str) -> Option<String> {
     let is_v6 = |text: &str| text.parse::<Ipv6Addr>().is_ok();
     match authority.rsplit_once(':') {
@@ -217,7 +219,7 @@ pub(crate) fn bracketed(authority: &str) -> Option<String> {
     }
 }
 
-/// `path` behind the path of `url`, before its query.
+/// Appends `path` to the path of `url`, before its query.
 fn join(url: &str, path: &str) -> String {
     let path = path.trim();
     if path.is_empty() {
@@ -230,16 +232,16 @@ fn join(url: &str, path: &str) -> String {
     format!("{base}{slash}{path}{query}")
 }
 
-/// Whether a URL that [`url`] made has a path of its own.
+/// Whether a URL that [`url`] has given has a path other than `/`.
 pub(crate) fn has_path(url: &str) -> bool {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     rest.split(['?', '#']).next().and_then(|place| place.split_once('/')).is_some_and(|(_, path)| !path.is_empty())
 }
 
-/// The name of an ingest pipeline, as it stands in a URL.
+/// The name of an ingest pipeline, escaped for a URL.
 ///
 /// # Errors
-/// It is no name.
+/// It is not a valid name.
 pub(crate) fn pipeline(text: &str) -> Result<String, String> {
     if text.is_empty() || text.len() > limits::PIPELINE_BYTES_MAX || text.chars().any(char::is_control) {
         return Err(format!("expected the name of an ingest pipeline, found {text:?}"));
@@ -249,14 +251,14 @@ pub(crate) fn pipeline(text: &str) -> Result<String, String> {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             escaped.push(char::from(byte));
         } else {
-            // A text takes what is written to it.
+            // Writing to a string does not fail.
             let _ = write!(escaped, "%{byte:02X}");
         }
     }
     Ok(escaped)
 }
 
-/// A level by its name, as the Go program's logger spelt them.
+/// A log level by its name, or by a name that the Go program's logger had for it.
 pub(crate) fn log_level(text: &str) -> Result<LogLevel, String> {
     match text.to_ascii_lowercase().as_str() {
         "error" | "fatal" | "panic" => Ok(LogLevel::Error),

@@ -56,7 +56,8 @@ pub(super) struct Runtime {
     seal_by: Cell<Option<Instant>>,
     /// Wakes the tick loop early: `seal_by` has changed, an engine may have ended, or another configuration has
     /// arrived.
-    changed: (Sender<()>, Receiver<()>),
+    wake_sender: Sender<()>,
+    wake_receiver: Receiver<()>,
     /// A configuration that the tick loop is to apply.
     ordered: Cell<Option<Box<Config>>>,
 }
@@ -97,9 +98,9 @@ impl Runtime {
         polls_max: Option<u64>,
         watchdog: Option<Watchdog>,
     ) -> Result<Self, EngineError> {
-        let mut process = [0_u8; 9];
-        getrandom::fill(&mut process)
-            .map_err(|error| EngineError::System(format!("cannot get random bytes from the system: {error}")))?;
+        let mut process_id = [0_u8; 9];
+        getrandom::fill(&mut process_id).map_err(EngineError::RandomBytes)?;
+        let (wake_sender, wake_receiver) = smol::channel::bounded(1);
         Ok(Self {
             http: Http::new(0, &|name| std::env::var(name).ok()),
             engines: RefCell::default(),
@@ -107,7 +108,7 @@ impl Runtime {
             retiring: RefCell::default(),
             metrics: Rc::default(),
             pages: RefCell::default(),
-            buffers: RefCell::new(DocumentBuffers::new(process)),
+            buffers: RefCell::new(DocumentBuffers::new(process_id)),
             started: clock::now(),
             log_level: PartLevel::of_settings(settings.log_level),
             shutdown_timeout: Cell::new(settings.shutdown_timeout),
@@ -116,7 +117,8 @@ impl Runtime {
             stopping: Cell::new(false),
             given_up: Cell::new(0),
             seal_by: Cell::default(),
-            changed: smol::channel::bounded(1),
+            wake_sender,
+            wake_receiver,
             ordered: Cell::default(),
         })
     }
@@ -160,10 +162,10 @@ impl Runtime {
             }
             self.poll_due(executor);
             self.seal_aged();
-            let changed = async { _ = self.changed.1.recv().await };
+            let woken = async { _ = self.wake_receiver.recv().await };
             match self.next_wake() {
-                Some(at) => smol::future::or(event_loop::sleep_until(at), changed).await,
-                None => changed.await,
+                Some(at) => smol::future::or(event_loop::sleep_until(at), woken).await,
+                None => woken.await,
             }
         }
     }
@@ -331,7 +333,7 @@ impl Runtime {
 
     fn wake_up(&self) {
         // If the channel is full, the loop has been woken already.
-        let _ = self.changed.0.try_send(());
+        let _ = self.wake_sender.try_send(());
     }
 }
 

@@ -1,5 +1,5 @@
-//! The text of a body as it stands: which bytes are structure, what a scalar is, where something is, and how a body
-//! that is not JSON becomes one that can be walked. Knows nothing of names, rules or documents.
+//! The text of a body: which bytes are structure, what a valid scalar is, where something is, and how a body that is
+//! not JSON becomes one that can be walked. Knows nothing about names, rules or documents.
 
 pub(crate) mod index;
 pub mod json;

@@ -46,7 +46,7 @@ pub use error::{Cause, FlattenError};
 pub use layout::Mended;
 pub use layout::convert::{Conversion, Conversions};
 pub use layout::globs::{Choice, Globs};
-pub use layout::lost::Loss;
+pub use layout::lost::{Loss, LostNames};
 pub use layout::names::{LabelNameError, check_label_name, is_below, names_conflict};
 pub use layout::rename::Renames;
 pub use layout::rules::{GcPauses, Label, VariableRules};

@@ -2,7 +2,7 @@
 
 use crate::layout::Layout;
 use crate::layout::by_hash::NoRoom;
-use crate::layout::lost::{Loss, Lost};
+use crate::layout::lost::{Loss, Lost, LostNames};
 use crate::layout::names::Fields;
 use crate::layout::rates;
 use crate::layout::rules::VariableRules;
@@ -46,7 +46,7 @@ impl Variables {
 
     /// A few of the names that were lost for the first time, and how many more there are. Each name is given once, so
     /// the next call gives the next ones.
-    pub fn lost(&mut self, loss: Loss) -> (Vec<String>, usize) {
+    pub fn lost(&mut self, loss: Loss) -> LostNames {
         self.lost.take(loss)
     }
 

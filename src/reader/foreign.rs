@@ -1,21 +1,21 @@
-//! Describes an answer that is not expvar's JSON: its kind, how it begins, and what to do about it. Pure.
+//! Describes an answer that is not expvar's JSON: what it is, how it begins, and what to do about it. Pure.
 
 use crate::http::{Content, ContentKind};
 use crate::limits;
 use crate::redact;
 use std::fmt::Write;
 
-/// Go's own path.
+/// The path of Go's own handler.
 const VARS_PATH: &str = "/debug/vars";
 
-/// What TLS servers answer to who speaks plain HTTP to them: Go's, nginx, Apache.
+/// What TLS servers answer to plain HTTP: Go, nginx, Apache.
 const TLS_ANSWERS: [&[u8]; 3] = [
     b"Client sent an HTTP request to an HTTPS server",
     b"plain HTTP request was sent to HTTPS port",
     b"speaking plain HTTP to an SSL-enabled server port",
 ];
 
-/// How a body begins that is compressed, and by what.
+/// How compressed bodies begin, and the compression.
 const COMPRESSED: [(&[u8], &str); 5] = [
     (b"\x1f\x8b", "gzip"),
     (b"\x28\xb5\x2f\xfd", "zstd"),
@@ -28,14 +28,14 @@ const COMPRESSED: [(&[u8], &str); 5] = [
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Kind {
     Empty,
-    /// By this coding.
+    /// With this compression.
     Compressed(String),
     Utf16,
     Html,
     Xml,
-    /// The text format of Prometheus, or the one that came of it.
+    /// The text format of Prometheus, or OpenMetrics, which is derived from it.
     Prometheus,
-    /// A call of a function, which a browser would run.
+    /// A call of a JavaScript function with JSON as its argument.
     Jsonp,
     JsonArray,
     JsonObject,
@@ -84,7 +84,7 @@ impl Kind {
         *self == Self::JsonObject
     }
 
-    /// The same for answers that are alike.
+    /// Its name in messages.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Empty => "empty",
@@ -115,15 +115,15 @@ pub(crate) fn described(kind: &Kind, content: &Content, body: &[u8]) -> String {
         ContentKind::Json => write!(text, " (Content-Type: application/json)"),
         ContentKind::Unknown => Ok(()),
     };
-    let _ = match first_words(kind, body) {
-        Some((true, title)) => write!(text, ", and its title is {title:?}"),
-        Some((false, words)) => write!(text, ", and begins {words:?}"),
+    let _ = match beginning(kind, body) {
+        Some(Beginning::Title(title)) => write!(text, ", and its title is {title:?}"),
+        Some(Beginning::Words(words)) => write!(text, ", and begins {words:?}"),
         None => Ok(()),
     };
     text
 }
 
-/// What a person can do about an answer from `url`.
+/// What the user can do about an answer from `url`; none if there is no good advice.
 pub(crate) fn remedy(kind: &Kind, status: u16, body: &[u8], url: &str) -> Option<String> {
     if is_of_tls_port(body) && !url.starts_with("https://") {
         return Some("this port speaks TLS: write https://".to_owned());
@@ -146,28 +146,37 @@ pub(crate) fn remedy(kind: &Kind, status: u16, body: &[u8], url: &str) -> Option
     }
 }
 
-/// Whether this is what a TLS server says to who speaks plain HTTP.
+/// Whether this is what a TLS server answers to plain HTTP.
 pub(crate) fn is_of_tls_port(body: &[u8]) -> bool {
     let looked = &body[..body.len().min(limits::FOREIGN_LOOK_BYTES)];
     TLS_ANSWERS.iter().any(|answer| memchr::memmem::find(looked, answer).is_some())
 }
 
-/// The title of a page, or the first words of another text.
-fn first_words(kind: &Kind, body: &[u8]) -> Option<(bool, String)> {
-    let looked = &body[..body.len().min(limits::FOREIGN_LOOK_BYTES)];
-    let (is_title, words) = match kind {
-        Kind::Empty | Kind::Compressed(_) => return None,
-        Kind::Utf16 => (false, shown(decoded_utf16(looked).as_bytes())),
-        Kind::Html => match title(looked) {
-            Some(title) => (true, shown(title)),
-            None => (false, shown(looked)),
-        },
-        _ => (false, shown(looked)),
-    };
-    (!words.is_empty()).then_some((is_title, words))
+/// How a body begins.
+enum Beginning {
+    /// The title of an HTML page.
+    Title(String),
+    /// The first words of another text.
+    Words(String),
 }
 
-/// A bounded piece of a text from outside, on one line and without secrets.
+/// The title of a page, or the first words of another text; none if there are no words.
+fn beginning(kind: &Kind, body: &[u8]) -> Option<Beginning> {
+    let looked = &body[..body.len().min(limits::FOREIGN_LOOK_BYTES)];
+    if *kind == Kind::Html
+        && let Some(title) = title(looked)
+    {
+        return Some(shown(title)).filter(|title| !title.is_empty()).map(Beginning::Title);
+    }
+    let words = match kind {
+        Kind::Empty | Kind::Compressed(_) => return None,
+        Kind::Utf16 => shown(decoded_utf16(looked).as_bytes()),
+        _ => shown(looked),
+    };
+    Some(words).filter(|words| !words.is_empty()).map(Beginning::Words)
+}
+
+/// A text from outside: cut to a bounded length, on one line and without secrets.
 fn shown(text: &[u8]) -> String {
     let quoted = redact::quote(text, limits::FOREIGN_WORDS_BYTES_MAX);
     quoted.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -187,7 +196,8 @@ enum ByteOrder {
     Big,
 }
 
-/// Whether it is UTF-16, by its mark, or as every other byte is zero.
+/// The byte order, if it is UTF-16: it has a byte order mark, or many of its characters have a zero byte, always the
+/// same one.
 fn utf16_order(body: &[u8]) -> Option<ByteOrder> {
     match body {
         [0xff, 0xfe, ..] => return Some(ByteOrder::Little),

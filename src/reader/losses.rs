@@ -1,12 +1,12 @@
-//! What a reader's documents lack, in words for the log. Each variable is named when it is first lost, and the fact
-//! that some are lost is repeated once per period. Time is an argument.
+//! Log lines about variables that are missing in a reader's documents. Each variable is named when it is first lost;
+//! that some are missing is repeated once per period. Time is an argument.
 
-use crate::flatten::{self, Cause, FlattenError, Loss, Report, Unmatched, Variables};
+use crate::flatten::{self, Cause, FlattenError, Loss, LostNames, Report, Unmatched, Variables};
 use crate::log::FailureLog;
 use crate::redact;
 use std::time::Instant;
 
-/// What has been logged about losses.
+/// What has been logged about all losses.
 #[derive(Default)]
 pub(super) struct Losses {
     broken: Kind,
@@ -23,15 +23,15 @@ struct Kind {
 
 /// A log line.
 pub(super) struct Line {
-    /// How many are left out of this document.
+    /// How many values are missing in this document.
     pub(super) values: u64,
-    /// Documents since the last line of this kind.
+    /// The number of such documents since the last line of this kind.
     pub(super) times: u64,
     pub(super) message: String,
 }
 
 impl Losses {
-    /// The log lines that a document is worth.
+    /// The log lines about a document.
     pub(super) fn lines(
         &mut self,
         report: &Report,
@@ -72,14 +72,9 @@ impl Losses {
 }
 
 impl Kind {
-    /// If values are lost: the number of documents since the last line and the names, if it is time for a line or some
-    /// names are new.
-    fn are_due(
-        &mut self,
-        values: u64,
-        new: impl FnOnce() -> (Vec<String>, usize),
-        now: Instant,
-    ) -> Option<(u64, &str)> {
+    /// The number of documents since the last line, and the names, if values are lost and it is time for a line: some
+    /// names are new, or the period is over.
+    fn are_due(&mut self, values: u64, new: impl FnOnce() -> LostNames, now: Instant) -> Option<(u64, &str)> {
         if values == 0 {
             return None;
         }
@@ -100,12 +95,13 @@ pub(super) fn without_match(unmatched: Unmatched) -> String {
     let Unmatched { key, mut patterns } = unmatched;
     let more = patterns.len().saturating_sub(flatten::limits::LOST_NAMES_TOLD);
     patterns.truncate(flatten::limits::LOST_NAMES_TOLD);
-    let names = listed((patterns, more)).unwrap_or_default();
+    let names = listed(LostNames { names: patterns, more }).unwrap_or_default();
     format!("no variable in the first document matches these patterns in {key}: {names}; are they misspelt?")
 }
 
-/// `"a", "b" and 3 more`; none if there are none.
-fn listed((names, more): (Vec<String>, usize)) -> Option<String> {
+/// `"a", "b" and 3 more`; none if there are no names.
+fn listed(lost: LostNames) -> Option<String> {
+    let LostNames { names, more } = lost;
     if names.is_empty() {
         return None;
     }
@@ -114,12 +110,12 @@ fn listed((names, more): (Vec<String>, usize)) -> Option<String> {
     Some(quoted.join(", ") + &more)
 }
 
-/// A name that comes from a payload.
+/// A name from a payload, as a log line shows it.
 fn quoted(name: &str) -> String {
     format!("{:?}", redact::quote(name.as_bytes(), flatten::limits::LOST_NAME_SHOWN_BYTES_MAX))
 }
 
-/// Why a body gave no document, with the variable at fault.
+/// Why a body gives no document, with the name of the variable at fault.
 pub(super) fn in_words(error: FlattenError, body: &[u8], variables: &mut Variables) -> String {
     let name = || quoted(&flatten::name_at(body, error.offset));
     match error.cause {

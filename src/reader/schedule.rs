@@ -1,7 +1,7 @@
-//! When a reader's ticks are due: at multiples of its interval since the start of the process, so that they never drift
-//! and the ticks of all readers fall together. With jitter, each tick is due a random time after its place on that
-//! grid; the grid itself does not move. Pure: the time is passed in as the duration since the start, and so is the
-//! randomness.
+//! When a reader's ticks are due: at multiples of its interval since the start of the process. So they never drift, and
+//! the ticks of all readers fall together. With jitter, each tick is due a random time after its place on that grid;
+//! the grid itself does not move. Pure: the time, as the duration since the start, and the source of random numbers are
+//! arguments.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) struct Schedule {
     interval_ns: u64,
-    /// Below the interval.
+    /// Shorter than the interval.
     jitter_ns: u64,
-    /// Number of the next tick; 0 is at the start.
+    /// The number of the next tick; that at the start is 0.
     next: u64,
     /// How long after its place on the grid the next tick is due.
     delay_ns: u64,
@@ -19,8 +19,9 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// Its first tick is at `elapsed`, the others on the grid, each up to `jitter` later; `polls_max` ends the schedule
-    /// after so many polls. A single poll is at once: there is nothing to spread, and somebody is waiting for it.
+    /// The first tick is at `elapsed`, and the others are on the grid, each up to `jitter` later. The schedule ends
+    /// after `polls_max` polls, if that is given. A single poll has no jitter: there is nothing to spread, and somebody
+    /// is waiting.
     pub(crate) fn new(
         (interval, jitter): (Duration, Duration),
         elapsed: Duration,
@@ -31,8 +32,8 @@ impl Schedule {
         let jitter_ns = if polls_max == Some(1) { 0 } else { nanos(jitter) };
         debug_assert!(jitter_ns < interval_ns, "ticks do not overtake one another");
         let (next, begun_ns) = (elapsed_ns / interval_ns, elapsed_ns % interval_ns);
-        // A reader that starts between two ticks, perhaps together with many others, is spread over the time up to the
-        // second one.
+        // Many readers may start together between two ticks. Their first polls are spread over the time until the
+        // second tick.
         let room_ns = jitter_ns.min(interval_ns - begun_ns);
         let delay_ns = if jitter_ns == 0 { 0 } else { begun_ns + draw(room_ns, random) };
         Self { interval_ns, jitter_ns, next, delay_ns, polls_left: polls_max }
@@ -47,7 +48,8 @@ impl Schedule {
         Some(Duration::from_nanos(place_ns.saturating_add(self.delay_ns)))
     }
 
-    /// Takes the tick that is due at `elapsed`, if one is. Gives the number of ticks before it that are past as well.
+    /// Takes the tick that is due at `elapsed`, if there is one. Gives the number of ticks before it that have been
+    /// missed.
     pub(crate) fn take(&mut self, elapsed: Duration, random: &mut fastrand::Rng) -> Option<u64> {
         if self.due()? > elapsed {
             return None;
@@ -60,14 +62,14 @@ impl Schedule {
         Some(late)
     }
 
-    /// A poll has begun: one less is left.
+    /// Counts a poll that has begun.
     pub(crate) fn polled(&mut self) {
         if let Some(left) = &mut self.polls_left {
             *left = left.saturating_sub(1);
         }
     }
 
-    /// Leaves out the ticks before `until`; gives their number.
+    /// Skips the ticks before `until`. Gives their number.
     pub(crate) fn postpone(&mut self, until: Duration) -> u64 {
         let first = nanos(until).div_ceil(self.interval_ns);
         let skipped = first.saturating_sub(self.next);
@@ -76,12 +78,12 @@ impl Schedule {
     }
 }
 
-/// From 0 up to `end`; 0 if that is 0.
+/// A random number below `end`; 0 if that is 0.
 fn draw(end: u64, random: &mut fastrand::Rng) -> u64 {
     if end == 0 { 0 } else { random.u64(..end) }
 }
 
-/// 64 bits of nanoseconds are 584 years, and to divide by them takes no routine of the compiler's library.
+/// 64 bits are enough for 584 years, and unlike 128 bits they can be divided without a library routine.
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -189,8 +191,8 @@ mod tests {
         assert!(dues.len() > 900, "they are spread");
     }
 
-    /// What happens to a schedule: it is woken up so many nanoseconds after the next tick is due, or too early, or is to
-    /// leave out what comes before so many nanoseconds after that.
+    /// What happens to a schedule: it is woken up so many nanoseconds after the next tick is due, or too early, or is
+    /// to leave out what comes before so many nanoseconds after that.
     #[derive(Debug, Clone, Copy)]
     enum Step {
         Woken(u64),

@@ -1,5 +1,5 @@
-//! When an endpoint that is slower than its interval is worth a log line: once, and not for a moment in which the
-//! machine was busy. Pure.
+//! When to log that an endpoint is slower than its interval: once, and not if the machine was only busy for a moment.
+//! Pure.
 
 use crate::limits;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use std::time::Duration;
 pub(super) struct Slowness {
     /// Polls in a row that took longer than the interval.
     polls: u32,
-    /// All that these took.
+    /// How long these polls took together.
     time: Duration,
-    was_told: bool,
+    was_logged: bool,
 }
 
 impl Slowness {
     /// Records how long a poll took. True if that should be logged now.
-    pub(super) fn is_to_be_told(&mut self, time: Duration, interval: Duration) -> bool {
+    pub(super) fn is_to_be_logged(&mut self, time: Duration, interval: Duration) -> bool {
         if time <= interval {
             (self.polls, self.time) = (0, Duration::ZERO);
             return false;
@@ -24,7 +24,7 @@ impl Slowness {
         self.polls = self.polls.saturating_add(1);
         self.time = self.time.saturating_add(time);
         let lasts = self.polls >= limits::SLOW_POLLS_MIN && self.time >= limits::SLOW_TIME_MIN;
-        lasts && !std::mem::replace(&mut self.was_told, true)
+        lasts && !std::mem::replace(&mut self.was_logged, true)
     }
 }
 
@@ -36,7 +36,7 @@ mod tests {
     fn told(interval_ms: u64, polls_ms: &[u64]) -> Vec<usize> {
         let mut slowness = Slowness::default();
         let interval = Duration::from_millis(interval_ms);
-        let mut is_told = |ms: &u64| slowness.is_to_be_told(Duration::from_millis(*ms), interval);
+        let mut is_told = |ms: &u64| slowness.is_to_be_logged(Duration::from_millis(*ms), interval);
         (0..polls_ms.len()).filter(|&at| is_told(&polls_ms[at])).collect()
     }
 

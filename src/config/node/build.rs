@@ -6,11 +6,11 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqA
 use std::cell::Cell;
 use std::fmt;
 
-/// What is known of the tree while it is read.
+/// The state of reading a tree.
 pub(super) struct Reading {
-    /// Bytes that it may still take.
+    /// How many more bytes the tree may take.
     room: Cell<usize>,
-    /// Whether the text of some number has to be read on its own.
+    /// Whether the texts of numbers have to be read in a second pass.
     pub(super) wants_spelling: Cell<bool>,
 }
 
@@ -20,11 +20,12 @@ impl Reading {
     }
 }
 
-/// Makes a `Node` of whatever comes.
+/// Turns any value into a `Node`.
 #[derive(Clone, Copy)]
 pub(super) struct NodeSeed<'r>(pub(super) &'r Reading);
 
 impl NodeSeed<'_> {
+    /// Counts bytes of the tree. An error if there are too many.
     fn take<E: de::Error>(self, bytes: usize) -> Result<(), E> {
         let room = self.0.room.get().checked_sub(bytes);
         room.map(|room| self.0.room.set(room)).ok_or_else(|| E::custom(UNFOLDED))
@@ -102,7 +103,7 @@ impl<'de> Visitor<'de> for NodeSeed<'_> {
     }
 }
 
-/// Takes a key as the text that it is.
+/// Reads a key as text, even if it looks like something else.
 struct KeySeed<'r>(NodeSeed<'r>);
 
 impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
@@ -127,7 +128,7 @@ impl Visitor<'_> for KeySeed<'_> {
     }
 }
 
-/// The second reading: fills in the texts of the numbers in a node.
+/// The second pass: fills in the texts of the numbers in a node.
 pub(super) struct Spelling<'n, 'r> {
     pub(super) node: &'n mut Node,
     pub(super) seed: NodeSeed<'r>,

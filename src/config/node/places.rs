@@ -1,8 +1,8 @@
 //! Finds the positions of the tree's entries in the text.
 //!
-//! `serde_yaml` reports a position only with an error. So the text is read again with a seed that fails at each scalar
-//! that is looked for, and then continues as if nothing had happened: the failed scalar has been consumed. A list or a
-//! section that failed would leave the rest of its content unread. There the reading ends, and another one looks for
+//! `serde_yaml` gives a position only with an error. So the text is read again with a seed that fails at each scalar
+//! that is looked for. After a scalar, reading simply continues, because the failed scalar has been consumed. A list or
+//! section that fails would leave the rest of its content unread; so the reading ends there, and another one looks for
 //! the remaining entries.
 
 use super::location_of;
@@ -14,16 +14,17 @@ use std::fmt;
 
 const FOUND: &str = "here";
 
-/// What is looked for: an entry of the tree, by the index of an entry or element at each level, and there the key or the
-/// value.
+/// What is looked for: an entry of the tree.
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Target<'p> {
+    /// The index of the entry or element at each level.
     pub(in super::super) path: &'p [usize],
+    /// Whether the position of its key is wanted, and not that of its value.
     pub(in super::super) at_key: bool,
 }
 
-/// The position of each target in a text that became a tree. In a long text, only some lists and sections are located;
-/// the others get the position of their keys.
+/// The position of each target in a text that has been parsed. In a long text, only some lists and sections are
+/// located; the others get the positions of their keys.
 pub(in super::super) fn locate(text: &str, targets: &[Target<'_>]) -> Vec<Option<Location>> {
     let mut order: Vec<usize> = (0..targets.len()).collect();
     order.sort_by_key(|&index| (targets[index].path, !targets[index].at_key));
@@ -64,11 +65,11 @@ enum Stop {
     AtContainer,
 }
 
-/// One reading.
+/// One reading of the text.
 struct Search<'s> {
     targets: &'s [Target<'s>],
     found: &'s [Cell<Option<Location>>],
-    /// Whether it may end at a list or section that is looked for.
+    /// Whether the reading may end at a list or section that is looked for.
     may_stop: bool,
     stop: Cell<Stop>,
 }
@@ -79,7 +80,7 @@ impl Search<'_> {
         let Err(error) = outcome else { return };
         let next = wanted.iter().find(|&&index| self.found[index].get().is_none());
         let Some(&first) = next else { return };
-        // Those that look for the same are found with it.
+        // Other targets with the same path are found with it.
         let path = self.targets[first].path;
         for &index in wanted.iter().filter(|&&index| self.targets[index].path == path) {
             self.find(index, location_of(&error));
@@ -93,39 +94,40 @@ impl Search<'_> {
     }
 }
 
-/// Looks for those targets whose paths begin with the `depth` steps to here.
+/// Looks for the targets whose paths begin with the steps to the current node.
 #[derive(Clone, Copy)]
 struct Finder<'s> {
     search: &'s Search<'s>,
-    /// Sorted by their paths, then keys before values.
+    /// Indices of these targets, sorted by path, and keys before values.
     wanted: &'s [usize],
     depth: usize,
-    /// The nearest key above, where the reading does not stop.
+    /// The position of the nearest key above, if the reading may not stop.
     near: Option<Location>,
 }
 
 impl<'s> Finder<'s> {
-    /// Those that are here, and those that are further down.
+    /// The targets that are this node, and those that are below it.
     fn split(&self) -> (&'s [usize], &'s [usize]) {
         let is_here = |index: &usize| self.search.targets[*index].path.len() == self.depth;
         self.wanted.split_at(self.wanted.iter().take_while(|index| is_here(index)).count())
     }
 
-    /// Of `wanted`, those below the entry with this index, and the others.
+    /// Splits `wanted` into the targets in the entry with this index, and the others.
     fn below(&self, wanted: &'s [usize], entry: usize) -> (&'s [usize], &'s [usize]) {
         let is_below = |index: &usize| self.search.targets[*index].path[self.depth] == entry;
         wanted.split_at(wanted.iter().take_while(|index| is_below(index)).count())
     }
 
     fn scalar<E: de::Error>(self) -> Result<(), E> {
-        if self.split().0.is_empty() {
+        let (here, _) = self.split();
+        if here.is_empty() {
             return Ok(());
         }
         self.search.stop.set(Stop::AtScalar);
         Err(E::custom(FOUND))
     }
 
-    /// Stops at a list or section that is looked for, or lets its key stand for it.
+    /// Stops at a list or section that is looked for, or gives it the position of its key.
     fn container<E: de::Error>(self) -> Result<(), E> {
         let (here, _) = self.split();
         if self.search.may_stop && !here.is_empty() {
@@ -148,7 +150,8 @@ impl<'de> DeserializeSeed<'de> for Finder<'_> {
             return Err(error);
         }
         self.search.stop.set(Stop::None);
-        for &index in self.split().0 {
+        let (here, _) = self.split();
+        for &index in here {
             self.search.find(index, place_in(&error));
         }
         Ok(())
@@ -252,7 +255,7 @@ impl<'de> Visitor<'de> for Finder<'_> {
     }
 }
 
-/// Takes a key, whatever tag it may have, and finds where it is.
+/// Reads a key, whatever tag it may have, and finds its position.
 struct KeyFinder;
 
 impl<'de> DeserializeSeed<'de> for KeyFinder {
@@ -275,11 +278,11 @@ impl Visitor<'_> for KeyFinder {
     }
 }
 
-/// The place in an error of ours: behind the keys around it, in the words of `serde_yaml`, which leaves the very first out.
+/// The position in an error that was made here. `serde_yaml` adds it as text, except at the very beginning of a file.
 fn place_in(error: &impl de::Error) -> Option<Location> {
-    let said = error.to_string();
-    let Some((_, place)) = said.rsplit_once(" at line ") else { return Some(Location { line: 1, column: 1 }) };
-    if said.ends_with(FOUND) {
+    let message = error.to_string();
+    let Some((_, place)) = message.rsplit_once(" at line ") else { return Some(Location { line: 1, column: 1 }) };
+    if message.ends_with(FOUND) {
         return Some(Location { line: 1, column: 1 });
     }
     let (line, column) = place.split_once(" column ")?;

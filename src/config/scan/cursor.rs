@@ -4,11 +4,12 @@ use crate::config::error::Location;
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
+/// A position in a text.
 pub(super) struct Cursor<'t> {
     text: &'t [u8],
     /// Offset in the text.
     pub(super) at: usize,
-    /// Both from 0; a column is a character.
+    /// Line and column count from 0. A column is one character.
     pub(super) line: usize,
     pub(super) column: isize,
 }
@@ -22,20 +23,22 @@ impl<'t> Cursor<'t> {
         Location { line: self.line + 1, column: self.column.unsigned_abs() + 1 }
     }
 
-    /// The byte `ahead`.
+    /// The byte that is `ahead` bytes after the current one.
     pub(super) fn byte(&self, ahead: usize) -> Option<u8> {
         self.text.get(self.at + ahead).copied()
     }
 
+    /// The current byte.
     pub(super) fn peek(&self) -> Option<u8> {
         self.byte(0)
     }
 
+    /// The text from offset `start` to here.
     pub(super) fn since(&self, start: usize) -> &'t [u8] {
         &self.text[start..self.at]
     }
 
-    /// One character that ends no line.
+    /// Steps over one character, which must not be the end of a line.
     pub(super) fn skip(&mut self) {
         self.at += 1;
         while self.peek().is_some_and(|byte| byte & 0xC0 == 0x80) {
@@ -44,7 +47,7 @@ impl<'t> Cursor<'t> {
         self.column += 1;
     }
 
-    /// So many bytes of ASCII on this line.
+    /// Steps over `count` bytes of ASCII, none of which ends the line.
     pub(super) fn skip_bytes(&mut self, count: u8) {
         self.at += usize::from(count);
         self.column += isize::from(count);
@@ -62,7 +65,7 @@ impl<'t> Cursor<'t> {
         }
     }
 
-    /// Bytes of the end of a line that stands here, as YAML 1.1 knows them; 0 if none does.
+    /// The length of the end of a line that is `ahead` bytes after here, by the rules of YAML 1.1. 0 if there is none.
     fn break_bytes(&self, ahead: usize) -> usize {
         match (self.byte(ahead), self.byte(ahead + 1)) {
             (Some(b'\r'), Some(b'\n')) | (Some(0xC2), Some(0x85)) => 2,
@@ -76,7 +79,7 @@ impl<'t> Cursor<'t> {
         self.break_bytes(0) > 0
     }
 
-    /// Steps over the end of a line; false if none stands here.
+    /// Steps over the end of a line. False if there is none.
     pub(super) fn skip_break(&mut self) -> bool {
         let bytes = self.break_bytes(0);
         if bytes == 0 {
@@ -106,13 +109,13 @@ impl<'t> Cursor<'t> {
         matches!(self.byte(ahead), Some(b' ' | b'\t')) || self.is_break_or_end(ahead)
     }
 
-    /// `---` or `...`, alone at the start of a line.
+    /// Whether there is `---` or `...`, alone at the start of a line.
     pub(super) fn is_at_document_mark(&self) -> bool {
         let rest = &self.text[self.at..];
         self.column == 0 && (rest.starts_with(b"---") || rest.starts_with(b"...")) && self.is_blank_or_end(3)
     }
 
-    /// A tag, to its end as far as it has the right one.
+    /// Steps over a tag. If it has no proper end, stops where the next token begins.
     pub(super) fn skip_tag(&mut self) {
         let is_verbatim = self.byte(1) == Some(b'<');
         while !self.is_blank_or_end(0) {

@@ -2,7 +2,7 @@
 
 use super::{Scan, Stop};
 
-/// Runs of blanks, or of ends of lines, within one scalar.
+/// The runs of blanks, or of ends of lines, in one scalar.
 #[derive(Default)]
 struct Runs {
     count: usize,
@@ -17,14 +17,15 @@ impl Runs {
 }
 
 impl Scan<'_> {
-    /// Text without quotes: to a `: `, a ` #`, in brackets to a comma or a bracket, or to a line that is less indented.
+    /// Steps over text without quotes. It ends at `: `, at ` #`, before a line that is less indented, and in brackets
+    /// also at a comma or a bracket.
     pub(super) fn plain(&mut self) -> Result<(), Stop> {
         self.save_key();
-        self.node()?;
+        self.begin_node()?;
         let is_flow = !self.flows.is_empty();
         let start = self.cursor.at;
         let mut runs = Runs::default();
-        let mut is_behind_break = false;
+        let mut is_after_break = false;
         loop {
             if self.cursor.is_at_document_mark() || self.cursor.peek() == Some(b'#') {
                 break;
@@ -32,7 +33,7 @@ impl Scan<'_> {
             let word = self.cursor.at;
             self.skip_word(is_flow)?;
             if self.cursor.at > word {
-                is_behind_break = false;
+                is_after_break = false;
             }
             if word == start {
                 self.shape.has_odd_numbers |= is_odd_number(self.cursor.since(start));
@@ -40,16 +41,16 @@ impl Scan<'_> {
             if !self.cursor.is_blank() && !self.cursor.is_break() {
                 break;
             }
-            is_behind_break = self.skip_space(is_behind_break, self.indent, &mut runs)?;
+            is_after_break = self.skip_space(is_after_break, self.indent, &mut runs)?;
             if !is_flow && self.cursor.column <= self.indent {
                 break;
             }
         }
-        self.is_key_allowed |= is_behind_break;
-        self.blanks(runs.count, runs.longest)
+        self.is_key_allowed |= is_after_break;
+        self.count_blanks(runs.count, runs.longest)
     }
 
-    /// A word of a plain scalar, as far as it goes.
+    /// Steps over a word of text without quotes.
     fn skip_word(&mut self, is_flow: bool) -> Result<(), Stop> {
         while !self.cursor.is_blank_or_end(0) {
             match self.cursor.peek() {
@@ -66,29 +67,31 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// Blanks and ends of lines. Behind one, no tab may stand at column `indent` or before. Gives whether the place is behind one.
-    fn skip_space(&mut self, mut is_behind_break: bool, indent: isize, runs: &mut Runs) -> Result<bool, Stop> {
+    /// Steps over blanks and ends of lines. After the end of a line, there may be no tab up to column `indent`. Takes
+    /// and gives whether the end of a line has been passed since the last word.
+    fn skip_space(&mut self, mut is_after_break: bool, indent: isize, runs: &mut Runs) -> Result<bool, Stop> {
         let (mut blanks, mut breaks) = (0, 0);
         loop {
             if self.cursor.skip_break() {
-                is_behind_break = true;
+                is_after_break = true;
                 breaks += 1;
             } else if self.cursor.is_blank() {
-                if is_behind_break && self.cursor.column <= indent && self.cursor.peek() == Some(b'\t') {
+                if is_after_break && self.cursor.column <= indent && self.cursor.peek() == Some(b'\t') {
                     return Err(Stop::NotYaml);
                 }
                 self.cursor.skip();
-                blanks += usize::from(!is_behind_break);
+                blanks += usize::from(!is_after_break);
             } else {
                 runs.add(blanks.max(breaks));
-                return Ok(is_behind_break);
+                return Ok(is_after_break);
             }
         }
     }
 
+    /// Steps over text in quotes.
     pub(super) fn quoted(&mut self, quote: u8) -> Result<(), Stop> {
         self.save_key();
-        self.node()?;
+        self.begin_node()?;
         self.cursor.skip();
         let mut runs = Runs::default();
         loop {
@@ -101,14 +104,14 @@ impl Scan<'_> {
                 Some(byte) if byte == quote => break,
                 Some(_) => {}
             }
-            // Quotes hold tabs anywhere.
+            // In quotes, tabs are allowed anywhere.
             self.skip_space(false, isize::MIN, &mut runs)?;
         }
         self.cursor.skip();
-        self.blanks(runs.count, runs.longest)
+        self.count_blanks(runs.count, runs.longest)
     }
 
-    /// To the closing quote, or to what parts words.
+    /// Steps over a word of text in quotes, up to the closing quote or to space.
     fn skip_quoted_word(&mut self, quote: u8) {
         while !self.cursor.is_blank_or_end(0) {
             match (self.cursor.peek(), self.cursor.byte(1)) {
@@ -128,9 +131,9 @@ impl Scan<'_> {
         }
     }
 
-    /// `|` or `>` and the lines below that are indented.
+    /// Steps over a block: `|` or `>`, and the indented lines below.
     pub(super) fn block_scalar(&mut self) -> Result<(), Stop> {
-        self.node()?;
+        self.begin_node()?;
         self.is_key_allowed = true;
         self.key = None;
         self.cursor.skip();
@@ -142,10 +145,11 @@ impl Scan<'_> {
             self.cursor.skip_break();
             self.skip_block_breaks(&mut indent, &mut runs)?;
         }
-        self.blanks(runs.count, runs.longest)
+        self.count_blanks(runs.count, runs.longest)
     }
 
-    /// What stands behind `|` or `>`, to the end of the line. Gives the column of the lines, 0 if it is to be found out.
+    /// Steps over the rest of the line with `|` or `>`. Gives the column of the lines of the block; 0 if their first
+    /// one decides.
     fn block_header(&mut self) -> Result<isize, Stop> {
         let (mut increment, mut has_chomping) = (0, false);
         while let Some(byte) = self.cursor.peek() {
@@ -166,7 +170,7 @@ impl Scan<'_> {
         Ok(if increment == 0 { 0 } else { self.indent.max(0) + increment })
     }
 
-    /// Empty lines, and the indentation of the one behind them.
+    /// Steps over empty lines, and over the indentation of the line after them.
     fn skip_block_breaks(&mut self, indent: &mut isize, runs: &mut Runs) -> Result<(), Stop> {
         let (mut breaks, mut widest) = (0, 0);
         loop {

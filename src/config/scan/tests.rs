@@ -31,7 +31,7 @@ fn what_files_hold_is_counted_as_it_is() {
     }
 }
 
-/// What YAML does not read as brackets, however many there are, is none here.
+/// Brackets that are not brackets to YAML do not count, however many there are.
 #[test]
 fn no_sensible_file_is_refused() {
     let brackets = "[{".repeat(100);
@@ -54,9 +54,9 @@ fn no_sensible_file_is_refused() {
 #[test]
 fn what_costs_too_much_is_refused_where_it_becomes_too_much() {
     let line = |text: String, message: &str, line, column| {
-        let (said, at) = scan(&text).unwrap_err();
-        assert!(said.contains(message), "{said}");
-        assert_eq!(at, Location { line, column }, "{said}");
+        let problem = scan(&text).unwrap_err();
+        assert!(problem.message.contains(message), "{problem:?}");
+        assert_eq!(problem.location, Some(Location { line, column }), "{problem:?}");
     };
     let many = CONFIG_DEPTH_MAX + 1;
     line(format!("a: {}", "[".repeat(200_000)), " levels deep", 1, 3 + many - 1);

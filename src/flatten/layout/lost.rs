@@ -28,6 +28,15 @@ pub enum Loss {
     Columns,
 }
 
+/// Some of the names that were lost for the first time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostNames {
+    /// A few of them.
+    pub names: Vec<String>,
+    /// How many more there are.
+    pub more: usize,
+}
+
 /// The names that were lost in one way.
 #[derive(Debug, Default)]
 struct Names {
@@ -99,13 +108,13 @@ impl Lost {
     }
 
     /// A few of the names that were lost for the first time, and how many more there are. Each name is given once.
-    pub(crate) fn take(&mut self, loss: Loss) -> (Vec<String>, usize) {
+    pub(crate) fn take(&mut self, loss: Loss) -> LostNames {
         let pending = &mut self.of(loss).pending;
-        let taken = pending.drain(..pending.len().min(LOST_NAMES_TOLD)).collect();
+        let names = pending.drain(..pending.len().min(LOST_NAMES_TOLD)).collect();
         if pending.is_empty() {
             pending.shrink_to_fit();
         }
-        (taken, pending.len())
+        LostNames { names, more: pending.len() }
     }
 
     fn of(&mut self, loss: Loss) -> &mut Names {
@@ -117,18 +126,22 @@ impl Lost {
 mod tests {
     use super::*;
 
+    fn of(names: &[&str]) -> LostNames {
+        LostNames { names: names.iter().map(|&name| name.to_owned()).collect(), more: 0 }
+    }
+
     #[test]
     fn each_name_is_handed_out_once() {
         let body = br#"{"a": ,"b":{"c":NaN,"d": },"e":[1, ],"f":NaN,"g":NaN}"#;
         let at = |member| LostAt::new(memchr::memchr_iter(b'N', body).step_by(2).nth(member).unwrap(), member, &[]);
         let mut lost = Lost::default();
         lost.note(body, &mut vec![at(1), at(0)]);
-        assert_eq!(lost.take(Loss::Broken), (vec!["b.c".to_owned(), "f".to_owned()], 0));
+        assert_eq!(lost.take(Loss::Broken), of(&["b.c", "f"]));
         lost.note(body, &mut vec![at(0), at(1), at(2)]);
-        assert_eq!(lost.take(Loss::Broken), (vec!["g".to_owned()], 0));
+        assert_eq!(lost.take(Loss::Broken), of(&["g"]));
         lost.forget_layout();
         lost.note(body, &mut vec![at(0), at(1), at(2)]);
-        assert_eq!(lost.take(Loss::Broken), (Vec::new(), 0));
+        assert_eq!(lost.take(Loss::Broken), of(&[]));
     }
 
     #[test]
@@ -137,18 +150,18 @@ mod tests {
         for name in 0..2 * LOST_NAMES_MAX {
             lost.note_name(Loss::OverLimit, name.to_string().as_bytes());
         }
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         loop {
-            let (names, left) = lost.take(Loss::OverLimit);
+            let LostNames { names, more } = lost.take(Loss::OverLimit);
             assert!(!names.is_empty() && names.len() <= LOST_NAMES_TOLD);
-            told.extend(names);
-            assert_eq!(told.len() + left, LOST_NAMES_MAX);
-            if left == 0 {
+            reported.extend(names);
+            assert_eq!(reported.len() + more, LOST_NAMES_MAX);
+            if more == 0 {
                 break;
             }
         }
-        assert_eq!(told[7], "7");
-        assert_eq!(lost.take(Loss::OverLimit), (Vec::new(), 0));
-        assert_eq!(lost.take(Loss::Broken), (Vec::new(), 0));
+        assert_eq!(reported[7], "7");
+        assert_eq!(lost.take(Loss::OverLimit), of(&[]));
+        assert_eq!(lost.take(Loss::Broken), of(&[]));
     }
 }

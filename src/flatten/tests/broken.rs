@@ -53,11 +53,11 @@ fn superfluous_commas_lose_nothing() {
     }
 }
 
-/// The names of what a payload loses, as they are told.
+/// The names of what a payload loses, as they are reported.
 fn lost(json: &[u8]) -> Vec<String> {
     let mut variables = Variables::new(VariableRules::default());
     flat_with(&mut variables, json).unwrap_or_else(|error| panic!("{}: {error}", json.escape_ascii()));
-    variables.lost(Loss::Broken).0
+    variables.lost(Loss::Broken).names
 }
 
 #[test]
@@ -73,18 +73,18 @@ fn what_is_lost_is_named() {
         assert_eq!(lost(json), names, "{}", json.escape_ascii());
     }
     let mut variables = Variables::new(VariableRules::default());
-    let mut told = |json: &str| {
+    let mut reported = |json: &str| {
         flat_with(&mut variables, json.as_bytes()).unwrap();
         variables.lost(Loss::Broken)
     };
-    assert_eq!(told(r#"{"a":1,"b":NaN,"c":2}"#).0, ["b"]);
-    assert_eq!(told(r#"{"a":1,"b":NaN,"c":NaN}"#).0, ["c"], "one that is lost later");
-    assert_eq!(told(r#"{"d":NaN,"a":1,"b":NaN,"c":NaN,"e":1}"#).0, ["d"], "in another layout");
-    assert_eq!(told(r#"{"d":NaN,"a":1 2,"b":NaN,"c":NaN,"e":1}"#).0, ["a"], "in a body that is tangled");
+    assert_eq!(reported(r#"{"a":1,"b":NaN,"c":2}"#).names, ["b"]);
+    assert_eq!(reported(r#"{"a":1,"b":NaN,"c":NaN}"#).names, ["c"], "one that is lost later");
+    assert_eq!(reported(r#"{"d":NaN,"a":1,"b":NaN,"c":NaN,"e":1}"#).names, ["d"], "in another layout");
+    assert_eq!(reported(r#"{"d":NaN,"a":1 2,"b":NaN,"c":NaN,"e":1}"#).names, ["a"], "in a body that is tangled");
     let many: Vec<String> = (0..12).map(|n| format!("\"m{n}\":")).collect();
-    let (names, more) = told(&format!("{{\"z\":1,{}}}", many.join(",")));
+    let LostNames { names, more } = reported(&format!("{{\"z\":1,{}}}", many.join(",")));
     assert_eq!((names.len(), more), (limits::LOST_NAMES_TOLD, 12 - limits::LOST_NAMES_TOLD));
-    assert_eq!(told(r#"{"z":1}"#).0, ["m5", "m6", "m7", "m8", "m9"]);
+    assert_eq!(reported(r#"{"z":1}"#).names, ["m5", "m6", "m7", "m8", "m9"]);
 }
 
 /// Bodies that are written a variable a line: what is broken ends where the next variable begins.

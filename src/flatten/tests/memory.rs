@@ -6,9 +6,9 @@ use super::*;
 fn variables_beyond_the_limit_are_named() {
     let mut variables = Variables::new(with(|rules| rules.fields_max = 2));
     flat_with(&mut variables, br#"{"a":1,"b":2,"c":3,"d":{"e":4}}"#).unwrap();
-    assert_eq!(variables.lost(Loss::OverLimit), (vec!["c".to_owned(), "d.e".to_owned()], 0));
+    assert_eq!(variables.lost(Loss::OverLimit), LostNames { names: vec!["c".to_owned(), "d.e".to_owned()], more: 0 });
     flat_with(&mut variables, br#"{"a":1,"b":2,"c":3,"f":4}"#).unwrap();
-    assert_eq!(variables.lost(Loss::OverLimit), (vec!["f".to_owned()], 0));
+    assert_eq!(variables.lost(Loss::OverLimit), LostNames { names: vec!["f".to_owned()], more: 0 });
 }
 
 /// The rates of the second payload, a second after the first.
@@ -83,5 +83,5 @@ fn columns_with_too_many_gaps_are_left_out_and_named() {
     assert!(gaps > 10_000 && gaps <= limits::GAPS_MAX, "{gaps} gaps");
     assert!(document.contains("\"t.all\":[0,1,2,") && document.ends_with(",\"z\":1"));
     assert!(report.beyond_columns > 100, "{}", report.beyond_columns);
-    assert_eq!(variables.lost(Loss::Columns).0.len(), 1);
+    assert_eq!(variables.lost(Loss::Columns).names.len(), 1);
 }

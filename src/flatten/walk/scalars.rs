@@ -55,12 +55,12 @@ impl<G: Guide> Walk<'_, G> {
     /// The same for a string.
     #[inline]
     fn string(&mut self) -> Written {
-        let text = self.string_text();
-        match self.escapes_of(text) {
-            Escapes::Fine => self.out.extend_from_slice(&self.body[text.0 - 1..=text.1]),
+        let (start, end) = self.string_text();
+        match self.escapes_of((start, end)) {
+            Escapes::Fine => self.out.extend_from_slice(&self.body[start - 1..=end]),
             Escapes::LoneSurrogate => {
                 self.out.push(b'"');
-                self.report.mended += scalar::write_mended(self.out, &self.body[text.0..text.1]);
+                self.report.mended += scalar::write_mended(self.out, &self.body[start..end]);
                 self.out.push(b'"');
             }
             Escapes::Bad => {
