@@ -4,8 +4,7 @@
 //! The walk itself reads JSON, in which the place of a value may be taken by a single broken token. Everything else
 //! comes here: commas within a value, brackets and quotes without a partner, bytes that are not text. In a body with
 //! one variable per line, as Go's handler writes it, a broken variable ends where the next one begins, whatever it
-//! contains ([`lines`]). In any other body brackets and quotes have to match, because only they show where a variable
-//! ends.
+//! contains ([`lines`]). In any other body brackets and quotes have to match, as only they show where a variable ends.
 //!
 //! None of this runs for a body that is JSON. Each byte is read a bounded number of times.
 
@@ -318,8 +317,7 @@ impl<'b, 'o> Mender<'b, 'o> {
         }
     }
 
-    /// Copies the value of a member, or an element, up to the comma or bracket after it. If there is more than a value,
-    /// all of that is lost.
+    /// Copies the value of a member, or an element, up to the next one. More than a value is lost as a whole.
     fn entry(&mut self, is_member: bool) -> Read<()> {
         self.skip_blanks();
         let (mark, start) = (self.out.len(), self.at);
@@ -361,8 +359,7 @@ impl<'b, 'o> Mender<'b, 'o> {
         is_junk.then_some(junk)
     }
 
-    /// Copies the value at the cursor and steps over it. False if it is missing or broken; what has been written is
-    /// then undefined.
+    /// Copies the value at the cursor and steps over it. False if it is missing or broken; the output is then junk.
     fn value(&mut self) -> Read<bool> {
         match self.peek() {
             None | Some(b',' | b'}' | b']') => Ok(false),
@@ -408,8 +405,7 @@ impl<'b, 'o> Mender<'b, 'o> {
         }
     }
 
-    /// Steps over a token that does not belong to a value. If it is an opening bracket, steps over everything up to its
-    /// partner.
+    /// Steps over a token that does not belong to a value; from an opening bracket, up to its partner.
     fn skip_token(&mut self) -> Read<()> {
         let (mut kinds, mut depth) = (0_u64, 0_usize);
         loop {
