@@ -267,9 +267,9 @@ fn entries<T>(
         } else if first < index {
             problems.again(&entry, format!("the {kind} {name:?} is defined twice"), &place.entry(first, name));
         } else {
-            let built = Section::new(node, entry, problems).map(|section| build(name, section)).unwrap_or_default();
-            count += built.len();
-            named.push((name.clone(), built.into_iter().map(Arc::new).collect()));
+            let members = Section::new(node, entry, problems).map(|section| build(name, section)).unwrap_or_default();
+            count += members.len();
+            named.push((name.clone(), members.into_iter().map(Arc::new).collect()));
         }
         if count > limits::SECTION_ENTRIES_MAX {
             let most = limits::SECTION_ENTRIES_MAX;

@@ -56,8 +56,8 @@ fn has_more_documents(error: &serde_yaml::Error) -> bool {
     error.location().is_none() && error.to_string().contains("more than one document")
 }
 
-/// serde_yaml gives a number either as a value or as text. If some number may be written in an unusual way, the text is
-/// read a second time for the texts of all numbers.
+/// `serde_yaml` gives a number either as a value or as text. If some number may be written in an unusual way, the text
+/// is read a second time for the texts of all numbers.
 fn read(text: &str, reading: &Reading) -> Result<Node, serde_yaml::Error> {
     let seed = NodeSeed(reading);
     let mut root = seed.deserialize(serde_yaml::Deserializer::from_str(text))?;

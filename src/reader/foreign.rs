@@ -33,7 +33,7 @@ pub(crate) enum Kind {
     Utf16,
     Html,
     Xml,
-    /// The text format of Prometheus, or OpenMetrics, which is derived from it.
+    /// The text format of Prometheus, or `OpenMetrics`, which is derived from it.
     Prometheus,
     /// A call of a JavaScript function with JSON as its argument.
     Jsonp,

@@ -53,13 +53,13 @@ impl Runtime {
     /// All recorders that may have waiting documents, each with the number of documents that it has dropped so far. If
     /// the engines end by themselves because every recorder's output was closed, documents dropped for that reason are
     /// left out, so that they count as given up.
-    fn dropped_so_far(&self, is_own_end: bool) -> Vec<(Rc<Recording>, u64)> {
+    fn dropped_so_far(&self, ended_by_themselves: bool) -> Vec<(Rc<Recording>, u64)> {
         let (recorders, retiring) = (self.recorders.borrow(), self.retiring.borrow());
         let running = recorders.iter().map(|one| Rc::clone(&one.recording));
         let all = running.chain(retiring.iter().filter_map(|one| one.recording.upgrade()));
         let dropped = |recording: Rc<Recording>| {
             let dropped = recording.ledger().dropped;
-            (recording, dropped.total() - if is_own_end { dropped.recorder_gone } else { 0 })
+            (recording, dropped.total() - if ended_by_themselves { dropped.recorder_gone } else { 0 })
         };
         all.map(dropped).collect()
     }
