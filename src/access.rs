@@ -1,5 +1,5 @@
 //! Credentials and certificates: what the configuration says about authenticating to an endpoint and verifying it, and
-//! what is sent because of that.
+//! the header fields that follow from it.
 
 pub(crate) mod pem;
 
@@ -39,7 +39,7 @@ pub(crate) struct ClientCertificate {
     pub(crate) key_file: PathBuf,
 }
 
-/// All of it.
+/// All that the configuration says about access to an endpoint.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Access {
     pub(crate) auth: Option<Auth>,
@@ -48,9 +48,9 @@ pub(crate) struct Access {
     pub(crate) tls: Tls,
 }
 
-/// The header fields that are sent. Their secrets are hidden in texts from outside for as long as this value exists.
+/// The header fields that identify us. Their secrets are hidden in texts from outside for as long as this value exists.
 #[derive(Debug, Default)]
-pub(crate) struct Sent {
+pub(crate) struct Headers {
     pub(crate) fields: Vec<(String, Secret)>,
     _hidden: Hidden,
 }
@@ -70,7 +70,7 @@ impl SecretSource {
         }
     }
 
-    /// ` in FILE`, for an advice.
+    /// ` in FILE`, as a part of an advice; empty for a secret that is in the configuration.
     fn place(&self) -> String {
         self.file().map(|path| format!(" in {}", path.display())).unwrap_or_default()
     }
@@ -82,8 +82,8 @@ impl Auth {
         secret
     }
 
-    /// The value of `Authorization`, and what of it is secret.
-    fn value(&self) -> Result<(String, Vec<Secret>), SecretFileError> {
+    /// The value of `Authorization`, and the parts of it that are secret.
+    fn header_value(&self) -> Result<(String, Vec<Secret>), SecretFileError> {
         let (scheme, sent, mut secrets) = match self {
             Self::Basic { user, password } => {
                 let password = password.load(Shape::Password)?;
@@ -92,7 +92,7 @@ impl Auth {
             }
             Self::ApiKey(key) => {
                 let key = key.load(Shape::Token)?;
-                // Servers give it out as `encoded`, or in its two halves, of which the first is no secret.
+                // A server gives it as `encoded`, or in two halves, of which the first, an id, is no secret.
                 match key.expose().split_once(':') {
                     Some((_, secret)) => ("ApiKey", base64::encoded(key.expose().as_bytes()), vec![Secret::of(secret)]),
                     None => ("ApiKey", key.expose().to_owned(), vec![]),
@@ -104,7 +104,7 @@ impl Auth {
         Ok((format!("{scheme} {sent}"), secrets))
     }
 
-    /// What it is, for a person who has to look after it.
+    /// Names the credentials, for a person who has to check them.
     fn describe(&self) -> String {
         match self {
             Self::Basic { user, password } => format!("the user {user:?} and the password{}", password.place()),
@@ -121,14 +121,14 @@ impl Default for Tls {
 }
 
 impl Access {
-    /// What is to be sent, files being read.
+    /// Reads the files, and gives the header fields.
     ///
     /// # Errors
     /// A file that cannot be read, or holds no secret.
-    pub(crate) fn load(&self) -> Result<Sent, SecretFileError> {
+    pub(crate) fn load(&self) -> Result<Headers, SecretFileError> {
         let (mut fields, mut secrets) = (Vec::new(), Vec::new());
         if let Some(auth) = &self.auth {
-            let (value, parts) = auth.value()?;
+            let (value, parts) = auth.header_value()?;
             secrets.extend(parts);
             fields.push(("Authorization".to_owned(), Secret::of(&value)));
         }
@@ -137,7 +137,7 @@ impl Access {
             secrets.push(value.clone());
             fields.push((name.clone(), value));
         }
-        Ok(Sent { fields, _hidden: Hidden::new(secrets) })
+        Ok(Headers { fields, _hidden: Hidden::new(secrets) })
     }
 
     /// The files that secrets come from.
@@ -158,7 +158,7 @@ impl Access {
     }
 }
 
-impl PartialEq for Sent {
+impl PartialEq for Headers {
     fn eq(&self, other: &Self) -> bool {
         self.fields == other.fields
     }
@@ -175,7 +175,8 @@ mod tests {
 
     fn authorization(auth: Auth) -> String {
         let sent = Access { auth: Some(auth), ..Access::default() }.load().unwrap();
-        sent.fields[0].1.expose().to_owned()
+        let (_, value) = &sent.fields[0];
+        value.expose().to_owned()
     }
 
     #[test]

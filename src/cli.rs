@@ -250,7 +250,7 @@ impl Invocation {
     fn work(self) -> Result<u8, Failure> {
         // A signal that comes while the file is read has to wait until then.
         let signals = Signals::catch();
-        let watchdog = signals.as_ref().ok().map(|signals| Watchdog::new(signals.unheard()));
+        let watchdog = signals.as_ref().ok().map(|signals| Watchdog::new(signals.pending_stop()));
         let (before, after) = descriptors::raise_limit();
         let mut config = self.load()?;
         if self.only_shown {

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 /// The waiting tasks.
 #[derive(Debug, Default)]
-pub(crate) struct Queue {
+pub(crate) struct DescriptorQueue {
     next_id: Cell<u64>,
     /// In the order in which they are served.
     waiting: RefCell<VecDeque<Waiting>>,
@@ -24,12 +24,12 @@ struct Waiting {
     id: u64,
     purpose: Purpose,
     waker: Waker,
-    is_called: bool,
+    is_notified: bool,
 }
 
-impl Queue {
-    /// Completes when a descriptor may be free; another task may take it first. Tasks outside of this queue do not
-    /// notify it when they free one, so it also completes now and then.
+impl DescriptorQueue {
+    /// Completes when a descriptor may be free, though another task may take it first. Code that frees a descriptor without
+    /// notifying this queue goes unnoticed, so this also completes every [`limits::DESCRIPTOR_RETRY`].
     ///
     /// # Errors
     /// [`TimedOut`] at the deadline.
@@ -44,10 +44,10 @@ impl Queue {
     }
 
     /// A descriptor is free: notifies the first waiting task.
-    pub(crate) fn call_next(&self) {
+    pub(crate) fn notify_next(&self) {
         let mut waiting = self.waiting.borrow_mut();
-        if let Some(next) = waiting.iter_mut().find(|waiting| !waiting.is_called) {
-            next.is_called = true;
+        if let Some(next) = waiting.iter_mut().find(|waiting| !waiting.is_notified) {
+            next.is_notified = true;
             next.waker.wake_by_ref();
         }
     }
@@ -56,20 +56,20 @@ impl Queue {
         let id = self.next_id.replace(self.next_id.get() + 1);
         let mut waiting = self.waiting.borrow_mut();
         let at = waiting.iter().position(|other| other.purpose < purpose).unwrap_or(waiting.len());
-        waiting.insert(at, Waiting { id, purpose, waker, is_called: false });
+        waiting.insert(at, Waiting { id, purpose, waker, is_notified: false });
         id
     }
 
-    /// Whether it had been called.
+    /// Removes a task. Returns whether it had been notified.
     fn leave(&self, id: u64) -> bool {
         let mut waiting = self.waiting.borrow_mut();
         let at = waiting.iter().position(|waiting| waiting.id == id);
-        at.and_then(|at| waiting.remove(at)).is_some_and(|left| left.is_called)
+        at.and_then(|at| waiting.remove(at)).is_some_and(|left| left.is_notified)
     }
 }
 
 struct Wait<'q> {
-    queue: &'q Queue,
+    queue: &'q DescriptorQueue,
     purpose: Purpose,
     id: Option<u64>,
 }
@@ -84,7 +84,7 @@ impl Future for Wait<'_> {
         };
         let mut waiting = self.queue.waiting.borrow_mut();
         match waiting.iter_mut().find(|waiting| waiting.id == id) {
-            Some(own) if !own.is_called => {
+            Some(own) if !own.is_notified => {
                 own.waker.clone_from(context.waker());
                 Poll::Pending
             }
@@ -104,7 +104,7 @@ impl Drop for Wait<'_> {
         if let Some(id) = self.id
             && self.queue.leave(id)
         {
-            self.queue.call_next();
+            self.queue.notify_next();
         }
     }
 }
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn shipping_goes_first_then_whoever_came_first() {
-        let (queue, served) = (Queue::default(), RefCell::new(Vec::new()));
+        let (queue, served) = (DescriptorQueue::default(), RefCell::new(Vec::new()));
         let executor = smol::LocalExecutor::new();
         event_loop::block_on(executor.run(async {
             for (name, purpose) in [("a", Purpose::Poll), ("b", Purpose::Poll), ("s", Purpose::Ship)] {
@@ -130,7 +130,7 @@ mod tests {
             }
             while served.borrow().len() < 3 {
                 let before = served.borrow().len();
-                queue.call_next();
+                queue.notify_next();
                 while served.borrow().len() == before {
                     smol::future::yield_now().await;
                 }
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn one_that_is_called_and_gone_leaves_it_to_the_next_and_nobody_waits_beyond_the_deadline() {
-        let queue = Queue::default();
+        let queue = DescriptorQueue::default();
         let soon = clock::now() + Duration::from_millis(5);
         event_loop::block_on(async {
             while queue.wait(Purpose::Poll, soon).await != Err(TimedOut) {}
@@ -151,7 +151,7 @@ mod tests {
             let (mut gone, mut next) = (wait(), wait());
             assert!(smol::future::poll_once(&mut gone).await.is_none());
             assert!(smol::future::poll_once(&mut next).await.is_none());
-            queue.call_next();
+            queue.notify_next();
             drop(gone);
             next.await;
         })

@@ -25,7 +25,7 @@ thread_local! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Purpose {
     Poll,
-    /// Has precedence.
+    /// Shipping has precedence over polls.
     Ship,
 }
 
@@ -96,10 +96,10 @@ pub(crate) fn limit() -> usize {
     limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(RawFd::MAX as usize)
 }
 
-/// Raises the limit as far as the system lets us without privileges. Gives what it was and what it is.
+/// Raises the limit as far as the system lets us without privileges. Returns the limit before and after.
 pub(crate) fn raise_limit() -> (Rlimit, Rlimit) {
     let before = getrlimit(Resource::Nofile);
-    // Where that is refused the limit stays, and is respected.
+    // If this is refused, the limit stays as it is.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: before.maximum, maximum: before.maximum });
     (before, getrlimit(Resource::Nofile))
 }
@@ -109,14 +109,14 @@ pub(crate) fn are_exhausted(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
-/// What to tell a person about that.
+/// The text for people when descriptors have run out.
 pub(crate) fn advice() -> String {
     format!("out of file descriptors (the limit is {}: raise it with ulimit -n or LimitNOFILE=)", limit())
 }
 
-/// Moves a descriptor that stays open for as long as the process lives out of the low numbers, which remain usable if the
-/// limit is lowered. Where that cannot be done it stays where it is.
-pub(crate) fn out_of_the_way(descriptor: OwnedFd) -> OwnedFd {
+/// Moves a descriptor that stays open for as long as the process lives to a high number: the low ones remain usable if the
+/// limit is lowered. If there is no high one, it keeps its number.
+pub(crate) fn with_high_number(descriptor: OwnedFd) -> OwnedFd {
     rustix::io::fcntl_dupfd_cloexec(&descriptor, limits::PERMANENT_DESCRIPTORS_FLOOR).unwrap_or(descriptor)
 }
 
@@ -128,7 +128,7 @@ pub(crate) fn register(holder: Weak<dyn Idle>) {
     });
 }
 
-/// Closes the idle connection that can best be spared: those for polls first, the oldest of them first.
+/// Closes one idle connection: the oldest one of polls, or if there is none, the oldest one of recorders.
 fn close_idle() -> bool {
     close_idle_for(Purpose::Ship)
 }
@@ -149,7 +149,7 @@ pub(crate) fn freeing<T>(attempt: impl FnMut() -> io::Result<T>) -> io::Result<T
     until_there_is_one(attempt, make_room)
 }
 
-/// The same for something that may only take what is idle.
+/// The same for an operation that may only close idle connections.
 ///
 /// # Errors
 /// That of the last attempt.

@@ -238,8 +238,8 @@ impl ThreadWaker {
     /// The waker, and the end of its pipe that the thread polls.
     fn new() -> io::Result<(PipeReader, Arc<Self>)> {
         let (wake_ups, pipe) = io::pipe()?;
-        let wake_ups = PipeReader::from(descriptors::out_of_the_way(wake_ups.into()));
-        let pipe = PipeWriter::from(descriptors::out_of_the_way(pipe.into()));
+        let wake_ups = PipeReader::from(descriptors::with_high_number(wake_ups.into()));
+        let pipe = PipeWriter::from(descriptors::with_high_number(pipe.into()));
         rustix::io::ioctl_fionbio(&wake_ups, true)?;
         rustix::io::ioctl_fionbio(&pipe, true)?;
         Ok((wake_ups, Arc::new(Self { state: AtomicU8::new(RUNNING), pipe })))

@@ -6,7 +6,7 @@ use crate::config::{Config, LogLevel, Reader, Recorder, maps};
 use crate::document;
 use crate::document_buffers::DocumentBuffers;
 use crate::flatten::{self, Conversions, Loss, Report, Scratch, VariableRules, Variables};
-use crate::log::PartLevel;
+use crate::log::ComponentLevel;
 use crate::recorder::{Feed, Recording};
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +45,7 @@ impl HotPath {
             buffers: DocumentBuffers::new([0; 9]),
             recording: Recording::new(
                 Arc::new(recorder),
-                &PartLevel::of_settings(LogLevel::Error),
+                &ComponentLevel::of_settings(LogLevel::Error),
                 Feed { readers: 1, ..Feed::default() },
                 64 << 20,
             ),

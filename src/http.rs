@@ -24,7 +24,7 @@ mod retry_after_header;
 pub(crate) mod trial;
 mod uri;
 
-use crate::access::Sent;
+use crate::access::Headers;
 use crate::bulk::Bulk;
 use crate::clock;
 use crate::descriptors::{Purpose, Reserve};
@@ -63,14 +63,14 @@ pub(crate) const UNIX_SCHEME: &str = "unix://";
 /// What a GET asks for.
 const ACCEPTED: &str = "application/json";
 
-/// The client.
+/// The client. Clones share their connections.
 #[derive(Debug, Clone)]
 pub(crate) struct Http {
-    ways: Rc<Ways>,
+    transports: Rc<Transports>,
 }
 
 #[derive(Debug)]
-struct Ways {
+struct Transports {
     direct: direct::Direct,
     curl: curl::Curl,
     proxies: Rc<Proxies>,
@@ -82,9 +82,9 @@ pub(crate) struct Endpoint {
     url: Uri,
     /// Its addresses, in the order to try; empty if the name has to be resolved.
     addresses: Vec<Address>,
-    /// Whether it is on this machine, as far as is known.
-    is_here: Rc<Cell<bool>>,
-    /// How we authenticate there.
+    /// Whether it is on this machine, as far as is known. A connection can correct this, for all copies of the endpoint.
+    is_local: Rc<Cell<bool>>,
+    /// What identifies us there.
     identity: Rc<Identity>,
 }
 
@@ -111,7 +111,7 @@ pub(crate) enum Payload {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    /// The pause that it asks for, from now on.
+    /// The pause that the server asks for, counted from when the answer arrived.
     pub(crate) retry_after: Option<Duration>,
     /// The body, up to the cap.
     pub(crate) body: Vec<u8>,
@@ -130,9 +130,9 @@ pub(crate) struct Reply {
 struct Request<'a> {
     endpoint: &'a Endpoint,
     purpose: Purpose,
-    /// The fields that say who we are.
-    sent: Rc<Sent>,
-    /// None for GET.
+    /// The header fields that the configuration asks for.
+    headers: Rc<Headers>,
+    /// None for a GET.
     payload: Option<Payload>,
     timeout: Duration,
     deadline: Instant,
@@ -141,10 +141,10 @@ struct Request<'a> {
     take_buffer: &'a dyn Fn() -> Vec<u8>,
 }
 
-/// An answer, its body being in the buffer.
+/// An answer whose body is in the buffer, or was passed to a receiver.
 struct Received {
     head: Head,
-    /// Whether the body is within its cap.
+    /// Whether all of the body was read: it is within its cap, and was wanted to its end.
     is_whole: bool,
 }
 
@@ -154,19 +154,19 @@ impl Http {
         let proxies = Rc::new(Proxies::new(environment));
         let kept = kept_max(endpoints);
         let (direct, curl) = (direct::Direct::new(kept), curl::Curl::new(kept, Rc::clone(&proxies)));
-        Self { ways: Rc::new(Ways { direct, curl, proxies }) }
+        Self { transports: Rc::new(Transports { direct, curl, proxies }) }
     }
 
-    /// Goes on with another number of endpoints, and leaves these descriptors to others. `needs_libcurl` says whether one of
-    /// the endpoints does.
-    pub(crate) fn expect(&self, endpoints: usize, reserve: Reserve, needs_libcurl: bool) {
+    /// Adapts to another number of endpoints, and leaves the descriptors of `reserve` to others from now on. `needs_libcurl`
+    /// says whether one of the endpoints does.
+    pub(crate) fn set_limits(&self, endpoints: usize, reserve: Reserve, needs_libcurl: bool) {
         let kept = kept_max(endpoints);
-        self.ways.direct.expect(kept, self.ways.curl.expect(kept, reserve, needs_libcurl));
+        self.transports.direct.set_limits(kept, self.transports.curl.set_limits(kept, reserve, needs_libcurl));
     }
 
-    /// Whether what is at this URL is not reached over our own sockets.
+    /// Whether the endpoint at this URL cannot be reached over plain sockets.
     pub(crate) fn needs_libcurl(&self, url: &str) -> bool {
-        !self.is_direct(&Endpoint::with(url, Rc::default()))
+        !self.is_direct(&Endpoint::with_identity(url, Rc::default()))
     }
 
     /// Gets what is at `endpoint` into `body`, which is replaced by a buffer from `take_buffer` when the answer begins to
@@ -190,10 +190,11 @@ impl Http {
         for _ in 0..=limits::REDIRECTS_MAX {
             let endpoint = hop.as_ref().unwrap_or(endpoint);
             body.clear();
-            let sent = endpoint.identity.sent(clock::now())?;
+            let headers = endpoint.identity.headers(clock::now())?;
             let purpose = Purpose::Poll;
-            let mut request = Request { endpoint, purpose, sent, payload: None, timeout, deadline, caps, take_buffer };
-            let received = self.exchange(&mut request, &mut Incoming::kept(body)).await;
+            let mut request =
+                Request { endpoint, purpose, headers, payload: None, timeout, deadline, caps, take_buffer };
+            let received = self.exchange(&mut request, &mut Incoming::buffered(body)).await;
             let received = received.map_err(|error| if hop.is_some() { error.after_redirect() } else { error })?;
             let Received { head: Head { status, location, content, .. }, is_whole } = received;
             hop = match (status, location) {
@@ -228,7 +229,7 @@ impl Http {
         answer_bytes_max: usize,
     ) -> Result<Answer, HttpError> {
         let mut body = Vec::new();
-        let sent = self.send(endpoint, timeout, payload, answer_bytes_max, &mut Incoming::kept(&mut body)).await;
+        let sent = self.send(endpoint, timeout, payload, answer_bytes_max, &mut Incoming::buffered(&mut body)).await;
         let Reply { status, retry_after, .. } = sent?;
         Ok(Answer { status, retry_after, body })
     }
@@ -247,7 +248,7 @@ impl Http {
         receiver: &mut dyn Receiver,
     ) -> Result<Reply, HttpError> {
         let mut buffer = Vec::new();
-        let mut body = Incoming::passed_on(&mut buffer, receiver);
+        let mut body = Incoming::streamed(&mut buffer, receiver);
         self.send(endpoint, timeout, Some(payload), answer_bytes_max, &mut body).await
     }
 
@@ -263,7 +264,7 @@ impl Http {
         let mut request = Request {
             endpoint,
             purpose: Purpose::Ship,
-            sent: endpoint.identity.sent(now)?,
+            headers: endpoint.identity.headers(now)?,
             payload,
             timeout,
             deadline: now + timeout,
@@ -275,31 +276,31 @@ impl Http {
         Ok(Reply { status: head.status, retry_after, is_whole })
     }
 
-    /// One exchange, and a second one if it fails with 401 and the credentials have changed on disk meanwhile.
+    /// Makes one exchange, and a second one if the answer is 401 and the credentials on disk have changed.
     async fn exchange(&self, request: &mut Request<'_>, body: &mut Incoming<'_>) -> Result<Received, HttpError> {
         let received = self.exchange_once(request, body).await?;
         let now = clock::now();
-        if received.head.status != 401 || !request.endpoint.identity.reread(now) {
+        if received.head.status != 401 || !request.endpoint.identity.reload(now) {
             return Ok(received);
         }
-        request.sent = request.endpoint.identity.sent(now)?;
+        request.headers = request.endpoint.identity.headers(now)?;
         body.restart();
         self.exchange_once(request, body).await
     }
 
     fn is_direct(&self, endpoint: &Endpoint) -> bool {
-        endpoint.is_direct(self.ways.proxies.of(&endpoint.url).is_some())
+        endpoint.is_direct(self.transports.proxies.for_url(&endpoint.url).is_some())
     }
 
     async fn exchange_once(&self, request: &Request<'_>, body: &mut Incoming<'_>) -> Result<Received, HttpError> {
         if self.is_direct(request.endpoint) {
-            self.ways.direct.exchange(request, body).await
+            self.transports.direct.exchange(request, body).await
         } else {
-            if let Some(reserve) = self.ways.curl.start()? {
-                self.ways.direct.leave(reserve);
+            if let Some(reserve) = self.transports.curl.start()? {
+                self.transports.direct.set_reserve(reserve);
             }
-            // On the heap: it is much larger than the other, and most never need it.
-            Box::pin(self.ways.curl.exchange(request, body)).await
+            // On the heap: this future is much larger than the other one, and most endpoints never need it.
+            Box::pin(self.transports.curl.exchange(request, body)).await
         }
     }
 }
@@ -344,26 +345,26 @@ impl Endpoint {
     /// An endpoint without authentication. `url` has been validated.
     #[cfg(test)]
     pub(crate) fn new(url: &str) -> Self {
-        Self::with(url, Rc::default())
+        Self::with_identity(url, Rc::default())
     }
 
     /// `url` has been validated, and holds no credentials; `identity` is shared by all that is asked of one origin.
-    pub(crate) fn with(url: &str, identity: Rc<Identity>) -> Self {
+    pub(crate) fn with_identity(url: &str, identity: Rc<Identity>) -> Self {
         let Some((socket, target)) = unix_parts(url) else {
-            return Self::of(url.parse().unwrap_or_default(), identity);
+            return Self::from_url(url.parse().unwrap_or_default(), identity);
         };
         let url = format!("http://localhost{target}").parse().unwrap_or_default();
         let addresses = vec![Address::Unix(Path::new(socket).into())];
-        Self { url, addresses, is_here: Rc::new(Cell::new(true)), identity }
+        Self { url, addresses, is_local: Rc::new(Cell::new(true)), identity }
     }
 
-    fn of(url: Uri, identity: Rc<Identity>) -> Self {
+    fn from_url(url: Uri, identity: Rc<Identity>) -> Self {
         let host = url.host().unwrap_or_default();
         let default_port = if url.scheme_str() == Some("https") { 443 } else { 80 };
         let port = url.port_u16().unwrap_or(default_port);
-        let neighbours::Host { addresses, is_here } = neighbours::look_up(host);
+        let neighbours::Host { addresses, is_local } = neighbours::look_up(host);
         let addresses = addresses.into_iter().map(|address| Address::Net((address, port).into())).collect();
-        Self { url, addresses, is_here: Rc::new(Cell::new(is_here)), identity }
+        Self { url, addresses, is_local: Rc::new(Cell::new(is_local)), identity }
     }
 
     /// Where a redirect leads. Credentials, fields and client certificates belong to this endpoint alone and stay behind.
@@ -385,7 +386,7 @@ impl Endpoint {
         let is_anonymous = target.set_username("").and_then(|()| target.set_password(None)).is_ok();
         let url = target.as_str().parse().ok().filter(|_| is_anonymous).ok_or_else(|| wrong(RedirectProblem::NoUrl))?;
         if target.origin() != base.origin() {
-            return Ok(Self::of(url, Rc::new(self.identity.anonymous())));
+            return Ok(Self::from_url(url, Rc::new(self.identity.anonymous())));
         }
         Ok(Self { url, ..self.clone() })
     }
@@ -397,18 +398,18 @@ impl Endpoint {
 
     /// Whether it is on this machine: then it is never reached through a proxy of the environment.
     pub(crate) fn is_neighbour(&self) -> bool {
-        self.is_here.get()
+        self.is_local.get()
     }
 
-    /// Whether plain sockets of our own lead there.
+    /// Whether it is reached over plain sockets.
     fn is_direct(&self, has_proxy: bool) -> bool {
         let is_plain = self.url.scheme_str() == Some("http");
         is_plain && !self.addresses.is_empty() && (self.is_neighbour() || !has_proxy)
     }
 
-    /// Learns from the two ends of a connection to it that went through no proxy.
+    /// Learns whether it is on this machine from both ends of a connection, which must not lead through a proxy.
     fn learn_from(&self, local: IpAddr, remote: IpAddr) {
-        self.is_here.set(neighbours::is_of_one_machine(local, remote));
+        self.is_local.set(neighbours::is_same_machine(local, remote));
     }
 
     /// Host and port, as people know them.

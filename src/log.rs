@@ -27,8 +27,8 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 pub use level::{LogFormat, LogLevel};
 
-/// Target of the events of one reader or recorder, which has a level of its own.
-pub(crate) const PART: &str = "expvastic::part";
+/// The target of events that are about one component: a reader or recorder, each of which can have a level of its own.
+pub(crate) const COMPONENT: &str = "expvastic::component";
 
 /// The log of the process.
 pub(crate) struct Log(Arc<Lines>);
@@ -56,19 +56,20 @@ impl Log {
 pub(crate) struct Shown {
     level: Level,
     /// The most verbose level of all readers and recorders; each of them filters by its own.
-    part_level: Level,
+    component_level: Level,
     format: LogFormat,
 }
 
 impl Shown {
-    /// `parts` are the levels of the readers and recorders that have one of their own.
-    pub(crate) fn new(settings: LogLevel, parts: impl Iterator<Item = LogLevel>, format: LogFormat) -> Self {
-        let most_detailed = parts.fold(settings, LogLevel::max);
-        Self { level: level(settings), part_level: level(most_detailed), format }
+    /// `components` are the levels of the readers and recorders that have one of their own.
+    pub(crate) fn new(settings: LogLevel, components: impl Iterator<Item = LogLevel>, format: LogFormat) -> Self {
+        let most_verbose = components.fold(settings, LogLevel::max);
+        Self { level: tracing_level(settings), component_level: tracing_level(most_verbose), format }
     }
 }
 
-fn level(level: LogLevel) -> Level {
+/// The same level in the terms of [`tracing`].
+pub(crate) const fn tracing_level(level: LogLevel) -> Level {
     match level {
         LogLevel::Error => Level::ERROR,
         LogLevel::Warn => Level::WARN,
@@ -83,7 +84,7 @@ struct Lines {
     written: Mutex<Written>,
 }
 
-/// The line that is being written, and where to.
+/// The buffer for a line, and where lines go.
 struct Written {
     line: Vec<u8>,
     output: Output,
@@ -99,18 +100,18 @@ impl Subscriber for Lines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         let target = metadata.target();
         let shown = self.shown();
-        let level = if target == PART { shown.part_level } else { shown.level };
+        let level = if target == COMPONENT { shown.component_level } else { shown.level };
         *metadata.level() <= level && (target == "expvastic" || target.starts_with("expvastic::"))
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(self.shown().part_level.into())
+        Some(self.shown().component_level.into())
     }
 
     fn event(&self, event: &Event<'_>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
-        // Only while the process is being ended by another thread could two meet here.
+        // Another thread logs only while it ends the process. If the two meet here, one of the lines is left out.
         let Ok(mut written) = self.written.try_lock() else { return };
         let Written { line, output } = &mut *written;
         let format = self.shown().format;
@@ -160,7 +161,7 @@ impl Value {
     }
 }
 
-/// Whether a field is for programs only: as text, the message says the same in words.
+/// Whether a field is for programs only, and is left out of text lines: there, the message says the same in words.
 fn is_in_message(name: &str) -> bool {
     name.ends_with("_ms") || name == "route"
 }
@@ -256,7 +257,7 @@ fn cut(text: &str, bytes_max: usize) -> Cow<'_, str> {
     format!("{}…", &text[..end]).into()
 }
 
-/// Text from outside cannot begin a line of its own or move the cursor.
+/// Writes `text` with its control characters escaped, so that text from outside cannot begin a line or move the cursor.
 fn write_printable(line: &mut Vec<u8>, text: &str) {
     for c in text.chars() {
         if c.is_control() {
@@ -269,12 +270,12 @@ fn write_printable(line: &mut Vec<u8>, text: &str) {
 
 /// The log level of one reader or recorder: its own, otherwise the current one of the settings.
 #[derive(Debug, Clone)]
-pub(crate) struct PartLevel {
+pub(crate) struct ComponentLevel {
     own: Option<LogLevel>,
     settings: Rc<Cell<LogLevel>>,
 }
 
-impl PartLevel {
+impl ComponentLevel {
     /// The level of the settings, for those that have none of their own.
     pub(crate) fn of_settings(level: LogLevel) -> Self {
         Self { own: None, settings: Rc::new(Cell::new(level)) }
@@ -301,29 +302,26 @@ pub(crate) fn milliseconds(duration: Duration) -> u64 {
 }
 
 /// Logs an event of one reader or recorder, if its own level shows it:
-/// `part_log!(part.log_level, Warn, …)` with what [`tracing`]'s macro of that level takes.
-macro_rules! part_log {
-    ($shown:expr, Error, $($arguments:tt)+) => { $crate::log::part_log!(@ $shown, Error, error, $($arguments)+) };
-    ($shown:expr, Warn, $($arguments:tt)+) => { $crate::log::part_log!(@ $shown, Warn, warn, $($arguments)+) };
-    ($shown:expr, Info, $($arguments:tt)+) => { $crate::log::part_log!(@ $shown, Info, info, $($arguments)+) };
-    ($shown:expr, Debug, $($arguments:tt)+) => { $crate::log::part_log!(@ $shown, Debug, debug, $($arguments)+) };
-    (@ $shown:expr, $level:ident, $macro:ident, $($arguments:tt)+) => {
-        if $shown.shows($crate::log::LogLevel::$level) {
-            tracing::$macro!(target: $crate::log::PART, $($arguments)+);
+/// `component_log!(its_level, Warn, …)`, followed by what [`tracing::warn!`] takes.
+macro_rules! component_log {
+    ($component:expr, $level:ident, $($arguments:tt)+) => {
+        if $component.shows($crate::log::LogLevel::$level) {
+            const LEVEL: tracing::Level = $crate::log::tracing_level($crate::log::LogLevel::$level);
+            tracing::event!(target: $crate::log::COMPONENT, LEVEL, $($arguments)+);
         }
     };
 }
-pub(crate) use part_log;
+pub(crate) use component_log;
 
-/// Decides when a lasting or recurring failure is worth another log line: at once, then after growing periods, with a
-/// count.
+/// Decides when a failure that lasts or recurs is worth another log line: at once, then after periods that grow. Each
+/// line has the number of failures since the one before it.
 #[derive(Debug, Default)]
 pub(crate) struct FailureLog {
     kinds: Vec<FailureKind>,
     failures: u64,
     first: Option<Instant>,
-    /// Something was logged since it last worked.
-    said: bool,
+    /// Whether a failure has been logged since it last worked.
+    is_logged: bool,
 }
 
 #[derive(Debug)]
@@ -331,7 +329,7 @@ struct FailureKind {
     name: String,
     silent_until: Instant,
     period: Duration,
-    unsaid: u64,
+    unlogged: u64,
 }
 
 impl FailureLog {
@@ -342,19 +340,20 @@ impl FailureLog {
         self.first.get_or_insert(now);
         let at = self.kind(kind, now);
         let known = &mut self.kinds[at];
-        known.unsaid += 1;
+        known.unlogged += 1;
         if now < known.silent_until {
             return None;
         }
-        // A failure that comes back counts as the same one, unless it was away for very long.
+        // A failure that comes back soon continues with its period, so that one that comes and goes takes few lines.
         let is_new = known.period.is_zero() || now >= known.silent_until + limits::LOG_PERIOD_MAX;
         known.period = if is_new { limits::LOG_PERIOD_MIN } else { (known.period * 2).min(limits::LOG_PERIOD_MAX) };
         known.silent_until = now + known.period;
-        self.said = true;
-        Some(std::mem::take(&mut known.unsaid))
+        self.is_logged = true;
+        Some(std::mem::take(&mut known.unlogged))
     }
 
-    /// The place of a kind. A new one takes that of another whose silence is over, if there are too many.
+    /// The place of a kind in the list. If the list is full, a new kind replaces one that may be logged again; if there is
+    /// none, it shares the last place.
     fn kind(&mut self, name: &str, now: Instant) -> usize {
         if let Some(at) = self.kinds.iter().position(|known| known.name == name) {
             return at;
@@ -367,7 +366,7 @@ impl FailureLog {
             over.map(|at| self.kinds.swap_remove(at));
         }
         let period = Duration::ZERO;
-        self.kinds.push(FailureKind { name: name.to_owned(), silent_until: now, period, unsaid: 0 });
+        self.kinds.push(FailureKind { name: name.to_owned(), silent_until: now, period, unlogged: 0 });
         self.kinds.len() - 1
     }
 
@@ -380,8 +379,8 @@ impl FailureLog {
     pub(crate) fn recovered(&mut self, now: Instant) -> Option<(u64, Duration)> {
         let first = self.first.take()?;
         let failures = std::mem::take(&mut self.failures);
-        let said = std::mem::take(&mut self.said);
-        said.then(|| (failures, now.duration_since(first)))
+        let is_logged = std::mem::take(&mut self.is_logged);
+        is_logged.then(|| (failures, now.duration_since(first)))
     }
 }
 

@@ -75,7 +75,7 @@ fn is_elsewhere(url: &str) -> bool {
 }
 
 fn endpoint(url: &str) -> Endpoint {
-    Endpoint::with(url, Rc::default())
+    Endpoint::with_identity(url, Rc::default())
 }
 
 #[cfg(test)]

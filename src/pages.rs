@@ -17,7 +17,7 @@ use crate::log::FailureLog;
 use crate::metrics::Snapshot;
 use crate::nonblocking;
 use clients::{Clients, Stage};
-use request::{Asked, Method, Target};
+use request::{Method, Request, Target};
 use smol::LocalExecutor;
 use std::cell::Cell;
 use std::io::{self, ErrorKind, Read, Write};
@@ -53,7 +53,7 @@ impl Page {
 
 /// Descriptors that the pages may take.
 pub(crate) fn descriptors_max() -> usize {
-    clients::most(descriptors::limit()) + 1
+    clients::clients_max(descriptors::limit()) + 1
 }
 
 /// Serves the pages at `address` until it is dropped; `render` appends the text of a page. If the address is not
@@ -75,7 +75,7 @@ pub(crate) async fn serve(address: SocketAddr, render: impl Fn(Page, &mut Vec<u8
                         listen = %address,
                         count = times,
                         "cannot serve the status pages: {}; retrying every {:?}",
-                        said(&error),
+                        explain(&error),
                         limits::PAGE_RETRY
                     );
                 }
@@ -85,7 +85,7 @@ pub(crate) async fn serve(address: SocketAddr, render: impl Fn(Page, &mut Vec<u8
     }
 }
 
-fn said(error: &io::Error) -> String {
+fn explain(error: &io::Error) -> String {
     match error.kind() {
         ErrorKind::AddrInUse => "the address is already in use (choose another port in settings.listen)".to_owned(),
         ErrorKind::AddrNotAvailable => "this machine does not have this address (check settings.listen)".to_owned(),
@@ -97,7 +97,7 @@ fn said(error: &io::Error) -> String {
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let listener = TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
-    // Those that have to wait do so here, and none is turned away.
+    // Clients that have to wait do so in this backlog, and none is refused.
     rustix::net::listen(&listener, limits::PAGE_BACKLOG)?;
     Ok(listener)
 }
@@ -121,7 +121,7 @@ async fn accept_all(listener: Rc<TcpListener>, render: &impl Fn(Page, &mut Vec<u
                     };
                     clients.enter(clock::now(), |stage| executor.spawn(answered(stage)));
                 }
-                Err(error) if is_passing(error.kind()) => {}
+                Err(error) if is_temporary(error.kind()) => {}
                 Err(error) if descriptors::are_exhausted(&error) => {
                     if let Some(times) = failures.failed("exhausted", clock::now()) {
                         tracing::warn!(
@@ -131,7 +131,7 @@ async fn accept_all(listener: Rc<TcpListener>, render: &impl Fn(Page, &mut Vec<u
                         );
                     }
                     // The client is still waiting to be accepted: trying again at once would loop for ever.
-                    clients.replace_one(clock::now());
+                    clients.close_one(clock::now());
                     event_loop::sleep_until(clock::now() + limits::PAGE_ACCEPT_PAUSE).await;
                 }
                 Err(error) => return error,
@@ -141,8 +141,8 @@ async fn accept_all(listener: Rc<TcpListener>, render: &impl Fn(Page, &mut Vec<u
     executor.run(accept).await
 }
 
-/// The connection that was there is gone again, or the call has to be made once more.
-fn is_passing(kind: ErrorKind) -> bool {
+/// Whether accepting may simply be tried again: the call was interrupted, or the client has gone.
+fn is_temporary(kind: ErrorKind) -> bool {
     matches!(
         kind,
         ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset
@@ -154,9 +154,9 @@ async fn answer(stream: TcpStream, stage: &Cell<Stage>, render: &impl Fn(Page, &
     stream.set_nonblocking(true)?;
     let stream = Rc::new(stream);
     let deadline = clock::now() + limits::PAGE_TIME;
-    let asked = read_request(&stream, deadline).await?;
+    let request = read_request(&stream, deadline).await?;
     stage.set(Stage::Answered);
-    write_all(&stream, &reply(asked, render), deadline).await?;
+    write_all(&stream, &reply(request, render), deadline).await?;
     stage.set(Stage::Leaving);
     // Closing with unread data would reset the connection, and the client would lose the answer.
     stream.shutdown(Shutdown::Write)?;
@@ -169,7 +169,7 @@ async fn answer(stream: TcpStream, stage: &Cell<Stage>, render: &impl Fn(Page, &
     Ok(())
 }
 
-async fn read_request(stream: &Rc<TcpStream>, deadline: Instant) -> io::Result<Asked> {
+async fn read_request(stream: &Rc<TcpStream>, deadline: Instant) -> io::Result<Request> {
     let mut head = Vec::new();
     loop {
         let mut piece = [0; 512];
@@ -178,8 +178,8 @@ async fn read_request(stream: &Rc<TcpStream>, deadline: Instant) -> io::Result<A
             return Err(ErrorKind::UnexpectedEof.into());
         }
         head.extend_from_slice(&piece[..bytes]);
-        if let Some(asked) = request::parse(&head) {
-            return Ok(asked);
+        if let Some(request) = request::parse(&head) {
+            return Ok(request);
         }
     }
 }
@@ -208,27 +208,27 @@ async fn wait(stream: &Rc<TcpStream>, interest: Interest, deadline: Instant) -> 
 }
 
 /// The whole answer, head and body.
-fn reply(asked: Asked, render: &impl Fn(Page, &mut Vec<u8>)) -> Vec<u8> {
+fn reply(request: Request, render: &impl Fn(Page, &mut Vec<u8>)) -> Vec<u8> {
     let mut body = Vec::new();
     let plain = "text/plain; charset=utf-8";
-    let (status, content_type) = match asked {
-        Asked::Page(_, Target::Page(page)) => {
+    let (status, content_type) = match request {
+        Request::Page(_, Target::Page(page)) => {
             render(page, &mut body);
             ("200 OK", page.content_type())
         }
-        Asked::Page(_, Target::Health) => {
+        Request::Page(_, Target::Health) => {
             body.extend_from_slice(b"ok\n");
             ("200 OK", plain)
         }
-        Asked::Page(_, Target::Unknown) => {
+        Request::Page(_, Target::Unknown) => {
             body.extend_from_slice(b"not found: try /, /debug/vars or /healthz\n");
             ("404 Not Found", plain)
         }
-        Asked::OtherMethod => {
+        Request::MethodNotAllowed => {
             body.extend_from_slice(b"method not allowed: use GET or HEAD\n");
             ("405 Method Not Allowed\r\nAllow: GET, HEAD", plain)
         }
-        Asked::Nonsense => {
+        Request::NotHttp => {
             body.extend_from_slice(b"bad request: not HTTP\n");
             ("400 Bad Request", plain)
         }
@@ -242,7 +242,7 @@ fn reply(asked: Asked, render: &impl Fn(Page, &mut Vec<u8>)) -> Vec<u8> {
          Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n\r\n",
         body.len()
     );
-    if !matches!(asked, Asked::Page(Method::Head, _)) {
+    if !matches!(request, Request::Page(Method::Head, _)) {
         reply.extend_from_slice(&body);
     }
     reply

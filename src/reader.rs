@@ -11,7 +11,7 @@ use crate::document;
 use crate::flatten::{FlattenError, Report, Variables};
 use crate::http::{Content, ContentKind, Endpoint, Http, HttpError, Identity, Refused};
 use crate::limits;
-use crate::log::{self, FailureLog, PartLevel, part_log};
+use crate::log::{self, ComponentLevel, FailureLog, component_log};
 use crate::metrics::ReaderCounts;
 use crate::plural::counted;
 use foreign::Kind;
@@ -27,7 +27,7 @@ use std::time::Duration;
 /// One reader at work.
 pub(crate) struct Reading {
     config: Arc<Reader>,
-    log_level: PartLevel,
+    log_level: ComponentLevel,
     /// The endpoint; none for the program's own counters.
     endpoint: Option<Endpoint>,
     /// The members that each of its documents begins with, after the time.
@@ -70,13 +70,15 @@ impl Reading {
     /// A reader that begins at `elapsed` since the start. It ends after `polls_max` polls, if that is given.
     pub(crate) fn new(
         config: Arc<Reader>,
-        settings_level: &PartLevel,
+        settings_level: &ComponentLevel,
         host_name: &str,
         elapsed: Duration,
         polls_max: Option<u64>,
     ) -> Self {
         let endpoint = match &config.source {
-            Source::Expvar { url, access } => Some(Endpoint::with(url, Rc::new(Identity::new(Arc::clone(access))))),
+            Source::Expvar { url, access } => {
+                Some(Endpoint::with_identity(url, Rc::new(Identity::new(Arc::clone(access)))))
+            }
             Source::Own => None,
         };
         let mut random = fastrand::Rng::new();
@@ -177,7 +179,7 @@ impl Reading {
         self.counts.add(report);
         let mut health = self.health.borrow_mut();
         if let Some((failures, away)) = health.log.recovered(clock::now()) {
-            part_log!(
+            component_log!(
                 self.log_level,
                 Info,
                 reader = self.name(),
@@ -195,24 +197,32 @@ impl Reading {
         );
         for line in lines {
             let Line { values, times, message } = line;
-            part_log!(self.log_level, Warn, reader = self.name(), url = self.url(), values, count = times, "{message}");
+            component_log!(
+                self.log_level,
+                Warn,
+                reader = self.name(),
+                url = self.url(),
+                values,
+                count = times,
+                "{message}"
+            );
         }
         let unmatched = self.variables.borrow_mut().unmatched();
         for unmatched in unmatched {
             let warning = losses::without_match(unmatched);
-            part_log!(self.log_level, Warn, reader = self.name(), url = self.url(), "{warning}");
+            component_log!(self.log_level, Warn, reader = self.name(), url = self.url(), "{warning}");
         }
         if report.restarted {
-            part_log!(self.log_level, Info, reader = self.name(), url = self.url(), "the target restarted");
+            component_log!(self.log_level, Info, reader = self.name(), url = self.url(), "the target restarted");
         }
-        part_log!(self.log_level, Debug, reader = self.name(), bytes = body.len(), "polled");
+        component_log!(self.log_level, Debug, reader = self.name(), bytes = body.len(), "polled");
     }
 
     /// Records how long a poll that gave a document took.
     pub(crate) fn took(&self, time: Duration) {
         let interval = self.config.interval;
         if self.health.borrow_mut().slowness.is_to_be_logged(time, interval) {
-            part_log!(
+            component_log!(
                 self.log_level,
                 Warn,
                 reader = self.name(),
@@ -231,7 +241,7 @@ impl Reading {
         self.counts.failures.add(1);
         let mut health = self.health.borrow_mut();
         if let Some(times) = health.log.failed(&error.kind(), clock::now()) {
-            part_log!(
+            component_log!(
                 self.log_level,
                 Warn,
                 reader = self.name(),
@@ -242,7 +252,7 @@ impl Reading {
         }
         let (in_a_row, backoff) = (health.log.in_a_row(), u64::from(self.config.backoff));
         if in_a_row == backoff {
-            part_log!(
+            component_log!(
                 self.log_level,
                 Warn,
                 reader = self.name(),

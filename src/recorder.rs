@@ -22,7 +22,7 @@ use crate::clock;
 use crate::config::{Reader, Recorder};
 use crate::event_loop;
 use crate::http::Http;
-use crate::log::PartLevel;
+use crate::log::ComponentLevel;
 use crate::metrics::{Ledger, Metrics};
 use crate::spool::files::Files;
 use delivery::{Delivery, Step};
@@ -106,7 +106,12 @@ impl Feed {
 
 impl Recording {
     /// `memory_bytes_max` is its share of `settings.memory_limit`.
-    pub(crate) fn new(config: Arc<Recorder>, settings_level: &PartLevel, feed: Feed, memory_bytes_max: usize) -> Self {
+    pub(crate) fn new(
+        config: Arc<Recorder>,
+        settings_level: &ComponentLevel,
+        feed: Feed,
+        memory_bytes_max: usize,
+    ) -> Self {
         let mut random = fastrand::Rng::new();
         let (files, now, log_level) = (Files::System, clock::now(), settings_level.with(config.log_level));
         let delivery = Delivery::new(&config, log_level, feed.readers, memory_bytes_max, files, now, &mut random);
@@ -118,7 +123,7 @@ impl Recording {
     pub(crate) fn successor(
         &self,
         config: Arc<Recorder>,
-        settings_level: &PartLevel,
+        settings_level: &ComponentLevel,
         feed: Feed,
         memory_bytes_max: usize,
     ) -> Self {

@@ -4,7 +4,7 @@
 //! was sent to (a redirect may name it as its host, one server may hear it from another). A text is cut after secrets
 //! were removed from it, never before.
 //!
-//! Invariant: a secret is known here from the moment it is loaded until nothing that was sent it can be under way any
+//! Invariant: a secret is known here from the moment it is loaded until no answer to a request with it can arrive any
 //! more.
 
 mod fold;
@@ -65,7 +65,7 @@ impl Hidden {
 impl Drop for Hidden {
     fn drop(&mut self) {
         if self.0.take().is_some() {
-            // At the end of a thread there may be nothing left to tell.
+            // While the thread ends, the list may have been dropped already.
             let _ = KNOWN.try_with(|known| {
                 if let Ok(mut known) = known.try_borrow_mut() {
                     known.table = None;
@@ -102,7 +102,7 @@ fn table() -> Rc<Table> {
         let make = || {
             let secrets: Vec<Rc<[Secret]>> = secrets.iter().filter_map(Weak::upgrade).collect();
             let mut texts: Vec<&str> = secrets.iter().flat_map(|secrets| secrets.iter().map(Secret::expose)).collect();
-            // Readers of a range have the same.
+            // The readers of a range of ports have the same secrets.
             texts.sort_unstable();
             texts.dedup();
             Rc::new(Table::of(&texts))

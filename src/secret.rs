@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// What takes the place of a secret.
 pub(crate) const HIDDEN: &str = "***";
 
-/// A text that is for the endpoint only.
+/// A text that only the endpoint may see.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(Box<str>);
 
@@ -60,7 +60,7 @@ impl Secret {
         Self::new(text.trim_end_matches(['\r', '\n']), shape).map_err(|error| wrong(Cause::Secret(error)))
     }
 
-    /// A part of what is secret.
+    /// A text that is made of secrets, or is a part of one: it is not checked.
     pub(crate) fn of(text: &str) -> Self {
         Self(text.into())
     }

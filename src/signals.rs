@@ -16,17 +16,17 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signal {
-    /// To end; the signal's name.
+    /// To end the process. It holds the name of the signal.
     Stop(&'static str),
     /// To load the configuration again.
     Reload,
-    /// To ship at once what waits.
+    /// To ship at once all documents that wait.
     Flush,
 }
 
-/// The signals that the program knows, from now on caught.
+/// The signals that the program catches.
 pub(crate) struct Signals {
-    bytes: Rc<UnixStream>,
+    wake_ups: Rc<UnixStream>,
     /// The last one that asked it to end; 0 is none.
     stop: Arc<AtomicUsize>,
     reload: Arc<AtomicBool>,
@@ -37,30 +37,30 @@ impl Signals {
     /// Catches SIGINT, SIGTERM, SIGHUP and SIGUSR1 for the rest of the process.
     ///
     /// # Errors
-    /// What the system says.
+    /// Those of the system.
     pub(crate) fn catch() -> io::Result<Self> {
-        let (bytes, handler) = UnixStream::pair()?;
-        let bytes = UnixStream::from(descriptors::out_of_the_way(bytes.into()));
-        bytes.set_nonblocking(true)?;
+        let (wake_ups, handler) = UnixStream::pair()?;
+        let wake_ups = UnixStream::from(descriptors::with_high_number(wake_ups.into()));
+        wake_ups.set_nonblocking(true)?;
         let (stop, reload, flush) = (Arc::default(), Arc::default(), Arc::default());
-        // The flags first: who hears the byte finds them set.
+        // Handlers run in this order: the flag is set before the byte wakes the thread.
         for signal in [SIGINT, SIGTERM] {
             flag::register_usize(signal, Arc::clone(&stop), usize::try_from(signal).unwrap_or_default())?;
         }
         flag::register(SIGHUP, Arc::clone(&reload))?;
         flag::register(SIGUSR1, Arc::clone(&flush))?;
         for signal in [SIGINT, SIGTERM, SIGHUP, SIGUSR1] {
-            low_level::pipe::register(signal, descriptors::out_of_the_way(handler.try_clone()?.into()))?;
+            low_level::pipe::register(signal, descriptors::with_high_number(handler.try_clone()?.into()))?;
         }
-        Ok(Self { bytes: Rc::new(bytes), stop, reload, flush })
+        Ok(Self { wake_ups: Rc::new(wake_ups), stop, reload, flush })
     }
 
-    /// The number of a signal that asks for the end, until it is heard; 0 is none.
-    pub(crate) fn unheard(&self) -> Arc<AtomicUsize> {
+    /// The number of a signal that asks the process to end and that [`Signals::next`] has not returned yet; 0 is none.
+    pub(crate) fn pending_stop(&self) -> Arc<AtomicUsize> {
         Arc::clone(&self.stop)
     }
 
-    /// Waits for the next one; of several, to end comes first.
+    /// Waits for the next signal. Of several, one that asks the process to end comes first.
     pub(crate) async fn next(&self) -> Signal {
         loop {
             match self.stop.swap(0, Ordering::SeqCst).try_into() {
@@ -74,9 +74,9 @@ impl Signals {
             if self.flush.swap(false, Ordering::SeqCst) {
                 return Signal::Flush;
             }
-            // Without a deadline it is never late.
-            let _ = event_loop::ready(self.bytes.clone(), Interest::Read, None).await;
-            let _ = (&*self.bytes).read(&mut [0; 64]);
+            // Without a deadline this cannot time out.
+            let _ = event_loop::ready(self.wake_ups.clone(), Interest::Read, None).await;
+            let _ = (&*self.wake_ups).read(&mut [0; 64]);
         }
     }
 }

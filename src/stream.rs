@@ -27,19 +27,20 @@ pub(crate) struct Stream {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// A file, or a device that takes everything: there is nobody to wait for.
-    Ready,
-    /// Its flags are ours, and say that nothing waits.
-    Own,
+    NeverFull,
+    /// A pipe or terminal with flags of our own, which is set to non-blocking.
+    OwnFlags,
+    /// A socket: each call says that it must not block.
     Socket,
-    /// Its flags are not ours.
-    Shared,
+    /// A pipe or terminal whose flags are shared with others, so that it may block.
+    SharedFlags,
 }
 
 impl Stream {
-    /// What others share.
+    /// A stream that other processes write to as well.
     ///
     /// # Errors
-    /// What the system says.
+    /// Those of the system.
     pub(crate) fn of_shared(descriptor: BorrowedFd<'_>) -> io::Result<Self> {
         let shared = File::from(descriptor.try_clone_to_owned()?);
         let file_type = shared.metadata()?.file_type();
@@ -47,50 +48,50 @@ impl Stream {
             return Ok(Self { file: shared, kind: Kind::Socket });
         }
         if !file_type.is_fifo() && !rustix::termios::isatty(&shared) {
-            return Ok(Self { file: shared, kind: Kind::Ready });
+            return Ok(Self { file: shared, kind: Kind::NeverFull });
         }
         Ok(match reopened(&shared) {
-            Ok(file) => Self { file, kind: Kind::Own },
-            Err(_) => Self { file: shared, kind: Kind::Shared },
+            Ok(file) => Self { file, kind: Kind::OwnFlags },
+            Err(_) => Self { file: shared, kind: Kind::SharedFlags },
         })
     }
 
-    /// What was opened with [`regular_file::never_waiting`].
+    /// A file that was opened with [`regular_file::never_waiting`].
     pub(crate) fn of_own(file: File) -> Self {
-        Self { file, kind: Kind::Own }
+        Self { file, kind: Kind::OwnFlags }
     }
 
-    /// The same under a number that is out of the way of others.
-    pub(crate) fn permanent(self) -> Self {
-        Self { file: File::from(crate::descriptors::out_of_the_way(OwnedFd::from(self.file))), kind: self.kind }
+    /// The same stream with a descriptor that leaves the low numbers to others.
+    pub(crate) fn with_high_number(self) -> Self {
+        Self { file: File::from(crate::descriptors::with_high_number(OwnedFd::from(self.file))), kind: self.kind }
     }
 
     pub(crate) fn file(&self) -> &File {
         &self.file
     }
 
-    /// Whether it may have to wait for somebody who reads.
+    /// Whether somebody reads from it who can be too slow.
     pub(crate) fn has_reader(&self) -> bool {
-        self.kind != Kind::Ready
+        self.kind != Kind::NeverFull
     }
 
     /// Writes what there is room for.
     ///
     /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] if there is no room; what the system says.
+    /// [`io::ErrorKind::WouldBlock`] if there is no room; those of the system.
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self.kind {
-            Kind::Ready | Kind::Own => (&self.file).write(bytes),
+            Kind::NeverFull | Kind::OwnFlags => (&self.file).write(bytes),
             Kind::Socket => Ok(send(&self.file, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?),
-            Kind::Shared if !self.has_room(Duration::ZERO) => Err(Errno::AGAIN.into()),
+            Kind::SharedFlags if !self.wait_for_room(Duration::ZERO) => Err(Errno::AGAIN.into()),
             // A pipe that has room has it for so many bytes.
-            Kind::Shared => (&self.file).write(&bytes[..bytes.len().min(limits::PIPE_WRITE_BYTES)]),
+            Kind::SharedFlags => (&self.file).write(&bytes[..bytes.len().min(limits::PIPE_WRITE_BYTES)]),
         }
     }
 
-    /// Whether there is room, or comes to be within `patience`, for which the thread stands still.
-    pub(crate) fn has_room(&self, patience: Duration) -> bool {
-        event_loop::block_until_writable(&self.file, patience)
+    /// Blocks the thread until there is room, at most for `timeout`. False if there still is none.
+    pub(crate) fn wait_for_room(&self, timeout: Duration) -> bool {
+        event_loop::block_until_writable(&self.file, timeout)
     }
 }
 
@@ -134,23 +135,23 @@ mod tests {
         let (mut pipe_reader, pipe) = io::pipe().unwrap();
         let (mut socket_reader, socket) = UnixStream::pair().unwrap();
         let ends: [(BorrowedFd<'_>, &mut dyn Read, Kind); 2] =
-            [(pipe.as_fd(), &mut pipe_reader, Kind::Own), (socket.as_fd(), &mut socket_reader, Kind::Socket)];
+            [(pipe.as_fd(), &mut pipe_reader, Kind::OwnFlags), (socket.as_fd(), &mut socket_reader, Kind::Socket)];
         for (end, reader, kind) in ends {
             let stream = Stream::of_shared(end).unwrap();
             assert_eq!(stream.kind, kind);
             let filled = fill(&stream);
-            assert!(filled > limits::PIPE_WRITE_BYTES && !stream.has_room(Duration::ZERO));
+            assert!(filled > limits::PIPE_WRITE_BYTES && !stream.wait_for_room(Duration::ZERO));
             assert!(is_blocking(end));
             // The kernel has room again for a page, or half of a socket's buffer.
             reader.read_exact(&mut vec![0; filled]).unwrap();
-            assert!(stream.has_room(Duration::ZERO) && stream.write(b"more").unwrap() == 4);
+            assert!(stream.wait_for_room(Duration::ZERO) && stream.write(b"more").unwrap() == 4);
         }
     }
 
     #[test]
     fn without_flags_of_our_own_a_piece_is_written_when_there_is_room() {
         let (mut reader, pipe) = io::pipe().unwrap();
-        let stream = Stream { file: File::from(OwnedFd::from(pipe)), kind: Kind::Shared };
+        let stream = Stream { file: File::from(OwnedFd::from(pipe)), kind: Kind::SharedFlags };
         let filled = fill(&stream);
         reader.read_exact(&mut vec![0; filled]).unwrap();
         assert_eq!(fill(&stream), filled);
@@ -170,7 +171,7 @@ mod tests {
             .open(name.to_str().unwrap())
             .unwrap();
         let stream = Stream::of_shared(terminal.as_fd()).unwrap();
-        assert_eq!(stream.kind, Kind::Own);
+        assert_eq!(stream.kind, Kind::OwnFlags);
         assert!(fill(&stream) > 0 && is_blocking(&terminal));
     }
 }

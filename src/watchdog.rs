@@ -22,28 +22,28 @@ pub(crate) struct Watchdog {
 struct Shared {
     /// As they were when the main thread last did something.
     ledgers: Mutex<Ledgers>,
-    /// A signal that asks for the end and has not been heard by the main thread; 0 is none.
-    unheard: Arc<AtomicUsize>,
+    /// The number of a signal that asks the process to end and that the main thread has not noticed yet; 0 is none.
+    pending_stop: Arc<AtomicUsize>,
 }
 
 impl Watchdog {
-    pub(crate) fn new(unheard: Arc<AtomicUsize>) -> Self {
-        Self { shared: Arc::new(Shared { ledgers: Mutex::default(), unheard }) }
+    pub(crate) fn new(pending_stop: Arc<AtomicUsize>) -> Self {
+        Self { shared: Arc::new(Shared { ledgers: Mutex::default(), pending_stop }) }
     }
 
     /// The process has `limit` to end.
     pub(crate) fn begin(&self, limit: Duration, ledgers: Ledgers) {
-        self.note(ledgers);
+        self.update(ledgers);
         let (shared, start) = (Arc::clone(&self.shared), clock::now());
         let thread = std::thread::Builder::new().name("watchdog".to_owned());
-        // Not the usual way to start one: there is none in normal running. Without it, it ends all the same, unless it hangs.
+        // If the thread cannot be started, the process ends all the same, unless it hangs.
         if let Err(error) = thread.spawn(move || shared.watch(start, limit)) {
             tracing::debug!("cannot start the watchdog thread: {error}");
         }
     }
 
-    /// What is known now.
-    pub(crate) fn note(&self, ledgers: Ledgers) {
+    /// Updates what is logged if the process hangs.
+    pub(crate) fn update(&self, ledgers: Ledgers) {
         *self.shared.ledgers.lock().unwrap_or_else(PoisonError::into_inner) = ledgers;
     }
 }
@@ -59,19 +59,19 @@ impl Shared {
     }
 
     fn reason_to_end(&self, start: Instant, limit: Duration) -> String {
-        let mut unheard_since = None;
+        let mut pending_since = None;
         loop {
             std::thread::sleep(limits::WATCHDOG_LOOK);
             let elapsed = clock::now().duration_since(start);
             if elapsed >= limit.saturating_add(limits::SHUTDOWN_GRACE) {
                 return format!("shutdown_timeout ({limit:?}) expired while a system call hangs (a disk?)");
             }
-            if self.unheard.load(Ordering::SeqCst) == 0 {
-                unheard_since = None;
+            if self.pending_stop.load(Ordering::SeqCst) == 0 {
+                pending_since = None;
             } else if elapsed < limits::SAME_SIGNAL {
-                // One that counts as the first one.
-                self.unheard.store(0, Ordering::SeqCst);
-            } else if *unheard_since.get_or_insert(elapsed) + limits::SIGNAL_HEARD <= elapsed {
+                // So early it counts as the same signal as the first.
+                self.pending_stop.store(0, Ordering::SeqCst);
+            } else if *pending_since.get_or_insert(elapsed) + limits::SIGNAL_HEARD <= elapsed {
                 return "a second signal was received while a system call hangs (a disk?)".to_owned();
             }
         }
@@ -98,14 +98,14 @@ mod tests {
     fn hang(limit: Duration) {
         let config = Config::parse("test", CONFIG, &|_| None).unwrap();
         let _log = Log::start(config.logged());
-        let unheard = Arc::new(AtomicUsize::new(0));
-        let watchdog = Watchdog::new(Arc::clone(&unheard));
+        let pending_stop = Arc::new(AtomicUsize::new(0));
+        let watchdog = Watchdog::new(Arc::clone(&pending_stop));
         watchdog.begin(limit, waiting(1));
-        watchdog.note(waiting(7));
+        watchdog.update(waiting(7));
         loop {
             std::thread::sleep(Duration::from_millis(10));
             // A signal comes again and again, and nobody hears it.
-            unheard.store(15, Ordering::SeqCst);
+            pending_stop.store(15, Ordering::SeqCst);
         }
     }
 

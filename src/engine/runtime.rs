@@ -19,7 +19,7 @@ use crate::document_buffers::DocumentBuffers;
 use crate::event_loop;
 use crate::flatten::{FlattenError, Report as PayloadReport};
 use crate::http::{Content, Http};
-use crate::log::PartLevel;
+use crate::log::ComponentLevel;
 use crate::metrics::{Ledger, Metrics, ProcessUsage, Snapshot};
 use crate::pages::Page;
 use crate::reader::{ReadError, Reading};
@@ -45,7 +45,7 @@ pub(super) struct Runtime {
     pages: RefCell<Option<(SocketAddr, Task<()>)>>,
     buffers: RefCell<DocumentBuffers>,
     started: Instant,
-    log_level: PartLevel,
+    log_level: ComponentLevel,
     shutdown_timeout: Cell<Duration>,
     polls_max: Option<u64>,
     /// Ends the process if it hangs while it ends.
@@ -110,7 +110,7 @@ impl Runtime {
             pages: RefCell::default(),
             buffers: RefCell::new(DocumentBuffers::new(process_id)),
             started: clock::now(),
-            log_level: PartLevel::of_settings(settings.log_level),
+            log_level: ComponentLevel::of_settings(settings.log_level),
             shutdown_timeout: Cell::new(settings.shutdown_timeout),
             polls_max,
             watchdog,

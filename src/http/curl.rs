@@ -16,7 +16,7 @@ use super::response::head::{self, Framing, Head};
 use super::{Endpoint, HttpError, Received, Request, USER_AGENT};
 #[cfg(feature = "tls")]
 use crate::access::ClientCertificate;
-use crate::descriptor_queue::Queue;
+use crate::descriptor_queue::DescriptorQueue;
 use crate::descriptors::{self, Purpose, Reserve};
 use crate::event_loop::{self, TimedOut};
 use crate::flatten::PADDING_BYTES;
@@ -43,16 +43,16 @@ const READ_BYTES: usize = 4 << 10;
 #[derive(Debug)]
 pub(super) struct Curl {
     client: OnceCell<Client>,
-    /// Whether an endpoint is known that will want it.
+    /// Whether an endpoint of the configuration will need it.
     is_expected: Cell<bool>,
     kept_connections: Cell<usize>,
     reserve: Cell<Reserve>,
-    /// A bulk could not be sent: maybe there was no descriptor for it.
-    is_short: Cell<bool>,
-    /// Polls under way: libcurl lets further transfers wait in one line, in which those to recorders must not stand behind
-    /// them.
+    /// A bulk could not be sent, perhaps because there was no descriptor for its connection.
+    may_lack_descriptor: Cell<bool>,
+    /// Polls under way. They are limited, because libcurl queues the transfers beyond its own limit, and bulks must not
+    /// wait there behind polls.
     polls: Cell<usize>,
-    waiting: Queue,
+    waiting: DescriptorQueue,
     proxies: Rc<Proxies>,
 }
 
@@ -73,13 +73,13 @@ impl Drop for Client {
     }
 }
 
-/// A poll under way.
-struct UnderWay<'c>(&'c Curl);
+/// Counts a poll as under way until it is dropped.
+struct PollUnderWay<'c>(&'c Curl);
 
-impl Drop for UnderWay<'_> {
+impl Drop for PollUnderWay<'_> {
     fn drop(&mut self) {
         self.0.polls.set(self.0.polls.get() - 1);
-        self.0.waiting.call_next();
+        self.0.waiting.notify_next();
     }
 }
 
@@ -88,25 +88,26 @@ impl Curl {
         Self {
             client: OnceCell::new(),
             is_expected: Cell::default(),
-            is_short: Cell::default(),
+            may_lack_descriptor: Cell::default(),
             kept_connections: Cell::new(kept_connections),
             reserve: Cell::default(),
             polls: Cell::default(),
-            waiting: Queue::default(),
+            waiting: DescriptorQueue::default(),
             proxies,
         }
     }
 
-    /// Keeps so many connections open, if it is not started yet, and leaves these descriptors to others. Gives what
-    /// connections that do not go this way have to leave.
-    pub(super) fn expect(&self, kept_connections: usize, reserve: Reserve, is_expected: bool) -> Reserve {
+    /// Keeps so many connections open once it is started (this cannot be changed later), and leaves the descriptors of
+    /// `reserve` to others. Returns the descriptors that the other transport has to leave.
+    pub(super) fn set_limits(&self, kept_connections: usize, reserve: Reserve, is_expected: bool) -> Reserve {
         self.is_expected.set(is_expected);
         self.kept_connections.set(kept_connections);
         self.reserve.set(reserve);
-        self.left_by_others()
+        self.reserve_for_direct()
     }
 
-    /// Starts the client, if it is not started yet; then gives what the others have to leave from now on.
+    /// Starts the client, if it is not started yet. Then returns the descriptors that the other transport has to leave from
+    /// now on.
     ///
     /// # Errors
     /// [`HttpError`] if the system does not give what it needs.
@@ -114,7 +115,7 @@ impl Curl {
         if self.client.get().is_some() {
             return Ok(None);
         }
-        // It ends the process if it does not get what it starts with.
+        // Without enough descriptors libcurl would abort the process.
         if !descriptors::are_free(limits::LIBCURL_START_DESCRIPTORS) {
             return Err(TransportError::OutOfDescriptors.into());
         }
@@ -131,10 +132,11 @@ impl Curl {
             .build();
         let client = client.map_err(|error| LibcurlError::Start { words: words(&error) })?;
         self.client.get_or_init(|| Client { client: Some(client), connections_max });
-        Ok(Some(self.left_by_others()))
+        Ok(Some(self.reserve_for_direct()))
     }
 
-    fn left_by_others(&self) -> Reserve {
+    /// The descriptors that the other transport has to leave: those of libcurl are among them.
+    fn reserve_for_direct(&self) -> Reserve {
         let Reserve { files, shipping } = self.reserve.get();
         if self.client.get().is_none() && !self.is_expected.get() {
             return Reserve { files, shipping };
@@ -149,10 +151,10 @@ impl Curl {
         self.client.get().map_or_else(fitting, |client| client.connections_max)
     }
 
-    /// Takes a place among the polls that may be under way.
-    async fn enter(&self, request: &Request<'_>) -> Result<Option<UnderWay<'_>>, HttpError> {
+    /// Waits until the request may begin. None for a bulk, which never waits here.
+    async fn admit(&self, request: &Request<'_>) -> Result<Option<PollUnderWay<'_>>, HttpError> {
         if request.purpose == Purpose::Ship {
-            if self.is_short.take() && !descriptors::are_free(limits::LIBCURL_EXCHANGE_DESCRIPTORS) {
+            if self.may_lack_descriptor.take() && !descriptors::are_free(limits::LIBCURL_EXCHANGE_DESCRIPTORS) {
                 (0..limits::LIBCURL_EXCHANGE_DESCRIPTORS).for_each(|_| _ = descriptors::spares::release_to_ship());
             }
             return Ok(None);
@@ -162,7 +164,7 @@ impl Curl {
             turn.map_err(|TimedOut| TransportError::OutOfDescriptors)?;
         }
         self.polls.set(self.polls.get() + 1);
-        Ok(Some(UnderWay(self)))
+        Ok(Some(PollUnderWay(self)))
     }
 
     fn polls_max(&self) -> usize {
@@ -175,7 +177,7 @@ impl Curl {
     /// # Errors
     /// [`HttpError`] if there is no whole answer.
     pub(super) async fn exchange(&self, request: &Request<'_>, body: &mut Incoming<'_>) -> Result<Received, HttpError> {
-        // libcurl's thread may hang, and its clock with it: where it opens files, these may be on a disk that does.
+        // libcurl keeps the timeout, but its thread may hang: it opens files, which may be on a disk that does not answer.
         let hangs = async {
             event_loop::sleep_until(request.deadline + limits::LIBCURL_LATE).await;
             Err(HttpError::Timeout(request.timeout))
@@ -184,7 +186,7 @@ impl Curl {
     }
 
     async fn transfer(&self, request: &Request<'_>, body: &mut Incoming<'_>) -> Result<Received, HttpError> {
-        let _under_way = self.enter(request).await?;
+        let _under_way = self.admit(request).await?;
         // A program that uses the library may subscribe to all tracing events; isahc would show it every header field.
         let sent = self
             .client()?
@@ -193,29 +195,29 @@ impl Curl {
         let mut response = match sent.await {
             Ok(response) => response,
             Err(error) => {
-                self.is_short.set(self.is_short.get() || request.purpose == Purpose::Ship);
+                self.may_lack_descriptor.set(self.may_lack_descriptor.get() || request.purpose == Purpose::Ship);
                 return Err(self.with_proxy(explained(&error, request).await, request.endpoint));
             }
         };
         self.learn_from(&response, request.endpoint);
         let (head, framing) = head(&response)?;
         let cap = if head.is_success() { request.caps.success } else { request.caps.other };
-        let is_short = !matches!(framing, Framing::Length(length) if length > cap as u64);
-        if !is_short && request.payload.is_none() {
-            // A length that is announced is believed: why read what will be refused?
+        let is_within_cap = !matches!(framing, Framing::Length(length) if length > cap as u64);
+        if !is_within_cap && request.payload.is_none() {
+            // The body is too long according to its head, so there is no use in reading it.
             return Ok(Received { head, is_whole: false });
         }
         *body.buffer = (request.take_buffer)();
         match read_capped(&mut response, head.status, cap, body).await {
-            Ok(is_whole) => Ok(Received { head, is_whole: is_whole && is_short }),
-            // A page that is no answer says what it has to say by its status: a server that refuses a request while it is
-            // being sent may break off behind that.
+            Ok(is_whole) => Ok(Received { head, is_whole: is_whole && is_within_cap }),
+            // A server that refuses a request while it is being sent may close the connection before its page is complete.
+            // The status is enough.
             Err(_) if !head.is_success() => Ok(Received { head, is_whole: false }),
-            Err(error) => Err(of_io(error, request)),
+            Err(error) => Err(read_error(error, request)),
         }
     }
 
-    /// Names the proxy that may be to blame: libcurl does not tell who it was that failed.
+    /// Adds the proxy that may be the cause: libcurl does not tell whether the proxy or the server failed.
     fn with_proxy(&self, error: HttpError, endpoint: &Endpoint) -> HttpError {
         match (error, self.proxy_for(endpoint)) {
             (HttpError::Transport(TransportError::Libcurl(error)), Some(Proxy { variable, .. })) => {
@@ -225,7 +227,7 @@ impl Curl {
         }
     }
 
-    /// Once there is a connection, it is known whether a name leads to this machine.
+    /// A connection shows whether the name of an endpoint leads to this machine.
     fn learn_from(&self, response: &Response<AsyncBody>, endpoint: &Endpoint) {
         if let (None, Some(local), Some(remote)) =
             (self.proxy_for(endpoint), response.local_addr(), response.remote_addr())
@@ -235,7 +237,7 @@ impl Curl {
     }
 
     fn proxy_for(&self, endpoint: &Endpoint) -> Option<&Proxy> {
-        self.proxies.of(&endpoint.url).filter(|_| !endpoint.is_neighbour())
+        self.proxies.for_url(&endpoint.url).filter(|_| !endpoint.is_neighbour())
     }
 
     fn client(&self) -> Result<&HttpClient, HttpError> {
@@ -244,7 +246,7 @@ impl Curl {
     }
 }
 
-/// What the client has read of the head, by the rules of our own: libcurl takes more than they do.
+/// The head that the client has read, checked by our own rules, which are stricter than libcurl's.
 fn head(response: &Response<AsyncBody>) -> Result<(Head, Framing), AnswerError> {
     let is_http_1_1 = match response.version() {
         Version::HTTP_11 => true,
@@ -255,7 +257,7 @@ fn head(response: &Response<AsyncBody>) -> Result<(Head, Framing), AnswerError> 
     head::head_of(response.status().as_u16(), is_http_1_1, fields)
 }
 
-/// Reads up to `cap` bytes, or what is wanted; false if there is more.
+/// Reads up to `cap` bytes of the body, or as much as is wanted; false if there is more.
 async fn read_capped(
     response: &mut Response<AsyncBody>,
     status: u16,
@@ -291,7 +293,7 @@ async fn read_capped(
     }
 }
 
-/// The error, and what the endpoint answers to a handshake if that is why.
+/// The error in our own terms. If the handshake failed, a second one is made to find out why.
 #[cfg_attr(not(feature = "tls"), allow(clippy::unused_async, reason = "there are no handshakes to look at"))]
 async fn explained(error: &isahc::Error, request: &Request<'_>) -> HttpError {
     #[cfg(feature = "tls")]
@@ -303,37 +305,37 @@ async fn explained(error: &isahc::Error, request: &Request<'_>) -> HttpError {
             None => {}
         }
     }
-    of_error(error, request)
+    request_error(error, request)
 }
 
-/// Whether there is a connection over which no TLS comes about.
+/// Whether a connection was made, but the TLS handshake failed.
 fn is_handshake(error: &isahc::Error) -> bool {
     *error.kind() == ErrorKind::ConnectionFailed && number(error) == Some(35)
 }
 
-fn of_error(error: &isahc::Error, request: &Request<'_>) -> HttpError {
+fn request_error(error: &isahc::Error, request: &Request<'_>) -> HttpError {
     if *error.kind() == ErrorKind::Timeout {
         return HttpError::Timeout(request.timeout);
     }
-    let known = of_answer(error).or_else(|| of_place(error, request.endpoint)).or_else(|| of_end(error));
+    let known = answer_error(error).or_else(|| endpoint_error(error, request.endpoint)).or_else(|| end_error(error));
     known.unwrap_or_else(|| LibcurlError::Other { words: words(error) }).into()
 }
 
 /// The error of reading a body.
-fn of_io(error: io::Error, request: &Request<'_>) -> HttpError {
+fn read_error(error: io::Error, request: &Request<'_>) -> HttpError {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<isahc::Error>()) {
         Some(inner) if has_no_words(inner) => {
-            let known = of_answer(inner).or_else(|| of_end(inner));
+            let known = answer_error(inner).or_else(|| end_error(inner));
             known.unwrap_or_else(|| LibcurlError::CutOff { words: words(inner) }).into()
         }
-        Some(inner) => of_error(inner, request),
+        Some(inner) => request_error(inner, request),
         None if error.kind() == io::ErrorKind::TimedOut => HttpError::Timeout(request.timeout),
         None => TransportError::CutOff(error).into(),
     }
 }
 
 /// What is wrong with an answer. libcurl's own words for these numbers speak of files and disks.
-fn of_answer(error: &isahc::Error) -> Option<LibcurlError> {
+fn answer_error(error: &isahc::Error) -> Option<LibcurlError> {
     Some(match number(error)? {
         1 | 8 => LibcurlError::BadAnswer,
         18 => LibcurlError::Answer(AnswerError::CutOff),
@@ -345,7 +347,7 @@ fn of_answer(error: &isahc::Error) -> Option<LibcurlError> {
 }
 
 /// A connection that came to an end, if nothing better is known of it.
-fn of_end(error: &isahc::Error) -> Option<LibcurlError> {
+fn end_error(error: &isahc::Error) -> Option<LibcurlError> {
     Some(match number(error)? {
         52 => LibcurlError::Answer(AnswerError::Nothing),
         56 => LibcurlError::Receive,
@@ -353,13 +355,13 @@ fn of_end(error: &isahc::Error) -> Option<LibcurlError> {
     })
 }
 
-/// libcurl's number for what went wrong.
+/// libcurl's number of the error (`CURLE_…`), which the client puts before its text.
 fn number(error: &isahc::Error) -> Option<u32> {
     error.source()?.to_string().strip_prefix('[')?.split_once(']')?.0.parse().ok()
 }
 
 /// What a person can do something about, where libcurl's words are too few.
-fn of_place(error: &isahc::Error, endpoint: &Endpoint) -> Option<LibcurlError> {
+fn endpoint_error(error: &isahc::Error, endpoint: &Endpoint) -> Option<LibcurlError> {
     let place = endpoint.authority().to_owned();
     let tls = &endpoint.identity.access().tls;
     let is_tls = endpoint.url.scheme_str() == Some("https");
@@ -384,7 +386,7 @@ fn of_place(error: &isahc::Error, endpoint: &Endpoint) -> Option<LibcurlError> {
     })
 }
 
-/// libcurl's own words where the client has none. They may repeat what it was told by others.
+/// libcurl's own words where the client has none. They may repeat texts of the server, so secrets are removed.
 fn words(error: &isahc::Error) -> String {
     let words = match error.source() {
         Some(source) if has_no_words(error) => source.to_string(),
@@ -393,7 +395,7 @@ fn words(error: &isahc::Error) -> String {
     redact::quote(words.as_bytes(), limits::QUOTED_BYTES_MAX)
 }
 
-/// The client calls these an unknown error.
+/// Whether the client has no better text than "unknown error" for it.
 fn has_no_words(error: &isahc::Error) -> bool {
     matches!(error.kind(), ErrorKind::Io | ErrorKind::Unknown)
 }

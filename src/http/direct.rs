@@ -38,14 +38,14 @@ impl Direct {
         Self { connections: Connections::new(kept_max) }
     }
 
-    /// Keeps so many connections open from now on, and leaves these descriptors to others.
-    pub(super) fn expect(&self, kept_max: usize, reserve: Reserve) {
-        self.connections.expect(kept_max, reserve);
+    /// Keeps so many connections open, and leaves the descriptors of `reserve` to others, from now on.
+    pub(super) fn set_limits(&self, kept_max: usize, reserve: Reserve) {
+        self.connections.set_limits(kept_max, reserve);
     }
 
-    /// Leaves these descriptors to others.
-    pub(super) fn leave(&self, reserve: Reserve) {
-        self.connections.leave(reserve);
+    /// Leaves the descriptors of `reserve` to others from now on.
+    pub(super) fn set_reserve(&self, reserve: Reserve) {
+        self.connections.set_reserve(reserve);
     }
 
     /// Sends the request and reads the answer's body.
@@ -67,19 +67,20 @@ impl Direct {
                 let received = self.attempt(fresh, request, body).await?;
                 return received.ok_or_else(|| AnswerError::Nothing.into());
             }
-            // On the heap: hardly anybody ever waits here.
+            // On the heap, because it hardly ever happens.
             Box::pin(self.connections.wait(request)).await?;
         }
     }
 
-    /// One try over this connection, which is kept if that can be. None if the server had closed it before.
+    /// Makes the exchange over this connection, and keeps the connection if it can be used again. None if it was a kept one
+    /// that the server had closed before.
     async fn attempt(
         &self,
         connection: Connection,
         request: &Request<'_>,
         body: &mut Incoming<'_>,
     ) -> Result<Option<Received>, HttpError> {
-        let mut decoder = Decoder::new(request.caps, body.is_passed_on());
+        let mut decoder = Decoder::new(request.caps, body.is_streamed());
         let ended = converse(&connection, request, &mut decoder, body).await;
         let has_begun = decoder.has_begun();
         let failure = match (ended, decoder.into_head()) {
@@ -89,8 +90,8 @@ impl Direct {
                 }
                 return Ok(Some(Received { head, is_whole: progress == Progress::Whole }));
             }
-            // A page that is no answer says what it has to say by its status: a server that refuses a request while it is
-            // being sent may break off behind that.
+            // A server that refuses a request while it is being sent may close the connection before its page is complete.
+            // The status is enough.
             (Err(_), Some(head)) if !head.is_success() => {
                 return Ok(Some(Received { head, is_whole: false }));
             }
@@ -126,7 +127,7 @@ async fn converse(
         if let Some(rest) = &mut unsent {
             let sent = rest.send(&connection.stream);
             is_sent = matches!(sent, Ok(true));
-            // A server that takes no more may have said why: that is to be read.
+            // If sending fails, the server may have answered why, so its answer is read all the same.
             unsent = unsent.filter(|_| matches!(sent, Ok(false)));
         }
         let interest = if unsent.is_some() { Interest::Both } else { Interest::Read };
@@ -140,13 +141,13 @@ async fn converse(
             progress => return Ok(Ended { progress, is_sent }),
         }
         if decoder.head().is_some_and(|head| !head.is_success()) {
-            // It is refused already: nobody wants the rest.
+            // The request has been refused: there is no use in sending the rest.
             unsent = None;
         }
     }
 }
 
-/// A request, as far as it is not sent.
+/// A request that has not been sent to its end.
 struct Unsent {
     head: Vec<u8>,
     payload: Option<Payload>,
@@ -158,7 +159,7 @@ impl Unsent {
         Self { head: head(request), payload: request.payload.clone(), sent_bytes: 0 }
     }
 
-    /// Sends what the system takes; true if that was the end of it.
+    /// Sends as much as the system takes now. True if that was the rest of the request.
     fn send(&mut self, stream: &OwnedFd) -> io::Result<bool> {
         let payload = self.payload.as_ref().map_or(&[][..], |payload| payload.bytes());
         let head = &self.head[self.sent_bytes.min(self.head.len())..];
@@ -186,7 +187,7 @@ fn head(request: &Request<'_>) -> Vec<u8> {
     for text in ["\r\nUser-Agent: ", USER_AGENT] {
         head.extend_from_slice(text.as_bytes());
     }
-    for (name, value) in &request.sent.fields {
+    for (name, value) in &request.headers.fields {
         for text in ["\r\n", name, ": ", value.expose()] {
             head.extend_from_slice(text.as_bytes());
         }
@@ -238,11 +239,11 @@ impl Failure {
     }
 }
 
-/// Takes in what has arrived; says how far the answer is.
+/// Reads and decodes what has arrived, and returns how far the answer is.
 fn receive(stream: &OwnedFd, decoder: &mut Decoder, body: &mut Incoming<'_>) -> Result<Progress, Failure> {
     let mut received = 0;
-    // What is passed on needs no room for all of it.
-    let room_max = if body.is_passed_on() { limits::READ_BYTES_MIN } else { limits::READ_BYTES_MAX };
+    // A body that is passed on piece by piece needs little room, however long it is.
+    let room_max = if body.is_streamed() { limits::READ_BYTES_MIN } else { limits::READ_BYTES_MAX };
     loop {
         let buffer = &mut *body.buffer;
         make_room(buffer, decoder.bytes_to_come(), room_max);
@@ -258,21 +259,22 @@ fn receive(stream: &OwnedFd, decoder: &mut Decoder, body: &mut Incoming<'_>) -> 
         }
         received += bytes;
         let mut progress = decoder.decode(buffer).map_err(Failure::Answer)?;
-        if body.is_passed_on()
+        if body.is_streamed()
             && let Some((status, bytes)) = decoder.pass_on()
             && body.pass_on(status, bytes) == Some(false)
             && progress == Progress::More
         {
             progress = Progress::TooLong;
         }
-        // What leaves room was all there is: no need to ask the system once more.
+        // If there is room left, that was all that has arrived: no need to ask the system once more.
         if progress != Progress::More || bytes < room || received >= limits::READ_TURN_BYTES {
             return Ok(progress);
         }
     }
 }
 
-/// Room for what is certain to come, or for a little if nobody knows, and behind it what the sanitiser wants.
+/// Makes room for the bytes that are certain to come, or for a few if that is not known, and for the padding that the
+/// sanitiser needs behind a body.
 fn make_room(body: &mut Vec<u8>, bytes_to_come: usize, room_max: usize) {
     let spare = body.capacity() - body.len();
     let needed = bytes_to_come.saturating_add(CHUNK_FRAME_BYTES).clamp(READ_BYTES_LEAST, room_max);
@@ -282,7 +284,7 @@ fn make_room(body: &mut Vec<u8>, bytes_to_come: usize, room_max: usize) {
     }
 }
 
-/// What may stand behind the last byte of a body: the end of its chunk, and the last chunk.
+/// Bytes that may follow the last byte of a body: the end of its chunk, and the empty last chunk.
 const CHUNK_FRAME_BYTES: usize = 16;
 /// Less room than this is not worth a call.
 const READ_BYTES_LEAST: usize = 1 << 10;

@@ -2,7 +2,7 @@
 
 use super::HttpError;
 use super::error::TransportError;
-use crate::access::{Access, Sent, Tls};
+use crate::access::{Access, Headers, Tls};
 use crate::clock;
 use crate::limits;
 use crate::log::FailureLog;
@@ -14,25 +14,25 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// What is known of an origin's [`Access`].
+/// What identifies us to one origin, according to its [`Access`].
 #[derive(Debug, Default)]
 pub(crate) struct Identity {
     access: Arc<Access>,
-    known: RefCell<Option<Known>>,
+    loaded: RefCell<Option<Loaded>>,
     failures: RefCell<FailureLog>,
 }
 
 #[derive(Debug)]
-struct Known {
-    sent: Rc<Sent>,
-    /// What was sent before that: the answer to it may still be under way, and is not to repeat it either.
-    _before: Option<Rc<Sent>>,
-    /// How the files looked when they were read, in their order.
+struct Loaded {
+    headers: Rc<Headers>,
+    /// Those before them. An answer to a request with them may still be under way, and their secrets stay hidden in it.
+    _before: Option<Rc<Headers>>,
+    /// The metadata of the files when they were read, in their order; none for a file that was not there.
     stamps: Vec<Option<Stamp>>,
-    looked: Instant,
+    checked_at: Instant,
 }
 
-/// A file that looks the same has the same text.
+/// The metadata of a file. As long as it stays the same, so does the text of the file.
 #[derive(Debug, PartialEq, Eq)]
 struct Stamp {
     inode: u64,
@@ -42,15 +42,16 @@ struct Stamp {
 }
 
 impl Identity {
-    /// What is secret is hidden from now on in texts from anywhere. A file that cannot be read is tried again when it is needed.
+    /// Reads the files. From now on their secrets are hidden in texts from outside. A file that cannot be read is tried again
+    /// when it is needed.
     pub(crate) fn new(access: impl Into<Arc<Access>>) -> Self {
         let identity = Self { access: access.into(), ..Self::default() };
-        let _ = identity.sent(clock::now());
+        let _ = identity.headers(clock::now());
         identity
     }
 
-    /// Nobody, who trusts the same certificates: for where a redirect leads. Whoever answered chooses that place, so neither
-    /// credentials nor a client certificate go there; whom to believe is our own choice, and stays what it was.
+    /// The same without credentials, header fields and client certificate, for the target of a redirect to another origin:
+    /// the server that redirects us must not choose who gets them. Which certificates are trusted stays in force.
     pub(super) fn anonymous(&self) -> Self {
         let tls = Tls { client: None, ..self.access.tls.clone() };
         Self { access: Arc::new(Access { tls, ..Access::default() }), ..Self::default() }
@@ -60,53 +61,53 @@ impl Identity {
         &self.access
     }
 
-    /// What is to be sent now. A file that is away for a moment, or cannot be read any more, leaves what was in it.
+    /// The header fields to send now. If a file is missing or cannot be read any more, those that were read last.
     ///
     /// # Errors
-    /// A file that could not be read yet.
-    pub(super) fn sent(&self, now: Instant) -> Result<Rc<Sent>, HttpError> {
-        let mut known = self.known.borrow_mut();
-        if let Some(known) = &mut *known {
-            let is_recent = now.saturating_duration_since(known.looked) < limits::SECRET_LOOK_INTERVAL;
-            if is_recent || known.stamps.is_empty() {
-                return Ok(Rc::clone(&known.sent));
+    /// If a file could not be read and never has been.
+    pub(super) fn headers(&self, now: Instant) -> Result<Rc<Headers>, HttpError> {
+        let mut loaded = self.loaded.borrow_mut();
+        if let Some(loaded) = &mut *loaded {
+            let is_recent = now.saturating_duration_since(loaded.checked_at) < limits::SECRET_LOOK_INTERVAL;
+            if is_recent || loaded.stamps.is_empty() {
+                return Ok(Rc::clone(&loaded.headers));
             }
-            known.looked = now;
-            if known.stamps == self.stamps() {
-                return Ok(Rc::clone(&known.sent));
+            loaded.checked_at = now;
+            if loaded.stamps == self.stamps() {
+                return Ok(Rc::clone(&loaded.headers));
             }
         }
-        match (self.load(known.as_ref(), now), &*known) {
-            (Ok(new), _) => Ok(Rc::clone(&known.insert(new).sent)),
+        match (self.load(loaded.as_ref(), now), &*loaded) {
+            (Ok(new), _) => Ok(Rc::clone(&loaded.insert(new).headers)),
             (Err(error), Some(old)) => {
                 let are_there = self.stamps().iter().all(Option::is_some);
                 let times = self.failures.borrow_mut().failed(&error.to_string(), now);
                 if let Some(times) = times.filter(|_| are_there) {
                     tracing::warn!(count = times, "cannot reload a secret, keeping the current one: {error}");
                 }
-                Ok(Rc::clone(&old.sent))
+                Ok(Rc::clone(&old.headers))
             }
             (Err(error), None) => Err(HttpError::Transport(TransportError::Secret(error))),
         }
     }
 
-    /// Reads the files whatever they look like; whether something else is to be sent from now on.
-    pub(super) fn reread(&self, now: Instant) -> bool {
+    /// Reads the files again, even if their metadata has not changed. Returns whether the header fields are others now.
+    pub(super) fn reload(&self, now: Instant) -> bool {
         if self.access.secret_files().next().is_none() {
             return false;
         }
-        let mut known = self.known.borrow_mut();
-        let Ok(new) = self.load(known.as_ref(), now) else { return false };
-        let is_other = known.as_ref().is_none_or(|known| known.sent != new.sent);
-        *known = Some(new);
+        let mut loaded = self.loaded.borrow_mut();
+        let Ok(new) = self.load(loaded.as_ref(), now) else { return false };
+        let is_other = loaded.as_ref().is_none_or(|loaded| loaded.headers != new.headers);
+        *loaded = Some(new);
         is_other
     }
 
-    fn load(&self, before: Option<&Known>, now: Instant) -> Result<Known, SecretFileError> {
-        // Looked at first: what changes behind this look is seen at the next.
+    fn load(&self, before: Option<&Loaded>, now: Instant) -> Result<Loaded, SecretFileError> {
+        // The metadata comes first: a file that changes after this line is read again the next time.
         let stamps = self.stamps();
-        let before = before.map(|before| Rc::clone(&before.sent));
-        Ok(Known { sent: Rc::new(self.access.load()?), _before: before, stamps, looked: now })
+        let before = before.map(|before| Rc::clone(&before.headers));
+        Ok(Loaded { headers: Rc::new(self.access.load()?), _before: before, stamps, checked_at: now })
     }
 
     fn stamps(&self) -> Vec<Option<Stamp>> {

@@ -5,35 +5,35 @@ pub(crate) trait Receiver {
     /// Takes the next bytes of the body of an answer with this status. False if no more of it is wanted.
     fn take(&mut self, status: u16, piece: &[u8]) -> bool;
 
-    /// What has come so far does not count: there will be another answer.
+    /// Forgets what has come so far: the request is sent again, and there will be another answer.
     fn restart(&mut self);
 }
 
-/// A body on its way.
+/// The body of an answer that is being received.
 pub(super) struct Incoming<'b> {
-    /// What has come and was not passed on; without memory until something comes.
+    /// What has arrived and was not passed on; without memory until something arrives.
     pub(super) buffer: &'b mut Vec<u8>,
     receiver: Option<&'b mut dyn Receiver>,
 }
 
 impl<'b> Incoming<'b> {
-    /// All of it stays in the buffer.
-    pub(super) fn kept(buffer: &'b mut Vec<u8>) -> Self {
+    /// The whole body stays in the buffer.
+    pub(super) fn buffered(buffer: &'b mut Vec<u8>) -> Self {
         Self { buffer, receiver: None }
     }
 
-    /// None of it stays there.
-    pub(super) fn passed_on(buffer: &'b mut Vec<u8>, receiver: &'b mut dyn Receiver) -> Self {
+    /// The body is passed to `receiver` as it arrives; the buffer holds no more than the last piece.
+    pub(super) fn streamed(buffer: &'b mut Vec<u8>, receiver: &'b mut dyn Receiver) -> Self {
         Self { buffer, receiver: Some(receiver) }
     }
 
-    /// Whether somebody reads it as it comes.
-    pub(super) fn is_passed_on(&self) -> bool {
+    /// Whether it is passed to a receiver as it arrives.
+    pub(super) fn is_streamed(&self) -> bool {
         self.receiver.is_some()
     }
 
-    /// Hands over the first bytes of the buffer, if somebody reads them. None if they stay where they are, else whether more
-    /// is wanted.
+    /// Passes the first bytes of the buffer to the receiver, and returns whether it wants more. None if there is no receiver,
+    /// so that the bytes stay in the buffer.
     pub(super) fn pass_on(&mut self, status: u16, bytes: usize) -> Option<bool> {
         let receiver = self.receiver.as_mut()?;
         let is_wanted = bytes == 0 || receiver.take(status, &self.buffer[..bytes]);

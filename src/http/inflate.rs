@@ -15,7 +15,7 @@ pub(super) fn is_gzip(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0x1f, 0x8b])
 }
 
-/// Appends the text to `text`, an empty buffer. Others have their turn in between.
+/// Appends the text to `text`, an empty buffer. Lets other tasks run in between.
 ///
 /// # Errors
 /// It would be longer than the cap, or is no whole gzip text; the buffer then holds nothing of use.
@@ -23,12 +23,12 @@ pub(super) async fn inflate(packed: &[u8], bytes_max: usize, text: &mut Vec<u8>)
     let broken = |error| HttpError::Transport(TransportError::Gzip(error));
     let mut decoder = decoder(packed);
     loop {
-        // One byte more than there may be tells that there is more.
-        let turn = limits::INFLATED_TURN_BYTES.min(bytes_max + 1 - text.len());
-        if text.capacity() - text.len() < turn + PADDING_BYTES {
-            text.reserve_exact((turn + PADDING_BYTES).max(text.len() / 4));
+        // One byte beyond the cap is enough to know that the text is too long.
+        let piece_bytes = limits::INFLATED_TURN_BYTES.min(bytes_max + 1 - text.len());
+        if text.capacity() - text.len() < piece_bytes + PADDING_BYTES {
+            text.reserve_exact((piece_bytes + PADDING_BYTES).max(text.len() / 4));
         }
-        match (&mut decoder).take(turn as u64).read_to_end(text) {
+        match (&mut decoder).take(piece_bytes as u64).read_to_end(text) {
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
                 return Err(broken(GzipError::CutOff));
             }
@@ -41,7 +41,8 @@ pub(super) async fn inflate(packed: &[u8], bytes_max: usize, text: &mut Vec<u8>)
     }
 }
 
-/// Apart, as what it makes lies on the stack at first: 45 kB of it, which no task that never inflates anything is to touch.
+/// Makes the decoder, in a function of its own: its 45 kB are on the stack at first, and a task that inflates nothing must
+/// not touch so much of the stack.
 #[cold]
 #[inline(never)]
 fn decoder(packed: &[u8]) -> GzDecoder<&[u8]> {

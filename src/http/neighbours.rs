@@ -20,17 +20,17 @@ pub(super) struct Host {
     /// Its addresses; none if they have to be asked for.
     pub(super) addresses: Vec<IpAddr>,
     /// It is on this machine.
-    pub(super) is_here: bool,
+    pub(super) is_local: bool,
 }
 
 /// Looks up a host of a URL.
 pub(super) fn look_up(host: &str) -> Host {
     let host = super::without_brackets(host);
     if let Ok(address) = host.parse() {
-        return Host { addresses: vec![address], is_here: is_here(address) };
+        return Host { addresses: vec![address], is_local: is_local(address) };
     }
     if host.eq_ignore_ascii_case("localhost") {
-        return Host { addresses: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()], is_here: true };
+        return Host { addresses: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()], is_local: true };
     }
     if host.is_empty() {
         return Host::default();
@@ -39,13 +39,13 @@ pub(super) fn look_up(host: &str) -> Host {
     let file = regular_file::read(Path::new(HOSTS_FILE), limits::HOSTS_FILE_BYTES_MAX).unwrap_or_default();
     let addresses = addresses_in(&String::from_utf8_lossy(&file), name);
     if !addresses.is_empty() {
-        // Where it is elsewhere, the system may know more of it.
-        let is_here = addresses.iter().all(|address| is_here(*address));
-        return Host { addresses: if is_here { addresses } else { Vec::new() }, is_here };
+        // An address elsewhere is not used: the system may know others as well.
+        let is_local = addresses.iter().all(|address| is_local(*address));
+        return Host { addresses: if is_local { addresses } else { Vec::new() }, is_local };
     }
     let own_name = rustix::system::uname();
     let is_own = own_name.nodename().to_str().is_ok_and(|own| own.eq_ignore_ascii_case(name));
-    Host { addresses: Vec::new(), is_here: is_own || is_below_localhost(name) }
+    Host { addresses: Vec::new(), is_local: is_own || is_below_localhost(name) }
 }
 
 /// All names that end in `.localhost` are this machine's.
@@ -66,9 +66,9 @@ fn addresses_in(file: &str, name: &str) -> Vec<IpAddr> {
     addresses
 }
 
-/// Whether this is an address of this machine. Whoever sends to one of these sends from it: the system tells by which address
-/// it would send, without sending anything.
-fn is_here(address: IpAddr) -> bool {
+/// Whether this is an address of this machine. The system sends to an address of its own from that same address, and tells
+/// which one it would use without sending anything.
+fn is_local(address: IpAddr) -> bool {
     if address.is_loopback() || address.is_unspecified() {
         return true;
     }
@@ -81,7 +81,7 @@ fn is_here(address: IpAddr) -> bool {
 }
 
 /// Whether the other end of a connection between these addresses is on this machine.
-pub(super) fn is_of_one_machine(local: IpAddr, remote: IpAddr) -> bool {
+pub(super) fn is_same_machine(local: IpAddr, remote: IpAddr) -> bool {
     remote.to_canonical().is_loopback() || remote == local
 }
 
@@ -93,26 +93,26 @@ mod tests {
     fn names_of_this_machine_are_known_without_asking() {
         let name = rustix::system::uname().nodename().to_str().unwrap().to_owned();
         for host in [name.as_str(), &name.to_uppercase(), "localhost", "LocalHost", "es.localhost", "a.b.LOCALHOST"] {
-            assert!(look_up(host).is_here, "{host}");
+            assert!(look_up(host).is_local, "{host}");
         }
         for host in ["es", "localhost.example", "notlocalhost", &format!("{name}.invalid"), "", "10.0.0"] {
-            assert!(!look_up(host).is_here, "{host}");
+            assert!(!look_up(host).is_local, "{host}");
         }
     }
 
     #[test]
     fn own_addresses_are_told_from_others() {
         for address in ["127.0.0.1", "127.9.8.7", "[::1]", "0.0.0.0", "[::]"] {
-            assert!(look_up(address).is_here, "{address}");
+            assert!(look_up(address).is_local, "{address}");
         }
         for address in ["203.0.113.77", "[2001:db8::1]", "224.0.0.1"] {
-            assert!(!look_up(address).is_here, "{address}");
+            assert!(!look_up(address).is_local, "{address}");
         }
         // The address by which this machine would go out is its own; where there is no way out, there is none to test with.
         let socket = UdpSocket::bind(("0.0.0.0", 0)).unwrap();
         if socket.connect(("203.0.113.77", ANY_PORT)).is_ok() {
             let own = socket.local_addr().unwrap().ip();
-            assert!(is_here(own), "{own}");
+            assert!(is_local(own), "{own}");
         }
     }
 
@@ -130,9 +130,9 @@ mod tests {
 
     #[test]
     fn both_ends_of_a_connection_say_where_it_leads() {
-        let is_here = |local: &str, remote: &str| is_of_one_machine(local.parse().unwrap(), remote.parse().unwrap());
-        assert!(is_here("127.0.0.1", "127.0.1.1") && is_here("10.0.0.5", "10.0.0.5") && is_here("::1", "::1"));
-        assert!(is_here("::ffff:127.0.0.1", "::ffff:127.0.0.1"));
-        assert!(!is_here("10.0.0.5", "10.0.0.6") && !is_here("fe80::1", "fe80::2"));
+        let is_local = |local: &str, remote: &str| is_same_machine(local.parse().unwrap(), remote.parse().unwrap());
+        assert!(is_local("127.0.0.1", "127.0.1.1") && is_local("10.0.0.5", "10.0.0.5") && is_local("::1", "::1"));
+        assert!(is_local("::ffff:127.0.0.1", "::ffff:127.0.0.1"));
+        assert!(!is_local("10.0.0.5", "10.0.0.6") && !is_local("fe80::1", "fe80::2"));
     }
 }

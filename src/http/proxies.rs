@@ -50,25 +50,25 @@ impl Proxies {
         }
     }
 
-    /// The one that leads to this URL, unless it is on this machine.
-    pub(super) fn of(&self, url: &Uri) -> Option<&Proxy> {
+    /// The proxy through which this URL is reached, if there is one and its host is not exempt.
+    pub(super) fn for_url(&self, url: &Uri) -> Option<&Proxy> {
         let proxy = if url.scheme_str() == Some("https") { &self.https } else { &self.http };
         proxy.as_ref().filter(|_| !is_exempt(url.host().unwrap_or_default(), &self.exempt))
     }
 }
 
-/// Whether a list such as `localhost,.example.org,10.0.0.0/8` has this host in it. A name stands for what is below it, too.
+/// Whether this host is in a list such as `localhost,.example.org,10.0.0.0/8`. A name also stands for its subdomains.
 fn is_exempt(host: &str, list: &str) -> bool {
     let host = without_brackets(host).trim_end_matches('.');
     let address = host.parse::<IpAddr>().ok();
     list.split([',', ' ', '\t']).filter(|entry| !entry.is_empty()).any(|entry| match address {
         _ if entry == "*" => true,
         Some(address) => is_within(address, entry),
-        None => is_below(host, entry.trim_start_matches('.').trim_end_matches('.')),
+        None => is_in_domain(host, entry.trim_start_matches('.').trim_end_matches('.')),
     })
 }
 
-fn is_below(host: &str, domain: &str) -> bool {
+fn is_in_domain(host: &str, domain: &str) -> bool {
     let Some(at) = host.len().checked_sub(domain.len()).filter(|_| !domain.is_empty()) else { return false };
     let is_end = host.is_char_boundary(at) && host[at..].eq_ignore_ascii_case(domain);
     is_end && (at == 0 || host.as_bytes()[at - 1] == b'.')
@@ -96,7 +96,7 @@ mod tests {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
         };
-        Proxies::new(&value).of(&url.parse().unwrap()).map(|proxy| proxy.variable)
+        Proxies::new(&value).for_url(&url.parse().unwrap()).map(|proxy| proxy.variable)
     }
 
     #[test]

@@ -16,11 +16,11 @@ pub(super) struct Decoder {
     state: State,
     caps: Caps,
     /// The body is read up to its cap even if it is known to be longer.
-    is_passed_on: bool,
+    is_streamed: bool,
     has_begun: bool,
     /// Bytes of the body so far, at the front of the buffer.
     body_bytes: usize,
-    /// Bytes of the body that were there before them.
+    /// Bytes of the body that were passed on before them.
     passed_bytes: usize,
     /// Bytes behind them that are known to hold no end of a line.
     searched_bytes: usize,
@@ -84,12 +84,12 @@ enum State {
 }
 
 impl Decoder {
-    /// `is_passed_on` if [`Decoder::pass_on`] is called after each step.
-    pub(super) fn new(caps: Caps, is_passed_on: bool) -> Self {
+    /// `is_streamed` if [`Decoder::pass_on`] is called after each step.
+    pub(super) fn new(caps: Caps, is_streamed: bool) -> Self {
         Self {
             state: State::Head,
             caps,
-            is_passed_on,
+            is_streamed,
             has_begun: false,
             body_bytes: 0,
             passed_bytes: 0,
@@ -122,7 +122,7 @@ impl Decoder {
         Some((status, std::mem::take(&mut self.body_bytes)))
     }
 
-    /// Bytes that are certain to come.
+    /// Bytes that are certain to follow, according to a length that was announced.
     pub(super) fn bytes_to_come(&self) -> usize {
         let left = match self.state {
             State::Length(left) | State::Chunk(left) => left,
@@ -191,7 +191,7 @@ impl Decoder {
         };
         self.searched_bytes = 0;
         if status == 101 {
-            // Nobody asked for another protocol.
+            // Switching protocols was not requested.
             return Err(AnswerError::NotHttp);
         }
         if status >= 200 {
@@ -207,7 +207,7 @@ impl Decoder {
         Ok(Step::Past(bytes))
     }
 
-    /// Takes of the body what is there of `left` bytes, and what the cap allows.
+    /// Takes as much of the body as has arrived, at most `left` bytes and what the cap allows.
     fn body_step(&mut self, buffer: &mut [u8], at: usize, left: u64, state: fn(u64) -> State) -> Step {
         let cap = if self.head.as_ref().is_some_and(Head::is_success) { self.caps.success } else { self.caps.other };
         let there = buffer.len() - at;
@@ -219,8 +219,8 @@ impl Decoder {
         }
         self.body_bytes += bytes;
         let is_endless = self.state == State::UntilClose;
-        // A length that is announced is believed: why read what will be refused? Unless somebody wants to see its beginning.
-        let is_too_long = if is_endless || self.is_passed_on { there.min(wanted) > room } else { wanted > room };
+        // A body that is too long by the length that was announced is not read at all, unless its beginning is passed on.
+        let is_too_long = if is_endless || self.is_streamed { there.min(wanted) > room } else { wanted > room };
         if is_too_long {
             return Step::Over(Progress::TooLong);
         }
@@ -234,11 +234,11 @@ impl Decoder {
 
     fn chunk_size_step(&mut self, raw: &[u8]) -> Result<Step, AnswerError> {
         if raw.first().is_some_and(|byte| !byte.is_ascii_hexdigit()) {
-            // The library takes a line without a number for that of the last chunk.
+            // httparse would take a line without a number for the last chunk.
             return Err(AnswerError::BadChunk);
         }
         if memchr::memchr(b'\n', raw).is_some_and(|end| !raw[..end].ends_with(b"\r")) {
-            // It would be a part of what stands behind the number, and for others the end of the line.
+            // httparse would read beyond a bare newline; other programs take it for the end of the line.
             return Err(AnswerError::BadChunk);
         }
         match httparse::parse_chunk_size(raw) {
@@ -265,7 +265,7 @@ impl Decoder {
         }
     }
 
-    /// Fields behind the last chunk say nothing that matters here.
+    /// Skips the fields behind the last chunk.
     fn trailer_step(&mut self, raw: &[u8]) -> Result<Step, AnswerError> {
         let line = memchr::memchr(b'\n', raw).map(|end| &raw[..=end]);
         if self.trailer_bytes + line.unwrap_or(raw).len() > limits::HEAD_BYTES_MAX {
@@ -280,9 +280,9 @@ impl Decoder {
     }
 }
 
-/// What came of a look at the bytes.
+/// What one step of the decoder has done.
 enum Step {
-    /// So many bytes are done with; on with the state that it is in now.
+    /// It has consumed so many bytes, and continues in the state that it has set.
     Past(usize),
     Over(Progress),
 }

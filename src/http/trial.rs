@@ -18,7 +18,7 @@ pub struct Decoded {
 }
 
 /// Decodes an answer that comes in these pieces, and then ends; of the body of a success at most `success` bytes are taken,
-/// of another at most `other`. `is_passed_on`: the body is taken from the buffer as it comes.
+/// of another at most `other`. `is_streamed`: the body is taken from the buffer as it comes.
 ///
 /// # Errors
 /// Why it is no answer.
@@ -26,16 +26,16 @@ pub fn decode<'p>(
     pieces: impl IntoIterator<Item = &'p [u8]>,
     success: usize,
     other: usize,
-    is_passed_on: bool,
+    is_streamed: bool,
 ) -> Result<Decoded, String> {
     let said = |error: AnswerError| error.to_string();
-    let mut decoder = Decoder::new(Caps { success, other }, is_passed_on);
+    let mut decoder = Decoder::new(Caps { success, other }, is_streamed);
     let (mut buffer, mut body, mut buffered_bytes) = (Vec::new(), Vec::new(), 0);
     let mut progress = Progress::More;
     for piece in pieces {
         buffer.extend_from_slice(piece);
         progress = decoder.decode(&mut buffer).map_err(said)?;
-        if is_passed_on && let Some((_, bytes)) = decoder.pass_on() {
+        if is_streamed && let Some((_, bytes)) = decoder.pass_on() {
             body.extend(buffer.drain(..bytes));
         }
         buffered_bytes = buffered_bytes.max(buffer.len());
@@ -48,6 +48,6 @@ pub fn decode<'p>(
     }
     let head = decoder.into_head().ok_or_else(|| said(AnswerError::Nothing))?;
     let is_whole = progress != Progress::TooLong;
-    let body = if is_passed_on { body } else { buffer };
+    let body = if is_streamed { body } else { buffer };
     Ok(Decoded { status: head.status, body, is_whole, keep_alive: head.keep_alive, buffered_bytes })
 }

@@ -11,7 +11,7 @@ pub enum LogLevel {
     Info,
     /// Each poll and each shipment.
     Debug,
-    /// All there is.
+    /// Everything.
     Trace,
 }
 

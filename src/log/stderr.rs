@@ -31,7 +31,7 @@ struct Patience {
 
 impl Output {
     pub(super) fn standard_error() -> Self {
-        let stream = Stream::of_shared(io::stderr().as_fd()).map(Stream::permanent).ok();
+        let stream = Stream::of_shared(io::stderr().as_fd()).map(Stream::with_high_number).ok();
         Self { stream, ..Self::default() }
     }
 
@@ -68,7 +68,7 @@ impl Output {
                     self.is_torn = !bytes.is_empty();
                     self.is_stuck = false;
                 }
-                Ok(None) if self.gets_room() => {}
+                Ok(None) if self.wait_for_room() => {}
                 // If it is closed, there is nowhere to report that.
                 _ => return false,
             }
@@ -77,13 +77,13 @@ impl Output {
     }
 
     /// Waits for room, once in a while and not for long.
-    fn gets_room(&mut self) -> bool {
+    fn wait_for_room(&mut self) -> bool {
         let Some(stream) = self.stream.as_ref().filter(|_| !self.is_stuck) else { return false };
         let now = clock::now();
         if self.patience.since.is_none_or(|since| now.duration_since(since) >= limits::LOG_PATIENCE_PERIOD) {
             self.patience = Patience { since: Some(now), left: limits::LOG_PATIENCE };
         }
-        let has_room = stream.has_room(self.patience.left);
+        let has_room = stream.wait_for_room(self.patience.left);
         self.patience.left = self.patience.left.saturating_sub(clock::now().duration_since(now));
         self.is_stuck = !has_room;
         has_room

@@ -27,7 +27,7 @@ pub(super) enum Stage {
 }
 
 /// The number of clients that are served at once if the process may have this many descriptors.
-pub(super) fn most(descriptors: usize) -> usize {
+pub(super) fn clients_max(descriptors: usize) -> usize {
     (descriptors / 8).clamp(limits::PAGE_CONNECTIONS_MIN, limits::PAGE_CONNECTIONS_MAX)
 }
 
@@ -60,25 +60,25 @@ impl Clients {
     }
 
     /// Closes the connection that can best be spared, if one has been there for long enough.
-    pub(super) fn replace_one(&self, now: Instant) {
+    pub(super) fn close_one(&self, now: Instant) {
         let mut list = self.list.borrow_mut();
         let has_had_its_time = |client: &Client| client.since + limits::PAGE_CLIENT_TIME_MIN <= now;
         let ripe = list.iter().enumerate().filter(|(_, client)| has_had_its_time(client));
         let spared = ripe.min_by_key(|(place, client)| (client.stage.get(), *place)).map(|(place, _)| place);
-        let gone = spared.map(|place| list.remove(place));
+        let closed = spared.map(|place| list.remove(place));
         drop(list);
-        drop(gone.map(|client| client.task));
+        drop(closed.map(|client| client.task));
     }
 
     /// Until when there is no room; replaces a client if possible.
     fn full_until(&self, now: Instant) -> Option<Instant> {
         self.list.borrow_mut().retain(|client| client.stage.get() != Stage::Gone);
-        let most = most(descriptors::limit());
-        if self.list.borrow().len() >= most {
-            self.replace_one(now);
+        let max = clients_max(descriptors::limit());
+        if self.list.borrow().len() >= max {
+            self.close_one(now);
         }
         let list = self.list.borrow();
-        let oldest = list.first().filter(|_| list.len() >= most)?;
+        let oldest = list.first().filter(|_| list.len() >= max)?;
         Some(oldest.since + limits::PAGE_CLIENT_TIME_MIN)
     }
 }
@@ -119,27 +119,27 @@ mod tests {
             &[Asking],
             &[Asking],
         ] {
-            clients.replace_one(now);
+            clients.close_one(now);
             assert_eq!(stages(&clients), left);
         }
-        clients.replace_one(now + limits::PAGE_CLIENT_TIME_MIN);
+        clients.close_one(now + limits::PAGE_CLIENT_TIME_MIN);
         assert_eq!(stages(&clients), []);
     }
 
     #[test]
     fn those_that_have_gone_are_not_counted_and_new_ones_have_their_time() {
         let (executor, now) = (LocalExecutor::new(), clock::now());
-        let most = most(descriptors::limit());
-        let clients = clients(&executor, now, &vec![Stage::Asking; most]);
+        let max = clients_max(descriptors::limit());
+        let clients = clients(&executor, now, &vec![Stage::Asking; max]);
         assert_eq!(clients.full_until(now), None, "the oldest has been replaced");
-        assert_eq!(clients.list.borrow().len(), most - 1);
+        assert_eq!(clients.list.borrow().len(), max - 1);
         let young = self::clients(&executor, now, &[]);
-        for _ in 0..most {
+        for _ in 0..max {
             young.enter(now, |_| executor.spawn(std::future::pending()));
         }
         assert_eq!(young.full_until(now), Some(now + limits::PAGE_CLIENT_TIME_MIN));
         young.list.borrow()[3].stage.set(Stage::Gone);
         assert_eq!(young.full_until(now), None);
-        assert_eq!(young.list.borrow().len(), most - 1);
+        assert_eq!(young.list.borrow().len(), max - 1);
     }
 }

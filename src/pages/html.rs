@@ -40,8 +40,8 @@ pub(super) fn overview(snapshot: &Snapshot<'_>, out: &mut Vec<u8>) {
     begin_table(out, "Recorders", &recorders);
     for (name, ledger) in &snapshot.recorders {
         let dropped = ledger.dropped.total();
-        let ways_out = [ledger.acked, ledger.duplicate, ledger.dead_lettered, dropped];
-        row(out, name, [ledger.made].into_iter().chain(ways_out).chain([ledger.waiting, ledger.spooled]));
+        let outcomes = [ledger.acked, ledger.duplicate, ledger.dead_lettered, dropped];
+        row(out, name, [ledger.made].into_iter().chain(outcomes).chain([ledger.waiting, ledger.spooled]));
     }
     out.extend_from_slice(END_OF_TABLE);
     out.extend_from_slice(FOOT.as_bytes());

@@ -18,7 +18,7 @@ use super::retry_state::RetryState;
 use crate::bulk::{ActionLine, Bulk, DocumentKey};
 use crate::config::Recorder;
 use crate::limits;
-use crate::log::{FailureLog, PartLevel, part_log};
+use crate::log::{ComponentLevel, FailureLog, component_log};
 use crate::metrics::Ledger;
 use crate::spool::files::Files;
 use crate::spool::{Bounds, Lane, Spool};
@@ -32,7 +32,7 @@ use turns::Turns;
 #[derive(Debug)]
 pub(super) struct Delivery {
     name: String,
-    log_level: PartLevel,
+    log_level: ComponentLevel,
     ledger: Ledger,
     spool: Spool,
     storage: Storage,
@@ -77,7 +77,7 @@ impl Delivery {
     /// folder, if there is to be one.
     pub(super) fn new(
         config: &Recorder,
-        log_level: PartLevel,
+        log_level: ComponentLevel,
         feeders: usize,
         memory_bytes_max: usize,
         files: Files,
@@ -107,7 +107,7 @@ impl Delivery {
 
     /// Applies another configuration to everything that waits, and retries at once. If it was about to end, it runs
     /// again.
-    pub(super) fn apply_config(&mut self, config: &Recorder, log_level: PartLevel, random: &mut fastrand::Rng) {
+    pub(super) fn apply_config(&mut self, config: &Recorder, log_level: ComponentLevel, random: &mut fastrand::Rng) {
         self.name.clone_from(&config.name);
         self.log_level = log_level;
         self.spool.set_action_line(ActionLine::new(&config.index_name));
@@ -143,7 +143,7 @@ impl Delivery {
         self.count_dropped(now);
     }
 
-    pub(super) fn log_level(&self) -> PartLevel {
+    pub(super) fn log_level(&self) -> ComponentLevel {
         self.log_level.clone()
     }
 
@@ -224,7 +224,7 @@ impl Delivery {
         let waiting = self.ledger.waiting - self.ledger.spooled;
         self.drop_documents(waiting, |ledger| &mut ledger.dropped.recorder_gone);
         self.spool.forget();
-        part_log!(
+        component_log!(
             self.log_level,
             Error,
             recorder = self.name,

@@ -24,7 +24,7 @@ use crate::bulk::Bulk;
 use crate::config::{self, Compression, Recorder, ServerTarget};
 use crate::http::{Endpoint, Http, Payload, Reply};
 use crate::limits;
-use crate::log::{PartLevel, part_log};
+use crate::log::{ComponentLevel, component_log};
 use crate::recorder::Feed;
 use crate::redact;
 use answer::{Judge, Opinion};
@@ -47,7 +47,7 @@ pub use trial::{BulkOutcome, BulkTrial};
 #[derive(Debug)]
 struct Elasticsearch {
     name: String,
-    log_level: PartLevel,
+    log_level: ComponentLevel,
     hosts: Vec<Host>,
     gzip: Gzip,
     /// None if no template is to be put in place.
@@ -76,7 +76,7 @@ struct Host {
 
 impl Elasticsearch {
     /// `feed` is what the recorder is given.
-    fn new(config: &Recorder, target: &ServerTarget, feed: Feed, log_level: PartLevel) -> Self {
+    fn new(config: &Recorder, target: &ServerTarget, feed: Feed, log_level: ComponentLevel) -> Self {
         let pipeline = target.pipeline.as_ref().map(|name| format!("&pipeline={name}")).unwrap_or_default();
         let host = |config::Host { url, access }: &config::Host| {
             let address = Address::new(url, access, target.timeout);
@@ -174,7 +174,7 @@ impl Elasticsearch {
         let opinion = exchange(http, host, plain(), &bulk).await?;
         // Whatever else it says now, it has read this one.
         if !may_be_for_compression(&opinion) && host.packing.failed(is_certain) {
-            part_log!(
+            component_log!(
                 self.log_level,
                 Info,
                 recorder = self.name,
@@ -225,7 +225,7 @@ impl Elasticsearch {
         if self.failures < limits::LEARNING_FAILURES_MAX {
             return Err(silence.refusal);
         }
-        part_log!(
+        component_log!(
             self.log_level,
             Warn,
             recorder = self.name,
@@ -242,7 +242,14 @@ impl Elasticsearch {
         let product = address.product(http).await?;
         if self.product != Some(product) {
             let (name, version) = (product.name(), product.version());
-            part_log!(self.log_level, Debug, recorder = self.name, product = name, version, "the server is {product}");
+            component_log!(
+                self.log_level,
+                Debug,
+                recorder = self.name,
+                product = name,
+                version,
+                "the server is {product}"
+            );
             self.product = Some(product);
         }
         if let Some(wish) = &self.wish {
@@ -263,7 +270,7 @@ impl Elasticsearch {
         let name = &self.name;
         let (is_warning, what) = match outcome {
             Outcome::Exists => {
-                return part_log!(self.log_level, Debug, recorder = name, "index template: {outcome}");
+                return component_log!(self.log_level, Debug, recorder = name, "index template: {outcome}");
             }
             Outcome::Refused(_) | Outcome::NoName => (true, "no index template, the server guesses field types"),
             Outcome::Created(_, Some(existing)) => (existing.is_other(), "index template"),
@@ -271,9 +278,9 @@ impl Elasticsearch {
         };
         let (product, version) = (product.name(), product.version());
         if is_warning {
-            part_log!(self.log_level, Warn, recorder = name, product, version, "{what}: {outcome}");
+            component_log!(self.log_level, Warn, recorder = name, product, version, "{what}: {outcome}");
         } else {
-            part_log!(self.log_level, Info, recorder = name, product, version, "{what}: {outcome}");
+            component_log!(self.log_level, Info, recorder = name, product, version, "{what}: {outcome}");
         }
     }
 }

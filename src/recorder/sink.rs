@@ -7,7 +7,7 @@ use super::file::Appender;
 use crate::bulk::Bulk;
 use crate::config::{Recorder, Target};
 use crate::http::Http;
-use crate::log::PartLevel;
+use crate::log::ComponentLevel;
 use std::io;
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub(super) enum Sink {
 }
 
 impl Sink {
-    pub(super) fn new(config: &Recorder, feed: Feed, log_level: PartLevel) -> Self {
+    pub(super) fn new(config: &Recorder, feed: Feed, log_level: ComponentLevel) -> Self {
         match &config.target {
             Target::Elasticsearch(server) => {
                 Self::Elasticsearch(Box::new(Cluster::new(config, server, feed, log_level)))

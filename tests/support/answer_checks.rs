@@ -182,21 +182,21 @@ pub(crate) fn http_answer(input: &[u8]) {
     let ([success, other, cut, _], answer) = numbers(input);
     let (success, other) = (success % 10_000, other % 10_000);
     let longest = pieces(answer, cut).iter().map(|piece| piece.len()).max().unwrap_or(0);
-    for is_passed_on in [false, true] {
-        let at_once = decode([answer], success, other, is_passed_on);
-        let in_pieces = decode(pieces(answer, cut), success, other, is_passed_on);
+    for is_streamed in [false, true] {
+        let at_once = decode([answer], success, other, is_streamed);
+        let in_pieces = decode(pieces(answer, cut), success, other, is_streamed);
         match (&at_once, &in_pieces) {
             (Ok(whole), Ok(pieces)) => {
                 assert_eq!((whole.status, whole.is_whole), (pieces.status, pieces.is_whole));
                 // What stands behind an answer is seen if it comes with its end. Of a body that is too long the beginning is
                 // there as far as it had come.
                 let is_same = whole.body == pieces.body || !whole.is_whole;
-                assert!(is_same, "{whole:?}, but {pieces:?} if passed on is {is_passed_on}");
+                assert!(is_same, "{whole:?}, but {pieces:?} if passed on is {is_streamed}");
                 assert!(pieces.keep_alive || !whole.keep_alive, "{whole:?}, {pieces:?}");
-                check_bounds(pieces, if is_passed_on { 0 } else { success.max(other) } + longest, [success, other]);
+                check_bounds(pieces, if is_streamed { 0 } else { success.max(other) } + longest, [success, other]);
             }
             (Err(whole), Err(pieces)) => assert_eq!(whole, pieces),
-            (whole, pieces) => panic!("{whole:?}, but {pieces:?} if passed on is {is_passed_on}"),
+            (whole, pieces) => panic!("{whole:?}, but {pieces:?} if passed on is {is_streamed}"),
         }
         if let Ok(whole) = &at_once {
             check_bounds(whole, answer.len(), [success, other]);

@@ -39,7 +39,7 @@ impl Runtime {
         descriptors::spares::hold(spares);
         let pages = settings.listen.map_or(0, |_| pages::descriptors_max());
         let reserve = Reserve { files: plan.reserve.files + spares + pages, ..plan.reserve };
-        self.http.expect(plan.endpoints, reserve, needs_libcurl);
+        self.http.set_limits(plan.endpoints, reserve, needs_libcurl);
         let recorders = self.apply_recorders(&plan, executor);
         let readers = self.apply_readers(engines, &plan.routes);
         self.apply_pages(settings.listen, executor);

@@ -45,7 +45,7 @@ impl Runtime {
         for Shipping { recording, .. } in &*self.recorders.borrow() {
             recording.give_up();
         }
-        self.watchdog.iter().for_each(|watchdog| watchdog.note(self.ledgers()));
+        self.watchdog.iter().for_each(|watchdog| watchdog.update(self.ledgers()));
         let given_up = dropped_so_far.iter().map(|(recording, before)| recording.ledger().dropped.total() - before);
         self.given_up.set(given_up.sum());
     }
@@ -68,7 +68,7 @@ impl Runtime {
     /// end.
     async fn drained(&self) {
         std::future::poll_fn(|context| {
-            self.watchdog.iter().for_each(|watchdog| watchdog.note(self.ledgers()));
+            self.watchdog.iter().for_each(|watchdog| watchdog.update(self.ledgers()));
             let (mut shipping, mut retiring) = (self.recorders.borrow_mut(), self.retiring.borrow_mut());
             let shipping = shipping.iter_mut().map(|one| &mut one.task);
             let tasks = shipping.chain(retiring.iter_mut().map(|one| &mut one.task));

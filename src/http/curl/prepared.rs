@@ -27,9 +27,9 @@ pub(super) fn prepared(request: &Request<'_>, proxy: Option<&Proxy>) -> Result<i
     if left.is_zero() {
         return Err(HttpError::Timeout(request.timeout));
     }
-    // libcurl counts milliseconds, and takes none for no bound.
+    // libcurl counts milliseconds, and takes zero for "no timeout".
     let left = left.max(Duration::from_millis(1));
-    // Which proxy is used is settled here: libcurl shall not look for another.
+    // The proxy is chosen here. An empty list of exemptions keeps libcurl from reading `no_proxy` itself.
     let exempt: [&str; 0] = [];
     let proxy = proxy.map(|proxy| proxy.url.clone());
     let mut builder = isahc::Request::builder().uri(url).timeout(left).proxy(proxy).proxy_blacklist(exempt);
@@ -39,7 +39,7 @@ pub(super) fn prepared(request: &Request<'_>, proxy: Option<&Proxy>) -> Result<i
         check_files(tls)?;
         builder = builder.tls_config(tls_config(tls));
     }
-    for (name, value) in &request.sent.fields {
+    for (name, value) in &request.headers.fields {
         let mut value = header::HeaderValue::from_str(value.expose())
             .map_err(|_| LibcurlError::HeaderField { name: name.clone() })?;
         value.set_sensitive(true);
@@ -59,7 +59,7 @@ pub(super) fn prepared(request: &Request<'_>, proxy: Option<&Proxy>) -> Result<i
     built.map_err(|error| LibcurlError::Request { words: error.to_string() }.into())
 }
 
-/// What libcurl would open is a file: a FIFO in its place would hold up all that goes this way.
+/// Checks that libcurl will open regular files: opening a FIFO would block its thread, and all transfers with it.
 #[cfg(feature = "tls")]
 fn check_files(tls: &Tls) -> Result<(), LibcurlError> {
     let client = tls.client.iter().flat_map(|client| [&client.cert_file, &client.key_file]);
@@ -69,7 +69,7 @@ fn check_files(tls: &Tls) -> Result<(), LibcurlError> {
     })
 }
 
-/// Files are read by libcurl whenever it connects: certificates may be replaced under way.
+/// The TLS settings. libcurl reads the files each time it connects, so certificates can be replaced at any time.
 #[cfg(feature = "tls")]
 fn tls_config(tls: &Tls) -> TlsConfig {
     let mut config = TlsConfig::builder().danger_accept_invalid_certs(!tls.verify);

@@ -3,7 +3,7 @@
 
 use super::super::error::TransportError;
 use super::super::{Address, HttpError, Request};
-use crate::descriptor_queue::Queue;
+use crate::descriptor_queue::DescriptorQueue;
 use crate::descriptors::{self, Idle, Purpose, Reserve, spares};
 use crate::event_loop::{self, Interest, TimedOut};
 use crate::limits;
@@ -17,7 +17,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::{Rc, Weak};
 use std::time::Instant;
 
-/// The connections that are kept open, and those that are not yet for want of a descriptor.
+/// The connections that are kept open, and the limits for making new ones.
 #[derive(Debug)]
 pub(super) struct Connections {
     pub(super) kept: Rc<Kept>,
@@ -30,19 +30,19 @@ pub(super) struct Connections {
 pub(super) struct Kept {
     /// Oldest first.
     pub(super) list: RefCell<VecDeque<Connection>>,
-    queue: Rc<Queue>,
+    queue: Rc<DescriptorQueue>,
 }
 
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) address: Address,
     pub(super) stream: Rc<OwnedFd>,
-    /// Since when it was kept, if it was: then the server may have closed it meanwhile, or whoever passes its packets on may
-    /// have forgotten it.
+    /// Since when it was idle; none if it is new. The server may have closed an idle connection meanwhile, or a load balancer
+    /// in between may have forgotten it.
     pub(super) idle_since: Option<Instant>,
     pub(super) purpose: Purpose,
-    /// Those who wait for its descriptor.
-    queue: Rc<Queue>,
+    /// The tasks that wait for its descriptor.
+    queue: Rc<DescriptorQueue>,
 }
 
 impl Connection {
@@ -51,8 +51,9 @@ impl Connection {
         self.idle_since.is_none_or(|since| now.saturating_duration_since(since) <= limits::IDLE_CONNECTION_TRUST)
     }
 
-    /// Moves to another number if the one that it has is wanted for others. False if there is none: then it has to go.
-    fn make_way(&mut self, reserve: Reserve) -> bool {
+    /// Moves to a higher descriptor if its own number is reserved for others. False if there is none: then it has to be
+    /// closed.
+    fn move_out_of_reserve(&mut self, reserve: Reserve) -> bool {
         if reserve.allows(self.purpose, self.stream.as_raw_fd()) {
             return true;
         }
@@ -63,19 +64,19 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        // It is closed before anybody else has a turn.
-        self.queue.call_next();
+        // The tasks run after this drop, when the descriptor has been closed.
+        self.queue.notify_next();
     }
 }
 
 impl Idle for Kept {
     fn close_oldest(&self, purpose: Purpose) -> bool {
-        // Where the limit has been lowered, what is beyond it would be gone and free nothing.
+        // If the limit was lowered, closing a descriptor beyond it makes none available.
         let limit = descriptors::limit();
-        let is_of_use =
+        let is_below_limit =
             |connection: &Connection| usize::try_from(connection.stream.as_raw_fd()).is_ok_and(|at| at < limit);
         let mut list = self.list.borrow_mut();
-        let oldest = list.iter().position(|connection| connection.purpose == purpose && is_of_use(connection));
+        let oldest = list.iter().position(|connection| connection.purpose == purpose && is_below_limit(connection));
         let closed = oldest.and_then(|oldest| list.remove(oldest));
         drop(list);
         closed.is_some()
@@ -90,24 +91,24 @@ impl Connections {
         Self { kept, kept_max: Cell::new(kept_max), reserve: Cell::default() }
     }
 
-    /// Keeps so many connections open from now on, and leaves these descriptors to others.
-    pub(super) fn expect(&self, kept_max: usize, reserve: Reserve) {
+    /// Keeps so many connections open, and leaves the descriptors of `reserve` to others, from now on.
+    pub(super) fn set_limits(&self, kept_max: usize, reserve: Reserve) {
         self.kept_max.set(kept_max);
-        self.leave(reserve);
+        self.set_reserve(reserve);
     }
 
-    /// Leaves these descriptors to others.
-    pub(super) fn leave(&self, reserve: Reserve) {
+    /// Leaves the descriptors of `reserve` to others from now on.
+    pub(super) fn set_reserve(&self, reserve: Reserve) {
         let kept_max = self.kept_max.get();
         self.reserve.set(reserve);
         let mut kept = self.kept.list.take();
         let beyond = kept.len().saturating_sub(kept_max);
         kept.drain(..beyond);
-        kept.retain_mut(|connection| connection.make_way(reserve));
+        kept.retain_mut(|connection| connection.move_out_of_reserve(reserve));
         self.kept.list.replace(kept);
     }
 
-    /// The newest that is as it was left, and not for too long; those that are not are closed.
+    /// Takes the newest kept connection to one of these addresses that can still be used. Closes those that cannot.
     pub(super) fn take_kept(&self, addresses: &[Address], purpose: Purpose, now: Instant) -> Option<Connection> {
         loop {
             let mut list = self.kept.list.borrow_mut();
@@ -121,9 +122,9 @@ impl Connections {
         }
     }
 
-    /// Keeps it for the next exchange, unless its number is wanted for others.
+    /// Keeps a connection for the next exchange, unless its descriptor is reserved for others.
     pub(super) fn keep(&self, mut connection: Connection, now: Instant) {
-        if !connection.make_way(self.reserve.get()) {
+        if !connection.move_out_of_reserve(self.reserve.get()) {
             return;
         }
         connection.idle_since = Some(now);
@@ -132,18 +133,19 @@ impl Connections {
         list.push_back(connection);
         drop(list);
         drop(oldest);
-        // A task that waits may use it, or close it.
-        self.kept.queue.call_next();
+        // A task that waits for a descriptor may use this connection, or close it.
+        self.kept.queue.notify_next();
     }
 
-    /// Closes those that lead where a kept one has turned out to lead nowhere: what forgot one has forgotten others.
+    /// Closes the kept connections to this address, because one of them has turned out to be dead: whatever forgot that one
+    /// has probably forgotten the others, too.
     pub(super) fn distrust(&self, address: &Address) {
         let mut kept = self.kept.list.take();
         kept.retain(|connection| connection.address != *address);
         self.kept.list.replace(kept);
     }
 
-    /// Connects to the first address that takes it. None if there is no descriptor for it.
+    /// Connects to the first address that accepts. None if there is no descriptor for a connection.
     pub(super) async fn connect(&self, request: &Request<'_>) -> Result<Option<Connection>, HttpError> {
         let mut first_error = None;
         for address in &request.endpoint.addresses {
@@ -166,9 +168,9 @@ impl Connections {
                 break begun;
             }
         };
-        // Lookups of names may have taken even the numbers that are reserved for this.
+        // libcurl's name lookups may have taken even the descriptors that are reserved for this.
         let begun = match begun {
-            Err(error) if is_for_us(purpose, &error) => start_connecting(address, Ok),
+            Err(error) if has_released_spare(purpose, &error) => start_connecting(address, Ok),
             begun => begun,
         };
         let stream = match begun {
@@ -191,13 +193,13 @@ impl Connections {
     }
 }
 
-/// Whether a descriptor that is held for such a case has been let go for this connection.
-fn is_for_us(purpose: Purpose, error: &io::Error) -> bool {
+/// Whether a descriptor that was held in reserve has been closed for this connection.
+fn has_released_spare(purpose: Purpose, error: &io::Error) -> bool {
     purpose == Purpose::Ship && descriptors::are_exhausted(error) && spares::release_to_ship()
 }
 
-/// Whether nothing has come since the last answer: neither the end, nor bytes that nobody has asked for, which would be
-/// taken for the answer to the next request.
+/// Whether nothing has arrived since the last answer: neither the end of the connection, nor bytes that were not asked
+/// for, which would be taken for the answer to the next request.
 fn is_quiet(stream: &OwnedFd) -> bool {
     let peeked = net::recv(stream, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
     matches!(peeked, Err(Errno::AGAIN))
@@ -213,7 +215,7 @@ fn not_connected(error: Option<io::Error>, place: String) -> TransportError {
     }
 }
 
-/// A connection for something else than an exchange.
+/// Connects for something else than an HTTP exchange.
 #[cfg(feature = "tls")]
 pub(in crate::http) async fn connect_to(
     address: &Address,
@@ -226,7 +228,7 @@ pub(in crate::http) async fn connect_to(
     Ok(connected(&stream, deadline).await?.map(|()| stream))
 }
 
-/// Waits until it has been decided whether there is a connection.
+/// Waits until the attempt to connect has succeeded or failed.
 async fn connected(stream: &Rc<OwnedFd>, deadline: Instant) -> Result<io::Result<()>, TimedOut> {
     event_loop::ready(stream.clone(), Interest::Write, Some(deadline)).await?;
     Ok(match net::sockopt::socket_error(&**stream) {
@@ -249,7 +251,7 @@ pub(super) fn start_connecting(
     rustix::io::ioctl_fionbio(&socket, true)?;
     let begun = match address {
         Address::Net(address) => {
-            // The last piece of a bulk is not held back until the pieces before have been confirmed.
+            // Otherwise the last piece of a bulk would be held back until the pieces before it are acknowledged.
             net::sockopt::set_tcp_nodelay(&socket, true)?;
             if !address.ip().is_loopback() {
                 keep_alive(&socket)?;
@@ -264,8 +266,7 @@ pub(super) fn start_connecting(
     }
 }
 
-/// Has the system find out whether somebody is still there while an answer is waited for. It does so by itself: nothing
-/// wakes up here.
+/// Lets the system probe whether the other side is still there while an answer is awaited. That wakes no task.
 fn keep_alive(socket: &OwnedFd) -> io::Result<()> {
     net::sockopt::set_socket_keepalive(socket, true)?;
     net::sockopt::set_tcp_keepidle(socket, limits::KEEPALIVE_IDLE)?;
@@ -305,7 +306,7 @@ mod tests {
         assert!(Rc::ptr_eq(&found.stream, &newest) && found.idle_since.is_some());
         connections.keep(found, now);
         // A number that is wanted for others is left to them.
-        connections.leave(Reserve { files: descriptors::limit() / 2, shipping: 0 });
+        connections.set_reserve(Reserve { files: descriptors::limit() / 2, shipping: 0 });
         let list = connections.kept.list.borrow();
         let numbers: Vec<_> = list.iter().map(|kept| usize::try_from(kept.stream.as_raw_fd()).unwrap()).collect();
         assert!(numbers.len() == 2 && numbers.iter().all(|number| *number >= descriptors::limit() / 2), "{numbers:?}");

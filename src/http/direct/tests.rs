@@ -179,14 +179,14 @@ fn what_comes_over_a_kept_connection_is_no_answer_to_the_next_request() {
         let http = client();
         run(async {
             assert_eq!(post(&http, &address, payload(1)).await.unwrap().status, 200);
-            let kept = Rc::clone(&http.ways.direct.connections.kept.list.borrow()[0].stream);
+            let kept = Rc::clone(&http.transports.direct.connections.kept.list.borrow()[0].stream);
             go.send(()).unwrap();
             event_loop::ready(kept, Interest::Read, None).await.unwrap();
             let answer = post(&http, &address, payload(1)).await.unwrap();
             assert_eq!(answer.status, 201, "it is the answer of the server that has read the request");
         });
         assert_eq!((bulks.load(Ordering::SeqCst), connections.load(Ordering::SeqCst)), (2, 2));
-        assert_eq!(http.ways.direct.connections.kept.list.borrow().len(), 1, "the other one is not kept");
+        assert_eq!(http.transports.direct.connections.kept.list.borrow().len(), 1, "the other one is not kept");
     }
 }
 

@@ -82,7 +82,7 @@ pub(super) struct Fields {
     content: Content,
 }
 
-/// Length of the head, its status and its fields; none if it is not whole.
+/// The length of the head in bytes, its status and its fields; none if its end has not arrived.
 pub(super) fn parse_head(raw: &[u8]) -> Result<Option<(usize, u16, Fields)>, AnswerError> {
     let mut places = [const { MaybeUninit::uninit() }; limits::HEAD_FIELDS_MAX];
     let mut response = httparse::Response::new(&mut []);
@@ -104,7 +104,7 @@ pub(super) fn parse_head(raw: &[u8]) -> Result<Option<(usize, u16, Fields)>, Ans
 const TLS_ALERT: u8 = 21;
 const TLS_HANDSHAKE: u8 = 22;
 
-/// The head of an answer that somebody else has taken apart, and how its body is framed: the same rules for both ways out.
+/// The head of an answer that another library has parsed, and how its body is framed: both transports have the same rules.
 ///
 /// # Errors
 /// What is wrong with the fields.

@@ -15,7 +15,7 @@ use crate::config::{Recorder, Settings};
 use crate::event_loop;
 use crate::http::Http;
 use crate::limits;
-use crate::log::{PartLevel, part_log};
+use crate::log::{ComponentLevel, component_log};
 use crate::recorder::Feed;
 use crate::recorder::elasticsearch::verdict::{DeadLetter, Fate, Judgement, Refusal, Verdict};
 use crate::recorder::retry_state::RetryState;
@@ -203,7 +203,7 @@ impl Portion {
 /// One recorder's connection to its server.
 struct Sender<'s> {
     recorder: &'s Recorder,
-    log_level: PartLevel,
+    log_level: ComponentLevel,
     http: &'s Http,
     sink: Sink,
     /// Of whole requests.
@@ -224,7 +224,7 @@ struct Sender<'s> {
 impl<'s> Sender<'s> {
     fn new(recorder: &'s Recorder, feed: Feed, settings: &Settings, http: &'s Http) -> Self {
         let mut random = fastrand::Rng::new();
-        let log_level = PartLevel::of_settings(settings.log_level).with(recorder.log_level);
+        let log_level = ComponentLevel::of_settings(settings.log_level).with(recorder.log_level);
         Self {
             recorder,
             log_level: log_level.clone(),
@@ -416,7 +416,7 @@ impl<'s> Sender<'s> {
         let failed = self.requests.failed(refusal, false, clock::now());
         if let Some(times) = failed.unlogged {
             let (name, reason) = (self.recorder.name.as_str(), &refusal.reason);
-            part_log!(self.log_level, Warn, recorder = name, count = times, "sending failed: {reason}");
+            component_log!(self.log_level, Warn, recorder = name, count = times, "sending failed: {reason}");
         }
         failed.delay
     }

@@ -10,7 +10,7 @@
 use super::Delivery;
 use super::settle::home_of;
 use crate::limits;
-use crate::log::part_log;
+use crate::log::component_log;
 use crate::recorder::elasticsearch::verdict::Refusal;
 use crate::spool::disk::Tried;
 use crate::spool::{Lane, Waiting};
@@ -73,7 +73,7 @@ impl Delivery {
             self.spool.put_front(lane, half);
         }
         let documents = sent.bulk.documents();
-        part_log!(self.log_level, Debug, recorder = self.name, documents, "{reason}: splitting it in half");
+        component_log!(self.log_level, Debug, recorder = self.name, documents, "{reason}: splitting it in half");
         self.spool.recycle(sent.bulk);
     }
 }

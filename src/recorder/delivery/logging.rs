@@ -2,7 +2,7 @@
 
 use super::Delivery;
 use crate::limits;
-use crate::log::{self, part_log};
+use crate::log::{self, component_log};
 use crate::metrics::Ledger;
 use crate::recorder::elasticsearch::verdict::{DeadLetter, Refusal};
 use crate::spool::Lane;
@@ -25,7 +25,7 @@ impl Delivery {
         let Ledger { waiting, spooled, .. } = self.ledger;
         if let Some(times) = failed.unlogged {
             let reason = &refusal.reason;
-            part_log!(
+            component_log!(
                 self.log_level,
                 Warn,
                 recorder = name,
@@ -37,7 +37,7 @@ impl Delivery {
         }
         if failed.goes_down {
             let interval = limits::PROBE_INTERVAL;
-            part_log!(self.log_level, Warn, recorder = name, "down; retrying about every {interval:?}");
+            component_log!(self.log_level, Warn, recorder = name, "down; retrying about every {interval:?}");
         }
         failed.in_a_row
     }
@@ -46,7 +46,7 @@ impl Delivery {
         self.is_well = true;
         if let Some((failures, away)) = self.requests.recovered(now) {
             let Ledger { waiting, spooled, dropped, .. } = self.ledger;
-            part_log!(
+            component_log!(
                 self.log_level,
                 Info,
                 recorder = self.name,
@@ -67,7 +67,7 @@ impl Delivery {
             let Some(times) = self.items.count_for_log(kind, now) else { continue };
             let (name, waiting) = (self.name.as_str(), self.ledger.waiting);
             let until = if *slow { "until this is fixed" } else { "temporarily" };
-            part_log!(
+            component_log!(
                 self.log_level,
                 Warn,
                 recorder = name,
@@ -86,7 +86,7 @@ impl Delivery {
 
     pub(super) fn items_accepted(&mut self, now: Instant) {
         if let Some((failures, away)) = self.items.recovered(now) {
-            part_log!(
+            component_log!(
                 self.log_level,
                 Info,
                 recorder = self.name,
@@ -105,7 +105,7 @@ impl Delivery {
         let failed = self.letters.failed(&refusal, false, now);
         if let Some(times) = failed.unlogged {
             let waiting = self.ledger.waiting;
-            part_log!(
+            component_log!(
                 self.log_level,
                 Warn,
                 recorder = self.name,
@@ -120,7 +120,7 @@ impl Delivery {
     pub(super) fn letters_written(&mut self, now: Instant) {
         self.turns.end_pause(Lane::Rejected);
         if let Some((failures, away)) = self.letters.recovered(now) {
-            part_log!(
+            component_log!(
                 self.log_level,
                 Info,
                 recorder = self.name,
@@ -137,7 +137,7 @@ impl Delivery {
     pub(super) fn log_loss(&mut self, kind: &str, message: &str, now: Instant) {
         if self.losses.failed(kind, now).is_some() {
             let Ledger { dead_lettered, dropped, waiting, .. } = self.ledger;
-            part_log!(
+            component_log!(
                 self.log_level,
                 Error,
                 recorder = self.name,

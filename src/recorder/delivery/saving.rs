@@ -5,7 +5,7 @@ use super::Delivery;
 use super::loading::{tried_in, tried_when_unloaded, unload};
 use super::storage::Storage;
 use crate::limits;
-use crate::log::part_log;
+use crate::log::component_log;
 use crate::plural::counted;
 use crate::spool::Lane;
 use crate::spool::disk::{Changes, Disk, Dropped, SaveError, Tried};
@@ -54,7 +54,7 @@ impl Delivery {
                 self.count_dropped(now);
                 if found > 0 {
                     let name = self.name.as_str();
-                    part_log!(
+                    component_log!(
                         self.log_level,
                         Info,
                         recorder = name,
@@ -170,7 +170,7 @@ impl Delivery {
             && self.losses.failed("spool moved", now).is_some()
         {
             let name = self.name.as_str();
-            part_log!(self.log_level, Warn, recorder = name, documents = found, "{message}");
+            component_log!(self.log_level, Warn, recorder = name, documents = found, "{message}");
         }
         if lost > 0 {
             self.log_loss(
@@ -181,7 +181,7 @@ impl Delivery {
         } else if rescued > 0 && self.losses.failed("spool rescued", now).is_some() {
             let name = self.name.as_str();
             let message = "another process removed or moved spool files: their documents have been written again";
-            part_log!(self.log_level, Warn, recorder = name, documents = rescued, "{message}");
+            component_log!(self.log_level, Warn, recorder = name, documents = rescued, "{message}");
         }
     }
 
@@ -189,7 +189,7 @@ impl Delivery {
     pub(super) fn warn_of_spool(&mut self, message: &str, now: Instant) {
         if self.losses.failed("spool", now).is_some() {
             let waiting = self.ledger.waiting;
-            part_log!(self.log_level, Warn, recorder = self.name, waiting, "{message}");
+            component_log!(self.log_level, Warn, recorder = self.name, waiting, "{message}");
         }
     }
 

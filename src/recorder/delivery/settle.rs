@@ -5,7 +5,7 @@ use super::Delivery;
 use crate::bulk::Bulk;
 use crate::clock;
 use crate::limits;
-use crate::log::part_log;
+use crate::log::component_log;
 use crate::recorder::elasticsearch::verdict::{DeadLetter, Fate, Judgement, Refusal, Verdict};
 use crate::spool::disk::Tried;
 use crate::spool::{Lane, Waiting};
@@ -58,7 +58,7 @@ impl Delivery {
         });
         self.log_dead_letters(&judgement.dead_letters, now);
         let name = self.name.as_str();
-        part_log!(self.log_level, Debug, recorder = name, acked, duplicate, dead_lettered = dead, "shipped");
+        component_log!(self.log_level, Debug, recorder = name, acked, duplicate, dead_lettered = dead, "shipped");
         let in_part = acked + duplicate + dead > 0;
         match written {
             Err(UnwrittenLetter { reason, .. }) => {

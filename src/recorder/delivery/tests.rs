@@ -51,7 +51,7 @@ impl World {
         let mut random = fastrand::Rng::with_seed(1);
         let delivery = Delivery::new(
             recorder,
-            PartLevel::of_settings(LogLevel::Trace),
+            ComponentLevel::of_settings(LogLevel::Trace),
             1,
             memory_bytes_max,
             files,
@@ -135,7 +135,7 @@ fn numbers(bulk: &Bulk) -> Vec<u64> {
 
 /// Follows another configuration.
 fn reload(world: &mut World, recorder: &Recorder, memory_bytes_max: usize, files: Files) {
-    let level = PartLevel::of_settings(LogLevel::Trace);
+    let level = ComponentLevel::of_settings(LogLevel::Trace);
     world.delivery.apply_config(recorder, level, &mut fastrand::Rng::with_seed(2));
     world.delivery.fit(recorder, 1, memory_bytes_max, files, world.now);
     assert!(world.delivery.ledger().balances(), "{}", world.delivery.ledger());

@@ -14,7 +14,7 @@ use crate::clock;
 use crate::config::{Recorder, ServerTarget};
 use crate::event_loop;
 use crate::http::Http;
-use crate::log::{self, FailureLog, PartLevel, part_log};
+use crate::log::{self, ComponentLevel, FailureLog, component_log};
 use crate::recorder::Feed;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -31,7 +31,7 @@ pub(in crate::recorder) struct Cluster {
 /// The state of the hosts.
 struct Watch {
     name: String,
-    log_level: PartLevel,
+    log_level: ComponentLevel,
     hosts: Hosts,
     logs: Vec<FailureLog>,
     random: fastrand::Rng,
@@ -52,7 +52,12 @@ struct Probe {
 type Answer = Result<(), (Silence, Question)>;
 
 impl Cluster {
-    pub(in crate::recorder) fn new(config: &Recorder, target: &ServerTarget, feed: Feed, log_level: PartLevel) -> Self {
+    pub(in crate::recorder) fn new(
+        config: &Recorder,
+        target: &ServerTarget,
+        feed: Feed,
+        log_level: ComponentLevel,
+    ) -> Self {
         let mut random = fastrand::Rng::new();
         let count = target.hosts.len();
         let watch = Watch {
@@ -115,7 +120,7 @@ impl Watch {
         if self.hosts.worked(at)
             && let Some((failures, away)) = self.logs[at].recovered(clock::now())
         {
-            part_log!(
+            component_log!(
                 self.log_level,
                 Info,
                 recorder = self.name,
@@ -132,7 +137,7 @@ impl Watch {
         let now = clock::now();
         if let Some(times) = self.logs[at].failed(&refusal.kind, now) {
             let reason = &refusal.reason;
-            part_log!(
+            component_log!(
                 self.log_level,
                 Warn,
                 recorder = self.name,

@@ -92,7 +92,7 @@ impl Address {
         let separator = if self.query.is_empty() || query.is_empty() { "" } else { "&" };
         let mark = if self.query.is_empty() && query.is_empty() { "" } else { "?" };
         let url = format!("{}{path}{mark}{}{separator}{query}", self.base, self.query);
-        Endpoint::with(&url, Rc::clone(&self.identity))
+        Endpoint::with_identity(&url, Rc::clone(&self.identity))
     }
 
     /// An answer that says something: not that the server is busy, or not there.

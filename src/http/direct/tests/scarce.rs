@@ -11,7 +11,7 @@ static LAST_NUMBERS: Mutex<()> = Mutex::new(());
 /// A client that has one number for polls and one for shipping.
 fn scarce_client() -> Http {
     let http = client();
-    http.expect(10, Reserve { files: limit() - 2, shipping: 1 }, false);
+    http.set_limits(10, Reserve { files: limit() - 2, shipping: 1 }, false);
     http
 }
 

@@ -180,7 +180,7 @@ impl Script {
             spool.bytes_max = self.random.u64((64 << 10)..(256 << 10));
         }
         self.share_memory();
-        let (level, files) = (PartLevel::of_settings(LogLevel::Trace), Files::Simulated(self.disk.clone()));
+        let (level, files) = (ComponentLevel::of_settings(LogLevel::Trace), Files::Simulated(self.disk.clone()));
         self.world.delivery.apply_config(&self.recorder, level, &mut self.random.fork());
         self.world.delivery.fit(&self.recorder, 1, self.memory_bytes_max, files, self.world.now);
         assert!(self.world.delivery.ledger().balances());
@@ -228,7 +228,7 @@ impl Script {
         let mut random = self.random.fork();
         let delivery = Delivery::new(
             &self.recorder,
-            PartLevel::of_settings(LogLevel::Trace),
+            ComponentLevel::of_settings(LogLevel::Trace),
             1,
             self.memory_bytes_max,
             files,
