@@ -5,7 +5,7 @@
 //! Lays a release out for little memory: see [`LAYOUT`].
 
 use std::env;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What the linker of a release is told.
@@ -21,6 +21,13 @@ use std::process::Command;
 /// (`-z noseparate-code`), gold refuses.
 const LAYOUT: [&str; 3] = ["-Wl,--no-eh-frame-hdr", "-Wl,-z,max-page-size=65536", "-Wl,-z,keep-text-section-prefix"];
 
+/// Packs the list of pointers that the loader has to adjust, which a position-independent program has many of: 0.2 MB less,
+/// all of which is read at each start. The loader of glibc knows the packed form from version 2.36 on.
+const PACKED_RELOCATIONS: &str = "-Wl,-z,pack-relative-relocs";
+
+/// What a glibc with such a loader says of itself.
+const KNOWS_PACKED_RELOCATIONS: &[u8] = b"GLIBC_ABI_DT_RELR";
+
 /// Leaves the unwind tables out: 0.35 MB. Every object brings some, those of the standard library and of C included, so no
 /// option of the compiler does it.
 const WITHOUT_UNWIND_TABLES: &str =
@@ -33,12 +40,16 @@ const ORDERFILE: &str = "build/orderfile.txt";
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=RUSTC_LINKER");
-    if is_dynamic_glibc() && linker().is_some_and(|linker| has_unwinder(&linker)) {
+    let linker = linker();
+    if is_dynamic_glibc() && linker.as_ref().is_some_and(|linker| find_file(linker, "libgcc_eh.a").is_some()) {
         println!("cargo::rustc-link-lib=gcc_eh");
     }
     if env::var("PROFILE").is_ok_and(|profile| profile == "release") && is_linux() {
         for argument in LAYOUT {
             println!("cargo::rustc-link-arg-bins={argument}");
+        }
+        if linker.is_some_and(|linker| can_load_packed_relocations(&linker)) {
+            println!("cargo::rustc-link-arg-bins={PACKED_RELOCATIONS}");
         }
         use_linker_script();
     }
@@ -87,8 +98,16 @@ fn linker() -> Option<String> {
     env::var("RUSTC_LINKER").ok().or_else(|| (env::var("HOST") == env::var("TARGET")).then(|| "cc".to_owned()))
 }
 
-/// A driver that does not know a library answers with its bare name.
-fn has_unwinder(linker: &str) -> bool {
-    let Ok(answer) = Command::new(linker).arg("-print-file-name=libgcc_eh.a").output() else { return false };
-    answer.status.success() && Path::new(String::from_utf8_lossy(&answer.stdout).trim()).is_absolute()
+/// Where a compiler driver has a library. One that does not know it answers with its bare name.
+fn find_file(linker: &str, name: &str) -> Option<PathBuf> {
+    let answer = Command::new(linker).arg(format!("-print-file-name={name}")).output().ok()?;
+    let path = PathBuf::from(String::from_utf8_lossy(&answer.stdout).trim());
+    (answer.status.success() && path.is_absolute()).then_some(path)
+}
+
+/// Whether the glibc that the program is linked with is new enough. It is taken for the one that the program will run with:
+/// a program needs the version that it was linked with in any case.
+fn can_load_packed_relocations(linker: &str) -> bool {
+    let library = find_file(linker, "libc.so.6").and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
+    library.windows(KNOWS_PACKED_RELOCATIONS.len()).any(|window| window == KNOWS_PACKED_RELOCATIONS)
 }

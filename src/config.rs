@@ -284,12 +284,11 @@ fn entries<T>(
 fn check_port_names(root: &mut Section<'_, '_>, readers: &Named<Reader>, problems: &Problems<'_>) {
     let Some((Node::Map(map), place)) = root.node("readers") else { return };
     let made = readers.iter().flat_map(|(range, made)| made.iter().map(move |reader| (reader, range)));
-    let made: BTreeMap<&str, &str> = made
-        .filter(|(reader, range)| reader.name != **range)
-        .map(|(reader, range)| (&*reader.name, &**range))
-        .collect();
+    let mut ranges: BTreeMap<&str, &str> = BTreeMap::new();
+    ranges
+        .extend(made.filter(|(reader, range)| reader.name != **range).map(|(reader, range)| (&*reader.name, &**range)));
     for (index, (name, _)) in map.iter().enumerate() {
-        if let Some(range) = made.get(name.as_str()) {
+        if let Some(range) = ranges.get(name.as_str()) {
             let message = format!(
                 "the port range of the reader {range:?} creates a reader with this name: choose \
                                    another"

@@ -53,6 +53,7 @@ mod nonblocking;
 mod plural;
 mod regular_file;
 mod signals;
+mod sort;
 mod stream;
 mod watchdog;
 

@@ -12,6 +12,7 @@ mod table;
 
 use crate::limits;
 use crate::secret::{Secret, base64};
+use crate::sort::sorted;
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 use table::Table;
@@ -101,9 +102,9 @@ fn table() -> Rc<Table> {
         let Known { secrets, table } = known;
         let make = || {
             let secrets: Vec<Rc<[Secret]>> = secrets.iter().filter_map(Weak::upgrade).collect();
-            let mut texts: Vec<&str> = secrets.iter().flat_map(|secrets| secrets.iter().map(Secret::expose)).collect();
+            let texts = secrets.iter().flat_map(|secrets| secrets.iter().map(Secret::expose));
             // The readers of a range of ports have the same secrets.
-            texts.sort_unstable();
+            let mut texts: Vec<&str> = sorted(texts.collect());
             texts.dedup();
             Rc::new(Table::of(&texts))
         };

@@ -56,10 +56,10 @@ impl OldTypeNames {
             }
             return;
         }
-        let by_recorder: BTreeMap<String, usize> =
-            given.iter().enumerate().map(|(index, given)| (given.recorder.clone(), index)).collect();
-        let routed: BTreeMap<*const Reader, usize> =
-            engines.iter().enumerate().map(|(index, engine)| (Arc::as_ptr(&engine.reader), index)).collect();
+        let mut by_recorder: BTreeMap<String, usize> = BTreeMap::new();
+        by_recorder.extend(given.iter().enumerate().map(|(index, given)| (given.recorder.clone(), index)));
+        let mut routed: BTreeMap<*const Reader, usize> = BTreeMap::new();
+        routed.extend(engines.iter().enumerate().map(|(index, engine)| (Arc::as_ptr(&engine.reader), index)));
         let mut lacking = lacking.into_iter().peekable();
         for (entry, members) in readers {
             let Some((_, place)) = lacking.next_if(|(name, _)| name == entry) else { continue };

@@ -25,8 +25,8 @@ pub(super) fn check(root: &mut Section<'_, '_>, recorders: &Named<Recorder>, ori
     let Some((Node::Map(map), section)) = root.node("recorders") else { return };
     let mut places = Places::default();
     let own = RealPlace::find(origin).and_then(|place| place.file);
-    let entries: BTreeMap<&str, usize> =
-        map.iter().enumerate().map(|(index, (name, _))| (&**name, index)).rev().collect();
+    let mut entries: BTreeMap<&str, usize> = BTreeMap::new();
+    entries.extend(map.iter().enumerate().map(|(index, (name, _))| (&**name, index)).rev());
     for recorder in recorders.iter().flat_map(|(_, recorders)| recorders) {
         for (key, path) in recorder.paths() {
             let owner = Owner { recorder: &recorder.name, key, path };

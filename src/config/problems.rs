@@ -6,6 +6,7 @@ use super::node::{self, Target};
 use super::suggest::Suggestions;
 use crate::limits::{PROBLEMS_BYTES_MAX, PROBLEMS_MAX};
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Sections that hold secrets. In braces, YAML takes `password: hun,ter2` for a password and a key `ter2`. So errors
@@ -173,12 +174,20 @@ impl<'t> Problems<'t> {
             more += usize::from(!is_shown);
             is_shown
         });
-        problems.sort_by_key(|problem| problem.location.map_or((0, 0), |at| (at.line, at.column)));
+        let mut problems = in_order_of_the_file(problems);
         if more > 0 {
             problems.push(Problem::of_more(more));
         }
         (problems, warnings)
     }
+}
+
+fn in_order_of_the_file(problems: Vec<Problem>) -> Vec<Problem> {
+    let mut by_place = BTreeMap::new();
+    for (index, problem) in problems.into_iter().enumerate() {
+        by_place.insert((problem.location.map(|at| (at.line, at.column)), index), problem);
+    }
+    by_place.into_values().collect()
 }
 
 /// How many bytes there are for problems, without the line about those that are not shown.

@@ -145,8 +145,8 @@ pub(super) fn render(config: &Config) -> String {
             let _ = writeln!(text, "no route names the reader {}", reader.name);
         }
     }
-    let routed: BTreeSet<*const Recorder> =
-        config.engines.iter().flat_map(|engine| &engine.recorders).map(Arc::as_ptr).collect();
+    let mut routed: BTreeSet<*const Recorder> = BTreeSet::new();
+    routed.extend(config.engines.iter().flat_map(|engine| &engine.recorders).map(Arc::as_ptr));
     for recorder in config.recorders.iter().filter(|recorder| !routed.contains(&Arc::as_ptr(recorder))) {
         let _ = writeln!(text, "no route names the recorder {}", recorder.name);
     }

@@ -6,6 +6,8 @@
 use super::fold::{self, Unit};
 use crate::limits;
 use crate::secret::{HIDDEN, base64};
+use crate::sort::sorted;
+use std::mem;
 use std::ops::Range;
 
 /// Bytes of a secret that are found as such in any surroundings: one number of 64 bits.
@@ -31,7 +33,7 @@ impl Table {
             table.add_all_forms(secret);
         }
         for keys in [&mut table.parts, &mut table.words, &mut table.beginnings, &mut table.word_beginnings] {
-            keys.sort_unstable();
+            *keys = sorted(mem::take(keys));
             keys.dedup();
             keys.shrink_to_fit();
         }
@@ -172,14 +174,14 @@ fn last_of(key: u64, length: usize) -> u64 {
 }
 
 /// The text with [`HIDDEN`] in the place of these ranges, which may overlap and end within characters.
-fn without(text: &str, mut ranges: Vec<Range<usize>>) -> String {
-    ranges.sort_unstable_by_key(|range| range.start);
+fn without(text: &str, ranges: Vec<Range<usize>>) -> String {
+    let ranges = sorted(ranges.into_iter().map(|range| (range.start, range.end)).collect());
     let mut left = String::with_capacity(text.len());
     let mut at = 0;
     let mut ranges = ranges.into_iter().peekable();
-    while let Some(Range { mut start, mut end }) = ranges.next() {
-        while let Some(next) = ranges.next_if(|next| next.start <= end) {
-            end = end.max(next.end);
+    while let Some((mut start, mut end)) = ranges.next() {
+        while let Some(next) = ranges.next_if(|(next, _)| *next <= end) {
+            end = end.max(next.1);
         }
         while !text.is_char_boundary(start) {
             start -= 1;

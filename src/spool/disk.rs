@@ -22,6 +22,7 @@ mod tried;
 use super::files::{Files, Folder, Handle};
 use super::segment;
 use crate::limits;
+use crate::sort::sorted;
 use residence::{Places, Residence};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -245,8 +246,7 @@ impl Disk {
         if self.next_number == u64::MAX {
             // Somebody else has put a file there that has the last number: continue with the lowest free one.
             let segments = self.segments.iter().map(|segment| segment.number);
-            let mut used: Vec<u64> = segments.chain(self.set_aside.keys().copied()).collect();
-            used.sort_unstable();
+            let used: Vec<u64> = sorted(segments.chain(self.set_aside.keys().copied()).collect());
             self.next_number = (0..u64::MAX).find(|number| used.binary_search(number).is_err()).unwrap_or(0);
         }
         self.next_number += 1;

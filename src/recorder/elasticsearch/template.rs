@@ -11,6 +11,7 @@ use super::server::Product;
 use crate::json;
 use crate::limits;
 use crate::metrics::{Ledger, ReaderCounts};
+use crate::sort::sorted;
 use simd_json::prelude::*;
 use simd_json::tape;
 use std::fmt::Write;
@@ -299,7 +300,7 @@ fn checksum_of(text: &str) -> Option<String> {
 fn checksum(template: tape::Value<'_, '_>) -> String {
     let mut lines = Vec::new();
     leaves(template, &mut String::new(), &mut lines);
-    lines.sort_unstable();
+    let lines = sorted(lines);
     let bytes = lines.iter().flat_map(|line| line.bytes().chain([b'\n']));
     let hash =
         bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));

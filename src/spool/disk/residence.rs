@@ -5,7 +5,9 @@
 //! or forgotten.
 
 use crate::bulk::Bulk;
+use crate::sort::sorted;
 use crate::spool::segment::{self, Checked, Listed};
+use std::mem;
 
 /// A set of documents of a segment: a bit for each place.
 #[derive(Debug, Default)]
@@ -63,8 +65,7 @@ impl Residence {
     /// The documents of a bulk that is in memory: their places are those in the bulk.
     pub(super) fn all_in_memory(bulk: &Bulk) -> Self {
         let sums = (0..bulk.documents()).map(|index| segment::checksum(bulk.document(index)));
-        let mut loaded: Vec<Listed> = sums.zip(0..).map(|(sum, place)| Listed { sum, place }).collect();
-        loaded.sort_unstable();
+        let loaded = sorted(sums.zip(0..).map(|(sum, place)| Listed { sum, place }).collect());
         Self { waits: Places::default(), waiting: 0, loaded, next: 0 }
     }
 
@@ -80,8 +81,8 @@ impl Residence {
 
     /// Forgets documents that are no longer whole, and returns how many.
     pub(super) fn retain_whole(&mut self, whole: &Checked) -> u64 {
-        let before = std::mem::take(&mut self.waiting);
-        let waits = std::mem::take(&mut self.waits);
+        let before = mem::take(&mut self.waiting);
+        let waits = mem::take(&mut self.waits);
         for &Listed { place, .. } in &whole.found {
             if waits.has(place) {
                 self.set(place);
@@ -110,7 +111,7 @@ impl Residence {
             self.next = place + 1;
             (taken[index], number) = (true, number + 1);
         }
-        self.loaded.sort_unstable();
+        self.loaded = sorted(mem::take(&mut self.loaded));
         self.loaded.dedup();
         if number == taken.len() { whole.bulk } else { whole.bulk.select(|index| taken[index]) }
     }

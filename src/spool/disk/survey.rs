@@ -1,6 +1,7 @@
 //! What a spool folder contains: its file names, what can be read of the files, and why a folder cannot be used.
 
 use crate::limits;
+use crate::sort::sorted;
 use crate::spool::files::{Files, Folder, LockError};
 use crate::spool::segment::{self, Checked};
 use std::collections::{BTreeMap, HashSet};
@@ -131,9 +132,8 @@ impl Survey {
                 None => {}
             }
         }
-        set_aside.sort_unstable();
         let segments = segments.into_values().filter(|segment| !gone.contains(&segment.number));
-        Ok(Self { segments: segments.collect(), set_aside, gone: gone.into_iter().collect() })
+        Ok(Self { segments: segments.collect(), set_aside: sorted(set_aside), gone: gone.into_iter().collect() })
     }
 
     /// Bytes that it all takes, in blocks, the lock included.
