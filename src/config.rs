@@ -242,19 +242,37 @@ fn entries<T>(
     problems: &Problems<'_>,
     build: impl Fn(&str, Section<'_, '_>) -> Vec<T>,
 ) -> Named<T> {
+    let mut named = Vec::new();
+    let all = each_entry(root, key, kind, problems, &mut |name, section| {
+        let parts: Vec<Arc<T>> =
+            section.map_or_else(Vec::new, |section| build(name, section)).into_iter().map(Arc::new).collect();
+        let count = parts.len();
+        named.push((name.to_owned(), parts));
+        count
+    });
+    if all.is_some() { named } else { Vec::new() }
+}
+
+/// Gives each entry to `take`, which returns how many readers or recorders it made of it. Nothing if there are too many.
+fn each_entry(
+    root: &mut Section<'_, '_>,
+    key: &'static str,
+    kind: &str,
+    problems: &Problems<'_>,
+    take: &mut dyn FnMut(&str, Option<Section<'_, '_>>) -> usize,
+) -> Option<()> {
     let Some((node, place)) = root.node(key) else {
         root.lacks(format!("the section {key:?} is missing: at least one {kind} is required"));
-        return Vec::new();
+        return None;
     };
     let Node::Map(map) = node else {
         problems.value(&place, format!("expected the {kind}'s name and its keys, found {}", node.describe()));
-        return Vec::new();
+        return None;
     };
     if map.len() > limits::SECTION_ENTRIES_MAX {
         problems.key(&place, format!("{} entries, at most {} are allowed", map.len(), limits::SECTION_ENTRIES_MAX));
-        return Vec::new();
+        return None;
     }
-    let mut named: Named<T> = Vec::new();
     let mut firsts = BTreeMap::new();
     let mut count = 0;
     for (index, (name, node)) in map.iter().enumerate() {
@@ -267,28 +285,28 @@ fn entries<T>(
         } else if first < index {
             problems.again(&entry, format!("the {kind} {name:?} is defined twice"), &place.entry(first, name));
         } else {
-            let members = Section::new(node, entry, problems).map(|section| build(name, section)).unwrap_or_default();
-            count += members.len();
-            named.push((name.clone(), members.into_iter().map(Arc::new).collect()));
+            count += take(name, Section::new(node, entry, problems));
         }
         if count > limits::SECTION_ENTRIES_MAX {
             let most = limits::SECTION_ENTRIES_MAX;
             problems.key(&place, format!("more than {most} {kind}s (each port of a range counts as one)"));
-            return Vec::new();
+            return None;
         }
     }
-    named
+    Some(())
 }
 
 /// The readers of a port range have names that end with their ports. Checks that no other reader has such a name.
 fn check_port_names(root: &mut Section<'_, '_>, readers: &Named<Reader>, problems: &Problems<'_>) {
     let Some((Node::Map(map), place)) = root.node("readers") else { return };
-    let made = readers.iter().flat_map(|(range, made)| made.iter().map(move |reader| (reader, range)));
-    let mut ranges: BTreeMap<&str, &str> = BTreeMap::new();
-    ranges
-        .extend(made.filter(|(reader, range)| reader.name != **range).map(|(reader, range)| (&*reader.name, &**range)));
+    let entries = readers.iter().enumerate();
+    let made = entries.flat_map(|(place, (_, made))| made.iter().map(move |reader| (reader, place)));
+    let mut ranges: BTreeMap<&str, usize> = BTreeMap::new();
+    ranges.extend(
+        made.filter(|(reader, place)| reader.name != readers[*place].0).map(|(reader, place)| (&*reader.name, place)),
+    );
     for (index, (name, _)) in map.iter().enumerate() {
-        if let Some(range) = ranges.get(name.as_str()) {
+        if let Some(range) = ranges.get(name.as_str()).map(|place| &readers[*place].0) {
             let message = format!(
                 "the port range of the reader {range:?} creates a reader with this name: choose \
                                    another"

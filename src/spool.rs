@@ -100,7 +100,7 @@ struct PortionBounds {
 }
 
 /// Bytes that documents take in memory.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy)]
 struct MemoryBytes {
     all: usize,
     /// Those of them that hold documents that are also on disk.
@@ -177,6 +177,9 @@ impl Spool {
 
     /// Takes the next documents of a lane to send them. Called only while nothing is under way.
     pub(crate) fn send(&mut self, lane: Lane) -> Option<Arc<Bulk>> {
+        if self.lines[lane as usize].is_empty() {
+            return None;
+        }
         let most = PortionBounds { documents_max: self.bounds.documents_max, bytes_max: self.portion_bytes() };
         let (there, pool, spare) = (&mut self.lines[lane as usize], &mut self.pool, &mut self.spare);
         let emptied = || spare.take().or_else(|| pool.pop()).unwrap_or_default();
@@ -366,12 +369,13 @@ impl Spool {
         let Bounds { memory_bytes_max, reserved_bytes, .. } = self.bounds;
         let is_over =
             |MemoryBytes { all, saved }| all > memory_bytes_max || all - saved > memory_bytes_max - reserved_bytes;
-        if is_over(self.memory_bytes()) {
-            self.pool.clear();
-            self.spare = None;
-            if self.open.is_empty() {
-                self.open = Arc::default();
-            }
+        if !is_over(self.memory_bytes()) {
+            return false;
+        }
+        self.pool.clear();
+        self.spare = None;
+        if self.open.is_empty() {
+            self.open = Arc::default();
         }
         is_over(self.memory_bytes())
     }

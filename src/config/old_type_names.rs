@@ -4,8 +4,9 @@
 use super::problems::{Place, Problems};
 use super::section::Section;
 use super::{Named, Reader, Routed, reader};
+use crate::sort::sorted;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 const MISSING: &str = "type_name is missing: the name of these documents, such as my_app";
@@ -56,16 +57,17 @@ impl OldTypeNames {
             }
             return;
         }
-        let mut by_recorder: BTreeMap<String, usize> = BTreeMap::new();
-        by_recorder.extend(given.iter().enumerate().map(|(index, given)| (given.recorder.clone(), index)));
-        let mut routed: BTreeMap<*const Reader, usize> = BTreeMap::new();
-        routed.extend(engines.iter().enumerate().map(|(index, engine)| (Arc::as_ptr(&engine.reader), index)));
+        let recorders = given.iter().enumerate().map(|(index, given)| (given.recorder.clone(), index));
+        let by_recorder = sorted(recorders.collect());
+        let routed = engines.iter().enumerate().map(|(index, engine)| (Arc::as_ptr(&engine.reader), index));
+        let routed = sorted(routed.collect());
         let mut lacking = lacking.into_iter().peekable();
         for (entry, members) in readers {
             let Some((_, place)) = lacking.next_if(|(name, _)| name == entry) else { continue };
             let mut problem = None;
             for reader in members {
-                let engine = routed.get(&Arc::as_ptr(reader)).map(|&index| &mut engines[index]);
+                let at = routed.binary_search_by_key(&Arc::as_ptr(reader), |(reader, _)| *reader).ok();
+                let engine = at.map(|at| &mut engines[routed[at].1]);
                 match chosen(engine.as_deref(), &given, &by_recorder) {
                     // A reader without a route is not polled, so it needs no name.
                     Choice::Unrouted => {}
@@ -104,10 +106,11 @@ enum Choice {
     Several(String),
 }
 
-fn chosen(engine: Option<&Routed>, given: &[Given], by_recorder: &BTreeMap<String, usize>) -> Choice {
+fn chosen(engine: Option<&Routed>, given: &[Given], by_recorder: &[(String, usize)]) -> Choice {
     let Some(engine) = engine else { return Choice::Unrouted };
-    let of_recorders = engine.recorders.iter().filter_map(|recorder| by_recorder.get(&recorder.name).copied());
-    let found: Vec<usize> = of_recorders.collect();
+    let place = |name: &String| by_recorder.binary_search_by(|(recorder, _)| recorder.cmp(name)).ok();
+    let of_recorders = engine.recorders.iter().filter_map(|recorder| place(&recorder.name));
+    let found: Vec<usize> = of_recorders.map(|place| by_recorder[place].1).collect();
     let Some(&first) = found.first() else { return Choice::None };
     let differs = |other: &&usize| given[**other].type_name != given[first].type_name;
     let Some(&other) = found.iter().find(differs) else { return Choice::One(found) };

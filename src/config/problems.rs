@@ -5,8 +5,8 @@ use super::error::{Location, Problem};
 use super::node::{self, Target};
 use super::suggest::Suggestions;
 use crate::limits::{PROBLEMS_BYTES_MAX, PROBLEMS_MAX};
+use crate::sort::sorted;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Sections that hold secrets. In braces, YAML takes `password: hun,ter2` for a password and a key `ter2`. So errors
@@ -183,11 +183,10 @@ impl<'t> Problems<'t> {
 }
 
 fn in_order_of_the_file(problems: Vec<Problem>) -> Vec<Problem> {
-    let mut by_place = BTreeMap::new();
-    for (index, problem) in problems.into_iter().enumerate() {
-        by_place.insert((problem.location.map(|at| (at.line, at.column)), index), problem);
-    }
-    by_place.into_values().collect()
+    let place_of = |problem: &Problem| problem.location.map_or((0, 0), |at| (at.line, at.column));
+    let order = sorted(problems.iter().enumerate().map(|(index, problem)| (place_of(problem), index)).collect());
+    let mut problems: Vec<Option<Problem>> = problems.into_iter().map(Some).collect();
+    order.into_iter().filter_map(|(_, index)| problems[index].take()).collect()
 }
 
 /// How many bytes there are for problems, without the line about those that are not shown.

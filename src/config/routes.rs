@@ -5,6 +5,7 @@ use super::problems::{Place, Problems};
 use super::section::Section;
 use super::{Config, Named, Reader, Recorder, Routed};
 use crate::limits;
+use crate::sort::sorted;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::ops::Range;
@@ -145,9 +146,9 @@ pub(super) fn render(config: &Config) -> String {
             let _ = writeln!(text, "no route names the reader {}", reader.name);
         }
     }
-    let mut routed: BTreeSet<*const Recorder> = BTreeSet::new();
-    routed.extend(config.engines.iter().flat_map(|engine| &engine.recorders).map(Arc::as_ptr));
-    for recorder in config.recorders.iter().filter(|recorder| !routed.contains(&Arc::as_ptr(recorder))) {
+    let routed = config.engines.iter().flat_map(|engine| &engine.recorders).map(Arc::as_ptr);
+    let routed: Vec<*const Recorder> = sorted(routed.collect());
+    for recorder in config.recorders.iter().filter(|recorder| routed.binary_search(&Arc::as_ptr(recorder)).is_err()) {
         let _ = writeln!(text, "no route names the recorder {}", recorder.name);
     }
     text

@@ -115,16 +115,26 @@ impl<'a, 't> Section<'a, 't> {
 
     /// The text of `key`, read by `parser`.
     pub(super) fn parse<T>(&mut self, key: &'static str, parser: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        let (mut parser, mut value) = (Some(parser), None);
+        self.read_text(key, &mut |text| {
+            value = parser.take().map(|parser| parser(text)).transpose()?;
+            Ok(())
+        })?;
+        value
+    }
+
+    /// Gives the text of `key` to `read`, once. Nothing if that fails. There are forty parsers, so this is not generic.
+    fn read_text(&mut self, key: &'static str, read: &mut dyn FnMut(&str) -> Result<(), String>) -> Option<()> {
         let (node, place) = self.sound_node(key)?;
-        let value = match node {
+        let result = match node {
             // The advice to use quotes helps only if the word in quotes is valid.
-            Node::Bool(value) => match parser(&value.to_string()) {
-                Ok(_) => Err(format!("expected text, found {value}: put it in quotes")),
+            Node::Bool(value) => match read(&value.to_string()) {
+                Ok(()) => Err(format!("expected text, found {value}: put it in quotes")),
                 Err(message) => Err(message),
             },
-            _ => text_of(node).and_then(|text| parser(&text)),
+            _ => text_of(node).and_then(|text| read(&text)),
         };
-        self.report(value, &place)
+        self.report(result, &place)
     }
 
     /// The same for a name of the user's choice. Here, true and false are mistaken for switches.
