@@ -48,24 +48,28 @@ fn main() {
         for argument in LAYOUT {
             println!("cargo::rustc-link-arg-bins={argument}");
         }
-        if linker.is_some_and(|linker| can_load_packed_relocations(&linker)) {
-            println!("cargo::rustc-link-arg-bins={PACKED_RELOCATIONS}");
+        if !has_other_linker() {
+            if linker.is_some_and(|linker| can_load_packed_relocations(&linker)) {
+                println!("cargo::rustc-link-arg-bins={PACKED_RELOCATIONS}");
+            }
+            use_linker_script();
         }
-        use_linker_script();
     }
 }
 
-/// Has the linker use a script beside its own. lld and GNU ld know such scripts; where somebody has chosen another linker it
-/// is not used.
-fn use_linker_script() {
+/// Whether `RUSTFLAGS` choose a linker. It may be gold, which knows neither packed relocations nor linker scripts; the usual
+/// ones, lld and GNU ld, know both.
+fn has_other_linker() -> bool {
     println!("cargo::rerun-if-env-changed=CARGO_ENCODED_RUSTFLAGS");
+    env::var("CARGO_ENCODED_RUSTFLAGS").is_ok_and(|flags| flags.contains("fuse-ld"))
+}
+
+/// Has the linker use a script beside its own.
+fn use_linker_script() {
     println!("cargo::rerun-if-changed={ORDERFILE}");
-    let has_other_linker = env::var("CARGO_ENCODED_RUSTFLAGS").is_ok_and(|flags| flags.contains("fuse-ld"));
     let functions = std::fs::read_to_string(ORDERFILE).unwrap_or_default();
     let script = Path::new(&of_target("OUT_DIR")).join("layout.ld");
-    if !has_other_linker
-        && std::fs::write(&script, WITHOUT_UNWIND_TABLES.to_owned() + &side_by_side(&functions)).is_ok()
-    {
+    if std::fs::write(&script, WITHOUT_UNWIND_TABLES.to_owned() + &side_by_side(&functions)).is_ok() {
         for argument in ["-Xlinker", "-T", "-Xlinker", &script.display().to_string()] {
             println!("cargo::rustc-link-arg-bins={argument}");
         }
