@@ -1,11 +1,12 @@
-//! The index template that makes the types right from the first document on, as text for each kind of server. Pure.
+//! The text of the index template, which gives fields the right types from the first document on. Pure.
 //!
-//! Go prints a whole float without a point (`0`, then `0.0037`). A server that guesses types from the first document
-//! makes such a field a `long`, and cuts off every later fraction for ever. So every number that is not known to be an
-//! integer is a `double`.
+//! Go prints a whole float without a decimal point (`0`, then `0.0037`). A server that guesses types from the first
+//! document makes such a field a `long`, and truncates every later fraction. So the template maps every number that is
+//! not known to be an integer to `double`.
 //!
-//! The template carries a mark of its owner, and a checksum of itself in the form in which a server gives it back. So a
-//! template that a person changed can be told from one of ours that is only older.
+//! The template's `_meta` names its owner and holds a checksum of its content. The checksum does not depend on the order
+//! of members and on other things that a server changes when it returns a template. So a template that a person has
+//! edited can be told from one that an older version of this program has put in place.
 
 use super::server::Product;
 use crate::json;
@@ -16,15 +17,15 @@ use simd_json::prelude::*;
 use simd_json::tape;
 use std::fmt::Write;
 
-/// Increases with each change of the text below.
+/// The template's `version`. Increase it with each change of the text that this module writes.
 const VERSION: u32 = 2;
 const OWNER: &str = "expvastic";
 
-/// Numbers of Go's own that are certainly integers. `memstats.NextGC` is none of them: without a collector it is
-/// 2^64 - 1, which no `long` holds.
+/// The numbers in Go's `memstats` that are certainly integers, as a regular expression. `memstats.NextGC` is not among
+/// them: it is 2^64 - 1 while the garbage collector is off, which does not fit into a `long`.
 const GO_INTEGERS: &str = r"memstats\\.((Total|Heap)?Alloc|(Heap|Stack|MSpan|MCache|BuckHash|GC|Other)?Sys|Lookups|Mallocs|Frees|(Heap|Stack|MSpan|MCache)Inuse|Heap(Idle|Released|Objects)|LastGC|Pause(TotalNs|Ns|End)|Num(Forced)?GC|BySize\\.(Size|Mallocs|Frees))";
 
-/// The objects at the root that integers are in.
+/// The first segments of the names that [`integers`] matches.
 const INTEGER_ROOTS: [&str; 4] = ["memstats", "readers", "recorders", "process"];
 
 /// What the configuration wants from a template.
@@ -33,16 +34,17 @@ pub(crate) struct Wish {
     /// `index_name` with its patterns, or the name of a data stream.
     pub(crate) index_name: String,
     pub(crate) data_stream: bool,
-    /// Names that the readers together may ship.
+    /// The most field names that the readers together may ship.
     pub(crate) fields_max: usize,
-    /// No reader converts numbers or gives others the names of [`integers`]: integers stay integers.
+    /// No reader converts numbers, and none renames other variables to names that [`integers`] matches. Only then can
+    /// these names be mapped to `long`.
     pub(crate) verbatim: bool,
 }
 
-/// The forms that servers know.
+/// The form of a template, which depends on the server and its version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flavour {
-    /// `_index_template`; dotted names are kept flat.
+    /// `_index_template` with `subobjects: false`: dotted names are not expanded to objects.
     Flat,
     /// `_index_template`.
     Composable,
@@ -50,7 +52,7 @@ pub(crate) enum Flavour {
     Legacy7,
     /// `_template`, with mapping types.
     Legacy6,
-    /// `_template`, with mapping types and one pattern.
+    /// `_template`, with mapping types and a single pattern.
     Legacy5,
 }
 
@@ -69,11 +71,11 @@ pub(crate) struct Template {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
     Same,
-    /// Ours, but of another version or for other settings.
+    /// Written by this program, but by another version or for other settings.
     Outdated,
-    /// Ours once; a person has changed it.
+    /// Written by this program, and edited by a person since.
     Changed,
-    /// Somebody else's.
+    /// Not written by this program.
     Foreign,
 }
 
@@ -91,7 +93,7 @@ impl Flavour {
         }
     }
 
-    /// The servers that it is for.
+    /// Names the servers that take this form.
     pub(crate) fn servers(self) -> &'static str {
         match self {
             Self::Flat => "Elasticsearch from 8.3 on",
@@ -108,7 +110,8 @@ impl Flavour {
 }
 
 impl Template {
-    /// None if the name of the index would take in the indices of others: it has nothing but patterns.
+    /// Returns `None` if the index name consists of nothing but patterns: the template would apply to the indices of
+    /// others, too.
     pub(crate) fn new(wish: &Wish, flavour: Flavour) -> Option<Self> {
         let pattern = glob(&wish.index_name);
         if !pattern.contains(char::is_alphanumeric) {
@@ -123,7 +126,7 @@ impl Template {
         Some(Self { flavour, path, text, checksum })
     }
 
-    /// Reads what the server has under this name.
+    /// Compares the server's answer to a request for this template with what it should be.
     pub(crate) fn standing(&self, mut answer: Vec<u8>) -> Standing {
         let Ok(tape) = simd_json::to_tape(&mut answer) else { return Standing::Foreign };
         let root = tape.as_value();
@@ -148,7 +151,7 @@ impl Template {
         }
     }
 
-    /// The text for people.
+    /// The text with line breaks and indentation.
     pub(crate) fn pretty(&self) -> String {
         let (mut pretty, mut depth, mut in_string, mut before) = (String::new(), 0, false, ' ');
         for character in self.text.chars() {
@@ -180,20 +183,20 @@ impl Template {
     }
 }
 
-/// Whether a variable that is renamed to this, or what is below it, may have the name of an integer without being one.
+/// Whether a variable that is renamed to `name`, or one below it, may get a name that [`integers`] matches.
 pub(crate) fn meets_integers(name: &str) -> bool {
     name.split('.').next().is_some_and(|root| INTEGER_ROOTS.contains(&root))
 }
 
-/// A regular expression, as text in JSON, for the names of all numbers that are certainly integers: Go's, and our own
-/// counters.
+/// A regular expression, escaped for JSON, for the names of all numbers that are certainly integers: those of Go's
+/// `memstats`, and this program's own counters.
 fn integers() -> String {
     let one_of = |names: Vec<String>| names.join("|").replace('.', r"\\.");
     let (reader, recorder) = (one_of(ReaderCounts::names()), one_of(Ledger::names()));
     format!(r"^({GO_INTEGERS}|readers\\..+\\.({reader})|recorders\\..+\\.({recorder})|process\\.resident_bytes)$")
 }
 
-/// The pattern of all indices that a name with `strftime` patterns can stand for.
+/// Replaces the `strftime` patterns of an index name by `*`, so that it matches every index that the name stands for.
 fn glob(index_name: &str) -> String {
     let mut glob = String::new();
     let mut characters = index_name.chars();
@@ -202,7 +205,7 @@ fn glob(index_name: &str) -> String {
             glob.push(character);
             continue;
         }
-        // Flags and a width may stand before the letter.
+        // Flags and a width may precede the letter.
         let _ = characters.find(char::is_ascii_alphabetic);
         if !glob.ends_with('*') {
             glob.push('*');
@@ -211,7 +214,7 @@ fn glob(index_name: &str) -> String {
     glob
 }
 
-/// The name of the template: that of the indices, without what no name takes.
+/// The template's name in a URL: the index name without `%`, with characters that a path cannot contain escaped.
 fn name(index_name: &str) -> String {
     let plain = index_name.to_lowercase().replace('%', "");
     let prefix = if plain.starts_with(OWNER) { "" } else { "expvastic-" };
@@ -225,13 +228,13 @@ fn name(index_name: &str) -> String {
     name
 }
 
-/// The template with this mark in it.
+/// The template's text, with `mark` where the server keeps `_meta`.
 fn text(wish: &Wish, flavour: Flavour, pattern: &str, mark: &str) -> String {
     let pattern = quoted(pattern);
     let settings = settings(wish, flavour);
     if flavour.is_composable() {
-        // The more of a name is fixed, the more it is meant: the template with the longer pattern wins. The servers' own
-        // templates have at most 200.
+        // If two templates match an index, the one with the more specific pattern should win. The servers' built-in
+        // templates have a priority of at most 200.
         let priority = 300 + pattern.bytes().filter(|&byte| byte != b'*').count();
         let stream = if wish.data_stream { r#","data_stream":{}"# } else { "" };
         let mappings = mappings(wish, flavour, "");
@@ -251,10 +254,11 @@ fn text(wish: &Wish, flavour: Flavour, pattern: &str, mark: &str) -> String {
     format!(r#"{{{patterns},"order":10,"version":{VERSION},"settings":{settings},"mappings":{mappings}}}"#)
 }
 
-/// A value that does not fit its field's type is stored but not indexed, so that the document is not refused.
+/// The index settings. `ignore_malformed` makes the server store a value that does not fit its field's type without
+/// indexing it, where it would otherwise refuse the document.
 fn settings(wish: &Wish, flavour: Flavour) -> String {
-    // Where dotted names become objects, each object counts as a field, too. Twice, as a program that starts anew may
-    // come with other names.
+    // Servers that expand dotted names count each object as a field, too. Where they do not, there is room for twice the
+    // names, because a program may have other ones after a restart.
     let each = if flavour == Flavour::Flat { 2 } else { limits::NAME_SEGMENTS_MAX };
     let limit = wish.fields_max.saturating_mul(each).saturating_add(100).clamp(1_000, 1_000_000_000);
     format!(r#"{{"index":{{"mapping":{{"total_fields":{{"limit":{limit}}},"ignore_malformed":true}}}}}}"#)
@@ -296,7 +300,8 @@ fn checksum_of(text: &str) -> Option<String> {
     Some(checksum(tape.as_value()))
 }
 
-/// The same for what a server was sent and for what it gives back, which differ in order, nesting and quotes.
+/// A hash (FNV-1a) of the template's content. It is the same for the text that was sent and for what the server returns,
+/// which may have another order of members, quoted numbers and members of the server's own.
 fn checksum(template: tape::Value<'_, '_>) -> String {
     let mut lines = Vec::new();
     leaves(template, &mut String::new(), &mut lines);
@@ -307,11 +312,12 @@ fn checksum(template: tape::Value<'_, '_>) -> String {
     format!("{hash:016x}")
 }
 
+/// Appends a line `path=value` for each scalar in `value`.
 fn leaves(value: tape::Value<'_, '_>, path: &mut String, lines: &mut Vec<String>) {
     let mark = path.len();
     if let Some(object) = value.as_object() {
         for (key, member) in &object {
-            // The mark itself, and what servers add of their own.
+            // Leaves out the mark itself, and members that servers add.
             let is_added = mark == 0 && (key == "data_stream" || key.contains("_date"));
             if key == "_meta" || is_added {
                 continue;
@@ -342,7 +348,7 @@ mod tests {
     use super::*;
     use crate::metrics::{Metrics, ProcessUsage, Snapshot};
 
-    /// What version 1 put in place, which knew only some of the counters.
+    /// A template as version 1 wrote it. That version listed only some of the counters.
     const VERSION_1: &str = r#"{"index_patterns":["expvastic"],"priority":311,"version":1,"_meta":{"owner":"expvastic","checksum":"377cbee2d5d6db02"},"template":{"settings":{"index":{"mapping":{"total_fields":{"limit":2100},"ignore_malformed":true}}},"mappings":{"date_detection":false,"subobjects":false,"dynamic_templates":[{"integers":{"match_pattern":"regex","path_match":"^(memstats\\.((Total|Heap)?Alloc|(Heap|Stack|MSpan|MCache|BuckHash|GC|Other)?Sys|Lookups|Mallocs|Frees|(Heap|Stack|MSpan|MCache)Inuse|Heap(Idle|Released|Objects)|LastGC|Pause(TotalNs|Ns|End)|Num(Forced)?GC|BySize\\.(Size|Mallocs|Frees))|readers\\..+\\.(polls|failures|late_ticks|down_ticks|body_bytes)|recorders\\..+\\.(made|acked|duplicate|dead_lettered|waiting)|process\\.resident_bytes)$","match_mapping_type":"long","mapping":{"type":"long"}}},{"whole_numbers":{"match_mapping_type":"long","mapping":{"type":"double"}}},{"numbers":{"match_mapping_type":"double","mapping":{"type":"double"}}},{"strings":{"match_mapping_type":"string","mapping":{"type":"keyword","ignore_above":1024}}}],"properties":{"@timestamp":{"type":"date"}}}}}"#;
 
     fn wish(index_name: &str) -> Wish {
@@ -367,7 +373,7 @@ mod tests {
         }
     }
 
-    /// The numbers below an object, by their names in a document.
+    /// Collects the dotted names of all numbers below `object`.
     fn numbers(object: &serde_json::Value, path: &str, found: &mut Vec<String>) {
         for (name, value) in object.as_object().unwrap() {
             let path = format!("{path}{name}");
@@ -389,7 +395,7 @@ mod tests {
         };
         snapshot.render(&mut payload);
         let payload: serde_json::Value = serde_json::from_slice(&payload).unwrap();
-        // The regular expression, once it has been read as JSON.
+        // The regular expression as the server reads it from the JSON text.
         let integers: String = serde_json::from_str(&format!("\"{}\"", integers())).unwrap();
         for section in ["readers", "recorders"] {
             let mut names = Vec::new();
@@ -447,7 +453,7 @@ mod tests {
             format!(r#"{{"index_templates":[{{"name":"expvastic-shop","index_template":{text}}}]}}"#).into_bytes()
         };
         assert_eq!(template.standing(stored(&template.text)), Standing::Same);
-        // As servers give it back: settings as text, members in another order, members of their own.
+        // As servers return it: settings quoted, members in another order, members of their own.
         let returned =
             template.text.replace("2100", "\"2100\"").replacen('{', r#"{"composed_of":[],"created_date":7,"#, 1);
         assert_eq!(template.standing(stored(&returned)), Standing::Same);
