@@ -122,7 +122,7 @@ pub(crate) struct Spool {
     sending: Option<(Lane, Waiting)>,
     /// Emptied buffers. Nobody else has a reference to them.
     pool: Vec<Arc<Bulk>>,
-    /// A large emptied buffer, which is kept while documents wait. Freeing and allocating one for each bulk would fragment
+    /// A large emptied buffer, which is kept from bulk to bulk of a lane that has more. Freeing and allocating one for each bulk would fragment
     /// the heap.
     spare: Option<Arc<Bulk>>,
 }
@@ -178,6 +178,8 @@ impl Spool {
     /// Takes the next documents of a lane to send them. Called only while nothing is under way.
     pub(crate) fn send(&mut self, lane: Lane) -> Option<Arc<Bulk>> {
         if self.lines[lane as usize].is_empty() {
+            // Kept any longer, a large buffer would take the room of documents, and memory would peak higher.
+            self.spare = None;
             return None;
         }
         let most = PortionBounds { documents_max: self.bounds.documents_max, bytes_max: self.portion_bytes() };
