@@ -16,33 +16,34 @@ pub(crate) use form::{action_start, beginning, is_source};
 #[derive(Debug, Default)]
 pub(crate) struct Bulk {
     bytes: Vec<u8>,
-    /// Offset behind each document in `bytes`.
+    /// Where each document ends in `bytes`.
     ends: Vec<u32>,
 }
 
-/// What identifies a document for good: given when it is made, kept through every retry.
+/// What identifies a document. It is assigned when the document is made and does not change when it is sent again.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DocumentKey {
-    /// The tick's time: decides which index a patterned name stands for.
+    /// The time of the tick. It is filled into the patterns of the index name.
     pub(crate) time: Timestamp,
     pub(crate) id: [u8; ID_BYTES],
 }
 
-/// Length of an `_id`, bytes.
+/// Bytes of an `_id`.
 pub(crate) const ID_BYTES: usize = 20;
 
-/// What surrounds the name of the index in an action line.
+/// The text of an action line before the index name.
 const INDEX: &[u8] = b"{\"create\":{\"_index\":\"";
+/// The text of an action line between the index name and the `_id`.
 const ID: &[u8] = b"\",\"_id\":\"";
 
-/// Bytes of an action line and both line ends, but for the name of the index.
+/// Bytes of an action line and of both line ends, without the index name.
 const ACTION_BYTES: usize = ID_BYTES + 40;
 
-/// Bytes of a `_type` in an action line, mostly.
+/// Bytes that a `_type` usually adds to an action line.
 const TYPE_BYTES: usize = 40;
 
-/// Gives each document of this process its `_id`: 72 random bits of the process and a count, as 20 characters that need
-/// no escape in JSON or in a URL.
+/// Makes the `_id`s of this process's documents. Each consists of 72 random bits, which are the same for the whole process,
+/// and of a counter, and is encoded as 20 characters that need no escape in JSON or in a URL.
 #[derive(Debug)]
 pub(crate) struct IdSource {
     process: [u8; 9],
@@ -71,11 +72,11 @@ impl IdSource {
     }
 }
 
-/// Writes action lines into one recorder's index.
+/// Writes action lines for the index of one recorder.
 #[derive(Debug)]
 pub(crate) struct ActionLine {
     index_name: String,
-    /// The index name rendered for the document at hand, if it has a pattern.
+    /// The index name for the current document, if the configured name has patterns.
     rendered: Vec<u8>,
 }
 
@@ -91,7 +92,8 @@ impl ActionLine {
         }
         self.rendered.clear();
         if time.fill(&self.index_name, &mut self.rendered).is_err() {
-            // Cannot be: the configuration has rendered this pattern. The text before it is still a valid name.
+            // Cannot happen, because the configuration was checked by filling in this pattern. The text before the first
+            // pattern is still a valid name.
             self.rendered.clear();
             self.rendered.extend(self.index_name.bytes().take_while(|&byte| byte != b'%'));
         }
@@ -114,7 +116,8 @@ impl Bulk {
         self.close_document();
     }
 
-    /// A bulk of text that holds documents with their action lines, each ending where `ends` says.
+    /// Makes a bulk of a text that consists of documents with their action lines. `ends` holds the offset at which each
+    /// document ends.
     pub(crate) fn of_documents(text: Vec<u8>, ends: Vec<u32>) -> Self {
         debug_assert_eq!(ends.last().map_or(0, |&end| end as usize), text.len());
         Self { bytes: text, ends }
@@ -132,26 +135,26 @@ impl Bulk {
         &self.bytes[self.span(index)]
     }
 
-    /// The text up to the end of the document that the first `bytes` bytes end in.
+    /// The beginning of the text that has at least `bytes` bytes and ends with a complete document.
     pub(crate) fn whole_until(&self, bytes: usize) -> &[u8] {
         let torn = self.ends.partition_point(|&end| (end as usize) < bytes);
         let end = if bytes == 0 { 0 } else { self.ends.get(torn).map_or(self.bytes.len(), |&end| end as usize) };
         &self.bytes[..end]
     }
 
-    /// Appends a document with its action line and both line ends that comes in pieces.
+    /// Appends one document, with its action line and both line ends, that consists of several pieces.
     pub(crate) fn push_pieces<'p>(&mut self, pieces: impl Iterator<Item = &'p [u8]>) {
         pieces.for_each(|piece| self.bytes.extend_from_slice(piece));
         self.close_document();
     }
 
-    /// Makes room for exactly so many more documents that have so many bytes together.
+    /// Allocates exactly the memory for this many more documents, which have `bytes` bytes together.
     pub(crate) fn reserve_exact(&mut self, documents: usize, bytes: usize) {
         self.bytes.reserve_exact(bytes);
         self.ends.reserve_exact(documents);
     }
 
-    /// The documents whose index `wanted` takes, in order; takes no more memory than they need.
+    /// Copies the documents for whose indices `wanted` returns true, in order. The copy has no spare capacity.
     pub(crate) fn select(&self, wanted: impl Fn(usize) -> bool) -> Self {
         let wanted = || (0..self.documents()).filter(|&index| wanted(index));
         let mut selected = Self::default();
@@ -163,13 +166,13 @@ impl Bulk {
         selected
     }
 
-    /// Its documents in two bulks, in order; the first is empty if there is only one.
+    /// Copies the documents into two bulks, in order. The first one is empty if there is only one document.
     pub(crate) fn halves(&self) -> [Self; 2] {
         let half = self.documents() / 2;
         [self.select(|index| index < half), self.select(|index| index >= half)]
     }
 
-    /// Lets go of the first documents, and of the room that they took.
+    /// Removes the first documents and frees their memory.
     pub(crate) fn remove_first(&mut self, documents: usize) {
         let documents = documents.min(self.documents());
         let removed = if documents == 0 { 0 } else { self.ends[documents - 1] };
@@ -180,7 +183,8 @@ impl Bulk {
         self.ends.shrink_to_fit();
     }
 
-    /// In portions of at most so many documents and bytes, as far as a document alone is not larger.
+    /// Copies the documents into bulks of at most `documents_max` documents and `bytes_max` bytes. A document that is longer
+    /// gets a bulk of its own.
     pub(crate) fn portions(&self, documents_max: usize, bytes_max: usize) -> Vec<Self> {
         let (mut portions, mut from) = (Vec::new(), 0);
         while from < self.documents() {
@@ -197,8 +201,8 @@ impl Bulk {
         portions
     }
 
-    /// The same documents with a `_type` each, for the servers that ask for one: what `type_for` gives for the index and
-    /// the service name, each a JSON string without its quotes.
+    /// Copies the documents and adds a `_type` to each, for servers that require one. `type_for` gets the index and the
+    /// service name and returns the type. All three are JSON strings without their quotes.
     pub(crate) fn typed<'t>(&'t self, type_for: impl Fn(&'t [u8], &'t [u8]) -> &'t [u8]) -> Self {
         let mut typed = Self::default();
         typed.bytes.reserve_exact(self.bytes.len() + self.documents() * TYPE_BYTES);
@@ -219,13 +223,13 @@ impl Bulk {
         typed
     }
 
-    /// The index that a document goes into.
+    /// The index in a document's action line.
     pub(crate) fn index_of(&self, document: usize) -> &[u8] {
         let index = self.document(document).strip_prefix(INDEX).unwrap_or_default();
         &index[..memmem::find(index, ID).unwrap_or(0)]
     }
 
-    /// The name of the service that a document is about, which is its type where there are types.
+    /// A document's service name, which is also its mapping type on servers with types. Empty if it has none.
     pub(crate) fn type_name_of(&self, document: usize) -> &[u8] {
         let text = self.document(document);
         let Some(at) = memmem::find(text, SERVICE_NAME) else { return &[] };
@@ -241,13 +245,14 @@ impl Bulk {
         &name[..end.min(name.len())]
     }
 
-    /// Makes room for `documents` of this length, if there is not enough.
+    /// Reserves memory for `documents` of `document_bytes` each, but for at most `bytes_max` bytes in all.
     pub(crate) fn reserve_for(&mut self, documents: usize, document_bytes: usize, bytes_max: usize) {
         let bytes = documents.saturating_mul(document_bytes + ACTION_BYTES);
         self.reserve(bytes.min(bytes_max));
     }
 
-    /// Grows by a quarter at a time: doubling would leave up to half of every bulk's memory unused.
+    /// Reserves memory, at least a quarter of the present length. Doubling, as `Vec` does, would leave up to half of every
+    /// bulk's memory unused.
     fn reserve(&mut self, bytes: usize) {
         if self.bytes.capacity() - self.bytes.len() < bytes {
             self.bytes.reserve_exact(bytes.max(self.bytes.len() / 4));
@@ -255,7 +260,7 @@ impl Bulk {
     }
 
     fn close_document(&mut self) {
-        // Bounded by limits.rs far below 4 GiB.
+        // The bounds in limits.rs are far below 4 GiB.
         self.ends.push(u32::try_from(self.bytes.len()).unwrap_or(u32::MAX));
     }
 
@@ -273,12 +278,12 @@ impl Bulk {
         &self.bytes
     }
 
-    /// Whether it is within these bounds, or a single document.
+    /// Whether it is within these bounds, or cannot be split because it is a single document.
     pub(crate) fn is_within(&self, documents_max: usize, bytes_max: usize) -> bool {
         self.documents() <= 1 || self.documents() <= documents_max && self.bytes.len() <= bytes_max
     }
 
-    /// Bytes of memory that it holds on to.
+    /// Bytes of memory that are allocated, used or not.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.bytes.capacity() + self.ends.capacity() * size_of::<u32>()
     }
@@ -287,7 +292,7 @@ impl Bulk {
         self.ends.is_empty()
     }
 
-    /// Lets go of the documents.
+    /// Removes all documents, and keeps the memory for the next ones.
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();

@@ -3,7 +3,7 @@
 use crate::calendar::Timestamp;
 use crate::json;
 
-/// What the name of the service stands behind in a document.
+/// The text that precedes the value of `service.name` in a document.
 pub(crate) const SERVICE_NAME: &[u8] = b",\"service.name\":\"";
 
 /// Begins a document with its time and the `own_members` of its reader. The members of the payload follow, and [`end`]

@@ -1,5 +1,5 @@
-//! The most memory that the process can take with a given configuration, whatever endpoints and servers answer: the sum
-//! of the bounds in [`limits`], which is logged at the start. Pure.
+//! The most memory that the process can take with a given configuration, whatever endpoints and servers answer. It is the
+//! sum of the bounds in [`limits`], and is logged at the start. Pure.
 
 use crate::config::{Config, Reader, Recorder, ServerTarget, Source, Target};
 use crate::http::Endpoint;
@@ -7,14 +7,14 @@ use crate::limits;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Bytes of resident memory, at most.
+/// The most resident memory of the process, bytes.
 pub(crate) fn bytes_max(config: &Config) -> u64 {
     let readers: Vec<&Reader> = config.engines.iter().map(|engine| &*engine.reader).collect();
     let recorders: Vec<&Recorder> = recorders(config);
     let share = config.settings().memory_limit_bytes / recorders.len().max(1) as u64;
     let bodies: Vec<u64> = readers.iter().map(|reader| body_bytes(reader)).collect();
     let largest = bodies.iter().copied().max().unwrap_or_default();
-    // One is made a document of at a time; others may be there in part.
+    // One payload at a time is turned into a document. Meanwhile the bodies of the others may be arriving.
     let payloads = largest * limits::MEMORY_PER_BODY_BYTE + bodies.iter().sum::<u64>() - largest;
     let needs_curl = readers.iter().any(|reader| is_by_curl(reader)) || recorders.iter().any(|it| ships_by_curl(it));
     limits::PROGRAM_BYTES
@@ -25,7 +25,7 @@ pub(crate) fn bytes_max(config: &Config) -> u64 {
         + recorders.iter().map(|recorder| recorder_bytes(recorder, share, largest)).sum::<u64>()
 }
 
-/// Each once, whatever the number of its readers.
+/// The recorders that routes name, each once even if several readers ship to it.
 fn recorders(config: &Config) -> Vec<&Recorder> {
     let mut recorders: Vec<&Arc<Recorder>> = Vec::new();
     for recorder in config.engines.iter().flat_map(|engine| &engine.recorders) {
@@ -36,7 +36,7 @@ fn recorders(config: &Config) -> Vec<&Recorder> {
     recorders.into_iter().map(|recorder| &**recorder).collect()
 }
 
-/// Of the largest payload, and of a page that is none.
+/// Bytes of the longest body that is read from this reader's endpoint: a payload, or an error page.
 fn body_bytes(reader: &Reader) -> u64 {
     match reader.source {
         Source::Expvar { .. } => reader.body_bytes_max.max(limits::ERROR_PAGE_BYTES as u64),
@@ -44,11 +44,11 @@ fn body_bytes(reader: &Reader) -> u64 {
     }
 }
 
-/// Beside the documents that wait, for which a part of its share is kept free that one more bulk fits into.
+/// Memory of a recorder in addition to its share, which covers the queued documents and one bulk of the usual size.
 fn recorder_bytes(recorder: &Recorder, share: u64, document: u64) -> u64 {
     let Target::Elasticsearch(server) = &recorder.target else { return 0 };
     let usual = recorder.bulk.bytes.min(share / 8);
-    // A document that is alone in its bulk may be larger than that.
+    // A single long document makes a larger bulk.
     let bulk = usual.max(document.min(share / 2));
     let copies = if is_compressed(server) { 2 * bulk + limits::GZIP_BYTES } else { bulk } - usual;
     let hosts = server.hosts.len() as u64 * limits::HOST_BYTES;

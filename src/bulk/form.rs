@@ -5,8 +5,8 @@ use crate::flatten;
 use crate::limits;
 use memchr::memmem;
 
-/// Where the action line begins that `line` ends with: action lines are written by [`Bulk::push`](super::Bulk::push) only, so this knows no other
-/// form. Damage may have left something else before it, but nothing that is an action line as well.
+/// Finds the action line at the end of `line`, and returns its offset. Only the form that
+/// [`Bulk::push`](super::Bulk::push) writes is recognised. In a damaged file other text may precede it in the same line.
 pub(crate) fn action_start(line: &[u8]) -> Option<usize> {
     let text = line.strip_suffix(b"\"}}\n")?;
     let tail = line.len().saturating_sub(limits::ACTION_LINE_BYTES_MAX).min(text.len());
@@ -20,12 +20,12 @@ pub(crate) fn action_start(line: &[u8]) -> Option<usize> {
     (is_plain(&names[..at]) && is_plain(&names[at + ID.len()..])).then_some(start)
 }
 
-/// Whether `line` is what can stand behind an action line: one JSON object, of a length that a document of ours may have.
+/// Whether `line` can follow an action line: it is one JSON object, and not longer than this program's documents can be.
 pub(crate) fn is_source(line: &[u8]) -> bool {
     line.len() <= limits::SOURCE_BYTES_MAX && line.strip_suffix(b"\n").is_some_and(flatten::is_object_in_one_line)
 }
 
-/// Finds what looks like an action line, however it goes on.
+/// Finds the text that every action line begins with.
 pub(crate) fn beginning() -> memmem::Finder<'static> {
     memmem::Finder::new(INDEX)
 }

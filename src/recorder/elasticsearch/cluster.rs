@@ -1,9 +1,9 @@
-//! The hosts of one recorder: each bulk goes to a healthy one, and on to the next if that one fails. Hosts that rest
-//! are asked for their state meanwhile.
+//! Sends bulks to the hosts of one recorder. Each bulk goes to a healthy host, and to the next one if that fails. In the
+//! meantime, resting hosts are probed.
 //!
-//! All hosts are taken for one cluster, which makes going on to the next one safe: it has the same documents, and
-//! answers 409 for those that got through to the first. Invariants: no bulk waits for a host that rests while another
-//! is healthy; a bulk fails only if each host that was tried has failed.
+//! All hosts are assumed to belong to one cluster. So it is safe to send a bulk to the next host: it has the same
+//! documents, and answers 409 for those that the first host has accepted. Invariants: no bulk waits for a resting host
+//! while another one is healthy, and a bulk fails only if every host that was tried has failed.
 
 use super::Elasticsearch;
 use super::hosts::{Failure, Hosts};
@@ -22,22 +22,22 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-/// One cluster.
+/// The cluster that one recorder ships to.
 pub(in crate::recorder) struct Cluster {
     server: Elasticsearch,
     watch: Watch,
 }
 
-/// The state of the hosts.
+/// Keeps track of the state of the hosts.
 struct Watch {
     name: String,
     log_level: ComponentLevel,
     hosts: Hosts,
     logs: Vec<FailureLog>,
     random: fastrand::Rng,
-    /// One for each host that rests.
+    /// One for each resting host.
     probes: Vec<Probe>,
-    /// A host has come back: it may have been upgraded meanwhile.
+    /// A host has come back since the last bulk. It may have been upgraded in the meantime.
     has_news: bool,
 }
 
@@ -47,8 +47,8 @@ struct Probe {
     answer: Pin<Box<dyn Future<Output = Answer>>>,
 }
 
-/// Ok for any answer but one that says that the host is busy. Otherwise why there was none, and the question, to be
-/// asked again.
+/// `Ok` for any answer, except one that says that the host is busy. The error is the reason, together with the question,
+/// so that it can be asked again.
 type Answer = Result<(), (Silence, Question)>;
 
 impl Cluster {
@@ -80,7 +80,7 @@ impl Cluster {
     /// Sends the bulk to one host after the other, until one accepts or judges it.
     pub(in crate::recorder) async fn ship(&mut self, http: &Http, bulk: &Arc<Bulk>) -> Verdict {
         if self.server.hosts.len() == 1 {
-            // With a single host, the recorder's own pace is enough.
+            // A single host needs no rests: the recorder's own back-off is enough.
             return self.server.ship(http, 0, bulk).await;
         }
         let mut last: Option<Refusal> = None;
@@ -97,8 +97,8 @@ impl Cluster {
             refusal.reason = self.server.hosts[at].address.named(refusal.reason);
             let until = self.watch.failed(at, &refusal, started);
             self.watch.ask(at, until, self.server.question(http, at));
-            // One failure that passes by itself is enough to try again soon, and a host that is away may be the one
-            // that accepts the bulk.
+            // If one of the failures is temporary, the bulk is tried again soon. If one says nothing about the content of
+            // the bulk, that host may accept it once it is back.
             refusal.slow &= last.as_ref().is_none_or(|last| last.slow);
             refusal.is_odd &= last.is_none_or(|last| last.is_odd);
             last = Some(refusal);
@@ -107,7 +107,7 @@ impl Cluster {
         Verdict::Again(Refusal { after: self.watch.hosts.asked_pause(clock::now()), ..refusal })
     }
 
-    /// Probes hosts that rest, for as long as it is polled.
+    /// Probes resting hosts, for as long as it is polled.
     pub(in crate::recorder) async fn attend<T>(&mut self) -> T {
         self.watch.attend().await
     }
@@ -132,7 +132,7 @@ impl Watch {
         }
     }
 
-    /// Gives the end of its rest.
+    /// Logs the failure of a host, and returns the end of its rest.
     fn failed(&mut self, at: usize, refusal: &Refusal, started: Instant) -> Instant {
         let now = clock::now();
         if let Some(times) = self.logs[at].failed(&refusal.kind, now) {
@@ -149,7 +149,7 @@ impl Watch {
         self.hosts.failed(at, failure, now, &mut self.random)
     }
 
-    /// Has the question asked at the end of the rest.
+    /// Starts a probe that asks the question at the end of the rest.
     fn ask(&mut self, at: usize, until: Instant, question: Question) {
         self.probes.retain(|probe| probe.at != at);
         let answer = async move {
@@ -162,7 +162,7 @@ impl Watch {
         self.probes.push(Probe { at, answer: Box::pin(answer) });
     }
 
-    /// Never completes. With nothing to ask it only sleeps.
+    /// Runs the probes. It never completes, and without probes it only sleeps.
     async fn attend<T>(&mut self) -> T {
         loop {
             let (at, answer) = poll_fn(|context| self.poll_probes(context)).await;
@@ -173,7 +173,7 @@ impl Watch {
                     self.has_news = true;
                 }
                 Err((silence, question)) => {
-                    // Nobody waited for it.
+                    // No documents waited for this probe, so the failure cost nothing.
                     let failure = Failure { asked: silence.refusal.after, ..Failure::default() };
                     let until = self.hosts.failed(at, failure, clock::now(), &mut self.random);
                     self.ask(at, until, question);

@@ -1,5 +1,5 @@
-//! The types of the fields of an index that is older than its template: a template applies only to indices that are
-//! created later. Pure.
+//! Compares the field types of an existing index with those of the template, because a template applies only to indices
+//! that are created later. Pure.
 
 use super::template::{Flavour, meets_integers};
 use crate::limits;
@@ -8,29 +8,31 @@ use simd_json::prelude::*;
 use simd_json::tape;
 use std::fmt;
 
-/// The query that asks an index for its fields and their types.
+/// The query string that reduces an index's mapping to the types of its fields.
 pub(super) const QUERY: &str = "filter_path=**.type";
 
 /// An index that existed before the template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Existing {
     index: String,
-    /// Fields whose types are not those of the template, as `name (type)`: the first few.
+    /// The first few fields whose types differ from those of the template, as `name (type)`.
     others: Vec<String>,
+    /// How many further fields differ.
     more: usize,
-    /// None if its fields could not be read.
+    /// Whether its fields could be read.
     is_read: bool,
 }
 
 impl Existing {
-    /// From the server's answer to [`QUERY`] for this index (or alias, or data stream); none if it is about something
-    /// else. `is_verbatim` if the template keeps integers.
+    /// Reads the server's answer to [`QUERY`] for this index (or alias, or data stream). Returns `None` if it is not an answer
+    /// to that. `is_verbatim` says whether the template maps integers to `long`.
     pub(super) fn of_answer(index: String, answer: &mut [u8], flavour: Flavour, is_verbatim: bool) -> Option<Self> {
         let is_object = answer.first() == Some(&b'{');
         let mut existing = Self { index, others: Vec::new(), more: 0, is_read: false };
         let Ok(tape) = simd_json::to_tape(answer) else { return is_object.then_some(existing) };
         existing.is_read = true;
-        // Behind an alias or a data stream there are several; documents go to the last. One without fields leaves nothing.
+        // An alias or a data stream may have several indices, and documents go to the last one. An index without fields is
+        // missing in the answer.
         let Some(last) = tape.as_value().as_object()?.values().last() else { return Some(existing) };
         let mappings = last.get("mappings")?;
         let has_types = matches!(flavour, Flavour::Legacy5 | Flavour::Legacy6);
@@ -43,12 +45,12 @@ impl Existing {
         Some(existing)
     }
 
-    /// Whether it has other types, as far as is known.
+    /// Whether some fields are known to have other types.
     pub(super) fn is_other(&self) -> bool {
         !self.others.is_empty()
     }
 
-    /// Adds the fields below an object of a mapping.
+    /// Checks all fields below an object of a mapping.
     fn add(&mut self, object: tape::Value<'_, '_>, path: &mut String, is_verbatim: bool) {
         let Some(fields) = object.get("properties").and_then(|fields| fields.as_object()) else { return };
         for (name, field) in &fields {
@@ -76,7 +78,7 @@ impl Existing {
 /// Whether the template would have given this field another type.
 fn is_other(path: &str, kind: &str, is_verbatim: bool) -> bool {
     match kind {
-        // Which numbers the template keeps as integers is known by the object that they are in.
+        // The first segment of the name tells whether the template may map the field to `long`.
         "long" => !(is_verbatim && meets_integers(path)),
         "date" => path != "@timestamp",
         "integer" | "short" | "byte" | "float" | "half_float" | "text" => true,

@@ -1,30 +1,30 @@
-//! What it means when a server refuses a single document: the one table of the errors in the items of an answer. Pure.
+//! What to do with a document that a server refuses: a table of the errors in the items of an answer. Pure.
 //!
-//! The cause may be the document itself, something that passes by itself, or something that a person can fix (a
-//! privilege, an index, an alias, a pipeline, a limit). Only in the first case is the document given up. The table is
-//! about statuses from 400 to 499. Of these, 408, 409 and 429 mean what HTTP says, whatever the type of the error is.
+//! The cause may be the document itself, a temporary condition, or something that a person can fix (a privilege, an
+//! index, an alias, a pipeline, a limit). The document becomes a dead letter only in the first case. The table applies to
+//! the statuses from 400 to 499 except 408, 409 and 429, which mean the same whatever the type of the error is.
 //!
-//! Above each rule are the servers that give this error, seen with a real one (`tests/responses`,
-//! `tests/real_refusals.rs`) or found in their source.
+//! The comment above each rule names the servers that return this error. This was observed with real servers
+//! (`tests/responses`, `tests/real_refusals.rs`) or found in their source.
 
 use super::verdict::Fate;
 use memchr::memmem;
 
-/// Errors that mean the same.
+/// A group of errors with the same meaning.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Rule {
     /// `type` of the error.
     kinds: &'static [&'static str],
-    /// How its `reason` begins. What comes later in a reason may quote the document, so it never counts alone.
+    /// How its `reason` begins. The rest of a reason may quote the document, so `has` alone would not be reliable.
     begins: &'static str,
-    /// What else is in its `reason`.
+    /// What the `reason` must contain as well.
     has: &'static str,
     pub(super) fate: Fate,
-    /// What a person can do about it; empty if there is nothing to do.
+    /// What a person can do about it. Empty if there is nothing to do.
     pub(super) remedy: &'static str,
 }
 
-/// The first rule that fits counts. An error that fits none is taken for a fault of the document.
+/// The first rule that fits applies. An error that fits none is considered a fault of the document.
 static RULES: [Rule; 13] = [
     // Elasticsearch 5 to 9 with security, OpenSearch 1 to 3 with its plugin: 401 or 403.
     mendable(
@@ -54,7 +54,7 @@ static RULES: [Rule; 13] = [
         "] has more than one ind",
         "let the alias name a single index, or write to an index",
     ),
-    // Elasticsearch 7 to 9, OpenSearch 1 to 3: 400. The second type is what the first becomes on its way from another node.
+    // Elasticsearch 7 to 9, OpenSearch 1 to 3: 400. The type is the second one if the error comes from another node.
     mendable_if(
         &["validation_exception", "illegal_argument_exception"],
         "Validation Failed: ",
@@ -68,15 +68,15 @@ static RULES: [Rule; 13] = [
         "] does not exist",
         "create the ingest pipeline, or correct `pipeline` of this recorder or the index setting that names it",
     ),
-    // Elasticsearch 6.5 to 9: 403, from an index that follows one of another cluster.
+    // Elasticsearch 6.5 to 9: 403, from an index that follows one in another cluster.
     mendable_if(
         &["status_exception"],
         "a following engine does not accept operations",
         "",
         "the index follows one in another cluster: write to the leader, or to another index",
     ),
-    // Elasticsearch 5 to 9, OpenSearch 1 to 3: 403. (A full disk is 403 in 5 and 6 only, and 429 in later ones, which lift
-    // the block by themselves.) The second type is that of OpenSearch 3 for a cluster where no index may be created.
+    // Elasticsearch 5 to 9, OpenSearch 1 to 3: 403. (A full disk is 403 in versions 5 and 6 only. Later versions answer 429
+    // and lift the block by themselves.) OpenSearch 3 gives the second type if no index may be created in the cluster.
     Rule {
         kinds: &["cluster_block_exception", "index_create_block_exception"],
         begins: "",
@@ -85,7 +85,7 @@ static RULES: [Rule; 13] = [
         remedy: "free disk space if the server is low on it, otherwise remove the block (`index.blocks.…`, \
                  `cluster.blocks.…`)",
     },
-    // Elasticsearch 5 to 9, OpenSearch 1 to 3: 404, from a shard that moves or is being recovered.
+    // Elasticsearch 5 to 9, OpenSearch 1 to 3: 404, from a shard that is being relocated or recovered.
     Rule {
         kinds: &[
             "shard_not_found_exception",
@@ -101,18 +101,18 @@ static RULES: [Rule; 13] = [
         fate: Fate::Retry,
         remedy: "",
     },
-    // Text and fields. Elasticsearch 5 to 7 and OpenSearch 1 to 3; Elasticsearch 8 and 9; all of them (the limit of fields, a
-    // field that is of another type); all of them: 400.
+    // 400, in the order of the types: Elasticsearch 5 to 7 and OpenSearch 1 to 3; Elasticsearch 8 and 9; all versions (too
+    // many fields, or a field of another type); all versions.
     of_document(&[
         "mapper_parsing_exception",
         "document_parsing_exception",
         "illegal_argument_exception",
         "strict_dynamic_mapping_exception",
     ]),
-    // The index is named in the document's action line, which stays as it is: correcting the configuration would not help
-    // it. Elasticsearch 5 to 9, OpenSearch 1 to 3: 400.
+    // Elasticsearch 5 to 9, OpenSearch 1 to 3: 400. The index is in the document's action line, which does not change when the
+    // configuration is corrected.
     of_document(&["invalid_index_name_exception"]),
-    // So is its type, where there are types: Elasticsearch 5 and 6, 400 and 404. What can be done is done by `mapping_types.rs`.
+    // Elasticsearch 5 and 6: 400 and 404. The type does not change either, except where `mapping_types.rs` corrects it.
     of_document(&["invalid_type_name_exception", "type_missing_exception"]),
 ];
 
@@ -146,14 +146,14 @@ pub(super) fn rule_of(kind: &[u8], reason: &[u8]) -> Option<&'static Rule> {
     RULES.iter().find(|rule| rule.fits(kind, reason))
 }
 
-/// What becomes of a document of which a server says this.
+/// What becomes of a document for which the server returned this status, and an error that fits `rule`.
 pub(super) fn fate_of(status: u64, rule: Option<&Rule>) -> Fate {
     match status {
         200..=299 => Fate::Acked,
         409 => Fate::Duplicate,
         408 | 429 => Fate::Retry,
         400..=499 => rule.map_or(Fate::DeadLetter, |rule| rule.fate),
-        // 5xx passes by itself; what no server says is no refusal.
+        // 5xx is temporary, and a status that servers do not use says nothing about the document.
         _ => Fate::Retry,
     }
 }

@@ -1,4 +1,4 @@
-//! The small requests to a server: what it is, and whether it has our template.
+//! The small requests to a server, which identify it and install the index template.
 
 use super::existing::{self, Existing};
 use super::server::Product;
@@ -15,45 +15,45 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Where a server is.
+/// The URL of a server, with what identifies the recorder to it.
 #[derive(Debug, Clone)]
 pub(crate) struct Address {
-    /// Without a slash at its end, and without its query.
+    /// The configured URL without its query, and without a slash at its end.
     base: String,
-    /// Of the configured URL: a proxy may want it with every request.
+    /// The query of the configured URL. It is sent with every request, because a proxy may require it.
     query: String,
     pub(super) timeout: Duration,
     identity: Rc<Identity>,
 }
 
-/// Why a question has no answer.
+/// Why a small request has no answer.
 #[derive(Debug)]
 pub(crate) struct Silence {
     pub(crate) refusal: Refusal,
-    /// The server is reachable: bulks may get through where questions do not.
+    /// The server seems to be reachable, so bulks may succeed where small requests do not.
     pub(crate) is_there: bool,
 }
 
-/// What became of the wish for a template.
+/// The result of installing a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// With an index that already exists, for which the template comes too late.
+    /// The second member is an index that exists already, so that the template does not apply to it.
     Created(Template, Option<Existing>),
-    /// There is one of that name, which stays as it is.
+    /// A template of that name exists and was left unchanged.
     Exists,
     Updated(Template, Option<Existing>),
     UpToDate(Template),
-    /// Ours once, but changed by a person.
+    /// The server's template was written by this program and edited by a person.
     Changed(Template),
-    /// Of this name, and not ours.
+    /// The server's template of this name was not written by this program.
     Foreign(Template),
-    /// The name of the index fits every index.
+    /// The index name consists of patterns only, so the template would match every index.
     NoName,
-    /// The server will not have it, or not let us ask.
+    /// The server rejected the template, or the request for the existing one.
     Refused(String),
 }
 
-/// What a host is asked that rests.
+/// A probe of a resting host.
 #[derive(Debug)]
 pub(super) struct Question {
     pub(super) http: Http,
@@ -61,6 +61,8 @@ pub(super) struct Question {
 }
 
 impl Question {
+    /// Asks the host what it is. Any answer is good enough.
+    ///
     /// # Errors
     /// The server is not reachable, or too busy.
     pub(super) async fn ask(&self) -> Result<(), Silence> {
@@ -76,18 +78,19 @@ impl Address {
         Self { base: base.trim_end_matches('/').to_owned(), query: query.to_owned(), timeout, identity }
     }
 
-    /// Host and port, for people.
+    /// Host and port, for messages.
     pub(crate) fn host(&self) -> &str {
         let rest = self.base.split_once("://").map_or(self.base.as_str(), |(_, rest)| rest);
         rest.split('/').next().unwrap_or_default()
     }
 
-    /// The reason, with the name of the host if it is not in it yet.
+    /// Puts the name of the host before the reason, unless the reason contains it already.
     pub(crate) fn named(&self, reason: String) -> String {
         let host = self.host();
         if reason.contains(host) { reason } else { format!("{host}: {reason}") }
     }
 
+    /// The endpoint for a request with this path and query.
     pub(super) fn of(&self, path: &str, query: &str) -> Endpoint {
         let separator = if self.query.is_empty() || query.is_empty() { "" } else { "&" };
         let mark = if self.query.is_empty() && query.is_empty() { "" } else { "?" };
@@ -95,7 +98,7 @@ impl Address {
         Endpoint::with_identity(&url, Rc::clone(&self.identity))
     }
 
-    /// An answer that says something: not that the server is busy, or not there.
+    /// Sends a small request, and returns the answer unless it says that the server is busy or has failed.
     async fn ask(&self, http: &Http, path: &str, query: &str, put: Option<String>) -> Result<Answer, Silence> {
         self.ask_up_to(limits::SMALL_ANSWER_BYTES_MAX, http, path, query, put).await
     }
@@ -124,19 +127,19 @@ impl Address {
         }
     }
 
-    /// What the server is, according to itself. A server that does not say may be written to nevertheless.
+    /// Asks the server what it is. A server that does not say is [`Product::Unknown`] and gets bulks nevertheless.
     ///
     /// # Errors
-    /// It could not be asked.
+    /// The server could not be asked.
     pub(crate) async fn product(&self, http: &Http) -> Result<Product, Silence> {
         let mut answer = self.ask(http, "/", "", None).await?;
         Ok(if answer.status == 200 { Product::of_answer(&mut answer.body) } else { Product::Unknown })
     }
 
-    /// Puts the template in place if there is none of its name.
+    /// Installs the template if there is none of its name.
     ///
     /// # Errors
-    /// It could not be asked.
+    /// The server could not be asked.
     pub(crate) async fn ensure(&self, http: &Http, wish: &Wish, product: Product) -> Result<Outcome, Silence> {
         let Some(template) = Template::new(wish, Flavour::of(product)) else { return Ok(Outcome::NoName) };
         let found = self.ask(http, &template.path, "", None).await?;
@@ -147,10 +150,10 @@ impl Address {
         }
     }
 
-    /// Puts the template in place, or a newer one in the place of an older one of ours.
+    /// Installs the template, or updates one that an earlier version of this program has installed.
     ///
     /// # Errors
-    /// It could not be asked.
+    /// The server could not be asked.
     pub(crate) async fn set_up(&self, http: &Http, wish: &Wish, product: Product) -> Result<Outcome, Silence> {
         let Some(template) = Template::new(wish, Flavour::of(product)) else { return Ok(Outcome::NoName) };
         let found = self.ask_up_to(limits::TEMPLATE_BYTES_MAX, http, &template.path, "", None).await?;
@@ -167,7 +170,7 @@ impl Address {
         }
     }
 
-    /// Puts the template in place, and looks whether the index is there already: gives `outcome` with both.
+    /// Installs the template, and then checks whether the index exists already. Both go into `outcome`.
     async fn put_before(
         &self,
         http: &Http,
@@ -185,7 +188,7 @@ impl Address {
         })
     }
 
-    /// The index that documents go to now, if it is there already and the server tells of it.
+    /// The index that documents go to now, if it exists already and its mapping can be read.
     async fn existing(&self, http: &Http, wish: &Wish, template: &Template) -> Option<Existing> {
         let mut index = Vec::new();
         clock::timestamp().fill(&wish.index_name, &mut index).ok()?;
@@ -196,7 +199,7 @@ impl Address {
         Existing::of_answer(index, &mut answer.body, template.flavour, wish.verbatim)
     }
 
-    /// The server's answer, for a person.
+    /// The server's answer as a message, with advice if there is any.
     fn describe(&self, answer: &Answer) -> String {
         let page = redact::quote(&answer.body, limits::QUOTED_BYTES_MAX);
         let text = format!("status {}: {page}", answer.status);
