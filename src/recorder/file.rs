@@ -1,11 +1,11 @@
 //! Appends bulks to a file or to standard output, in the form in which they would be sent: `curl --data-binary @file
 //! …/_bulk` ships it.
 //!
-//! Invariants: a file holds whole documents only. One that a crash has torn is cut off when the file is opened; one
-//! that could not be written whole is removed again. A file is rotated before it grows over its bound, and opened anew
-//! when others have moved or removed it. What was written to a stream cannot be taken back: if a write ends in the
-//! middle of a document, for whatever reason, the rest of it is written first. A pipe is written to only when it has
-//! room, so a reader that has stopped reading holds up this recorder and nothing else.
+//! Invariants: a file holds complete documents only. An incomplete one that a crash has left is cut off when the file is
+//! opened, and a bulk that could not be written completely is removed again. A file is rotated before it exceeds its
+//! bound, and reopened when another process has moved or removed it. What was written to a stream cannot be removed. If
+//! a write ends within a document, for whatever reason, the rest of the document is written first. A pipe is written to
+//! only when it has room, so a process that does not read its end delays this recorder and nothing else.
 
 mod torn;
 
@@ -24,23 +24,24 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
 
-/// The path of standard output.
+/// The path that stands for standard output.
 const STANDARD_OUTPUT: &str = "-";
 
-/// What is under way to a stream. Held while a bulk is written: the lines of two recorders must not mix.
+/// The bulk that is being written to a stream. It is locked while a bulk is written, so that the lines of two recorders do
+/// not mix.
 type UnderWay = Arc<Mutex<Option<Begun>>>;
 
-/// Recorders may share standard output, and a successor may continue on it.
+/// The state of standard output, which several recorders may share, and which a successor continues.
 static TO_STANDARD_OUTPUT: LazyLock<UnderWay> = LazyLock::new(UnderWay::default);
 
-/// A bulk that was written in part: the write failed, or its recorder has ended.
+/// A bulk that was written in part, because the write failed or its recorder has ended.
 #[derive(Debug)]
 struct Begun {
     bulk: Arc<Bulk>,
     written: usize,
 }
 
-/// A file recorder's output, opened when it is first written to: what is not there yet may come later.
+/// A file recorder's output. It is opened by the first write, because its folder may be created later.
 #[derive(Debug)]
 pub(super) struct Appender {
     path: PathBuf,
@@ -50,7 +51,7 @@ pub(super) struct Appender {
 }
 
 impl Appender {
-    /// `-` is standard output; a file is rotated before it grows over `bytes_max`, and `keep` old ones stay.
+    /// The path `-` is standard output. A file is rotated before it grows over `bytes_max`, and `keep` old ones are kept.
     pub(super) fn new(path: PathBuf, mode: FileMode, bytes_max: u64, keep: u32) -> Self {
         Self { path, mode, rotation: Rotation { bytes_max, keep }, output: None }
     }
@@ -62,7 +63,7 @@ impl Appender {
     /// Appends the whole bulk.
     ///
     /// # Errors
-    /// What the system says; then a file is as it was, and a stream gets the rest if the same bulk is the next.
+    /// The system's error. A file is then as it was before. A stream gets the rest when the same bulk is appended again.
     pub(super) async fn append(&mut self, bulk: &Arc<Bulk>) -> io::Result<()> {
         if let Some(output) = &self.output
             && !output.is_in_place(&self.path)?
@@ -103,7 +104,7 @@ impl Output {
         Ok(Self::File(Rotated::new(file, path, mode, rotation, cut_torn_end)?))
     }
 
-    /// Whether what is open is still what `path` stands for.
+    /// Whether `path` still leads to the open file.
     fn is_in_place(&self, path: &Path) -> io::Result<bool> {
         let file = match self {
             Self::File(rotated) => rotated.file(),
@@ -123,10 +124,10 @@ impl Output {
 pub(crate) const CLOSED: &str =
     "standard output was closed at start (to discard documents on purpose, redirect to /dev/null)";
 
-/// Whether standard output was closed when the process was started. Then the language's runtime has opened `/dev/null` in its
-/// place, for reading and writing, before any code of ours: so that is what it looks like. Who throws the output away on
-/// purpose opens it for writing (shells, systemd). Some programs (Python's `subprocess.DEVNULL`) open it for both; that cannot
-/// be told apart, and what is written there is as gone.
+/// Whether standard output was closed when the process was started. In that case Rust's runtime has opened `/dev/null` in its
+/// place, for reading and writing, before `main`. Shells and systemd open `/dev/null` for writing only when the output is
+/// discarded on purpose. Some programs (Python's `subprocess.DEVNULL`) open it for both, which looks the same as a closed
+/// output; what is written there is lost, too.
 pub(crate) fn stands_for_nothing(stdout: impl AsFd) -> bool {
     let is_null = match (rustix::fs::fstat(&stdout), rustix::fs::stat("/dev/null")) {
         (Ok(ours), Ok(null)) => (ours.st_mode, ours.st_rdev) == (null.st_mode, null.st_rdev),
@@ -135,7 +136,7 @@ pub(crate) fn stands_for_nothing(stdout: impl AsFd) -> bool {
     is_null && rustix::fs::fcntl_getfl(&stdout).is_ok_and(|flags| flags.contains(OFlags::RDWR))
 }
 
-/// Standard output, or a path that leads to something else than a file: it is not ours to cut or to rotate.
+/// Standard output, or a path to something else than a regular file. It can be neither truncated nor rotated.
 #[derive(Debug)]
 struct Stream {
     output: Rc<Unblocked>,
@@ -147,9 +148,9 @@ impl Stream {
         Self { output: Rc::new(output), under_way }
     }
 
-    /// Continues a bulk that was written in part. If the next bulk is another one, the document that is half written is
-    /// completed first. The documents before it may be written again when their bulk comes back; their ids are the
-    /// same.
+    /// Writes a bulk, or the rest of it if a part was written before. If a part of another bulk was written, its incomplete
+    /// document is completed first. When that bulk is appended again, some of its documents are written twice, with the
+    /// same ids.
     async fn append(&self, bulk: &Arc<Bulk>) -> io::Result<()> {
         let mut under_way = self.under_way.lock().await;
         if let Some(Begun { bulk: other, written }) = &mut *under_way
@@ -164,13 +165,14 @@ impl Stream {
         Ok(())
     }
 
-    /// Writes what is left of `bytes` behind the first `written`, which is true whenever this ends.
+    /// Writes the rest of `bytes` after the first `written`. That number is correct at any time, even if this future is
+    /// dropped.
     async fn write(&self, bytes: &[u8], written: &mut usize) -> io::Result<()> {
         if !self.output.has_reader() {
             return rotated::write_counted(self.output.file(), bytes, written);
         }
         while *written < bytes.len() {
-            // Others have their turn before each piece. Without a deadline it is never late.
+            // Other tasks run before each piece. The result can be ignored: without a deadline there is no timeout.
             let _ = event_loop::ready(self.output.clone(), Interest::Write, None).await;
             let piece = &bytes[*written..bytes.len().min(*written + limits::PIPE_WRITE_BYTES)];
             match self.output.write(piece) {
@@ -184,7 +186,7 @@ impl Stream {
     }
 }
 
-/// Cuts back to the last whole document.
+/// Cuts off an incomplete document at the end of the file.
 fn cut_torn_end(file: &mut File) -> io::Result<()> {
     let whole = torn::whole_bytes(file)?;
     if whole < file.metadata()?.len() {
@@ -258,7 +260,7 @@ mod tests {
         };
         (0..3).for_each(|_| append().unwrap());
         assert_eq!(names(), ["out", "out.1", "out.2"]);
-        // Whoever ships it removes it; at the bound or not, the others stay.
+        // A program that ships rotated files may remove one. The others stay.
         for _ in 0..5 {
             std::fs::remove_file(&path).unwrap();
             append().unwrap();
@@ -266,7 +268,7 @@ mod tests {
         }
         std::fs::rename(&path, folder.path().join("moved")).unwrap();
         append().unwrap();
-        // Others put another one there.
+        // Another process replaces the file.
         std::fs::rename(&path, folder.path().join("moved too")).unwrap();
         std::fs::write(&path, "").unwrap();
         append().unwrap();
@@ -274,7 +276,7 @@ mod tests {
             assert_eq!(std::fs::read(folder.path().join(&name)).unwrap(), one.bytes(), "{name}");
         }
         assert_eq!(names(), ["moved", "moved too", "out", "out.1", "out.2"]);
-        // While there is no folder it fails, and then goes on.
+        // Without its folder, appending fails; it continues once the folder is there.
         let elsewhere = tempfile::tempdir().unwrap();
         let (away, at) = (elsewhere.path().join("away"), folder.path().to_owned());
         std::fs::rename(&at, &away).unwrap();
@@ -284,7 +286,7 @@ mod tests {
         assert_eq!(names(), ["out"]);
     }
 
-    /// A recorder ends in the middle of a bulk, as when another configuration has none of its kind.
+    /// A recorder ends in the middle of a bulk, as after a reload that removes it.
     #[test]
     fn what_is_half_written_to_a_pipe_is_ended_before_anything_else() {
         let mut ids = IdSource::new([0; 9]);

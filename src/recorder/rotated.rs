@@ -1,7 +1,7 @@
-//! A file that is appended to until it has reached its bound, and is then rotated.
+//! A file that is appended to until it reaches its bound, and is then rotated.
 //!
-//! Invariants: what is appended is there whole or not at all, as far as the system lets us know; what others append
-//! stays; a rotation that fails loses nothing, and the next try continues where it stopped.
+//! Invariants: an append is either complete or undone, unless the system fails silently. What other processes append is
+//! kept. A rotation that fails loses nothing, and the next one continues where it stopped.
 
 use crate::config::FileMode;
 use crate::descriptors;
@@ -12,19 +12,19 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Repairs what a crash may have torn.
+/// Repairs the end of a file, which a crash may have left incomplete.
 type Mend = fn(&mut File) -> io::Result<()>;
 
-/// When a file is rotated, and what stays.
+/// When a file is rotated, and how many old ones are kept.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rotation {
-    /// It is rotated before it grows over this.
+    /// The file is rotated before it grows over this.
     pub(super) bytes_max: u64,
-    /// Rotated files that stay.
+    /// The number of rotated files that are kept.
     pub(super) keep: u32,
 }
 
-/// An open file. After an error it has to be opened anew, which repairs what could not be undone.
+/// An open file. After an error it has to be reopened, which repairs what could not be undone.
 #[derive(Debug)]
 pub(super) struct Rotated {
     file: File,
@@ -35,17 +35,17 @@ pub(super) struct Rotated {
     mend: Mend,
 }
 
-/// Opens what is to be appended to, or makes it, for its owner only unless `mode` says otherwise.
+/// Opens a file for appending, or creates it. A new file is accessible by its owner only, unless `mode` says otherwise.
 ///
-/// Who may write into a folder (`/tmp`) could put a symbolic link there that leads to another file of ours: so links are
-/// followed only if they are root's, as `/dev/stdout` is, or our own, and never to make a file.
+/// Any user who can write to the folder (such as `/tmp`) could put a symbolic link to one of our files there. So only links
+/// of root (`/dev/stdout` is one) and of this process's user are followed, and never to create a file.
 pub(super) fn open(path: &Path, mode: FileMode) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    // A FIFO without a reader is not waited for.
+    // Opening a FIFO must not wait for a reader.
     options.read(true).append(true).custom_flags(regular_file::never_waiting());
     let found = match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            // One that somebody makes just now is an error, and is there at the next try.
+            // If another process creates the file at this moment, this is an error, and the next attempt finds it.
             options.create_new(true).mode(mode.of_new());
             let file = descriptors::freeing(|| options.open(path))?;
             mode.apply(&file)?;
@@ -54,7 +54,7 @@ pub(super) fn open(path: &Path, mode: FileMode) -> io::Result<File> {
         found => found?,
     };
     if !found.is_symlink() {
-        // Nor is one that somebody puts there just now followed.
+        // A symbolic link that is put there at this moment is not followed either.
         options.custom_flags(regular_file::never_waiting() | OFlags::NOFOLLOW.bits().cast_signed());
         return descriptors::freeing(|| options.open(path));
     }
@@ -65,9 +65,10 @@ pub(super) fn open(path: &Path, mode: FileMode) -> io::Result<File> {
     descriptors::freeing(|| options.open(path))
 }
 
-/// The same for what must be a file, as it is read again, cut and rotated.
+/// Like [`open`], but fails unless it is a regular file. Others cannot be read again, truncated and rotated.
 pub(super) fn open_regular(path: &Path, mode: FileMode) -> io::Result<File> {
-    // Opening a device may do something, so it is looked at first; and again, as it may be another one by then.
+    // Opening a device may have side effects, so the type is checked before. It is checked again after opening, because the
+    // path may have been replaced in between.
     check_regular(std::fs::metadata(path))?;
     let file = open(path, mode)?;
     check_regular(file.metadata())?;
@@ -85,7 +86,8 @@ fn check_regular(found: io::Result<Metadata>) -> io::Result<()> {
     }
 }
 
-/// Whether `path` still leads to what is open: others may have moved or removed it, and what is written to it then is lost.
+/// Whether `path` still leads to the open file. If another process has moved or removed the file, what is written to it
+/// would be lost.
 pub(super) fn is_at(path: &Path, file: &File) -> io::Result<bool> {
     match std::fs::metadata(path) {
         Ok(there) => {
@@ -97,7 +99,7 @@ pub(super) fn is_at(path: &Path, file: &File) -> io::Result<bool> {
     }
 }
 
-/// Writes what is left of `bytes` behind the first `written`, which it counts up, whatever happens.
+/// Writes the rest of `bytes` after the first `written`, which is updated even if a write fails.
 pub(super) fn write_counted(mut file: &File, bytes: &[u8], written: &mut usize) -> io::Result<()> {
     while *written < bytes.len() {
         match file.write(&bytes[*written..]) {
@@ -111,7 +113,7 @@ pub(super) fn write_counted(mut file: &File, bytes: &[u8], written: &mut usize) 
 }
 
 impl Rotated {
-    /// Appends to a file that is open.
+    /// Repairs an open file, so that it can be appended to.
     pub(super) fn new(
         mut file: File,
         path: &Path,
@@ -131,7 +133,7 @@ impl Rotated {
         before > 0 && before + bytes as u64 > self.bytes_max
     }
 
-    /// Rotates it if so many bytes do not fit. True if it did: then it is no longer where its path leads.
+    /// Rotates the file if `bytes` more do not fit. Returns whether it did; then the path no longer leads to the open file.
     pub(super) fn make_room_for(&self, bytes: usize) -> io::Result<bool> {
         let is_full = self.is_full(self.file.metadata()?.len(), bytes);
         if is_full {
@@ -140,10 +142,12 @@ impl Rotated {
         Ok(is_full)
     }
 
+    /// Appends to the file, which is rotated first if necessary.
+    ///
     /// # Errors
-    /// What the system says; then the file is as it was, unless another process has written to it meanwhile.
+    /// The system's error. The file is then as it was before, unless another process has written to it in the meantime.
     pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        // Asked each time: others may append to it, or empty it.
+        // The length is read each time, because other processes may append to the file or empty it.
         let mut before = self.file.metadata()?.len();
         if self.is_full(before, bytes.len()) {
             rotate(&self.path, self.keep)?;
@@ -153,7 +157,7 @@ impl Rotated {
         }
         let mut written = 0;
         let done = write_counted(&self.file, bytes, &mut written);
-        // Only if no other process has appended something after it.
+        // An incomplete write is undone only if no other process has appended something after it.
         let is_last = || self.file.metadata().is_ok_and(|now| now.len() == before + written as u64);
         if done.is_err() && written > 0 && is_last() {
             self.file.set_len(before)?;
@@ -162,19 +166,20 @@ impl Rotated {
     }
 }
 
-/// `path` becomes `path.1`, `path.1` becomes `path.2` and so on; beyond `keep` they go. Meanwhile it is `path.0`: what is
-/// to make room for it does so only when that has worked.
+/// Renames `path` to `path.1`, `path.1` to `path.2` and so on; files beyond `keep` are removed. `path` is first renamed to
+/// `path.0`, so that no old file is removed unless that has succeeded.
 fn rotate(path: &Path, keep: u32) -> io::Result<()> {
     if keep == 0 {
         return unless_gone(std::fs::remove_file(path));
     }
-    // An earlier rotation may have ended halfway.
+    // An earlier rotation may have failed halfway.
     make_room(path, keep)?;
     unless_gone(std::fs::rename(path, numbered(path, 0)))?;
     make_room(path, keep)
 }
 
-/// If there is a `path.0`, it and those behind it up to the first gap move up by one; only without a gap does the last go.
+/// If there is a `path.0`, increases its number and those of the following files by one, up to the first gap. Only if there
+/// is no gap is the last file replaced.
 fn make_room(path: &Path, keep: u32) -> io::Result<()> {
     let mut gap = 0;
     while gap < keep && numbered(path, gap).try_exists()? {
@@ -191,7 +196,7 @@ pub(super) fn numbered(path: &Path, number: u32) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// What others have taken away need not be moved.
+/// Ignores that a file is missing: another process has removed it.
 fn unless_gone(done: io::Result<()>) -> io::Result<()> {
     done.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }

@@ -9,7 +9,7 @@ use crate::http::{Http, Identity};
 use std::fmt::Write;
 use std::sync::Arc;
 
-/// What each recorder that a route names wishes for.
+/// The recorders that routes name and that ship to a server, each with what its template should say.
 fn wishes(config: &Config) -> impl Iterator<Item = (&Recorder, &ServerTarget, Wish)> {
     config.recorders.iter().filter_map(|recorder| {
         let Target::Elasticsearch(target) = &recorder.target else { return None };
@@ -18,7 +18,7 @@ fn wishes(config: &Config) -> impl Iterator<Item = (&Recorder, &ServerTarget, Wi
     })
 }
 
-/// What the routes give a recorder.
+/// What the readers that routes connect to a recorder give it.
 pub(crate) fn feed(config: &Config, recorder: &Arc<Recorder>) -> Feed {
     let feeds = |other: &Arc<Recorder>| Arc::ptr_eq(other, recorder);
     let feeders = config.engines.iter().filter(|engine| engine.recorders.iter().any(feeds));
@@ -46,10 +46,10 @@ pub(crate) fn shown(config: &Config) -> String {
     text
 }
 
-/// Puts the templates in place; gives what was done, a line for each recorder, and whether all went well.
+/// Installs the templates. Returns a line for each recorder that says what was done, and whether all went well.
 pub(crate) async fn apply(config: &Config, http: &Http) -> (String, bool) {
     let (mut text, mut is_good) = (String::new(), true);
-    // What is secret for one is hidden in what another says.
+    // A secret of one recorder is also hidden in the answers to the others.
     let _known: Vec<Identity> = config.accesses().map(Identity::new).collect();
     for (recorder, target, wish) in wishes(config) {
         let line = apply_to(target, &wish, http).await;
@@ -63,7 +63,7 @@ pub(crate) async fn apply(config: &Config, http: &Http) -> (String, bool) {
     (text, is_good)
 }
 
-/// Asks one host after the other until one answers: they are one cluster.
+/// Asks one host after the other until one answers. Any of them will do, because they belong to one cluster.
 async fn apply_to(target: &ServerTarget, wish: &Wish, http: &Http) -> Result<String, String> {
     let mut silent = Vec::new();
     for Host { url, access } in &target.hosts {

@@ -1,4 +1,4 @@
-//! What a recorder ships to: one exchange with a cluster, a file or a stream.
+//! What a recorder ships to: a cluster, a file or a stream.
 
 use super::Feed;
 use super::elasticsearch::Cluster;
@@ -35,6 +35,8 @@ impl Sink {
         }
     }
 
+    /// Ships a bulk, and returns what became of its documents.
+    ///
     /// # Errors
     /// The output was closed, so there is no use in trying again.
     pub(super) async fn ship(&mut self, http: &Http, bulk: &Arc<Bulk>) -> Result<Verdict, io::Error> {

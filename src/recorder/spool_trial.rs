@@ -1,5 +1,5 @@
-//! A spool folder with arbitrary content, and everything that is done with its documents later, without a server: for
-//! fuzzing.
+//! For fuzzing: opens a spool folder with arbitrary content, and does with its documents all that is done later, but without
+//! a server.
 
 use super::dead_letters::letter;
 use super::elasticsearch::verdict::DeadLetter;
@@ -9,21 +9,22 @@ use crate::spool::disk::{self, Bounds, Disk, SegmentId, Survey, Tried};
 use crate::spool::files::Files;
 use std::path::Path;
 
-/// An open folder, and whether what was refused comes first: the kind that could not be read has had its turn.
+/// An open folder.
 pub struct FolderTrial {
     disk: Disk,
+    /// Whether refused documents are loaded before others. It changes after an error, so that the other kind comes next.
     refused_first: bool,
 }
 
-/// Documents that have come from it, and what would be sent and kept of them.
+/// Documents that were loaded from the folder, in the forms in which they would be sent and kept.
 pub struct FolderLoad {
     id: SegmentId,
     bulk: Bulk,
-    /// Each with its action line.
+    /// The documents with their action lines.
     pub documents: Vec<Vec<u8>>,
-    /// The same for a server that wants types.
+    /// The same with mapping types.
     pub typed: Vec<Vec<u8>>,
-    /// A line for each that was refused for good.
+    /// The dead letter of each document, as if all were refused for good.
     pub letters: Vec<Vec<u8>>,
     /// Documents that were found to be damaged.
     pub damaged: u64,
@@ -40,10 +41,10 @@ impl FolderTrial {
         Ok(Self { disk, refused_first: false })
     }
 
-    /// What `spool dump` prints of a folder; nothing of what cannot be read.
+    /// What `spool dump` prints. Segments that cannot be read are skipped.
     ///
     /// # Errors
-    /// What the system says of the folder.
+    /// The system's error about the folder.
     pub fn dump(folder: &Path) -> std::io::Result<Vec<u8>> {
         let folder = Files::System.open(folder)?;
         let segments = Survey::of(&folder)?.segments.into_iter();
@@ -51,21 +52,21 @@ impl FolderTrial {
         Ok(read.flat_map(|(checked, _)| checked.bulk.bytes().to_vec()).collect())
     }
 
-    /// Documents that are not done, as far as is known.
+    /// The number of documents that are not done, as far as is known.
     #[must_use]
     pub fn documents(&self) -> u64 {
         self.disk.documents()
     }
 
-    /// Documents that others have removed, and that made room, since this was last asked.
+    /// The number of documents that were removed by others, or dropped to make room, since the last call.
     pub fn lost(&mut self) -> u64 {
         self.disk.take_changes().map_or(0, |changes| changes.lost) + self.disk.take_dropped().documents
     }
 
-    /// The next documents, in so many bytes; none if nothing waits.
+    /// Loads the next documents, at most `bytes_max` bytes. Returns `None` if there are none.
     ///
     /// # Errors
-    /// What the system says; others come next.
+    /// The system's error. The next call loads other documents.
     pub fn load(&mut self, bytes_max: usize) -> Result<Option<FolderLoad>, String> {
         for refused in [self.refused_first, !self.refused_first] {
             match self.disk.load_next(bytes_max, refused) {
@@ -80,7 +81,7 @@ impl FolderTrial {
         Ok(None)
     }
 
-    /// Takes documents that were loaded for done; or not, so that they come again.
+    /// Marks loaded documents as done, or puts them back so that they are loaded again.
     pub fn end(&mut self, load: &FolderLoad, is_done: bool, is_refused: bool) {
         if is_done {
             self.disk.done(load.id, load.bulk.documents() as u64);
@@ -102,7 +103,7 @@ impl FolderLoad {
             line
         };
         let letters = (0..bulk.documents()).map(line_of).collect();
-        // In whatever portions they are sent and refused.
+        // The documents are the same in whatever portions they are sent.
         let portions = bulk.portions(3, 200).into_iter().flat_map(|portion| {
             let [first, second] = portion.halves();
             [all(&first), all(&second)].concat()

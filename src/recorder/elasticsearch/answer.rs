@@ -1,8 +1,8 @@
-//! Reads the answer to a bulk as it arrives, and judges it. Pure.
+//! Reads the answer to a bulk as it arrives, and decides what becomes of each document. Pure.
 //!
-//! An answer may have any length. What is held of it is the beginning of one item's error, a byte for each document,
-//! and what the server said about those that it refused. The last is bounded; beyond the bound the bulk is sent in
-//! halves. An item that the bulk has no document for is not read.
+//! An answer may have any length. Only the beginning of one item's error, one byte for each document, and the reasons of
+//! refusals are kept. If the reasons need more memory than their bound, the bulk is sent again in halves. Items beyond
+//! the number of documents are not read.
 
 use super::mapping_types::{self, Complaint, Complaints};
 use super::refusals::{self, Rule};
@@ -19,32 +19,32 @@ use std::time::Duration;
 pub(super) struct Opinion {
     pub(super) status: u16,
     pub(super) verdict: Verdict,
-    /// Its complaints about the types of documents; empty unless each document was judged.
+    /// Complaints about the mapping types of documents. Empty unless each document was judged.
     pub(super) complaints: Complaints,
-    /// Its complaint about the types of the whole request.
+    /// A complaint about mapping types in the error of the whole request.
     pub(super) of_request: Option<Complaint>,
 }
 
 /// Reads the answer to one bulk.
 pub(super) struct Judge<'s> {
-    /// Takes secrets out of a text.
+    /// Removes secrets from a text.
     scrub: &'s dyn Fn(&mut String),
     scanner: Scanner,
     reading: Reading<'s>,
-    /// How the body begins.
+    /// The beginning of the body, for messages about an answer that is something else.
     page: ExcerptBuffer,
     taken_bytes: usize,
     is_json: bool,
 }
 
-/// The beginning of a text, in a buffer that is used again.
+/// The beginning of a text, in a reusable buffer.
 #[derive(Debug, Default)]
 struct ExcerptBuffer {
     bytes: Vec<u8>,
     is_cut: bool,
 }
 
-/// An error as servers describe it: an object with type and reason, or (old ones) a string.
+/// An error in an answer: an object with `type` and `reason`, or a plain string from old servers.
 #[derive(Debug, Default)]
 struct Words {
     kind: ExcerptBuffer,
@@ -57,16 +57,16 @@ struct Reading<'s> {
     documents: usize,
     judgement: Judgement,
     complaints: Complaints,
-    /// What the refusals are, in the same order.
+    /// The status and the rule of each logged refusal, so that equal ones are logged once.
     refused: Vec<(u64, Option<&'static Rule>)>,
-    /// Bytes of memory for what the server said about single documents.
+    /// Bytes of memory for the server's reasons about single documents.
     kept_bytes: usize,
     items: Items,
     item: Item,
-    /// `error` of the whole answer, and the first of its causes.
+    /// The `error` of the whole request, and the first of its causes.
     error: Words,
     cause: Words,
-    /// Why this is not the answer to the bulk.
+    /// Why this is not an answer to the bulk, if it is not.
     mismatch: Option<&'static str>,
 }
 
@@ -77,7 +77,7 @@ enum Items {
     Whole,
 }
 
-/// One item.
+/// The item that is being read.
 #[derive(Debug, Default)]
 struct Item {
     has_outcome: bool,
@@ -111,7 +111,7 @@ impl ExcerptBuffer {
         self.bytes.is_empty()
     }
 
-    /// The text without secrets, and then cut.
+    /// The text without secrets. It is cut afterwards, so that no part of a secret remains.
     fn text(&self, bytes_max: usize, scrub: &dyn Fn(&mut String)) -> String {
         let mut text = quote::lossy(&self.bytes, self.is_cut);
         scrub(&mut text);
@@ -130,7 +130,7 @@ impl Words {
         self.kind.is_empty() && self.reason.is_empty()
     }
 
-    /// Of two members with one name the first counts.
+    /// Keeps the text if it is the type or the reason. If a name occurs twice, the first one applies.
     fn hear(&mut self, step: Step, text: Excerpt<'_>) {
         match step {
             Step::Type if self.kind.is_empty() => self.kind.set(text),
@@ -146,7 +146,7 @@ impl Words {
 }
 
 impl<'s> Judge<'s> {
-    /// For the answer to a bulk of this many documents; `scrub` removes secrets from a text.
+    /// Makes a judge for the answer to a bulk of `documents`. `scrub` removes secrets from a text.
     pub(super) fn new(documents: usize, scrub: &'s dyn Fn(&mut String)) -> Self {
         Self {
             scrub,
@@ -158,7 +158,7 @@ impl<'s> Judge<'s> {
         }
     }
 
-    /// Whether the beginning of the body of a success has come.
+    /// Whether the body has begun to arrive.
     pub(super) fn has_begun(&self) -> bool {
         self.taken_bytes > 0
     }
@@ -172,7 +172,7 @@ impl<'s> Judge<'s> {
         texts + kept_bytes + judgement.fates.capacity() * size_of::<Fate>()
     }
 
-    /// The opinion, once the body has ended. `is_whole` is false if the rest of the body was not read.
+    /// Returns the opinion at the end of the body. `is_whole` is false if the rest of the body was not read.
     pub(super) fn conclude(self, status: u16, retry_after: Option<Duration>, is_whole: bool) -> Opinion {
         let after = retry_after.map(|asked| asked.min(limits::RETRY_AFTER_MAX));
         let documents = self.reading.documents;
@@ -213,7 +213,7 @@ impl<'s> Judge<'s> {
         let verdict = if is_over {
             Verdict::Judged(judgement)
         } else if is_good && !is_whole && items != Items::None {
-            // It is about our documents, but too long.
+            // It is an answer to the bulk, but a longer one than is read.
             let message = format!("the server's response is longer than {} bytes", self.taken_bytes);
             if documents > 1 {
                 Verdict::Split(
@@ -232,7 +232,8 @@ impl<'s> Judge<'s> {
         (verdict, complaints, None)
     }
 
-    /// Why a whole request failed: the server's own reason if it gave one, otherwise the beginning of its page.
+    /// Judges an answer that says that the whole request failed. The reason is the server's if it gave one, otherwise the
+    /// beginning of its page.
     fn of_failure(self, status: u16, after: Option<Duration>) -> (Verdict, Complaints, Option<Complaint>) {
         let Reading { error, cause, .. } = self.reading;
         let of_request =
@@ -257,10 +258,10 @@ impl<'s> Judge<'s> {
             let reason = format!("{kind} {reason}");
             (kind, reason)
         };
-        // 408, 429 and 5xx pass by themselves; the rest has to be fixed by a person.
+        // 408, 429 and 5xx are temporary. For other statuses a person has to do something.
         let slow = matches!(status, 300..=499) && !matches!(status, 408 | 429);
-        // These statuses say that the server is busy, elsewhere or locked, and nothing about the content of the
-        // request.
+        // These statuses say that the server is busy, at another address, or needs credentials. They say nothing about
+        // the content of the request.
         let is_odd = !matches!(status, 300..=399 | 401 | 404 | 405 | 407 | 408 | 429 | 502..=504);
         let mut refusal = Refusal { after, slow, is_odd, ..Refusal::new(kind, reason) };
         if matches!(status, 400 | 404) {
@@ -270,13 +271,13 @@ impl<'s> Judge<'s> {
     }
 }
 
-/// A document that was alone in its bulk will never be taken.
+/// The verdict for a document that was alone in its bulk and will never be accepted.
 fn alone(status: u16, reason: &str, message: String) -> Verdict {
     let letter = DeadLetter { index: 0, status: status.into(), reason: reason.to_owned(), message };
     Verdict::Judged(Judgement { fates: vec![Fate::DeadLetter], refusals: Vec::new(), dead_letters: vec![letter] })
 }
 
-/// Why a document is sent again, and what a person can do about it.
+/// Why a document has to be sent again, with advice if there is any.
 fn refusal_of(status: u64, (kind, reason): (String, String), rule: Option<&Rule>, fate: Fate) -> Refusal {
     let kind = format!("item status {status}: {kind}");
     let mut refusal = Refusal::new(kind.clone(), format!("{kind} {reason}"));
@@ -293,7 +294,7 @@ impl Receiver for Judge<'_> {
         if is_success && self.is_json && self.reading.mismatch.is_none() {
             return self.reading.kept_bytes <= limits::ANSWER_KEPT_BYTES_MAX;
         }
-        // A page is read to its end if that is near, so that the connection can be used again.
+        // A short page is read to its end, so that the connection can be used again.
         self.taken_bytes <= limits::ANSWER_BYTES_MIN
     }
 
@@ -319,7 +320,7 @@ impl<'s> Reading<'s> {
         }
     }
 
-    /// What the answer says of one document is complete.
+    /// Decides what becomes of a document, at the end of its item.
     fn end_item(&mut self) -> Result<(), &'static str> {
         let status = self.item.status.ok_or(NO_ANSWER)?;
         let words = &self.item.error;
@@ -371,7 +372,7 @@ impl<'s> Reading<'s> {
             ([ItemsStep], Event::End) => return Err(OTHER_NUMBER),
             ([ItemsStep, Element], Event::Object) => return self.begin_item(),
             ([ItemsStep, Element], Event::End) => return self.end_item(),
-            // One member, whose name is that of the action.
+            // An item has a single member, whose name is the action.
             ([ItemsStep, Element, _], Event::Object) if !self.item.has_outcome => self.item.has_outcome = true,
             ([ItemsStep, Element, _] | [ItemsStep, Element, _, Error], Event::End) => {}
             ([ItemsStep, Element, _, Status], Event::Number(number)) if self.item.status.is_none() => {
@@ -407,13 +408,13 @@ impl Listener for Reading<'_> {
     }
 }
 
-/// A number without a sign, a point or an exponent.
+/// Parses a number without a sign, a decimal point or an exponent.
 fn natural(number: Excerpt<'_>) -> Option<u64> {
     let text = std::str::from_utf8(number.bytes).ok().filter(|_| !number.is_cut)?;
     text.parse().ok()
 }
 
-/// Judges an answer to a bulk of `documents` that is there as a whole.
+/// Judges an answer that has arrived as a whole.
 #[cfg(test)]
 pub(crate) fn judge(answer: crate::http::Answer, documents: usize) -> Verdict {
     let crate::http::Answer { status, retry_after, body } = answer;

@@ -1,8 +1,8 @@
 //! Compresses bulks for sending.
 //!
-//! Memory: the compressed text is given up as soon as it is as long as the bulk, so it takes at most as much again as
-//! the bulk under way, which `settings.memory_limit` bounds; in practice a tenth. gzip's own state (some 300 kB) exists
-//! only while a bulk is being compressed.
+//! Memory: compression is given up as soon as its output is as long as the bulk. So the output takes at most as much
+//! memory as the bulk, which `settings.memory_limit` bounds, and in practice a tenth of it. The compressor's state (some
+//! 300 kB) exists only while a bulk is being compressed.
 
 use crate::event_loop;
 use crate::limits;
@@ -15,15 +15,15 @@ use std::sync::Arc;
 /// four times as long to save another sixth.
 const COMPRESSION_LEVEL: u32 = 1;
 
-/// Whether one host gets its bulks compressed. A host that refuses them gets plain ones, and a compressed one now and
-/// then: a proxy may have refused them, or the host may accept them by now.
+/// Decides whether the next bulk for a host is compressed. A host that refuses compressed bulks gets uncompressed ones. From
+/// time to time a compressed one is tried again, because the host may have been upgraded, or a proxy removed.
 #[derive(Debug)]
 pub(super) struct Packing {
-    /// Compressed bulks in a row that it refused, and took as they are.
+    /// Compressed bulks in a row that the host refused, but accepted uncompressed.
     refused: u32,
-    /// Bulks that go to it as they are before the next compressed one.
+    /// Uncompressed bulks that are left to send before the next compressed one.
     plain_left: u32,
-    /// The number of plain bulks after the next refusal.
+    /// The number of uncompressed bulks after the next refusal.
     plain_next: u32,
 }
 
@@ -41,13 +41,14 @@ impl Packing {
         is_due
     }
 
-    /// A compressed bulk was read.
+    /// Records that the host could read a compressed bulk.
     pub(super) fn worked(&mut self) {
         *self = Self::default();
     }
 
-    /// A compressed bulk was refused, and accepted when it was sent uncompressed. `is_certain` if the answer said that
-    /// this was the reason. True if the host now starts to count as one that accepts none.
+    /// Records that a compressed bulk was refused, but accepted when it was sent uncompressed. `is_certain` says whether the
+    /// answer gave the compression as the reason. Returns whether the host has just become one that gets no compressed
+    /// bulks.
     pub(super) fn failed(&mut self, is_certain: bool) -> bool {
         self.refused += 1;
         if !is_certain && self.refused < limits::COMPRESSED_REFUSALS_MAX {
@@ -59,15 +60,15 @@ impl Packing {
     }
 }
 
-/// Compresses into one buffer after the other.
+/// Compresses bulks, and keeps the buffer for the next one.
 #[derive(Debug, Default)]
 pub(super) struct Gzip {
     spare: Vec<u8>,
 }
 
 impl Gzip {
-    /// None if it gains nothing. Between the pieces all other tasks run, including those that a socket or a deadline
-    /// wakes.
+    /// Compresses a bulk piece by piece. All other tasks run between the pieces, including those that a socket or a deadline
+    /// wakes. Returns `None` if the bulk is too short, or would not become shorter.
     pub(super) async fn compress(&mut self, plain: &[u8]) -> Option<Arc<Vec<u8>>> {
         if plain.len() < limits::COMPRESSED_BYTES_MIN {
             return None;
@@ -77,7 +78,7 @@ impl Gzip {
         let mut encoder = GzEncoder::new(plain, Compression::new(COMPRESSION_LEVEL));
         loop {
             if packed.capacity() - packed.len() < limits::COMPRESSED_TURN_BYTES {
-                // Doubling could take twice the bulk.
+                // Doubling the buffer could allocate twice the length of the bulk.
                 packed.reserve_exact(limits::COMPRESSED_TURN_BYTES.max(packed.len() / 4));
             }
             let read = (&mut encoder).take(limits::COMPRESSED_TURN_BYTES as u64).read_to_end(&mut packed);

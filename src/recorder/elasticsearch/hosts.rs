@@ -1,16 +1,16 @@
 //! Which of a cluster's hosts gets the next bulk. Pure: time and randomness are arguments.
 //!
-//! Bulks go round the healthy hosts. One that fails rests, each time longer and never for less than a few times what
-//! the failure cost. It comes back on trial once it has answered a probe; only when it has accepted a bulk does its
-//! next rest become short again. None is tried while it rests, unless all do: then the recorder's own pace decides
-//! when.
+//! Healthy hosts get bulks in turn. A host that fails rests, each time longer, and always for a few times as long as the
+//! failure delayed documents. Once it has answered a probe it gets bulks again, but its next rest is short again only
+//! after it has accepted one. A resting host is not tried, unless all hosts rest: then the recorder's own back-off
+//! decides when.
 
 use crate::backoff;
 use crate::limits;
 use crate::sort::sorted;
 use std::time::{Duration, Instant};
 
-/// The hosts of one cluster, called by their places in the configured list.
+/// The hosts of one cluster, identified by their indices in the configured list.
 #[derive(Debug)]
 pub(super) struct Hosts {
     list: Vec<Host>,
@@ -28,29 +28,30 @@ struct Host {
 #[derive(Debug, Clone, Copy)]
 struct Rest {
     until: Instant,
-    /// The host itself asked for the pause.
+    /// The end of the pause that the host itself asked for (`Retry-After`), if it did.
     asked_until: Instant,
 }
 
-/// What a failure says about the length of the rest.
+/// What determines the length of a rest after a failure.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Failure {
-    /// How long documents waited for it.
+    /// How long documents waited for the host in vain.
     pub(super) cost: Duration,
     /// The host asked for this pause.
     pub(super) asked: Option<Duration>,
-    /// A person has to fix it.
+    /// A person has to fix the cause, so there is no use in trying again soon.
     pub(super) slow: bool,
 }
 
 impl Hosts {
-    /// All of them healthy. Many shippers with the same list do not begin with the same host.
+    /// All hosts are healthy at first. The first one is chosen at random, so that many processes with the same list do not
+    /// all begin with the same host.
     pub(super) fn new(count: usize, random: &mut fastrand::Rng) -> Self {
         Self { list: vec![Host::default(); count], next: random.usize(..count.max(1)) }
     }
 
-    /// The hosts to try with a bulk, in order: the healthy ones; if there are none, those that did not ask for their
-    /// pause, the one whose rest ends first coming first; if all have asked for a pause, only the one whose pause ends
+    /// The hosts to try with a bulk, in order. These are the healthy ones. If there are none, they are the hosts that did
+    /// not ask for a pause, ordered by the end of their rest. If all have asked for one, it is the host whose pause ends
     /// first.
     pub(super) fn candidates(&mut self, now: Instant) -> Vec<usize> {
         let count = self.list.len();
@@ -67,7 +68,7 @@ impl Hosts {
         found
     }
 
-    /// It failed. Returns the end of its rest, when it is probed.
+    /// Records a failure, and returns the end of the host's rest, when it is to be probed.
     pub(super) fn failed(&mut self, at: usize, failure: Failure, now: Instant, random: &mut fastrand::Rng) -> Instant {
         let host = &mut self.list[at];
         host.failures += 1;
@@ -80,18 +81,18 @@ impl Hosts {
         rest.until
     }
 
-    /// It accepted a bulk. True if it counted as failing before.
+    /// Records that the host has accepted a bulk. Returns whether it had failed since the last one.
     pub(super) fn worked(&mut self, at: usize) -> bool {
         let before = std::mem::take(&mut self.list[at]);
         before.failures > 0
     }
 
-    /// It has answered a probe: the next round tries it.
+    /// Records that the host has answered a probe, so that it gets bulks again.
     pub(super) fn returned(&mut self, at: usize) {
         self.list[at].rest = None;
     }
 
-    /// How long the pause is that all of them have asked for; none if one has not.
+    /// The shortest of the pauses that the hosts have asked for. None if there is a host that has not asked for one.
     pub(super) fn asked_pause(&self, now: Instant) -> Option<Duration> {
         let asked = |host: &Host| host.rest.map(|rest| rest.asked_until.saturating_duration_since(now));
         let pauses = self.list.iter().map(|host| asked(host).unwrap_or_default());
@@ -147,7 +148,7 @@ mod tests {
         for round in 0..20 {
             let rest = hosts.failed(0, Failure::default(), now, &mut random) - now;
             assert!(rest >= longest / 2 && rest <= longest, "{round}: {rest:?}");
-            // An answer to a question alone does not make the next rest a short one.
+            // An answer to a probe alone does not make the next rest short.
             hosts.returned(0);
             longest = (longest * 2).min(limits::HOST_REST_MAX);
         }

@@ -1,4 +1,5 @@
-//! `_type`: whether documents are sent with one, which one, and what servers answer when it was wrong. Pure.
+//! The mapping type (`_type`) of documents: whether a server requires one, which one it is, and what servers answer if it
+//! is wrong. Pure.
 //!
 //! Elasticsearch 5 requires a type with each document; 6 requires it and accepts only one per index; 7 accepts only
 //! `_doc`; 8, 9 and OpenSearch refuse any. The type is the reader's `type_name`, as in the Go program, unless the index
@@ -10,25 +11,25 @@ use crate::json;
 use crate::limits;
 use memchr::memmem;
 
-/// What is known of the types of a server.
+/// What is known about mapping types on one server.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct MappingTypes {
-    /// Whether documents carry one.
+    /// Whether documents are sent with a type.
     pub(super) wanted: bool,
-    /// The type that an index has, where it is another than that of our documents. Both are JSON strings without their
-    /// quotes; the index is called as the documents call it, which may be by an alias.
+    /// Indices whose type differs from that of our documents, each with its type. Both are JSON strings without their
+    /// quotes. The name of the index is the one in the documents, which may be an alias.
     of_index: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// A server's complaint about a type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Complaint {
-    /// There is none, and it wants one.
+    /// The document has no type, but the server requires one.
     Missing,
-    /// There is one, and it wants none.
+    /// The document has a type, but the server accepts none.
     Unwanted,
-    /// The index has one of these types. The server also names the index; for a document that was sent to an alias,
-    /// that is another name than the document's.
+    /// The index already has one of these types. (The server names the index as well, but that is of no use: if the
+    /// document was sent to an alias, it is another name than the document's.)
     Other(Vec<String>),
 }
 
@@ -36,12 +37,12 @@ pub(super) enum Complaint {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Complaints {
     kinds: Vec<Complaint>,
-    /// Document and complaint, by their places.
+    /// The index of each document, with the index of its complaint in `kinds`.
     of: Vec<(usize, usize)>,
 }
 
 impl Complaints {
-    /// Equal complaints are kept once, and only a limited number of different ones.
+    /// Adds a complaint. Equal ones are stored once, and the number of different ones is limited.
     pub(super) fn add(&mut self, document: usize, complaint: Complaint) {
         let known = self.kinds.iter().position(|known| *known == complaint);
         if known.is_none() && self.kinds.len() == limits::INDEX_TYPES_MAX {
@@ -58,19 +59,19 @@ impl Complaints {
         self.of.is_empty()
     }
 
-    /// Each with the document's place, in the order of the bulk.
+    /// The complaints with the indices of their documents, in the order of the bulk.
     pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &Complaint)> {
         self.of.iter().map(|&(document, at)| (document, &self.kinds[at]))
     }
 
-    /// Whether there is one of this document.
+    /// Whether there is one about this document.
     pub(super) fn contains(&self, document: usize) -> bool {
         self.of.binary_search_by_key(&document, |&(document, _)| document).is_ok()
     }
 }
 
 impl MappingTypes {
-    /// The bulk as this server takes it.
+    /// The bulk in the form that this server requires.
     pub(super) fn apply(&self, bulk: &Bulk) -> Bulk {
         bulk.typed(|index, type_name| self.of(index, type_name))
     }
@@ -121,8 +122,8 @@ impl MappingTypes {
     }
 }
 
-/// A `type_name` that the servers would refuse is replaced: the document has it as its `service.name` all the same. It
-/// goes into an action line as it is, so it must be what may stand there.
+/// Replaces a `type_name` that servers would refuse. Nothing is lost, because the document has it as its `service.name`.
+/// The result goes into an action line without further escaping.
 fn valid(type_name: &[u8]) -> &[u8] {
     let bad = type_name.is_empty()
         || type_name.len() > limits::MAPPING_TYPE_BYTES_MAX
@@ -132,14 +133,14 @@ fn valid(type_name: &[u8]) -> &[u8] {
     if bad { b"expvastic" } else { type_name }
 }
 
-/// The name of a type as a JSON string without its quotes.
+/// The name of a type as a JSON string, without its quotes.
 fn escaped(name: &str) -> Vec<u8> {
     let mut text = Vec::new();
     json::write_escaped(&mut text, name);
     text
 }
 
-/// The complaint in the answer to a whole request, recognised by its reason.
+/// Recognises a complaint about types in the error of a whole request.
 pub(super) fn complaint_of_request(reason: &[u8]) -> Option<Complaint> {
     if memmem::find(reason, b": type is missing;").is_some() {
         Some(Complaint::Missing)
@@ -150,7 +151,7 @@ pub(super) fn complaint_of_request(reason: &[u8]) -> Option<Complaint> {
     }
 }
 
-/// The complaint in an item of an answer, recognised by its reason.
+/// Recognises a complaint about types in the error of a single document.
 pub(super) fn complaint_of_reason(reason: &[u8]) -> Option<Complaint> {
     const OTHER: &[u8] = b"as the final mapping would have more than 1 type: [";
     const UNWANTED: &[u8] = b"Invalid type: expecting [_doc] but got [";
@@ -185,7 +186,7 @@ mod tests {
         bulk
     }
 
-    /// The types of a bulk as it is sent.
+    /// The type in each action line.
     fn types_in(bulk: &Bulk) -> Vec<Option<String>> {
         let text = std::str::from_utf8(bulk.bytes()).unwrap();
         let actions = text.lines().step_by(2).map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
@@ -246,8 +247,7 @@ mod tests {
         let mut types = MappingTypes { wanted: true, ..MappingTypes::default() };
         let bulk = bulk_of(&[("i", "a"), ("i", "b"), ("i", "c"), ("j", "b")]);
         let (sent, mut complaints) = (types.clone(), Complaints::default());
-        // Each of them is complained of against what it was sent with. The index is not named as the documents name it, as
-        // that is an alias.
+        // Both documents were sent to an alias, so the complaint is matched by the type that was sent, not by the index.
         complaints.add(1, other(&["b", "a"]));
         complaints.add(2, other(&["a", "c"]));
         types.reconsider(&complaints, &bulk, &mut Judgement { fates: vec![Fate::Acked; 4], ..Judgement::default() });
@@ -255,7 +255,7 @@ mod tests {
         assert_eq!(differs, [false, true, true, false]);
         let expected = ["a", "a", "a", "b"].map(|name| Some(name.to_owned()));
         assert_eq!(types_in(&types.apply(&bulk)), expected);
-        // The same again teaches nothing, so that it is not tried for ever.
+        // The same complaint again changes nothing, so documents are not sent again for ever.
         let sent = types.clone();
         types.learn(&other(&["b"]), b"j", b"b");
         assert!((0..4).all(|document| !types.differs(&sent, &bulk, document)));

@@ -1,19 +1,18 @@
 //! A JSON scanner for text that arrives in pieces. It checks every byte, and keeps no more than one name or value at a
 //! time. Pure.
 //!
-//! It is as strict as a parser of the whole text, with one exception: half of a surrogate pair stands for U+FFFD,
-//! because servers cut users' texts by characters of 16 bits.
+//! It is as strict as a parser of the whole text, with one exception: a lone surrogate is read as U+FFFD, because servers
+//! that count UTF-16 units may cut a text within a character.
 
 use crate::limits;
 
-/// Hears what there is, in the order of the text.
+/// Receives the events of a scan, in the order of the text.
 pub(super) trait Listener {
-    /// `path` leads to the value: its length is the number of containers around it. Nothing is told of what lies deeper
-    /// than [`STEPS_MAX`].
+    /// `path` has a step for each container around the value. Values deeper than [`STEPS_MAX`] are not reported.
     fn hear(&mut self, path: &[Step], event: Event<'_>);
 }
 
-/// What is told of a value.
+/// A value, or the end of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Event<'t> {
     Object,
@@ -21,26 +20,26 @@ pub(super) enum Event<'t> {
     /// The end of an object or an array.
     End,
     Text(Excerpt<'t>),
-    /// As it is written.
+    /// The text of a number.
     Number(Excerpt<'t>),
     /// `true`, `false` or `null`.
     Literal,
 }
 
-/// The beginning of a text.
+/// A text, or the beginning of a long one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Excerpt<'t> {
     pub(super) bytes: &'t [u8],
-    /// There was more of it.
+    /// Whether the text was longer.
     pub(super) is_cut: bool,
 }
 
 /// A step from a container to a value in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Of an array.
+    /// To an element of an array.
     Element,
-    /// A member with a name that means nothing here.
+    /// To a member of an object whose name is not one of those below.
     Other,
     Items,
     Status,
@@ -50,38 +49,38 @@ pub(super) enum Step {
     Reason,
 }
 
-/// Steps that are remembered.
+/// The longest path that is tracked.
 pub(super) const STEPS_MAX: usize = 6;
 
 /// Reads one JSON object.
 #[derive(Debug)]
 pub(super) struct Scanner {
     state: State,
-    /// Containers that are open, and for each a bit that is set for an object.
+    /// The number of open containers. For each, `objects` has a bit that is set if it is an object.
     depth: usize,
     objects: u128,
     path: [Step; STEPS_MAX],
-    /// The name or value at hand, as far as it is kept.
+    /// The current name or value, or its beginning.
     text: Vec<u8>,
     is_cut: bool,
     is_name: bool,
-    /// The first half of a surrogate pair whose second may follow.
+    /// A high surrogate that may be followed by a low one.
     half: Option<u16>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Before the object.
+    /// Before the outermost object.
     Root,
     Value,
     FirstElement,
     FirstName,
     Name,
     Colon,
-    /// Behind a value.
+    /// After a value.
     Comma,
     Text,
-    /// In a character of more than one byte: how many are to come, and between what the next one is.
+    /// Within a character of several bytes: `left` bytes follow, the next of which must be between `least` and `most`.
     Continuation {
         left: u8,
         least: u8,
@@ -93,13 +92,13 @@ enum State {
         unit: u16,
     },
     Number(Digits),
-    /// What is left of a literal.
+    /// Within a literal, of which these bytes are left.
     Literal(&'static [u8]),
     Over,
     Broken,
 }
 
-/// What a number has had last.
+/// The part of a number that was read last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Digits {
     Minus,
@@ -160,7 +159,7 @@ impl Scanner {
         }
     }
 
-    /// Reads on. False if this is no JSON object, whatever follows.
+    /// Scans the next piece. Returns false if the text is not a JSON object, whatever follows.
     pub(super) fn read(&mut self, piece: &[u8], listener: &mut impl Listener) -> bool {
         let mut at = 0;
         while at < piece.len() && self.state != State::Broken {
@@ -174,17 +173,17 @@ impl Scanner {
         self.state != State::Broken
     }
 
-    /// Bytes of memory that it holds.
+    /// Bytes of memory that are allocated.
     pub(super) fn memory_bytes(&self) -> usize {
         self.text.capacity()
     }
 
-    /// Whether the object is whole.
+    /// Whether the end of the object was reached.
     pub(super) fn is_complete(&self) -> bool {
         self.state == State::Over
     }
 
-    /// Takes the characters of a text that stand for themselves; gives their number.
+    /// Consumes the bytes at the beginning that are ASCII characters without an escape, and returns their number.
     fn plain(&mut self, bytes: &[u8]) -> usize {
         let is_plain = |byte: &u8| (0x20..0x80).contains(byte) && !matches!(byte, b'"' | b'\\');
         let length = bytes.iter().position(|byte| !is_plain(byte)).unwrap_or(bytes.len());
@@ -194,7 +193,7 @@ impl Scanner {
         length
     }
 
-    /// Takes a byte; false if it has to be looked at once more, in the state that it has led to.
+    /// Consumes a byte. Returns false if it ends a number, so that it has to be read once more in the new state.
     fn step(&mut self, byte: u8, listener: &mut impl Listener) -> bool {
         let is_blank = matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
         self.state = match (self.state, byte) {
@@ -368,7 +367,7 @@ impl Scanner {
             }
             (before, _) => {
                 self.half = before;
-                // Says that the half before it stays alone, if there is one.
+                // Replaces an earlier high surrogate that has no low one.
                 self.append(&[]);
                 if (0xd800..=0xdbff).contains(&unit) {
                     self.half = Some(unit);
@@ -382,7 +381,7 @@ impl Scanner {
         State::Text
     }
 
-    /// Adds to the text, as far as it is kept.
+    /// Appends to the text, up to its bound.
     fn append(&mut self, bytes: &[u8]) {
         if self.half.take().is_some() {
             self.append(char::REPLACEMENT_CHARACTER.encode_utf8(&mut [0; 4]).as_bytes());

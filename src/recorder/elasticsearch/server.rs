@@ -8,7 +8,7 @@ use std::fmt;
 pub(crate) enum Product {
     Elasticsearch(Version),
     OpenSearch(Version),
-    /// Something that does not say, or does not let us ask.
+    /// A server that does not say what it is, or refuses the request.
     #[default]
     Unknown,
 }
@@ -33,7 +33,7 @@ impl Product {
         }
     }
 
-    /// Whether its documents have a mapping type: those of Elasticsearch below 7.
+    /// Whether documents need a mapping type there, as in Elasticsearch before version 7.
     pub(crate) fn has_types(self) -> bool {
         matches!(self, Self::Elasticsearch(version) if version.major < 7)
     }

@@ -1,16 +1,16 @@
-//! Finds where the last whole document of a `_bulk` file ends, reading from its end: files may be huge, and everything
-//! else waits meanwhile.
+//! Finds the end of the last complete document in a `_bulk` file. The file is read from its end, because it may be huge, and
+//! no other task runs meanwhile.
 
 use crate::limits;
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// What a line begins with that has a document behind it.
+/// The beginnings of action lines that are followed by a document.
 const ACTIONS: [&[u8]; 2] = [b"{\"create\":", b"{\"index\":"];
 
-/// Bytes of the file that make up whole documents; what is behind them a crash has torn.
+/// The length of the file without an incomplete document at its end, which a crash may have left.
 ///
 /// # Errors
-/// What the system says, or that these cannot be documents.
+/// The system's error, or that the file does not consist of documents.
 pub(super) fn whole_bytes(file: &mut (impl Read + Seek)) -> io::Result<u64> {
     if !begins_action(file, 0, u64::MAX)? {
         return Err(foreign("it does not begin with an action line"));
@@ -22,7 +22,7 @@ pub(super) fn whole_bytes(file: &mut (impl Read + Seek)) -> io::Result<u64> {
     Ok(if waits { last_line } else { end })
 }
 
-/// Whether an action line stands at `start`, or what there is of one before `end`.
+/// Whether there is an action line at `start`, or the beginning of one that is cut off at `end`.
 fn begins_action(file: &mut (impl Read + Seek), start: u64, end: u64) -> io::Result<bool> {
     file.seek(SeekFrom::Start(start))?;
     let mut beginning = Vec::new();
@@ -31,12 +31,12 @@ fn begins_action(file: &mut (impl Read + Seek), start: u64, end: u64) -> io::Res
     Ok(ACTIONS.iter().any(fits))
 }
 
-/// Nothing of a file that is somebody else's is cut.
+/// The error for a file that this program has not written, and which it must not truncate.
 fn foreign(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("{why}: not a file of documents, choose another path"))
 }
 
-/// Where the line begins that goes on up to `before`.
+/// The start of the line that reaches up to `before`.
 fn line_start(file: &mut (impl Read + Seek), before: u64) -> io::Result<u64> {
     let mut block = [0; limits::TORN_READ_BYTES];
     let mut at = before;
@@ -68,7 +68,7 @@ mod tests {
         usize::try_from(whole_bytes(&mut Cursor::new(text)).unwrap()).unwrap()
     }
 
-    /// Reads all of it, and knows that each document has two lines.
+    /// The naive solution: reads the whole file, and counts two lines for each document.
     fn twin(text: &str) -> usize {
         text.match_indices('\n').map(|(at, _)| at + 1).skip(1).step_by(2).last().unwrap_or(0)
     }
@@ -84,7 +84,7 @@ mod tests {
         }
     }
 
-    /// Counts what is read.
+    /// Counts the bytes that are read.
     struct Counting(File, usize);
 
     impl Read for Counting {
@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(whole_bytes(&mut counting).unwrap(), hole + whole.len() as u64);
         assert!((1..=3 * limits::TORN_READ_BYTES).contains(&counting.1), "{} bytes were read", counting.1);
 
-        // One that holds no lines at all is left alone before long.
+        // A file without any line end is given up after a bounded number of bytes.
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(DOCUMENT.as_bytes()).unwrap();
         file.set_len(1 << 33).unwrap();
