@@ -15,7 +15,7 @@ pub(crate) enum SecretSource {
     File(PathBuf),
 }
 
-/// How we authenticate to an endpoint.
+/// How the program authenticates to an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Auth {
     Basic { user: String, password: SecretSource },
@@ -32,7 +32,7 @@ pub(crate) struct Tls {
     pub(crate) verify: bool,
 }
 
-/// A certificate of our own, and its key.
+/// The client certificate that is presented to an endpoint, and its private key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ClientCertificate {
     pub(crate) cert_file: PathBuf,
@@ -48,7 +48,8 @@ pub(crate) struct Access {
     pub(crate) tls: Tls,
 }
 
-/// The header fields that identify us. Their secrets are hidden in texts from outside for as long as this value exists.
+/// The header fields that are sent to an endpoint. Their secrets are hidden in texts from outside for as long as this value
+/// exists.
 #[derive(Debug, Default)]
 pub(crate) struct Headers {
     pub(crate) fields: Vec<(String, Secret)>,
@@ -70,7 +71,7 @@ impl SecretSource {
         }
     }
 
-    /// ` in FILE`, as a part of an advice; empty for a secret that is in the configuration.
+    /// ` in FILE`, for use in advice. Empty if the secret is in the configuration itself.
     fn place(&self) -> String {
         self.file().map(|path| format!(" in {}", path.display())).unwrap_or_default()
     }
@@ -92,7 +93,7 @@ impl Auth {
             }
             Self::ApiKey(key) => {
                 let key = key.load(Shape::Token)?;
-                // A server gives it as `encoded`, or in two halves, of which the first, an id, is no secret.
+                // A server shows a new key as `encoded`, and as an id and a secret. Only the latter needs to be hidden.
                 match key.expose().split_once(':') {
                     Some((_, secret)) => ("ApiKey", base64::encoded(key.expose().as_bytes()), vec![Secret::of(secret)]),
                     None => ("ApiKey", key.expose().to_owned(), vec![]),
@@ -121,10 +122,10 @@ impl Default for Tls {
 }
 
 impl Access {
-    /// Reads the files, and gives the header fields.
+    /// Makes the header fields, and reads the files that they need.
     ///
     /// # Errors
-    /// A file that cannot be read, or holds no secret.
+    /// A file cannot be read, or contains no secret.
     pub(crate) fn load(&self) -> Result<Headers, SecretFileError> {
         let (mut fields, mut secrets) = (Vec::new(), Vec::new());
         if let Some(auth) = &self.auth {
@@ -146,7 +147,7 @@ impl Access {
         auth.chain(self.headers.iter().filter_map(|(_, value)| value.file()))
     }
 
-    /// What a person should check after this answer; none if it has nothing to do with authentication.
+    /// What a person should check after an answer with this status. None if it has nothing to do with authentication.
     pub(crate) fn advice(&self, status: u16) -> Option<String> {
         match (status, &self.auth) {
             (401, None) => Some("the server requires credentials: set `auth`".to_owned()),

@@ -1,11 +1,10 @@
-//! Removes secrets from texts from outside, before they become part of a message.
+//! Removes secrets from texts that come from outside, before they become part of a message.
 //!
-//! Every secret of the process is hidden in every text: the server that repeats a secret need not be the one that it
-//! was sent to (a redirect may name it as its host, one server may hear it from another). A text is cut after secrets
-//! were removed from it, never before.
+//! Every secret of the process is hidden in every text, because a secret may be repeated by another server than the one it
+//! was sent to. (A redirect may contain it in a host name, and one server may pass it on to another.) A text is always cut
+//! after secrets were removed from it, never before.
 //!
-//! Invariant: a secret is known here from the moment it is loaded until no answer to a request with it can arrive any
-//! more.
+//! Invariant: a secret is known here from the moment when it is loaded until no answer to a request with it can arrive.
 
 mod fold;
 mod table;
@@ -25,7 +24,7 @@ thread_local! {
 #[derive(Default)]
 struct Known {
     secrets: Vec<Weak<[Secret]>>,
-    /// The table of what is looked for; none if the secrets have changed. Built when there is a text to search.
+    /// The table that texts are searched with. It is dropped when the secrets change, and built for the next text.
     table: Option<Rc<Table>>,
 }
 
@@ -83,7 +82,7 @@ pub(crate) fn hide(text: &mut String) {
     }
 }
 
-/// The beginning of a text from outside, without secrets: at most this many bytes, and `…` if there are more.
+/// Quotes a text from outside without its secrets: at most `bytes_max` bytes, and `…` if it is longer.
 pub(crate) fn quote(text: &[u8], bytes_max: usize) -> String {
     let window = &text[..text.len().min(bytes_max + limits::QUOTE_AHEAD_BYTES)];
     let mut quoted = String::from_utf8_lossy(window).into_owned();

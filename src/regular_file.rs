@@ -12,7 +12,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
-/// Why a file was not read. Its text belongs behind the file's name and a colon.
+/// Why a file was not read. A message has the file's name and a colon before its `Display`.
 #[derive(Debug)]
 pub(crate) enum ReadError {
     System(io::Error),
@@ -43,7 +43,7 @@ pub(crate) fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, ReadError> {
     Ok(bytes)
 }
 
-/// Whether there is a regular file of at most `bytes_max` bytes, for those that a library opens by itself.
+/// Checks that there is a regular file of at most `bytes_max` bytes, before a library opens it.
 ///
 /// # Errors
 /// [`ReadError`]
@@ -51,7 +51,7 @@ pub(crate) fn check(path: &Path, bytes_max: u64) -> Result<(), ReadError> {
     check_metadata(&std::fs::metadata(path)?, bytes_max).map(|_| ())
 }
 
-/// What `file_type` is called, unless it is a regular file.
+/// What kind of file this is, as a text. None if it is a regular file.
 pub(crate) fn irregular_kind(file_type: FileType) -> Option<&'static str> {
     match file_type {
         _ if file_type.is_file() => None,
@@ -62,7 +62,8 @@ pub(crate) fn irregular_kind(file_type: FileType) -> Option<&'static str> {
     }
 }
 
-/// Flags for opening whatever may be there: no waiting for the other end of a FIFO, and no terminal becomes ours.
+/// Flags for opening a path that may lead to anything: opening does not wait for the other end of a FIFO, and a terminal does
+/// not become the process's controlling terminal.
 pub(crate) fn never_waiting() -> i32 {
     (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed()
 }

@@ -1,4 +1,4 @@
-//! PEM files, read as strictly as TLS libraries read them. What those would silently skip is reported here. Pure.
+//! Reads PEM files, as strictly as TLS libraries do, but reports what those would skip silently. Pure.
 
 use crate::secret::base64;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 /// One block of a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Block {
-    /// Such as `CERTIFICATE`.
+    /// The type of the content, such as `CERTIFICATE`.
     pub(crate) label: String,
     pub(crate) der: Vec<u8>,
 }
@@ -15,9 +15,9 @@ const BEGIN: &str = "-----BEGIN ";
 const END: &str = "-----END ";
 const DASHES: &str = "-----";
 
-/// Why a file is no good PEM file. Its `Display` belongs behind the file's name. Lines are counted from 1.
+/// Why a file is not a valid PEM file. A message has the file's name before its `Display`. Lines are counted from 1.
 ///
-/// All of these are rare: a file that was written by hand, joined from others, or cut off while it was copied.
+/// All of these are rare. The file was written by hand, joined from others, or cut off while it was copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum PemError {
     /// An editor has put a byte order mark before the text.
@@ -26,13 +26,14 @@ pub(crate) enum PemError {
     Utf16,
     /// The words BEGIN or END are not at the start of a line.
     Indented { line: usize, mark: &'static str },
-    /// A line holds more than a BEGIN or an END. The likeliest of all: files joined by `cat`, the first without a newline.
+    /// A line contains more than a BEGIN or an END. This is the most likely error: files were joined by `cat`, and the first
+    /// had no newline at its end.
     MidLine { line: usize },
     /// A block begins within another one.
     NotClosed { begin_line: usize, line: usize },
     /// An END without a BEGIN before it.
     NotOpen { line: usize },
-    /// The END of something else than what was begun.
+    /// The label of an END differs from that of its BEGIN.
     OtherEnd { line: usize, label: String, begin_line: usize },
     /// What is between BEGIN and END is not Base64.
     NotBase64 { label: String, begin_line: usize },
@@ -40,14 +41,14 @@ pub(crate) enum PemError {
     NoEnd { label: String, begin_line: usize },
 }
 
-/// A block whose end has not been read.
+/// A block whose END has not been read yet.
 struct OpenBlock {
     label: String,
     base64: String,
     begin_line: usize,
 }
 
-/// The blocks of a file; text between them is skipped.
+/// Reads the blocks of a file. Text between them is skipped.
 ///
 /// # Errors
 /// What is wrong with the file.
@@ -93,7 +94,7 @@ pub(crate) fn blocks(text: &[u8]) -> Result<Vec<Block>, PemError> {
     }
 }
 
-/// A block begins and ends in lines of their own. In the text around the blocks the words may stand anywhere.
+/// Checks that BEGIN and END are on lines of their own. In the text around the blocks these words may occur anywhere.
 fn check_place(text: &str, line: usize, mark: &'static str, is_in_block: bool) -> Result<(), PemError> {
     let is_alone = |at: usize| at == 0 && text.ends_with(DASHES) && !text[mark.len()..].contains(mark);
     match text.find(mark) {
@@ -132,7 +133,7 @@ impl fmt::Display for PemError {
     }
 }
 
-/// The version of X.509 that a certificate has; none if it is no certificate.
+/// The X.509 version of a certificate. None if it is not a certificate.
 pub(crate) fn x509_version(der: &[u8]) -> Option<u8> {
     const SEQUENCE: u8 = 0x30;
     const VERSION: u8 = 0xa0;
@@ -145,7 +146,7 @@ pub(crate) fn x509_version(der: &[u8]) -> Option<u8> {
     }
 }
 
-/// The value of the first element, if it has this tag.
+/// The value of the first DER element, if it has this tag.
 fn value(der: &[u8], tag: u8) -> Option<&[u8]> {
     let (&found, rest) = der.split_first()?;
     let (&length, rest) = rest.split_first()?;

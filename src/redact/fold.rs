@@ -1,31 +1,31 @@
-//! Reads a text byte by byte in the form in which it is compared with secrets: as it stands, and with escapes decoded.
-//! Pure, in linear time.
+//! Brings a text into the forms in which it is compared with secrets: unchanged, and with escapes decoded. Pure, in linear
+//! time.
 
-/// One byte of a text, or what an escape stands for.
+/// One byte of a text, or one that an escape stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Unit {
     pub(super) byte: u8,
-    /// Its place in the text, in bytes.
+    /// The range of the text that it comes from.
     pub(super) start: usize,
     pub(super) end: usize,
 }
 
 /// The longest escape that is decoded: a surrogate pair as `\ud83d\ude00`.
 const ESCAPE_BYTES_MAX: usize = 12;
-/// The longest escape with another one at its end, both without their ends.
+/// The longest incomplete escape at the end of a text, with another incomplete one within it.
 pub(super) const TORN_BYTES_MAX: usize = 2 * ESCAPE_BYTES_MAX;
 
-/// How often what is left of a text is decoded once more: JSON in JSON in a URL.
+/// How many times a text is decoded. Three are enough for JSON within JSON within a URL.
 const DEPTH_MAX: usize = 3;
 
-/// Named entities of HTML that stand for ASCII.
+/// HTML entities that stand for ASCII characters.
 const ENTITIES: [(&[u8], char); 7] =
     [(b"amp", '&'), (b"lt", '<'), (b"gt", '>'), (b"quot", '"'), (b"apos", '\''), (b"sol", '/'), (b"nbsp", ' ')];
 
 impl Unit {
-    /// What two bytes that count as equal have in common: case does not count (hosts lose it), a plus may be a blank, and
-    /// base64 has two alphabets. None if the byte does not count at all: backslashes stand before other characters, and
-    /// zeros or line ends between them.
+    /// Maps bytes that are considered equal to the same key. Case is ignored (host names lose it), a plus may stand for a
+    /// blank, and base64 has two alphabets. Backslashes and control characters have no key and are ignored, because they
+    /// may be inserted before or between other characters.
     pub(super) fn key(self) -> Option<u8> {
         match self.byte {
             b'\\' => None,
@@ -36,7 +36,7 @@ impl Unit {
         }
     }
 
-    /// Whether it is part of a word, so that what begins or ends beside it is no whole one.
+    /// Whether the byte is part of a word. A text that begins or ends next to it is then only a part of that word.
     pub(super) fn is_in_word(self) -> bool {
         self.byte.is_ascii_alphanumeric() || self.byte == b'_'
     }
@@ -53,7 +53,7 @@ fn plain(text: &[u8]) -> Vec<Unit> {
     text.iter().enumerate().map(|(at, &byte)| Unit { byte, start: at, end: at + 1 }).collect()
 }
 
-/// Gives the text as it stands, then with its escapes decoded once, twice and so on, as far as there are any.
+/// Calls `read` with the text unchanged, then with its escapes decoded once, twice and so on, as long as there are any.
 pub(super) fn for_each_reading(text: &[u8], mut read: impl FnMut(&[Unit])) {
     let mut units = plain(text);
     read(&units);
@@ -64,11 +64,10 @@ pub(super) fn for_each_reading(text: &[u8], mut read: impl FnMut(&[Unit])) {
     }
 }
 
-/// What each escape in these units stands for, be it one of JSON, of URLs, of HTML or of a programming language; none if
-/// there is no escape. What is escaped twice takes a second call.
+/// Decodes each escape once, be it of JSON, of URLs, of HTML or of a programming language. Returns `None` if there is none.
 fn decoded(units: &[Unit]) -> Option<Vec<Unit>> {
     let mut left: Vec<Unit> = Vec::with_capacity(units.len());
-    // Behind the last escape: what that stands for is no part of another one.
+    // The end of the last decoded escape. What it stands for cannot be part of another escape.
     let mut literal = 0;
     for unit in units {
         left.push(*unit);
@@ -79,7 +78,7 @@ fn decoded(units: &[Unit]) -> Option<Vec<Unit>> {
     (literal > 0).then_some(left)
 }
 
-/// Replaces the escape that the units from `literal` on end with, if they do.
+/// If the units from `literal` on end with an escape, replaces it, and returns true.
 fn replace_last(units: &mut Vec<Unit>, literal: usize) -> bool {
     let mut tail = [0_u8; ESCAPE_BYTES_MAX];
     let length = (units.len() - literal).min(ESCAPE_BYTES_MAX);
@@ -98,10 +97,10 @@ fn replace_last(units: &mut Vec<Unit>, literal: usize) -> bool {
     true
 }
 
-/// Whether this is an escape or a character of which the end was cut off, or dots that stand for more.
+/// Whether this is the beginning of an escape or of a character whose end was cut off, or dots that stand for an omission.
 pub(super) fn is_torn(units: &[Unit]) -> bool {
     let Some((first, rest)) = units.split_first() else { return false };
-    // What is left of an escape, and of one that its next character was to be.
+    // An incomplete escape may be followed by another incomplete one, if its next character was escaped itself.
     let is_left = |digits_max: usize, allowed: fn(u8) -> bool| {
         let digits = rest.iter().take_while(|unit| allowed(unit.byte)).count().min(digits_max);
         rest.len() == digits || is_torn(&rest[digits..])
@@ -111,7 +110,7 @@ pub(super) fn is_torn(units: &[Unit]) -> bool {
         b'\\' => is_left(ESCAPE_BYTES_MAX, |byte| byte.is_ascii_hexdigit() || matches!(byte, b'u' | b'x' | b'{')),
         b'&' => is_left(ESCAPE_BYTES_MAX, |byte| byte.is_ascii_alphanumeric() || byte == b'#'),
         b'.' => is_left(ESCAPE_BYTES_MAX, |byte| byte == b'.'),
-        // U+FFFD, by which a part of a character is shown.
+        // U+FFFD, which replaces an incomplete character.
         0xef => units.len() == 3,
         _ => false,
     }
@@ -122,7 +121,7 @@ enum Meant {
     Char(char),
 }
 
-/// Length of the escape that these bytes end with, and what it stands for.
+/// If these bytes end with an escape, returns its length and what it stands for.
 fn escape_at_end(tail: &[u8]) -> Option<(usize, Meant)> {
     let char_of = |code| char::from_u32(code).map(Meant::Char);
     match *tail {
@@ -154,7 +153,7 @@ fn escape_at_end(tail: &[u8]) -> Option<(usize, Meant)> {
     }
 }
 
-/// The first half of a character beyond 16 bits that these bytes end with.
+/// If these bytes end with the escape of a high surrogate, returns that.
 fn high_surrogate(tail: &[u8]) -> Option<u32> {
     let [.., b'\\', b'u', a, b, c, d] = *tail else { return None };
     number(&[a, b, c, d], 16).filter(|code| (0xd800..0xdc00).contains(code))
@@ -164,7 +163,7 @@ fn byte_of(digits: &[u8]) -> Option<u8> {
     number(digits, 16).and_then(|number| u8::try_from(number).ok())
 }
 
-/// The number that these digits, and nothing else, stand for.
+/// Parses a number that consists of digits only.
 fn number(digits: &[u8], radix: u32) -> Option<u32> {
     if digits.is_empty() {
         return None;

@@ -1,7 +1,8 @@
-//! What to look for: every form in which secrets can come back, as numbers of eight bytes. Pure.
+//! Finds secrets in a text, in every form in which they may be repeated. Pure.
 //!
-//! A secret of eight bytes or more is hidden wherever eight consecutive bytes of it are found, so it does not matter
-//! where, or by whom, a text was cut. Looking up a number takes the same time for any number of secrets.
+//! A secret of eight bytes or more is hidden wherever eight consecutive bytes of it are found, so it does not matter where a
+//! text was cut. Eight bytes are compared as one 64-bit number, which is looked up in a sorted list, so the time hardly
+//! depends on the number of secrets.
 
 use super::fold::{self, Unit};
 use crate::limits;
@@ -10,19 +11,19 @@ use crate::sort::sorted;
 use std::mem;
 use std::ops::Range;
 
-/// Bytes of a secret that are found as such in any surroundings: one number of 64 bits.
+/// Bytes of a part of a secret that is hidden wherever it occurs. They fit into a 64-bit number.
 const PART_BYTES: usize = 8;
 
-/// All that is to be hidden.
+/// Everything that is to be hidden. All lists are sorted.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    /// Every eight bytes of a secret. Sorted, as the others.
+    /// Every eight consecutive bytes of the secrets.
     parts: Vec<u64>,
-    /// Secrets that are shorter: they are hidden where they are whole words, as they may be part of one by chance.
+    /// Shorter secrets. They are hidden only where they are whole words, because they may be part of a word by chance.
     words: Vec<u64>,
-    /// Beginnings that are shorter than a part, which are hidden at the end of a text.
+    /// Beginnings of secrets that are shorter than a part. They are hidden at the end of a text, which may have been cut off.
     beginnings: Vec<u64>,
-    /// The same of `words`.
+    /// The same for the secrets in `words`.
     word_beginnings: Vec<u64>,
 }
 
@@ -44,20 +45,20 @@ impl Table {
         self.add(secret.as_bytes());
         if !secret.is_ascii() {
             let byte_of = |c| u8::try_from(u32::from(c)).unwrap_or(b'?');
-            // In another character set; the same once it was read as UTF-8; UTF-8 that was read as if it were that set.
+            // The secret in Latin-1; what remains of it when that is read as UTF-8; and its UTF-8 form read as Latin-1.
             self.add(&secret.chars().map(byte_of).collect::<Vec<u8>>());
             self.add(secret.replace(|c: char| !c.is_ascii(), "\u{fffd}").as_bytes());
             self.add(secret.bytes().map(char::from).collect::<String>().as_bytes());
         }
         if secret.len() <= limits::HIDDEN_BASE64_BYTES_MAX {
-            // What base64 makes of it depends on its place within three bytes.
+            // Base64 encodes groups of three bytes, so its output depends on where in a group the secret begins.
             for skipped in 0..3 {
                 self.add(base64::encoded(&secret.as_bytes()[skipped..]).trim_end_matches('=').as_bytes());
             }
         }
     }
 
-    /// Adds the text in each way to read it: escapes are decoded in what is searched, whether they are meant or not.
+    /// Adds the text unchanged and with its escapes decoded, because a secret itself may contain what looks like an escape.
     fn add(&mut self, text: &[u8]) {
         fold::for_each_reading(text, |units| self.add_units(units));
     }
@@ -73,12 +74,12 @@ impl Table {
         }
     }
 
-    /// The text with [`HIDDEN`] in the places of secrets; none if there is nothing to hide.
+    /// Replaces the secrets in a text by [`HIDDEN`]. Returns `None` if there are none.
     pub(super) fn hide(&self, text: &str) -> Option<String> {
         if self.parts.is_empty() && self.words.is_empty() {
             return None;
         }
-        // Somebody has cut it.
+        // An ellipsis marks a text that was cut off before.
         let (text, ellipsis) = text.strip_suffix('…').map_or((text, ""), |text| (text, "…"));
         let mut found = Vec::new();
         fold::for_each_reading(text.as_bytes(), |units| Search::new(self, units).run(&mut found));
@@ -95,11 +96,11 @@ fn key_of(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |key, &byte| key << 8 | u64::from(byte))
 }
 
-/// One way to read a text.
+/// Searches one form of a text.
 struct Search<'s> {
     table: &'s Table,
     units: &'s [Unit],
-    /// Those that count, by their places in `units`.
+    /// The indices of the units that are compared.
     counted: Vec<usize>,
 }
 
@@ -109,7 +110,7 @@ impl<'s> Search<'s> {
         Self { table, units, counted }
     }
 
-    /// Adds where something is to be hidden, in bytes of the text.
+    /// Adds the ranges of the text that are to be hidden.
     fn run(&self, found: &mut Vec<Range<usize>>) {
         let has_words = !self.table.words.is_empty();
         let mut key = 0;
@@ -129,7 +130,7 @@ impl<'s> Search<'s> {
         found.extend(self.beginning_at_end());
     }
 
-    /// A secret that begins at the end of the text: the rest of it may have been cut off, within an escape perhaps.
+    /// The beginning of a secret at the end of the text. The rest may have been cut off, possibly within an escape.
     fn beginning_at_end(&self) -> Option<Range<usize>> {
         let end = self.units.last()?.end;
         let first_torn = self.units.len().saturating_sub(fold::TORN_BYTES_MAX);
@@ -173,7 +174,7 @@ fn last_of(key: u64, length: usize) -> u64 {
     key & (u64::MAX >> (8 * (PART_BYTES - length)))
 }
 
-/// The text with [`HIDDEN`] in the place of these ranges, which may overlap and end within characters.
+/// Replaces these ranges of a text by [`HIDDEN`]. They may overlap, and may begin or end within a character.
 fn without(text: &str, ranges: Vec<Range<usize>>) -> String {
     let ranges = sorted(ranges.into_iter().map(|range| (range.start, range.end)).collect());
     let mut left = String::with_capacity(text.len());

@@ -39,7 +39,7 @@ fn a_secret_is_hidden_in_each_form() {
         "bWU6cMOkICJz\r\nK1x3",
         "bwu6cmokicjzk1x3",
         "bWU6cMOkICJz%4B1x3",
-        // The same alone, behind two bytes, behind one.
+        // Encoded alone, and after two bytes or one byte of other text.
         "cMOkICJzK1x3PG8+L3JkJmh1bnRlcjI",
         "OkICJzK1x3PG8-L3JkJmh1bnRlcjI=",
         "pCAicytcdzxvPi9yZCZodW50ZXIy",
@@ -142,7 +142,7 @@ fn quotes_are_bounded_and_cut_behind_what_is_hidden() {
         let quoted = quote(text.as_bytes(), 300);
         assert!(!quoted.contains("hun") && quoted.len() <= 303, "{quoted}");
     }
-    // Long after the end of what is shown: nobody looks there.
+    // A secret long after the end of the quote is not searched for.
     assert_eq!(quote(&vec![b'\\'; 10 << 20], 10), "\\\\\\\\\\\\\\\\\\\\\u{2026}");
 }
 
@@ -158,7 +158,7 @@ proptest! {
         numbers in prop::collection::vec(0..1000_usize, 50),
         (cut, shown) in (0..600_usize, 0..300_usize),
     ) {
-        // What is made of escapes and blanks only is too short for what it is compared as.
+        // A secret that consists only of escapes and ignored characters is too short once it is decoded.
         let is_long = |text: &String| text.chars().filter(|c| !matches!(c, '\\')).count() >= 8;
         prop_assume!(secrets.iter().all(is_long));
         let mut at = 0;
@@ -186,7 +186,7 @@ proptest! {
         }
     }
 
-    /// Where nothing is secret, nothing is changed.
+    /// A text without secrets is not changed.
     #[test]
     fn other_texts_stay_as_they_are(text in "\\PC{0,200}") {
         let _hidden = hiding(&["hunter2-correct-horse\u{e4}"]);

@@ -1,10 +1,10 @@
-//! What can go wrong with files of dead letters, and with a line of them.
+//! What can go wrong with dead-letter files, and with a line in one.
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why letters cannot be read, or not be taken out of their file.
+/// Why dead letters cannot be read from their file, or not be removed from it.
 #[derive(Debug)]
 pub(crate) enum LetterFileError {
     /// The file cannot be opened or read, or it is not a regular file. The usual cause is that the command runs as
@@ -22,8 +22,7 @@ pub(crate) enum LetterFileError {
     NotLockable { path: PathBuf, error: io::Error },
     /// The file is not as it was when it was read. Rare: a person or another program has moved, replaced or emptied it.
     Changed { path: PathBuf },
-    /// The replacement is complete, and cannot be put in the place of the file. Rare: the disk has failed or become full
-    /// within the last moments.
+    /// The replacement is complete, but cannot replace the file. Rare: the disk has failed or become full at that moment.
     NotReplaced { path: PathBuf, error: io::Error },
 }
 
@@ -53,11 +52,10 @@ impl fmt::Display for LetterFileError {
     }
 }
 
-/// Why a line is no letter. None of this happens while only expvastic writes to the file, except for
-/// [`Self::Truncated`].
+/// Why a line is not a dead letter. If only expvastic writes to the file, only [`Self::Truncated`] occurs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoLetter {
-    /// The line ends before the letter does: a crash or a full disk has torn it.
+    /// The line ends within the letter, because of a crash or a full disk.
     Truncated,
     /// Something else was written to the file.
     NoObject,
@@ -65,9 +63,9 @@ pub(crate) enum NoLetter {
     ForeignAction,
     /// The document was changed, or is missing.
     NoDocument,
-    /// It cannot be told which of two members with one name is meant.
+    /// The line has two members of the same name, so it is ambiguous.
     RepeatedMember,
-    /// No document of expvastic's is so long.
+    /// The line is longer than any that expvastic writes.
     TooLong,
 }
 

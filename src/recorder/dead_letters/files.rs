@@ -1,4 +1,4 @@
-//! Reads the files of dead letters, to which a running expvastic may append meanwhile.
+//! Reads dead-letter files, to which a running expvastic may append at the same time.
 
 use super::error::LetterFileError;
 use crate::limits;
@@ -13,10 +13,11 @@ use std::path::{Path, PathBuf};
 /// Bytes that are copied from file to file at a time.
 const COPIED_BYTES: usize = 64 << 10;
 
-/// Bytes at the beginning and at the end of a file by which it is known again: the first letter's time, the last one's document.
+/// Bytes at the beginning and at the end of a file that are compared to recognise it. They contain the time of the first
+/// letter and the document of the last one.
 const MARK_BYTES: u64 = 256;
 
-/// A file of dead letters that is open, as long as it was then.
+/// An open dead-letter file. What is appended after it was opened is not part of it.
 #[derive(Debug)]
 pub(crate) struct LetterFile {
     pub(super) path: PathBuf,
@@ -25,7 +26,7 @@ pub(crate) struct LetterFile {
     mark: Vec<u8>,
 }
 
-/// The files of a recorder that are there, the oldest letters first.
+/// Opens those of a recorder's dead-letter files that exist, the one with the oldest letters first.
 ///
 /// # Errors
 /// [`LetterFileError::Unreadable`].
@@ -33,7 +34,7 @@ pub(crate) fn open_all(path: &Path) -> Result<Vec<LetterFile>, LetterFileError> 
     names(path).into_iter().filter_map(|path| LetterFile::open(path).transpose()).collect()
 }
 
-/// `FILE.0` is there when a rotation has ended halfway.
+/// The paths of a recorder's dead-letter files. `FILE.0` exists only if a rotation has ended halfway.
 pub(super) fn names(path: &Path) -> [PathBuf; 3] {
     [rotated::numbered(path, 1), rotated::numbered(path, 0), path.to_owned()]
 }
@@ -59,7 +60,7 @@ impl LetterFile {
         }
     }
 
-    /// The error of a read that has failed.
+    /// Adds the path to the error of a failed read.
     pub(crate) fn unreadable(&self, error: io::Error) -> LetterFileError {
         LetterFileError::unreadable(&self.path, error)
     }
@@ -72,7 +73,7 @@ impl LetterFile {
         self.bytes
     }
 
-    /// Its lines from the first one on.
+    /// Reads its lines from the first one on.
     ///
     /// # Errors
     /// What the system says.
@@ -82,12 +83,13 @@ impl LetterFile {
         Ok(Lines { reader: BufReader::new(file.take(self.bytes)), number: 0, start: 0, text: Vec::new() })
     }
 
-    /// Whether others have only appended to it: a file that was emptied may have grown again.
+    /// Whether the file is the same as when it was opened, except for lines that were appended. The length alone does not
+    /// tell, because a file that was emptied may have grown again.
     pub(super) fn is_continued(&self) -> io::Result<bool> {
         Ok(self.file.metadata()?.len() >= self.bytes && mark(&self.file, self.bytes)? == self.mark)
     }
 
-    /// What was appended behind the first `bytes`.
+    /// What was appended after the first `bytes`.
     pub(super) fn since(&self, bytes: u64) -> io::Result<Vec<u8>> {
         let more = self.file.metadata()?.len().saturating_sub(bytes);
         let mut appended = vec![0; usize::try_from(more).unwrap_or(usize::MAX)];
@@ -110,7 +112,7 @@ impl LetterFile {
     }
 }
 
-/// The first and the last of so many bytes.
+/// The bytes by which a file of this length is recognised: the first and the last ones.
 fn mark(file: &File, bytes: u64) -> io::Result<Vec<u8>> {
     let half = usize::try_from(MARK_BYTES.min(bytes)).unwrap_or(0);
     let mut mark = vec![0; 2 * half];
@@ -136,7 +138,7 @@ pub(crate) struct Line<'l> {
     pub(crate) number: u64,
     pub(super) start: u64,
     pub(super) end: u64,
-    /// Without its end; none if it is longer than a letter can be.
+    /// The text without the line end. None if it is longer than a letter can be.
     pub(crate) text: Option<&'l [u8]>,
 }
 
@@ -168,7 +170,7 @@ impl Lines<'_> {
     }
 }
 
-/// Follows no symbolic link, and waits for nobody.
+/// Flags for opening a file without following a symbolic link, and without waiting if it is a FIFO.
 pub(super) fn careful() -> i32 {
     OFlags::NOFOLLOW.bits().cast_signed() | regular_file::never_waiting()
 }

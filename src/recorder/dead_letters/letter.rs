@@ -1,5 +1,4 @@
-//! One line of a file of dead letters: how it is written, and how it is split without changing a byte of the document.
-//! Pure.
+//! Writes one line of a dead-letter file, and splits it again without changing a byte of the document. Pure.
 
 use super::error::NoLetter;
 use crate::bulk;
@@ -11,7 +10,7 @@ use crate::recorder::elasticsearch::verdict::DeadLetter;
 use std::fmt;
 use std::io::Write;
 
-/// A letter within its line. Each part is JSON text as it stands there.
+/// The parts of a dead letter, as JSON texts within its line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Letter<'l> {
     time: &'l [u8],
@@ -22,7 +21,7 @@ pub(crate) struct Letter<'l> {
     document: &'l [u8],
 }
 
-/// Appends the line of a letter. `document` comes with its action line; both are copied as they are.
+/// Appends the line of a letter. `document` includes its action line. Both are copied unchanged.
 pub(in crate::recorder) fn write(
     line: &mut Vec<u8>,
     recorder: &str,
@@ -30,7 +29,7 @@ pub(in crate::recorder) fn write(
     document: &[u8],
     time: Timestamp,
 ) {
-    // Writing into memory does not fail.
+    // Writing to a `Vec` cannot fail.
     let _ = write!(line, "{{\"time\":\"{time:.6}\",\"recorder\":");
     json::write_string(line, recorder);
     line.extend_from_slice(b",\"status\":");
@@ -49,11 +48,11 @@ pub(in crate::recorder) fn write(
 }
 
 impl<'l> Letter<'l> {
-    /// Splits a line, with or without its end. What is accepted can be sent: an action line that [`bulk`] knows, and one valid
-    /// JSON object that does not span lines.
+    /// Splits a line, with or without its line end. A line is accepted only if its document can be sent: it has an action
+    /// line that [`bulk`] recognises, and one valid JSON object without line breaks.
     ///
     /// # Errors
-    /// Why it is no letter.
+    /// Why it is not a letter.
     pub(crate) fn split(line: &'l [u8]) -> Result<Self, NoLetter> {
         let mut letter = Self::default();
         let mut members = Members::of(line.trim_ascii())?;
@@ -90,12 +89,12 @@ impl<'l> Letter<'l> {
         }
     }
 
-    /// When it was refused; empty if the line does not say.
+    /// When the document was refused. Empty if the line does not say.
     pub(crate) fn time(&self) -> String {
         shown(self.time)
     }
 
-    /// What the server called it.
+    /// The server's status and error type.
     pub(crate) fn kind(&self) -> String {
         kind(&shown(self.status), &shown(self.reason))
     }
@@ -105,17 +104,17 @@ impl<'l> Letter<'l> {
     }
 }
 
-/// What a refusal is called.
+/// The name of a kind of refusal.
 pub(super) fn kind(status: &dyn fmt::Display, reason: &str) -> String {
     format!("status {status} {reason}").trim_end().to_owned()
 }
 
-/// A text that a terminal does not obey.
+/// Replaces control characters, which a terminal would interpret.
 pub(super) fn printable(text: &str) -> String {
     text.chars().map(|shown| if shown.is_control() { char::REPLACEMENT_CHARACTER } else { shown }).collect()
 }
 
-/// A JSON string or number for a terminal: what is escaped stays so, except for quotes and backslashes.
+/// Prepares a JSON string or number for a terminal. Escapes are kept, except those of quotes, slashes and backslashes.
 fn shown(value: &[u8]) -> String {
     let bare = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value);
     let (mut text, mut is_escape) = (String::new(), false);
@@ -139,14 +138,13 @@ fn shown(value: &[u8]) -> String {
     printable(&text)
 }
 
-/// A name without its quotes, and a value.
+/// The name of a member, without its quotes, and its value.
 type Member<'l> = (&'l [u8], &'l [u8]);
 
-/// The members of the one object that a line is, values as they stand there. Only as much of JSON is looked at as it takes to
-/// find where each ends.
+/// Iterates over the members of a JSON object. Values are not parsed, except as far as is necessary to find their ends.
 struct Members<'l> {
     text: &'l [u8],
-    /// Behind what has been read.
+    /// The offset of the unread rest.
     at: usize,
     is_first: bool,
 }
@@ -176,7 +174,7 @@ impl<'l> Members<'l> {
         Ok(Some((&name[1..name.len() - 1], self.value()?)))
     }
 
-    /// The next byte that is no blank.
+    /// Skips white space, and returns the next byte.
     fn peek(&mut self) -> Result<u8, NoLetter> {
         while self.text.get(self.at).is_some_and(u8::is_ascii_whitespace) {
             self.at += 1;
@@ -184,7 +182,7 @@ impl<'l> Members<'l> {
         self.text.get(self.at).copied().ok_or(NoLetter::Truncated)
     }
 
-    /// The value that begins here.
+    /// Reads the value that begins here.
     fn value(&mut self) -> Result<&'l [u8], NoLetter> {
         let (start, mut depth) = (self.at, 0_usize);
         loop {
@@ -200,7 +198,7 @@ impl<'l> Members<'l> {
                 }
                 _ => self.at += 1,
             }
-            // A number or a word goes on up to what can stand behind a value.
+            // A number or a literal ends at a character that can follow a value.
             let is_word = !matches!(self.text[start], b'"' | b'{' | b'[');
             let goes_on = |byte: &u8| !matches!(byte, b',' | b'}' | b']') && !byte.is_ascii_whitespace();
             if depth == 0 && !(is_word && self.text.get(self.at).is_some_and(goes_on)) {
@@ -209,7 +207,7 @@ impl<'l> Members<'l> {
         }
     }
 
-    /// Behind the string that begins here.
+    /// The offset after the end of the string that begins here.
     fn string_end(&self) -> Result<usize, NoLetter> {
         let mut at = self.at + 1;
         loop {
@@ -229,7 +227,7 @@ mod tests {
 
     const ACTION: &str = r#"{"create":{"_index":"shop-2026.11.22","_id":"ljo7zxuww_IZAAAAAAAA"}}"#;
 
-    /// Documents that a splitter by needles, or a tree of values, would not give back as they were.
+    /// Documents that would not come back unchanged if the line were searched for member names, or parsed into a tree.
     const NASTY: [&str; 12] = [
         "{}",
         r#"{"n":9007199254740993,"m":18446744073709551615,"l":-9223372036854775808}"#,
@@ -287,7 +285,7 @@ mod tests {
                 String::from_utf8_lossy(&line[..end])
             );
         }
-        // One that was torn, and the next behind it without a line end between.
+        // An incomplete letter, followed by the next one without a line end in between.
         let glued = [&line[..line.len() / 2], line].concat();
         Letter::split(&glued).unwrap_err();
         Letter::split(&[line, line].concat()).unwrap_err();
@@ -387,7 +385,7 @@ mod tests {
                     assert_eq!([letter.action, letter.document], theirs, "{line}");
                 }
             } else {
-                // A strict parser takes the last of members of one name, and a document that is no object.
+                // serde_json keeps the last of several members of one name, and accepts a document that is not an object.
                 let is_wrong = |parts: &Parts<'_>| {
                     let is_object = parts.get("document").is_some_and(|it| it.get().starts_with('{'));
                     split == Err(NoLetter::RepeatedMember)

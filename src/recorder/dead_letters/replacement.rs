@@ -1,9 +1,9 @@
-//! Takes letters out of their file while a running expvastic appends to it.
+//! Removes letters from their file while a running expvastic may append to it.
 //!
-//! Whoever writes to `FILE`, or moves it, locks it for that time, and then checks that it is still at its path. A retry
-//! reads its files where they are, writes what is to be kept into `FILE.retrying`, appends what was added to `FILE`
-//! meanwhile, and replaces the old file in one step. So whenever a process ends, in any way, each letter is in a file
-//! that the next process reads.
+//! A process that writes to `FILE`, or renames it, locks it meanwhile, and checks that it is still at its path. A retry
+//! reads the files in their places, and writes the letters that are kept to `FILE.retrying`. Then it adds what was appended
+//! to `FILE` in the meantime, and replaces the old file in one step. So whenever a process ends, for whatever reason, each
+//! letter is in a file that the next process reads.
 
 use super::error::LetterFileError;
 use super::files::{LetterFile, Line, careful, names};
@@ -18,7 +18,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
-/// What is written to put it in the place of a file is called like that file, and this.
+/// The suffix of the file that replaces another one.
 const REPLACEMENT: &str = ".retrying";
 
 /// The lines of a file that are no longer needed, by number.
@@ -43,8 +43,8 @@ impl Done {
     }
 }
 
-/// The replacement of a file. It is locked, so that there is only one; what an earlier one has left behind is
-/// discarded.
+/// The replacement of a file while it is written. It is locked, so that there is only one. What an earlier retry has left
+/// behind is discarded.
 #[derive(Debug)]
 pub(super) struct Replacement {
     path: PathBuf,
@@ -78,7 +78,7 @@ impl Replacement {
             }
         };
         file.set_len(0)?;
-        // The old file's owner is to be able to write to it, whoever runs this.
+        // The owner of the old file must be able to write to the new one, whichever user runs the command.
         let (ours, theirs) = (file.metadata()?, of.file.metadata()?);
         if (ours.uid(), ours.gid()) != (theirs.uid(), theirs.gid()) {
             fchown(&file, Some(theirs.uid()), Some(theirs.gid())).map_err(|error| {
@@ -97,10 +97,10 @@ impl Replacement {
         self.file.write_all(lines).map_err(|error| LetterFileError::unwritable(&self.path, error))
     }
 
-    /// Puts it in the place of the file, with those of its lines that are not done. `path` is where the recorder writes to.
+    /// Adds those lines of the file that are not done, and replaces the file. `path` is the one that the recorder writes to.
     ///
     /// # Errors
-    /// Why the file is as it was.
+    /// Why the file was not replaced.
     pub(super) async fn take_place(mut self, of: &LetterFile, done: &Done, path: &Path) -> Result<(), LetterFileError> {
         if !done.has_any() {
             return Ok(());
@@ -110,10 +110,10 @@ impl Replacement {
         copied_all.map_err(|error| LetterFileError::unwritable(&self.path, error))?;
         let locked = LockedFile::of(path).await?;
         self.swap(of, copied, path)?;
-        // Whoever writes to it waits no longer than that takes.
+        // A recorder that waits to write a letter can go on from here.
         unlock(&self.file);
         drop(locked);
-        // The new name may not be on disk yet, and the old file is until then.
+        // Without this sync, a power failure may bring back the old file.
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
         Ok(())
@@ -134,8 +134,8 @@ impl Replacement {
         of.copy(from, until, &mut self.file)
     }
 
-    /// Syncs what is written, and copies and syncs what is appended meanwhile, so that little is left to do while the
-    /// lock is locked.
+    /// Syncs the replacement, and copies and syncs what was appended to the file in the meantime, so that little is left to
+    /// do under the lock.
     fn catch_up(&mut self, of: &LetterFile, copied: &mut u64) -> io::Result<()> {
         let mut synced = 0;
         for _ in 0..limits::LETTER_SYNCS_MAX {
@@ -149,7 +149,7 @@ impl Replacement {
         if synced < *copied { self.file.sync_data() } else { Ok(()) }
     }
 
-    /// Runs while the lock is locked: only programs that do not know the lock write to the files.
+    /// Replaces the file, under the lock. Only programs that ignore the lock can write to the files meanwhile.
     fn swap(&mut self, of: &LetterFile, mut copied: u64, path: &Path) -> Result<(), LetterFileError> {
         let place = names(path).into_iter().find(|name| rotated::is_at(name, &of.file).unwrap_or(false));
         let place = place
@@ -170,7 +170,8 @@ impl Replacement {
         Ok(())
     }
 
-    /// Copies what was appended to the file; of what may be in the midst of being written, `whole_lines`.
+    /// Copies what was appended to the file. With `whole_lines`, an incomplete last line is left for later, because it may
+    /// still be in the course of being written.
     fn copy_appended(&mut self, of: &LetterFile, copied: &mut u64, whole_lines: bool) -> io::Result<()> {
         let mut appended = of.since(*copied)?;
         if whole_lines {
@@ -190,13 +191,13 @@ impl Replacement {
 impl Drop for Replacement {
     fn drop(&mut self) {
         if !self.is_placed {
-            // A leftover does no harm.
+            // If it cannot be removed, the next retry discards it.
             let _ = std::fs::remove_file(&self.path);
         }
     }
 }
 
-/// A file of dead letters that is locked: expvastic neither writes to it nor moves it meanwhile.
+/// A dead-letter file that is locked. No expvastic writes to it or renames it meanwhile.
 #[derive(Debug)]
 pub(super) struct LockedFile {
     path: PathBuf,
@@ -205,7 +206,7 @@ pub(super) struct LockedFile {
 }
 
 impl LockedFile {
-    /// Waits for the lock for a short while.
+    /// Locks the file, and waits for the lock for at most [`LETTER_LOCK_TIME`](limits::LETTER_LOCK_TIME).
     ///
     /// # Errors
     /// [`LetterFileError::Locked`], or [`LetterFileError::NotLockable`].
@@ -234,7 +235,7 @@ impl LockedFile {
 }
 
 impl Drop for LockedFile {
-    /// Leaves no file behind that was not there.
+    /// Removes the file if it was created only to be locked.
     fn drop(&mut self) {
         let is_ours = self.is_new && rotated::is_at(&self.path, &self.file).unwrap_or(false);
         if is_ours && self.file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
@@ -243,8 +244,8 @@ impl Drop for LockedFile {
     }
 }
 
-/// Locks a file to write to it, without waiting for the holder of the lock. A retry holds it for microseconds, so the
-/// processor is yielded to it a few times. Where there are no locks, a retry refuses to work.
+/// Locks a file to write to it, without blocking. A retry holds the lock for microseconds, so the processor is yielded to it
+/// a few times. A file system without locks is no error here, because a retry refuses to work there.
 pub(super) fn lock_to_write(file: &File) -> io::Result<()> {
     for _ in 0..limits::LETTER_LOCK_TRIES {
         match flock(file, FlockOperation::NonBlockingLockExclusive) {
@@ -257,7 +258,7 @@ pub(super) fn lock_to_write(file: &File) -> io::Result<()> {
 }
 
 pub(super) fn unlock(file: &File) {
-    // Else it is when it is closed.
+    // If this fails, closing the file unlocks it.
     let _ = flock(file, FlockOperation::Unlock);
 }
 
@@ -279,7 +280,7 @@ mod tests {
     use super::*;
     use std::fs::{read_to_string, rename, write};
 
-    /// A file of four lines, of which the first and the third are done.
+    /// Makes a file of four lines, of which the first and the third are done.
     fn begun(path: &Path) -> (LetterFile, Done, Replacement) {
         write(path, "one\ntwo\nthree\nfour\n").unwrap();
         let file = open_all(path).unwrap().pop().unwrap();
@@ -317,7 +318,7 @@ mod tests {
         placed(one, &path).unwrap();
         assert_eq!(read_to_string(&path).unwrap(), "again\ntwo\nfour\nfive\n");
 
-        // It may have been rotated away meanwhile.
+        // The file may have been rotated in the meantime.
         let one = begun(&path);
         rename(&path, folder.path().join("dead.1")).unwrap();
         write(&path, "new\n").unwrap();

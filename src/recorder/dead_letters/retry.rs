@@ -1,7 +1,7 @@
-//! Sends the documents of dead letters again, exactly as they are in their files, to the server that refused them.
+//! Sends the documents of dead letters again, unchanged, to the server that refused them.
 //!
-//! Invariant: a letter leaves its file only if the server answered 2xx or 409 for its document. One that is refused
-//! again stays, with the server's new reason.
+//! Invariant: a letter is removed from its file only if the server answered 2xx or 409 for its document. A letter that is
+//! refused again is kept, with the server's new reason.
 
 use super::error::LetterFileError;
 use super::files::{self, LetterFile};
@@ -29,34 +29,34 @@ use std::time::{Duration, Instant};
 /// What became of a recorder's letters.
 #[derive(Debug, Default)]
 pub(crate) struct Retried {
-    /// Those that were found.
+    /// Letters that were found.
     pub(crate) letters: u64,
-    /// Taken by the server now.
+    /// Documents that the server has accepted now.
     pub(crate) stored: u64,
-    /// Taken by the server earlier.
+    /// Documents that the server had accepted before.
     pub(crate) duplicate: u64,
     pub(crate) refused: Summary,
-    /// Documents that the server may take another time.
+    /// Documents that the server refused for now, and may accept later.
     pub(crate) not_now: Summary,
-    /// Letters that are in the files still.
+    /// Letters that are still in the files.
     pub(crate) left: u64,
-    /// Lines that are no letters, and stay.
+    /// Lines that are not letters. They are kept.
     pub(crate) broken_lines: u64,
-    /// The first few of those, for a person.
+    /// Messages about the first few of those lines.
     pub(crate) broken: Vec<String>,
-    /// A signal has ended it.
+    /// Whether a signal has ended the command.
     pub(crate) is_stopped: bool,
-    /// What stopped it, or prevented letters from being taken out of their file.
+    /// What stopped the command, or prevented it from removing letters from their file.
     pub(crate) problems: Vec<String>,
 }
 
 impl Retried {
-    /// Whether nothing of what was found is left.
+    /// Whether the files are empty now.
     pub(crate) fn is_all_taken(&self) -> bool {
         self.left == 0 && self.broken_lines == 0 && self.problems.is_empty()
     }
 
-    /// Why it has ended, for a person.
+    /// Records why the command has ended, and returns a message.
     fn end(&mut self, ended: Ended) -> String {
         match ended {
             Ended::Stopped(signal) => {
@@ -68,7 +68,7 @@ impl Retried {
         }
     }
 
-    /// Adds what was found in a file, and what became of it. `is_thinned`: what was taken is in it no more.
+    /// Adds the letters of a file, and what became of them. `is_thinned` says whether the accepted ones were removed from it.
     fn add(&mut self, survey: Survey, sent: Sent, is_thinned: bool) {
         self.letters += survey.letters;
         self.left += survey.letters - if is_thinned { sent.stored + sent.duplicate } else { 0 };
@@ -81,8 +81,8 @@ impl Retried {
     }
 }
 
-/// Sends the letters in the files of `path` again until each has had its answer, nothing is taken for
-/// `settings.shutdown_timeout`, or `stop` completes with the name of a signal.
+/// Sends the letters in the files of `path` again until the server has accepted or refused each of them, has accepted
+/// nothing for `settings.shutdown_timeout`, or `stop` completes with the name of a signal.
 pub(crate) async fn retry<S: Future<Output = &'static str>>(
     recorder: &Recorder,
     path: &Path,
@@ -119,7 +119,7 @@ pub(crate) async fn retry<S: Future<Output = &'static str>>(
         let mut is_thinned = true;
         if let Err(ended) = smol::future::or(stopped, sending).await {
             is_over = true;
-            // What is to be kept may be incomplete.
+            // After a file error the replacement may be incomplete.
             is_thinned = !matches!(ended, Ended::File(_));
             let why = total.end(ended);
             total.problems.push(why);
@@ -133,7 +133,7 @@ pub(crate) async fn retry<S: Future<Output = &'static str>>(
     total
 }
 
-/// The files, each with what is to take its place. Nobody is in the middle of a line when they are opened.
+/// Opens the files, and begins a replacement for each. The lock ensures that no line is incomplete when they are opened.
 async fn begin(path: &Path) -> Result<Vec<(LetterFile, Replacement)>, LetterFileError> {
     if files::open_all(path)?.is_empty() {
         return Ok(Vec::new());
@@ -147,9 +147,9 @@ async fn begin(path: &Path) -> Result<Vec<(LetterFile, Replacement)>, LetterFile
 
 /// Why no more is sent.
 enum Ended {
-    /// A signal of this name.
+    /// A signal of this name was received.
     Stopped(&'static str),
-    /// The server takes nothing.
+    /// The server accepts nothing, for this reason.
     GaveUp(String),
     /// A file cannot be read or written.
     File(LetterFileError),
@@ -165,13 +165,13 @@ struct Sent {
     pass: Pass,
 }
 
-/// What came of going through a file once.
+/// The result of one pass over a file.
 #[derive(Debug, Default)]
 struct Pass {
     not_now: Summary,
-    /// Documents in the largest portion that the server failed with as a whole, and the last reason.
+    /// If requests have failed as a whole: the number of documents in the largest one, and the last reason.
     failed: Option<(usize, Refusal)>,
-    /// How long to wait before the next.
+    /// How long to wait before the next pass.
     delay: Duration,
 }
 
@@ -180,7 +180,7 @@ struct Pass {
 struct Portion {
     bulk: Arc<Bulk>,
     lines: Vec<u64>,
-    /// Requests with it that have failed as a whole.
+    /// The number of requests with this portion that have failed as a whole.
     failures: u64,
 }
 
@@ -206,17 +206,17 @@ struct Sender<'s> {
     log_level: ComponentLevel,
     http: &'s Http,
     sink: Sink,
-    /// Of whole requests.
+    /// The back-off after requests that failed as a whole.
     requests: RetryState,
-    /// Of documents that are refused one by one.
+    /// The back-off after documents that were refused one by one.
     items: RetryState,
-    /// A request was answered well.
+    /// Whether the server has answered a request with a verdict on each document.
     is_well: bool,
-    /// Portions in a row that the server failed with as a whole.
+    /// Portions in a row whose requests failed as a whole.
     failed_in_a_row: u64,
-    /// Documents that are sent together at most.
+    /// The most documents that are sent together.
     documents_max: usize,
-    /// How long it continues while nothing is accepted, and since when nothing has been.
+    /// How long to go on while the server accepts nothing, and when it has last accepted something.
     patience: Duration,
     progress_at: Instant,
 }
@@ -240,7 +240,7 @@ impl<'s> Sender<'s> {
         }
     }
 
-    /// Goes through a file until each letter has had its answer, or nothing is taken for too long.
+    /// Makes passes over a file until the server has accepted or refused each letter, or has accepted nothing for too long.
     async fn send_file(
         &mut self,
         file: &LetterFile,
@@ -271,17 +271,17 @@ impl<'s> Sender<'s> {
         self.documents_max < self.recorder.bulk.documents as usize
     }
 
-    /// Whether a request may have failed for what was in it, as the server takes others.
+    /// Whether a request may have failed because of its documents, because the server accepts other requests.
     fn may_be_due_to_documents(&self, refusal: &Refusal) -> bool {
         refusal.is_odd || self.is_well
     }
 
-    /// Whether nothing was taken for too long.
+    /// Whether the server has accepted nothing for too long.
     fn is_late(&self) -> bool {
         clock::now() >= self.progress_at + self.patience
     }
 
-    /// Goes through a file once.
+    /// Makes one pass over a file.
     async fn pass(&mut self, file: &LetterFile, replacement: &mut Replacement, sent: &mut Sent) -> Result<(), Ended> {
         let failed = |error| Ended::File(file.unreadable(error));
         let (mut portion, mut document) = (Portion::default(), Vec::new());
@@ -309,7 +309,7 @@ impl<'s> Sender<'s> {
         self.send(portion, replacement, sent).await
     }
 
-    /// Sends a portion until the server has judged each document of it, or fails with it again and again.
+    /// Sends a portion until the server has judged each of its documents, or the request has failed several times.
     async fn send(&mut self, portion: Portion, replacement: &mut Replacement, sent: &mut Sent) -> Result<(), Ended> {
         let mut waiting = vec![portion];
         while let Some(mut portion) = waiting.pop() {
@@ -336,7 +336,7 @@ impl<'s> Sender<'s> {
                         self.set_aside(&portion, refusal, delay, &mut sent.pass)?;
                     }
                 }
-                // Only a recorder that ships to no server ends like this.
+                // Only a recorder that ships to a file or a stream returns this error.
                 Err(error) => return Err(Ended::GaveUp(error.to_string())),
             }
         }
@@ -367,7 +367,7 @@ impl<'s> Sender<'s> {
         Ok(())
     }
 
-    /// Takes in what the server said of each document.
+    /// Books what became of each document.
     ///
     /// # Errors
     /// Why a letter that was refused again cannot be written.
@@ -411,7 +411,7 @@ impl<'s> Sender<'s> {
         Ok(())
     }
 
-    /// Says that a request failed, at a bounded rate; gives how long to wait before the next.
+    /// Logs that a request failed, at a limited rate. Returns how long to wait before the next one.
     fn request_failed(&mut self, refusal: &Refusal) -> Duration {
         let failed = self.requests.failed(refusal, false, clock::now());
         if let Some(times) = failed.unlogged {
@@ -421,7 +421,7 @@ impl<'s> Sender<'s> {
         failed.delay
     }
 
-    /// Waits, unless nothing was taken for too long by then.
+    /// Waits for `delay`. Returns false, without waiting, if by then the server would have accepted nothing for too long.
     async fn pause(&mut self, delay: Duration) -> bool {
         let until = clock::now() + delay;
         let is_patient = until < self.progress_at + self.patience;

@@ -1,14 +1,14 @@
-//! Refusals by kind, for a person: how often each occurs, and a few of the server's messages. Pure.
+//! A summary of refusals by kind: how often each occurs, and a few of the server's messages. Pure.
 
 use super::letter;
 use crate::limits;
 use std::fmt;
 
-/// The kinds of refusal among some documents, in the order in which they were met.
+/// The kinds of refusal among some documents, in the order of their first occurrence.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Summary {
     kinds: Vec<Kind>,
-    /// Documents of kinds beyond those that are told apart.
+    /// Documents of further kinds, beyond [`LETTER_KINDS_MAX`](limits::LETTER_KINDS_MAX).
     others: u64,
 }
 
@@ -16,7 +16,7 @@ pub(crate) struct Summary {
 struct Kind {
     name: String,
     documents: u64,
-    /// The first few that differ.
+    /// The first few different messages.
     messages: Vec<String>,
 }
 
@@ -57,7 +57,7 @@ impl Summary {
     }
 }
 
-/// Lines that are indented, each with its end.
+/// Indented lines, each with a line end.
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for Kind { name, documents, messages } in &self.kinds {

@@ -1,4 +1,4 @@
-//! What a file of dead letters contains.
+//! Reads what a dead-letter file contains.
 
 use super::error::NoLetter;
 use super::files::{LetterFile, Line};
@@ -11,13 +11,13 @@ use std::io;
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
     pub(crate) letters: u64,
-    /// When the first and the last of them were refused; empty without any.
+    /// When the first and the last of them were refused. Empty if there are none.
     pub(crate) first: String,
     pub(crate) last: String,
     pub(crate) kinds: Summary,
-    /// Lines that are no letters.
+    /// Lines that are not letters.
     pub(crate) broken_lines: u64,
-    /// The first few of those, for a person.
+    /// Messages about the first few of those lines.
     pub(crate) broken: Vec<String>,
 }
 
@@ -44,7 +44,7 @@ impl Survey {
     fn add(&mut self, letter: &Letter<'_>) {
         self.letters += 1;
         self.kinds.add(&letter.kind(), &letter.message(), 1);
-        // As text, times of one form are in their order.
+        // Times in the same format can be compared as texts.
         let time = letter.time();
         if self.last < time {
             self.last.clone_from(&time);
@@ -56,10 +56,10 @@ impl Survey {
 }
 
 impl<'l> Line<'l> {
-    /// The letter that it is; none if it is blank.
+    /// Splits the line. Returns `None` if it is blank.
     ///
     /// # Errors
-    /// Why it is no letter.
+    /// Why it is not a letter.
     pub(super) fn letter(&self) -> Result<Option<Letter<'l>>, NoLetter> {
         match self.text {
             Some(text) if text.trim_ascii().is_empty() => Ok(None),

@@ -1,5 +1,5 @@
-//! A file system in memory that fails where a test wants it to, and that can lose power: then what was not synced is
-//! there in part, torn, in another order, or not at all. Others may remove or move files in it at any time.
+//! A file system in memory for tests. Chosen operations fail, and the power can fail: then data that was not synced may be
+//! incomplete, out of order, or missing. Tests can also remove or move files in it, as another process would.
 
 use super::LockError;
 use std::cell::RefCell;
@@ -10,39 +10,40 @@ use std::rc::Rc;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Disk(Rc<RefCell<State>>);
 
-/// A folder that is open.
+/// An open folder: the disk, and the folder's number.
 #[derive(Debug)]
 pub(crate) struct Folder(Disk, usize);
 
-/// A file that is open: its number, by which it is known whatever its names.
+/// An open file: the disk, and the file's number, which does not depend on its names.
 #[derive(Debug)]
 pub(crate) struct Handle(Disk, usize);
 
 #[derive(Debug, Default)]
 struct State {
-    /// All that have ever been; what nothing leads to can still be open.
+    /// All files that were ever created. One without a name may still be open.
     files: Vec<Content>,
     folders: Vec<Names>,
-    /// The one that the path leads to.
+    /// The folder that the path leads to, if any.
     place: Option<usize>,
+    /// Operations so far.
     steps: u64,
     /// The operation that fails, counted from 0.
     failing: Option<u64>,
-    /// Every operation from this one on fails: the disk is full, read-only, or gone.
+    /// Every operation from this one on fails, as on a disk that is full, read-only or removed.
     failing_from: Option<u64>,
-    /// No file can be read: the process has too many open, or the disk gives none.
+    /// No file can be read, as if the process had too many files open or the disk were damaged.
     unreadable: bool,
-    /// A sync says that it has done its work, and has not.
+    /// Syncs succeed without doing anything.
     lying: bool,
-    /// Folders are on other devices than each other.
+    /// Each folder is on a device of its own, so that no file can be linked into another folder.
     is_parted: bool,
 }
 
 #[derive(Debug, Default)]
 struct Names {
-    /// The number of the file, and whether the name lasts.
+    /// For each name the number of the file, and whether the name was synced.
     there: BTreeMap<String, (usize, bool)>,
-    /// Names that were removed while the folder was not synced: they may come back.
+    /// Names that were removed since the last sync. They may come back after a power failure.
     removed: BTreeMap<String, usize>,
     is_removed: bool,
 }
@@ -50,7 +51,7 @@ struct Names {
 #[derive(Debug, Clone, Default)]
 struct Content {
     bytes: Vec<u8>,
-    /// As many of them last.
+    /// The number of bytes that were synced.
     synced: usize,
 }
 
@@ -76,7 +77,7 @@ impl Disk {
         self.0.borrow_mut().lying = true;
     }
 
-    /// No file can be moved from folder to folder.
+    /// From now on no file can be linked into another folder.
     pub(crate) fn part(&self) {
         self.0.borrow_mut().is_parted = true;
     }
@@ -88,7 +89,7 @@ impl Disk {
         names.map(|&(file, _)| (state.files[file].bytes.len() as u64).next_multiple_of(4096)).sum()
     }
 
-    /// Loses power: of what was not synced, chance decides what is there.
+    /// Simulates a power failure: chance decides what remains of data that was not synced.
     pub(crate) fn crash(&self, random: &mut fastrand::Rng) {
         let mut state = self.0.borrow_mut();
         (state.failing, state.failing_from, state.unreadable) = (None, None, false);
@@ -102,7 +103,7 @@ impl Disk {
         }
         for content in &mut state.files {
             let length = content.bytes.len();
-            // Zeros where blocks did not arrive, then an end anywhere.
+            // Blocks that were not written are zeros, and the file may end anywhere.
             for block in (content.synced..length).step_by(64) {
                 if random.u8(..) < 64 {
                     content.bytes[block..(block + 64).min(length)].fill(0);
@@ -113,7 +114,7 @@ impl Disk {
         }
     }
 
-    /// Flips or cuts something of some file.
+    /// Damages a random file: flips a bit, removes a byte, cuts it off, or removes the file.
     pub(crate) fn damage(&self, random: &mut fastrand::Rng) {
         let mut state = self.0.borrow_mut();
         let Some(place) = state.place else { return };
@@ -137,7 +138,7 @@ impl Disk {
         content.synced = content.synced.min(content.bytes.len());
     }
 
-    /// Others remove what is in the folder: each file if `chance` says so.
+    /// Removes each file in the folder for which `chance` returns true, as another process would.
     pub(crate) fn remove_files(&self, mut chance: impl FnMut() -> bool) {
         let mut state = self.0.borrow_mut();
         if let Some(place) = state.place {
@@ -145,7 +146,7 @@ impl Disk {
         }
     }
 
-    /// Others remove the folder with all that is in it.
+    /// Removes the folder with its content, as another process would.
     pub(crate) fn remove_folder(&self) {
         let mut state = self.0.borrow_mut();
         if let Some(place) = state.place.take() {
@@ -153,12 +154,12 @@ impl Disk {
         }
     }
 
-    /// Others move the folder away; gives its number.
+    /// Moves the folder away, as another process would. Returns its number.
     pub(crate) fn move_folder(&self) -> Option<usize> {
         self.0.borrow_mut().place.take()
     }
 
-    /// Others put the folder of this number, or an empty one, where the path leads.
+    /// Puts the folder of this number, or a new empty one, at the path.
     pub(crate) fn put_folder(&self, number: Option<usize>) {
         let mut state = self.0.borrow_mut();
         let new = state.folders.len();
@@ -168,7 +169,7 @@ impl Disk {
         state.place = Some(number.unwrap_or(new));
     }
 
-    /// Counts an operation; an error if it is one that fails.
+    /// Counts an operation, and returns an error if it is to fail.
     fn step(&self) -> io::Result<()> {
         let mut state = self.0.borrow_mut();
         let step = state.steps;
@@ -307,7 +308,7 @@ impl Handle {
         change(&mut self.0.0.borrow_mut().files[self.1])
     }
 
-    /// If it fails, part of it may have been written.
+    /// Appends to the file. If it fails, half of the bytes are written.
     pub(super) fn append(&self, bytes: &[u8]) -> io::Result<()> {
         let done = self.0.step();
         let written = if done.is_ok() { bytes.len() } else { bytes.len() / 2 };

@@ -1,6 +1,6 @@
-//! A spool folder in the real file system. It is held open, and everything is done relative to it: if somebody moves
-//! the folder, or puts another one in its place, names still mean the same files. Symbolic links are followed only in
-//! the folder's own path, only regular files are opened, and new files are readable by their owner only.
+//! A spool folder in the real file system. The folder is held open, and all operations are relative to it. So if another
+//! process moves or replaces the folder, names still lead to the same files. Symbolic links are followed only in the
+//! folder's own path, only regular files are opened, and new files are readable by their owner only.
 
 use super::LockError;
 use crate::descriptors;
@@ -12,21 +12,21 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::Path;
 
-/// Beside the segments; expvastic up to 0.1 locks nothing else.
+/// The name of the lock file in the folder. Versions of expvastic up to 0.1 lock only this file, and not the folder.
 const LOCK: &str = "lock";
 
-/// A folder that is open.
+/// An open folder.
 #[derive(Debug)]
 #[allow(clippy::struct_field_names, reason = "it is the folder itself that is open")]
 pub(crate) struct Folder {
     folder: File,
-    /// Whether the folder itself is locked. On some file systems (NFS) only files can be.
+    /// Whether the folder itself is locked. Some file systems (NFS) can lock only files.
     is_locked: Cell<bool>,
     lock: RefCell<Option<File>>,
 }
 
 impl Folder {
-    /// Opens a folder; makes it, and those above it, if it is not there and is `wanted`.
+    /// Opens a folder. If it does not exist and is `wanted`, it is created, with the folders above it.
     pub(super) fn open(path: &Path, wanted: bool) -> io::Result<Self> {
         if wanted {
             make(path)?;
@@ -44,13 +44,13 @@ impl Folder {
         }
     }
 
-    /// Whether any path leads here: it was not removed.
+    /// Whether the folder still has a path, and was not removed.
     pub(super) fn is_anywhere(&self) -> bool {
         rustix::fs::fstat(&self.folder).is_ok_and(|here| here.st_nlink > 0)
     }
 
-    /// Locks it for as long as it is open, by itself and by the file `lock` in it; makes that anew if others have taken it
-    /// away. It is enough if one of the two can be locked at all.
+    /// Locks the folder and the file `lock` in it, for as long as the folder is open. If another process has removed the
+    /// file, it is created again. It is enough if the file system can lock one of the two.
     pub(super) fn lock(&self) -> Result<(), LockError> {
         if !self.is_locked.get() {
             match rustix::fs::flock(&self.folder, FlockOperation::NonBlockingLockExclusive) {
@@ -85,16 +85,16 @@ impl Folder {
             return Err(Errno::INVAL);
         }
         rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
-        // What is longer, or has another name besides, somebody has put there: it is locked, and left as it is.
+        // A file that is longer, or has a second name, was put there by somebody else. It is locked, but not written to.
         if found.st_size <= OWNER_BYTES_MAX && found.st_nlink == 1 {
             let owner = format!("{}\n", std::process::id());
-            // Who has it is a help to people only.
+            // The process id is only informative, so errors do not matter.
             let _ = file.set_len(0).and_then(|()| file.write_all_at(owner.as_bytes(), 0));
         }
         Ok(file)
     }
 
-    /// The process that has it, as far as `lock` says.
+    /// The process that has locked the folder, according to the file `lock`.
     fn owner(&self) -> Option<u32> {
         let text = self.read(LOCK, OWNER_BYTES_MAX.unsigned_abs()).ok()?;
         std::str::from_utf8(&text).ok()?.trim().parse().ok()
@@ -121,7 +121,7 @@ impl Folder {
     }
 
     pub(super) fn read(&self, name: &str, bytes_max: u64) -> io::Result<Vec<u8>> {
-        // A pipe under this name is opened at once, and then refused.
+        // `NONBLOCK` opens a FIFO without waiting, so that it can be refused below.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let open = || Ok(rustix::fs::openat(&self.folder, name, flags, Mode::empty())?);
         let file = File::from(descriptors::freeing(open)?);
@@ -140,7 +140,7 @@ impl Folder {
         descriptors::freeing(create).map(File::from)
     }
 
-    /// Whether `name` is there, whatever it stands for.
+    /// Whether `name` exists, whatever it is.
     pub(super) fn has(&self, name: &str) -> bool {
         !matches!(rustix::fs::statat(&self.folder, name, AtFlags::SYMLINK_NOFOLLOW), Err(Errno::NOENT))
     }
@@ -157,7 +157,7 @@ impl Folder {
         Ok(rustix::fs::renameat(&self.folder, from, &self.folder, to)?)
     }
 
-    /// Gives the file `from` another name in another folder. One that is there is an error.
+    /// Gives the file `from` a second name in another folder. It is an error if that name exists.
     pub(super) fn link(&self, from: &str, other: &Self, to: &str) -> io::Result<()> {
         Ok(rustix::fs::linkat(&self.folder, from, &other.folder, to, AtFlags::empty())?)
     }
@@ -171,33 +171,33 @@ impl Folder {
     }
 }
 
-/// What is made can be read and written by its owner.
+/// The mode of new files: only their owner can read and write them.
 const OWNERS: Mode = Mode::RUSR.union(Mode::WUSR);
 
-/// Bytes of the number of a process in `lock`, and then some.
+/// The longest content of `lock`, bytes. A process id is shorter.
 const OWNER_BYTES_MAX: i64 = 32;
 
 fn is_same(one: &Stat, other: &Stat) -> bool {
     (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
 }
 
-/// Makes a folder and those above it, each for its owner only.
+/// Creates a folder and those above it, as far as they do not exist. Only their owner has access to them.
 fn make(folder: &Path) -> io::Result<()> {
     let made = missing(folder).count();
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    // Each new name has to last, too.
+    // Without these syncs, a power failure might remove the new folders.
     folder.ancestors().skip(1).take(made).try_for_each(|parent| {
         let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
         descriptors::freeing(|| File::open(parent))?.sync_all()
     })
 }
 
-/// A folder and those above it, as far as they are not there.
+/// Those of a folder and the ones above it that do not exist.
 fn missing(folder: &Path) -> impl Iterator<Item = &Path> {
     folder.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
 }
 
-/// All of a file that is open, up to `bytes_max`.
+/// Reads an open file from its beginning, at most `bytes_max` bytes.
 pub(super) fn read_back(file: &File, bytes_max: u64) -> io::Result<Vec<u8>> {
     let length = file.metadata()?.len().min(bytes_max);
     let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
@@ -261,7 +261,7 @@ mod tests {
             first.lock().unwrap();
             assert_eq!(first.owner(), Some(std::process::id()), "it is made anew");
         }
-        // By its file alone, as expvastic up to 0.1 does it.
+        // Locks only the file, as expvastic up to 0.1 does.
         let older = |path: &Path| {
             let file = File::options().read(true).write(true).create(true).truncate(false).open(path).unwrap();
             rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).map(|()| file)
