@@ -48,7 +48,7 @@ pub(super) fn decoded_text(text: &[u8]) -> Vec<u8> {
     decoded(&units).unwrap_or(units).iter().map(|unit| unit.byte).collect()
 }
 
-/// The text as it stands.
+/// The text without any decoding.
 fn plain(text: &[u8]) -> Vec<Unit> {
     text.iter().enumerate().map(|(at, &byte)| Unit { byte, start: at, end: at + 1 }).collect()
 }

@@ -22,8 +22,10 @@ pub(crate) struct Survey {
 }
 
 impl Survey {
+    /// Reads the whole file.
+    ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub(crate) fn of(file: &LetterFile) -> io::Result<Self> {
         let (mut survey, mut lines) = (Self::default(), file.lines()?);
         while let Some(line) = lines.next()? {
