@@ -1,24 +1,24 @@
-//! Links the unwinder of the C compiler in (`libgcc_eh.a`), where there is one, in place of `libgcc_s.so.1`: a library
-//! less to load, some 0.1 MB of peak memory less, and a program that needs nothing but glibc, as in the smallest images.
-//! Where the linker has none, or belongs to another target, the shared one is used as ever.
+//! Links the C compiler's static unwinder (`libgcc_eh.a`) in place of `libgcc_s.so.1`. That saves loading a library and some
+//! 0.1 MB of peak memory, and the program needs nothing but glibc, as in the smallest container images. If the linker has
+//! no static unwinder, or is for another target, the shared library is used as usual.
 //!
-//! Lays a release out for little memory: see [`LAYOUT`].
+//! It also arranges the code of a release so that it takes little memory: see [`LAYOUT`].
 
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What the linker of a release is told.
+/// Linker options for a release, in this order:
 ///
-/// - It ends where it panics, and has no names that a backtrace could show: nobody looks into the index of its unwind tables
-///   (31 kB), nor into the tables: see [`WITHOUT_UNWIND_TABLES`].
-/// - Code that is run brings the 64 kB around it into memory, as Linux maps them (`fault_around_bytes`). It is placed so that
-///   these are always the same 64 kB: by a system page of 4 kB, peak memory differs by 0.2 MB from start to start.
-/// - What is hardly ever run (LLVM knows it as cold) stands apart, and is not brought along: 0.1 MB less. GNU ld does so by
-///   itself, and says that it ignores this.
+/// - Leave out the index of the unwind tables (31 kB). A release aborts when it panics, and has no symbols that a backtrace
+///   could show, so neither the index nor the tables are used: see [`WITHOUT_UNWIND_TABLES`].
+/// - Align segments to 64 kB. When code runs, Linux maps the 64 kB around it (`fault_around_bytes`). With this alignment these
+///   are always the same 64 kB; with the usual 4 kB, peak memory differs by 0.2 MB from start to start.
+/// - Keep code that hardly ever runs (LLVM marks it as cold) apart, so that it is not mapped with the rest. This saves 0.1 MB.
+///   GNU ld does so by default, and reports that it ignores the option.
 ///
-/// lld, GNU ld, gold and mold know these. GNU ld fills the file up between its parts, by 0.1 MB; what would keep it from that
-/// (`-z noseparate-code`), gold refuses.
+/// lld, GNU ld, gold and mold know these options. GNU ld pads the file between segments by 0.1 MB. The option that would avoid
+/// this (`-z noseparate-code`) is refused by gold.
 const LAYOUT: [&str; 3] = ["-Wl,--no-eh-frame-hdr", "-Wl,-z,max-page-size=65536", "-Wl,-z,keep-text-section-prefix"];
 
 /// Packs the list of pointers that the loader has to adjust, which a position-independent program has many of: 0.2 MB less,
@@ -33,8 +33,8 @@ const KNOWS_PACKED_RELOCATIONS: &[u8] = b"GLIBC_ABI_DT_RELR";
 const WITHOUT_UNWIND_TABLES: &str =
     "SECTIONS { /DISCARD/ : { *(.eh_frame) *(.gcc_except_table .gcc_except_table.*) } } INSERT AFTER .rodata;\n";
 
-/// The functions that run while documents are shipped, one a line: see `benches/orderfile.rs`, which writes it. Side by side
-/// they take 0.7 MB less of memory than in the order of the linker.
+/// The functions that run while documents are shipped, one per line. `benches/orderfile.rs` writes this file. Placed side by
+/// side they take 0.7 MB less memory than in the linker's own order.
 const ORDERFILE: &str = "build/orderfile.txt";
 
 fn main() {
@@ -64,7 +64,7 @@ fn has_other_linker() -> bool {
     env::var("CARGO_ENCODED_RUSTFLAGS").is_ok_and(|flags| flags.contains("fuse-ld"))
 }
 
-/// Has the linker use a script beside its own.
+/// Passes the linker a script in addition to its own.
 fn use_linker_script() {
     println!("cargo::rerun-if-changed={ORDERFILE}");
     let functions = std::fs::read_to_string(ORDERFILE).unwrap_or_default();
@@ -76,7 +76,7 @@ fn use_linker_script() {
     }
 }
 
-/// Puts functions before all others. Each has a section of its own, called after it.
+/// A linker script that places these functions before all others. Each function has a section that is named after it.
 fn side_by_side(functions: &str) -> String {
     let names = functions.lines().filter(|line| !line.starts_with('#'));
     let sections: Vec<String> = names.map(|name| format!("*(.text.{name} .text.unlikely.{name})")).collect();
@@ -97,12 +97,12 @@ fn is_dynamic_glibc() -> bool {
         && !of_target("CARGO_CFG_TARGET_FEATURE").split(',').any(|feature| feature == "crt-static")
 }
 
-/// The compiler driver that links for the target: the configured one, else this system's if the program is for it.
+/// The compiler driver that links for the target: the configured one, or that of this system if the target is the same.
 fn linker() -> Option<String> {
     env::var("RUSTC_LINKER").ok().or_else(|| (env::var("HOST") == env::var("TARGET")).then(|| "cc".to_owned()))
 }
 
-/// Where a compiler driver has a library. One that does not know it answers with its bare name.
+/// Where a compiler driver finds a library. None if it does not, in which case it prints the bare name.
 fn find_file(linker: &str, name: &str) -> Option<PathBuf> {
     let answer = Command::new(linker).arg(format!("-print-file-name={name}")).output().ok()?;
     let path = PathBuf::from(String::from_utf8_lossy(&answer.stdout).trim());

@@ -10,8 +10,8 @@
 //! - `floor same`: exactly the exchanges expvastic makes, all GETs at the tick and one POST for all documents.
 //!
 //! With one reader the two floors are the same thing. Neighbours are known by their number; in load d the server has a
-//! name, and is reached by libcurl like one that wants TLS. A figure counts only if the documents that arrived are those
-//! that were served, so this bench fails when they are not. It does not fail on a target that is missed.
+//! name, and is reached through libcurl like one with TLS. A figure is valid only if the documents that arrived are those
+//! that were served, so this bench fails when they are not. It does not fail when a target is missed.
 //!
 //! Memory is what the kernel counts, mapped pages of the binary and of libc included. Those of libc differ by 0.2 MB from one
 //! process to the next, as the system places it, so the program is started some more times for it, and the median counts. They
@@ -64,7 +64,7 @@ use crate::{
     window::{Figures, Loopback, Scenario},
 };
 
-/// Whatever goes wrong ends the bench with its text; nothing here can be mended by the caller.
+/// Any error ends the bench with its text.
 pub(crate) type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> ExitCode {
@@ -89,7 +89,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// A few seconds with the binary at hand, for `cargo test`: the servers, the floors and the checks all run.
+/// A short run of all servers, floors and checks with an existing binary, for `cargo test`.
 fn smoke() -> Outcome<()> {
     if !procfs::is_here() {
         println!("footprint: skipped, there is no /proc with schedstat here");
@@ -125,7 +125,7 @@ fn bench(options: &Options) -> Outcome<()> {
     for scenario in &scenarios {
         eprintln!("footprint: {}, {} rounds …", scenario.name, options.rounds);
         figures.push(Figures::collect(&loopback, &binaries.full, scenario, options.rounds, options.starts)?);
-        // Shown at once, so that a run that is broken off later was not for nothing.
+        // Printed at once, so that the figures are not lost if the run is interrupted.
         report.rows(figures.last());
     }
     if let Some(binary) = &binaries.plain {

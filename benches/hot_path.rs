@@ -31,13 +31,13 @@ use criterion::{Criterion, Throughput};
 use expvastic::hot_path::HotPath;
 use std::{error::Error, hint::black_box, path::Path, time::Duration};
 
-/// Whatever goes wrong ends the bench with its text.
+/// Any error ends the bench with its text.
 pub(crate) type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().collect();
     let is_given = |flag: &str| arguments.iter().any(|argument| argument == flag);
-    // Looked at before criterion, which refuses flags that it does not know.
+    // Checked before criterion parses the arguments, because it refuses unknown flags.
     if is_given("--ratios") {
         let record = arguments.iter().position(|argument| argument == "--record");
         return ratios::run(record.and_then(|at| arguments.get(at + 1)).map(Path::new));

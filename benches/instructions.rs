@@ -44,7 +44,7 @@ fn main() -> ExitCode {
             println!("instructions: test");
             Ok(())
         }
-        // A filter of `cargo bench` or `cargo test`, which hand it to every target.
+        // A filter for other targets: `cargo bench` and `cargo test` pass it to all of them.
         _ if words.iter().any(|word| !word.starts_with('-') && !"instructions".contains(word)) => Ok(()),
         _ if words.contains(&"--bench") && !words.contains(&"--test") => bench(),
         _ => smoke(),
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Each payload once, without valgrind.
+/// Flattens each payload once, without valgrind.
 fn smoke() -> Outcome<()> {
     for name in PAYLOADS {
         let leaves = Leaves::of(name)?;
@@ -87,7 +87,7 @@ fn bench() -> Outcome<()> {
     Ok(())
 }
 
-/// What a child that flattens `times` times takes.
+/// The instructions of a child that flattens a payload `times` times.
 fn instructions(name: &str, times: u32) -> Outcome<f64> {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
@@ -124,7 +124,7 @@ fn body(name: &str) -> Outcome<Vec<u8>> {
     Ok(fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/payloads").join(name))?)
 }
 
-/// What the document of a payload holds.
+/// The numbers of members and values in a document.
 struct Leaves {
     members: usize,
     values: usize,

@@ -42,9 +42,9 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// Under callgrind everything takes fifty times as long.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// With these, whatever happens again and again has happened.
+/// Enough documents for everything that happens regularly to have happened.
 const DOCUMENTS: u64 = 100;
-/// More of the same kind: some code runs with many only.
+/// Further readers, because some code runs only if there are many.
 const MORE_READERS: usize = 20;
 
 /// How the server is known to the program.
@@ -56,7 +56,7 @@ enum Way {
 }
 
 fn main() -> ExitCode {
-    // It changes a file of the project, so `cargo bench` alone must not do it.
+    // This changes a file of the project, so a plain `cargo bench` must not do it.
     let is_wanted = std::env::args().any(|word| word == "--write");
     match if is_wanted { write() } else { Ok(()) } {
         Ok(()) => ExitCode::SUCCESS,
@@ -77,7 +77,7 @@ fn write() -> Outcome<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let binary = build(root)?;
     let bytes = fs::read(&binary)?;
-    // Names of symbols stand between zeros. Those of the C library are elsewhere.
+    // The symbol names in a binary are separated by zeros.
     let symbols: HashSet<&[u8]> = bytes.split(|byte| *byte == 0).collect();
     let (mut text, mut listed) = (String::from(HEAD), BTreeSet::new());
     for way in [Way::Number, Way::Name, Way::Tls] {
@@ -116,7 +116,7 @@ fn build(root: &Path) -> Outcome<PathBuf> {
     Ok(folder.join("release/expvastic"))
 }
 
-/// The functions that were entered until some documents had come, and the program had ended, as callgrind names them.
+/// The functions that were called, by callgrind's names, while the program started, shipped some documents and ended.
 #[cfg(feature = "tls")]
 fn run(binary: &Path, way: Way) -> Outcome<BTreeSet<String>> {
     let folder = tempfile::tempdir()?;
@@ -157,8 +157,8 @@ fn run(binary: &Path, way: Way) -> Outcome<BTreeSet<String>> {
     Ok(functions(&fs::read_to_string(profile)?))
 }
 
-/// Written in the ways that people write it, so that reading it takes what it usually takes. The second reader's answers come
-/// with their length, and there are enough readers for a list of timers that has branches.
+/// A configuration in the usual style, so that the usual parts of its parser run. The answers to the second reader have a
+/// `Content-Length`, and there are enough readers for a list of timers with several levels.
 #[cfg(feature = "tls")]
 fn configured(app: &App, server: &str, recorder: &str) -> String {
     let port = app.ports[0];
@@ -179,7 +179,7 @@ fn configured(app: &App, server: &str, recorder: &str) -> String {
     )
 }
 
-/// Ends a process as systemd would.
+/// Ends a process with SIGTERM, as systemd would.
 fn end(child: &mut Child) -> Outcome<()> {
     let pid = rustix::process::Pid::from_child(child);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
@@ -198,8 +198,8 @@ fn functions(profile: &str) -> BTreeSet<String> {
     names.collect()
 }
 
-/// A name without what differs from build to build: `17h0123456789abcdefE` and what the compiler puts behind it, and
-/// `Cs1a2B3c_` before the name of a crate.
+/// Removes the parts of a name that differ from build to build: `17h0123456789abcdefE` with the compiler's suffixes after it,
+/// and `Cs1a2B3c_` before the name of a crate.
 fn pattern(name: &str) -> String {
     if name.starts_with("_ZN") {
         return match name.rsplit_once("17h") {

@@ -192,7 +192,7 @@ fn head(request: &Request<'_>) -> Vec<u8> {
             head.extend_from_slice(text.as_bytes());
         }
     }
-    // Writing into memory does not fail.
+    // Writing to a `Vec` cannot fail.
     let _ = match payload {
         None => write!(head, "\r\nAccept: {ACCEPTED}\r\n\r\n"),
         Some(payload) => {

@@ -10,7 +10,7 @@ use crate::limits;
 use flate2::bufread::GzDecoder;
 use std::io::Read;
 
-/// Whether these bytes begin as gzip does: some who say that they compress send plain text.
+/// Whether these bytes begin with gzip's magic number. Some servers announce gzip, but send plain text.
 pub(super) fn is_gzip(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0x1f, 0x8b])
 }

@@ -9,7 +9,7 @@ use crate::regular_file;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::path::Path;
 
-/// Where the system keeps names of its own.
+/// The system's hosts file.
 const HOSTS_FILE: &str = "/etc/hosts";
 /// The port of a connection that is never made.
 const ANY_PORT: u16 = 9;
@@ -17,7 +17,7 @@ const ANY_PORT: u16 = 9;
 /// What is known of a host without asking anybody.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Host {
-    /// Its addresses; none if they have to be asked for.
+    /// Its addresses. Empty if a name server would have to be asked for them.
     pub(super) addresses: Vec<IpAddr>,
     /// It is on this machine.
     pub(super) is_local: bool,

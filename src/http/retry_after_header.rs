@@ -3,12 +3,12 @@
 use crate::calendar::Timestamp;
 use std::time::{Duration, UNIX_EPOCH};
 
-/// What an answer says of when to come back.
+/// The fields of an answer that say when to send the next request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RetryAfter {
     /// The field itself.
     pub(super) asked: String,
-    /// The time by the server's own clock, if it has told it.
+    /// The server's own time (`Date`), if the answer has it.
     pub(super) date: Option<String>,
 }
 

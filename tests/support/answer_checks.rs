@@ -1,5 +1,5 @@
-//! What the fuzz targets for the answers of servers assert of their inputs: each is read in pieces as it is in one, no more
-//! of it is held than the bounds say, and a naive reader of the whole agrees.
+//! The assertions of the fuzz targets for servers' answers: an answer is read in pieces with the same result as in one, no
+//! more of it is kept than the bounds allow, and a naive reader of the whole text agrees.
 #![allow(dead_code, reason = "the targets take one each")]
 
 #[path = "strict_json.rs"]
@@ -15,7 +15,7 @@ const HELD_BYTES_MAX: usize = 8 * (8 << 10) + (513 << 10);
 const SAID_BYTES_MAX: usize = 1_003;
 /// Bytes of a text in an error that are looked at.
 const EXCERPT_BYTES_MAX: usize = 4 << 10;
-/// Errors of shards that move.
+/// The types of errors from shards that are being relocated or recovered.
 const SHARDS: [&str; 7] = [
     "shard_not_found_exception",
     "illegal_index_shard_state_exception",
@@ -25,12 +25,12 @@ const SHARDS: [&str; 7] = [
     "index_shard_relocated_exception",
     "no_shard_available_action_exception",
 ];
-/// Objects and arrays within each other in an answer.
+/// Levels of nested objects and arrays in an answer.
 const DEPTH_MAX: usize = 128;
-/// Bytes of an answer's head, or of a line in it, that are waited for.
+/// The longest head of an answer, and the longest line in it.
 const HEAD_BYTES_MAX: usize = 16 << 10;
 
-/// The numbers before the first line end, and what is behind it.
+/// The numbers on the first line, and the rest of the input.
 fn numbers(input: &[u8]) -> ([usize; 4], &[u8]) {
     let end = input.iter().position(|&byte| byte == b'\n');
     let (head, rest) = end.map_or((&input[..0], input), |end| (&input[..end], &input[end + 1..]));
@@ -41,7 +41,7 @@ fn numbers(input: &[u8]) -> ([usize; 4], &[u8]) {
     (numbers, rest)
 }
 
-/// The text in pieces of one length, or of lengths that differ.
+/// Cuts a text into pieces of one length, or of different lengths.
 fn pieces(text: &[u8], cut: usize) -> Vec<&[u8]> {
     if cut < 64 {
         return text.chunks(cut.max(1)).collect();
@@ -63,7 +63,7 @@ pub(crate) fn bulk_answer(input: &[u8]) {
     let status = if (200..=599).contains(&status) { status } else { 200 };
     let names: Vec<_> = (0..=(documents % 24)).map(|at| (["i", "j-1"][at % 2], ["a", "größe"][at / 2 % 2])).collect();
     let [mut whole, mut trial] = [(); 2].map(|()| BulkTrial::new(&names));
-    // What it has said of types is known when it says it again.
+    // Mapping types that were learned from one answer apply when it is read again.
     for _ in 0..3 {
         let (outcome, held) = trial.answer(status, pieces(body, cut));
         assert_eq!(outcome, whole.answer(status, [body]).0, "in pieces as in one");
@@ -86,7 +86,7 @@ fn check_outcome(outcome: &BulkOutcome, trial: &BulkTrial, expected: Option<Vec<
         BulkOutcome::Judged(fates, letters) => {
             let expected = expected.unwrap_or_else(|| vec!["dead"]);
             assert_eq!(fates.len(), expected.len());
-            // Those that were refused for their type only go again.
+            // Documents that were refused only because of their type are sent again.
             let is_same = |(found, wanted): (&&str, &&str)| found == wanted || (*found, *wanted) == ("retry", "dead");
             assert!(fates.iter().zip(&expected).all(is_same), "{fates:?}, expected {expected:?}");
             let dead: Vec<usize> = (0..fates.len()).filter(|&at| fates[at] == "dead").collect();
@@ -108,7 +108,7 @@ fn check_sent(sent: &[u8], trial: &BulkTrial) {
     }
 }
 
-/// The fates of the documents by a parser of the whole; none if this is not the answer to the bulk.
+/// The fates of the documents, from a parser of the whole text. None if it is not an answer to the bulk.
 fn twin(status: u16, body: &[u8], documents: usize) -> Option<Vec<&'static str>> {
     let text = strict_json::without_lone_surrogates(std::str::from_utf8(body).ok()?);
     let json = Json::parse(&text).ok().filter(|json| (200..=299).contains(&status) && depth(json) <= DEPTH_MAX)?;
@@ -135,9 +135,9 @@ fn twin(status: u16, body: &[u8], documents: usize) -> Option<Vec<&'static str>>
     fates.collect::<Option<Vec<_>>>().filter(|fates| fates.len() == documents)
 }
 
-/// The rules for one document, written down once more.
+/// The rules for one document, written independently of the program.
 fn fate(status: u64, kind: &str, reason: &str) -> &'static str {
-    // Only so much of a text is looked at.
+    // The program looks only at the beginning of a long text.
     let reason = String::from_utf8_lossy(&reason.as_bytes()[..reason.len().min(EXCERPT_BYTES_MAX)]);
     let is_limit = reason.starts_with("Validation Failed: ") && reason.contains("maximum ");
     let is_alias = reason.starts_with("no write index is defined for ")
@@ -188,8 +188,8 @@ pub(crate) fn http_answer(input: &[u8]) {
         match (&at_once, &in_pieces) {
             (Ok(whole), Ok(pieces)) => {
                 assert_eq!((whole.status, whole.is_whole), (pieces.status, pieces.is_whole));
-                // What stands behind an answer is seen if it comes with its end. Of a body that is too long the beginning is
-                // there as far as it had come.
+                // Bytes after an answer are noticed only if they arrive together with its end. Of a body that is too long,
+                // the buffer has as much as had arrived.
                 let is_same = whole.body == pieces.body || !whole.is_whole;
                 assert!(is_same, "{whole:?}, but {pieces:?} if passed on is {is_streamed}");
                 assert!(pieces.keep_alive || !whole.keep_alive, "{whole:?}, {pieces:?}");
@@ -245,7 +245,7 @@ fn naive_head(answer: &[u8]) -> Option<(u16, Fields, &[u8])> {
         let line = String::from_utf8_lossy(&rest[..end]).trim_end_matches('\r').to_owned();
         rest = &rest[end + 1..];
         match (line.is_empty(), lines.is_empty()) {
-            // Empty lines before the first are none of it.
+            // Empty lines before the first line are skipped.
             (true, true) => {}
             (true, false) => break,
             (false, _) => lines.push(line),

@@ -1,14 +1,15 @@
-//! The keys of the configuration, as the program itself tells them: it answers an unknown key with those that it knows.
+//! The keys of the configuration. They are read from the program's own error messages, which list the known keys for an
+//! unknown one.
 
 use expvastic::Config;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-/// A key that nothing is near to.
+/// A key that is not similar to any known one.
 const UNKNOWN: &str = "zzqxzzqx";
 const KNOWN_HERE: &str = "known keys: ";
-/// What is said instead of the key where it may be a secret.
+/// How a message names an unknown key that may be a secret.
 const UNNAMED: &str = "an unknown key";
 
 /// Required keys only, under the names of `expvastic.reference.yml`.
@@ -46,7 +47,7 @@ pub(crate) fn all() -> Vec<Key> {
         collect(&base, pointer, &mut keys);
     }
     for section in ["readers", "recorders"] {
-        // Each kind is there, and called by its name.
+        // Each kind of recorder exists in the base configuration, under its own name.
         let mut wrong = base.clone();
         let entries = wrong[section].as_object_mut().expect("a section");
         let kinds: BTreeSet<String> = entries.keys().cloned().collect();
@@ -158,7 +159,7 @@ pub(crate) fn variants(text: &str) -> Vec<(usize, String)> {
     variants
 }
 
-/// What a configuration is once it is loaded.
+/// A configuration as it is after it was loaded.
 pub(crate) fn as_loaded(text: &str) -> String {
     let config = Config::parse("conf.yml", text, &|_| None).unwrap_or_else(|error| panic!("{error}"));
     format!("{config:#?}")

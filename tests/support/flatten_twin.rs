@@ -1,5 +1,5 @@
-//! The naive twin of the sanitiser, for payloads that are strict JSON: a tree of everything that the payload has, and
-//! each rule of the contract as one plain step. Slow, and written from the contract alone.
+//! The naive twin of the sanitiser, for payloads that are strict JSON. It parses the payload into a tree, and applies each
+//! rule of the contract as one simple step. It is slow, and was written from the contract alone.
 #![allow(dead_code, reason = "each test takes what it needs of it")]
 
 #[path = "strict_json.rs"]
@@ -85,7 +85,7 @@ fn renamed(rename: &[(String, String)], raw: &str, joined: &str) -> String {
     }
 }
 
-/// What is shipped of a value without objects, if anything is.
+/// What is shipped of a value without objects, if anything.
 fn shipped(value: &Json) -> Option<Json> {
     Some(without_broken_numbers(value)).filter(|value| *value != Json::Null)
 }
@@ -199,7 +199,7 @@ impl Reader {
         let (collections, names) = (self.collections, self.names.clone());
         let document = self.document_of(payload);
         if document.is_none() {
-            // It leaves nothing behind.
+            // A payload without a document does not change the reader's memory.
             (self.collections, self.names) = (collections, names);
         }
         document

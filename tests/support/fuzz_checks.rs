@@ -1,5 +1,5 @@
-//! What each fuzz target asserts of its input. `fuzz/` looks for inputs for which it does not hold; `tests/fuzz_corpus.rs`
-//! replays the committed ones.
+//! The assertions of each fuzz target. `fuzz/` looks for inputs that violate them, and `tests/fuzz_corpus.rs` replays the
+//! committed inputs.
 #![allow(dead_code, reason = "the targets take one each")]
 
 #[path = "payload_from_bytes.rs"]
@@ -31,7 +31,7 @@ const TWIN_BYTES_MAX: usize = 3_000;
 /// Names in a log line, and bytes of one of them that are kept for it.
 const LOST_NAMES_TOLD: usize = 5;
 const LOST_NAME_BYTES_MAX: usize = 256;
-/// Objects and arrays within each other that are read at all.
+/// The deepest nesting of objects and arrays that is read.
 const DEPTH_MAX: usize = 64;
 
 /// What one body came to.

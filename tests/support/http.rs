@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// A server that says nothing for so long is broken.
+/// A server that sends nothing for this long is broken.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// A complete answer; the body is without its chunk framing.
@@ -38,7 +38,7 @@ fn expect_success(address: &str, method: &str, path: &str, json: &str) -> Vec<u8
     answer.body
 }
 
-/// The server closes the connection behind its answer, so that end of file is the end of it.
+/// Sends one request. The server closes the connection after its answer, so the answer ends with the end of file.
 fn exchange(address: &str, method: &str, path: &str, json: &str) -> std::io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(SILENCE_MAX))?;

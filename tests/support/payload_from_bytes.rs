@@ -1,7 +1,7 @@
-//! Payloads made of arbitrary bytes: whatever the bytes are, they choose among odd names, numbers and shapes, so that a
-//! fuzzer that changes one of them changes one thing of a payload that is still JSON. On request some of it is broken.
+//! Makes payloads of arbitrary bytes. The bytes choose among unusual names, numbers and shapes, so that a fuzzer that changes
+//! a byte changes one thing in a payload that is still JSON. On request, parts of the payload are broken.
 
-/// What is chosen with, byte by byte; zeros once they are used up, and a zero always ends things.
+/// The bytes that make the choices, one by one. When they are used up, zeros follow, and a zero always chooses the end.
 struct Bytes<'a>(&'a [u8]);
 
 impl Bytes<'_> {
@@ -25,12 +25,12 @@ impl Bytes<'_> {
 pub(crate) struct Payload {
     /// Strict JSON, with nothing broken.
     pub(crate) whole: String,
-    /// With what is broken: the same as `whole` unless something is asked to be.
+    /// The payload with its broken parts. The same as `whole` unless breaks were requested.
     pub(crate) broken: Vec<u8>,
-    /// Strict JSON that gives the document which `broken` must give: each broken value, and each element that is missing, is
-    /// a number that is out of range; a member with a broken name is not there.
+    /// Strict JSON that must give the same document as `broken`. A broken value or a missing element is replaced by a number
+    /// that is out of range, and a member with a broken name is left out.
     pub(crate) equivalent: String,
-    /// How many things are broken.
+    /// The number of breaks.
     pub(crate) breaks: u64,
 }
 
@@ -55,7 +55,7 @@ const SCALARS: &[&str] = &[
 
 const BLANKS: &[&str] = &["", "", "", "", "", " ", "\n", "\r\n\t "];
 
-/// What stands where a value should. The first is nothing, which is no element.
+/// Texts in place of a value. The first one is empty, which makes no element at all.
 #[rustfmt::skip]
 const BROKEN_VALUES: &[&[u8]] = &[
     b"", b"NaN", b"+Inf", b"-Inf", b"Infinity", b"152.295657ms", b"01", b"1.", b"-", b".5", b"+1", b"0x1F", b"1_000", b"1e", b"1e+",
@@ -65,19 +65,19 @@ const BROKEN_VALUES: &[&[u8]] = &[
     "\u{feff}1".as_bytes(), "\u{a0}1".as_bytes(), "\u{e9}".as_bytes(), b"1:2", b":", b"\"x\":1", b"NaN{\"a\":[1,2]}", b"1[{},{}]",
 ];
 
-/// Names that are none.
+/// Invalid names.
 #[rustfmt::skip]
 const BROKEN_NAMES: &[&[u8]] = &[
     b"\"caf\\xe9\":", b"\"\\u12\":", b"\"a\x01\":", b"\"a\n\":", b"\"\xff\":", b"\"\xc3\":", b"\"\\\xff\":", b"\"\\?\" :",
 ];
 
-/// What stands where a name and its colon should, and makes what follows a part of the value before.
+/// Texts in place of a name and its colon, which make the rest a part of the value before.
 #[rustfmt::skip]
 const NO_NAMES: &[&[u8]] = &[
     b"a:", b"1:", b"NaN:", b"\"a\"", b"\"a\" ", b":", b"", b"\"a\"=", b"'a':", b"\"a\"\"b\":", b"null:", b"\\:",
 ];
 
-/// What follows an object or an array and makes it no value.
+/// Texts after an object or an array that make it invalid.
 const JUNK: &[&[u8]] = &[b" 1", b"x", b"\"x\"", b" NaN", b"\xff", b"{}", b"[1]", b":1"];
 
 /// The deepest that objects and arrays go; the program refuses what is deeper than 64.
@@ -86,7 +86,7 @@ const DEPTH_MAX: usize = 62;
 /// What is printed in one go, at most: a fuzzer must not be slowed down by what it can make a thousand times.
 const BYTES_MAX: usize = 4_000;
 
-/// A payload that is as the bytes say; `breaking` lets them break some of it.
+/// Makes a payload of the bytes. With `breaking` they may break parts of it.
 pub(crate) fn payload(bytes: &[u8], breaking: bool) -> Payload {
     let mut writer = Writer { bytes: Bytes(bytes), breaking, depth: 0, payload: Payload::default() };
     if breaking && writer.bytes.next() == 1 {
@@ -96,7 +96,7 @@ pub(crate) fn payload(bytes: &[u8], breaking: bool) -> Payload {
     writer.payload
 }
 
-/// A member that what follows it may break.
+/// A member that may be broken by what follows it.
 struct Member {
     /// Where its value begins in `equivalent`, if it is there.
     value_at: Option<usize>,
@@ -123,7 +123,7 @@ impl Writer<'_> {
         self.put(blank);
     }
 
-    /// Whether to break what comes next: often enough to be found, seldom enough that most stays whole.
+    /// Whether to break what comes next. This is rare enough that most of the payload stays valid.
     fn breaks(&mut self) -> bool {
         self.breaking && self.bytes.next() % 8 == 7
     }
@@ -252,7 +252,7 @@ impl Writer<'_> {
         self.blank();
     }
 
-    /// What was a container is none after all.
+    /// Counts a container as broken, after it was written.
     fn lose_container(&mut self, (equivalent, breaks): (usize, u64)) {
         let junk = JUNK[self.bytes.below(JUNK.len())];
         self.payload.broken.extend_from_slice(junk);
@@ -300,7 +300,7 @@ impl Writer<'_> {
         self.blank();
     }
 
-    /// Objects or arrays within each other, more than the bytes could well say one by one.
+    /// Writes a deep nesting of objects or arrays, for which one byte each would be too many.
     fn chain(&mut self) {
         const LINKS: [(&str, &str); 5] =
             [("{\"a\":", "}"), ("{\"x.y\":", "}"), ("{\"\":", "}"), ("[", "]"), ("{\"_value\":1,\"a\":", "}")];

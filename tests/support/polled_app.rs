@@ -1,5 +1,5 @@
-//! An endpoint for tests that kill the program: each poll has a number, and its time is remembered, so that what a kill may
-//! have cost can be told from what it must not.
+//! An endpoint for tests that kill the program. Polls are numbered and their times are recorded, so that a test can tell which
+//! documents a kill may have cost.
 #![allow(dead_code, reason = "each test takes what it needs of it")]
 
 use super::loopback::{Reply, Server};
@@ -34,7 +34,7 @@ pub(crate) struct Doubt {
     pub(crate) after: Option<Duration>,
 }
 
-/// What belongs to a number, so that a document shows by itself that it is unharmed.
+/// A check value for a number, by which a document proves that it is undamaged.
 pub(crate) fn check_of(number: u64) -> String {
     format!("{:016x}", (number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15)).repeat(20)
 }
@@ -74,7 +74,7 @@ impl App {
                 .collect();
             doubtful.extend(earlier.last().map(|(number, _)| *number));
             earlier.truncate(earlier.len().saturating_sub(doubt.polls));
-            // A run with fewer polls may have saved nothing.
+            // A run with fewer polls may not have saved anything.
             let moment = if doubt.polls == 0 { Some(doubt.at) } else { earlier.last().map(|(_, polled)| polled.at) };
             let near = of_run.filter(|(_, polled)| {
                 moment.is_none_or(|moment| polled.at + doubt.before >= moment)

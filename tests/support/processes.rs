@@ -1,4 +1,4 @@
-//! Programs that a test starts: each writes into files of the test's own folder, and is stopped whatever happens.
+//! Programs that a test starts. Their output goes to files in the test's own folder, and they are stopped in any case.
 #![allow(dead_code, reason = "each test takes what it needs of it")]
 
 use std::ffi::OsStr;
@@ -16,11 +16,11 @@ const POLL_PAUSE: Duration = Duration::from_millis(5);
 const STOP_TIME_MAX: Duration = Duration::from_secs(40);
 const TAIL_LINES: usize = 40;
 
-/// A folder that goes away with the test, unless the test failed: then it says where the logs are.
+/// A folder that is removed after the test. If the test fails, it is kept, and its path is printed.
 pub(crate) struct Workdir(TempDir);
 
 impl Workdir {
-    /// Others may look into it: a server that must not run as root becomes another user.
+    /// Makes a folder that other users can read, because a server that must not run as root runs as another user.
     pub(crate) fn new(name: &str) -> Self {
         let prefix = format!("expvastic-{name}-");
         let folder = tempfile::Builder::new()
@@ -80,7 +80,7 @@ impl Running {
         Self { name, child, out, err }
     }
 
-    /// What stands behind `prefix` in the first `count` output lines that begin with it.
+    /// Waits for the first `count` output lines that begin with `prefix`, and returns the rest of each.
     pub(crate) fn wait_for_lines(&mut self, prefix: &str, count: usize, time_max: Duration) -> Vec<String> {
         let mut found = Vec::new();
         let deadline = Instant::now() + time_max;
@@ -103,7 +103,7 @@ impl Running {
         self.child.try_wait().expect("the state of a child")
     }
 
-    /// Sends SIGTERM and waits for the end; none if that does not come in time.
+    /// Sends SIGTERM and waits for the end. Returns `None` if the program does not end in time.
     pub(crate) fn terminate(&mut self, time_max: Duration) -> Option<ExitStatus> {
         if let Some(status) = self.status() {
             return Some(status);
@@ -141,7 +141,7 @@ impl Drop for Running {
     }
 }
 
-/// Looks again and again, until `done` or the time is over; says which.
+/// Waits until `done` returns true or the time is over. Returns whether it did.
 pub(crate) fn wait_until(time_max: Duration, mut done: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + time_max;
     while !done() {
@@ -153,7 +153,7 @@ pub(crate) fn wait_until(time_max: Duration, mut done: impl FnMut() -> bool) -> 
     true
 }
 
-/// Runs a program to its end, which must be a good one.
+/// Runs a program to its end, and panics unless it succeeds.
 pub(crate) fn run(folder: &Path, program: &str, arguments: &[&str]) {
     let done = Command::new(program)
         .current_dir(folder)
@@ -165,7 +165,7 @@ pub(crate) fn run(folder: &Path, program: &str, arguments: &[&str]) {
     assert!(done.status.success(), "{program} {arguments:?}: {}\n{errors}", done.status);
 }
 
-/// Where there is `setpriv`, the kernel ends the program if this thread ends without having done so.
+/// If `setpriv` is installed, the kernel ends the program if this thread ends without having ended it.
 fn tied_to_us(orphaned: Orphaned, program: &OsStr) -> Command {
     let signal = match orphaned {
         Orphaned::Terminate => "TERM",

@@ -1,4 +1,4 @@
-//! The program itself, started with a configuration, stopped whatever happens.
+//! The program itself, started with a configuration, and stopped in any case.
 #![allow(dead_code, reason = "each test takes what it needs of it")]
 #![allow(clippy::disallowed_methods, reason = "a test has a deadline")]
 #![allow(clippy::print_stderr, reason = "a failed test shows what the program said")]
@@ -26,7 +26,7 @@ impl Program {
         Self::start_in(tempfile::tempdir().expect("a folder"), environment, arguments, config)
     }
 
-    /// Starts it in a folder that is made ready first.
+    /// Starts it in a folder that `prepare` has filled.
     pub(crate) fn start_prepared(config: &str, prepare: impl FnOnce(&Path)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         prepare(folder.path());
@@ -45,7 +45,7 @@ impl Program {
         Self::start_as(command, folder, environment, arguments, config)
     }
 
-    /// Starts it where no file can grow beyond so many bytes, as on a full disk: what still fits is written. Its standard
+    /// Starts it with a limit on the size of files, which acts like a full disk: what still fits is written. Its standard
     /// output is appended to.
     pub(crate) fn start_within(file_bytes_max: usize, config: &str) -> Self {
         assert_eq!(file_bytes_max % 512, 0, "the shell counts blocks");
@@ -55,7 +55,7 @@ impl Program {
         Self::start_as(command, tempfile::tempdir().expect("a folder"), &[], &[], config)
     }
 
-    /// Starts it from a shell that has done something before, such as setting a limit.
+    /// Starts it from a shell that runs `script` first, which may set a limit.
     pub(crate) fn start_after(script: &str, environment: &[(&str, &str)], config: &str) -> Self {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("{script}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_expvastic")]);
@@ -106,7 +106,7 @@ impl Program {
         std::fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
-    /// The documents in a file recorder's file, as far as they are whole.
+    /// The complete documents in a file recorder's file.
     pub(crate) fn documents(&self, name: &str) -> Vec<Value> {
         let text = self.read(name);
         let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
@@ -135,8 +135,8 @@ impl Program {
         assert!(sent.expect("kill starts").success());
     }
 
-    /// Sends the signal until the program has ended; gives the exit code. Of those that come too soon after the first it
-    /// takes no notice.
+    /// Sends the signal again and again until the program has ended, and returns the exit code. The program ignores those
+    /// that come too soon after the first.
     pub(crate) fn hurry(&mut self, signal: &str) -> Option<i32> {
         while self.is_running() {
             self.signal(signal);
@@ -177,7 +177,7 @@ impl Drop for Program {
             eprintln!("expvastic said:\n{}", self.read("stderr"));
             return;
         }
-        // Whatever a test plants as a secret begins like this, and is in nothing that the program writes, in any test.
+        // All secrets in tests begin like this. None may be in anything that the program writes, in any test.
         let entries = std::fs::read_dir(self.folder.path()).expect("the folder");
         for name in entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()) {
             if matches!(name.as_str(), "stdout" | "stderr") || name.contains(".ndjson") {

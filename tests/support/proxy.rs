@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What goes wrong from now on, for connections that are open as well.
+/// A fault, which also affects connections that are already open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     None,
@@ -25,7 +25,7 @@ pub(crate) enum Fault {
     Slow,
     /// Answers come a few bytes at a time.
     Dribble,
-    /// Nothing comes back while it lasts.
+    /// Nothing comes back while the fault lasts.
     Hang,
 }
 
@@ -43,7 +43,7 @@ const FAULTS: [Fault; 10] = [
 ];
 
 impl Fault {
-    /// One of them; often none.
+    /// A random fault; often none.
     pub(crate) fn any(random: &mut fastrand::Rng) -> Self {
         FAULTS[random.usize(..FAULTS.len() + 2) % FAULTS.len()]
     }

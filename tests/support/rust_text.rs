@@ -1,4 +1,4 @@
-//! The texts that Rust sources hold: what a program can say is made of them.
+//! The string literals in Rust sources, of which all messages of the program consist.
 
 use std::path::Path;
 
@@ -40,7 +40,7 @@ pub(crate) fn texts_of(source: &str) -> Vec<String> {
     texts
 }
 
-/// Takes a text that begins with a quote; gives its length.
+/// Reads a string literal that begins here, and returns its length in the source.
 fn quoted(rest: &[char], texts: &mut Vec<String>) -> usize {
     let mut text = String::new();
     let mut at = 1;
@@ -68,7 +68,7 @@ fn quoted(rest: &[char], texts: &mut Vec<String>) -> usize {
     at + 1
 }
 
-/// Takes a raw text; gives its length, or 1 if it is none.
+/// Reads a raw string literal, and returns its length in the source, or 1 if there is none.
 fn raw(rest: &[char], texts: &mut Vec<String>) -> usize {
     let hashes = rest[1..].iter().take_while(|c| **c == '#').count();
     if rest.get(1 + hashes) != Some(&'"') {

@@ -1,5 +1,5 @@
-//! What every test of the sanitiser does with a document: reads it strictly, checks what holds of each, and compares it
-//! with the twin's.
+//! What every test of the sanitiser does with a document: it parses it strictly, checks what must hold for every document, and
+//! compares it with the twin's.
 #![allow(dead_code, reason = "each test takes what it needs of it")]
 
 #[path = "flatten_twin.rs"]

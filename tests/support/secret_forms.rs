@@ -1,10 +1,10 @@
-//! The forms in which whoever was sent a secret may repeat it, written by other code than that which takes them out again.
+//! The forms in which a server may repeat a secret. This code is independent of the code that redacts them.
 #![allow(dead_code, reason = "each test takes what it needs of it")]
 #![allow(clippy::format_push_string, reason = "a text is put together for reading, not for speed")]
 
 use std::collections::HashMap;
 
-/// Where the choices come from that a form leaves open: a number below the one given.
+/// Makes a choice that a form leaves open: returns a number below the given one.
 pub(crate) type Draw<'d> = &'d mut dyn FnMut(usize) -> usize;
 
 /// Number of forms in which [`repeated`] repeats a secret.
@@ -116,7 +116,7 @@ fn hex(value: u32, width: usize, draw: Draw<'_>) -> String {
     if draw(2) == 0 { format!("{value:0width$x}") } else { format!("{value:0width$X}") }
 }
 
-/// What tells a secret: eight characters of it in a row, or three fifths of a shorter one, as they are or in base64.
+/// What reveals a secret: eight consecutive characters, or three fifths of a shorter one, in plain text or in base64.
 #[derive(Default)]
 pub(crate) struct Telltales(HashMap<usize, HashMap<String, String>>);
 
@@ -158,7 +158,7 @@ impl Telltales {
     }
 }
 
-/// A text as a curious person reads it, who undoes one escape after the other. In lower case.
+/// The forms in which a person can read a text by decoding its escapes, one layer after the other. In lower case.
 fn readings(text: &str) -> Vec<String> {
     let mut readings = vec![text.to_owned(), text.replace(char::is_control, "")];
     for _ in 0..4 {

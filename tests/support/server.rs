@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Unpacking a server for the first time downloads it.
 const SERVER_TIME_MAX: Duration = Duration::from_secs(900);
 
-/// The most that a search gives in one answer; far more than there are.
+/// The most documents that a search returns. Tests have far fewer.
 const DOCUMENTS_MAX: usize = 10_000;
 const PROBLEMS_SHOWN_MAX: usize = 30;
 const VALUE_CHARS_MAX: usize = 300;

@@ -1,6 +1,6 @@
-//! What the fuzz target for spool folders asserts of its inputs: whatever somebody has put into the folder, it opens, what
-//! comes out of it are whole documents (which a naive reader finds, too), all that is done with them later works, and what
-//! is not done with is there at the next start.
+//! The assertions of the fuzz target for spool folders. Whatever is in the folder, it can be opened. It gives complete
+//! documents, which a naive reader finds as well, and all later steps work with them. Documents that are not done are still
+//! there at the next start.
 #![allow(dead_code, reason = "the targets take one each")]
 
 #[path = "strict_json.rs"]
@@ -159,7 +159,7 @@ fn sums(text: &[u8]) -> Vec<u8> {
     lines.chunks(2).flat_map(|pair| format!("{:016x}\n", checksum(&pair.concat())).into_bytes()).collect()
 }
 
-/// An action line with an index and an id, written as we write it, then an object in one line.
+/// Whether this is an action line as the program writes it, followed by an object on one line.
 fn is_document(document: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(document) else { return false };
     let Some((action, source)) = text.strip_suffix('\n').and_then(|text| text.split_once('\n')) else { return false };
@@ -206,7 +206,7 @@ fn check_load(load: &FolderLoad) {
     assert_eq!((load.typed.len(), load.letters.len()), (load.documents.len(), load.documents.len()));
 }
 
-/// Everything that comes, each at least once: some of it is put back first.
+/// Loads all documents. Some are put back first, and come again.
 fn load_all(folder: &mut Folder, trial: &mut FolderTrial, is_done: bool) -> Vec<Vec<u8>> {
     let (mut all, mut unreadable, mut out) = (Vec::new(), 0, Vec::new());
     for turn in 0.. {

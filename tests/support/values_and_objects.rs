@@ -1,5 +1,5 @@
-//! Payloads in which values turn into objects and back, and what becomes of them in a server. A mapping that has a field for
-//! a value refuses an object of its name, and the other way round, on every server that does not keep dotted names flat.
+//! Payloads in which values turn into objects and back, and what a server stores of them. Unless a server keeps dotted names
+//! flat, it refuses an object if its mapping has a value of that name, and the other way round.
 
 use super::flatten_twin::Flat;
 use super::loopback::{Reply, Server};
@@ -21,7 +21,7 @@ const STORIES: [&[&str]; 8] = [
     &[r#"{"n":1,"n_per_second":{"x":1}}"#, r#"{"n":2,"n_per_second":{"x":2}}"#, r#"{"n":3}"#],
 ];
 
-/// Serves each story over and over; the path is its number.
+/// Serves each story again and again, at a path that is its number.
 fn teller() -> (Server, Arc<Mutex<[usize; STORIES.len()]>>) {
     let polls = Arc::new(Mutex::new([0; STORIES.len()]));
     let counted = Arc::clone(&polls);
