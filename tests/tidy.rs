@@ -87,8 +87,9 @@ fn each_library_has_its_place() {
 }
 
 /// Where an `Instant` is a value that comes as an argument.
-const TIMED: [&str; 7] = [
+const TIMED: [&str; 8] = [
     "spool.rs",
+    "spool/lane.rs",
     "spool/line.rs",
     "spool/queue.rs",
     "spool/segment.rs",
@@ -156,6 +157,24 @@ fn what_computes_knows_no_outside() {
         seen += 1;
     }
     assert!(seen >= 10, "only {seen} files");
+}
+
+/// Lines of the longest source file.
+const FILE_LINES_MAX: usize = 450;
+
+#[test]
+fn no_source_file_is_too_long() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths = vec![root.join("build.rs")];
+    for folder in ["src", "tests", "benches", "fuzz"] {
+        sources(&root.join(folder), &mut paths);
+    }
+    paths.retain(|path| path.strip_prefix(root).is_ok_and(|path| !path.iter().any(|part| part == "target")));
+    assert!(paths.len() > 200, "only {} files", paths.len());
+    for path in paths {
+        let lines = std::fs::read_to_string(&path).expect("readable").lines().count();
+        assert!(lines <= FILE_LINES_MAX, "{} has {lines} lines: split it by duty", path.display());
+    }
 }
 
 #[test]

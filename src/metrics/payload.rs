@@ -1,0 +1,163 @@
+//! The payload of the reader `self`: all counters, rendered as expvar JSON.
+
+use super::{Ledger, MENDED_NAMES, Metrics, ProcessUsage, ReaderCounts};
+use crate::flatten;
+use crate::json;
+use std::time::Duration;
+
+/// Everything that the own payload is rendered from.
+pub(crate) struct Snapshot<'a> {
+    pub(crate) metrics: &'a Metrics,
+    pub(crate) usage: ProcessUsage,
+    pub(crate) readers: Vec<(&'a str, &'a ReaderCounts)>,
+    pub(crate) recorders: Vec<(&'a str, Ledger)>,
+}
+
+impl Snapshot<'_> {
+    /// Writes an expvar payload into `out`.
+    pub(crate) fn render(self, out: &mut Vec<u8>) {
+        let metrics = self.metrics;
+        let mut object = Object::new(out);
+        for (name, value) in [
+            ("Readers", self.readers.len() as u64),
+            ("Recorders", self.recorders.len() as u64),
+            ("Read Jobs", metrics.reads.get()),
+            ("Waiting Read Jobs", metrics.reads_under_way.get()),
+            ("Record Jobs", metrics.records_sent.get()),
+            ("Waiting Record Jobs", metrics.records_under_way.get()),
+            ("Error Jobs", metrics.error_jobs.get()),
+            ("ElasticSearch Records", metrics.documents_taken.get()),
+            ("DataType Objects", metrics.documents.get()),
+            ("DataType Objects Errors", metrics.document_errors.get()),
+            ("Unidentified JSON Count", metrics.payloads_refused.get()),
+            ("StringType Count", metrics.strings.get()),
+            ("FloatType Count", metrics.numbers.get()),
+            ("FloatListType Count", metrics.lists.get()),
+            ("GCListType Count", metrics.gc_lists.get()),
+            ("ByteType Count", metrics.sizes.get()),
+            ("Nested Type Count", metrics.objects.get()),
+        ] {
+            object.number(name, value);
+        }
+        object.nested("process", |process| {
+            process.number("resident_bytes", self.usage.resident_bytes);
+            process.seconds("cpu_seconds", self.usage.cpu);
+            process.seconds("uptime_seconds", self.usage.uptime);
+        });
+        object.nested("readers", |section| {
+            for (name, counts) in self.readers {
+                section.nested(name, |reader| reader_members(reader, counts));
+            }
+        });
+        object.nested("recorders", |section| {
+            for (name, ledger) in self.recorders {
+                section.nested(name, |recorder| {
+                    for (key, value) in ledger.members() {
+                        recorder.number(key, value);
+                    }
+                });
+            }
+        });
+        object.end();
+    }
+}
+
+fn reader_members(reader: &mut Object<'_>, counts: &ReaderCounts) {
+    for (key, count) in counts.members() {
+        reader.number(key, count.get());
+    }
+    reader.nested(MENDED_NAMES, |names| {
+        for (kind, count) in flatten::Mended::KINDS.iter().zip(&counts.names) {
+            names.number(kind, count.get());
+        }
+    });
+}
+
+/// A JSON object that is being written.
+struct Object<'o> {
+    out: &'o mut Vec<u8>,
+    empty: bool,
+}
+
+impl<'o> Object<'o> {
+    fn new(out: &'o mut Vec<u8>) -> Self {
+        out.push(b'{');
+        Self { out, empty: true }
+    }
+
+    fn name(&mut self, name: &str) {
+        if !std::mem::take(&mut self.empty) {
+            self.out.push(b',');
+        }
+        json::write_string(self.out, name);
+        self.out.push(b':');
+    }
+
+    fn number(&mut self, name: &str, value: u64) {
+        self.name(name);
+        json::write_u64(self.out, value);
+    }
+
+    fn seconds(&mut self, name: &str, value: Duration) {
+        self.name(name);
+        json::write_u64(self.out, value.as_secs());
+        let micros = 1_000_000 + value.subsec_micros();
+        let start = self.out.len();
+        json::write_u64(self.out, micros.into());
+        self.out[start] = b'.';
+    }
+
+    fn nested(&mut self, name: &str, members: impl FnOnce(&mut Object<'_>)) {
+        self.name(name);
+        let mut object = Object::new(self.out);
+        members(&mut object);
+        object.end();
+    }
+
+    fn end(self) {
+        self.out.push(b'}');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_own_payload_is_json_with_the_go_programs_names() {
+        let metrics = Metrics::default();
+        metrics.count_payload(&flatten::Report { numbers: 3, lists: 2, gc_lists: 1, ..flatten::Report::default() });
+        let counts = ReaderCounts::default();
+        counts.polls.add(5);
+        metrics.reads.add(6);
+        metrics.documents_taken.add(4);
+        let ledger = Ledger { made: 5, acked: 3, duplicate: 1, waiting: 1, ..Ledger::default() };
+        assert!(ledger.balances() && !ledger.all_taken());
+        let mut out = Vec::new();
+        let snapshot = Snapshot {
+            metrics: &metrics,
+            usage: ProcessUsage {
+                resident_bytes: 1,
+                cpu: Duration::from_millis(1250),
+                uptime: Duration::from_micros(7),
+            },
+            readers: vec![("a \"b\"", &counts)],
+            recorders: vec![("es", ledger)],
+        };
+        snapshot.render(&mut out);
+        let payload: serde_json::Value = serde_json::from_slice(&out).expect("strict JSON");
+        for (pointer, expected) in [
+            ("/Read Jobs", "6"),
+            ("/ElasticSearch Records", "4"),
+            ("/FloatType Count", "3"),
+            ("/FloatListType Count", "1"),
+            ("/GCListType Count", "1"),
+            ("/process/cpu_seconds", "1.250000"),
+            ("/process/uptime_seconds", "0.000007"),
+            ("/readers/a \"b\"/polls", "5"),
+            ("/recorders/es/waiting", "1"),
+        ] {
+            assert_eq!(payload.pointer(pointer).map(ToString::to_string).as_deref(), Some(expected), "{pointer}");
+        }
+    }
+}
