@@ -125,6 +125,15 @@ fn text() -> impl Strategy<Value = String> {
     text.prop_filter("another variable", |text| !text.contains(",\n\"") && !text.contains("\n}\n{\n\""))
 }
 
+/// Whether the text holds a comma and a member behind it that another way of writing JSON has there, too: with the comma at
+/// the beginning of a line, or, if the body has one variable only, with all members on one line.
+fn may_hold_member(text: &str, is_alone: bool) -> bool {
+    text.match_indices(',').any(|(at, _)| {
+        let begins_line = text[..at].trim_end_matches([' ', '\t']).ends_with('\n');
+        (is_alone || begins_line) && text[at + 1..].trim_ascii_start().starts_with("\"a\": ")
+    })
+}
+
 /// As Go's handler writes it.
 fn by_lines(members: &[(String, String)]) -> String {
     let lines: Vec<String> = members.iter().map(|(key, value)| format!("\"{key}\": {value}")).collect();
@@ -155,6 +164,8 @@ proptest! {
     fn a_variable_with_a_line_to_itself_may_hold_anything(
         members in prop::collection::vec((key(), prop_oneof![2 => value().prop_map(|value| (value, true)), 1 => text().prop_map(|text| (text, false))]), 1..7),
     ) {
+        let is_alone = members.len() == 1;
+        prop_assume!(members.iter().all(|(_, (text, is_sound))| *is_sound || !may_hold_member(text, is_alone)));
         let with = |lost: Option<&str>| -> Vec<(String, String)> {
             let value = |(value, is_sound): &(String, bool)| if *is_sound { value.clone() } else { lost.unwrap_or(value).to_owned() };
             members.iter().map(|(key, one)| (key.clone(), value(one))).collect()
