@@ -86,17 +86,22 @@ impl Delivery {
 
     pub(super) fn items_accepted(&mut self, now: Instant) {
         if let Some((failures, away)) = self.items.recovered(now) {
-            component_log!(
-                self.log_level,
-                Info,
-                recorder = self.name,
-                failures,
-                waiting = self.ledger.waiting,
-                outage_ms = log::milliseconds(away),
-                "rejected documents are accepted again after {:.1} s",
-                away.as_secs_f64()
-            );
+            self.log_recovery("rejected documents are accepted again", failures, away);
         }
+    }
+
+    /// Logs that something works again, after so many failures and so long.
+    fn log_recovery(&self, what: &str, failures: u64, away: Duration) {
+        component_log!(
+            self.log_level,
+            Info,
+            recorder = self.name,
+            failures,
+            waiting = self.ledger.waiting,
+            outage_ms = log::milliseconds(away),
+            "{what} after {:.1} s",
+            away.as_secs_f64()
+        );
     }
 
     /// Nothing is lost by it yet. Gives the pause before the next try.
@@ -120,16 +125,7 @@ impl Delivery {
     pub(super) fn letters_written(&mut self, now: Instant) {
         self.turns.end_pause(Lane::Rejected);
         if let Some((failures, away)) = self.letters.recovered(now) {
-            component_log!(
-                self.log_level,
-                Info,
-                recorder = self.name,
-                failures,
-                waiting = self.ledger.waiting,
-                outage_ms = log::milliseconds(away),
-                "keeping dead letters again after {:.1} s",
-                away.as_secs_f64()
-            );
+            self.log_recovery("keeping dead letters again", failures, away);
         }
     }
 
