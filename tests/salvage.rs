@@ -168,9 +168,7 @@ proptest! {
         members in prop::collection::vec((key(), prop_oneof![2 => value().prop_map(|value| (value, true)), 1 => text().prop_map(|text| (text, false))]), 1..7),
     ) {
         let is_alone = members.len() == 1;
-        // A variable that is left out anyway is not looked into: what follows on its line counts as the next variable.
-        let shares_line = |key: &str| is_alone || key == "cmdline";
-        let may_hold = |(key, (text, is_sound)): &(String, (String, bool))| !is_sound && may_hold_member(text, shares_line(key));
+        let may_hold = |(_, (text, is_sound)): &(String, (String, bool))| !is_sound && may_hold_member(text, is_alone);
         prop_assume!(!members.iter().any(may_hold));
         let with = |lost: Option<&str>| -> Vec<(String, String)> {
             let value = |(value, is_sound): &(String, bool)| if *is_sound { value.clone() } else { lost.unwrap_or(value).to_owned() };

@@ -1,6 +1,7 @@
 //! What the walk does about broken values and keys: counts them, records where they are, and steps over them.
 
 use super::{Outcome, Walk};
+use crate::bytes::scalar::{self, Escapes};
 use crate::bytes::untangle;
 use crate::error::Stop;
 use crate::layout::guide::{Guide, Known};
@@ -46,16 +47,39 @@ impl<G: Guide> Walk<'_, G> {
     }
 
     /// Steps over the value of a member that is left out. In a body with one variable per line, a broken value must not
-    /// make it skip other variables, too.
+    /// make it skip other variables, too, and what follows on its line may be a part of it.
     pub(super) fn skip_value(&mut self) -> Outcome<()> {
-        let start = self.offset(self.at);
+        let first = self.at;
         self.skip_to_separator()?;
         if self.by_lines && self.depth == 1 {
-            let skipped = &self.body[start..self.offset(self.at)];
-            if memchr::memchr(b'\n', skipped).is_some() && untangle::holds_a_variable(self.body, skipped) {
+            let (start, end) = (self.offset(first), self.offset(self.at));
+            let skipped = &self.body[start..end];
+            let skips_more = memchr::memchr(b'\n', skipped).is_some() && untangle::holds_a_variable(self.body, skipped);
+            let shares_line = memchr::memchr(b'\n', &self.body[end..self.next_offset()]).is_none();
+            if skips_more || (shares_line && !self.is_sound(first)) {
                 return Err(Stop::Tangled);
             }
         }
         Ok(())
+    }
+
+    /// Whether the tokens from `first` to the cursor can be a JSON value: each scalar is one, and no two values stand
+    /// side by side.
+    #[cold]
+    fn is_sound(&self, first: usize) -> bool {
+        let mut after_value = false;
+        (first..self.at).all(|token| {
+            let value = &self.body[self.offset(token)..self.offset(token + 1)];
+            let value = value.trim_ascii_end();
+            let is_sound = match value {
+                [b'{' | b'['] => !after_value,
+                [b'}' | b']' | b',' | b':'] => true,
+                [b'"', text @ .., b'"'] => !after_value && scalar::escapes(text) != Escapes::Bad,
+                b"true" | b"false" | b"null" => !after_value,
+                _ => !after_value && scalar::number_end(value, 0) == Some(value.len()),
+            };
+            after_value = !matches!(value, [b'{' | b'[' | b',' | b':']);
+            is_sound
+        }) && after_value
     }
 }
