@@ -45,18 +45,29 @@ pub(crate) struct Reserve {
 }
 
 impl Reserve {
-    /// The lowest number that a connection for this purpose may have while the limit is `limit`. One for each purpose is
-    /// left at any limit.
-    fn floor(self, purpose: Purpose, limit: usize) -> usize {
+    /// The lowest number that a connection for this purpose has if the limit leaves enough.
+    fn full_floor(self, purpose: Purpose) -> usize {
         match purpose {
-            Purpose::Ship => self.files.min(limit.saturating_sub(2)),
-            Purpose::Poll => (self.files + self.shipping).min(limit.saturating_sub(1)),
+            Purpose::Ship => self.files,
+            Purpose::Poll => self.files + self.shipping,
         }
     }
 
-    /// Whether a connection for this purpose may keep its number.
+    /// The lowest number that a connection for this purpose may have while the limit is `limit`. One for each purpose is
+    /// left at any limit.
+    fn floor(self, purpose: Purpose, limit: usize) -> usize {
+        let left = match purpose {
+            Purpose::Ship => 2,
+            Purpose::Poll => 1,
+        };
+        self.full_floor(purpose).min(limit.saturating_sub(left))
+    }
+
+    /// Whether a connection for this purpose may keep its number. Only if the number is low is the limit asked for, which
+    /// takes a system call.
     pub(crate) fn allows(self, purpose: Purpose, number: RawFd) -> bool {
-        usize::try_from(number).is_ok_and(|number| number >= self.floor(purpose, limit()))
+        usize::try_from(number)
+            .is_ok_and(|number| number >= self.full_floor(purpose) || number >= self.floor(purpose, limit()))
     }
 
     /// Gives a new connection a number that its purpose may have.
