@@ -81,7 +81,7 @@ impl OldTypeNames {
                         }
                     }
                     Choice::None => problem = problem.or_else(|| Some(MISSING.to_owned())),
-                    Choice::Several(names) => problem = Some(names),
+                    Choice::Several { first, other } => problem = Some(contradiction(&given[first], &given[other])),
                 }
             }
             if let Some(problem) = problem {
@@ -102,8 +102,8 @@ enum Choice {
     None,
     /// One or several have the same; their indices.
     One(Vec<usize>),
-    /// They have different ones; the problem in words.
-    Several(String),
+    /// They have different ones; the indices of two that differ.
+    Several { first: usize, other: usize },
 }
 
 fn chosen(engine: Option<&Routed>, given: &[Given], by_recorder: &[(String, usize)]) -> Choice {
@@ -114,11 +114,14 @@ fn chosen(engine: Option<&Routed>, given: &[Given], by_recorder: &[(String, usiz
     let Some(&first) = found.first() else { return Choice::None };
     let differs = |other: &&usize| given[**other].type_name != given[first].type_name;
     let Some(&other) = found.iter().find(differs) else { return Choice::One(found) };
-    let (first, other) = (&given[first], &given[other]);
-    Choice::Several(format!(
+    Choice::Several { first, other }
+}
+
+fn contradiction(first: &Given, other: &Given) -> String {
+    format!(
         "the recorders {:?} and {:?} have different type_names, {:?} and {:?}: set type_name on the reader",
         first.recorder, other.recorder, first.type_name, other.type_name
-    ))
+    )
 }
 
 impl Given {

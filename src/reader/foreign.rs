@@ -28,7 +28,7 @@ const COMPRESSED: [(&[u8], &str); 5] = [
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Kind {
     Empty,
-    /// With this compression.
+    /// Compressed with this coding: the server's own word for it, shortened, or what the first bytes show.
     Compressed(String),
     Utf16,
     Html,
@@ -154,9 +154,9 @@ pub(crate) fn is_of_tls_port(body: &[u8]) -> bool {
 
 /// How a body begins.
 enum Beginning {
-    /// The title of an HTML page.
+    /// The title of an HTML page, shortened: the server's own words.
     Title(String),
-    /// The first words of another text.
+    /// The first words of another text, shortened: the server's own words.
     Words(String),
 }
 

@@ -27,11 +27,11 @@ use crate::limits;
 use crate::log::{ComponentLevel, component_log};
 use crate::recorder::Feed;
 use crate::redact;
-use answer::{Judge, Opinion};
-use gzip::{Gzip, Packing};
+use answer::{BulkAnswer, Judge};
+use gzip::{Gzip, GzipSupport};
 use mapping_types::MappingTypes;
 use server::Product;
-use setup::{Address, Outcome, Question, Silence};
+use setup::{Address, Outcome, ProbeRequest, RequestError};
 use std::sync::Arc;
 use template::Wish;
 pub(super) use template::meets_integers;
@@ -70,8 +70,8 @@ struct Host {
     address: Address,
     bulk: Endpoint,
     compression: Compression,
-    /// Whether it takes compressed bulks.
-    packing: Packing,
+    /// Whether it accepts compressed bulks.
+    gzip_support: GzipSupport,
 }
 
 impl Elasticsearch {
@@ -81,7 +81,7 @@ impl Elasticsearch {
         let host = |config::Host { url, access }: &config::Host| {
             let address = Address::new(url, access, target.timeout);
             let bulk = address.of("/_bulk", &format!("{QUERY}{pipeline}"));
-            Host { address, bulk, compression: target.compression, packing: Packing::default() }
+            Host { address, bulk, compression: target.compression, gzip_support: GzipSupport::default() }
         };
         Self {
             name: config.name.clone(),
@@ -110,9 +110,9 @@ impl Elasticsearch {
         self.hosts[at].address.host()
     }
 
-    /// The question that is asked while it rests.
-    fn question(&self, http: &Http, at: usize) -> Question {
-        Question { http: http.clone(), address: self.hosts[at].address.clone() }
+    /// The request that probes it while it rests.
+    fn probe_request(&self, http: &Http, at: usize) -> ProbeRequest {
+        ProbeRequest { http: http.clone(), address: self.hosts[at].address.clone() }
     }
 
     /// Marks what is known as possibly out of date.
@@ -134,46 +134,53 @@ impl Elasticsearch {
         {
             return Verdict::Again(refusal);
         }
-        let opinion = match self.send(http, at, bulk).await {
-            Ok(opinion) => opinion,
+        let answer = match self.send(http, at, bulk).await {
+            Ok(answer) => answer,
             Err(refusal) => {
                 self.is_known = false;
                 return Verdict::Again(refusal);
             }
         };
         // If the whole bulk had the wrong types, nothing of it was taken: at once again, with the right ones.
-        if !opinion.of_request.as_ref().is_some_and(|complaint| self.correct(|types| types.learn(complaint, &[], &[])))
+        if !answer
+            .request_complaint
+            .as_ref()
+            .is_some_and(|complaint| self.correct(|types| types.learn(complaint, &[], &[])))
         {
-            return self.settle(at, opinion, bulk);
+            return self.settle(at, answer, bulk);
         }
         match self.send(http, at, bulk).await {
-            Ok(opinion) => self.settle(at, opinion, bulk),
+            Ok(answer) => self.settle(at, answer, bulk),
             Err(refusal) => Verdict::Again(refusal),
         }
     }
 
-    async fn send(&mut self, http: &Http, at: usize, bulk: &Arc<Bulk>) -> Result<Opinion, Refusal> {
+    async fn send(&mut self, http: &Http, at: usize, bulk: &Arc<Bulk>) -> Result<BulkAnswer, Refusal> {
         let bulk = if self.types.wanted { Arc::new(self.types.apply(bulk)) } else { Arc::clone(bulk) };
         let host = &mut self.hosts[at];
         // Where it is may become known only by the first exchange with it.
         let is_wanted = host.compression.suits(host.bulk.is_neighbour());
-        let compressed = if is_wanted && host.packing.is_due() { self.gzip.compress(bulk.bytes()).await } else { None };
+        let compressed = if is_wanted && host.gzip_support.is_next_compressed() {
+            self.gzip.compress(bulk.bytes()).await
+        } else {
+            None
+        };
         let plain = || Payload::Bulk(Arc::clone(&bulk));
         let Some(compressed) = compressed else { return exchange(http, host, plain(), &bulk).await };
-        let opinion = exchange(http, host, Payload::Gzip(Arc::clone(&compressed)), &bulk).await;
+        let answer = exchange(http, host, Payload::Gzip(Arc::clone(&compressed)), &bulk).await;
         self.gzip.recycle(compressed);
-        let opinion = opinion?;
-        if !may_be_for_compression(&opinion) {
+        let answer = answer?;
+        if !may_be_for_compression(&answer) {
             // It has read it, unless it was too busy for that.
-            if matches!(opinion.status, 200..=299) {
-                host.packing.worked();
+            if matches!(answer.status, 200..=299) {
+                host.gzip_support.worked();
             }
-            return Ok(opinion);
+            return Ok(answer);
         }
-        let is_certain = opinion.status == 415;
-        let opinion = exchange(http, host, plain(), &bulk).await?;
+        let is_certain = answer.status == 415;
+        let answer = exchange(http, host, plain(), &bulk).await?;
         // Whatever else it says now, it has read this one.
-        if !may_be_for_compression(&opinion) && host.packing.failed(is_certain) {
+        if !may_be_for_compression(&answer) && host.gzip_support.failed(is_certain) {
             component_log!(
                 self.log_level,
                 Info,
@@ -182,12 +189,12 @@ impl Elasticsearch {
                 host.address.host()
             );
         }
-        Ok(opinion)
+        Ok(answer)
     }
 
     /// Completes the verdict. A document that was refused only for its type is sent again with the right one.
-    fn settle(&mut self, at: usize, opinion: Opinion, bulk: &Bulk) -> Verdict {
-        let Opinion { status, mut verdict, complaints, .. } = opinion;
+    fn settle(&mut self, at: usize, answer: BulkAnswer, bulk: &Bulk) -> Verdict {
+        let BulkAnswer { status, mut verdict, complaints, .. } = answer;
         match &mut verdict {
             Verdict::Judged(judgement) if !complaints.is_empty() => {
                 self.correct(|types| types.reconsider(&complaints, bulk, judgement));
@@ -216,28 +223,28 @@ impl Elasticsearch {
 
     /// Learns what the server is, and puts the template in place.
     async fn learn(&mut self, http: &Http, at: usize) -> Result<(), Refusal> {
-        let Err(silence) = self.ask(http, at).await else {
+        let Err(error) = self.ask(http, at).await else {
             self.is_known = true;
             self.failures = 0;
             return Ok(());
         };
-        self.failures += u32::from(silence.is_there);
+        self.failures += u32::from(error.is_reachable);
         if self.failures < limits::LEARNING_FAILURES_MAX {
-            return Err(silence.refusal);
+            return Err(error.refusal);
         }
         component_log!(
             self.log_level,
             Warn,
             recorder = self.name,
             "cannot identify the server, shipping to it anyway: {}",
-            silence.refusal.reason
+            error.refusal.reason
         );
         self.is_known = true;
         self.failures = 0;
         Ok(())
     }
 
-    async fn ask(&mut self, http: &Http, at: usize) -> Result<(), Silence> {
+    async fn ask(&mut self, http: &Http, at: usize) -> Result<(), RequestError> {
         let address = &self.hosts[at].address;
         let product = address.product(http).await?;
         if self.product != Some(product) {
@@ -286,7 +293,7 @@ impl Elasticsearch {
 }
 
 /// Sends a bulk in this form, and reads the answer as it comes.
-async fn exchange(http: &Http, host: &Host, payload: Payload, bulk: &Bulk) -> Result<Opinion, Refusal> {
+async fn exchange(http: &Http, host: &Host, payload: Payload, bulk: &Bulk) -> Result<BulkAnswer, Refusal> {
     let mut judge = Judge::new(bulk.documents(), &redact::hide);
     let bytes_max = limits::answer_bytes_max(bulk.documents(), bulk.bytes().len());
     match http.post(&host.bulk, host.address.timeout, payload, bytes_max, &mut judge).await {
@@ -298,10 +305,10 @@ async fn exchange(http: &Http, host: &Host, payload: Payload, bulk: &Bulk) -> Re
 
 /// Whether a compressed bulk may have been refused for being compressed. Servers that read it as text say 400, as they do
 /// for much else; what they have against types, they have read.
-fn may_be_for_compression(opinion: &Opinion) -> bool {
-    match opinion.status {
+fn may_be_for_compression(answer: &BulkAnswer) -> bool {
+    match answer.status {
         415 => true,
-        400 => opinion.of_request.is_none(),
+        400 => answer.request_complaint.is_none(),
         _ => false,
     }
 }

@@ -65,11 +65,11 @@ pub(crate) async fn apply(config: &Config, http: &Http) -> (String, bool) {
 
 /// Asks one host after the other until one answers. Any of them will do, because they belong to one cluster.
 async fn apply_to(target: &ServerTarget, wish: &Wish, http: &Http) -> Result<String, String> {
-    let mut silent = Vec::new();
+    let mut failures = Vec::new();
     for Host { url, access } in &target.hosts {
         let address = Address::new(url, access, target.timeout);
         let outcome = match address.product(http).await {
-            Err(silence) => Err(silence),
+            Err(error) => Err(error),
             Ok(product) => address.set_up(http, wish, product).await.map(|outcome| (product, outcome)),
         };
         match outcome {
@@ -77,9 +77,9 @@ async fn apply_to(target: &ServerTarget, wish: &Wish, http: &Http) -> Result<Str
                 return Err(format!("{product}: {outcome}"));
             }
             Ok((product, outcome)) => return Ok(format!("{product}: {outcome}")),
-            Err(silence) if target.hosts.len() == 1 => return Err(silence.refusal.reason),
-            Err(silence) => silent.push(address.named(silence.refusal.reason)),
+            Err(error) if target.hosts.len() == 1 => return Err(error.refusal.reason),
+            Err(error) => failures.push(address.named(error.refusal.reason)),
         }
     }
-    Err(silent.join("; "))
+    Err(failures.join("; "))
 }

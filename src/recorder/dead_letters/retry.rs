@@ -20,7 +20,9 @@ use crate::recorder::Feed;
 use crate::recorder::elasticsearch::verdict::{DeadLetter, Fate, Judgement, Refusal, Verdict};
 use crate::recorder::retry_state::RetryState;
 use crate::recorder::sink::Sink;
+use std::fmt;
 use std::future::Future;
+use std::io;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -63,7 +65,8 @@ impl Retried {
                 self.is_stopped = true;
                 format!("{signal} received: unanswered dead letters are kept")
             }
-            Ended::GaveUp(why) => format!("gave up, the server accepts nothing: {why}"),
+            Ended::GaveUp(Refusal { reason, .. }) => gave_up(&reason),
+            Ended::OutputClosed(error) => gave_up(&error),
             Ended::File(error) => error.to_string(),
         }
     }
@@ -147,12 +150,19 @@ async fn begin(path: &Path) -> Result<Vec<(LetterFile, Replacement)>, LetterFile
 
 /// Why no more is sent.
 enum Ended {
-    /// A signal of this name was received.
+    /// A signal of this name was received: a person or the system ends the command.
     Stopped(&'static str),
-    /// The server accepts nothing, for this reason.
-    GaveUp(String),
-    /// A file cannot be read or written.
+    /// The server is away, or refuses everything: the last refusal. By far the most common one.
+    GaveUp(Refusal),
+    /// The recorder's own output was closed. Should not happen: only servers refuse documents, and only files and streams
+    /// are closed.
+    OutputClosed(io::Error),
+    /// A file cannot be read or written. Rare: the command runs as another user, or the disk is full.
     File(LetterFileError),
+}
+
+fn gave_up(reason: &dyn fmt::Display) -> String {
+    format!("gave up, the server accepts nothing: {reason}")
 }
 
 /// What became of the letters of one file.
@@ -253,7 +263,7 @@ impl<'s> Sender<'s> {
             self.pass(file, replacement, sent).await?;
             if let Some((documents, refusal)) = &sent.pass.failed {
                 if self.is_halving() && (self.is_late() || !self.may_be_due_to_documents(refusal)) {
-                    return Err(Ended::GaveUp(refusal.reason.clone()));
+                    return Err(Ended::GaveUp(refusal.clone()));
                 }
                 if *documents > 1 {
                     // Smaller portions show which document is to blame.
@@ -337,7 +347,7 @@ impl<'s> Sender<'s> {
                     }
                 }
                 // Only a recorder that ships to a file or a stream returns this error.
-                Err(error) => return Err(Ended::GaveUp(error.to_string())),
+                Err(error) => return Err(Ended::OutputClosed(error)),
             }
         }
         Ok(())
@@ -358,7 +368,7 @@ impl<'s> Sender<'s> {
             self.failed_in_a_row > 1
         };
         if is_over {
-            return Err(Ended::GaveUp(refusal.reason));
+            return Err(Ended::GaveUp(refusal));
         }
         pass.not_now.add(&refusal.reason, "", portion.lines.len() as u64);
         let largest = pass.failed.as_ref().map_or(0, |(documents, _)| *documents).max(portion.lines.len());

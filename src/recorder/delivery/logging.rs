@@ -6,6 +6,7 @@ use crate::log::{self, component_log};
 use crate::metrics::Ledger;
 use crate::recorder::elasticsearch::verdict::{DeadLetter, Refusal};
 use crate::spool::Lane;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 impl Delivery {
@@ -105,7 +106,7 @@ impl Delivery {
     }
 
     /// Nothing is lost by it yet. Gives the pause before the next try.
-    pub(super) fn letters_failed(&mut self, reason: &str, now: Instant) -> Duration {
+    pub(super) fn letters_failed(&mut self, reason: &dyn fmt::Display, now: Instant) -> Duration {
         let refusal = Refusal { slow: true, ..Refusal::new("dead letters".to_owned(), String::new()) };
         let failed = self.letters.failed(&refusal, false, now);
         if let Some(times) = failed.unlogged {

@@ -9,6 +9,9 @@ use crate::log::component_log;
 use crate::recorder::elasticsearch::verdict::{DeadLetter, Fate, Judgement, Refusal, Verdict};
 use crate::spool::disk::Tried;
 use crate::spool::{Lane, Waiting};
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,8 +19,14 @@ use std::time::{Duration, Instant};
 struct UnwrittenLetter {
     /// Place of its document in the bulk.
     index: usize,
-    /// What failed, for the log.
-    reason: String,
+    path: PathBuf,
+    error: io::Error,
+}
+
+impl fmt::Display for UnwrittenLetter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot write to {}: {}", self.path.display(), self.error)
+    }
 }
 
 impl Delivery {
@@ -31,7 +40,7 @@ impl Delivery {
             }
             Verdict::Split(reason) => {
                 self.request_succeeded(now);
-                self.halve(lane, sent, reason);
+                self.halve(lane, sent, reason.text());
                 true
             }
             Verdict::Again(refusal) => self.settle_failed(lane, sent, &refusal, now),
@@ -61,9 +70,9 @@ impl Delivery {
         component_log!(self.log_level, Debug, recorder = name, acked, duplicate, dead_lettered = dead, "shipped");
         let in_part = acked + duplicate + dead > 0;
         match written {
-            Err(UnwrittenLetter { reason, .. }) => {
+            Err(failure) => {
                 let rejected = sent.bulk.select(|index| fates[index] == Fate::DeadLetter && index >= unwritten_from);
-                self.reject(lane, &sent, rejected, &reason, now);
+                self.reject(lane, &sent, rejected, &failure, now);
             }
             Ok(()) if dead > 0 => self.letters_written(now),
             Ok(()) => {}
@@ -87,10 +96,8 @@ impl Delivery {
         let Some(file) = &mut self.dead_letters else { return Ok(()) };
         let time = clock::timestamp();
         for letter in letters {
-            file.write(&self.name, letter, bulk.document(letter.index), time).map_err(|error| {
-                let reason = format!("cannot write to {}: {error}", file.path().display());
-                UnwrittenLetter { index: letter.index, reason }
-            })?;
+            let written = file.write(&self.name, letter, bulk.document(letter.index), time);
+            written.map_err(|error| UnwrittenLetter { index: letter.index, path: file.path().to_owned(), error })?;
         }
         Ok(())
     }
@@ -112,7 +119,7 @@ impl Delivery {
     }
 
     /// Lets documents that the server refused for good wait until their dead letters can be written.
-    fn reject(&mut self, lane: Lane, sent: &Waiting, documents: Bulk, failed: &str, now: Instant) {
+    fn reject(&mut self, lane: Lane, sent: &Waiting, documents: Bulk, failed: &UnwrittenLetter, now: Instant) {
         let home = home_of(sent, Lane::Rejected);
         let others_wait = self.waits_in(home);
         self.wait_again(sent, documents, true, Lane::Rejected, Tried::Rejected, now);

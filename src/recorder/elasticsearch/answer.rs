@@ -7,22 +7,22 @@
 use super::mapping_types::{self, Complaint, Complaints};
 use super::refusals::{self, Rule};
 use super::scan::{Event, Excerpt, Listener, Scanner, Step};
-use super::verdict::{DeadLetter, Fate, Judgement, Refusal, Verdict};
+use super::verdict::{DeadLetter, Fate, Judgement, Refusal, SplitReason, Verdict};
 use crate::http::Receiver;
 use crate::limits;
 use crate::quote;
 use crate::reader::foreign;
 use std::time::Duration;
 
-/// What an answer says.
+/// What the answer to a bulk says.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Opinion {
+pub(super) struct BulkAnswer {
     pub(super) status: u16,
     pub(super) verdict: Verdict,
     /// Complaints about the mapping types of documents. Empty unless each document was judged.
     pub(super) complaints: Complaints,
     /// A complaint about mapping types in the error of the whole request.
-    pub(super) of_request: Option<Complaint>,
+    pub(super) request_complaint: Option<Complaint>,
 }
 
 /// Reads the answer to one bulk.
@@ -44,9 +44,9 @@ struct ExcerptBuffer {
     is_cut: bool,
 }
 
-/// An error in an answer: an object with `type` and `reason`, or a plain string from old servers.
+/// The texts of an error in an answer: an object with `type` and `reason`, or a plain string from old servers.
 #[derive(Debug, Default)]
-struct Words {
+struct ErrorText {
     kind: ExcerptBuffer,
     reason: ExcerptBuffer,
 }
@@ -64,10 +64,10 @@ struct Reading<'s> {
     items: Items,
     item: Item,
     /// The `error` of the whole request, and the first of its causes.
-    error: Words,
-    cause: Words,
+    error: ErrorText,
+    cause: ErrorText,
     /// Why this is not an answer to the bulk, if it is not.
-    mismatch: Option<&'static str>,
+    mismatch: Option<Mismatch>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,11 +83,27 @@ struct Item {
     has_outcome: bool,
     has_error: bool,
     status: Option<u64>,
-    error: Words,
+    error: ErrorText,
 }
 
-const NO_ANSWER: &str = "the body is not a bulk response";
-const OTHER_NUMBER: &str = "the body has a different number of items";
+/// Why the body of a success is not the answer to the bulk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mismatch {
+    /// It is not JSON, has another structure, or ends too early. The likelier of the two: a page of a proxy or of another
+    /// program.
+    NotABulkResponse,
+    /// It has more or fewer items than the bulk has documents. Rare: a proxy has returned the answer to another request.
+    ItemCount,
+}
+
+impl Mismatch {
+    fn text(self) -> &'static str {
+        match self {
+            Self::NotABulkResponse => "the body is not a bulk response",
+            Self::ItemCount => "the body has a different number of items",
+        }
+    }
+}
 
 impl ExcerptBuffer {
     fn set(&mut self, text: Excerpt<'_>) {
@@ -120,7 +136,7 @@ impl ExcerptBuffer {
     }
 }
 
-impl Words {
+impl ErrorText {
     fn clear(&mut self) {
         self.kind.clear();
         self.reason.clear();
@@ -172,20 +188,13 @@ impl<'s> Judge<'s> {
         texts + kept_bytes + judgement.fates.capacity() * size_of::<Fate>()
     }
 
-    /// Returns the opinion at the end of the body. `is_whole` is false if the rest of the body was not read.
-    pub(super) fn conclude(self, status: u16, retry_after: Option<Duration>, is_whole: bool) -> Opinion {
+    /// Returns what the answer says, at the end of the body. `is_whole` is false if the rest of the body was not read.
+    pub(super) fn conclude(self, status: u16, retry_after: Option<Duration>, is_whole: bool) -> BulkAnswer {
         let after = retry_after.map(|asked| asked.min(limits::RETRY_AFTER_MAX));
         let documents = self.reading.documents;
-        let (verdict, mut complaints, mut of_request) = match status {
+        let (verdict, mut complaints, mut request_complaint) = match status {
             200..=299 => self.of_success(status, after, is_whole),
-            413 if documents > 1 => (
-                Verdict::Split(
-                    "the bulk is too large for the \
-                                                     server",
-                ),
-                Complaints::default(),
-                None,
-            ),
+            413 if documents > 1 => (Verdict::Split(SplitReason::BulkTooLarge), Complaints::default(), None),
             413 => {
                 let message = "a single document is larger than the server accepts";
                 (alone(413, "too_large", message.to_owned()), Complaints::default(), None)
@@ -196,9 +205,9 @@ impl<'s> Judge<'s> {
             complaints = Complaints::default();
         }
         if status != 400 {
-            of_request = None;
+            request_complaint = None;
         }
-        Opinion { status, verdict, complaints, of_request }
+        BulkAnswer { status, verdict, complaints, request_complaint }
     }
 
     fn of_success(
@@ -216,16 +225,13 @@ impl<'s> Judge<'s> {
             // It is an answer to the bulk, but a longer one than is read.
             let message = format!("the server's response is longer than {} bytes", self.taken_bytes);
             if documents > 1 {
-                Verdict::Split(
-                    "the response to the bulk is too \
-                                               long",
-                )
+                Verdict::Split(SplitReason::AnswerTooLong)
             } else {
                 alone(status, "long_answer", message)
             }
         } else {
-            let mismatch = mismatch.filter(|_| self.is_json).unwrap_or(NO_ANSWER);
-            let kind = format!("status {status} but {mismatch}");
+            let mismatch = mismatch.filter(|_| self.is_json).unwrap_or(Mismatch::NotABulkResponse);
+            let kind = format!("status {status} but {}", mismatch.text());
             let reason = format!("{kind}: {}", self.page.text(limits::QUOTED_BYTES_MAX, self.scrub));
             Verdict::Again(Refusal { after, is_odd: true, ..Refusal::new(kind, reason) })
         };
@@ -236,7 +242,7 @@ impl<'s> Judge<'s> {
     /// beginning of its page.
     fn of_failure(self, status: u16, after: Option<Duration>) -> (Verdict, Complaints, Option<Complaint>) {
         let Reading { error, cause, .. } = self.reading;
-        let of_request =
+        let request_complaint =
             [&error, &cause].into_iter().find_map(|words| mapping_types::complaint_of_request(&words.reason.bytes));
         let words = if error.is_empty() { cause } else { error };
         let remedy = refusals::rule_of(&words.kind.bytes, &words.reason.bytes).map_or("", |rule| rule.remedy);
@@ -267,7 +273,7 @@ impl<'s> Judge<'s> {
         if matches!(status, 400 | 404) {
             refusal.advise(remedy);
         }
-        (Verdict::Again(refusal), Complaints::default(), of_request)
+        (Verdict::Again(refusal), Complaints::default(), request_complaint)
     }
 }
 
@@ -314,15 +320,15 @@ impl<'s> Reading<'s> {
             kept_bytes: 0,
             items: Items::None,
             item: Item::default(),
-            error: Words::default(),
-            cause: Words::default(),
+            error: ErrorText::default(),
+            cause: ErrorText::default(),
             mismatch: None,
         }
     }
 
     /// Decides what becomes of a document, at the end of its item.
-    fn end_item(&mut self) -> Result<(), &'static str> {
-        let status = self.item.status.ok_or(NO_ANSWER)?;
+    fn end_item(&mut self) -> Result<(), Mismatch> {
+        let status = self.item.status.ok_or(Mismatch::NotABulkResponse)?;
         let words = &self.item.error;
         let rule = refusals::rule_of(&words.kind.bytes, &words.reason.bytes);
         let fate = refusals::fate_of(status, rule);
@@ -351,9 +357,9 @@ impl<'s> Reading<'s> {
         Ok(())
     }
 
-    fn begin_item(&mut self) -> Result<(), &'static str> {
+    fn begin_item(&mut self) -> Result<(), Mismatch> {
         if self.judgement.fates.len() == self.documents {
-            return Err(OTHER_NUMBER);
+            return Err(Mismatch::ItemCount);
         }
         let Item { has_outcome, has_error, status, error } = &mut self.item;
         (*has_outcome, *has_error, *status) = (false, false, None);
@@ -361,7 +367,7 @@ impl<'s> Reading<'s> {
         Ok(())
     }
 
-    fn understand(&mut self, path: &[Step], event: Event<'_>) -> Result<(), &'static str> {
+    fn understand(&mut self, path: &[Step], event: Event<'_>) -> Result<(), Mismatch> {
         use Step::{Element, Error, Items as ItemsStep, RootCause, Status};
         match (path, event) {
             ([ItemsStep], Event::Array) if self.items == Items::None => {
@@ -369,19 +375,19 @@ impl<'s> Reading<'s> {
                 self.judgement.fates.reserve_exact(self.documents);
             }
             ([ItemsStep], Event::End) if self.judgement.fates.len() == self.documents => self.items = Items::Whole,
-            ([ItemsStep], Event::End) => return Err(OTHER_NUMBER),
+            ([ItemsStep], Event::End) => return Err(Mismatch::ItemCount),
             ([ItemsStep, Element], Event::Object) => return self.begin_item(),
             ([ItemsStep, Element], Event::End) => return self.end_item(),
             // An item has a single member, whose name is the action.
             ([ItemsStep, Element, _], Event::Object) if !self.item.has_outcome => self.item.has_outcome = true,
             ([ItemsStep, Element, _] | [ItemsStep, Element, _, Error], Event::End) => {}
             ([ItemsStep, Element, _, Status], Event::Number(number)) if self.item.status.is_none() => {
-                self.item.status = Some(natural(number).ok_or(NO_ANSWER)?);
+                self.item.status = Some(natural(number).ok_or(Mismatch::NotABulkResponse)?);
             }
             ([ItemsStep] | [ItemsStep, Element] | [ItemsStep, Element, _] | [ItemsStep, Element, _, Status], _) => {
-                return Err(NO_ANSWER);
+                return Err(Mismatch::NotABulkResponse);
             }
-            ([ItemsStep, Element, _, Error], _) if self.item.has_error => return Err(NO_ANSWER),
+            ([ItemsStep, Element, _, Error], _) if self.item.has_error => return Err(Mismatch::NotABulkResponse),
             ([ItemsStep, Element, _, Error], event) => {
                 self.item.has_error = true;
                 if let Event::Text(text) = event {

@@ -7,7 +7,7 @@
 
 use super::Elasticsearch;
 use super::hosts::{Failure, Hosts};
-use super::setup::{Question, Silence};
+use super::setup::{ProbeRequest, RequestError};
 use super::verdict::{Refusal, Verdict};
 use crate::bulk::Bulk;
 use crate::clock;
@@ -47,9 +47,9 @@ struct Probe {
     answer: Pin<Box<dyn Future<Output = Answer>>>,
 }
 
-/// `Ok` for any answer, except one that says that the host is busy. The error is the reason, together with the question,
-/// so that it can be asked again.
-type Answer = Result<(), (Silence, Question)>;
+/// `Ok` for any answer, except one that says that the host is busy. The error comes with the request, so that it can be
+/// sent again.
+type Answer = Result<(), (RequestError, ProbeRequest)>;
 
 impl Cluster {
     pub(in crate::recorder) fn new(
@@ -96,7 +96,7 @@ impl Cluster {
             };
             refusal.reason = self.server.hosts[at].address.named(refusal.reason);
             let until = self.watch.failed(at, &refusal, started);
-            self.watch.ask(at, until, self.server.question(http, at));
+            self.watch.probe(at, until, self.server.probe_request(http, at));
             // If one of the failures is temporary, the bulk is tried again soon. If one says nothing about the content of
             // the bulk, that host may accept it once it is back.
             refusal.slow &= last.as_ref().is_none_or(|last| last.slow);
@@ -149,14 +149,14 @@ impl Watch {
         self.hosts.failed(at, failure, now, &mut self.random)
     }
 
-    /// Starts a probe that asks the question at the end of the rest.
-    fn ask(&mut self, at: usize, until: Instant, question: Question) {
+    /// Starts a probe that sends the request at the end of the rest.
+    fn probe(&mut self, at: usize, until: Instant, request: ProbeRequest) {
         self.probes.retain(|probe| probe.at != at);
         let answer = async move {
             event_loop::sleep_until(until).await;
-            match question.ask().await {
+            match request.send().await {
                 Ok(()) => Ok(()),
-                Err(silence) => Err((silence, question)),
+                Err(error) => Err((error, request)),
             }
         };
         self.probes.push(Probe { at, answer: Box::pin(answer) });
@@ -172,11 +172,11 @@ impl Watch {
                     self.hosts.returned(at);
                     self.has_news = true;
                 }
-                Err((silence, question)) => {
+                Err((error, request)) => {
                     // No documents waited for this probe, so the failure cost nothing.
-                    let failure = Failure { asked: silence.refusal.after, ..Failure::default() };
+                    let failure = Failure { asked: error.refusal.after, ..Failure::default() };
                     let until = self.hosts.failed(at, failure, clock::now(), &mut self.random);
-                    self.ask(at, until, question);
+                    self.probe(at, until, request);
                 }
             }
         }

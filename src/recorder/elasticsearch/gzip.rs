@@ -15,10 +15,10 @@ use std::sync::Arc;
 /// four times as long to save another sixth.
 const COMPRESSION_LEVEL: u32 = 1;
 
-/// Decides whether the next bulk for a host is compressed. A host that refuses compressed bulks gets uncompressed ones. From
-/// time to time a compressed one is tried again, because the host may have been upgraded, or a proxy removed.
+/// Whether a host accepts compressed bulks, as far as is known. A host that refuses them gets uncompressed ones. From time to
+/// time a compressed one is tried again, because the host may have been upgraded, or a proxy removed.
 #[derive(Debug)]
-pub(super) struct Packing {
+pub(super) struct GzipSupport {
     /// Compressed bulks in a row that the host refused, but accepted uncompressed.
     refused: u32,
     /// Uncompressed bulks that are left to send before the next compressed one.
@@ -27,18 +27,18 @@ pub(super) struct Packing {
     plain_next: u32,
 }
 
-impl Default for Packing {
+impl Default for GzipSupport {
     fn default() -> Self {
         Self { refused: 0, plain_left: 0, plain_next: limits::PLAIN_BULKS_MIN }
     }
 }
 
-impl Packing {
-    /// Whether the next bulk is to be compressed.
-    pub(super) fn is_due(&mut self) -> bool {
-        let is_due = self.plain_left == 0;
+impl GzipSupport {
+    /// Decides whether the next bulk is compressed. Has to be called once for each bulk.
+    pub(super) fn is_next_compressed(&mut self) -> bool {
+        let is_compressed = self.plain_left == 0;
         self.plain_left = self.plain_left.saturating_sub(1);
-        is_due
+        is_compressed
     }
 
     /// Records that the host could read a compressed bulk.
@@ -119,31 +119,31 @@ mod tests {
 
     #[test]
     fn one_refusal_is_none_and_after_more_it_is_tried_now_and_then() {
-        let mut packing = Packing::default();
+        let mut support = GzipSupport::default();
         for _ in 0..10 {
-            assert!(packing.is_due());
-            assert!(!packing.failed(false), "it may have been chance");
-            assert!(packing.is_due());
-            packing.worked();
+            assert!(support.is_next_compressed());
+            assert!(!support.failed(false), "it may have been chance");
+            assert!(support.is_next_compressed());
+            support.worked();
         }
-        assert!(!packing.failed(false));
-        assert!(packing.failed(false));
+        assert!(!support.failed(false));
+        assert!(support.failed(false));
         let mut plain = Vec::new();
         for _ in 0..12 {
             let mut bulks = 0;
-            while !packing.is_due() {
+            while !support.is_next_compressed() {
                 bulks += 1;
             }
             plain.push(bulks);
-            assert!(!packing.failed(false), "it is told once");
+            assert!(!support.failed(false), "it is told once");
         }
         let doubled = (0..12).map(|time| (limits::PLAIN_BULKS_MIN << time).min(limits::PLAIN_BULKS_MAX));
         assert_eq!(plain, doubled.collect::<Vec<_>>());
-        while !packing.is_due() {}
-        packing.worked();
-        assert!(packing.is_due());
-        assert!(packing.failed(true), "one that says so is believed at once");
-        assert!(!packing.is_due());
+        while !support.is_next_compressed() {}
+        support.worked();
+        assert!(support.is_next_compressed());
+        assert!(support.failed(true), "one that says so is believed at once");
+        assert!(!support.is_next_compressed());
     }
 
     fn compressed(gzip: &mut Gzip, plain: &[u8]) -> Option<Arc<Vec<u8>>> {

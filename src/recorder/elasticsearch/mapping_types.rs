@@ -168,23 +168,8 @@ pub(super) fn complaint_of_reason(reason: &[u8]) -> Option<Complaint> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bulk::{ActionLine, DocumentKey, IdSource};
-    use crate::calendar::Timestamp;
-    use crate::document;
+    use crate::recorder::elasticsearch::trial::bulk_of;
     use crate::recorder::elasticsearch::verdict::{DeadLetter, Fate};
-
-    fn bulk_of(documents: &[(&str, &str)]) -> Bulk {
-        let mut bulk = Bulk::default();
-        let mut ids = IdSource::new([0; 9]);
-        for (index, type_name) in documents {
-            let time = Timestamp::EPOCH;
-            let mut document = Vec::new();
-            document::begin(&mut document, time, &document::own_members(type_name, "box", std::iter::empty()));
-            document::end(&mut document);
-            bulk.push(&mut ActionLine::new(index), DocumentKey { time, id: ids.next_id() }, &document);
-        }
-        bulk
-    }
 
     /// The type in each action line.
     fn types_in(bulk: &Bulk) -> Vec<Option<String>> {

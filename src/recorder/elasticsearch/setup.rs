@@ -2,7 +2,7 @@
 
 use super::existing::{self, Existing};
 use super::server::Product;
-use super::template::{Flavour, Standing, Template, Wish};
+use super::template::{Comparison, Flavour, Template, Wish};
 use super::verdict::Refusal;
 use crate::access::Access;
 use crate::clock;
@@ -26,12 +26,31 @@ pub(crate) struct Address {
     identity: Rc<Identity>,
 }
 
-/// Why a small request has no answer.
+/// Why a small request has failed: there was no answer, or one that says that the server is busy or has failed itself.
 #[derive(Debug)]
-pub(crate) struct Silence {
+pub(crate) struct RequestError {
     pub(crate) refusal: Refusal,
     /// The server seems to be reachable, so bulks may succeed where small requests do not.
-    pub(crate) is_there: bool,
+    pub(crate) is_reachable: bool,
+}
+
+/// An answer by which the server refuses a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rejection {
+    status: u16,
+    /// The beginning of the body: the server's own words, without secrets.
+    page: String,
+    remedy: Option<Remedy>,
+}
+
+/// What a person can do about a [`Rejection`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Remedy {
+    /// The answer is that of a TLS port to plain HTTP. Likely only while a configuration is new.
+    UseTls,
+    /// The credentials are missing or wrong (401), or lack a privilege (403). The likeliest cause of a rejection. The text
+    /// is that of [`Access::advice`].
+    Authenticate(String),
 }
 
 /// The result of installing a template.
@@ -49,23 +68,23 @@ pub(crate) enum Outcome {
     Foreign(Template),
     /// The index name consists of patterns only, so the template would match every index.
     NoName,
-    /// The server rejected the template, or the request for the existing one.
-    Refused(String),
+    /// The server rejected the template, or the request for the existing one. The usual cause is a missing privilege.
+    Refused(Rejection),
 }
 
-/// A probe of a resting host.
+/// The request that probes a resting host.
 #[derive(Debug)]
-pub(super) struct Question {
+pub(super) struct ProbeRequest {
     pub(super) http: Http,
     pub(super) address: Address,
 }
 
-impl Question {
+impl ProbeRequest {
     /// Asks the host what it is. Any answer is good enough.
     ///
     /// # Errors
     /// The server is not reachable, or too busy.
-    pub(super) async fn ask(&self) -> Result<(), Silence> {
+    pub(super) async fn send(&self) -> Result<(), RequestError> {
         self.address.product(&self.http).await.map(|_| ())
     }
 }
@@ -99,7 +118,7 @@ impl Address {
     }
 
     /// Sends a small request, and returns the answer unless it says that the server is busy or has failed.
-    async fn ask(&self, http: &Http, path: &str, query: &str, put: Option<String>) -> Result<Answer, Silence> {
+    async fn ask(&self, http: &Http, path: &str, query: &str, put: Option<String>) -> Result<Answer, RequestError> {
         self.ask_up_to(limits::SMALL_ANSWER_BYTES_MAX, http, path, query, put).await
     }
 
@@ -110,18 +129,18 @@ impl Address {
         path: &str,
         query: &str,
         put: Option<String>,
-    ) -> Result<Answer, Silence> {
+    ) -> Result<Answer, RequestError> {
         let put = put.map(|text| Payload::Json(text.into()));
         let answer = http.ask(&self.of(path, query), self.timeout, put, bytes_max).await.map_err(|error| {
-            let is_there = matches!(error, HttpError::Timeout(_));
-            Silence { refusal: Refusal::of(&error), is_there }
+            let is_reachable = matches!(error, HttpError::Timeout(_));
+            RequestError { refusal: Refusal::of(&error), is_reachable }
         })?;
         match answer.status {
             408 | 429 | 500..=599 => {
                 let kind = format!("{path}: status {}", answer.status);
                 let after = answer.retry_after.map(|asked| asked.min(limits::RETRY_AFTER_MAX));
-                let refusal = Refusal { after, ..Refusal::new(kind, format!("{path}: {}", self.describe(&answer))) };
-                Err(Silence { refusal, is_there: true })
+                let refusal = Refusal { after, ..Refusal::new(kind, format!("{path}: {}", self.rejection(&answer))) };
+                Err(RequestError { refusal, is_reachable: true })
             }
             _ => Ok(answer),
         }
@@ -131,7 +150,7 @@ impl Address {
     ///
     /// # Errors
     /// The server could not be asked.
-    pub(crate) async fn product(&self, http: &Http) -> Result<Product, Silence> {
+    pub(crate) async fn product(&self, http: &Http) -> Result<Product, RequestError> {
         let mut answer = self.ask(http, "/", "", None).await?;
         Ok(if answer.status == 200 { Product::of_answer(&mut answer.body) } else { Product::Unknown })
     }
@@ -140,13 +159,13 @@ impl Address {
     ///
     /// # Errors
     /// The server could not be asked.
-    pub(crate) async fn ensure(&self, http: &Http, wish: &Wish, product: Product) -> Result<Outcome, Silence> {
+    pub(crate) async fn ensure(&self, http: &Http, wish: &Wish, product: Product) -> Result<Outcome, RequestError> {
         let Some(template) = Template::new(wish, Flavour::of(product)) else { return Ok(Outcome::NoName) };
         let found = self.ask(http, &template.path, "", None).await?;
         match found.status {
             200..=299 => Ok(Outcome::Exists),
             404 => self.put_before(http, wish, template, "create=true", Outcome::Created).await,
-            _ => Ok(Outcome::Refused(self.describe(&found))),
+            _ => Ok(Outcome::Refused(self.rejection(&found))),
         }
     }
 
@@ -154,19 +173,19 @@ impl Address {
     ///
     /// # Errors
     /// The server could not be asked.
-    pub(crate) async fn set_up(&self, http: &Http, wish: &Wish, product: Product) -> Result<Outcome, Silence> {
+    pub(crate) async fn set_up(&self, http: &Http, wish: &Wish, product: Product) -> Result<Outcome, RequestError> {
         let Some(template) = Template::new(wish, Flavour::of(product)) else { return Ok(Outcome::NoName) };
         let found = self.ask_up_to(limits::TEMPLATE_BYTES_MAX, http, &template.path, "", None).await?;
-        let standing = match found.status {
-            200..=299 => template.standing(found.body),
+        let comparison = match found.status {
+            200..=299 => template.compare(found.body),
             404 => return self.ensure(http, wish, product).await,
-            _ => return Ok(Outcome::Refused(self.describe(&found))),
+            _ => return Ok(Outcome::Refused(self.rejection(&found))),
         };
-        match standing {
-            Standing::Same => Ok(Outcome::UpToDate(template)),
-            Standing::Changed => Ok(Outcome::Changed(template)),
-            Standing::Foreign => Ok(Outcome::Foreign(template)),
-            Standing::Outdated => self.put_before(http, wish, template, "", Outcome::Updated).await,
+        match comparison {
+            Comparison::Same => Ok(Outcome::UpToDate(template)),
+            Comparison::Changed => Ok(Outcome::Changed(template)),
+            Comparison::Foreign => Ok(Outcome::Foreign(template)),
+            Comparison::Outdated => self.put_before(http, wish, template, "", Outcome::Updated).await,
         }
     }
 
@@ -178,13 +197,13 @@ impl Address {
         template: Template,
         query: &str,
         outcome: fn(Template, Option<Existing>) -> Outcome,
-    ) -> Result<Outcome, Silence> {
+    ) -> Result<Outcome, RequestError> {
         Ok(match self.put(http, template, query).await? {
             Ok(template) => {
                 let existing = self.existing(http, wish, &template).await;
                 outcome(template, existing)
             }
-            Err(answer) => Outcome::Refused(answer),
+            Err(rejection) => Outcome::Refused(rejection),
         })
     }
 
@@ -199,22 +218,24 @@ impl Address {
         Existing::of_answer(index, &mut answer.body, template.flavour, wish.verbatim)
     }
 
-    /// The server's answer as a message, with advice if there is any.
-    fn describe(&self, answer: &Answer) -> String {
-        let page = redact::quote(&answer.body, limits::QUOTED_BYTES_MAX);
-        let text = format!("status {}: {page}", answer.status);
-        if foreign::is_of_tls_port(&answer.body) {
-            return format!("{text}; this port speaks TLS: write https://");
-        }
-        match self.of("/", "").advice(answer.status) {
-            Some(advice) => format!("{text}; {advice}"),
-            None => text,
-        }
+    /// The answer as a reason, with a remedy if one is known.
+    fn rejection(&self, answer: &Answer) -> Rejection {
+        let remedy = if foreign::is_of_tls_port(&answer.body) {
+            Some(Remedy::UseTls)
+        } else {
+            self.of("/", "").advice(answer.status).map(Remedy::Authenticate)
+        };
+        Rejection { status: answer.status, page: redact::quote(&answer.body, limits::QUOTED_BYTES_MAX), remedy }
     }
 
-    async fn put(&self, http: &Http, template: Template, query: &str) -> Result<Result<Template, String>, Silence> {
+    async fn put(
+        &self,
+        http: &Http,
+        template: Template,
+        query: &str,
+    ) -> Result<Result<Template, Rejection>, RequestError> {
         let answer = self.ask(http, &template.path, query, Some(template.text.clone())).await?;
-        Ok(if answer.status < 300 { Ok(template) } else { Err(self.describe(&answer)) })
+        Ok(if answer.status < 300 { Ok(template) } else { Err(self.rejection(&answer)) })
     }
 }
 
@@ -228,14 +249,22 @@ impl fmt::Display for Outcome {
             Self::Changed(template) => {
                 write!(f, "{} was edited by hand and is left unchanged; delete it to get a new one", template.path)
             }
-            Self::Foreign(template) => write!(
-                f,
-                "{} was not created by expvastic and is left \
-                                                  unchanged",
-                template.path
-            ),
+            Self::Foreign(template) => {
+                write!(f, "{} was not created by expvastic and is left unchanged", template.path)
+            }
             Self::NoName => f.write_str("no template: index_name consists of patterns only, which match every index"),
-            Self::Refused(answer) => write!(f, "the server rejected it: {answer}"),
+            Self::Refused(rejection) => write!(f, "the server rejected it: {rejection}"),
+        }
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "status {}: {}", self.status, self.page)?;
+        match &self.remedy {
+            Some(Remedy::UseTls) => f.write_str("; this port speaks TLS: write https://"),
+            Some(Remedy::Authenticate(advice)) => write!(f, "; {advice}"),
+            None => Ok(()),
         }
     }
 }

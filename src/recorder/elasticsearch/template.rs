@@ -71,7 +71,7 @@ pub(crate) struct Template {
 
 /// How the server's template compares with ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum Comparison {
     Same,
     /// Written by this program, but by another version or for other settings.
     Outdated,
@@ -129,8 +129,8 @@ impl Template {
     }
 
     /// Compares the server's answer to a request for this template with what it should be.
-    pub(crate) fn standing(&self, mut answer: Vec<u8>) -> Standing {
-        let Ok(tape) = simd_json::to_tape(&mut answer) else { return Standing::Foreign };
+    pub(crate) fn compare(&self, mut answer: Vec<u8>) -> Comparison {
+        let Ok(tape) = simd_json::to_tape(&mut answer) else { return Comparison::Foreign };
         let root = tape.as_value();
         let stored = if self.flavour.is_composable() {
             let first = root.get("index_templates").and_then(|list| list.as_array()?.iter().next());
@@ -138,18 +138,18 @@ impl Template {
         } else {
             root.as_object().and_then(|templates| templates.values().next())
         };
-        let Some(stored) = stored else { return Standing::Foreign };
+        let Some(stored) = stored else { return Comparison::Foreign };
         let mark = |key| meta(stored, self.flavour).and_then(|meta| meta.get(key)?.into_string());
         if mark("owner") != Some(OWNER) {
-            return Standing::Foreign;
+            return Comparison::Foreign;
         }
         let checksum = checksum(stored);
         if mark("checksum") != Some(checksum.as_str()) {
-            Standing::Changed
+            Comparison::Changed
         } else if checksum == self.checksum {
-            Standing::Same
+            Comparison::Same
         } else {
-            Standing::Outdated
+            Comparison::Outdated
         }
     }
 
@@ -405,22 +405,22 @@ mod tests {
         let stored = |text: &str| {
             format!(r#"{{"index_templates":[{{"name":"expvastic-shop","index_template":{text}}}]}}"#).into_bytes()
         };
-        assert_eq!(template.standing(stored(&template.text)), Standing::Same);
+        assert_eq!(template.compare(stored(&template.text)), Comparison::Same);
         // As servers return it: settings quoted, members in another order, members of their own.
         let returned =
             template.text.replace("2100", "\"2100\"").replacen('{', r#"{"composed_of":[],"created_date":7,"#, 1);
-        assert_eq!(template.standing(stored(&returned)), Standing::Same);
-        assert_eq!(template.standing(stored(&template.text.replace("2100", "2200"))), Standing::Changed);
-        assert_eq!(template.standing(stored(&template.text.replace(OWNER, "me"))), Standing::Foreign);
-        assert_eq!(template.standing(stored("{}")), Standing::Foreign);
-        assert_eq!(template.standing(b"{}".to_vec()), Standing::Foreign);
+        assert_eq!(template.compare(stored(&returned)), Comparison::Same);
+        assert_eq!(template.compare(stored(&template.text.replace("2100", "2200"))), Comparison::Changed);
+        assert_eq!(template.compare(stored(&template.text.replace(OWNER, "me"))), Comparison::Foreign);
+        assert_eq!(template.compare(stored("{}")), Comparison::Foreign);
+        assert_eq!(template.compare(b"{}".to_vec()), Comparison::Foreign);
         let other = Template::new(&Wish { fields_max: 2_000, ..wish("shop") }, Flavour::Flat).unwrap();
-        assert_eq!(template.standing(stored(&other.text)), Standing::Outdated);
+        assert_eq!(template.compare(stored(&other.text)), Comparison::Outdated);
 
-        assert_eq!(template.standing(stored(VERSION_1)), Standing::Outdated, "older, and not changed by a person");
-        assert_eq!(template.standing(stored(&VERSION_1.replace("2100", "2200"))), Standing::Changed);
+        assert_eq!(template.compare(stored(VERSION_1)), Comparison::Outdated, "older, and not changed by a person");
+        assert_eq!(template.compare(stored(&VERSION_1.replace("2100", "2200"))), Comparison::Changed);
 
         let legacy = Template::new(&wish("shop"), Flavour::Legacy5).unwrap();
-        assert_eq!(legacy.standing(format!(r#"{{"expvastic-shop":{}}}"#, legacy.text).into_bytes()), Standing::Same);
+        assert_eq!(legacy.compare(format!(r#"{{"expvastic-shop":{}}}"#, legacy.text).into_bytes()), Comparison::Same);
     }
 }

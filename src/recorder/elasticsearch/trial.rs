@@ -1,6 +1,6 @@
 //! A bulk and the answers to it, without a server: for fuzzing.
 
-use super::answer::{Judge, Opinion};
+use super::answer::{BulkAnswer, Judge};
 use super::mapping_types::MappingTypes;
 use super::verdict::{Fate, Verdict};
 use crate::bulk::{ActionLine, Bulk, DocumentKey, IdSource};
@@ -22,8 +22,22 @@ pub enum BulkOutcome {
     Judged(Vec<&'static str>, Vec<(usize, u64, String, String)>),
     /// The documents of each half.
     Halves([Vec<Vec<u8>>; 2]),
-    /// All of it again, and why.
+    /// All documents are sent again, for this reason. It is the server's own text, or says why the answer is not one to
+    /// the bulk.
     Again(String),
+}
+
+/// A bulk with a document for each pair of an index and a service name.
+pub(super) fn bulk_of(names: &[(&str, &str)]) -> Bulk {
+    let (mut bulk, mut ids) = (Bulk::default(), IdSource::new([0; 9]));
+    for (index, service_name) in names {
+        let time = Timestamp::EPOCH;
+        let mut document = Vec::new();
+        document::begin(&mut document, time, &document::own_members(service_name, "host", std::iter::empty()));
+        document::end(&mut document);
+        bulk.push(&mut ActionLine::new(index), DocumentKey { time, id: ids.next_id() }, &document);
+    }
+    bulk
 }
 
 fn documents(bulk: &Bulk) -> Vec<Vec<u8>> {
@@ -34,17 +48,9 @@ impl BulkTrial {
     /// Documents by index and service name, for a server that wants a type with each.
     #[must_use]
     pub fn new(names: &[(&str, &str)]) -> Self {
-        let (mut bulk, mut ids) = (Bulk::default(), IdSource::new([0; 9]));
-        for (index, service_name) in names {
-            let time = Timestamp::EPOCH;
-            let mut document = Vec::new();
-            document::begin(&mut document, time, &document::own_members(service_name, "host", std::iter::empty()));
-            document::end(&mut document);
-            bulk.push(&mut ActionLine::new(index), DocumentKey { time, id: ids.next_id() }, &document);
-        }
         let mut types = MappingTypes::default();
         types.wanted = true;
-        Self { bulk, types }
+        Self { bulk: bulk_of(names), types }
     }
 
     /// Its documents, each with its action line.
@@ -70,8 +76,8 @@ impl BulkTrial {
                 break;
             }
         }
-        let Opinion { mut verdict, complaints, of_request, .. } = judge.conclude(status, None, is_whole);
-        if let Some(complaint) = of_request {
+        let BulkAnswer { mut verdict, complaints, request_complaint, .. } = judge.conclude(status, None, is_whole);
+        if let Some(complaint) = request_complaint {
             self.types.learn(&complaint, &[], &[]);
         }
         if let Verdict::Judged(judgement) = &mut verdict {

@@ -18,9 +18,19 @@ pub(crate) enum Verdict {
     /// The request failed as a whole, because the server is away, overloaded or refuses it. The bulk has to be sent again
     /// later.
     Again(Refusal),
-    /// The bulk or the answer to it is too large, so it has to be sent in halves; the reason, for the log. Rare: `bulk.bytes`
-    /// is larger than the server accepts, or nearly all documents are refused with long reasons.
-    Split(&'static str),
+    /// The bulk or the answer to it is too large, so the bulk has to be sent in halves. Rare.
+    Split(SplitReason),
+}
+
+/// Why a bulk has to be sent in halves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SplitReason {
+    /// The server answered 413. The likelier of the two: `bulk.bytes` is larger than the server, or a proxy in front of
+    /// it, accepts.
+    BulkTooLarge,
+    /// The answer is longer than its bounds in [`limits`] allow. It takes a server that refuses nearly all documents of
+    /// the bulk, each with a long reason.
+    AnswerTooLong,
 }
 
 /// The fate of one document.
@@ -52,7 +62,8 @@ pub(crate) struct Judgement {
     pub(crate) dead_letters: Vec<DeadLetter>,
 }
 
-/// A document that the server refused for good, and its words.
+/// A document that the server refused for good. Both texts are the server's own words, without secrets and cut to a
+/// bounded length, unless the request with this document alone failed as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DeadLetter {
     /// Place in the bulk.
@@ -63,11 +74,13 @@ pub(crate) struct DeadLetter {
     pub(crate) message: String,
 }
 
-/// Why something was not taken.
+/// Why a bulk, a small request or some documents of a bulk were not accepted. It holds texts because they come from the
+/// server in most cases: an error in its answer, or the beginning of another page. Both are bounded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
-    /// The same for refusals that are alike, whatever is in their text.
+    /// A text that is the same for refusals of the same kind: the log counts them by it.
     pub(crate) kind: String,
+    /// The whole reason, as it is logged.
     pub(crate) reason: String,
     /// The server asked for this pause.
     pub(crate) after: Option<Duration>,
@@ -75,6 +88,16 @@ pub(crate) struct Refusal {
     pub(crate) slow: bool,
     /// The server answered, and the content of the request may be the cause.
     pub(crate) is_odd: bool,
+}
+
+impl SplitReason {
+    /// The reason for the log.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::BulkTooLarge => "the bulk is too large for the server",
+            Self::AnswerTooLong => "the response to the bulk is too long",
+        }
+    }
 }
 
 impl Verdict {

@@ -75,7 +75,7 @@ fn what_is_said_twice_delivers_nothing() {
 }
 
 /// Judges an answer that comes in pieces, and stops where it says that it wants no more.
-fn judged_in_pieces<'p>(status: u16, pieces: impl IntoIterator<Item = &'p [u8]>, documents: usize) -> Opinion {
+fn judged_in_pieces<'p>(status: u16, pieces: impl IntoIterator<Item = &'p [u8]>, documents: usize) -> BulkAnswer {
     let mut judge = Judge::new(documents, &|_| {});
     let is_whole = pieces.into_iter().all(|piece| judge.take(status, piece));
     judge.conclude(status, None, is_whole)
@@ -106,9 +106,9 @@ fn more_items_than_documents_are_an_answer_to_another_bulk() {
         for documents in 1..4 {
             for items in documents + 1..documents + 4 {
                 let body = format!("{{\"items\":[{}]}}", vec![complaint; items].join(","));
-                let opinion = judged_in_pieces(status, [body.as_bytes()], documents);
-                assert!(opinion.complaints.is_empty(), "{status}");
-                match opinion.verdict {
+                let answer = judged_in_pieces(status, [body.as_bytes()], documents);
+                assert!(answer.complaints.is_empty(), "{status}");
+                match answer.verdict {
                     Verdict::Judged(judgement) => assert_eq!((status, judgement.fates.len()), (413, 1)),
                     Verdict::Split(_) => assert!(status == 413 && documents > 1),
                     Verdict::Again(_) => assert_ne!(status, 413),
@@ -203,9 +203,9 @@ fn a_page_that_is_no_answer_is_read_to_its_end_if_that_is_near() {
 #[test]
 fn an_error_is_understood_though_its_page_is_cut_off() {
     let body = r#"{"error":{"root_cause":[{"type":"c","reason":"Validation Failed: 1: type is missing;"}],"#;
-    let opinion = judged_in_pieces(400, [body.as_bytes()], 2);
-    assert_eq!(opinion.of_request, Some(Complaint::Missing));
-    let Verdict::Again(refusal) = opinion.verdict else { panic!() };
+    let answer = judged_in_pieces(400, [body.as_bytes()], 2);
+    assert_eq!(answer.request_complaint, Some(Complaint::Missing));
+    let Verdict::Again(refusal) = answer.verdict else { panic!() };
     assert!(refusal.kind.ends_with(": c") && refusal.reason.contains("type is missing"), "{refusal:?}");
 }
 
