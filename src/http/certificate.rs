@@ -1,7 +1,7 @@
-//! Explains why a server's certificate is not accepted: libcurl knows, but its client passes only a number on.
+//! Explains why a server's certificate is not accepted. libcurl knows the reason, but isahc passes only an error code on.
 //!
-//! After such a failure the server is asked for its certificate once more, and for nothing else: the handshake ends
-//! with the refusal. Only this module uses rustls, which is also libcurl's own TLS.
+//! After such a failure a second handshake is made only to look at the certificate; it ends when the certificate is
+//! refused. Only this module uses rustls, which is also the TLS library that libcurl is built with.
 
 use super::error::libcurl::{CertificateProblem, LibcurlError};
 use super::{Address, Endpoint, direct, without_brackets};
@@ -27,15 +27,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Why no connection with TLS comes about.
+/// Why no TLS connection can be made.
 pub(super) enum Finding {
-    /// What is wrong with the certificate that the endpoint shows, or with those who are trusted.
+    /// The endpoint's certificate is not accepted.
     Certificate(CertificateProblem),
-    /// The endpoint answers in HTTP without TLS.
+    /// The endpoint speaks plain HTTP on this port.
     PlainHttp,
 }
 
-/// Looks at what the endpoint answers to a handshake; none if that cannot be found out by `deadline`.
+/// Makes a handshake with the endpoint to find out what is wrong. Returns `None` if that is not found out in time.
 pub(super) async fn look(endpoint: &Endpoint, deadline: Instant) -> Option<Finding> {
     let late = async {
         event_loop::sleep_until(deadline.min(clock::now() + limits::CERTIFICATE_LOOK_TIME)).await;
@@ -71,7 +71,7 @@ async fn find(endpoint: &Endpoint, deadline: Instant) -> Option<Finding> {
     None
 }
 
-/// The same that libcurl uses.
+/// The verifier that libcurl uses for this configuration.
 fn verifier(tls: &Tls) -> Option<Arc<dyn ServerCertVerifier>> {
     let provider: Arc<CryptoProvider> = Arc::new(aws_lc_rs::default_provider());
     let Some(path) = &tls.ca_file else { return Some(Arc::new(Verifier::new(provider).ok()?)) };
@@ -82,8 +82,8 @@ fn verifier(tls: &Tls) -> Option<Arc<dyn ServerCertVerifier>> {
     Some(WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()?)
 }
 
-/// Why a client certificate (with its chain) and a private key are of no use together, both as DER; the key's PEM label says
-/// of what kind it is.
+/// Why a client certificate and a private key cannot be used together. `chain` is the certificate with those of its issuers.
+/// All of them are DER; `key_label` is the PEM label of the key, which tells its format.
 pub(crate) fn pair_problem(chain: &[&[u8]], key_label: &str, key: &[u8]) -> Option<String> {
     let key = key.to_vec();
     let key = match key_label {
@@ -100,13 +100,13 @@ pub(crate) fn pair_problem(chain: &[&[u8]], key_label: &str, key: &[u8]) -> Opti
     }
 }
 
-/// What is wrong with a PEM file, if that is its form.
+/// What is wrong with the format of a PEM file, if anything is.
 pub(super) fn pem_problem(path: &Path) -> Option<LibcurlError> {
     let text = regular_file::read(path, limits::CERTIFICATES_BYTES_MAX).ok()?;
     pem::blocks(&text).err().map(|error| LibcurlError::Pem { path: path.to_owned(), error })
 }
 
-/// What is wrong with the certificates that the system trusts: where there are none, no server is accepted.
+/// Advice if the system has no CA certificates, without which no server is trusted.
 pub(crate) fn store_problem() -> Option<&'static str> {
     Verifier::new(Arc::new(aws_lc_rs::default_provider())).is_err().then_some(NO_STORE)
 }
@@ -114,16 +114,16 @@ pub(crate) fn store_problem() -> Option<&'static str> {
 const NO_STORE: &str = "this system has no CA certificates: install them (often the package ca-certificates), set \
                         SSL_CERT_FILE, or set tls.ca_file to the server's CA";
 
-/// What a handshake ended with.
+/// Why a handshake has failed.
 enum Seen {
     Error(Error),
     PlainHttp,
 }
 
-/// How an answer begins that is no TLS.
+/// The beginning of an answer in plain HTTP.
 const PLAIN_BEGINNING: &[u8] = b"HTTP/";
 
-/// Shakes hands until something is wrong.
+/// Makes a handshake. Returns `None` if it succeeds, or fails without one of these causes.
 async fn shake_hands(mut connection: ClientConnection, address: &Address, deadline: Instant) -> Option<Seen> {
     let socket = direct::connect_to(address, deadline).await.ok()?.ok()?;
     let stream = Rc::new(TcpStream::from(socket.try_clone().ok()?));
@@ -161,12 +161,12 @@ fn describe(error: &CertificateError, host: &str, tls: &Tls) -> CertificateProbl
         Wrong::ExpiredContext { not_after, .. } => CertificateProblem::Expired { at: Some(instant(not_after)) },
         Wrong::Expired => CertificateProblem::Expired { at: None },
         Wrong::NotValidYetContext { not_before, .. } => CertificateProblem::NotYetValid { from: instant(not_before) },
-        // The signature is bad if a CA of the issuer's name is trusted, but is not the one that signed.
+        // The signature is bad if a trusted CA has the issuer's name, but another key.
         Wrong::UnknownIssuer | Wrong::BadSignature => {
             CertificateProblem::UnknownIssuer { ca_file: tls.ca_file.clone() }
         }
         Wrong::NotValidForNameContext { presented, .. } => {
-            // Each is written as `DnsName("app.test")`.
+            // rustls writes each name as `DnsName("app.test")`.
             let bare = |name: &String| name.split(['(', '"', ')']).rfind(|part| !part.is_empty()).map(str::to_owned);
             let names: Vec<String> = presented.iter().filter_map(bare).collect();
             let names = if names.is_empty() { "nobody".to_owned() } else { names.join(", ") };

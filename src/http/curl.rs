@@ -1,7 +1,7 @@
-//! The transport that uses isahc, which is libcurl and a thread of its own: TLS, names that must be resolved, proxies.
-//! Only this module and [`prepared`] use isahc.
+//! The transport for TLS, proxies and host names that must be resolved. It uses isahc, which runs libcurl on a thread of
+//! its own. Only this module and [`prepared`] use isahc.
 //!
-//! It is started by the first exchange that needs it. Timeouts are kept by libcurl's own clock.
+//! The first exchange that needs libcurl starts it. libcurl enforces the timeouts by its own clock.
 
 mod prepared;
 
@@ -35,22 +35,22 @@ use std::rc::Rc;
 use tracing::Dispatch;
 use tracing::instrument::WithSubscriber;
 
-/// Bytes that a body buffer grows by: what libcurl has handed over is read in as many steps as it takes, without waiting
-/// in between.
+/// The number of bytes by which a body buffer grows. If libcurl has handed over more, it is read in several steps, without
+/// waiting in between.
 const READ_BYTES: usize = 4 << 10;
 
-/// The client, once it is needed.
+/// The transport. It has no client until one is needed.
 #[derive(Debug)]
 pub(super) struct Curl {
     client: OnceCell<Client>,
-    /// Whether an endpoint of the configuration will need it.
+    /// Whether an endpoint of the configuration will need the client.
     is_expected: Cell<bool>,
     kept_connections: Cell<usize>,
     reserve: Cell<Reserve>,
-    /// A bulk could not be sent, perhaps because there was no descriptor for its connection.
+    /// Whether the last bulk could not be sent, perhaps because there was no file descriptor for its connection.
     may_lack_descriptor: Cell<bool>,
-    /// Polls under way. They are limited, because libcurl queues the transfers beyond its own limit, and bulks must not
-    /// wait there behind polls.
+    /// The number of polls under way. It is limited, because libcurl queues transfers that exceed its own limit, and bulks
+    /// must not wait behind polls in that queue.
     polls: Cell<usize>,
     waiting: DescriptorQueue,
     proxies: Rc<Proxies>,
@@ -58,14 +58,14 @@ pub(super) struct Curl {
 
 #[derive(Debug)]
 struct Client {
-    /// None once it is being dropped.
+    /// `None` while it is being dropped.
     client: Option<HttpClient>,
     connections_max: usize,
 }
 
 impl Drop for Client {
-    /// Dropping the client waits for libcurl's thread, which waits for name lookups, which take as long as the name
-    /// servers are silent. So a thread of its own drops it and then ends. If none can be started, the client is leaked.
+    /// Dropping the client blocks until libcurl's thread has ended, and that waits for name lookups, which may take until
+    /// they time out. So a separate thread drops the client. If that thread cannot be started, the client is leaked.
     fn drop(&mut self) {
         let client = ManuallyDrop::new(self.client.take());
         let dropper = std::thread::Builder::new().name("end of libcurl".to_owned());
@@ -97,8 +97,8 @@ impl Curl {
         }
     }
 
-    /// Keeps so many connections open once it is started (this cannot be changed later), and leaves the descriptors of
-    /// `reserve` to others. Returns the descriptors that the other transport has to leave.
+    /// Sets how many idle connections are kept open, which has no effect once the client is started, and how many file
+    /// descriptors are left to others. Returns the reserve that the other transport has to respect.
     pub(super) fn set_limits(&self, kept_connections: usize, reserve: Reserve, is_expected: bool) -> Reserve {
         self.is_expected.set(is_expected);
         self.kept_connections.set(kept_connections);
@@ -106,11 +106,11 @@ impl Curl {
         self.reserve_for_direct()
     }
 
-    /// Starts the client, if it is not started yet. Then returns the descriptors that the other transport has to leave from
-    /// now on.
+    /// Starts the client, unless it is started already. If it starts it, returns the reserve that the other transport has to
+    /// respect from now on.
     ///
     /// # Errors
-    /// [`HttpError`] if the system does not give what it needs.
+    /// [`HttpError`] if the system has no resources for it, such as file descriptors or a thread.
     pub(super) fn start(&self) -> Result<Option<Reserve>, HttpError> {
         if self.client.get().is_some() {
             return Ok(None);
@@ -135,7 +135,7 @@ impl Curl {
         Ok(Some(self.reserve_for_direct()))
     }
 
-    /// The descriptors that the other transport has to leave: those of libcurl are among them.
+    /// The reserve that the other transport has to respect. It includes the file descriptors that libcurl needs.
     fn reserve_for_direct(&self) -> Reserve {
         let Reserve { files, shipping } = self.reserve.get();
         if self.client.get().is_none() && !self.is_expected.get() {
@@ -145,13 +145,13 @@ impl Curl {
         Reserve { files: files + limits::LIBCURL_DESCRIPTORS + lookups + self.connections_max(), shipping }
     }
 
-    /// Connections that it may have, idle ones included.
+    /// The most connections that the client may have, idle ones included.
     fn connections_max(&self) -> usize {
         let fitting = || self.reserve.get().for_libcurl().min(2 * self.kept_connections.get());
         self.client.get().map_or_else(fitting, |client| client.connections_max)
     }
 
-    /// Waits until the request may begin. None for a bulk, which never waits here.
+    /// Waits until the request may begin. Returns `None` for a bulk, which never waits here.
     async fn admit(&self, request: &Request<'_>) -> Result<Option<PollUnderWay<'_>>, HttpError> {
         if request.purpose == Purpose::Ship {
             if self.may_lack_descriptor.take() && !descriptors::are_free(limits::LIBCURL_EXCHANGE_DESCRIPTORS) {
@@ -172,12 +172,12 @@ impl Curl {
         self.connections_max().min(reserve.for_libcurl()).saturating_sub(reserve.shipping).max(1)
     }
 
-    /// Sends the request and reads the answer's body.
+    /// Sends the request and reads the answer.
     ///
     /// # Errors
-    /// [`HttpError`] if there is no whole answer.
+    /// [`HttpError`] if there is no complete answer.
     pub(super) async fn exchange(&self, request: &Request<'_>, body: &mut Incoming<'_>) -> Result<Received, HttpError> {
-        // libcurl keeps the timeout, but its thread may hang: it opens files, which may be on a disk that does not answer.
+        // libcurl enforces the timeout, but its thread may hang: it opens files, which may be on a disk that hangs.
         let hangs = async {
             event_loop::sleep_until(request.deadline + limits::LIBCURL_LATE).await;
             Err(HttpError::Timeout(request.timeout))
@@ -187,7 +187,8 @@ impl Curl {
 
     async fn transfer(&self, request: &Request<'_>, body: &mut Incoming<'_>) -> Result<Received, HttpError> {
         let _under_way = self.admit(request).await?;
-        // A program that uses the library may subscribe to all tracing events; isahc would show it every header field.
+        // A program that uses this library may subscribe to all tracing events. isahc would show it every header field,
+        // including credentials.
         let sent = self
             .client()?
             .send_async(prepared::prepared(request, self.proxy_for(request.endpoint))?)
@@ -204,20 +205,20 @@ impl Curl {
         let cap = if head.is_success() { request.caps.success } else { request.caps.other };
         let is_within_cap = !matches!(framing, Framing::Length(length) if length > cap as u64);
         if !is_within_cap && request.payload.is_none() {
-            // The body is too long according to its head, so there is no use in reading it.
+            // According to the head, the body is too long, so reading it is pointless.
             return Ok(Received { head, is_whole: false });
         }
         *body.buffer = (request.take_buffer)();
         match read_capped(&mut response, head.status, cap, body).await {
             Ok(is_whole) => Ok(Received { head, is_whole: is_whole && is_within_cap }),
-            // A server that refuses a request while it is being sent may close the connection before its page is complete.
-            // The status is enough.
+            // A server that refuses a request while it is being sent may close the connection before its answer is complete.
+            // The status suffices.
             Err(_) if !head.is_success() => Ok(Received { head, is_whole: false }),
             Err(error) => Err(read_error(error, request)),
         }
     }
 
-    /// Adds the proxy that may be the cause: libcurl does not tell whether the proxy or the server failed.
+    /// Adds the proxy to the error if there is one, because libcurl does not say whether the proxy or the server failed.
     fn with_proxy(&self, error: HttpError, endpoint: &Endpoint) -> HttpError {
         match (error, self.proxy_for(endpoint)) {
             (HttpError::Transport(TransportError::Libcurl(error)), Some(Proxy { variable, .. })) => {
@@ -227,7 +228,7 @@ impl Curl {
         }
     }
 
-    /// A connection shows whether the name of an endpoint leads to this machine.
+    /// Learns from a connection whether the host name of the endpoint is that of this machine.
     fn learn_from(&self, response: &Response<AsyncBody>, endpoint: &Endpoint) {
         if let (None, Some(local), Some(remote)) =
             (self.proxy_for(endpoint), response.local_addr(), response.remote_addr())
@@ -246,7 +247,7 @@ impl Curl {
     }
 }
 
-/// The head that the client has read, checked by our own rules, which are stricter than libcurl's.
+/// The head that libcurl has read, checked by our own rules, which are stricter.
 fn head(response: &Response<AsyncBody>) -> Result<(Head, Framing), AnswerError> {
     let is_http_1_1 = match response.version() {
         Version::HTTP_11 => true,
@@ -257,7 +258,7 @@ fn head(response: &Response<AsyncBody>) -> Result<(Head, Framing), AnswerError> 
     head::head_of(response.status().as_u16(), is_http_1_1, fields)
 }
 
-/// Reads up to `cap` bytes of the body, or as much as is wanted; false if there is more.
+/// Reads the body, up to `cap` bytes or until the receiver wants no more. Returns false if there is more of it.
 async fn read_capped(
     response: &mut Response<AsyncBody>,
     status: u16,
@@ -293,7 +294,7 @@ async fn read_capped(
     }
 }
 
-/// The error in our own terms. If the handshake failed, a second one is made to find out why.
+/// Translates isahc's error. If a TLS handshake failed, makes another one to find out why.
 #[cfg_attr(not(feature = "tls"), allow(clippy::unused_async, reason = "there are no handshakes to look at"))]
 async fn explained(error: &isahc::Error, request: &Request<'_>) -> HttpError {
     #[cfg(feature = "tls")]
@@ -308,7 +309,7 @@ async fn explained(error: &isahc::Error, request: &Request<'_>) -> HttpError {
     request_error(error, request)
 }
 
-/// Whether a connection was made, but the TLS handshake failed.
+/// Whether the TLS handshake failed after a connection had been made.
 fn is_handshake(error: &isahc::Error) -> bool {
     *error.kind() == ErrorKind::ConnectionFailed && number(error) == Some(35)
 }
@@ -321,7 +322,7 @@ fn request_error(error: &isahc::Error, request: &Request<'_>) -> HttpError {
     known.unwrap_or_else(|| LibcurlError::Other { words: words(error) }).into()
 }
 
-/// The error of reading a body.
+/// Translates an error that occurred while the body was read.
 fn read_error(error: io::Error, request: &Request<'_>) -> HttpError {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<isahc::Error>()) {
         Some(inner) if has_no_words(inner) => {
@@ -334,7 +335,8 @@ fn read_error(error: io::Error, request: &Request<'_>) -> HttpError {
     }
 }
 
-/// What is wrong with an answer. libcurl's own words for these numbers speak of files and disks.
+/// The errors that mean that the answer is invalid. libcurl's own messages for them are misleading, because they speak of
+/// files and disks.
 fn answer_error(error: &isahc::Error) -> Option<LibcurlError> {
     Some(match number(error)? {
         1 | 8 => LibcurlError::BadAnswer,
@@ -346,7 +348,7 @@ fn answer_error(error: &isahc::Error) -> Option<LibcurlError> {
     })
 }
 
-/// A connection that came to an end, if nothing better is known of it.
+/// The errors that mean that the connection has ended. They apply only if nothing more specific is known.
 fn end_error(error: &isahc::Error) -> Option<LibcurlError> {
     Some(match number(error)? {
         52 => LibcurlError::Answer(AnswerError::Nothing),
@@ -355,12 +357,12 @@ fn end_error(error: &isahc::Error) -> Option<LibcurlError> {
     })
 }
 
-/// libcurl's number of the error (`CURLE_…`), which the client puts before its text.
+/// The error code of libcurl (`CURLE_…`). isahc puts it in brackets at the beginning of the source error's text.
 fn number(error: &isahc::Error) -> Option<u32> {
     error.source()?.to_string().strip_prefix('[')?.split_once(']')?.0.parse().ok()
 }
 
-/// What a person can do something about, where libcurl's words are too few.
+/// The errors that a person can do something about, and for which libcurl's message says too little.
 fn endpoint_error(error: &isahc::Error, endpoint: &Endpoint) -> Option<LibcurlError> {
     let place = endpoint.authority().to_owned();
     let tls = &endpoint.identity.access().tls;
@@ -386,7 +388,7 @@ fn endpoint_error(error: &isahc::Error, endpoint: &Endpoint) -> Option<LibcurlEr
     })
 }
 
-/// libcurl's own words where the client has none. They may repeat texts of the server, so secrets are removed.
+/// The message of isahc, or that of libcurl if isahc has none. It may contain text from the server, so secrets are removed.
 fn words(error: &isahc::Error) -> String {
     let words = match error.source() {
         Some(source) if has_no_words(error) => source.to_string(),
@@ -395,7 +397,7 @@ fn words(error: &isahc::Error) -> String {
     redact::quote(words.as_bytes(), limits::QUOTED_BYTES_MAX)
 }
 
-/// Whether the client has no better text than "unknown error" for it.
+/// Whether isahc has no better message than "unknown error".
 fn has_no_words(error: &isahc::Error) -> bool {
     matches!(error.kind(), ErrorKind::Io | ErrorKind::Unknown)
 }

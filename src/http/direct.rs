@@ -1,9 +1,9 @@
 //! The transport to neighbours: HTTP/1.1 over plain sockets on the main thread, which never blocks on one of them.
 //!
-//! A connection is either in the list of kept ones or in one exchange. It goes back to the list only after a complete
-//! answer, and is used again only if nothing has arrived on it since, because an answer belongs to the request before
-//! it. An exchange that waits holds its connection and next to nothing else: the body's buffer is requested when there
-//! is something to put into it.
+//! A connection is either in the list of idle ones, or part of one exchange. It returns to the list only after a complete
+//! answer. It is used again only if nothing has arrived in the meantime, because such bytes would be mistaken for the
+//! answer to the next request. While an exchange waits, it holds its connection but no buffer: the buffer for the body is
+//! taken when the answer begins to arrive.
 
 mod connections;
 
@@ -27,7 +27,7 @@ use std::time::Duration;
 #[cfg(feature = "tls")]
 pub(super) use connections::connect_to;
 
-/// Exchanges over our own sockets.
+/// The transport over plain sockets.
 #[derive(Debug)]
 pub(super) struct Direct {
     connections: Connections,
@@ -38,23 +38,23 @@ impl Direct {
         Self { connections: Connections::new(kept_max) }
     }
 
-    /// Keeps so many connections open, and leaves the descriptors of `reserve` to others, from now on.
+    /// Sets how many idle connections are kept open, and the descriptors that are left to others.
     pub(super) fn set_limits(&self, kept_max: usize, reserve: Reserve) {
         self.connections.set_limits(kept_max, reserve);
     }
 
-    /// Leaves the descriptors of `reserve` to others from now on.
+    /// Sets the descriptors that are left to others.
     pub(super) fn set_reserve(&self, reserve: Reserve) {
         self.connections.set_reserve(reserve);
     }
 
-    /// Sends the request and reads the answer's body.
+    /// Sends the request and reads the answer.
     ///
-    /// A kept connection over which not a byte came back is replaced by a new one, once. A POST may then go twice, as it
-    /// may whenever an answer is lost: documents have lasting ids.
+    /// If a kept connection turns out to be closed, the request is sent once more over a new one. The server may then get a
+    /// POST twice, as whenever an answer is lost. That does no harm, because documents keep their ids.
     ///
     /// # Errors
-    /// [`HttpError`] if there is no whole answer.
+    /// [`HttpError`] if there is no complete answer.
     pub(super) async fn exchange(&self, request: &Request<'_>, body: &mut Incoming<'_>) -> Result<Received, HttpError> {
         loop {
             let (addresses, purpose) = (&request.endpoint.addresses, request.purpose);
@@ -67,13 +67,13 @@ impl Direct {
                 let received = self.attempt(fresh, request, body).await?;
                 return received.ok_or_else(|| AnswerError::Nothing.into());
             }
-            // On the heap, because it hardly ever happens.
+            // On the heap, so that this rare case does not make every exchange's future larger.
             Box::pin(self.connections.wait(request)).await?;
         }
     }
 
-    /// Makes the exchange over this connection, and keeps the connection if it can be used again. None if it was a kept one
-    /// that the server had closed before.
+    /// Makes the exchange over this connection, and keeps the connection if it can be used again. Returns `None` if it was a
+    /// kept connection that the server had closed in the meantime.
     async fn attempt(
         &self,
         connection: Connection,
@@ -90,8 +90,8 @@ impl Direct {
                 }
                 return Ok(Some(Received { head, is_whole: progress == Progress::Whole }));
             }
-            // A server that refuses a request while it is being sent may close the connection before its page is complete.
-            // The status is enough.
+            // A server that refuses a request while it is being sent may close the connection before its answer is complete.
+            // The status suffices.
             (Err(_), Some(head)) if !head.is_success() => {
                 return Ok(Some(Received { head, is_whole: false }));
             }
@@ -108,13 +108,14 @@ impl Direct {
     }
 }
 
-/// How a conversation ended: how much of the answer there is, and whether the server has taken all of the request.
+/// How an exchange ended: how much of the answer has arrived, and whether all of the request was sent.
 struct Ended {
     progress: Progress,
     is_sent: bool,
 }
 
-/// Sends and receives until the answer is over. Both at once: a server may refuse a bulk while it is still being sent.
+/// Sends the request and reads the answer, both at the same time, because a server may refuse a bulk while it is still being
+/// sent.
 async fn converse(
     connection: &Connection,
     request: &Request<'_>,
@@ -127,7 +128,7 @@ async fn converse(
         if let Some(rest) = &mut unsent {
             let sent = rest.send(&connection.stream);
             is_sent = matches!(sent, Ok(true));
-            // If sending fails, the server may have answered why, so its answer is read all the same.
+            // If sending fails, the server may have sent the reason, so its answer is read nevertheless.
             unsent = unsent.filter(|_| matches!(sent, Ok(false)));
         }
         let interest = if unsent.is_some() { Interest::Both } else { Interest::Read };
@@ -141,13 +142,13 @@ async fn converse(
             progress => return Ok(Ended { progress, is_sent }),
         }
         if decoder.head().is_some_and(|head| !head.is_success()) {
-            // The request has been refused: there is no use in sending the rest.
+            // The request has been refused, so sending the rest of it is pointless.
             unsent = None;
         }
     }
 }
 
-/// A request that has not been sent to its end.
+/// A request that has not been sent completely.
 struct Unsent {
     head: Vec<u8>,
     payload: Option<Payload>,
@@ -159,14 +160,14 @@ impl Unsent {
         Self { head: head(request), payload: request.payload.clone(), sent_bytes: 0 }
     }
 
-    /// Sends as much as the system takes now. True if that was the rest of the request.
+    /// Sends as much as the system accepts now. Returns true if that was the rest of the request.
     fn send(&mut self, stream: &OwnedFd) -> io::Result<bool> {
         let payload = self.payload.as_ref().map_or(&[][..], |payload| payload.bytes());
         let head = &self.head[self.sent_bytes.min(self.head.len())..];
         let payload = &payload[self.sent_bytes.saturating_sub(self.head.len())..];
         let pieces = [IoSlice::new(head), IoSlice::new(payload)];
         let bytes = nonblocking::attempt(|| {
-            // A server that has gone is an error here, not a signal to the process.
+            // If the server is gone, the system must return an error, instead of sending SIGPIPE.
             Ok(net::sendmsg(stream, &pieces, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?)
         })?;
         let is_all = bytes == Some(head.len() + payload.len());
@@ -206,7 +207,7 @@ fn head(request: &Request<'_>) -> Vec<u8> {
     head
 }
 
-/// Why an answer was not received to its end.
+/// Why an answer was not received completely.
 enum Failure {
     TimedOut,
     System(io::Error),
@@ -214,7 +215,7 @@ enum Failure {
 }
 
 impl Failure {
-    /// Whether this is what a server's end of a kept connection looks like.
+    /// Whether the failure is the one that follows when the server has closed a kept connection.
     fn is_closed(&self) -> bool {
         match self {
             Self::TimedOut => false,
@@ -223,7 +224,7 @@ impl Failure {
         }
     }
 
-    /// `has_begun` says whether a part of the answer has come.
+    /// `has_begun` says whether a part of the answer has arrived.
     fn into_error(self, has_begun: bool, timeout: Duration) -> HttpError {
         let error = match self {
             Self::TimedOut => return HttpError::Timeout(timeout),
@@ -239,10 +240,10 @@ impl Failure {
     }
 }
 
-/// Reads and decodes what has arrived, and returns how far the answer is.
+/// Reads and decodes the bytes that have arrived.
 fn receive(stream: &OwnedFd, decoder: &mut Decoder, body: &mut Incoming<'_>) -> Result<Progress, Failure> {
     let mut received = 0;
-    // A body that is passed on piece by piece needs little room, however long it is.
+    // A body that is passed on piece by piece needs little room, whatever its length.
     let room_max = if body.is_streamed() { limits::READ_BYTES_MIN } else { limits::READ_BYTES_MAX };
     loop {
         let buffer = &mut *body.buffer;
@@ -266,14 +267,14 @@ fn receive(stream: &OwnedFd, decoder: &mut Decoder, body: &mut Incoming<'_>) -> 
         {
             progress = Progress::TooLong;
         }
-        // If there is room left, that was all that has arrived: no need to ask the system once more.
+        // If the bytes did not fill the buffer, nothing else has arrived, so another call would be wasted.
         if progress != Progress::More || bytes < room || received >= limits::READ_TURN_BYTES {
             return Ok(progress);
         }
     }
 }
 
-/// Makes room for the bytes that are certain to come, or for a few if that is not known, and for the padding that the
+/// Makes room for the bytes that were announced, or for a few if no length was announced, and for the padding that the
 /// sanitiser needs behind a body.
 fn make_room(body: &mut Vec<u8>, bytes_to_come: usize, room_max: usize) {
     let spare = body.capacity() - body.len();
@@ -286,7 +287,7 @@ fn make_room(body: &mut Vec<u8>, bytes_to_come: usize, room_max: usize) {
 
 /// Bytes that may follow the last byte of a body: the end of its chunk, and the empty last chunk.
 const CHUNK_FRAME_BYTES: usize = 16;
-/// Less room than this is not worth a call.
+/// The least room that is worth a system call.
 const READ_BYTES_LEAST: usize = 1 << 10;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! Proxies from the environment, and the hosts that are reached without one. Pure.
+//! The proxies that environment variables configure, and the hosts that are reached without one. Pure.
 //!
-//! The variables are those that libcurl knows, and `HTTP_PROXY`, which it ignores. In a CGI program the sender of a
-//! request sets that variable, by a header field `Proxy`. So it counts unless this is a CGI program.
+//! The variables are those that libcurl reads, and `HTTP_PROXY`, which libcurl ignores: in a CGI program, whoever sends a
+//! request can set that variable with a header field named `Proxy`. It is therefore used unless this is a CGI program.
 
 use super::uri::Uri;
 use super::without_brackets;
@@ -11,29 +11,29 @@ use std::net::IpAddr;
 const HTTP_VARIABLES: [&str; 4] = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"];
 const HTTPS_VARIABLES: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 const EXEMPTION_VARIABLES: [&str; 2] = ["no_proxy", "NO_PROXY"];
-/// It is set for CGI programs.
+/// Set in the environment of CGI programs.
 const CGI_VARIABLE: &str = "REQUEST_METHOD";
 
-/// What the environment says of proxies.
+/// The proxies that the environment configures.
 #[derive(Debug, Default)]
 pub(super) struct Proxies {
     http: Option<Proxy>,
     https: Option<Proxy>,
-    /// Hosts that are reached without one, as in `no_proxy`.
+    /// Hosts that are reached without a proxy, in the notation of `no_proxy`.
     exempt: String,
-    /// Their credentials.
+    /// Redacts the credentials in the URLs of the proxies.
     _hidden: Vec<Hidden>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Proxy {
-    /// The variable that names it.
+    /// The environment variable that configures it.
     pub(super) variable: &'static str,
     pub(super) url: Uri,
 }
 
 impl Proxies {
-    /// `environment` gives the value of a variable.
+    /// Reads the configuration. `environment` returns the value of a variable.
     pub(super) fn new(environment: &dyn Fn(&str) -> Option<String>) -> Self {
         let value = |name: &str| environment(name).filter(|value| !value.is_empty());
         let is_cgi = value(CGI_VARIABLE).is_some();
@@ -57,7 +57,8 @@ impl Proxies {
     }
 }
 
-/// Whether this host is in a list such as `localhost,.example.org,10.0.0.0/8`. A name also stands for its subdomains.
+/// Whether the host is in a list such as `localhost,.example.org,10.0.0.0/8`. A name in the list also matches its
+/// subdomains.
 fn is_exempt(host: &str, list: &str) -> bool {
     let host = without_brackets(host).trim_end_matches('.');
     let address = host.parse::<IpAddr>().ok();
@@ -74,7 +75,7 @@ fn is_in_domain(host: &str, domain: &str) -> bool {
     is_end && (at == 0 || host.as_bytes()[at - 1] == b'.')
 }
 
-/// Whether an address is this one, or in this network.
+/// Whether the entry is this address, or a network that contains it.
 fn is_within(address: IpAddr, entry: &str) -> bool {
     let (network, bits) = entry.split_once('/').map_or((entry, None), |(network, bits)| (network, Some(bits)));
     let network = without_brackets(network).parse::<IpAddr>();

@@ -1,8 +1,8 @@
-//! Decodes an HTTP/1.1 answer from its bytes as they arrive. Pure; the result is the same for any split into pieces.
+//! Decodes an HTTP/1.1 answer as its bytes arrive. Pure; the result does not depend on how the bytes are split into pieces.
 //!
-//! Bytes are read to the end of the buffer and decoded in place. Invariant: after [`Decoder::decode`] the buffer holds
-//! the body so far, as far as it was not passed on, followed only by an incomplete piece of the head or of a chunk's
-//! frame; both are bounded.
+//! New bytes are appended to the buffer and decoded in place. Invariant: after [`Decoder::decode`] the buffer holds the
+//! part of the body that has arrived and was not passed on. Behind it there may be an incomplete piece of the head or of
+//! the framing of a chunk. Both parts are bounded.
 
 pub(super) mod head;
 
@@ -15,47 +15,47 @@ use std::fmt;
 pub(super) struct Decoder {
     state: State,
     caps: Caps,
-    /// The body is read up to its cap even if it is known to be longer.
+    /// Whether the body is read up to its cap even if its announced length is greater.
     is_streamed: bool,
     has_begun: bool,
-    /// Bytes of the body so far, at the front of the buffer.
+    /// Bytes of the body at the front of the buffer.
     body_bytes: usize,
-    /// Bytes of the body that were passed on before them.
+    /// Bytes of the body that came before those, and were passed on.
     passed_bytes: usize,
-    /// Bytes behind them that are known to hold no end of a line.
+    /// Bytes behind `body_bytes` that have been searched and contain no line end.
     searched_bytes: usize,
     trailer_bytes: usize,
     head: Option<Head>,
 }
 
-/// How much of a body is taken, bytes: of a success, and of what is none.
+/// The most bytes of a body that are read: that of a success, and that of any other answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Caps {
     pub(super) success: usize,
     pub(super) other: usize,
 }
 
-/// How far an answer is.
+/// How much of an answer has arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// There is more to come.
+    /// The answer is not complete yet.
     More,
-    /// It is whole, and the buffer holds its body.
+    /// The answer is complete, and the buffer holds its body.
     Whole,
-    /// Its body is longer than the cap: the buffer holds the beginning. No more is taken.
+    /// The body is longer than the cap. The buffer holds its beginning, and no more of it is read.
     TooLong,
 }
 
-/// Why bytes are no answer.
+/// Why the bytes that have arrived are not a valid answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AnswerError {
     /// The connection was closed before the first byte. Occasional: the process was stopped, or speaks another protocol.
     Nothing,
     /// The connection was closed within the answer. Occasional: the process was stopped.
     CutOff,
-    /// It is something else than HTTP/1.1. Occasional: a wrong port.
+    /// It is not HTTP/1.1. Occasional: a wrong port.
     NotHttp,
-    /// It is a TLS record: the request should have been one, too. Common while setting up: `http://` for `https://`.
+    /// The answer is a TLS record, so the port expects TLS. Common while setting up: `http://` instead of `https://`.
     Tls,
     /// The head is longer than [`limits::HEAD_BYTES_MAX`]. Rare: a proxy in between that adds fields.
     HeadTooLong,
@@ -63,19 +63,19 @@ pub(crate) enum AnswerError {
     TooManyFields,
     /// `Content-Length` is no number, or there are two that differ. Rare: a broken server or proxy.
     BadLength,
-    /// `Transfer-Encoding` is not `chunked` alone. Rare: nothing else is in use with HTTP/1.1.
+    /// `Transfer-Encoding` is something other than just `chunked`. Rare: with HTTP/1.1 nothing else is in use.
     UnknownCoding,
-    /// The frame of a chunk is malformed. Rare: a broken server or proxy.
+    /// The framing of a chunk is malformed. Rare: a broken server or proxy.
     BadChunk,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Head,
-    /// So many bytes of the body are still to come.
+    /// The number of bytes of the body that have not arrived yet.
     Length(u64),
     ChunkSize,
-    /// So many bytes of this chunk are still to come.
+    /// The number of bytes of this chunk that have not arrived yet.
     Chunk(u64),
     ChunkEnd,
     Trailer,
@@ -84,7 +84,7 @@ enum State {
 }
 
 impl Decoder {
-    /// `is_streamed` if [`Decoder::pass_on`] is called after each step.
+    /// `is_streamed` says whether [`Decoder::pass_on`] is called after each call of [`Decoder::decode`].
     pub(super) fn new(caps: Caps, is_streamed: bool) -> Self {
         Self {
             state: State::Head,
@@ -99,30 +99,30 @@ impl Decoder {
         }
     }
 
-    /// Whether anything has come.
+    /// Whether any byte has arrived.
     pub(super) fn has_begun(&self) -> bool {
         self.has_begun
     }
 
-    /// The head, once it is whole.
+    /// The head, once it is complete.
     pub(super) fn head(&self) -> Option<&Head> {
         self.head.as_ref()
     }
 
-    /// The head of an answer that was begun.
+    /// The head, if it has arrived completely.
     pub(super) fn into_head(self) -> Option<Head> {
         self.head
     }
 
-    /// The status, and how many bytes at the front of the buffer are the body so far, once the head is whole. They are
-    /// removed from there, and count on towards the cap.
+    /// Once the head is complete, returns the status and the number of bytes of the body at the front of the buffer. The
+    /// caller removes these bytes from the buffer; they still count towards the cap.
     pub(super) fn pass_on(&mut self) -> Option<(u16, usize)> {
         let status = self.head.as_ref()?.status;
         self.passed_bytes += self.body_bytes;
         Some((status, std::mem::take(&mut self.body_bytes)))
     }
 
-    /// Bytes that are certain to follow, according to a length that was announced.
+    /// The number of bytes that are still to come according to the announced length of the body or chunk.
     pub(super) fn bytes_to_come(&self) -> usize {
         let left = match self.state {
             State::Length(left) | State::Chunk(left) => left,
@@ -131,10 +131,10 @@ impl Decoder {
         usize::try_from(left).unwrap_or(usize::MAX)
     }
 
-    /// Decodes what was read to the end of `buffer` since the last call.
+    /// Decodes the bytes that were appended to `buffer` since the last call.
     ///
     /// # Errors
-    /// [`AnswerError`]; the buffer then holds nothing of use.
+    /// [`AnswerError`]. The content of the buffer is then meaningless.
     pub(super) fn decode(&mut self, buffer: &mut Vec<u8>) -> Result<Progress, AnswerError> {
         self.has_begun |= !buffer.is_empty();
         let mut at = self.body_bytes;
@@ -167,7 +167,7 @@ impl Decoder {
         Ok(progress)
     }
 
-    /// There are no more bytes. The buffer holds the body if this succeeds.
+    /// Ends the answer, because the connection was closed. If this succeeds, the buffer holds the body.
     ///
     /// # Errors
     /// [`AnswerError::Nothing`], [`AnswerError::CutOff`], [`AnswerError::NotHttp`].
@@ -175,7 +175,7 @@ impl Decoder {
         match self.state {
             State::UntilClose | State::Whole => Ok(()),
             _ if !self.has_begun => Err(AnswerError::Nothing),
-            // A line that never ended has not been looked at.
+            // A first line without an end has not been parsed yet.
             State::Head => parse_head(buffer).and(Err(AnswerError::CutOff)),
             _ => Err(AnswerError::CutOff),
         }
@@ -207,7 +207,7 @@ impl Decoder {
         Ok(Step::Past(bytes))
     }
 
-    /// Takes as much of the body as has arrived, at most `left` bytes and what the cap allows.
+    /// Takes the part of the body that has arrived, but at most `left` bytes, and no more than the cap allows.
     fn body_step(&mut self, buffer: &mut [u8], at: usize, left: u64, state: fn(u64) -> State) -> Step {
         let cap = if self.head.as_ref().is_some_and(Head::is_success) { self.caps.success } else { self.caps.other };
         let there = buffer.len() - at;
@@ -219,7 +219,7 @@ impl Decoder {
         }
         self.body_bytes += bytes;
         let is_endless = self.state == State::UntilClose;
-        // A body that is too long by the length that was announced is not read at all, unless its beginning is passed on.
+        // If the announced length is above the cap, nothing of the body is read, unless its beginning is passed on.
         let is_too_long = if is_endless || self.is_streamed { there.min(wanted) > room } else { wanted > room };
         if is_too_long {
             return Step::Over(Progress::TooLong);
@@ -234,15 +234,15 @@ impl Decoder {
 
     fn chunk_size_step(&mut self, raw: &[u8]) -> Result<Step, AnswerError> {
         if raw.first().is_some_and(|byte| !byte.is_ascii_hexdigit()) {
-            // httparse would take a line without a number for the last chunk.
+            // httparse would treat a line without a number as the last chunk.
             return Err(AnswerError::BadChunk);
         }
         if memchr::memchr(b'\n', raw).is_some_and(|end| !raw[..end].ends_with(b"\r")) {
-            // httparse would read beyond a bare newline; other programs take it for the end of the line.
+            // httparse would read past a bare newline, which other programs treat as the end of the line.
             return Err(AnswerError::BadChunk);
         }
         match httparse::parse_chunk_size(raw) {
-            // The same bound for a line that comes in one piece, so that an answer is the same in whatever pieces it comes.
+            // A complete line has the same bound as an incomplete one, so that the result does not depend on the pieces.
             Ok(httparse::Status::Complete((bytes, size))) if bytes <= limits::CHUNK_LINE_BYTES_MAX => {
                 self.state = if size == 0 { State::Trailer } else { State::Chunk(size) };
                 Ok(Step::Past(bytes))
@@ -265,7 +265,7 @@ impl Decoder {
         }
     }
 
-    /// Skips the fields behind the last chunk.
+    /// Skips the trailer, which are the fields behind the last chunk.
     fn trailer_step(&mut self, raw: &[u8]) -> Result<Step, AnswerError> {
         let line = memchr::memchr(b'\n', raw).map(|end| &raw[..=end]);
         if self.trailer_bytes + line.unwrap_or(raw).len() > limits::HEAD_BYTES_MAX {
@@ -282,12 +282,13 @@ impl Decoder {
 
 /// What one step of the decoder has done.
 enum Step {
-    /// It has consumed so many bytes, and continues in the state that it has set.
+    /// It has consumed this number of bytes. Decoding continues in the state that it has set.
     Past(usize),
+    /// Nothing more can be decoded for now.
     Over(Progress),
 }
 
-/// Writes the text of every error that is about an answer without its end.
+/// Writes the message for an answer that ends too early.
 pub(super) fn write_cut_off(f: &mut fmt::Formatter<'_>, cause: &dyn fmt::Display) -> fmt::Result {
     write!(f, "the response was cut off: {cause}")
 }
@@ -296,8 +297,7 @@ impl fmt::Display for AnswerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nothing => f.write_str(
-                "the connection was closed before a response arrived (if this port speaks TLS, write \
-                             https://)",
+                "the connection was closed before a response arrived (if this port speaks TLS, write https://)",
             ),
             Self::CutOff => write_cut_off(f, &"the connection was closed"),
             Self::NotHttp => f.write_str("the response is not HTTP/1.1: is this the right port?"),

@@ -27,9 +27,9 @@ pub(super) fn prepared(request: &Request<'_>, proxy: Option<&Proxy>) -> Result<i
     if left.is_zero() {
         return Err(HttpError::Timeout(request.timeout));
     }
-    // libcurl counts milliseconds, and takes zero for "no timeout".
+    // libcurl counts in milliseconds, and zero means "no timeout".
     let left = left.max(Duration::from_millis(1));
-    // The proxy is chosen here. An empty list of exemptions keeps libcurl from reading `no_proxy` itself.
+    // The proxy was chosen by `Proxies`. The empty list of exemptions keeps libcurl from reading `no_proxy` itself.
     let exempt: [&str; 0] = [];
     let proxy = proxy.map(|proxy| proxy.url.clone());
     let mut builder = isahc::Request::builder().uri(url).timeout(left).proxy(proxy).proxy_blacklist(exempt);
@@ -59,7 +59,8 @@ pub(super) fn prepared(request: &Request<'_>, proxy: Option<&Proxy>) -> Result<i
     built.map_err(|error| LibcurlError::Request { words: error.to_string() }.into())
 }
 
-/// Checks that libcurl will open regular files: opening a FIFO would block its thread, and all transfers with it.
+/// Checks that the files which libcurl is going to open are regular: opening a FIFO would block its thread, and with it all
+/// transfers.
 #[cfg(feature = "tls")]
 fn check_files(tls: &Tls) -> Result<(), LibcurlError> {
     let client = tls.client.iter().flat_map(|client| [&client.cert_file, &client.key_file]);
@@ -83,7 +84,7 @@ fn tls_config(tls: &Tls) -> TlsConfig {
     config.build()
 }
 
-/// A payload as a request body, without a copy.
+/// Reads a payload as the body of a request, without copying all of it first.
 struct PayloadBody {
     payload: Payload,
     sent: usize,

@@ -1,5 +1,5 @@
-//! Connections of the plain sockets: how they are made, which are kept open, and what becomes of them when file
-//! descriptors run out.
+//! The connections over plain sockets: how they are made, which are kept open for the next exchange, and which are closed
+//! when file descriptors run out.
 
 use super::super::error::TransportError;
 use super::super::{Address, HttpError, Request};
@@ -17,7 +17,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::{Rc, Weak};
 use std::time::Instant;
 
-/// The connections that are kept open, and the limits for making new ones.
+/// The connections that are kept open, and the limits for new ones.
 #[derive(Debug)]
 pub(super) struct Connections {
     pub(super) kept: Rc<Kept>,
@@ -25,7 +25,7 @@ pub(super) struct Connections {
     reserve: Cell<Reserve>,
 }
 
-/// Connections that are idle, and the tasks that wait for a descriptor of one.
+/// The idle connections, and the tasks that wait until a file descriptor is free.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     /// Oldest first.
@@ -37,22 +37,22 @@ pub(super) struct Kept {
 pub(super) struct Connection {
     pub(super) address: Address,
     pub(super) stream: Rc<OwnedFd>,
-    /// Since when it was idle; none if it is new. The server may have closed an idle connection meanwhile, or a load balancer
-    /// in between may have forgotten it.
+    /// Since when the connection was idle before this exchange, or `None` if it is new. The server may have closed an idle
+    /// connection in the meantime, or a load balancer may have dropped it.
     pub(super) idle_since: Option<Instant>,
     pub(super) purpose: Purpose,
-    /// The tasks that wait for its descriptor.
+    /// The tasks to notify when the connection is closed, and its file descriptor is free.
     queue: Rc<DescriptorQueue>,
 }
 
 impl Connection {
-    /// Whether it was used recently enough: load balancers and NAT forget idle connections and tell nobody.
+    /// Whether the connection was used recently enough. Load balancers and NAT drop idle connections silently.
     fn is_trusted(&self, now: Instant) -> bool {
         self.idle_since.is_none_or(|since| now.saturating_duration_since(since) <= limits::IDLE_CONNECTION_TRUST)
     }
 
-    /// Moves to a higher descriptor if its own number is reserved for others. False if there is none: then it has to be
-    /// closed.
+    /// Moves the connection to a higher descriptor if its current number is reserved for others. Returns false if no higher
+    /// one is free; the connection then has to be closed.
     fn move_out_of_reserve(&mut self, reserve: Reserve) -> bool {
         if reserve.allows(self.purpose, self.stream.as_raw_fd()) {
             return true;
@@ -64,14 +64,14 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        // The tasks run after this drop, when the descriptor has been closed.
+        // The task that is notified runs later, when the descriptor has been closed.
         self.queue.notify_next();
     }
 }
 
 impl Idle for Kept {
     fn close_oldest(&self, purpose: Purpose) -> bool {
-        // If the limit was lowered, closing a descriptor beyond it makes none available.
+        // If the limit was lowered, closing a descriptor beyond the limit does not make another one available.
         let limit = descriptors::limit();
         let is_below_limit =
             |connection: &Connection| usize::try_from(connection.stream.as_raw_fd()).is_ok_and(|at| at < limit);
@@ -91,13 +91,13 @@ impl Connections {
         Self { kept, kept_max: Cell::new(kept_max), reserve: Cell::default() }
     }
 
-    /// Keeps so many connections open, and leaves the descriptors of `reserve` to others, from now on.
+    /// Sets how many idle connections are kept open, and the descriptors that are left to others.
     pub(super) fn set_limits(&self, kept_max: usize, reserve: Reserve) {
         self.kept_max.set(kept_max);
         self.set_reserve(reserve);
     }
 
-    /// Leaves the descriptors of `reserve` to others from now on.
+    /// Sets the descriptors that are left to others, and moves or closes the idle connections that occupy them.
     pub(super) fn set_reserve(&self, reserve: Reserve) {
         let kept_max = self.kept_max.get();
         self.reserve.set(reserve);
@@ -108,7 +108,8 @@ impl Connections {
         self.kept.list.replace(kept);
     }
 
-    /// Takes the newest kept connection to one of these addresses that can still be used. Closes those that cannot.
+    /// Takes the newest idle connection to one of these addresses that can still be used. Newer ones that cannot be used are
+    /// closed.
     pub(super) fn take_kept(&self, addresses: &[Address], purpose: Purpose, now: Instant) -> Option<Connection> {
         loop {
             let mut list = self.kept.list.borrow_mut();
@@ -122,7 +123,7 @@ impl Connections {
         }
     }
 
-    /// Keeps a connection for the next exchange, unless its descriptor is reserved for others.
+    /// Keeps a connection for the next exchange, or closes it if its descriptor is reserved for others and cannot be moved.
     pub(super) fn keep(&self, mut connection: Connection, now: Instant) {
         if !connection.move_out_of_reserve(self.reserve.get()) {
             return;
@@ -133,19 +134,19 @@ impl Connections {
         list.push_back(connection);
         drop(list);
         drop(oldest);
-        // A task that waits for a descriptor may use this connection, or close it.
+        // A task that waits for a descriptor can use this connection, or close it to get its descriptor.
         self.kept.queue.notify_next();
     }
 
-    /// Closes the kept connections to this address, because one of them has turned out to be dead: whatever forgot that one
-    /// has probably forgotten the others, too.
+    /// Closes the idle connections to this address, because one of them was dead: whatever has dropped that one has probably
+    /// dropped the others, too.
     pub(super) fn distrust(&self, address: &Address) {
         let mut kept = self.kept.list.take();
         kept.retain(|connection| connection.address != *address);
         self.kept.list.replace(kept);
     }
 
-    /// Connects to the first address that accepts. None if there is no descriptor for a connection.
+    /// Connects to the first address that accepts. Returns `None` if there is no file descriptor for the connection.
     pub(super) async fn connect(&self, request: &Request<'_>) -> Result<Option<Connection>, HttpError> {
         let mut first_error = None;
         for address in &request.endpoint.addresses {
@@ -168,7 +169,7 @@ impl Connections {
                 break begun;
             }
         };
-        // libcurl's name lookups may have taken even the descriptors that are reserved for this.
+        // libcurl's name lookups may have taken even the descriptors that are reserved for shipping.
         let begun = match begun {
             Err(error) if has_released_spare(purpose, &error) => start_connecting(address, Ok),
             begun => begun,
@@ -186,20 +187,21 @@ impl Connections {
     /// Waits until a descriptor may be free.
     ///
     /// # Errors
-    /// [`HttpError`] if the time for the exchange is over.
+    /// [`HttpError`] if that has not happened by the deadline of the request.
     pub(super) async fn wait(&self, request: &Request<'_>) -> Result<(), HttpError> {
         let turn = self.kept.queue.wait(request.purpose, request.deadline);
         turn.await.map_err(|TimedOut| TransportError::OutOfDescriptors.into())
     }
 }
 
-/// Whether a descriptor that was held in reserve has been closed for this connection.
+/// Closes a descriptor that is held in reserve, if the connection is for shipping and failed for lack of one. Returns
+/// whether it has closed one.
 fn has_released_spare(purpose: Purpose, error: &io::Error) -> bool {
     purpose == Purpose::Ship && descriptors::are_exhausted(error) && spares::release_to_ship()
 }
 
-/// Whether nothing has arrived since the last answer: neither the end of the connection, nor bytes that were not asked
-/// for, which would be taken for the answer to the next request.
+/// Whether nothing has arrived since the last answer: neither the end of the connection, nor unexpected bytes, which would
+/// be mistaken for the answer to the next request.
 fn is_quiet(stream: &OwnedFd) -> bool {
     let peeked = net::recv(stream, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
     matches!(peeked, Err(Errno::AGAIN))
@@ -209,13 +211,13 @@ fn not_connected(error: Option<io::Error>, place: String) -> TransportError {
     let Some(error) = error else { return TransportError::NoAddress { place } };
     match error.kind() {
         ErrorKind::ConnectionRefused => TransportError::ConnectionRefused { place },
-        // Only a socket in the file system says so; elsewhere the system keeps trying until the time is over.
+        // Only Unix sockets fail in this way. For TCP, the system retries until the timeout.
         ErrorKind::WouldBlock => TransportError::BacklogFull { place },
         _ => TransportError::CannotConnect { place, error },
     }
 }
 
-/// Connects for something else than an HTTP exchange.
+/// Connects for another purpose than an HTTP exchange. The connection is not kept.
 #[cfg(feature = "tls")]
 pub(in crate::http) async fn connect_to(
     address: &Address,
@@ -228,7 +230,7 @@ pub(in crate::http) async fn connect_to(
     Ok(connected(&stream, deadline).await?.map(|()| stream))
 }
 
-/// Waits until the attempt to connect has succeeded or failed.
+/// Waits until the connection is made, or the attempt has failed.
 async fn connected(stream: &Rc<OwnedFd>, deadline: Instant) -> Result<io::Result<()>, TimedOut> {
     event_loop::ready(stream.clone(), Interest::Write, Some(deadline)).await?;
     Ok(match net::sockopt::socket_error(&**stream) {
@@ -251,7 +253,7 @@ pub(super) fn start_connecting(
     rustix::io::ioctl_fionbio(&socket, true)?;
     let begun = match address {
         Address::Net(address) => {
-            // Otherwise the last piece of a bulk would be held back until the pieces before it are acknowledged.
+            // Without this, the last segment of a bulk would be held back until those before it are acknowledged.
             net::sockopt::set_tcp_nodelay(&socket, true)?;
             if !address.ip().is_loopback() {
                 keep_alive(&socket)?;
@@ -266,7 +268,7 @@ pub(super) fn start_connecting(
     }
 }
 
-/// Lets the system probe whether the other side is still there while an answer is awaited. That wakes no task.
+/// Enables TCP keep-alive, by which the system notices a peer that is gone while an answer is awaited. It wakes no task.
 fn keep_alive(socket: &OwnedFd) -> io::Result<()> {
     net::sockopt::set_socket_keepalive(socket, true)?;
     net::sockopt::set_tcp_keepidle(socket, limits::KEEPALIVE_IDLE)?;
@@ -305,7 +307,7 @@ mod tests {
         let found = connections.take_kept(&[address], Purpose::Poll, now).unwrap();
         assert!(Rc::ptr_eq(&found.stream, &newest) && found.idle_since.is_some());
         connections.keep(found, now);
-        // A number that is wanted for others is left to them.
+        // Connections move away from numbers that are reserved for others.
         connections.set_reserve(Reserve { files: descriptors::limit() / 2, shipping: 0 });
         let list = connections.kept.list.borrow();
         let numbers: Vec<_> = list.iter().map(|kept| usize::try_from(kept.stream.as_raw_fd()).unwrap()).collect();

@@ -26,7 +26,7 @@ struct Served {
 }
 
 impl Served {
-    /// The head of the next request; none if the client has gone.
+    /// The head of the next request, or `None` if the client has closed the connection.
     fn head(&mut self) -> Option<String> {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
@@ -51,7 +51,8 @@ impl Served {
     }
 }
 
-/// Serves connection after connection with `serve`, which is told its number. Gives the address and the number so far.
+/// Serves each connection with `serve`, which gets the connection's number. Returns the address, and the number of connections
+/// so far.
 fn server(serve: impl Fn(usize, Served) + Send + Sync + 'static) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -132,10 +133,10 @@ fn requests_are_what_a_server_expects_and_share_a_connection() {
 
 #[test]
 fn a_kept_connection_that_was_closed_is_replaced_once() {
-    // Each connection answers one request and is then closed: the first one only once another request is there, the
-    // others as far as the client can know at any time after.
+    // Each connection is closed after it has answered one request: the first one when the next request has arrived, the
+    // others at once, which the client may notice at any time.
     let (address, connections) = server(|number, mut served| {
-        // From the fourth on it is closed without an answer.
+        // The fourth connection is closed without an answer.
         if served.request().is_some() && number < 3 {
             served.answer(OK);
         }
@@ -156,7 +157,7 @@ fn a_kept_connection_that_was_closed_is_replaced_once() {
 
 #[test]
 fn what_comes_over_a_kept_connection_is_no_answer_to_the_next_request() {
-    // A second answer, a late word before a close, and the close alone.
+    // A second answer, an answer before a close, and a close alone.
     for (unasked, is_closed) in [(OK, false), (b"HTTP/1.1 408 Request Timeout\r\n\r\n", true), (b"", true)] {
         let (go, gone) = std::sync::mpsc::channel::<()>();
         let gone = std::sync::Mutex::new(gone);
@@ -198,7 +199,7 @@ fn a_connection_is_not_used_again_after_an_answer_that_does_not_allow_it() {
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}surplus",
         "HTTP/1.1 500 Oh\r\nContent-Length: 99999999\r\n\r\n",
     ] {
-        // The server leaves the connections open: it is the client that must not use them.
+        // The server leaves the connections open. It is the client that must not use them again.
         let (address, connections) =
             server(move |_, mut served| while served.request().is_some() && served.answer(answer.as_bytes()) {});
         let http = client();
@@ -227,7 +228,7 @@ fn a_large_bulk_arrives_whole_at_a_slow_server() {
 
 #[test]
 fn a_refusal_is_heard_while_the_bulk_is_still_being_sent() {
-    // With and without a connection that is reset behind it: what was not read makes the system reset it.
+    // With and without a reset of the connection: the system resets one that is closed before all of it was read.
     for is_closed in [true, false] {
         let (address, connections) = server(move |_, mut served| {
             served.head();
@@ -253,7 +254,7 @@ fn an_answer_may_trickle_and_the_others_go_on() {
         for byte in text.as_bytes().chunks(1) {
             served.answer(byte);
         }
-        // It stays open: the end is in the answer.
+        // The connection stays open: the answer itself shows where it ends.
         served.request();
     });
     let (quick, _) = server(|_, mut served| while served.request().is_some() && served.answer(OK) {});
@@ -327,7 +328,7 @@ fn a_socket_in_the_file_system_is_a_server_like_any_other() {
     let url = format!("unix://{}:/debug/vars?a=b", socket.display());
     #[allow(clippy::disallowed_methods, reason = "the other side of the socket")]
     let server = std::thread::spawn(move || {
-        // One connection: it is kept, and a redirect stays on it.
+        // All requests come over one connection, which is kept, also for the redirect.
         let (mut stream, _) = listener.accept().unwrap();
         let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
         let mut answer = |bytes: &[u8]| {

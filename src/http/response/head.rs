@@ -1,26 +1,26 @@
-//! The head of an HTTP/1.1 answer: the fields that matter, and the rules that they must obey. Pure.
+//! Reads the head of an HTTP/1.1 answer: the fields that the program uses, and the rules that they must obey. Pure.
 
 use super::AnswerError;
 use crate::http::retry_after_header::RetryAfter;
 use crate::limits;
 use std::mem::MaybeUninit;
 
-/// What matters of an answer's head.
+/// The parts of an answer's head that the program uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::http) struct Head {
     pub(in crate::http) status: u16,
     pub(in crate::http) location: Option<String>,
     pub(in crate::http) retry_after: Option<RetryAfter>,
     pub(in crate::http) content: Content,
-    /// Whether the connection can be used again once the answer is over.
+    /// Whether the connection can be used for another exchange after this answer.
     pub(in crate::http) keep_alive: bool,
 }
 
-/// What an answer's head says of its body. A plain JSON text, which is the rule, takes no memory.
+/// What the head says about the body. For uncompressed JSON, the usual case, this takes no memory on the heap.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Content {
     pub(crate) kind: ContentKind,
-    /// `Content-Encoding`, if it is one: we ask for none.
+    /// The `Content-Encoding`, if the body is encoded. Unusual, because no encoding is requested.
     pub(crate) encoding: Option<Box<str>>,
 }
 
@@ -36,7 +36,7 @@ pub(crate) enum ContentKind {
 /// How the end of a body is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::http) enum Framing {
-    /// It has so many bytes.
+    /// The body has this number of bytes.
     Length(u64),
     Chunks,
     UntilClose,
@@ -69,20 +69,20 @@ impl ContentKind {
     }
 }
 
-/// The fields that matter, as the head has them.
+/// The fields of a head that the program uses.
 #[derive(Default)]
 pub(super) struct Fields {
     is_http_1_1: bool,
     length: Option<u64>,
     chunked: bool,
-    /// What is said of the connection: false if it is to be closed.
+    /// The `Connection` field: false for `close`, true for `keep-alive`.
     connection: Option<bool>,
     location: Option<String>,
     retry_after: Option<RetryAfter>,
     content: Content,
 }
 
-/// The length of the head in bytes, its status and its fields; none if its end has not arrived.
+/// Parses a head. Returns its length in bytes, its status and its fields, or `None` if its end has not arrived.
 pub(super) fn parse_head(raw: &[u8]) -> Result<Option<(usize, u16, Fields)>, AnswerError> {
     let mut places = [const { MaybeUninit::uninit() }; limits::HEAD_FIELDS_MAX];
     let mut response = httparse::Response::new(&mut []);
@@ -100,14 +100,15 @@ pub(super) fn parse_head(raw: &[u8]) -> Result<Option<(usize, u16, Fields)>, Ans
     Ok(Some((length, response.code.unwrap_or_default(), fields)))
 }
 
-/// What a TLS record begins with, before its version, whose first number is 3.
+/// The first byte of a TLS record. The version follows, which begins with a 3.
 const TLS_ALERT: u8 = 21;
 const TLS_HANDSHAKE: u8 = 22;
 
-/// The head of an answer that another library has parsed, and how its body is framed: both transports have the same rules.
+/// Makes a head from fields that libcurl has parsed, and says how the body is framed. Both transports follow the same
+/// rules.
 ///
 /// # Errors
-/// What is wrong with the fields.
+/// The fields break one of the rules.
 pub(in crate::http) fn head_of<'f>(
     status: u16,
     is_http_1_1: bool,
@@ -128,7 +129,7 @@ pub(in crate::http) fn head_of<'f>(
     Ok(fields.into_head(status))
 }
 
-/// Bytes of a field beside its name and its value: a colon, a blank, the end of the line.
+/// The bytes that a field has in addition to its name and value: colon, space and line end.
 const FIELD_FRAME_BYTES: usize = 4;
 
 impl Fields {
@@ -190,7 +191,7 @@ impl Fields {
             Some(length) => Framing::Length(length),
             None => Framing::UntilClose,
         };
-        // Both a length and chunks: one of the two is not what the server meant.
+        // With both a length and chunks, it is uncertain where the answer ends, so the connection is not used again.
         let is_doubtful = self.chunked && self.length.is_some();
         let is_kept = self.connection.unwrap_or(self.is_http_1_1);
         let keep_alive = is_kept && !is_doubtful && framing != Framing::UntilClose;

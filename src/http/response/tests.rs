@@ -14,7 +14,8 @@ fn decode_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, caps: Caps) -> 
     let mut progress = Progress::More;
     for piece in pieces {
         if progress != Progress::More {
-            // What comes behind an answer is no part of it; the connection is not used again, as it is read too late.
+            // Bytes behind an answer do not belong to it. If they arrive late they are not read here, but the connection
+            // is not used again either.
             break;
         }
         buffer.extend_from_slice(piece);

@@ -1,14 +1,14 @@
-//! Tests with few file descriptors. All tests share the limit of their process, so all but the last descriptors are
-//! reserved.
+//! Tests with few file descriptors. All tests share the limit of their process, so each of these reserves all descriptors but
+//! the last ones.
 
 use super::*;
 use crate::descriptors::limit;
 use std::sync::Mutex;
 
-/// The last numbers are those of one test at a time.
+/// Held by the test that uses the last descriptors.
 static LAST_NUMBERS: Mutex<()> = Mutex::new(());
 
-/// A client that has one number for polls and one for shipping.
+/// A client that has one descriptor for polls and one for shipping.
 fn scarce_client() -> Http {
     let http = client();
     http.set_limits(10, Reserve { files: limit() - 2, shipping: 1 }, false);
