@@ -1,25 +1,25 @@
 //! What expvastic costs: memory, CPU, bytes on the wire, threads, wake-ups, start-up time.
 //!
-//! `cargo bench --bench footprint` runs the stripped release binary against an expvar endpoint and an
-//! Elasticsearch stand-in, both on loopback inside this process, and beside it, window by window in turn, a
-//! *floor*: a process of the same exchanges made by bare blocking sockets that read each answer and do nothing
-//! with it. A machine that drifts then moves both figures, and their ratio says what the program adds.
+//! `cargo bench --bench footprint` runs the stripped release binary against an expvar endpoint and a stand-in for
+//! Elasticsearch, both on loopback inside this process. It takes turns with a *floor*: a process that makes the same
+//! exchanges with bare blocking sockets, and discards the answers. If the machine becomes slower or faster, both figures
+//! change, and their ratio still shows what the program adds.
 //!
-//! - `floor each`: one wake-up, one GET and one POST per document, readers spread evenly over the interval; what
-//!   a simple shipper does.
-//! - `floor same`: exactly the exchanges expvastic makes, all GETs at the tick and one POST for all documents.
+//! - `floor each`: one wake-up, one GET and one POST per document, with the readers spread evenly over the interval, as a
+//!   simple shipper would do it.
+//! - `floor same`: exactly the exchanges of expvastic, all GETs at the tick and one POST for all documents.
 //!
-//! With one reader the two floors are the same thing. Neighbours are known by their number; in load d the server has a
-//! name, and is reached through libcurl like one with TLS. A figure is valid only if the documents that arrived are those
-//! that were served, so this bench fails when they are not. It does not fail when a target is missed.
+//! With one reader, both floors are the same. The endpoints are IP addresses, except in load d: there the server has a
+//! host name, and is reached through libcurl like a server with TLS. A figure is valid only if the documents that arrived
+//! are those that were served, so this bench fails if they are not. It does not fail if a target is missed.
 //!
-//! Memory is what the kernel counts, mapped pages of the binary and of libc included. Those of libc differ by 0.2 MB from one
-//! process to the next, as the system places it, so the program is started some more times for it, and the median counts. They
-//! grow with the state of the page cache, too; the binary is measured as it is after a boot, read from disk.
+//! Memory is what the kernel counts, including mapped pages of the binary and of libc. Those of libc differ by 0.2 MB from
+//! process to process, depending on where the system maps it, so memory is the median of several starts. Mapped pages also
+//! depend on the page cache; the binary is measured in the state after a boot, when it is read from disk.
 //!
-//! `-- --quick` shortens the windows, `-- --record FILE` appends the tables to a file,
-//! `-- --binary FILE` measures a program that is already built (a copy: in the place of `target/release/expvastic`,
-//! `cargo bench` puts a larger one with symbols). Linux only: everything is read from `/proc`.
+//! `-- --quick` shortens the windows, `-- --record FILE` appends the tables to a file, and `-- --binary FILE` measures a
+//! program that is built already. That must be a copy, because `cargo bench` replaces `target/release/expvastic` by a larger
+//! binary with symbols. Linux only, because everything is read from `/proc`.
 
 #![allow(clippy::print_stdout, reason = "a bench prints its figures")]
 #![allow(clippy::print_stderr, reason = "a bench says on standard error why it failed")]

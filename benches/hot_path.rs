@@ -1,12 +1,12 @@
 //! The hot path over every recorded payload: `cargo bench --bench hot_path`.
 //!
-//! - For each payload a group: our `flatten` beside a copy of the body, simd-json's bare parse, a `serde_json` tree
-//!   with a recursion, and a plain scanner by hand. See `rivals/`.
-//! - `body_to_sealed_bulk`: the whole way from a body to a bulk that is ready to send.
-//! - Last, a table of the ratios to simd-json's parse beside their targets; `-- --ratios` prints it alone, in half a
-//!   minute, and with `--record FILE` appends it to a file.
+//! - One group for each payload: our `flatten`, compared with a copy of the body, with simd-json's parse alone, with a
+//!   `serde_json` tree and a recursion over it, and with a plain scanner that was written by hand. See `rivals/`.
+//! - `body_to_sealed_bulk`: everything from a body to a bulk that is ready to be sent.
+//! - At the end, a table of the ratios to simd-json's parse, and their targets. `-- --ratios` prints only this table, in half
+//!   a minute, and `--record FILE` appends it to a file.
 //!
-//! The result is asserted in each round: a document, and no less.
+//! Each round asserts that a document resulted.
 
 #![allow(clippy::expect_used, reason = "a bench that cannot run says why")]
 #![allow(clippy::print_stdout, reason = "a bench prints its figures")]

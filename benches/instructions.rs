@@ -1,10 +1,11 @@
-//! User instructions per leaf, as callgrind counts them: `cargo bench --bench instructions`. No clock, hence no noise.
+//! User instructions per leaf, counted by callgrind: `cargo bench --bench instructions`. It uses no clock, so its figures are
+//! free of noise.
 //!
-//! The program runs itself under valgrind with 1 and with 101 flattens of a payload. The difference is what 100 of them
-//! take, whatever start-up, reading the file and the first growth of buffers take. A *member* is one of the resulting
-//! document, a *value* is one too, but in an array each element.
+//! The program runs itself under valgrind, once with 1 and once with 101 flattens of a payload. The difference is the cost of
+//! 100 flattens, without start-up, reading the file and the first growth of buffers. A *member* is a member of the resulting
+//! document; for *values*, each element of an array counts as one.
 //!
-//! Callgrind knows AVX2, not AVX-512, and runs what simd-json chooses there.
+//! Callgrind supports AVX2, but not AVX-512, so the AVX2 code of simd-json is measured.
 
 #![allow(clippy::expect_used, reason = "a bench that cannot run says why")]
 #![allow(clippy::print_stdout, reason = "a bench prints its figures")]

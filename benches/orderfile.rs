@@ -1,14 +1,14 @@
-//! Writes `build/orderfile.txt`: the functions of a release that run while it ships documents. `build.rs` has the linker put
+//! Writes `build/orderfile.txt`: the functions of a release that run while it ships documents. `build.rs` makes the linker place
 //! them side by side.
 //!
-//! Linux brings the 64 kB around each piece of code that runs into memory, and counts them. What runs is a fifth of the code;
-//! spread over the binary, it would bring nearly two thirds of it along.
+//! When code runs, Linux maps the 64 kB around it, and counts them as memory of the process. Only a fifth of the code runs; spread
+//! over the binary, it would cause nearly two thirds of the binary to be mapped.
 //!
 //! `cargo bench --profile dev --bench orderfile -- --write` builds a release with symbols, runs it under callgrind beside the servers of
-//! `benches/footprint`, and writes down whatever ran: first with a server that is known by its number, then what more it takes
-//! with one that is known by a name, then with TLS. Run it again after a change of dependencies, or when `cargo bench --bench
-//! footprint` shows more memory. A function that is not in the list, or a line that no function answers to, costs some
-//! memory, and nothing else. Wants valgrind and openssl.
+//! `benches/footprint`, and lists the functions that ran: first those for a server with an IP address, then the additional ones
+//! for a host name, then those for TLS. Run it again after dependencies have changed, or if `cargo bench --bench footprint` shows
+//! more memory. A function that is missing in the list, or a line without a function, only costs a little memory. Requires
+//! valgrind and openssl.
 
 #![cfg_attr(not(feature = "tls"), allow(unused, reason = "the list is made of a build with TLS"))]
 #![allow(clippy::print_stdout, reason = "a bench prints what it does")]

@@ -1,5 +1,5 @@
-//! Who the program says it is, and to whom: servers on loopback see each header; what is secret is looked for in everything
-//! that the program wrote.
+//! Credentials: which ones the program sends to which server. Servers on loopback check each header, and everything that the
+//! program writes is searched for secrets.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 

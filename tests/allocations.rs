@@ -1,4 +1,4 @@
-//! From a body to a sealed bulk nothing is allocated, once each kind of payload has been seen.
+//! Between the body of an answer and the sealed bulk, nothing is allocated once each kind of payload has been seen.
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 
 #[path = "support/recorded.rs"]

@@ -1,5 +1,5 @@
-//! Answers that are too long, cut off, or about something else: each document has its fate all the same, and none stands in
-//! the way of others. By real sockets, with the library.
+//! Answers to bulks that are too long, cut off, or belong to something else: every document is accounted for nevertheless, and
+//! none blocks others. Uses the library over real sockets.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 

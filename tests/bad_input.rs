@@ -1,5 +1,5 @@
-//! Everything that an endpoint can answer wrong, by real sockets: a clear line and a counter, no document, no delay for
-//! anybody else, and a document again as soon as the endpoint does well.
+//! Every kind of wrong answer that an endpoint can give, over real sockets. Each must lead to a clear log line and a counter, to
+//! no document, to no delay of other readers, and to a document again as soon as the endpoint recovers.
 
 #![allow(clippy::format_push_string, reason = "a configuration is put together for reading, not for speed")]
 #![allow(clippy::expect_used, reason = "a test says what it expects")]

@@ -1,5 +1,5 @@
-//! The page for people in a real browser, headless Chromium: what it makes of the text is what a person sees. Wants
-//! Chromium, so `ci/validate` runs it.
+//! The status page in headless Chromium, which shows it as a person would see it. Requires Chromium, so `ci/validate` runs this
+//! test.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 

@@ -1,7 +1,7 @@
 //! Real servers behind a proxy that fails in every way a network can, while the program is killed, stopped and made to
-//! reload changed configurations at random moments. At the end each poll that may not be missing is stored exactly once.
+//! reload changed configurations at random moments. At the end, every document that must not be lost is stored exactly once.
 //!
-//! Wants what `tests/real_servers.rs` wants. `EXPVASTIC_CHAOS_SECONDS` says how long each server is tried (30 by default;
+//! Requires what `tests/real_servers.rs` wants. `EXPVASTIC_CHAOS_SECONDS` says how long each server is tried (30 by default;
 //! `ci/validate` sets ten minutes); run it with `cargo test --test chaos -- --nocapture`.
 #![forbid(unsafe_code)]
 #![allow(clippy::expect_used, reason = "a test says what it expects")]

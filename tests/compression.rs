@@ -1,7 +1,7 @@
-//! Compressed bulks to real servers, by two ways of which one is cut and comes back: relays before one server stand for
-//! two hosts of a cluster, and see what goes by.
+//! Compressed bulks to real servers. Two relays in front of one server act as two hosts of a cluster. They look at what passes
+//! through them, and one of them fails and comes back.
 //!
-//! Wants Maven and the JDKs that `tests/servers/serve` asks for; `.ci/run` installs them. Run it with
+//! Requires Maven and the JDKs that `tests/servers/serve` asks for; `.ci/run` installs them. Run it with
 //! `cargo build --release && cargo test --test compression`: the test is a debug build, the program is not.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by a panic")]

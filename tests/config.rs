@@ -1,4 +1,4 @@
-//! Configurations as files: what is wrong gives exactly the message that a person gets, what is right the routes.
+//! Configuration files: an invalid one gives exactly the message that a person sees, a valid one gives the routes.
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 
 use std::path::{Path, PathBuf};

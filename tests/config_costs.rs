@@ -1,5 +1,5 @@
-//! That loading a configuration costs by its length, whatever is in it: eight times as much of it takes about eight times as
-//! long, not sixty-four. It is loaded on the one thread, at SIGHUP while readers are polled.
+//! The time for loading a configuration is proportional to its length, whatever it contains: eight times the text takes about
+//! eight times as long, not sixty-four times. This matters because SIGHUP loads it on the only thread, between polls.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 

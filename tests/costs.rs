@@ -1,5 +1,5 @@
-//! That a payload costs by its length, whatever is in it and whatever is asked for: eight times as much of it takes about
-//! eight times as long, not sixty-four. What an endpoint answers must not hold up the one thread.
+//! The time for a payload is proportional to its length, whatever it contains and whatever the reader's options are: eight times
+//! the text takes about eight times as long, not sixty-four times. No answer of an endpoint may block the only thread.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 use expvastic::Config;

@@ -1,4 +1,4 @@
-//! What the server refused for good, looked at and sent again: by the program itself, with real files and real sockets.
+//! Dead letters: the commands that list them and send them again. Runs the program with real files and real sockets.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 

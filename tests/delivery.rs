@@ -1,4 +1,5 @@
-//! What becomes of every document when the server is slow, away, overloaded or wrong: by real sockets, with the library.
+//! What becomes of every document if the server is slow, unreachable or overloaded, or answers nonsense. Uses the library over
+//! real sockets.
 
 #![allow(clippy::format_push_string, reason = "a configuration is put together for reading, not for speed")]
 #![allow(clippy::disallowed_methods, reason = "threads of the test, not of the shipper")]

@@ -1,5 +1,5 @@
-//! File descriptors that run out: shipping has precedence over polling, and spool and dead letters over both. By the program
-//! itself, with a limit of its own.
+//! File descriptors run out: shipping has precedence over polling, and the spool and dead letters have precedence over both.
+//! Runs the program with a low limit.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 

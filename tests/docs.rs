@@ -1,5 +1,5 @@
-//! The documentation says what the program does: its links lead somewhere, it names every key of the configuration, its examples
-//! load, the messages that it explains exist, and so do the tests that it refers to.
+//! The documentation matches the program: its links have targets, it names every key of the configuration, its examples load,
+//! and the messages and tests that it mentions exist.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 

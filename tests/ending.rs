@@ -1,4 +1,4 @@
-//! How the program ends: in time whatever hangs, and not sooner than it was asked to. By the program itself.
+//! Shutdown: the program ends in time whatever hangs, and not before it is asked to. Runs the program itself.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 #![allow(clippy::disallowed_methods, reason = "a test has a clock")]

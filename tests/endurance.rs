@@ -1,8 +1,8 @@
-//! What takes long: hundreds of kills, a spool that is damaged between runs, a server that is down for a day's worth of
-//! documents, a backlog of tens of thousands. By the program itself, over real sockets, on a real disk.
+//! Tests that take long: hundreds of kills, a spool that is damaged between runs, a server that is down for a day's worth of
+//! documents, and a backlog of tens of thousands. They run the program over real sockets and on a real disk.
 //!
-//! `cargo test` does a part of it. `EXPVASTIC_ENDURANCE=full`, as `ci/validate` sets it, does all (and the debug binary
-//! is good enough: what is measured here is memory, order and loss, not speed but for the backlog, which has room).
+//! `cargo test` runs a part of them, and `EXPVASTIC_ENDURANCE=full`, which `ci/validate` sets, runs all. The debug binary
+//! suffices, because they check memory, order and loss; only the backlog has a limit of time, and that one is generous.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 #![allow(clippy::disallowed_methods, reason = "a test has a clock, and threads")]

@@ -1,7 +1,7 @@
-//! Every server that the program promises to ship into, real and one after the other: all recorded payloads, the types
-//! that the template makes, what is done with templates, data streams and pipelines.
+//! Ships to every server that the program supports, one real server after the other: all recorded payloads, the field types that
+//! result from the template, and what happens with templates, data streams and pipelines.
 //!
-//! Wants Maven, the JDKs that `tests/servers/serve` asks for, and curl; `.ci/run` installs them. Run it with
+//! Requires Maven, the JDKs that `tests/servers/serve` asks for, and curl; `.ci/run` installs them. Run it with
 //! `cargo build --release && cargo test --test every_server`: the test is a debug build, the program is not.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by a panic")]

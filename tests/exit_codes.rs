@@ -1,5 +1,5 @@
-//! Exit codes: `once` is 0 only if every document was taken; a run that is stopped is 0 if all that waited then was shipped or is
-//! in a spool, whatever was lost or refused before.
+//! Exit codes. `once` returns 0 only if every document was accepted. A run that is stopped returns 0 if all documents that were
+//! waiting were shipped or spooled, even if others were lost or refused before.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 

@@ -1,4 +1,4 @@
-//! Files that a recorder appends to: what a full disk and other hands make of them.
+//! Files that a recorder appends to, when the disk is full or others change them.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 #![allow(clippy::disallowed_methods, reason = "threads of the test, not of the shipper")]

@@ -1,5 +1,4 @@
-//! How answers are framed: sockets of our own and libcurl take the same ones, and say in plain words what is wrong with the
-//! others.
+//! The framing of answers: plain sockets and libcurl accept the same answers, and explain what is wrong with the others.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 

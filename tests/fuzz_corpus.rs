@@ -1,5 +1,5 @@
-//! Replays the committed inputs of the fuzz targets (`fuzz/corpus/TARGET`) with the checks of the targets: what was found
-//! once stays found, without a fuzzer.
+//! Replays the committed inputs of the fuzz targets (`fuzz/corpus/TARGET`) with the checks of the targets, so that a fault that
+//! was found once is found again without a fuzzer.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 #![allow(clippy::duplicate_mod, reason = "each set of checks brings the strict reader of JSON that it wants")]

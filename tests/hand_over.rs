@@ -1,5 +1,5 @@
-//! What has waited for `spool.sync` is on disk in every state that a recorder can be in: while it starts, hands over to
-//! another configuration's, ends because that has none, drains. By the program itself, beside a server that never answers.
+//! Documents that have waited for `spool.sync` are on disk in every state of a recorder: while it starts, hands over to its
+//! successor after a reload, ends without a successor, or drains. Runs the program beside a server that never answers.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 #![allow(clippy::disallowed_methods, reason = "threads of the test, not of the shipper")]

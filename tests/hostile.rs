@@ -1,4 +1,4 @@
-//! The worst that servers may answer: the process stays within the memory that it has announced, and its log is short.
+//! The worst possible answers of servers: the process stays within the memory that it announces, and its log stays short.
 
 #![allow(clippy::disallowed_methods, reason = "threads of the test, not of the shipper")]
 #![allow(clippy::expect_used, reason = "a test says what it expects")]

@@ -1,4 +1,4 @@
-//! Several hosts of one cluster: by real sockets, with one store behind all of them. And what goes over the wire compressed.
+//! Several hosts of one cluster, over real sockets and with one store behind all of them; and compressed bulks.
 
 #![allow(clippy::disallowed_methods, reason = "the hosts of the test have clocks of their own")]
 #![allow(clippy::expect_used, reason = "a test says what it expects")]

@@ -1,6 +1,6 @@
-//! Dead letters of real servers, sent again when the cause is gone: a limit of fields that a document is beyond.
+//! Dead letters of real servers, sent again after the cause is gone: a document has more fields than the index allows.
 //!
-//! Wants what `tests/every_server.rs` wants; run it with `cargo test --test letters_in_servers`.
+//! Requires what `tests/every_server.rs` wants; run it with `cargo test --test letters_in_servers`.
 #![forbid(unsafe_code)]
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 #![allow(clippy::disallowed_methods, reason = "a test has deadlines of its own")]

@@ -1,5 +1,5 @@
-//! Readers that one line of the configuration stands for, and many that are polled in the same second: ranges of ports, and
-//! `jitter`. By the program itself, over real sockets.
+//! Ranges of ports, by which one line of the configuration makes many readers, and `jitter`, which spreads their polls. Runs the
+//! program over real sockets.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 

@@ -1,4 +1,4 @@
-//! `settings.memory_limit`: how many documents it holds, and what the process takes meanwhile. By the program itself.
+//! `settings.memory_limit`: how many documents fit, and how much memory the process takes with them. Runs the program itself.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 #![allow(clippy::disallowed_methods, reason = "a test has threads")]

@@ -1,4 +1,4 @@
-//! What a reader makes of one payload after the other: names that it has shipped before, and the change of counters.
+//! Several payloads of one reader: names that stay the same from document to document, and the rates of counters.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 

@@ -1,4 +1,4 @@
-//! The own HTTP pages, as clients of every kind see them: by the program itself, over real sockets.
+//! The status pages, as all kinds of clients see them. Runs the program and uses real sockets.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 

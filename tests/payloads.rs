@@ -1,5 +1,5 @@
-//! A handful of recorded payloads of real programs, served as they were, through the program itself (`once --dry-run`, the
-//! way a person checks it) and compared with a naive twin leaf by leaf.
+//! Recorded payloads of real programs. The program polls them with `once --dry-run`, as a person would check it, and the
+//! documents are compared with those of a naive twin, leaf by leaf.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 

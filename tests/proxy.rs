@@ -1,5 +1,5 @@
-//! The way out by libcurl, which names, proxies and TLS need. A proxy on loopback stands for the world: what is asked of it
-//! went that way, and no name has to be resolved.
+//! Requests through libcurl, which host names, proxies and TLS require. A proxy on loopback gets all of them, so no host name has
+//! to be resolved.
 
 #![allow(clippy::format_push_string, reason = "a configuration is put together for reading, not for speed")]
 #![allow(clippy::expect_used, reason = "a test says what it expects")]

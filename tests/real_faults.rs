@@ -1,7 +1,7 @@
-//! Real servers at their worst: killed in the middle of shipping and started again, a write queue of one, requests of 64 kB
-//! at most, an index that is blocked, a disk that counts as full. No document may be missing or doubled at the end.
+//! Faults of real servers: killed during shipping and started again, a write queue for one request, requests of at most 64 kB, a
+//! blocked index, and a disk that is considered full. At the end, no document may be missing or stored twice.
 //!
-//! Wants what `tests/real_servers.rs` wants; run it with `cargo test --test real_faults`.
+//! Requires what `tests/real_servers.rs` wants; run it with `cargo test --test real_faults`.
 #![forbid(unsafe_code)]
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 #![allow(clippy::disallowed_methods, reason = "a test has a clock, and threads")]

@@ -1,7 +1,7 @@
-//! What a person can fix at a real server costs no document: each case is provoked, told with the way to fix it, fixed, and
-//! then everything is there once.
+//! Refusals of real servers that a person can fix cost no document. Each case is provoked and must be logged together with its
+//! remedy. Then it is fixed, and every document must be stored exactly once.
 //!
-//! Wants what `tests/real_servers.rs` wants, and curl; run it with `cargo test --test real_refusals`.
+//! Requires what `tests/real_servers.rs` wants, and curl; run it with `cargo test --test real_refusals`.
 #![forbid(unsafe_code)]
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 #![allow(clippy::disallowed_methods, reason = "a test has a clock, and threads")]

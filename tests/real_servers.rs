@@ -1,6 +1,6 @@
-//! The whole way, with nothing faked: a Go program with real expvars, the release binary, and a real server.
+//! From end to end with nothing faked: a Go program with real expvars, the release binary, and a real server.
 //!
-//! Wants Maven, the JDKs that `tests/servers/serve` asks for, curl and Go; `.ci/run` installs them. Run it with
+//! Requires Maven, the JDKs that `tests/servers/serve` asks for, curl and Go; `.ci/run` installs them. Run it with
 //! `cargo build --release && cargo test --test real_servers`: the test is a debug build, the program is not.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by a panic")]

@@ -1,5 +1,5 @@
-//! Refusals that a person can fix, with the program itself: each kind is told with what to do about it, documents of other
-//! kinds go on, and once it is fixed nothing is missing.
+//! Refusals that a person can fix: each kind is logged together with its remedy, other documents are shipped in the meantime, and
+//! once the cause is fixed no document is missing. Runs the program itself.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 

@@ -1,4 +1,4 @@
-//! SIGHUP: what goes on, what begins, what ends, and where the documents are afterwards. By the program itself, with real
+//! SIGHUP: which readers and recorders continue, start or end, and where the documents are afterwards. Runs the program with real
 //! files and real sockets.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]

@@ -1,4 +1,4 @@
-//! SIGHUP: when the configuration is read again, and what is said of it. By the program itself, with real files and real
+//! SIGHUP: when the configuration is loaded again, and what is logged about it. Runs the program with real files and real
 //! sockets.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]

@@ -1,5 +1,5 @@
-//! Random damage: a broken value costs itself only, and whatever bytes come in, what goes out is valid. The documents are
-//! read by a strict parser that keeps repeated names.
+//! Randomly damaged payloads: a broken value costs only itself, and every document is valid, whatever the payload is. The
+//! documents are checked by a strict parser that keeps repeated names.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 

@@ -1,5 +1,5 @@
-//! The sanitiser, body by body against its contract: a table written by hand, a naive twin for anything at all, and the
-//! recorded payloads as they come out. `EXPVASTIC_BLESS=1` writes the latter anew.
+//! The sanitiser against its contract, body by body: a table that was written by hand, a naive twin for random bodies, and stored
+//! results for the recorded payloads. `EXPVASTIC_BLESS=1` writes these results again.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 

@@ -1,8 +1,8 @@
-//! How much memory the sanitiser works with, beside the body and the document, and that what an outlier took is given
-//! back.
+//! How much memory the sanitiser needs in addition to the body and the document, and that it gives memory back after an unusually
+//! large payload.
 //!
-//! Resident memory is what counts: simd-json reserves a tape of 24 bytes for each token, of which nothing is ever
-//! written and so nothing is ever there.
+//! Resident memory is measured: simd-json reserves a tape of 24 bytes for each token, but never writes to it, so the tape takes no
+//! memory.
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 #![allow(clippy::print_stdout, reason = "what is measured is of interest, too")]
 

@@ -1,4 +1,4 @@
-//! Servers that repeat what they were sent, in every form and cut anywhere: nothing that the program writes tells it.
+//! Servers that repeat secrets that they were sent, in every form and cut anywhere: the program writes none of them.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 

@@ -1,7 +1,7 @@
-//! Servers that want to know who asks, and endpoints that show a certificate: whom the program trusts, and what it says
-//! when it does not.
+//! Servers that require authentication, and endpoints with TLS: which certificates the program accepts, and what it logs about
+//! the others.
 //!
-//! Wants Maven, the JDKs that `tests/servers/serve` asks for, curl and openssl; `.ci/run` installs them. Run it with
+//! Requires Maven, the JDKs that `tests/servers/serve` asks for, curl and openssl; `.ci/run` installs them. Run it with
 //! `cargo test --test secured`.
 #![forbid(unsafe_code)]
 #![cfg(feature = "tls")]

@@ -1,5 +1,5 @@
-//! What a server is, and what follows from it: guesses that are wrong, servers that will not say, upgrades under a running
-//! process, templates without the right to put one. By real sockets; the servers' words are recorded ones.
+//! Recognising servers: guesses that are wrong, servers that do not identify themselves, upgrades while the program runs, and
+//! templates that the user may not install. Over real sockets, with recorded answers of real servers.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 

@@ -1,5 +1,5 @@
-//! Connections that a load balancer has forgotten without telling anybody: what is sent over them is lost. The first
-//! documents after a pause are delivered all the same, at once.
+//! Connections that a load balancer has dropped silently, so that everything that is sent over them is lost. The first documents
+//! after a pause are delivered nevertheless, and without delay.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 #![allow(clippy::disallowed_methods, reason = "the other side of the socket has threads of its own")]

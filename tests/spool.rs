@@ -1,4 +1,4 @@
-//! What waits on disk: by the program itself, with real files and real sockets.
+//! The spool. Runs the program with real files and real sockets.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 #![allow(clippy::disallowed_methods, reason = "threads of the test, not of the shipper")]

@@ -1,4 +1,4 @@
-//! What ARCHITECTURE.md says of the code and no lint checks.
+//! Checks the statements of ARCHITECTURE.md about the code that no lint checks.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 

@@ -1,4 +1,4 @@
-//! A program that uses the library and listens to all that is traced, whichever library says it, hears no secret.
+//! A program that uses the library and subscribes to all tracing events, those of dependencies included, sees no secret.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 

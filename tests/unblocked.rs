@@ -1,5 +1,5 @@
-//! Whatever is at the other end of what the configuration names, the one thread goes on: pipes that nobody reads, FIFOs and
-//! devices in the place of files. By the program itself.
+//! Nothing that the configuration names can block the only thread: pipes that nobody reads, or FIFOs and devices in place of
+//! files. Runs the program itself.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 

@@ -1,4 +1,4 @@
-//! Dead letters on a disk that is full, or cannot be written to: by the program itself, with real files.
+//! Dead letters on a disk that is full or read-only. Runs the program with real files.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 #![allow(clippy::disallowed_methods, reason = "threads of the test, not of the shipper")]

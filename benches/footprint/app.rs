@@ -1,4 +1,4 @@
-//! Expvar endpoints that answer as Go's do: a real payload, chunked, no length, in the same writes.
+//! Expvar endpoints that answer like those of Go: a recorded payload, chunked, and split into the same writes.
 
 use std::{
     io,

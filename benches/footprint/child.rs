@@ -1,4 +1,4 @@
-//! The process that is measured, killed on every way out.
+//! The process that is measured. It is killed in any case when the bench ends.
 
 use std::{
     fmt::Write as _,

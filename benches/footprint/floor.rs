@@ -1,5 +1,5 @@
-//! The floor: the least that polling and shipping can cost. Blocking sockets, kept open; answers are read to
-//! their end and thrown away; bulks are made once and sent again and again.
+//! The floor: the least that polling and shipping can cost. It uses blocking sockets that are kept open, reads answers to their
+//! end and discards them, and sends the same bulk again and again.
 
 use std::{
     io::{Read as _, Write as _},

@@ -1,4 +1,4 @@
-//! As much of HTTP/1.1 as a loopback server needs: keep-alive requests, with a length or chunked.
+//! The part of HTTP/1.1 that a loopback server needs: keep-alive, and requests with a length or with chunks.
 
 use std::{
     io::{self, BufRead as _, BufReader, Read, Write},

@@ -1,4 +1,4 @@
-//! Between two ticks nothing should run. A wake-up is a context switch of any thread.
+//! Counts wake-ups between two ticks, of which there should be none. A wake-up is a context switch of any thread.
 
 use std::{
     path::Path,

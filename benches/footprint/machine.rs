@@ -1,4 +1,4 @@
-//! Where figures were seen: the head of a record.
+//! Describes the machine, for the head of a record.
 
 use std::{fs, process::Command};
 

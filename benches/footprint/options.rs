@@ -1,4 +1,4 @@
-//! The arguments, those of the test harness included, which are none of ours.
+//! The command line. It ignores the arguments that `cargo bench` adds for a test harness.
 
 use std::{path::PathBuf, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What the kernel says about a process.
+//! Reads the kernel's figures about a process.
 
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 

@@ -1,4 +1,4 @@
-//! The tables, on standard output and, if asked, at the end of a file.
+//! Writes the tables to standard output, and appends them to a file if that is requested.
 
 use std::{
     fmt::Write as _,

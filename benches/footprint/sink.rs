@@ -1,4 +1,4 @@
-//! A stand-in for Elasticsearch: takes every document, says so item by item, and counts.
+//! A stand-in for Elasticsearch. It accepts every document, answers item by item, and counts.
 
 use std::{
     collections::HashSet,

@@ -1,4 +1,4 @@
-//! What was aimed for, and whether it was reached. MB are 10^6 bytes.
+//! The targets, and whether they are reached. A MB is 10^6 bytes.
 
 use crate::{
     binaries::Binaries,

@@ -1,4 +1,4 @@
-//! One load, one process, one span of time: what it cost, and whether it did its work.
+//! Measures one process under one load for some time: its costs, and whether it did its work.
 
 use std::{
     path::Path,

@@ -1,4 +1,4 @@
-//! TLS for a server of the bench, with a certificate that is made for it.
+//! A TLS server for the bench, with a certificate that is made for it.
 
 use std::{
     fs, io,

@@ -1,8 +1,8 @@
-//! Those that are compared, behind one way to time them.
+//! The implementations that are compared, and how they are timed.
 //!
-//! simd-json undoes escapes within the body, so each call gets a fresh copy. That copy is made before the clock is read,
-//! for each contender alike: none pays for it, and all find the body in the cache. The clock is read around each single
-//! call, and what reading it costs is taken off.
+//! simd-json decodes escapes in place, so each call gets a new copy of the body. For every contender, the copy is made before
+//! the clock is read, so none is charged for it, and all find the body in the cache. The clock is read before and after each
+//! call, and the time for reading it is subtracted.
 
 use crate::{ours::Ours, recorded, scanner::Scanner, tree};
 use simd_json::{Buffers, INPUT_PADDING, Tape};

@@ -1,4 +1,4 @@
-//! Our own flattener, as the benches call it: the one place that knows its interface.
+//! Our own flattener. Only this file of the benches depends on its interface.
 
 use expvastic::Config;
 use expvastic::hot_path::HotPath;

@@ -1,5 +1,5 @@
-//! The table of ratios: each contender's time by that of simd-json's parse alone, contenders taking turns in each round,
-//! so that noise hits all of them.
+//! The table of ratios: each contender's time divided by that of simd-json's parse alone. The contenders take turns in each
+//! round, so that noise affects all of them.
 
 use crate::{Outcome, contender, machine};
 use std::{fmt::Write as _, fs::File, io::Write as _, path::Path, time::Duration};

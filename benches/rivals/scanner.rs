@@ -1,9 +1,9 @@
-//! A plain flattener by hand: one pass, byte by byte, strict in the grammar, nothing mended, no SIMD, no `unsafe`.
+//! A plain flattener, written by hand: one pass, byte by byte, with a strict grammar, no repairs, no SIMD and no `unsafe`.
 //!
-//! Arrays are copied as they stand, those of objects too; that is less work than our columns. What the contract leaves
-//! out (nulls, the command line, the allocator's size classes) it leaves out.
+//! Arrays are copied unchanged, even those of objects, which is less work than our columns. It leaves out what the contract
+//! leaves out: nulls, the command line, and the allocator's size classes.
 
-/// Kept from one body to the next.
+/// State that is kept from one body to the next.
 #[derive(Default)]
 pub(crate) struct Scanner {
     path: Vec<u8>,

@@ -1,5 +1,5 @@
-//! What one writes first: a tree of `serde_json` values, and a recursion that writes its leaves. (Its numbers are kept as
-//! text, `arbitrary_precision`: the feature is that of the tests, and without it digits would get lost.)
+//! The obvious implementation: a tree of `serde_json` values, and a recursion that writes its leaves. Numbers are kept as text,
+//! because the tests enable `arbitrary_precision`, without which digits would be lost.
 
 use serde_json::{Map, Value};
 

@@ -1,4 +1,4 @@
-//! Payloads that change from poll to poll: nothing missing, nothing doubled, every number right.
+//! Payloads that change from poll to poll: no document is missing or stored twice, and every number is right.
 
 use super::flatten_twin::{self, Flat, Options};
 use super::loopback::{self, Reply};

@@ -1,4 +1,4 @@
-//! What is set up in a server: index templates, data streams and ingest pipelines.
+//! Index templates, data streams and ingest pipelines of real servers.
 
 use super::server::parsed;
 use super::{Bench, http, one_payload, text, unless};

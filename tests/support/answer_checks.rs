@@ -1,5 +1,5 @@
-//! The assertions of the fuzz targets for servers' answers: an answer is read in pieces with the same result as in one, no
-//! more of it is kept than the bounds allow, and a naive reader of the whole text agrees.
+//! The assertions of the fuzz targets for answers of servers: the result does not depend on the pieces in which an answer
+//! arrives, no more of it is kept than the bounds allow, and a naive reader of the whole text gets the same result.
 #![allow(dead_code, reason = "the targets take one each")]
 
 #[path = "strict_json.rs"]
@@ -8,12 +8,12 @@ mod strict_json;
 use expvastic::answers::{BulkOutcome, BulkTrial, Decoded, decode};
 use strict_json::Json;
 
-/// What is held of an answer to a bulk: the beginnings of a few texts of 4 KiB in buffers that double, and half a megabyte
-/// for what was refused.
+/// The most bytes that may be kept of an answer to a bulk: the beginnings of a few texts, 4 KiB each, in buffers that double,
+/// and half a megabyte for refusals.
 const HELD_BYTES_MAX: usize = 8 * (8 << 10) + (513 << 10);
-/// Bytes of a text that a server chose, as it is kept.
+/// The most bytes that are kept of a text from the server.
 const SAID_BYTES_MAX: usize = 1_003;
-/// Bytes of a text in an error that are looked at.
+/// The most bytes of a text in an error that are read.
 const EXCERPT_BYTES_MAX: usize = 4 << 10;
 /// The types of errors from shards that are being relocated or recovered.
 const SHARDS: [&str; 7] = [
@@ -56,7 +56,7 @@ fn pieces(text: &[u8], cut: usize) -> Vec<&[u8]> {
     pieces
 }
 
-/// `STATUS DOCUMENTS CUT`, then the body of an answer to a bulk of so many documents, which comes in pieces.
+/// Input: `STATUS DOCUMENTS CUT`, then the body of an answer to a bulk of `DOCUMENTS`, which arrives in pieces.
 pub(crate) fn bulk_answer(input: &[u8]) {
     let ([status, documents, cut, _], body) = numbers(input);
     let status = u16::try_from(status).unwrap_or_default();
@@ -96,7 +96,7 @@ fn check_outcome(outcome: &BulkOutcome, trial: &BulkTrial, expected: Option<Vec<
     }
 }
 
-/// A bulk is two lines for each document, whatever a server has called a type.
+/// Checks that a bulk has two lines for each document, whatever the names of types in the answer are.
 fn check_sent(sent: &[u8], trial: &BulkTrial) {
     let text = std::str::from_utf8(sent).expect("a bulk is UTF-8");
     let lines: Vec<&str> = text.lines().collect();
@@ -159,7 +159,7 @@ fn fate(status: u64, kind: &str, reason: &str) -> &'static str {
     }
 }
 
-/// The one member of this name, if there is one; none if there are more, or if this is no object.
+/// The member of this name. `None` if there is none, if there are several, or if the value is not an object.
 #[allow(clippy::option_option, reason = "there may be none, and there may be no answer")]
 fn only<'j>(json: &'j Json, wanted: &str) -> Option<Option<&'j Json>> {
     let Json::Object(members) = json else { return None };
@@ -176,8 +176,8 @@ fn depth(json: &Json) -> usize {
     }
 }
 
-/// `SUCCESS OTHER CUT`, then an HTTP answer, which comes in pieces: so many bytes are taken of the body of a success, and of
-/// another.
+/// Input: `SUCCESS OTHER CUT`, then an HTTP answer, which arrives in pieces. The first two numbers are the caps for the body of
+/// a success and of any other answer.
 pub(crate) fn http_answer(input: &[u8]) {
     let ([success, other, cut, _], answer) = numbers(input);
     let (success, other) = (success % 10_000, other % 10_000);
@@ -214,7 +214,7 @@ fn check_bounds(decoded: &Decoded, beside_head: usize, [success, other]: [usize;
     assert!(decoded.buffered_bytes <= beside_head + HEAD_BYTES_MAX, "{} bytes", decoded.buffered_bytes);
 }
 
-/// Status and body of an answer that is known to be good, by the rules alone.
+/// Status and body of an answer that was accepted, read again by the rules alone.
 fn naive(mut answer: &[u8]) -> Option<(u16, Vec<u8>)> {
     loop {
         let (status, fields, body) = naive_head(answer)?;

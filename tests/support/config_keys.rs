@@ -94,7 +94,7 @@ fn collect(base: &Value, pointer: &str, keys: &mut Vec<Key>) {
     }
 }
 
-/// The words of the first list that follows `mark` in a line about the unknown name.
+/// The words of the first list behind `mark` in the error about the unknown name.
 fn after(text: &str, mark: &str) -> Vec<String> {
     let mut lines = text.lines().filter(|line| line.contains(UNKNOWN) || line.contains(UNNAMED));
     let list = lines.find_map(|line| line.split_once(mark)).map(|(_, list)| list);
@@ -113,7 +113,7 @@ pub(crate) fn missing_in(text: &str, keys: &[Key]) -> Vec<String> {
     keys.iter().filter(|key| !is_there(key)).map(|key| key.path.join(".")).collect()
 }
 
-/// Whether there is a value at the path; that of a reader or a recorder may be in any of its kind.
+/// Whether there is a value at the path. For readers and recorders, it may be in any of them.
 fn holds(file: &serde_yaml::Value, path: &[String]) -> bool {
     let named = |value: &serde_yaml::Value, names: &[String]| {
         names.iter().try_fold(value.clone(), |value, name| value.get(name).cloned()).is_some()
@@ -130,8 +130,8 @@ fn holds(file: &serde_yaml::Value, path: &[String]) -> bool {
     entries.values().filter(is_kind).any(|entry| named(entry, below))
 }
 
-/// A file with one of the lines that are commented out (`#key: …`, not `# words`) at a time, in the place of the line that has
-/// the same key; each with the number of that line.
+/// Variants of the file, each with one more line in effect that is commented out (`#key: …`, not `# words`). That line replaces
+/// the one that has the same key. Each variant comes with the number of its line.
 pub(crate) fn variants(text: &str) -> Vec<(usize, String)> {
     let lines: Vec<&str> = text.lines().collect();
     let key_of = |line: &str| {
@@ -165,7 +165,7 @@ pub(crate) fn as_loaded(text: &str) -> String {
     format!("{config:#?}")
 }
 
-/// What is wrong with a configuration, but for files that are not on this machine, and TLS where it was left out.
+/// The errors of a configuration, except for files that do not exist on this machine, and for TLS in a build without it.
 pub(crate) fn problems_of(text: &str) -> Vec<String> {
     let Err(error) = Config::parse("conf.yml", text, &|_| Some("value".to_owned())) else { return Vec::new() };
     let is_missing = |line: &&str| line.contains("No such file") || line.contains("file not found");
@@ -174,7 +174,8 @@ pub(crate) fn problems_of(text: &str) -> Vec<String> {
     problems.lines().filter(|line| !is_missing(line) && !is_left_out(line)).map(str::to_owned).collect()
 }
 
-/// The configurations in a piece of YAML, made whole where it shows a part of one: itself, or what a `ConfigMap` holds.
+/// The configurations in a piece of YAML: the piece itself, or the contents of a `ConfigMap`. A part of a configuration is
+/// completed.
 pub(crate) fn configurations_in(yaml: &str) -> Vec<String> {
     let mut found = Vec::new();
     for document in yaml.split("\n---\n") {

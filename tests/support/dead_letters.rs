@@ -1,4 +1,4 @@
-//! Files of dead letters, the commands that are about them, and servers that judge what they get.
+//! Files of dead letters, the commands for them, and servers that accept or refuse each document.
 
 use super::loopback::{Reply, Request, Server, Store, bulk_documents};
 use super::program::Program;
@@ -36,7 +36,7 @@ pub(crate) fn line(text: String, line: impl AsRef<str>) -> String {
     text + line.as_ref() + "\n"
 }
 
-/// A program that has ended, in whose folder are these files. Nobody is at its reader's endpoint.
+/// A program that has ended, with these files in its folder. Its reader's endpoint does not exist.
 pub(crate) fn with_files(server: &str, more: &str, files: &[(&str, &str)]) -> (Program, String) {
     let config = config("localhost:1", server, more);
     let mut program = Program::start(&["check"], &config);
@@ -52,14 +52,14 @@ pub(crate) fn said(output: &Output) -> (Option<i32>, String, String) {
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
 
-/// The files of dead letters that are there, and whatever else is called like them.
+/// The files of dead letters, and all other files whose names begin like theirs.
 pub(crate) fn files(program: &Program) -> BTreeMap<String, String> {
     let entries = std::fs::read_dir(program.path("")).expect("the folder").map(|entry| entry.expect("an entry"));
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
     names.filter(|name| name.starts_with("dead.ndjson")).map(|name| (name.clone(), program.read(&name))).collect()
 }
 
-/// The ids of the letters in the files, each line of which is one.
+/// The ids of the letters in the files. Each line has to be a letter.
 pub(crate) fn ids(program: &Program) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for (_, text) in files(program).iter().filter(|(name, _)| !name.ends_with(".retrying")) {
@@ -71,7 +71,7 @@ pub(crate) fn ids(program: &Program) -> BTreeSet<String> {
     found
 }
 
-/// A server that stores; each document is refused for good as long as `is_refused` says so of its id.
+/// A server that stores documents, and permanently refuses those for whose id `is_refused` returns true.
 pub(crate) fn judging_server(is_refused: impl Fn(&str) -> bool + Send + Sync + 'static) -> (Server, Arc<Mutex<Store>>) {
     let store = Arc::new(Mutex::new(Store::default()));
     let stored = Arc::clone(&store);

@@ -68,7 +68,7 @@ impl Options {
         any_matches(&self.include, raw) && !any_matches(&self.exclude, raw)
     }
 
-    /// The keys joined, before anything but their dots is mended.
+    /// The keys joined. Only their dots are mended.
     fn joined(&self, keys: &[Key]) -> String {
         if self.dots_underscore {
             keys.iter().map(|key| key.replace('.', "_")).collect::<Vec<_>>().join(".")
@@ -87,7 +87,7 @@ fn renamed(rename: &[(String, String)], raw: &str, joined: &str) -> String {
     }
 }
 
-/// What is shipped of a value without objects, if anything.
+/// The part of a value without objects that is shipped, if any.
 fn shipped(value: &Json) -> Option<Json> {
     Some(without_broken_numbers(value)).filter(|value| *value != Json::Null)
 }
@@ -101,7 +101,7 @@ fn without_broken_numbers(value: &Json) -> Json {
     }
 }
 
-/// Whether there is anything in a value that a server makes a field of.
+/// Whether a server makes a field of the value: it is or contains something other than `null`.
 pub(crate) fn has_scalar(value: &Json) -> bool {
     match value {
         Json::Null | Json::Object(_) => false,
@@ -110,7 +110,7 @@ pub(crate) fn has_scalar(value: &Json) -> bool {
     }
 }
 
-/// A value in the form that servers take: a point behind integers beyond 64 bits, one kind of value in an array.
+/// A value in a form that servers accept: integers beyond 64 bits get a decimal point, and arrays have one kind of value.
 fn fitted(value: Json) -> Json {
     let value = with_points(value);
     let mut kinds = Vec::new();
@@ -145,13 +145,13 @@ fn kinds_in(value: &Json, kinds: &mut Vec<&'static str>) {
 /// A key on the way to a variable.
 type Key = Rc<str>;
 
-/// A wanted member that is no object.
+/// A wanted member that is not an object.
 struct Variable {
     /// The keys joined with dots, as the patterns see it.
     raw: String,
     /// The same with the dots that a document has.
     joined: String,
-    /// What is shipped of it, if anything is.
+    /// The value that is shipped, if any.
     value: Option<Json>,
     is_column: bool,
 }
@@ -170,11 +170,11 @@ pub(crate) struct Reader {
     /// The numbers of the last document, and the time since.
     counters: HashMap<Counter, String>,
     pause_ns: u64,
-    /// What has been found of raw names, so that looking at them stays cheap.
+    /// A cache of the results for raw names.
     chosen: RefCell<HashMap<String, bool>>,
 }
 
-/// The document of a reader that has seen nothing before; none if there is nothing to ship.
+/// The first document of a reader. `None` if there is nothing to ship.
 pub(crate) fn document(options: &Options, payload: &str) -> Option<Vec<(String, Json)>> {
     Reader::new(options.clone()).document(payload)
 }
@@ -211,7 +211,7 @@ impl Reader {
         let Ok(Json::Object(mut root)) = Json::parse(&without_lone_surrogates(payload)) else { return None };
         let unmended = root.clone();
         let restarted = self.mend_pauses(&mut root);
-        // A ring buffer is a value's from the first, whether or not something in it is new.
+        // A ring buffer counts as a value from the beginning, whether or not it has new entries.
         let of_whole_rings = if self.options.gc_pauses == GcPauses::New { &unmended } else { &root };
         let is_value: Vec<bool> = self.variables(&[], of_whole_rings).iter().map(Variable::has_value).collect();
         let mut occurrences: HashMap<String, usize> =
@@ -228,7 +228,7 @@ impl Reader {
             self.variables(&[], &root).into_iter().zip(is_value)
         {
             let name = renamed(&self.options.rename, &raw, &joined);
-            // Arrays of objects are none, whatever their columns are called.
+            // Arrays of objects are not counters, whatever the names of their columns are.
             let counter = if is_column { None } else { counters_of.get_mut(&raw).and_then(VecDeque::pop_front) };
             let Some(field) = self.names.admit(&name, &mut occurrences) else { continue };
             fields.push(Named { field, has_value, is_rate: false });
@@ -323,7 +323,7 @@ impl Reader {
         columns
     }
 
-    /// The same with those that have nothing but `null`.
+    /// The same, including columns that contain only `null`.
     fn all_columns(&self, array: usize, path: &[Key], elements: &[Json]) -> Vec<(Vec<Key>, Vec<Json>)> {
         let mut rows = Vec::new();
         self.rows(array, path, elements, &mut rows);

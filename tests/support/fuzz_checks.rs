@@ -21,23 +21,24 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 const OWN_MEMBERS: &[u8] = br#"{"@timestamp":"t","service.name":"app","host.name":"h""#;
-/// What errors say of a body that is an object, and nothing in it is shipped.
+/// The errors for a body that is an object of which nothing is shipped.
 const NO_VARIABLES: [&str; 3] = [
     "nothing in the payload is valid JSON",
     "the payload contains no variables",
     "every variable in the payload is left out: check include, exclude, max_fields and object_arrays",
 ];
-/// Bytes of a document beside its payload's: the contract's 16 MiB.
+/// The most bytes of a document without its own members, by the contract.
 const DOCUMENT_BYTES_MAX: usize = 16 << 20;
-/// Not all of its columns would be shipped if a body had so many, or so many gaps, and the twin ships them all.
+/// Longer bodies are not compared with the twin: they may have more columns, or more gaps in them, than are shipped, while the
+/// twin ships all.
 const TWIN_BYTES_MAX: usize = 3_000;
-/// Names in a log line, and bytes of one of them that are kept for it.
+/// The most names in a log line, and the most bytes of one of them.
 const LOST_NAMES_TOLD: usize = 5;
 const LOST_NAME_BYTES_MAX: usize = 256;
 /// The deepest nesting of objects and arrays that is read.
 const DEPTH_MAX: usize = 64;
 
-/// What one body came to.
+/// The result for one body.
 #[derive(Debug, PartialEq)]
 enum Flat {
     Document(Variables, Counts),
@@ -61,7 +62,7 @@ fn values(variables: &Variables) -> Vec<Json> {
     variables.iter().map(|(_, value)| strict_json::same_text(value)).collect()
 }
 
-/// Flattens a body a second after the last, and checks what holds whatever it is.
+/// Flattens a body one second after the last one, and checks what must hold for every body.
 fn flatten(sanitiser: &mut Sanitiser, body: &[u8]) -> Flat {
     flatten_after(sanitiser, Duration::from_secs(1), body)
 }
@@ -90,7 +91,7 @@ fn flatten_after(sanitiser: &mut Sanitiser, pause: Duration, body: &[u8]) -> Fla
     }
 }
 
-/// What is lost is named, in a few names that a log line can hold.
+/// Checks that lost values are named, with few and short names.
 fn check_lost(sanitiser: &mut Sanitiser) {
     let names = sanitiser.lost();
     assert!(names.len() <= LOST_NAMES_TOLD, "{names:?}");
@@ -99,8 +100,8 @@ fn check_lost(sanitiser: &mut Sanitiser) {
     }
 }
 
-/// The options that the first byte of an input chooses from, with their configurations. All of them look into `memstats`:
-/// the twin does, even where nothing of it is wanted.
+/// The options from which the first byte of an input chooses, with their configurations. All of them want something of
+/// `memstats`, because the twin always reads it.
 static OPTIONS: LazyLock<Vec<(Options, Config)>> = LazyLock::new(|| {
     let default = Options::default;
     let patterns = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
@@ -150,7 +151,7 @@ fn options(choice: u8) -> (&'static Options, Sanitiser) {
     (options, Sanitiser::of_config(config).expect("a reader"))
 }
 
-/// Any bytes: `BODY`, or `BODY 0xff OPTIONS EDIT…`; the edits make a second payload of the first.
+/// Input: `BODY`, which may be any bytes, or `BODY 0xff OPTIONS EDIT…`, where the edits make a second payload from the first.
 pub(crate) fn flatten_any(input: &[u8]) {
     let (body, controls) = match input.iter().rposition(|&byte| byte == 0xff) {
         Some(at) => (&input[..at], &input[at + 1..]),
@@ -182,14 +183,14 @@ pub(crate) fn flatten_any(input: &[u8]) {
     }
 }
 
-/// What a reader knows of its names decides what it makes of a payload, and not how it came to know it; the values are
-/// the same for a reader that knows nothing.
+/// Checks that a document depends only on the names that the reader has learned, and not on the order in which it has learned
+/// them, and that the values are the same for a reader that has learned none.
 fn check_memory(sanitiser: &mut Sanitiser, body: &[u8], other: &[u8], second: &Flat) {
     sanitiser.forget();
     let alone = flatten(sanitiser, other);
     assert_eq!(alone.values(), second.values());
     let first = flatten(sanitiser, body);
-    // A name that is a value in one and an object in the other is what it was first.
+    // A name that is a value in one payload and an object in the other keeps the kind that it had first.
     if alone == *second {
         assert_eq!(flatten(sanitiser, other), *second, "learned in another order");
     }
@@ -216,8 +217,7 @@ fn edited(body: &[u8], edits: &[u8]) -> Vec<u8> {
     copy
 }
 
-/// Each number of the document stands in the body as it is, between what can be no part of a number; or without the point
-/// that an integer beyond 64 bits gets.
+/// Checks that each number of the document is in the body with the same text. Integers beyond 64 bits may have got `.0`.
 fn check_numbers(body: &[u8], flat: &Flat) {
     let Flat::Document(variables, _) = flat else { return };
     let part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
@@ -240,7 +240,7 @@ fn for_each_number<'j>(values: impl Iterator<Item = &'j Json>, check: &dyn Fn(&s
     }
 }
 
-/// If all bodies are strict JSON of one reader, its documents are the twin's.
+/// Checks that the documents are those of the twin, if all bodies are strict JSON.
 fn check_against_twin(options: &Options, bodies: &[(&[u8], &Flat)]) {
     let mut twin = Reader::new(options.clone());
     for (body, found) in bodies {
@@ -266,7 +266,7 @@ fn depth(json: &Json) -> usize {
     }
 }
 
-/// From one payload to the next.
+/// The pauses between payloads.
 const PAUSES: [Duration; 5] = [
     Duration::from_secs(1),
     Duration::from_millis(300),
@@ -275,8 +275,8 @@ const PAUSES: [Duration; 5] = [
     Duration::from_secs(5_000_000),
 ];
 
-/// `OPTIONS EDITS (PLACE BYTE)… PAYLOAD`: a reader gives the twin's document of a payload that is made of the bytes, and of
-/// what becomes of it when some of them are others.
+/// Input: `OPTIONS EDITS (PLACE BYTE)… PAYLOAD`. Checks that a reader makes the same documents as the twin: from a payload that is
+/// generated from the bytes, and from the payloads that result when some of the bytes are changed.
 pub(crate) fn flatten_twin(input: &[u8]) {
     let Some((&[choice, edits], rest)) = input.split_first_chunk() else { return };
     let (edits, bytes) = rest.split_at(rest.len().min(2 * usize::from(edits % 3)));
@@ -311,8 +311,8 @@ pub(crate) fn flatten_twin(input: &[u8]) {
     }
 }
 
-/// A payload that is made of the bytes, and broken here and there: what is not broken comes out as if what is broken
-/// could not be shipped for another reason, and each break is counted.
+/// Generates a payload with broken parts from the bytes. Checks that the other parts are shipped as if the broken ones had been
+/// left out for another reason, and that each break is counted.
 pub(crate) fn salvage(input: &[u8]) {
     let Some((&choice, bytes)) = input.split_first() else { return };
     let options = match choice % 4 {
@@ -323,7 +323,7 @@ pub(crate) fn salvage(input: &[u8]) {
     let payload = payload(bytes, true);
     let body = payload.broken.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&payload.broken);
     if body.starts_with(b"{\n") || body.starts_with(b"{\r\n") {
-        // A variable a line: another rule says where they end.
+        // With one variable on each line, another rule determines where broken values end.
         return;
     }
     let mut twin = Reader::new(options.0.clone());

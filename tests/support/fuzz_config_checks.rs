@@ -1,4 +1,4 @@
-//! What the fuzz targets of the configuration and of a `map_file` assert of their inputs.
+//! The assertions of the fuzz targets for the configuration and for a `map_file`.
 
 use super::sanitised::flatten_twin::strict_json::Json;
 use super::{Flat, flatten};
@@ -17,7 +17,7 @@ pub(crate) fn config(input: &[u8]) {
         "LONG" => Some("long ".repeat(1_000)),
         _ => None,
     };
-    // A map_file would be looked for beside it.
+    // The folder in which a map_file would be looked for.
     match Config::parse("/there/is/no/such/folder/conf.yml", &text, &environment) {
         Ok(config) => {
             assert!(config.routes().len() <= routes_bytes_max(&text), "{} bytes", config.routes().len());
@@ -33,12 +33,12 @@ pub(crate) fn config(input: &[u8]) {
     }
 }
 
-/// Bytes of the texts of `config_front`, by the first byte of an input: mostly few, so that many are tried.
+/// The lengths of the texts of `config_front`. The first byte of an input chooses one; most are short, so that many are tried.
 const FRONT_BYTES: [usize; 16] =
     [0, 0, 0, 0, 0, 0, 0, 0, 4 << 10, 4 << 10, 4 << 10, 4 << 10, 4 << 10, 64 << 10, 64 << 10, 1 << 20];
 
-/// `SIZE HEAD 0xff UNIT 0xff TAIL`: a text in which the unit stands as often as there is room. Whatever it is, it is refused or
-/// loaded in time (which the fuzzer looks at), and the look over it before it is parsed sees at least what the parser makes of it.
+/// Input: `SIZE HEAD 0xff UNIT 0xff TAIL`, a text in which the unit is repeated as often as fits. It must be refused or loaded in
+/// time, which the fuzzer checks, and the scan before parsing must count at least what the parser makes of it.
 pub(crate) fn config_front(input: &[u8]) {
     let Some((&size, rest)) = input.split_first() else { return };
     let mut parts = rest.split(|&byte| byte == 0xff);
@@ -47,7 +47,7 @@ pub(crate) fn config_front(input: &[u8]) {
     let room = FRONT_BYTES[usize::from(size) % FRONT_BYTES.len()].saturating_sub(head.len() + tail.len());
     let count = room.checked_div(unit.len()).unwrap_or_default().max(1);
     let text = [head, &unit.repeat(count), tail].concat();
-    // What is no UTF-8 becomes longer.
+    // Bytes that are not UTF-8 become longer.
     let longest = FRONT_BYTES[15].min(text.len());
     let text = String::from_utf8_lossy(&text);
     let text = &text[..(0..=longest).rev().find(|&end| text.is_char_boundary(end)).unwrap_or_default()];
@@ -59,7 +59,7 @@ pub(crate) fn config_front(input: &[u8]) {
     }
 }
 
-/// Bytes of the routes of any configuration of this text.
+/// The most bytes that the routes of a configuration with this text may take.
 fn routes_bytes_max(text: &str) -> usize {
     // A line for each reader and each recorder, which take some of the text each. A range of ports stands for 256 readers; it has
     // a `-`, or an escape of one, or is repeated by an alias.
@@ -69,10 +69,10 @@ fn routes_bytes_max(text: &str) -> usize {
     lines * line
 }
 
-/// Each line of an error is for people, and leads to a line of the text.
+/// Checks that each line of an error is readable, and names a line of the text.
 fn check_error(said: &str, origin: &str, text: &str) {
     assert!(!said.is_empty(), "an error without a word");
-    // YAML breaks lines at more characters than others do.
+    // YAML has more line breaks than `lines` knows.
     let lines = 1 + text.matches(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']).count();
     for problem in said.lines() {
         let place = problem.strip_prefix(origin).and_then(|rest| rest.strip_prefix(':'));
@@ -89,7 +89,7 @@ fn check_error(said: &str, origin: &str, text: &str) {
     }
 }
 
-/// Any text as a `map_file`, and a payload: `MAP_FILE 0xff BODY`. What it does not name is as without it.
+/// Input: `MAP_FILE 0xff BODY`, any text as a `map_file`, and a payload. Variables that the file does not name must not change.
 pub(crate) fn map_file(input: &[u8]) {
     let (text, body) = match input.iter().position(|&byte| byte == 0xff) {
         Some(at) => (&input[..at], &input[at + 1..]),
@@ -124,7 +124,7 @@ pub(crate) fn map_file(input: &[u8]) {
     }
 }
 
-/// Whether the name of a variable, which may have been mended but not cut, is one of these or ends with it.
+/// Whether the name of a variable is one of these, or ends with one. It may be mended, but not cut.
 fn is_named(name: &str, names: &[String]) -> bool {
     let mut name: String = lower(name.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('#'));
     while let Some(moved) = name.strip_suffix("._value") {

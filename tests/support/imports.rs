@@ -1,5 +1,5 @@
-//! Which source file imports which, by their text: `use` and paths in the code, followed through re-exports to the file that
-//! defines what they name. Comments, literals and what is compiled for tests only do not count.
+//! Finds out which source file imports which, from their text: `use` and paths in the code, followed through re-exports to the
+//! file that defines the item. Comments, literals and code that is compiled only for tests do not count.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,10 +13,10 @@ pub(crate) struct Imports {
     edges: BTreeMap<Module, BTreeSet<Module>>,
 }
 
-/// What one file names.
+/// The paths in one file.
 #[derive(Default)]
 struct Names {
-    /// What `use` brings in: the name that it has here, and its path.
+    /// The imports by `use`: the name in this file, and the path.
     used: BTreeMap<String, Vec<String>>,
     paths: Vec<Vec<String>>,
 }
@@ -38,7 +38,7 @@ impl Imports {
         Self { files, edges }
     }
 
-    /// Each file with each that it imports from.
+    /// All pairs of a file and a file that it imports from.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         let all = self.edges.iter().flat_map(|(from, to)| to.iter().map(move |to| (from, to)));
         all.map(|(from, to)| (self.files[from].as_str(), self.files[to].as_str()))
@@ -63,7 +63,7 @@ impl Imports {
                 }
             }
         }
-        // Whoever imports nobody, or whom nobody imports, is in no circle.
+        // A module that imports no other, or is imported by no other, is in no circle.
         loop {
             let before = left.len();
             let from: BTreeSet<String> = left.iter().map(|(one, ..)| one.clone()).collect();
@@ -76,7 +76,7 @@ impl Imports {
     }
 }
 
-/// The module that defines what `path`, as it stands in `module`, names; none if that is in another crate.
+/// The module that defines the item which `path` names in `module`. `None` if it is in another crate.
 fn definition(names: &BTreeMap<Module, Names>, module: &Module, path: &[String]) -> Option<Module> {
     let (mut module, mut path) = (module.clone(), path.to_vec());
     // Each round follows one re-export.

@@ -1,4 +1,4 @@
-//! A loopback HTTP/1.1 server whose answers a test decides, faults included. One thread a connection.
+//! A loopback HTTP/1.1 server with answers that the test chooses, including faults. It has one thread for each connection.
 #![allow(dead_code, reason = "each test takes what it needs of it")]
 #![allow(clippy::disallowed_methods, reason = "the other side of the socket has threads and a clock of its own")]
 
@@ -20,7 +20,7 @@ pub(crate) struct Request {
     pub(crate) method: String,
     /// With its query.
     pub(crate) target: String,
-    /// Lower case, one field a line.
+    /// In lower case, one field on each line.
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
 }
@@ -43,7 +43,7 @@ impl Request {
     }
 }
 
-/// What is sent back.
+/// The answer to a request.
 pub(crate) enum Reply {
     /// A status, further header fields (each ended by CR LF), a body with its length.
     Full(u16, String, Vec<u8>),
@@ -55,7 +55,7 @@ pub(crate) enum Reply {
     Hang(Vec<u8>),
     /// These bytes, one after the other with a pause between; then the connection stays open.
     Trickle(Vec<u8>, Duration),
-    /// Status 200 and one string of so many bytes.
+    /// Status 200, and a string of this many bytes.
     Repeated(usize),
     /// A header, then these bytes over and over until the other side has gone.
     Endless(Vec<u8>),
@@ -80,7 +80,7 @@ impl Server {
         Self::start_on(TcpListener::bind("127.0.0.1:0").expect("a free port"), handler)
     }
 
-    /// One whose handler answers everything, the small questions to a server too.
+    /// A server whose handler answers all requests, including those by which the program identifies a server.
     pub(crate) fn bare(handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         Self::bare_on(TcpListener::bind("127.0.0.1:0").expect("a free port"), handler)
     }
@@ -111,15 +111,15 @@ impl Server {
         Self { address, requests, connections }
     }
 
-    /// Resets the first `resets` connections before their request is read; then answers as [`Server::start`] does. It
-    /// counts nothing.
+    /// Resets the first `resets` connections before reading their requests, then answers like [`Server::start`]. It counts
+    /// nothing.
     pub(crate) fn start_resetting(resets: usize, handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let gate = listener.try_clone().expect("a second handle");
         let address = listener.local_addr().expect("an address").to_string();
         std::thread::spawn(move || {
             for mut stream in gate.incoming().flatten().take(resets) {
-                // What is closed with something unread in it is reset.
+                // The system resets a connection that is closed with unread bytes.
                 let _ = stream.read_exact(&mut [0; 10]);
             }
             Self::start_on(listener, handler);
@@ -153,8 +153,8 @@ fn serve(
     }
 }
 
-/// What a server is asked before its first bulk, which is not what most tests are about: it is a recent one, and it has
-/// the template.
+/// Answers the requests that the program sends before the first bulk, which do not matter for most tests: as a recent server
+/// that has the template.
 fn small_answer(request: &Request) -> Option<Reply> {
     match (request.method.as_str(), request.target.as_str()) {
         ("GET", "/") => Some(Reply::ok(r#"{"version":{"number":"9.0.4"}}"#)),
@@ -186,7 +186,7 @@ fn read_request(input: &mut BufReader<TcpStream>) -> Option<Request> {
     Some(Request { method, target, head, body })
 }
 
-/// False if the connection is to be closed.
+/// Returns false if the connection is to be closed.
 fn send(output: &mut TcpStream, reply: Reply) -> std::io::Result<bool> {
     match reply {
         Reply::Full(status, fields, body) => {
@@ -232,7 +232,7 @@ fn send(output: &mut TcpStream, reply: Reply) -> std::io::Result<bool> {
     }
 }
 
-/// Waits for what must become true; the deadline only ends a test that has failed.
+/// Waits until the condition is true. The deadline only ends a test that has failed.
 pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !condition() {
@@ -241,7 +241,7 @@ pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Completes when `condition` holds; asked again from a thread, as the engine may be idle meanwhile.
+/// Completes when `condition` is true. A thread wakes the task to check it, because the engine may be idle in the meantime.
 pub(crate) fn until(condition: impl Fn() -> bool + Send + 'static) -> impl Future<Output = ()> {
     let done = Arc::new((AtomicBool::new(false), Mutex::new(None::<Waker>)));
     let set = Arc::clone(&done);
@@ -258,11 +258,11 @@ pub(crate) fn until(condition: impl Fn() -> bool + Send + 'static) -> impl Futur
     })
 }
 
-/// What a fake Elasticsearch stores: documents by index and id. `create` never replaces one.
+/// The documents in a fake Elasticsearch by index and id. `create` never replaces a document.
 #[derive(Default)]
 pub(crate) struct Store {
     pub(crate) documents: BTreeMap<(String, String), Value>,
-    /// Documents in each bulk that was answered.
+    /// The number of documents in each bulk that was answered.
     pub(crate) bulk_sizes: Vec<usize>,
 }
 
@@ -282,7 +282,7 @@ pub(crate) fn bulk_documents(body: &[u8]) -> Vec<(String, String, Value)> {
 }
 
 impl Store {
-    /// Takes a bulk in and answers it as Elasticsearch does; `status` may refuse a document.
+    /// Stores the documents of a bulk, and answers like Elasticsearch. `status` may refuse documents.
     pub(crate) fn take(&mut self, body: &[u8], mut status: impl FnMut(usize) -> Option<(u16, &'static str)>) -> Reply {
         let documents = bulk_documents(body);
         self.bulk_sizes.push(documents.len());
@@ -310,7 +310,7 @@ impl Store {
     }
 }
 
-/// The `poll_seq` of what is stored; each must be there once.
+/// The `poll_seq` of all stored documents. Panics if one occurs twice.
 pub(crate) fn sequence(store: &Mutex<Store>) -> BTreeSet<u64> {
     let store = store.lock().expect("the store");
     let numbers: Vec<u64> =
@@ -320,7 +320,7 @@ pub(crate) fn sequence(store: &Mutex<Store>) -> BTreeSet<u64> {
     distinct
 }
 
-/// A server that stores what it is sent.
+/// A server that stores the documents that it is sent.
 pub(crate) fn storing_server() -> (Server, Arc<Mutex<Store>>) {
     let store = Arc::new(Mutex::new(Store::default()));
     let stored = Arc::clone(&store);

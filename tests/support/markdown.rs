@@ -1,9 +1,9 @@
-//! Reads markdown as far as the checks of the documentation need it: headings and their anchors, links, code, tables.
+//! Reads the parts of Markdown that the checks of the documentation need: headings and their anchors, links, code, and tables.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Folders that hold no pages of ours.
+/// Folders that do not contain documentation.
 const SKIPPED_FOLDERS: [&str; 4] = [".git", "target", "artifacts", "corpus"];
 
 /// One markdown file.
@@ -97,7 +97,7 @@ impl Page {
         })
     }
 
-    /// What `#…` can name in it, as GitHub makes it of headings.
+    /// The anchors (`#…`) that GitHub makes from its headings.
     pub(crate) fn anchors(&self) -> BTreeSet<String> {
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();
         let mut anchors = BTreeSet::new();
@@ -110,7 +110,7 @@ impl Page {
         anchors
     }
 
-    /// Where its links lead, each with its line.
+    /// The targets of its links, each with its line.
     pub(crate) fn links(&self) -> Vec<(usize, String)> {
         let mut links = Vec::new();
         for (number, line) in self.prose() {
@@ -148,12 +148,12 @@ impl Page {
     }
 }
 
-/// The texts between backquotes of a line.
+/// The texts between backquotes in a line.
 pub(crate) fn code_spans(line: &str) -> Vec<&str> {
     line.split('`').skip(1).step_by(2).collect()
 }
 
-/// The cells of a line of a table; none if it is none.
+/// The cells of a table row. `None` if the line is not one.
 pub(crate) fn cells(line: &str) -> Option<Vec<&str>> {
     let inner = line.trim().strip_prefix('|')?.strip_suffix('|')?;
     (!inner.bytes().all(|byte| b"|-: ".contains(&byte))).then(|| inner.split(" | ").map(str::trim).collect())

@@ -19,12 +19,12 @@ struct Polled {
     run: usize,
 }
 
-/// Why polls of one run may have made no document: those from `before` to `after` of a moment (to the run's end without the
-/// latter), and the last one before that moment, whose answer may not even have been read by then.
+/// A reason why polls of one run may have made no document. It covers the polls from `before` the moment `at` until `after` it
+/// (or until the end of the run), and the last poll before that moment, whose answer may not have been read yet.
 ///
-/// How long a program takes for what it has to do depends on how busy the machine is, so that is measured in its own polls:
-/// it is one thread, and while it is held up it polls nothing. So `before` ends not at the moment itself, but at the poll that
-/// had this many (`polls`) behind it by then.
+/// How long the program takes depends on the load of the machine, so that time is measured in its own polls: it has one thread,
+/// and polls nothing while that is held up. Therefore `before` is counted back not from the moment itself, but from the poll that
+/// was followed by `polls` others until then.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Doubt {
     pub(crate) run: usize,
@@ -34,7 +34,7 @@ pub(crate) struct Doubt {
     pub(crate) after: Option<Duration>,
 }
 
-/// A check value for a number, by which a document proves that it is undamaged.
+/// A check value for a number, by which the test recognises a damaged document.
 pub(crate) fn check_of(number: u64) -> String {
     format!("{:016x}", (number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15)).repeat(20)
 }
@@ -61,7 +61,7 @@ impl App {
         self.polled.lock().expect("the times").iter().filter(|polled| polled.run == run).count()
     }
 
-    /// Polls that may have made no document, for one of these reasons.
+    /// The polls that may have made no document for one of these reasons.
     pub(crate) fn doubtful(&self, doubts: &[Doubt]) -> BTreeSet<u64> {
         let polled = self.polled.lock().expect("the times");
         let mut doubtful = BTreeSet::new();

@@ -148,7 +148,7 @@ impl State {
         });
     }
 
-    /// Passes on what comes until one side has ended, or `pass_on` says that it is over.
+    /// Passes on bytes until one side has closed the connection, or `pass_on` returns that it is over.
     fn pass(&self, from: &mut TcpStream, to: &mut TcpStream, pass_on: impl Fn(&[u8], &mut TcpStream) -> bool) {
         let mut buffer = vec![0; 1 << 16];
         while let Ok(length @ 1..) = from.read(&mut buffer) {

@@ -1,4 +1,4 @@
-//! Configurations that are loaded anew by SIGHUP, and what came of the documents.
+//! Configurations that are loaded again by SIGHUP, and what became of the documents.
 #![allow(dead_code, reason = "each test takes what it needs of it")]
 
 use super::loopback::{Store, wait_until};
@@ -6,7 +6,7 @@ use super::program::Program;
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-/// What `line`s say, with a reader `app` that is the same in each.
+/// A configuration with these lines and the reader `app`, which is the same in every configuration.
 pub(crate) fn config(app: &str, readers: &str, recorders: &str, routes: &str) -> String {
     format!(
         "settings: {{shutdown_timeout: 300ms}}\n\
@@ -15,7 +15,7 @@ pub(crate) fn config(app: &str, readers: &str, recorders: &str, routes: &str) ->
     )
 }
 
-/// One recorder of this name, and its keys.
+/// A configuration with a single recorder, which has this name and these keys.
 pub(crate) fn only(app: &str, name: &str, keys: &str) -> String {
     config(app, "", &format!("  {name}: {{{keys}}}"), &format!("r: {{readers: [app], recorders: [{name}]}}"))
 }
@@ -24,7 +24,7 @@ pub(crate) fn loaded(program: &Program) -> usize {
     program.read("stderr").matches("configuration reloaded: ").count()
 }
 
-/// Has another configuration loaded; gives what it says of it.
+/// Loads another configuration, and returns the text of the log line about it.
 pub(crate) fn reload(program: &Program, config: &str) -> String {
     std::fs::write(program.path("conf.yml"), config).expect("written");
     let before = loaded(program);
@@ -47,7 +47,7 @@ pub(crate) fn up_to(end: u64) -> BTreeSet<u64> {
     (0..end).collect()
 }
 
-/// The ledgers of this recorder, in the order in which they were said: the number before each of these words.
+/// The ledgers of this recorder in the order of the log: for each of them, the numbers behind these words.
 pub(crate) fn ledgers(program: &Program, recorder: &str, words: &[&str]) -> Vec<Vec<u64>> {
     let said = program.read("stderr");
     let its = said.lines().filter(|line| line.contains("ledger: made ") && line.ends_with(&format!("={recorder}")));
@@ -58,7 +58,7 @@ pub(crate) fn ledgers(program: &Program, recorder: &str, words: &[&str]) -> Vec<
     its.map(|line| words.iter().map(|word| number(line, word)).collect()).collect()
 }
 
-/// What the last ledger of this recorder says was made and taken; nothing else may have become of any document.
+/// The number of documents in the last ledger of this recorder. Panics unless all of them were accepted.
 pub(crate) fn all_taken(program: &Program, recorder: &str) -> u64 {
     let words = ["made", "acked", "duplicate", "dead_lettered", "dropped", "waiting"];
     let ledger = ledgers(program, recorder, &words).pop().expect("a ledger");

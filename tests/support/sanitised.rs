@@ -1,5 +1,5 @@
-//! What every test of the sanitiser does with a document: it parses it strictly, checks what must hold for every document, and
-//! compares it with the twin's.
+//! Helpers for tests of the sanitiser. They parse a document strictly, check what must hold for every document, and compare it
+//! with that of the twin.
 #![allow(dead_code, reason = "each test takes what it needs of it")]
 
 #[path = "flatten_twin.rs"]
@@ -43,7 +43,7 @@ pub(crate) fn config(options: &Options) -> Config {
     Config::parse("test", &yaml, &|_| None).expect("a good configuration")
 }
 
-/// The labels and variables of a document that keeps what each one promises.
+/// The labels and variables of a document, after it was checked against all promises.
 pub(crate) fn variables(document: &[u8]) -> Variables {
     assert!(!document.contains(&b'\n') && !document.contains(&b'\r'), "a document is one line");
     let text = std::str::from_utf8(document).expect("a document is UTF-8");
@@ -72,8 +72,8 @@ pub(crate) fn variables(document: &[u8]) -> Variables {
     variables
 }
 
-/// What a server that does not keep dotted names flat remembers of the documents of one reader: it refuses those in which a name
-/// that was a value's is an object's, or the other way round.
+/// The mapping that a server derives from the documents of one reader, if it expands dotted names to objects: it refuses a document
+/// in which an object has the name of an earlier value, or the other way round.
 pub(crate) struct Mapping {
     max_fields: usize,
     values: HashSet<String>,
@@ -100,7 +100,7 @@ impl Mapping {
     }
 }
 
-/// The first difference is easier to read than two documents.
+/// Panics with the first difference, which is easier to read than two documents.
 pub(crate) fn assert_same(found: Option<&Variables>, expected: Option<&Variables>, what: &str) {
     if let (Some(found), Some(expected)) = (found, expected) {
         for (found, expected) in found.iter().zip(expected) {

@@ -1,4 +1,4 @@
-//! A real server, started for a test and stopped whatever happens; what is stored in it, and what is wrong with that.
+//! A real server that is started for a test, and stopped in any case. Reads and checks the documents that are stored in it.
 #![allow(dead_code, reason = "each test takes what it needs of it")]
 
 use super::flatten_twin::Flat;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Unpacking a server for the first time downloads it.
+/// The time for the start of a server. The first start downloads and unpacks it.
 const SERVER_TIME_MAX: Duration = Duration::from_secs(900);
 
 /// The most documents that a search returns. Tests have far fewer.
@@ -33,7 +33,7 @@ impl Server {
         Self::start_with(folder, engine, &[])
     }
 
-    /// With further arguments of `serve`. Its data is in `server` of the folder.
+    /// Starts a server with further arguments for `serve`. Its data is in the subfolder `server`.
     pub(crate) fn start_with(folder: &Workdir, engine: &str, more: &[&str]) -> Self {
         let data = folder.join("server");
         let mut arguments = vec![engine, "--port", "0", "--data", data.to_str().expect("a plain path")];
@@ -80,7 +80,7 @@ pub(crate) fn assert_none(engine: &str, problems: &[String]) {
     assert!(problems.is_empty(), "{engine}: {} problems\n{shown}", problems.len());
 }
 
-/// Name by name, numbers as exact decimals.
+/// Compares name by name, with numbers as exact decimals.
 pub(crate) fn differences(expected: &Flat, stored: &Flat) -> Vec<String> {
     let missing = expected.iter().filter(|(name, _)| !stored.contains_key(*name));
     let extra = stored.iter().filter(|(name, _)| !expected.contains_key(*name));
@@ -93,7 +93,7 @@ pub(crate) fn differences(expected: &Flat, stored: &Flat) -> Vec<String> {
     missing.chain(extra).chain(other).collect()
 }
 
-/// A ring of 256 numbers would hide the other problems.
+/// Shortens a text, because a ring of 256 numbers would hide the other problems.
 fn shortened(value: &Value) -> String {
     let text = value.to_string();
     if text.chars().count() <= VALUE_CHARS_MAX {

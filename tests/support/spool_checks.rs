@@ -13,9 +13,9 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use strict_json::Json;
 
-/// What a file outside of the folder holds.
+/// The content of a file outside of the folder.
 const VICTIM: &str = "important\n";
-/// Room for everything that an input can hold.
+/// Enough bytes for everything in an input.
 const ROOMY: u64 = 64 << 20;
 
 /// Bytes of an action line with its line end.
@@ -171,7 +171,7 @@ fn is_document(document: &[u8]) -> bool {
     is_action && !source.contains('\n') && depth(source) <= 64 && matches!(Json::parse(source), Ok(Json::Object(_)))
 }
 
-/// Brackets within each other, those in texts included: fewer than can be refused for it.
+/// The deepest nesting of objects and arrays. Brackets in texts do not count.
 fn depth(text: &str) -> usize {
     let (mut depth, mut deepest, mut in_text, mut escaped) = (0_usize, 0, false, false);
     for byte in text.bytes() {
@@ -206,7 +206,7 @@ fn check_load(load: &FolderLoad) {
     assert_eq!((load.typed.len(), load.letters.len()), (load.documents.len(), load.documents.len()));
 }
 
-/// Loads all documents. Some are put back first, and come again.
+/// Loads all documents. Some are put back at first, and are loaded again.
 fn load_all(folder: &mut Folder, trial: &mut FolderTrial, is_done: bool) -> Vec<Vec<u8>> {
     let (mut all, mut unreadable, mut out) = (Vec::new(), 0, Vec::new());
     for turn in 0.. {

@@ -1,5 +1,5 @@
-//! A tree of strict JSON that loses nothing, which `serde_json::Value` does: it keeps one of two members with the same
-//! name, and not their order.
+//! A tree of strict JSON that loses nothing. (`serde_json::Value` keeps only one of several members with the same name, and does
+//! not keep their order.)
 #![allow(dead_code, reason = "each test takes what it needs of it")]
 
 use std::fmt;
@@ -20,12 +20,12 @@ pub(crate) enum Json {
 }
 
 impl Json {
-    /// Strict: a lone surrogate is refused, too.
+    /// Parses strict JSON. A lone surrogate is refused as well.
     pub(crate) fn parse(text: &str) -> Result<Self, serde_json::Error> {
         Self::of_valid(serde_json::from_str::<&RawValue>(text)?.get(), &mut 0)
     }
 
-    /// The value at `at` of a text that is known to be JSON, as far as its grammar goes; `at` is then behind it.
+    /// Reads the value at `at`, and moves `at` behind it. The text has to be grammatically correct.
     fn of_valid(text: &str, at: &mut usize) -> Result<Self, serde_json::Error> {
         let start = *at;
         Ok(match text.as_bytes()[start] {
@@ -71,14 +71,14 @@ impl Json {
     }
 }
 
-/// Steps over blanks and these bytes.
+/// Skips whitespace and these bytes.
 fn skip(text: &str, at: &mut usize, these: &[u8]) {
     while text.as_bytes().get(*at).is_some_and(|byte| byte.is_ascii_whitespace() || these.contains(byte)) {
         *at += 1;
     }
 }
 
-/// Steps over the bracket or comma before an element or a member; false at the closing bracket, which is then behind.
+/// Skips the bracket or comma before an element or a member. Returns false at the closing bracket, which it skips as well.
 fn is_another(text: &str, at: &mut usize, close: u8) -> bool {
     *at += usize::from(matches!(text.as_bytes()[*at], b'[' | b'{'));
     skip(text, at, b",");
@@ -87,7 +87,7 @@ fn is_another(text: &str, at: &mut usize, close: u8) -> bool {
     is_another
 }
 
-/// The string at `at`, which is then behind it.
+/// Reads the string at `at`, and moves `at` behind it.
 fn string(text: &str, at: &mut usize) -> Result<String, serde_json::Error> {
     let start = *at;
     *at += 1;
@@ -168,7 +168,7 @@ pub(crate) fn members(object: &str) -> Result<Vec<(String, &str)>, serde_json::E
     serde_json::from_str::<Members<'_>>(object).map(|members| members.0)
 }
 
-/// The JSON text with `\ufffd` for each half of a surrogate pair that is alone.
+/// The JSON text with `\ufffd` in place of each lone surrogate.
 pub(crate) fn without_lone_surrogates(json: &str) -> String {
     let unit = |at: &str| u32::from_str_radix(at.strip_prefix("\\u")?.get(..4)?, 16).ok();
     let mut mended = String::new();

@@ -1,10 +1,10 @@
-//! The naive twin's counters: which is which from one payload to the next, and how fast they change.
+//! The naive twin's counters: how they are recognised from one payload to the next, and their rates.
 
 use super::strict_json::Json;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// The change for each second, from one number's text to the next.
+/// The change per second between two numbers, which are given as text.
 pub(crate) fn rate(before: &str, now: &str, pause_ns: u64) -> Option<f64> {
     let integer = |text: &str| {
         let number: i128 = text.parse().ok()?;
@@ -24,11 +24,11 @@ pub(crate) fn rate(before: &str, now: &str, pause_ns: u64) -> Option<f64> {
     }
 }
 
-/// A counter: its raw name; and of itself and each object around it that has namesakes in the payload, which of how many it
-/// is.
+/// A counter: its raw name, and for itself and each object around it that shares its name with others, the position among these
+/// and their number.
 pub(crate) type Counter = (String, Vec<(String, usize, usize)>);
 
-/// Of each raw name of a payload, how many members have it.
+/// For each raw name in a payload, the number of members that have it.
 pub(crate) type Namesakes = HashMap<String, usize>;
 
 pub(crate) fn count_namesakes(around: &str, members: &[(String, Json)], counts: &mut Namesakes) {
@@ -58,7 +58,7 @@ pub(crate) fn counters(
         }
         match value {
             Json::Object(members) => found.extend(counters(&(format!("{raw}."), places), members, all, seen)),
-            // Its columns are none, whatever they are called.
+            // Its columns are not counters, whatever their names are.
             Json::Array(_) if value.has_object() => {}
             _ => found.push((raw, places)),
         }

@@ -1,6 +1,6 @@
 //! The naive twin's patterns.
 
-/// Whether a pattern matches the name, or an object that it is in.
+/// Whether a pattern matches the name, or that of an object around it.
 pub(crate) fn any_matches(patterns: &[String], raw: &str) -> bool {
     let prefixes = || raw.match_indices('.').map(|(dot, _)| &raw[..dot]).chain([raw]);
     patterns.iter().any(|pattern| prefixes().any(|prefix| matches(pattern, prefix)))

@@ -1,5 +1,5 @@
-//! The naive twin's names: what a server refuses is mended, no two variables have the same one, and none is ever both a value
-//! and an object.
+//! The naive twin's names: names that servers refuse are mended, no two variables have the same name, and no name is ever that of
+//! both a value and an object.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,7 +8,7 @@ const RESERVED: &str = " _all _data_stream_timestamp _doc_count _feature _field_
     _seq_no_doc_values _size _slice _source _tier _timestamp _ts_routing_hash _tsid _ttl _type _uid _version ";
 pub(crate) const OWN: [&str; 4] = ["@timestamp", "service.name", "host.name", "expvastic.restarted"];
 
-/// A joined name as a server takes it, if there were none but ours and the labels.
+/// A joined name in the form that servers accept, without regard to other variables.
 fn mended(joined: &str, labels: &[String]) -> String {
     let blank = |segment: &str| segment.chars().all(|char| char.is_whitespace() || char <= ' ');
     let segments: Vec<&str> = joined.split('.').map(|segment| if blank(segment) { "_" } else { segment }).collect();
@@ -34,20 +34,20 @@ fn fnv1a(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// Where an object within a name would be: each prefix that ends before a dot.
+/// The names of the objects within a name: each prefix that ends before a dot.
 pub(crate) fn parents(name: &str) -> impl Iterator<Item = &str> {
     name.match_indices('.').map(|(dot, _)| &name[..dot])
 }
 
-/// A mended name, and the how manyth of it in the payload a variable is.
+/// A mended name, and the position of a variable among those with this name in the payload.
 pub(crate) type Field = (String, usize);
 
 /// A variable that is to have a name.
 pub(crate) struct Named {
     pub(crate) field: Field,
-    /// It is more than `null`.
+    /// Whether its value is something other than `null`.
     pub(crate) has_value: bool,
-    /// It is the rate of the variable before it.
+    /// Whether it is the rate of the variable before it.
     pub(crate) is_rate: bool,
 }
 
@@ -83,7 +83,7 @@ impl Names {
         Some(field)
     }
 
-    /// What is in an object whose name was a value's once is in another one.
+    /// Renames an object whose name once was that of a value, for the variables in it.
     fn outside_of_values(&self, name: &str) -> String {
         let mut outside = String::new();
         for segment in name.split('.') {
@@ -98,14 +98,14 @@ impl Names {
         outside
     }
 
-    /// A name for each field: those that can have theirs as it is come first. None if it would be one too many.
+    /// Gives each field a name. Fields whose names need no change come first. `None` for a field beyond the limit.
     pub(crate) fn settle(&mut self, fields: &[Named]) -> Vec<Option<String>> {
         let objects = self.objects.clone();
         let as_it_is = |(name, occurrence): &Field| *occurrence == 1 && !objects.contains(name);
         let own = OWN.into_iter().chain(self.labels.iter().map(String::as_str));
         let mut used: HashSet<String> = own.map(str::to_owned).collect();
         used.extend(fields.iter().filter(|named| as_it_is(&named.field)).map(|named| named.field.0.clone()));
-        // Of a base, the numbers before this one are taken.
+        // Lower numbers are taken already for this base.
         let mut tried: HashMap<String, usize> = HashMap::new();
         let mut find = |field: &Field| {
             let (mut base, _) = field.clone();

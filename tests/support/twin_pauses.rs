@@ -4,8 +4,8 @@ use super::strict_json::Json;
 use super::{GcPauses, Reader};
 
 impl Reader {
-    /// Puts what is to be shipped of the rings of pauses in their places; true if the program has started anew. Of members
-    /// with the same name the first that is what it should be counts.
+    /// Replaces the rings of pauses by the pauses to ship. Returns true if the program was restarted. Of several members with the
+    /// same name, the first one that has the right form counts.
     pub(super) fn mend_pauses(&mut self, root: &mut [(String, Json)]) -> bool {
         if self.options.gc_pauses == GcPauses::Off {
             memstats(root).for_each(|members| members.retain(|(key, _)| key != "PauseNs" && key != "PauseEnd"));
@@ -18,7 +18,7 @@ impl Reader {
             return false;
         };
         let slot = |collection: u64| usize::try_from(collection % 256).expect("small");
-        // Collections count from 0 here; an entry that is no integer is nothing.
+        // Collections are numbered from 0 here. Entries that are not integers are ignored.
         let add_up = |from: u64, end: u64, total: u64| {
             let sum = (from..end).map(|at| u128::from(pauses[slot(at)].as_u64().unwrap_or_default())).sum::<u128>();
             sum == u128::from(total)
@@ -34,7 +34,7 @@ impl Reader {
                 (n0, n1 + full, false)
             }
             Some((n0, t0)) if (n1 < n0 && !goes_on(n0, t0)) || t1 < t0 || is_new => (0, n1, true),
-            // The first time there is nothing to compare with; else the counts lie.
+            // In the first payload there is nothing to compare with. Otherwise the counts are contradictory.
             None | Some(_) => (n1, n1, false),
         };
         if self.options.gc_pauses == GcPauses::All {

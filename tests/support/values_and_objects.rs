@@ -1,4 +1,4 @@
-//! Payloads in which values turn into objects and back, and what a server stores of them. Unless a server keeps dotted names
+//! Payloads in which values turn into objects and back, and the documents that a server stores. Unless a server keeps dotted names
 //! flat, it refuses an object if its mapping has a value of that name, and the other way round.
 
 use super::flatten_twin::Flat;
@@ -7,7 +7,7 @@ use super::server::differences;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-/// One endpoint's answers, one after the other. What is null makes no field in a mapping, so it may turn into anything.
+/// The successive answers of one endpoint. A null makes no field in the mapping, so it may turn into anything.
 #[rustfmt::skip]
 const STORIES: [&[&str]; 8] = [
     &[r#"{"a":1}"#, r#"{"a":{"b":2,"c":{"d":3}}}"#, r#"{"a":4,"a.b":5}"#, r#"{"a.b.c":7}"#, r#"{"a":[{"x":8}],"a":9}"#],
@@ -21,7 +21,7 @@ const STORIES: [&[&str]; 8] = [
     &[r#"{"n":1,"n_per_second":{"x":1}}"#, r#"{"n":2,"n_per_second":{"x":2}}"#, r#"{"n":3}"#],
 ];
 
-/// Serves each story again and again, at a path that is its number.
+/// Serves each story again and again, with its number as the path.
 fn teller() -> (Server, Arc<Mutex<[usize; STORIES.len()]>>) {
     let polls = Arc::new(Mutex::new([0; STORIES.len()]));
     let counted = Arc::clone(&polls);
@@ -36,7 +36,8 @@ fn teller() -> (Server, Arc<Mutex<[usize; STORIES.len()]>>) {
     (app, polls)
 }
 
-/// Polls each story three times with `ship_until`, into an index of its own and into a file: what is wrong with what is stored.
+/// Polls each story three times with `ship_until`, into an index of its own and into a file. Returns the problems of the stored
+/// documents.
 pub(crate) fn problems(
     elasticsearch: &str,
     file: &str,
