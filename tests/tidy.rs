@@ -72,8 +72,6 @@ fn each_library_has_its_place() {
                 "recorder/elasticsearch/server.rs",
                 "recorder/elasticsearch/template.rs",
                 "recorder/elasticsearch/template/checksum.rs",
-                "recorder/elasticsearch/mapping_types.rs",
-                "recorder/elasticsearch/verdict.rs",
             ],
         ),
     ] {

@@ -13,7 +13,7 @@ pub(super) const QUERY: &str = "filter_path=**.type";
 
 /// An index that existed before the template.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Existing {
+pub(crate) struct ExistingIndex {
     index: String,
     /// The first few fields whose types differ from those of the template, as `name (type)`.
     others: Vec<String>,
@@ -23,7 +23,7 @@ pub(crate) struct Existing {
     is_read: bool,
 }
 
-impl Existing {
+impl ExistingIndex {
     /// Reads the server's answer to [`QUERY`] for this index (or alias, or data stream). Returns `None` if it is not an answer
     /// to that. `is_verbatim` says whether the template maps integers to `long`.
     pub(super) fn of_answer(index: String, answer: &mut [u8], flavour: Flavour, is_verbatim: bool) -> Option<Self> {
@@ -86,7 +86,7 @@ fn is_other(path: &str, kind: &str, is_verbatim: bool) -> bool {
     }
 }
 
-impl fmt::Display for Existing {
+impl fmt::Display for ExistingIndex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { index, others, more, is_read } = self;
         write!(f, "; it applies to new indices only, and {index} exists already")?;
@@ -109,7 +109,8 @@ mod tests {
     use super::*;
 
     fn said(answer: &str, flavour: Flavour, is_verbatim: bool) -> String {
-        let existing = Existing::of_answer("shop".to_owned(), &mut answer.as_bytes().to_vec(), flavour, is_verbatim);
+        let existing =
+            ExistingIndex::of_answer("shop".to_owned(), &mut answer.as_bytes().to_vec(), flavour, is_verbatim);
         existing.map(|existing| existing.to_string()).unwrap_or_default()
     }
 

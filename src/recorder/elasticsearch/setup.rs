@@ -1,6 +1,6 @@
 //! The small requests to a server, which identify it and install the index template.
 
-use super::existing::{self, Existing};
+use super::existing::{self, ExistingIndex};
 use super::server::Product;
 use super::template::{Comparison, Flavour, Template, Wish};
 use super::verdict::Refusal;
@@ -57,10 +57,10 @@ enum Remedy {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// The second member is an index that exists already, so that the template does not apply to it.
-    Created(Template, Option<Existing>),
+    Created(Template, Option<ExistingIndex>),
     /// A template of that name exists and was left unchanged.
     Exists,
-    Updated(Template, Option<Existing>),
+    Updated(Template, Option<ExistingIndex>),
     UpToDate(Template),
     /// The server's template was written by this program and edited by a person.
     Changed(Template),
@@ -196,7 +196,7 @@ impl Address {
         wish: &Wish,
         template: Template,
         query: &str,
-        outcome: fn(Template, Option<Existing>) -> Outcome,
+        outcome: fn(Template, Option<ExistingIndex>) -> Outcome,
     ) -> Result<Outcome, RequestError> {
         Ok(match self.put(http, template, query).await? {
             Ok(template) => {
@@ -208,14 +208,14 @@ impl Address {
     }
 
     /// The index that documents go to now, if it exists already and its mapping can be read.
-    async fn existing(&self, http: &Http, wish: &Wish, template: &Template) -> Option<Existing> {
+    async fn existing(&self, http: &Http, wish: &Wish, template: &Template) -> Option<ExistingIndex> {
         let mut index = Vec::new();
         clock::timestamp().fill(&wish.index_name, &mut index).ok()?;
         let index = String::from_utf8(index).ok()?;
         let path = format!("/{index}/_mapping");
         let answer = self.ask_up_to(limits::TEMPLATE_BYTES_MAX, http, &path, existing::QUERY, None).await;
         let mut answer = answer.ok().filter(|answer| answer.status == 200)?;
-        Existing::of_answer(index, &mut answer.body, template.flavour, wish.verbatim)
+        ExistingIndex::of_answer(index, &mut answer.body, template.flavour, wish.verbatim)
     }
 
     /// The answer as a reason, with a remedy if one is known.
@@ -269,8 +269,8 @@ impl fmt::Display for Rejection {
     }
 }
 
-fn told(existing: Option<&Existing>) -> String {
-    existing.map(Existing::to_string).unwrap_or_default()
+fn told(existing: Option<&ExistingIndex>) -> String {
+    existing.map(ExistingIndex::to_string).unwrap_or_default()
 }
 
 #[cfg(test)]
