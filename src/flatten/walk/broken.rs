@@ -72,10 +72,9 @@ impl<G: Guide> Walk<'_, G> {
             let value = &self.body[self.offset(token)..self.offset(token + 1)];
             let value = value.trim_ascii_end();
             let is_sound = match value {
-                [b'{' | b'['] => !after_value,
+                [b'{' | b'['] | b"true" | b"false" | b"null" => !after_value,
                 [b'}' | b']' | b',' | b':'] => true,
                 [b'"', text @ .., b'"'] => !after_value && scalar::escapes(text) != Escapes::Bad,
-                b"true" | b"false" | b"null" => !after_value,
                 _ => !after_value && scalar::number_end(value, 0) == Some(value.len()),
             };
             after_value = !matches!(value, [b'{' | b'[' | b',' | b':']);
