@@ -2,9 +2,13 @@
 //! 0.1 MB of peak memory, and the program needs nothing but glibc, as in the smallest container images. If the linker has
 //! no static unwinder, or is for another target, the shared library is used as usual.
 //!
-//! It also arranges the code of a release so that it takes little memory: see [`LAYOUT`].
+//! It also arranges the code of a release so that it takes little memory: see [`LAYOUT`], and compresses the reference
+//! configuration, which `expvastic sample` prints.
 
+use flate2::Compression;
+use flate2::bufread::GzEncoder;
 use std::env;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -40,6 +44,7 @@ const ORDERFILE: &str = "build/orderfile.txt";
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=RUSTC_LINKER");
+    compress("expvastic.reference.yml", "reference.yml.gz");
     let linker = linker();
     if is_dynamic_glibc() && linker.as_ref().is_some_and(|linker| find_file(linker, "libgcc_eh.a").is_some()) {
         println!("cargo::rustc-link-lib=gcc_eh");
@@ -55,6 +60,16 @@ fn main() {
             use_linker_script();
         }
     }
+}
+
+/// Compresses a file for `include_bytes!`.
+fn compress(from: &str, to: &str) {
+    println!("cargo::rerun-if-changed={from}");
+    let text = std::fs::read(from).unwrap_or_else(|error| panic!("{from}: {error}"));
+    let mut packed = Vec::new();
+    let encoded = GzEncoder::new(&*text, Compression::best()).read_to_end(&mut packed);
+    let to = Path::new(&of_target("OUT_DIR")).join(to);
+    encoded.and_then(|_| std::fs::write(&to, packed)).unwrap_or_else(|error| panic!("{}: {error}", to.display()));
 }
 
 /// Whether `RUSTFLAGS` choose a linker. It may be gold, which knows neither packed relocations nor linker scripts; the usual

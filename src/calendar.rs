@@ -15,6 +15,10 @@ pub(crate) struct Timestamp {
 /// 9999-12-31T23:59:59.
 const LAST_SECOND: u64 = 253_402_300_799;
 
+/// From the first of March of year 0 to the beginning of 1970.
+const DAYS_BEFORE_1970: u64 = 719_468;
+const DAYS_IN_400_YEARS: u64 = 146_097;
+
 /// A day.
 struct Date {
     days_since_1970: u64,
@@ -46,6 +50,17 @@ impl Timestamp {
     pub(crate) fn append_micros(self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.text()[.."2026-11-22T23:59:59.123456".len()]);
         out.push(b'Z');
+    }
+
+    /// Reads what begins with a time as [`Self::append_micros`] writes it, to the second.
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
+        let text = text.get(.."2026-11-22T23:59:59".len())?;
+        let number = |from: usize, to: usize| str::from_utf8(&text[from..to]).ok()?.parse::<u64>().ok();
+        let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+        let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+        let is_date = year >= 1970 && (1..=12).contains(&month) && (1..=31).contains(&day);
+        let time = hour * 3600 + minute * 60 + second;
+        is_date.then(|| Self::since_epoch(Duration::from_secs(Date::days_before(year, month, day) * 24 * 3600 + time)))
     }
 
     /// `2026-11-22T23:59:59.123456789`.
@@ -132,8 +147,6 @@ impl Timestamp {
 impl Date {
     /// Years begin in March here, so that a leap day is the last day of a year and everything else is regular.
     fn of(days_since_1970: u64) -> Self {
-        const DAYS_BEFORE_1970: u64 = 719_468;
-        const DAYS_IN_400_YEARS: u64 = 146_097;
         let days = days_since_1970 + DAYS_BEFORE_1970;
         let (era, day) = (days / DAYS_IN_400_YEARS, days % DAYS_IN_400_YEARS);
         let year_of_era = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
@@ -148,6 +161,15 @@ impl Date {
             month,
             day: days_since_march - (153 * months_since_march + 2) / 5 + 1,
         }
+    }
+
+    /// Days from the beginning of 1970 to this date.
+    fn days_before(year: u64, month: u64, day: u64) -> u64 {
+        let year = year - u64::from(month <= 2);
+        let (era, year_of_era) = (year / 400, year % 400);
+        let days_since_march = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+        let days = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + days_since_march;
+        era * DAYS_IN_400_YEARS + days - DAYS_BEFORE_1970
     }
 
     /// 1970 began on a Thursday. Monday is 1, Sunday 7.

@@ -3,9 +3,14 @@
 mod arguments;
 mod dead_letters;
 mod flags;
+mod help;
+mod man;
 mod orders;
 mod output;
+mod sample;
+mod shells;
 mod spool;
+mod table;
 mod usage;
 
 use crate::config::{Config, ConfigError, LogLevel, Reader, Recorder, Settings, nearest, values};
@@ -22,6 +27,7 @@ use arguments::normalise;
 use flags::Flags;
 use orders::Control;
 use output::print;
+use shells::Shell;
 use smol::channel::Sender;
 use std::ffi::OsString;
 use std::fmt;
@@ -34,50 +40,6 @@ const DONE: u8 = 0;
 const FAILED: u8 = 1;
 const USAGE: u8 = 64;
 const CONFIG: u8 = 78;
-
-const HELP: &str = "\
-expvastic polls Go expvar endpoints and ships flat documents to Elasticsearch or OpenSearch.
-
-Usage:
-  expvastic -c conf.yml                 run until stopped
-  expvastic --reader localhost:1234/debug/vars --recorder localhost:9200
-                                        run without a file
-  expvastic check -c conf.yml           validate the configuration and print the routes
-  expvastic once -c conf.yml            poll every reader once, ship, exit (0: every document was accepted)
-  expvastic once --dry-run -c conf.yml  the same, but print the bulk text instead of sending it
-  expvastic setup -c conf.yml           create or update the index templates
-  expvastic setup --print -c conf.yml   only print them, for each kind of server
-  expvastic spool ls -c conf.yml        list the documents waiting on disk; also verify (1: damage found), dump
-                                        (print the bulk text) and drop (delete everything)
-  expvastic dead-letters ls -c conf.yml list the documents that the server rejected, and why
-  expvastic dead-letters retry -c conf.yml
-                                        send them again unchanged (0: all of them were accepted)
-
-Options, each also as an environment variable (a flag wins):
-  -c, --config FILE    configuration; .yml or .yaml may be omitted             EXPVASTIC_CONFIG
-      --reader URL     endpoint to poll        [localhost:1234/debug/vars]     EXPVASTIC_READER
-      --recorder URL   server to ship to       [localhost:9200]                EXPVASTIC_RECORDER
-                       with dead-letters: name of the one recorder to use
-      --index NAME     index to write to       [expvastic]                     EXPVASTIC_INDEX
-      --type NAME      service.name of the documents [expvastic]               EXPVASTIC_TYPE
-      --int TIME       interval between polls  [1s]                            EXPVASTIC_INT
-      --timeout TIME   limit for each request  [30s]                           EXPVASTIC_TIMEOUT
-      --backoff N      consecutive failures until an endpoint is down [15]     EXPVASTIC_BACKOFF
-      --loglevel L     error, warn, info, debug or trace [info]                EXPVASTIC_LOGLEVEL
-      --dry-run        with once: send nothing                                 EXPVASTIC_DRY_RUN
-      --print          with setup: change nothing                              EXPVASTIC_PRINT
-  -h, --help           show this help (also: expvastic help)
-  -V, --version        show the version (also: expvastic version)
-
-Put passwords and keys in the file (auth): a command line is visible to every user of the machine.
-Single dashes (-reader=…) work too.
-SIGINT or SIGTERM: ship what is waiting, log the ledger, exit; again after a second: exit without flushing.
-SIGHUP: reload the configuration. SIGUSR1: ship what is waiting now.
-Exit codes: 0 success, 64 usage error, 78 invalid configuration, 1 any other failure. once: 0 only if every document was
-accepted. After SIGINT or SIGTERM: 0 if everything still waiting was shipped or spooled; see the ledger for the rest.
-";
-
-const COMMANDS: [&str; 8] = ["check", "once", "setup", "spool", "dead-letters", "run", "help", "version"];
 
 /// Runs the program with these arguments, which do not include its own name. Gives the exit code.
 #[must_use]
@@ -126,8 +88,7 @@ impl fmt::Display for Failure {
 #[derive(Debug, PartialEq)]
 struct Invocation {
     command: Command,
-    /// `--dry-run` or `--print`.
-    only_shown: bool,
+    flags: Flags,
     source: Source,
     log_level: Option<LogLevel>,
     /// With `dead-letters`: the name of the only recorder to use.
@@ -142,8 +103,12 @@ enum Command {
     Setup,
     Spool(spool::Action),
     DeadLetters(dead_letters::Action),
-    Help,
+    /// Of one command, or of all.
+    Help(Option<&'static str>),
     Version,
+    Sample,
+    Completions(Shell),
+    Man,
 }
 
 /// Where the configuration comes from.
@@ -171,39 +136,44 @@ impl Invocation {
     fn parse(arguments: Vec<OsString>, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, Failure> {
         let arguments = normalise(arguments)?;
         let mut arguments = pico_args::Arguments::from_vec(arguments.into_iter().map(OsString::from).collect());
-        let mut command = match subcommand(&mut arguments)?.as_deref() {
-            Some("check") => Command::Check,
-            Some("once") => Command::Once,
-            Some("setup") => Command::Setup,
-            Some("spool") => Command::Spool(spool::Action::named(&action_name(&mut arguments)?)?),
-            Some("dead-letters") => Command::DeadLetters(dead_letters::Action::named(&action_name(&mut arguments)?)?),
-            Some("help") => Command::Help,
-            Some("version") => Command::Version,
-            _ => Command::Run,
-        };
-        if arguments.contains(["-h", "--help"]) {
-            command = Command::Help;
-        } else if arguments.contains(["-V", "--version"]) {
-            command = Command::Version;
-        }
-        let only_shown = only_shown(&mut arguments, command, environment)?;
+        let name = subcommand(&mut arguments)?;
         let mut flags = Flags::take(&mut arguments)?;
+        if flags.has("--help") {
+            return Ok(Self::without_configuration(Command::Help(name), flags));
+        }
+        if flags.has("--version") {
+            return Ok(Self::without_configuration(Command::Version, flags));
+        }
+        let command = Command::named(name, &mut arguments)?;
         if let Some(rest) = arguments.finish().first() {
             return Err(Failure::Usage(UsageError::UnexpectedArgument(rest.to_string_lossy().into_owned())));
         }
-        if matches!(command, Command::Help | Command::Version) {
-            return Ok(Self { command, only_shown, source: Source::None, log_level: None, recorder: None });
+        if !command.needs_configuration() {
+            return Ok(Self::without_configuration(command, flags));
         }
+        flags.complete(name.unwrap_or_default(), environment)?;
         let recorder = if matches!(command, Command::DeadLetters(_)) { flags.take_recorder() } else { None };
         let source = flags.source(environment)?;
         let log_level = flags.value("--loglevel", environment, values::log_level)?;
-        Ok(Self { command, only_shown, source, log_level, recorder })
+        Ok(Self { command, flags, source, log_level, recorder })
+    }
+
+    fn without_configuration(command: Command, flags: Flags) -> Self {
+        Self { command, flags, source: Source::None, log_level: None, recorder: None }
+    }
+
+    /// Whether the command is only to show what it would do.
+    fn only_shows(&self) -> bool {
+        self.flags.has("--dry-run") || self.flags.has("--print")
     }
 
     fn execute(self) -> Result<u8, Failure> {
         match self.command {
-            Command::Help => Ok(print(HELP)),
+            Command::Help(command) => Ok(print(&help::help(command))),
             Command::Version => Ok(print(concat!("expvastic ", env!("CARGO_PKG_VERSION"), "\n"))),
+            Command::Sample => Ok(output::write(|stdout| sample::print(stdout))),
+            Command::Completions(shell) => Ok(print(&shell.completions())),
+            Command::Man => Ok(print(&man::page())),
             Command::Check => {
                 let config = self.load()?;
                 show_warnings(&config);
@@ -221,8 +191,12 @@ impl Invocation {
                 self.set_up(&config)
             }
             Command::Spool(action) => {
+                let is_summary = self.flags.has("--summary");
+                if is_summary && action != spool::Action::Ls {
+                    return Err(Failure::Usage(UsageError::OtherCommand { flag: "--summary", commands: "spool ls" }));
+                }
                 let config = self.load()?;
-                Ok(output::write(|stdout| action.run(&config, stdout, &mut std::io::stderr())))
+                Ok(output::write(|stdout| action.run(&config, is_summary, stdout, &mut std::io::stderr())))
             }
             Command::DeadLetters(action) => self.dead_letters(action),
             Command::Run | Command::Once => self.work(),
@@ -253,7 +227,7 @@ impl Invocation {
         let watchdog = signals.as_ref().ok().map(|signals| Watchdog::new(signals.pending_stop()));
         let (before, after) = descriptors::raise_limit();
         let mut config = self.load()?;
-        if self.only_shown {
+        if self.only_shows() {
             config.ship_to_standard_output();
         }
         let log = Log::start(config.logged());
@@ -264,7 +238,7 @@ impl Invocation {
         if self.command == Command::Once {
             let stop = orders::until_stopped(signals, None);
             let report = engine::tick_once_with_hurry(&config, stop, watchdog).map_err(Failure::Engine)?;
-            if self.only_shown {
+            if self.only_shows() {
                 log_printed(&report);
             } else {
                 log_ledgers(&report);
@@ -305,7 +279,7 @@ impl Invocation {
     }
 
     fn set_up(&self, config: &Config) -> Result<u8, Failure> {
-        if self.only_shown {
+        if self.only_shows() {
             return Ok(print(&setup::shown(config)));
         }
         let http =
@@ -316,32 +290,26 @@ impl Invocation {
     }
 }
 
-/// Whether the command is only to show what it would do: its switch, or the environment variable of that, is on.
-fn only_shown(
-    arguments: &mut pico_args::Arguments,
-    command: Command,
-    environment: &dyn Fn(&str) -> Option<String>,
-) -> Result<bool, Failure> {
-    let mut only_shown = false;
-    for (switch, variable, owner, name) in [
-        ("--dry-run", "EXPVASTIC_DRY_RUN", Command::Once, "once"),
-        ("--print", "EXPVASTIC_PRINT", Command::Setup, "setup"),
-    ] {
-        let is_given = arguments.contains(switch);
-        if is_given && !matches!(command, Command::Help | Command::Version) && command != owner {
-            return Err(Failure::Usage(UsageError::OtherCommand { switch, command: name }));
-        }
-        only_shown |= command == owner && (is_given || is_switched_on(variable, environment)?);
+impl Command {
+    /// The command with this name, and its action if it has several.
+    fn named(name: Option<&'static str>, arguments: &mut pico_args::Arguments) -> Result<Self, Failure> {
+        Ok(match name.unwrap_or_default() {
+            "check" => Self::Check,
+            "once" => Self::Once,
+            "setup" => Self::Setup,
+            "spool" => Self::Spool(spool::Action::named(&action_name(arguments)?)?),
+            "dead-letters" => Self::DeadLetters(dead_letters::Action::named(&action_name(arguments)?)?),
+            "help" => Self::Help(subcommand(arguments)?),
+            "version" => Self::Version,
+            "sample" => Self::Sample,
+            "completions" => Self::Completions(Shell::named(&action_name(arguments)?)?),
+            "man" => Self::Man,
+            _ => Self::Run,
+        })
     }
-    Ok(only_shown)
-}
 
-fn is_switched_on(variable: &'static str, environment: &dyn Fn(&str) -> Option<String>) -> Result<bool, Failure> {
-    let value = environment(variable).unwrap_or_default();
-    match value.trim().to_ascii_lowercase().as_str() {
-        "1" | "true" | "yes" | "on" => Ok(true),
-        "" | "0" | "false" | "no" | "off" => Ok(false),
-        _ => Err(Failure::Usage(UsageError::NotASwitch { variable, found: value })),
+    fn needs_configuration(self) -> bool {
+        !matches!(self, Self::Help(_) | Self::Version | Self::Sample | Self::Completions(_) | Self::Man)
     }
 }
 
@@ -388,13 +356,14 @@ fn log_printed(report: &Report) {
     }
 }
 
-fn subcommand(arguments: &mut pico_args::Arguments) -> Result<Option<String>, Failure> {
-    let command = arguments.subcommand().map_err(unparsed)?;
-    if let Some(unknown) = command.as_deref().filter(|command| !COMMANDS.contains(command)) {
-        let meant = nearest(unknown, COMMANDS);
-        return Err(Failure::Usage(UsageError::UnknownCommand { command: unknown.to_owned(), meant }));
+/// The name of a command, if one comes next.
+fn subcommand(arguments: &mut pico_args::Arguments) -> Result<Option<&'static str>, Failure> {
+    let Some(name) = arguments.subcommand().map_err(unparsed)? else { return Ok(None) };
+    if let Some(known) = table::commands().find(|known| *known == name) {
+        return Ok(Some(known));
     }
-    Ok(command)
+    let meant = nearest(&name, table::commands());
+    Err(Failure::Usage(UsageError::UnknownCommand { command: name, meant }))
 }
 
 fn unparsed(error: pico_args::Error) -> Failure {

@@ -3,13 +3,16 @@
 use crate::calendar::Timestamp;
 use crate::json;
 
+/// The text that a document begins with: what precedes its time.
+pub(crate) const TIME: &[u8] = b"{\"@timestamp\":\"";
+
 /// The text that precedes the value of `service.name` in a document.
 pub(crate) const SERVICE_NAME: &[u8] = b",\"service.name\":\"";
 
 /// Begins a document with its time and the `own_members` of its reader. The members of the payload follow, and [`end`]
 /// closes the object.
 pub(crate) fn begin(out: &mut Vec<u8>, time: Timestamp, own_members: &[u8]) {
-    out.extend_from_slice(b"{\"@timestamp\":\"");
+    out.extend_from_slice(TIME);
     time.append_micros(out);
     out.push(b'"');
     out.extend_from_slice(own_members);

@@ -45,6 +45,33 @@ fn help_and_version_go_to_standard_output() {
 }
 
 #[test]
+fn the_sample_is_the_reference_configuration() {
+    assert_eq!(text(&expvastic(&["sample"]).stdout), include_str!("../expvastic.reference.yml"));
+}
+
+#[test]
+fn the_help_and_the_page_have_the_same_commands_and_flags() {
+    let page = include_str!("../docs/operate.md");
+    let help = expvastic(&["help"]);
+    let lines = text(&help.stdout).lines();
+    let (mut commands, mut flags) = (0, 0);
+    for line in lines {
+        if let Some(usage) = line.strip_prefix("  expvastic ") {
+            let command = usage.split(' ').next().unwrap_or_default();
+            let is_there = page.contains(&format!("`expvastic {command}"));
+            assert!(is_there || command == "run" || command.starts_with('-'), "docs/operate.md lacks {command}");
+            commands += 1;
+        } else if let Some(flag) = line.split_whitespace().find(|word| word.starts_with("--")) {
+            assert!(page.contains(&format!("`{flag}")), "docs/operate.md lacks {flag}");
+            flags += 1;
+        }
+    }
+    assert!(commands > 10 && flags > 10, "{commands} commands, {flags} flags");
+    let spool = expvastic(&["help", "spool"]);
+    assert!(text(&spool.stdout).contains("--summary") && !text(&spool.stdout).contains("--dry-run"));
+}
+
+#[test]
 fn exit_codes_tell_usage_from_configuration() {
     for (arguments, code, said) in [
         (

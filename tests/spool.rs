@@ -70,6 +70,14 @@ fn what_waits_outlives_the_process_and_can_be_looked_at() {
     let (listed, _, code) = output(&program.beside(&["spool", "ls"]));
     assert_eq!(code, Some(0));
     assert!(listed.contains(&format!("es: {waiting} documents waiting in spool, ")), "{listed}");
+    let (summary, _, _) = output(&program.beside(&["spool", "ls", "--summary"]));
+    assert!(listed.ends_with(&summary) && listed.len() > summary.len() && summary.lines().count() == 2, "{listed}");
+    let total = summary.lines().last().expect("a total");
+    assert!(total.starts_with(&format!("total: {waiting} documents waiting in 1 spool, ")), "{total}");
+    // A machine that is busy makes them older.
+    assert!(total.contains(", oldest ") && total.contains(", newest ") && !total.contains(" d "), "{total}");
+    let (_, said, code) = output(&program.beside(&["spool", "drop", "--summary"]));
+    assert!(said.contains("--summary works only with spool ls") && code == Some(64), "{said}");
     let (verified, _, code) = output(&program.beside(&["spool", "verify"]));
     assert_eq!((verified, code), (format!("es: {waiting} of {waiting} documents intact; no damage found\n"), Some(0)));
     let (dumped, _, _) = output(&program.beside(&["spool", "dump"]));

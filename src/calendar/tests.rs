@@ -34,6 +34,22 @@ fn an_instant_is_written_as_jiff_writes_it() {
         let mut micros = Vec::new();
         time.append_micros(&mut micros);
         assert_eq!(micros, format!("{theirs:.6}").as_bytes());
+        let whole = Timestamp { nanos: 0, ..time };
+        assert_eq!(Timestamp::parse(&micros), Some(whole), "{time}");
+    }
+}
+
+#[test]
+fn what_is_no_time_is_not_read_as_one() {
+    for text in [
+        "",
+        "2026-11-22T23:59:5",
+        "2026-13-22T23:59:59",
+        "1969-12-31T23:59:59",
+        "2026-11-00T00:00:00",
+        "2026-11-2öT23:59:59",
+    ] {
+        assert_eq!(Timestamp::parse(text.as_bytes()), None, "{text}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Brings arguments, as people write them, into the form that the parser accepts.
 
 use super::Failure;
-use super::flags::{SWITCHES, VALUES};
+use super::table::{FLAGS, Flag};
 use super::usage::UsageError;
 use crate::config::nearest;
 use std::ffi::OsString;
@@ -20,12 +20,13 @@ pub(super) fn normalise(arguments: Vec<OsString>) -> Result<Vec<String>, Failure
             continue;
         }
         let (flag, value) = argument.split_once('=').map_or((&*argument, None), |(flag, value)| (flag, Some(value)));
-        let name = known_flag(flag)?;
+        let flag = known_flag(flag)?;
+        let name = flag.name;
         if seen.contains(&name) {
             return Err(Failure::Usage(UsageError::GivenTwice { flag: name }));
         }
         seen.push(name);
-        if SWITCHES.contains(&name) {
+        if flag.is_switch() {
             if value.is_some() {
                 return Err(Failure::Usage(UsageError::TakesNoValue { flag: name }));
             }
@@ -48,22 +49,16 @@ pub(super) fn normalise(arguments: Vec<OsString>) -> Result<Vec<String>, Failure
     Ok(normal)
 }
 
-/// The long form of a flag in any spelling, with its dashes.
-fn known_flag(flag: &str) -> Result<&'static str, Failure> {
+/// A flag in any spelling.
+fn known_flag(flag: &str) -> Result<&'static Flag, Failure> {
     let bare = flag.trim_start_matches('-');
-    let long = match bare {
-        "c" => "config",
-        "h" => "help",
-        "V" => "version",
-        other => other,
-    };
-    let names = VALUES.iter().map(|flag| flag.name).chain(SWITCHES);
-    if let Some(name) = names.clone().find(|name| name[2..] == *long).filter(|_| flag.len() - bare.len() <= 2) {
-        return Ok(name);
+    let is_meant = |known: &&Flag| known.name[2..] == *bare || !bare.is_empty() && known.letter == bare;
+    if let Some(known) = FLAGS.iter().find(is_meant).filter(|_| flag.len() - bare.len() <= 2) {
+        return Ok(known);
     }
     if bare.is_empty() {
         return Err(Failure::Usage(UsageError::UnexpectedArgument(flag.to_owned())));
     }
-    let meant = nearest(bare, names.map(|name| &name[2..]));
+    let meant = nearest(bare, FLAGS.iter().map(|known| &known.name[2..]));
     Err(Failure::Usage(UsageError::UnknownFlag { flag: flag.to_owned(), meant }))
 }

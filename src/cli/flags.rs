@@ -1,55 +1,71 @@
-//! The flags, with their environment variables.
+//! The flags of a command line, and their environment variables.
 
+use super::table::{FLAGS, Flag};
 use super::usage::UsageError;
 use super::{Failure, SingleEngine, Source};
 use crate::config::{INDEX_NAME_DEFAULT, values};
 use crate::limits;
 use std::time::Duration;
 
-/// A flag that takes a value.
-pub(super) struct Flag {
-    /// With its dashes.
-    pub(super) name: &'static str,
-    /// The environment variable that has the same meaning.
-    pub(super) variable: &'static str,
-}
-
-/// The flags that take a value. `--config` is also `-c`.
-pub(super) const VALUES: [Flag; 9] = [
-    Flag { name: "--config", variable: "EXPVASTIC_CONFIG" },
-    Flag { name: "--reader", variable: "EXPVASTIC_READER" },
-    Flag { name: "--recorder", variable: "EXPVASTIC_RECORDER" },
-    Flag { name: "--index", variable: "EXPVASTIC_INDEX" },
-    Flag { name: "--type", variable: "EXPVASTIC_TYPE" },
-    Flag { name: "--int", variable: "EXPVASTIC_INT" },
-    Flag { name: "--timeout", variable: "EXPVASTIC_TIMEOUT" },
-    Flag { name: "--backoff", variable: "EXPVASTIC_BACKOFF" },
-    Flag { name: "--loglevel", variable: "EXPVASTIC_LOGLEVEL" },
-];
-
 /// Those whose value is an endpoint.
 const ENDPOINTS: [&str; 2] = ["--reader", "--recorder"];
 
-/// The flags without a value.
-pub(super) const SWITCHES: [&str; 4] = ["--dry-run", "--print", "--help", "--version"];
-
-/// The values of the flags in [`VALUES`] that are on the command line.
-pub(super) struct Flags([Option<String>; VALUES.len()]);
+/// The flags in [`FLAGS`] that are on the command line, with their values. That of a switch is empty.
+#[derive(Debug, PartialEq)]
+pub(super) struct Flags([Option<String>; FLAGS.len()]);
 
 impl Flags {
     pub(super) fn take(arguments: &mut pico_args::Arguments) -> Result<Self, Failure> {
-        let mut values = [const { None }; VALUES.len()];
-        for (Flag { name, .. }, value) in VALUES.into_iter().zip(&mut values) {
-            let unparsed = |error| Failure::Usage(UsageError::Unparsed { flag: Some(name), error });
-            *value = arguments.opt_value_from_str(name).map_err(unparsed)?;
+        let mut values = [const { None }; FLAGS.len()];
+        for (flag, value) in FLAGS.iter().zip(&mut values) {
+            let unparsed = |error| Failure::Usage(UsageError::Unparsed { flag: Some(flag.name), error });
+            *value = if flag.is_switch() {
+                arguments.contains(flag.name).then(String::new)
+            } else {
+                arguments.opt_value_from_str(flag.name).map_err(unparsed)?
+            };
         }
         Ok(Self(values))
     }
 
+    /// Whether a flag is given; after [`Self::complete`], also by its environment variable.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// The value of a flag.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0[place(name)?].as_deref()
+    }
+
+    /// Completes the flags that only some commands have by their environment variables, if this command is one of those.
+    ///
+    /// # Errors
+    /// Another command's flag is on the command line, or the variable of a switch is neither true nor false.
+    pub(super) fn complete(
+        &mut self,
+        command: &str,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<(), Failure> {
+        for (flag, value) in FLAGS.iter().zip(&mut self.0).filter(|(flag, _)| !flag.commands.is_empty()) {
+            let Flag { name, commands, variable, .. } = *flag;
+            if !flag.belongs_to(command) {
+                if value.is_some() {
+                    return Err(Failure::Usage(UsageError::OtherCommand { flag: name, commands }));
+                }
+            } else if value.is_none() {
+                *value = environment(variable);
+                if flag.is_switch() && !is_switched_on(variable, value.as_deref().unwrap_or_default())? {
+                    *value = None;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The value of `--recorder`, for the command that takes it for a name.
     pub(super) fn take_recorder(&mut self) -> Option<String> {
-        let at = VALUES.iter().position(|flag| flag.name == "--recorder")?;
-        self.0[at].take()
+        self.0[place("--recorder")?].take()
     }
 
     /// The value of a flag, or else of its environment variable, read by `parser`.
@@ -59,8 +75,8 @@ impl Flags {
         environment: &dyn Fn(&str) -> Option<String>,
         parser: impl FnOnce(&str) -> Result<T, String>,
     ) -> Result<Option<T>, Failure> {
-        let Some(index) = VALUES.iter().position(|flag| flag.name == name) else { return Ok(None) };
-        let Flag { name, variable } = VALUES[index];
+        let Some(index) = place(name) else { return Ok(None) };
+        let Flag { name, variable, .. } = FLAGS[index];
         let (origin, text) = match self.0[index].take() {
             Some(text) => (name, Some(text)),
             None => (variable, environment(variable)),
@@ -71,20 +87,19 @@ impl Flags {
 
     /// A file, or a single engine, whichever the flags describe. If they describe neither, the environment decides.
     pub(super) fn source(&mut self, environment: &dyn Fn(&str) -> Option<String>) -> Result<Source, Failure> {
-        // All but --config and --loglevel describe a single engine.
-        let single = 1..VALUES.len() - 1;
-        let single_flag = single.clone().find(|&index| self.0[index].is_some());
-        if let Some(path) = self.0[0].clone() {
-            return match single_flag {
-                None => Ok(Source::File(path)),
-                Some(index) => Err(Failure::Usage(UsageError::BesideConfig { flag: VALUES[index].name })),
+        let engine = || FLAGS.iter().zip(&self.0).filter(|(flag, _)| flag.describes_engine);
+        let engine_flag = engine().find(|(_, value)| value.is_some()).map(|(flag, _)| flag.name);
+        if let Some(path) = self.get("--config") {
+            return match engine_flag {
+                None => Ok(Source::File(path.to_owned())),
+                Some(flag) => Err(Failure::Usage(UsageError::BesideConfig { flag })),
             };
         }
-        if single_flag.is_none() {
+        if engine_flag.is_none() {
             if let Some(path) = environment("EXPVASTIC_CONFIG") {
                 return Ok(Source::File(path));
             }
-            if single.clone().all(|index| environment(VALUES[index].variable).is_none()) {
+            if engine().all(|(flag, _)| environment(flag.variable).is_none()) {
                 return Err(Failure::Usage(UsageError::NothingToDo));
             }
         }
@@ -93,7 +108,7 @@ impl Flags {
 
     fn single(&mut self, environment: &dyn Fn(&str) -> Option<String>) -> Result<SingleEngine, Failure> {
         let text = |text: &str| Ok(text.to_owned());
-        for (flag, value) in VALUES.iter().zip(&self.0).filter(|(flag, _)| ENDPOINTS.contains(&flag.name)) {
+        for (flag, value) in FLAGS.iter().zip(&self.0).filter(|(flag, _)| ENDPOINTS.contains(&flag.name)) {
             if value.as_deref().is_some_and(values::has_credentials) {
                 return Err(Failure::Usage(UsageError::VisibleCredentials { flag: flag.name }));
             }
@@ -115,5 +130,17 @@ impl Flags {
             timeout: self.value("--timeout", environment, timeout)?.unwrap_or(limits::TIMEOUT_DEFAULT),
             backoff: self.value("--backoff", environment, backoff)?.unwrap_or(limits::BACKOFF_DEFAULT),
         })
+    }
+}
+
+fn place(name: &str) -> Option<usize> {
+    FLAGS.iter().position(|flag| flag.name == name)
+}
+
+fn is_switched_on(variable: &'static str, value: &str) -> Result<bool, Failure> {
+    match value.trim().to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "" | "0" | "false" | "no" | "off" => Ok(false),
+        _ => Err(Failure::Usage(UsageError::NotASwitch { variable, found: value.to_owned() })),
     }
 }

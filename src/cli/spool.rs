@@ -1,6 +1,8 @@
 //! `expvastic spool ls|verify|dump|drop`: inspects the documents that wait on disk. All but `drop` only read, so they
 //! can be used while expvastic is running.
 
+mod listing;
+
 use super::Failure;
 use super::usage::UsageError;
 use crate::config::{Config, Recorder};
@@ -9,6 +11,7 @@ use crate::recorder;
 use crate::spool::disk::{self, OpenError, Survey};
 use crate::spool::files::{Files, Folder};
 use crate::spool::segment;
+use listing::Listing;
 use std::fmt;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -38,11 +41,18 @@ impl Action {
         }
     }
 
-    /// Does it for every recorder that has a spool. False if something is damaged or could not be done.
+    /// Does it for every recorder that has a spool. If it `is_summary`, `ls` leaves out the segments. False if something
+    /// is damaged or could not be done.
     ///
     /// # Errors
     /// What is written does not arrive.
-    pub(super) fn run(self, config: &Config, out: &mut (impl Write + AsFd), err: &mut impl Write) -> io::Result<bool> {
+    pub(super) fn run(
+        self,
+        config: &Config,
+        is_summary: bool,
+        out: &mut (impl Write + AsFd),
+        err: &mut impl Write,
+    ) -> io::Result<bool> {
         // Whoever dumps documents into nothing would believe to have them, and perhaps drop them next.
         if self == Self::Dump && recorder::stands_for_nothing(&*out) {
             return Err(io::Error::other(recorder::CLOSED));
@@ -50,9 +60,10 @@ impl Action {
         let with_spool = config.recorders.iter().filter_map(|recorder| Some((recorder, recorder.spool.as_ref()?)));
         let mut all_well = true;
         let mut seen = false;
+        let mut listing = Listing::new(is_summary);
         for (recorder, spool) in with_spool {
             seen = true;
-            match self.one(recorder, &spool.path, spool.bytes_max, out) {
+            match self.one(recorder, &spool.path, spool.bytes_max, &mut listing, out) {
                 Ok(well) => all_well &= well,
                 Err(Failed::Output(error)) => return Err(error),
                 Err(Failed::Folder(error)) => {
@@ -63,23 +74,37 @@ impl Action {
         }
         if !seen {
             writeln!(err, "no recorder in this configuration has a spool")?;
+        } else if self == Self::Ls {
+            listing.end(out)?;
         }
         Ok(all_well)
     }
 
-    fn one(self, recorder: &Recorder, path: &Path, bytes_max: u64, out: &mut impl Write) -> Result<bool, Failed> {
+    fn one(
+        self,
+        recorder: &Recorder,
+        path: &Path,
+        bytes_max: u64,
+        listing: &mut Listing,
+        out: &mut impl Write,
+    ) -> Result<bool, Failed> {
         let unreadable = |error| Failed::Folder(FolderError::Unusable { folder: path.to_owned(), error });
         let folder = match Files::System.open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             opened => Some(opened.map_err(unreadable)?),
         };
-        let Some(folder) = folder else { return self.nothing(recorder, path, bytes_max, out) };
+        let Some(folder) = folder else {
+            if self == Self::Ls {
+                listing.add(recorder, path, bytes_max, None, out)?;
+            }
+            return Ok(self.nothing(recorder, out)?);
+        };
         if self == Self::Drop {
             disk::lock(&folder, path).map_err(|error| Failed::Folder(FolderError::NotDropped(error)))?;
         }
         let survey = Survey::of(&folder).map_err(unreadable)?;
         match self {
-            Self::Ls => ls(recorder, path, bytes_max, &survey, out),
+            Self::Ls => listing.add(recorder, path, bytes_max, Some((&folder, &survey)), out).map(|()| true),
             Self::Verify => verify(recorder, path, &folder, &survey, out),
             Self::Dump => dump(path, &folder, &survey, out),
             Self::Drop => {
@@ -90,12 +115,11 @@ impl Action {
         }
     }
 
-    /// The same for a folder that does not exist.
-    fn nothing(self, recorder: &Recorder, path: &Path, bytes_max: u64, out: &mut impl Write) -> Result<bool, Failed> {
+    /// The rest of it for a folder that does not exist.
+    fn nothing(self, recorder: &Recorder, out: &mut impl Write) -> io::Result<bool> {
         match self {
-            Self::Ls => return ls(recorder, path, bytes_max, &Survey::default(), out),
+            Self::Ls | Self::Dump => {}
             Self::Verify => writeln!(out, "{}: 0 of 0 documents intact; no damage found", recorder.name)?,
-            Self::Dump => {}
             Self::Drop => writeln!(out, "{}: dropped 0 documents", recorder.name)?,
         }
         Ok(true)
@@ -168,26 +192,6 @@ fn not_dropped(error: &OpenError) -> String {
 
 fn documents(survey: &Survey) -> u64 {
     survey.segments.iter().map(|files| segment::listed(files.sums_bytes)).sum()
-}
-
-fn ls(
-    recorder: &Recorder,
-    folder: &Path,
-    bytes_max: u64,
-    survey: &Survey,
-    out: &mut impl Write,
-) -> Result<bool, Failed> {
-    for files in &survey.segments {
-        let path = disk::text_path(folder, files.number);
-        let documents = counted(segment::listed(files.sums_bytes), "document");
-        writeln!(out, "{}: {documents}, {} bytes", path.display(), files.text_bytes)?;
-    }
-    for &(number, bytes) in &survey.set_aside {
-        writeln!(out, "{}: damaged, set aside, {bytes} bytes", disk::damaged_path(folder, number).display())?;
-    }
-    let (waiting, bytes) = (counted(documents(survey), "document"), survey.used_bytes());
-    writeln!(out, "{}: {waiting} waiting in {}, {bytes} of {bytes_max} bytes", recorder.name, folder.display())?;
-    Ok(true)
 }
 
 /// Writes all documents that can be read.

@@ -1,6 +1,6 @@
 //! Arguments as people give them.
 
-use super::flags::{Flag, VALUES};
+use super::table::{FLAGS, USAGES, commands};
 use super::*;
 
 fn parsed(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Invocation, String> {
@@ -38,12 +38,14 @@ fn every_spelling_of_a_flag_is_the_same_flag() {
         (&["once", "-c", "x", "-dry-run"], Command::Once, true),
         (&["setup", "-c", "x"], Command::Setup, false),
         (&["setup", "--print", "-c", "x"], Command::Setup, true),
-        (&["-h"], Command::Help, false),
-        (&["check", "--help"], Command::Help, false),
+        (&["-h"], Command::Help(None), false),
+        (&["check", "--help"], Command::Help(Some("check")), false),
+        (&["help", "spool"], Command::Help(Some("spool")), false),
+        (&["spool", "-h"], Command::Help(Some("spool")), false),
         (&["-V"], Command::Version, false),
     ] {
         let invocation = parsed(arguments, &[]).expect("good arguments");
-        assert_eq!((invocation.command, invocation.only_shown), (command, dry_run), "{arguments:?}");
+        assert_eq!((invocation.command, invocation.only_shows()), (command, dry_run), "{arguments:?}");
     }
 }
 
@@ -92,7 +94,7 @@ fn a_flag_beats_its_variable_beats_the_default() {
     for (value, expected) in [("1", true), ("TRUE", true), ("on", true), ("0", false), ("False", false), ("no", false)]
     {
         let invocation = parsed(&["once", "-c", "f"], &[("EXPVASTIC_DRY_RUN", value)]).expect("good");
-        assert_eq!(invocation.only_shown, expected, "{value}");
+        assert_eq!(invocation.only_shows(), expected, "{value}");
     }
     let neither = parsed(&["once", "-c", "f"], &[("EXPVASTIC_DRY_RUN", "maybe")]).expect_err("neither");
     assert!(neither.contains("EXPVASTIC_DRY_RUN: expected true or false, found \"maybe\""), "{neither}");
@@ -140,11 +142,57 @@ fn wrong_usage_is_refused_with_a_hint() {
 }
 
 #[test]
-fn the_help_names_every_flag_and_variable() {
-    for Flag { name, variable } in VALUES {
-        assert!(HELP.contains(&format!("{name} ")) && HELP.contains(variable), "{name}");
+fn each_line_of_the_table_can_be_used_as_it_stands() {
+    for usage in USAGES {
+        let alternatives: Vec<&str> = usage.arguments.split(' ').next().unwrap_or_default().split('|').collect();
+        let rest = usage.arguments.split(' ').skip(1);
+        for first in alternatives {
+            let first = if first == "[COMMAND]" { "check" } else { first };
+            let line = [usage.command, first].into_iter().chain(rest.clone()).filter(|part| !part.is_empty());
+            let line: Vec<&str> = line.collect();
+            let command = parsed(&line, &[]).unwrap_or_else(|error| panic!("{line:?}: {error}")).command;
+            let is_a_run = usage.command.is_empty() || usage.command == "run";
+            assert_eq!(command == Command::Run, is_a_run, "{line:?}");
+        }
     }
-    assert!(VALUES.iter().all(|flag| flag.name.starts_with("--")));
+    for flag in FLAGS {
+        let example = match flag.name {
+            "--int" | "--timeout" => "1s",
+            "--backoff" => "1",
+            "--loglevel" => "info",
+            _ => "x",
+        };
+        let command = flag.commands.split('|').next().filter(|command| !command.is_empty());
+        let usage = USAGES.iter().find(|usage| Some(usage.command) == command);
+        let action = usage.and_then(|usage| usage.actions().next());
+        let mut line: Vec<&str> = command.into_iter().chain(action).chain([flag.name]).collect();
+        assert_eq!(flag.is_switch(), !parsed(&line, &[]).is_err_and(|error| error.contains("needs a value")));
+        line.extend(Some(example).filter(|_| !flag.is_switch()));
+        line.extend(Some("--config=f").filter(|_| !flag.describes_engine && flag.name != "--config"));
+        parsed(&line, &[]).unwrap_or_else(|error| panic!("{line:?}: {error}"));
+    }
+}
+
+#[test]
+fn the_table_is_in_the_form_that_shells_and_man_pages_need() {
+    let texts = FLAGS.iter().map(|flag| flag.about.split(" [").next().unwrap_or_default());
+    for text in texts.chain(USAGES.iter().map(|usage| usage.about)) {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || " .,;:()-".contains(c);
+        assert!(
+            text.chars().all(is_plain) && text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '.'),
+            "{text}"
+        );
+    }
+    let names: Vec<&str> = commands().collect();
+    for (at, name) in names.iter().enumerate() {
+        assert!(!names[..at].contains(name), "the lines of {name} stand apart");
+    }
+    for flag in FLAGS {
+        assert!(flag.name.starts_with("--") && flag.letter.len() < 2, "{}", flag.name);
+        let variable = format!("EXPVASTIC_{}", flag.name[2..].replace('-', "_").to_ascii_uppercase());
+        assert!(flag.variable == variable || ["--help", "--version"].contains(&flag.name), "{}", flag.name);
+        assert!(flag.commands.split('|').all(|own| own.is_empty() || names.contains(&own)), "{}", flag.name);
+    }
 }
 
 #[test]

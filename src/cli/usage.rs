@@ -31,8 +31,8 @@ pub(super) enum UsageError {
     InvalidValue { origin: &'static str, expected: String },
     /// The environment variable of a switch is neither true nor false.
     NotASwitch { variable: &'static str, found: String },
-    /// A switch is there with a command that does not have it.
-    OtherCommand { switch: &'static str, command: &'static str },
+    /// A flag is there with a command that does not have it. Those that have it are separated by `|`.
+    OtherCommand { flag: &'static str, commands: &'static str },
     /// A flag that describes an engine is there together with a file, which describes engines as well.
     BesideConfig { flag: &'static str },
     /// There is neither a file nor a flag that describes an engine. Likely when somebody runs the program for the first
@@ -75,8 +75,9 @@ impl fmt::Display for UsageError {
             Self::EmptyValue { flag } => write!(f, "{flag} needs a value, found an empty one"),
             Self::InvalidValue { origin, expected } => write!(f, "{origin}: {expected}"),
             Self::NotASwitch { variable, found } => write!(f, "{variable}: expected true or false, found {found:?}"),
-            Self::OtherCommand { switch, command } => {
-                write!(f, "{switch} works only with {command}: expvastic {command} {switch}")
+            Self::OtherCommand { flag, commands } => {
+                let command = commands.split('|').next().unwrap_or_default();
+                write!(f, "{flag} works only with {}: expvastic {command} {flag}", commands.replace('|', " or "))
             }
             Self::BesideConfig { flag } => write!(f, "{flag} cannot be combined with --config: set it in the file"),
             Self::NothingToDo => {

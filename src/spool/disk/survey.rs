@@ -188,6 +188,14 @@ pub(crate) fn read_segment(
     Ok((segment::check(text, &sums), sums.is_empty()))
 }
 
+/// The first bytes of a segment's text.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn read_head(folder: &Folder, number: u64, bytes_max: u64) -> io::Result<Vec<u8>> {
+    folder.read(&name(number, TEXT), bytes_max)
+}
+
 /// Bytes that a file of this length takes on disk.
 pub(super) fn blocks(bytes: u64) -> u64 {
     bytes.checked_next_multiple_of(limits::DISK_BLOCK_BYTES).unwrap_or(u64::MAX)
