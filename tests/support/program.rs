@@ -15,6 +15,17 @@ pub(crate) struct Program {
     child: Child,
 }
 
+/// Room that `/dev/shm` has to have for the files of the tests that run at the same time.
+const ROOM_BYTES: u64 = 512 << 20;
+
+/// A folder in memory where there is room. A disk that others keep busy can hold up one `fsync` for longer than a process
+/// has to end after its `shutdown_timeout`.
+fn folder() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let has_room = rustix::fs::statvfs(memory).is_ok_and(|found| found.f_bavail * found.f_frsize > ROOM_BYTES);
+    if has_room { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.expect("a folder")
+}
+
 impl Program {
     /// Starts `expvastic ARGUMENTS -c conf.yml` in a folder of its own.
     pub(crate) fn start(arguments: &[&str], config: &str) -> Self {
@@ -23,12 +34,12 @@ impl Program {
 
     /// The same with these environment variables.
     pub(crate) fn start_with(environment: &[(&str, &str)], arguments: &[&str], config: &str) -> Self {
-        Self::start_in(tempfile::tempdir().expect("a folder"), environment, arguments, config)
+        Self::start_in(folder(), environment, arguments, config)
     }
 
     /// Starts it in a folder that `prepare` has filled.
     pub(crate) fn start_prepared(config: &str, prepare: impl FnOnce(&Path)) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder();
         prepare(folder.path());
         Self::start_in(folder, &[], &[], config)
     }
@@ -36,7 +47,7 @@ impl Program {
     /// Starts it once more in the folder where an earlier one has ended.
     pub(crate) fn start_again(mut self, arguments: &[&str], config: &str) -> Self {
         self.kill();
-        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().expect("a folder"));
+        let folder = std::mem::replace(&mut self.folder, folder());
         Self::start_in(folder, &[], arguments, config)
     }
 
@@ -52,20 +63,20 @@ impl Program {
         let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\" >>stdout", file_bytes_max / 512);
         let mut command = Command::new("sh");
         command.args(["-c", &script, env!("CARGO_BIN_EXE_expvastic")]);
-        Self::start_as(command, tempfile::tempdir().expect("a folder"), &[], &[], config)
+        Self::start_as(command, folder(), &[], &[], config)
     }
 
     /// Starts it from a shell that runs `script` first, which may set a limit.
     pub(crate) fn start_after(script: &str, environment: &[(&str, &str)], config: &str) -> Self {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("{script}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_expvastic")]);
-        Self::start_as(command, tempfile::tempdir().expect("a folder"), environment, &[], config)
+        Self::start_as(command, folder(), environment, &[], config)
     }
 
     /// Starts it with something else than a file for standard error.
     pub(crate) fn start_saying_to(stderr: impl Into<Stdio>, config: &str) -> Self {
         let command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder();
         Self::spawn(command, folder, &[], &[], config, stderr.into())
     }
 
