@@ -8,6 +8,7 @@ mod error;
 mod expand;
 mod file;
 mod index_names;
+mod listen;
 pub(crate) mod maps;
 mod node;
 mod old_type_names;
@@ -41,6 +42,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use crate::log::{LogFormat, LogLevel};
+pub(crate) use access::percent_decoded;
 pub use error::ConfigError;
 pub use node::YamlSizes;
 pub use reader::Reader;
@@ -75,6 +77,10 @@ pub struct Settings {
     pub(crate) log_format: LogFormat,
     /// The address of the status pages, if there are any.
     pub(crate) listen: Option<SocketAddr>,
+    /// Whether they show values of documents.
+    pub(crate) listen_documents: bool,
+    /// Host names, in lower case, by which they may be addressed, besides those that always work.
+    pub(crate) listen_hosts: Vec<String>,
     pub(crate) memory_limit_bytes: u64,
     pub(crate) shutdown_timeout: Duration,
 }
@@ -85,6 +91,8 @@ impl Default for Settings {
             log_level: LogLevel::Info,
             log_format: LogFormat::Text,
             listen: None,
+            listen_documents: true,
+            listen_hosts: Vec::new(),
             memory_limit_bytes: limits::MEMORY_LIMIT_DEFAULT,
             shutdown_timeout: limits::SHUTDOWN_TIMEOUT_DEFAULT,
         }
@@ -326,10 +334,13 @@ impl Settings {
             }
             section.parse(key, values::log_level)
         });
+        let (listen, listen_documents) = listen::of(&mut section);
         let settings = Self {
             log_level: section.parse("log_level", values::log_level).or(old[0]).or(old[1]).unwrap_or(default.log_level),
             log_format: section.parse("log_format", log_format).unwrap_or(default.log_format),
-            listen: section.unless_off("listen", "off").and_then(|it| it.parse("listen", values::listen_address)),
+            listen,
+            listen_documents,
+            listen_hosts: listen::hosts(&mut section),
             memory_limit_bytes: section.size("memory_limit", 64 << 10, 1 << 40).unwrap_or(default.memory_limit_bytes),
             shutdown_timeout: section.duration("shutdown_timeout").unwrap_or(default.shutdown_timeout),
         };

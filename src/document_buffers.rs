@@ -4,8 +4,9 @@
 use crate::bulk::{DocumentKey, IdSource};
 use crate::calendar::Timestamp;
 use crate::document;
-use crate::flatten::{FlattenError, Report, Scratch, Variables};
+use crate::flatten::{FlattenError, Loss, Report, Scratch, VariableRules, Variables};
 use crate::limits;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The working memory of the sanitiser, the buffer for the document, and the body buffers that are not in use.
@@ -51,6 +52,32 @@ impl DocumentBuffers {
         document::end(&mut self.document);
         let key = DocumentKey { time, id: self.ids.next_id() };
         Ok((key, &self.document, report))
+    }
+
+    /// The names of the variables that are left out of the document of a payload, by the reason: those that a reader with
+    /// these rules would report if this was its first payload. Costs as much as making the document.
+    #[cold]
+    pub(crate) fn left_out(
+        &mut self,
+        rules: &Arc<VariableRules>,
+        body: &mut Vec<u8>,
+    ) -> Vec<(&'static str, Vec<String>)> {
+        let mut variables = Variables::new(Arc::clone(rules));
+        self.document.clear();
+        // A payload that gives no document names what is broken in it all the same.
+        let _ = self.scratch.flatten(&mut variables, Duration::ZERO, body, &mut self.document);
+        let reasons = [("broken", Loss::Broken), ("columns", Loss::Columns), ("over_max_fields", Loss::OverLimit)];
+        let names = reasons.map(|(reason, loss)| {
+            let mut names = Vec::new();
+            loop {
+                let lost = variables.lost(loss);
+                if lost.names.is_empty() {
+                    return (reason, names);
+                }
+                names.extend(lost.names);
+            }
+        });
+        names.into_iter().filter(|(_, names)| !names.is_empty()).collect()
     }
 
     /// Takes the buffer of a body for another poll, and frees memory beyond what is usual.

@@ -17,9 +17,11 @@
 pub(crate) use expvastic_flatten::limits::{
     DOCUMENT_BYTES_MAX, KEPT_SCRATCH_BYTES_MAX, NAME_SEGMENTS_MAX, QUOTED_BYTES_MAX, RENAMED_BYTES_MAX, RENAMES_MAX,
 };
+pub(crate) use pages::*;
 pub(crate) use servers::*;
 use std::time::Duration;
 
+mod pages;
 mod servers;
 
 /// Bytes of a configuration file, and of a `map_file`. A file with [`SECTION_ENTRIES_MAX`] readers has half a megabyte.
@@ -116,26 +118,6 @@ pub(crate) const CERTIFICATES_BYTES_MAX: u64 = 4 << 20;
 pub(crate) const CERTIFICATE_LOOK_TIME: Duration = Duration::from_secs(5);
 /// The shortest time between two checks of a file with a secret for changes. A check costs a system call.
 pub(crate) const SECRET_LOOK_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Clients of the program's own pages that are served at the same time. The least is enough for a probe, a collector and a
-/// browser with six connections. With enough descriptors there are more, so that many idle clients do not keep out new ones.
-pub(crate) const PAGE_CONNECTIONS_MIN: usize = 8;
-pub(crate) const PAGE_CONNECTIONS_MAX: usize = 64;
-/// The backlog of the listening socket: clients that are connected and not yet accepted.
-pub(crate) const PAGE_BACKLOG: i32 = 512;
-/// If all places are taken, a new client waits until one has been connected for at least this long, and replaces it.
-pub(crate) const PAGE_CLIENT_TIME_MIN: Duration = Duration::from_millis(40);
-/// The pause before the next attempt to accept a client when there was no descriptor for it.
-pub(crate) const PAGE_ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// The time that a client of the program's own pages has for its whole exchange. Clients are usually on the same network.
-pub(crate) const PAGE_TIME: Duration = Duration::from_secs(5);
-/// Bytes of the head of a request for one of the program's own pages. Browsers send less than 1 kB, and more with cookies of
-/// other programs on the same host.
-pub(crate) const PAGE_REQUEST_BYTES_MAX: usize = 8 << 10;
-/// Header fields in that head.
-pub(crate) const PAGE_REQUEST_FIELDS_MAX: usize = 64;
-/// The pause before the next attempt to listen on an address that could not be bound.
-pub(crate) const PAGE_RETRY: Duration = Duration::from_secs(10);
 
 /// Bytes of the path of a Unix socket: `sockaddr_un` has room for as many and a terminating zero.
 pub(crate) const SOCKET_PATH_BYTES_MAX: usize = 107;

@@ -375,6 +375,11 @@ impl FailureLog {
         self.failures
     }
 
+    /// When the first of these failures was.
+    pub(crate) fn since(&self) -> Option<Instant> {
+        self.first
+    }
+
     /// It works again. Returns the number of failures and how long they lasted, if they were logged.
     pub(crate) fn recovered(&mut self, now: Instant) -> Option<(u64, Duration)> {
         let first = self.first.take()?;

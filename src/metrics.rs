@@ -3,10 +3,14 @@
 //! They are single-threaded cells, rendered on demand as an expvar payload. The names of the Go program are kept, so
 //! that old dashboards can be mapped.
 
+mod object;
 mod payload;
+mod status;
 
 use crate::flatten;
+pub(crate) use object::Object;
 pub(crate) use payload::Snapshot;
+pub(crate) use status::{LastPoll, ReaderStatus, RecorderStatus, Said, State, Waiting};
 use std::cell::Cell;
 use std::fmt;
 use std::time::Duration;
@@ -79,7 +83,7 @@ impl Dropped {
     }
 
     /// Each reason with its name in the ledger.
-    fn members(&self) -> [(&'static str, u64); 7] {
+    pub(crate) fn members(&self) -> [(&'static str, u64); 7] {
         // Without `..`, a new reason cannot be forgotten here.
         let Self { memory_limit, spool_full, damaged, spool_removed, shutdown, recorder_gone, dead_letter_unwritable } =
             *self;
@@ -140,7 +144,7 @@ impl Ledger {
     }
 
     /// Each counter with its name in the own payload.
-    fn members(&self) -> impl Iterator<Item = (&'static str, u64)> {
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&'static str, u64)> {
         // Without `..`, a new counter cannot be forgotten here.
         let Self { made, acked, duplicate, dead_lettered, dropped, waiting, spooled, recovered } = *self;
         let ends = [("made", made), ("acked", acked), ("duplicate", duplicate), ("dead_lettered", dead_lettered)];
@@ -236,6 +240,16 @@ impl ReaderCounts {
         ]
     }
 
+    /// Writes those that are not zero.
+    pub(crate) fn write_counts(&self, object: &mut Object<'_>) {
+        write_counted(object, self.members());
+    }
+
+    /// Writes how many names were mended, by kind, without those that are zero.
+    pub(crate) fn write_mended_names(&self, object: &mut Object<'_>) {
+        write_counted(object, flatten::Mended::KINDS.into_iter().zip(&self.names));
+    }
+
     /// The names of all counters in the own payload, below `readers.NAME`.
     pub(crate) fn names() -> Vec<String> {
         let counts = Self::default();
@@ -256,6 +270,13 @@ impl ReaderCounts {
         for (count, mended) in self.names.iter().zip(report.names.counts()) {
             count.add(mended);
         }
+    }
+}
+
+/// Writes counters, without those that are zero.
+fn write_counted<'c>(object: &mut Object<'_>, counts: impl IntoIterator<Item = (&'static str, &'c Count)>) {
+    for (name, count) in counts.into_iter().filter(|(_, count)| count.get() > 0) {
+        object.number(name, count.get());
     }
 }
 

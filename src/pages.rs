@@ -2,11 +2,13 @@
 //!
 //! Pages are rendered only when they are requested, and only a request wakes the thread. Invariants: a client holds one
 //! of at most [`limits::PAGE_CONNECTIONS_MAX`] connections, for at most [`limits::PAGE_TIME`], and loses it earlier if
-//! others are waiting. Whatever a client sends, polls and bulks go on. Pages show counters and names, never secrets of
-//! the configuration, and no URL.
+//! others are waiting. Whatever a client sends, polls and bulks go on. Pages show names, counters, values of documents
+//! unless that is switched off, and errors without their secrets. A web page of somebody else cannot read them
+//! ([`hosts`]).
 
 mod clients;
-mod html;
+mod hosts;
+pub(crate) mod html;
 mod request;
 
 use crate::clock;
@@ -14,10 +16,10 @@ use crate::descriptors;
 use crate::event_loop::{self, Interest, TimedOut};
 use crate::limits;
 use crate::log::FailureLog;
-use crate::metrics::Snapshot;
 use crate::nonblocking;
+use crate::quote;
 use clients::{Clients, Stage};
-use request::{Method, Request, Target};
+use request::{Asked, Method, Request, Target};
 use smol::LocalExecutor;
 use std::cell::Cell;
 use std::io::{self, ErrorKind, Read, Write};
@@ -26,29 +28,49 @@ use std::rc::Rc;
 use std::time::Instant;
 
 /// A page that wants the process's figures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Page {
     /// For people.
     Overview,
     /// The own counters as an expvar payload, as the `self` reader reads them.
     Vars,
+    /// How each reader and each recorder is doing.
+    Status,
+    /// The last document of the reader with this name.
+    Document(String),
 }
 
 impl Page {
-    /// Appends its text.
-    pub(crate) fn render(self, snapshot: Snapshot<'_>, out: &mut Vec<u8>) {
-        match self {
-            Self::Overview => html::overview(&snapshot, out),
-            Self::Vars => snapshot.render(out),
-        }
-    }
-
-    fn content_type(self) -> &'static str {
+    fn content_type(&self) -> &'static str {
         match self {
             Self::Overview => "text/html; charset=utf-8",
-            Self::Vars => "application/json; charset=utf-8",
+            Self::Vars | Self::Status | Self::Document(_) => "application/json; charset=utf-8",
         }
     }
+}
+
+/// How an answer begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Status {
+    Ok,
+    Forbidden,
+    NotFound,
+}
+
+impl Status {
+    fn line(self) -> &'static str {
+        match self {
+            Self::Ok => "200 OK",
+            Self::Forbidden => "403 Forbidden",
+            Self::NotFound => "404 Not Found",
+        }
+    }
+}
+
+/// What is served, and to whom.
+struct Site<R> {
+    hosts: Vec<String>,
+    render: R,
 }
 
 /// Descriptors that the pages may take.
@@ -56,9 +78,11 @@ pub(crate) fn descriptors_max() -> usize {
     clients::clients_max(descriptors::limit()) + 1
 }
 
-/// Serves the pages at `address` until it is dropped; `render` appends the text of a page. If the address is not
-/// available it is tried again: shipping does not depend on it.
-pub(crate) async fn serve(address: SocketAddr, render: impl Fn(Page, &mut Vec<u8>)) {
+/// Serves the pages at `address` until it is dropped; `render` appends the text of a page, and `hosts` are names in
+/// lower case by which browsers may come, besides addresses and `localhost`. If the address is not available it is tried again: shipping does not
+/// depend on it.
+pub(crate) async fn serve(address: SocketAddr, hosts: Vec<String>, render: impl Fn(&Page, &mut Vec<u8>) -> Status) {
+    let site = Site { hosts, render };
     let mut failures = FailureLog::default();
     loop {
         match listen(address) {
@@ -66,7 +90,7 @@ pub(crate) async fn serve(address: SocketAddr, render: impl Fn(Page, &mut Vec<u8
                 let _ = failures.recovered(clock::now());
                 let at = listener.local_addr().unwrap_or(address);
                 tracing::info!("status pages at http://{at}/");
-                let error = accept_all(Rc::new(listener), &render).await;
+                let error = accept_all(Rc::new(listener), &site).await;
                 tracing::warn!(listen = %at, "the status pages cannot accept connections: {error}");
             }
             Err(error) => {
@@ -103,7 +127,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Answers each connection independently of the others, until accepting fails.
-async fn accept_all(listener: Rc<TcpListener>, render: &impl Fn(Page, &mut Vec<u8>)) -> io::Error {
+async fn accept_all(listener: Rc<TcpListener>, site: &Site<impl Fn(&Page, &mut Vec<u8>) -> Status>) -> io::Error {
     let clients = Clients::default();
     let executor = LocalExecutor::new();
     let accept = async {
@@ -116,7 +140,7 @@ async fn accept_all(listener: Rc<TcpListener>, render: &impl Fn(Page, &mut Vec<u
                     let _ = failures.recovered(clock::now());
                     let answered = |stage: Rc<Cell<Stage>>| async move {
                         // A client that has gone, or is too slow, gets no answer.
-                        let _ = answer(stream, &stage, render).await;
+                        let _ = answer(stream, &stage, site).await;
                         stage.set(Stage::Gone);
                     };
                     clients.enter(clock::now(), |stage| executor.spawn(answered(stage)));
@@ -150,13 +174,17 @@ fn is_temporary(kind: ErrorKind) -> bool {
 }
 
 /// One request, one answer.
-async fn answer(stream: TcpStream, stage: &Cell<Stage>, render: &impl Fn(Page, &mut Vec<u8>)) -> io::Result<()> {
+async fn answer(
+    stream: TcpStream,
+    stage: &Cell<Stage>,
+    site: &Site<impl Fn(&Page, &mut Vec<u8>) -> Status>,
+) -> io::Result<()> {
     stream.set_nonblocking(true)?;
     let stream = Rc::new(stream);
     let deadline = clock::now() + limits::PAGE_TIME;
     let request = read_request(&stream, deadline).await?;
     stage.set(Stage::Answered);
-    write_all(&stream, &reply(request, render), deadline).await?;
+    write_all(&stream, &site.reply(&request), deadline).await?;
     stage.set(Stage::Leaving);
     // Closing with unread data would reset the connection, and the client would lose the answer.
     stream.shutdown(Shutdown::Write)?;
@@ -207,43 +235,69 @@ async fn wait(stream: &Rc<TcpStream>, interest: Interest, deadline: Instant) -> 
     event_loop::ready(stream.clone(), interest, Some(deadline)).await.map_err(|TimedOut| ErrorKind::TimedOut.into())
 }
 
-/// The whole answer, head and body.
-fn reply(request: Request, render: &impl Fn(Page, &mut Vec<u8>)) -> Vec<u8> {
-    let mut body = Vec::new();
-    let plain = "text/plain; charset=utf-8";
-    let (status, content_type) = match request {
-        Request::Page(_, Target::Page(page)) => {
-            render(page, &mut body);
-            ("200 OK", page.content_type())
-        }
-        Request::Page(_, Target::Health) => {
-            body.extend_from_slice(b"ok\n");
-            ("200 OK", plain)
-        }
-        Request::Page(_, Target::Unknown) => {
-            body.extend_from_slice(b"not found: try /, /debug/vars or /healthz\n");
-            ("404 Not Found", plain)
-        }
-        Request::MethodNotAllowed => {
-            body.extend_from_slice(b"method not allowed: use GET or HEAD\n");
-            ("405 Method Not Allowed\r\nAllow: GET, HEAD", plain)
-        }
-        Request::NotHttp => {
-            body.extend_from_slice(b"bad request: not HTTP\n");
-            ("400 Bad Request", plain)
-        }
-    };
-    let mut reply = Vec::with_capacity(256 + body.len());
+const PLAIN: &str = "text/plain; charset=utf-8";
+
+const NOT_FOUND: &[u8] = b"not found: try /, /api/status, /api/documents/READER, /debug/vars or /healthz\n";
+
+impl<R: Fn(&Page, &mut Vec<u8>) -> Status> Site<R> {
+    /// The whole answer, head and body.
+    fn reply(&self, request: &Request) -> Vec<u8> {
+        let mut body = Vec::new();
+        let (status, content_type) = match request {
+            Request::Page(asked) if !asked.is_allowed(&self.hosts) => {
+                let host = asked.host.as_deref().unwrap_or_default();
+                write_host_is_refused(host, &mut body);
+                (Status::Forbidden.line(), PLAIN)
+            }
+            Request::Page(Asked { target: Target::Page(page), .. }) => {
+                ((self.render)(page, &mut body).line(), page.content_type())
+            }
+            Request::Page(Asked { target: Target::Health, .. }) => {
+                body.extend_from_slice(b"ok\n");
+                (Status::Ok.line(), PLAIN)
+            }
+            Request::Page(Asked { target: Target::Unknown, .. }) => {
+                body.extend_from_slice(NOT_FOUND);
+                (Status::NotFound.line(), PLAIN)
+            }
+            Request::MethodNotAllowed => {
+                body.extend_from_slice(b"method not allowed: use GET or HEAD\n");
+                ("405 Method Not Allowed\r\nAllow: GET, HEAD", PLAIN)
+            }
+            Request::NotHttp => {
+                body.extend_from_slice(b"bad request: not HTTP\n");
+                ("400 Bad Request", PLAIN)
+            }
+        };
+        let has_body = !matches!(request, Request::Page(Asked { method: Method::Head, .. }));
+        with_head(status, content_type, &body, has_body)
+    }
+}
+
+/// Says why a host name is refused, and how to allow it.
+fn write_host_is_refused(host: &str, body: &mut Vec<u8>) {
+    let mut host = host.to_owned();
+    quote::shorten(&mut host, limits::HOST_NAME_BYTES_MAX);
     // Writing into memory does not fail.
+    let _ = write!(
+        body,
+        "forbidden: {host:?} is not a known name of this machine. Use an address or localhost, or add the name to \
+         settings.listen_hosts.\nThis keeps other web sites from reading this page (DNS rebinding).\n"
+    );
+}
+
+fn with_head(status: &str, content_type: &str, body: &[u8], has_body: bool) -> Vec<u8> {
+    let mut reply = Vec::with_capacity(512 + body.len());
     let _ = write!(
         reply,
         "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\nConnection: close\r\n\
-         Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n\
+         Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n\
+         Cross-Origin-Resource-Policy: same-origin\r\n\
          Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n\r\n",
         body.len()
     );
-    if !matches!(request, Request::Page(Method::Head, _)) {
-        reply.extend_from_slice(&body);
+    if has_body {
+        reply.extend_from_slice(body);
     }
     reply
 }

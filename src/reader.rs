@@ -4,15 +4,17 @@ pub(crate) mod foreign;
 mod losses;
 pub(crate) mod schedule;
 mod slowness;
+pub(crate) mod watch;
 
 use crate::clock;
 use crate::config::{Reader, Source};
 use crate::document;
+use crate::document_buffers::DocumentBuffers;
 use crate::flatten::{FlattenError, Report, Variables};
 use crate::http::{Content, ContentKind, Endpoint, Http, HttpError, Identity, Refused};
 use crate::limits;
 use crate::log::{self, ComponentLevel, FailureLog, component_log};
-use crate::metrics::ReaderCounts;
+use crate::metrics::{ReaderCounts, ReaderStatus, Said, State};
 use crate::plural::counted;
 use foreign::Kind;
 use losses::{Line, Losses};
@@ -22,7 +24,8 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use watch::{Findings, Watch};
 
 /// One reader at work.
 pub(crate) struct Reading {
@@ -38,6 +41,7 @@ pub(crate) struct Reading {
     pub(crate) schedule: RefCell<Schedule>,
     under_way: Cell<bool>,
     health: RefCell<Health>,
+    pub(crate) watch: Watch,
 }
 
 /// The state of the endpoint.
@@ -46,6 +50,8 @@ struct Health {
     losses: Losses,
     slowness: Slowness,
     random: fastrand::Rng,
+    /// Why the last poll failed that did, and when.
+    error: Option<(String, Instant)>,
 }
 
 /// Why a tick gave no document.
@@ -96,7 +102,9 @@ impl Reading {
                 losses: Losses::default(),
                 slowness: Slowness::default(),
                 random,
+                error: None,
             }),
+            watch: Watch::default(),
             config,
         }
     }
@@ -240,6 +248,7 @@ impl Reading {
         self.under_way.set(false);
         self.counts.failures.add(1);
         let mut health = self.health.borrow_mut();
+        health.error = Some((error.to_string(), clock::now()));
         if let Some(times) = health.log.failed(&error.kind(), clock::now()) {
             component_log!(
                 self.log_level,
@@ -266,6 +275,40 @@ impl Reading {
             let delay = crate::backoff::probe_delay(&mut health.random);
             let skipped = self.schedule.borrow_mut().postpone(elapsed + delay);
             self.counts.down_ticks.add(skipped);
+        }
+    }
+
+    /// Keeps a document, because somebody looks at it, with what its payload lacked; an empty one was too long.
+    #[cold]
+    pub(crate) fn keep(
+        &self,
+        document: Vec<u8>,
+        report: &Report,
+        polled: Duration,
+        buffers: &mut DocumentBuffers,
+        body: &mut Vec<u8>,
+    ) {
+        let mut findings = Findings::of(report);
+        if Findings::has_losses(report) {
+            findings.left_out = buffers.left_out(&self.config.variables, body);
+        }
+        self.watch.keep(polled, document, findings);
+    }
+
+    /// How it is doing.
+    pub(crate) fn status(&self, now: Instant, elapsed: Duration) -> ReaderStatus<'_> {
+        let health = self.health.borrow();
+        let (failures, last) = (health.log.in_a_row(), self.watch.last_poll(elapsed));
+        ReaderStatus {
+            name: self.name(),
+            state: State::of(failures, self.config.backoff.into(), last.is_some()),
+            failing: health.log.since().map(|since| now.saturating_duration_since(since)),
+            failures,
+            interval: self.config.interval,
+            last,
+            next: self.schedule.borrow().due().map(|due| due.saturating_sub(elapsed)),
+            error: health.error.as_ref().map(|(text, at)| Said::new(text, *at, now)),
+            counts: &self.counts,
         }
     }
 

@@ -19,13 +19,14 @@ pub use spool_trial::{FolderLoad, FolderTrial};
 
 use crate::bulk::DocumentKey;
 use crate::clock;
-use crate::config::{Reader, Recorder};
+use crate::config::{Reader, Recorder, Target};
 use crate::event_loop;
 use crate::http::Http;
 use crate::log::ComponentLevel;
-use crate::metrics::{Ledger, Metrics};
+use crate::metrics::{Ledger, Metrics, RecorderStatus};
 use crate::spool::files::Files;
 use delivery::{Delivery, Step};
+use elasticsearch::Product;
 use elasticsearch::verdict::{Judgement, Verdict};
 pub use elasticsearch::{BulkOutcome, BulkTrial};
 use sink::Sink;
@@ -50,6 +51,8 @@ pub(crate) struct Recording {
     /// The next document that has to be saved may be due earlier than before.
     wake_saving: Notify,
     feed: Cell<Feed>,
+    /// What the server was at the last exchange, if it is known.
+    product: Cell<Option<Product>>,
 }
 
 /// Wakes a task: a channel that holds one message. A notification while the task is not waiting is not lost: its next
@@ -148,6 +151,7 @@ impl Recording {
             wake_shipping,
             wake_saving,
             feed: Cell::new(feed),
+            product: Cell::default(),
         }
     }
 
@@ -169,6 +173,16 @@ impl Recording {
 
     pub(crate) fn ledger(&self) -> Ledger {
         self.delivery.borrow().ledger()
+    }
+
+    /// How it is doing.
+    pub(crate) fn status(&self, now: Instant, elapsed: Duration) -> RecorderStatus<'_> {
+        let target = match &self.config.target {
+            Target::Elasticsearch(_) => self.product.get().map_or_else(String::new, |product| product.to_string()),
+            Target::File { path, .. } if path.as_os_str() == "-" => "standard output".to_owned(),
+            Target::File { .. } => "file".to_owned(),
+        };
+        self.delivery.borrow().status(self.name(), target, now, elapsed)
     }
 
     /// Whether it has ended for good and takes nothing more.
@@ -269,6 +283,7 @@ impl Recording {
                     metrics.records_sent.add(1);
                     metrics.records_under_way.add(1);
                     let outcome = sink.ship(http, &bulk).await;
+                    self.product.set(sink.product());
                     metrics.records_under_way.subtract(1);
                     drop(bulk);
                     match outcome {

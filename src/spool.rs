@@ -5,6 +5,7 @@
 //! a file or a socket.
 
 pub(crate) mod disk;
+mod figures;
 pub(crate) mod files;
 mod lane;
 mod line;

@@ -129,7 +129,11 @@ fn an_expvastic_can_be_polled_by_another() {
 fn what_is_no_page_gets_a_clear_answer() {
     let served = Served::start();
     for (request, status, said) in [
-        ("GET /metrics HTTP/1.1\r\n\r\n", "404 Not Found", "not found: try /, /debug/vars or /healthz\n"),
+        (
+            "GET /nothing HTTP/1.1\r\n\r\n",
+            "404 Not Found",
+            "not found: try /, /api/status, /api/documents/READER, /debug/vars or /healthz\n",
+        ),
         (
             "POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc",
             "405 Method Not Allowed",

@@ -311,7 +311,8 @@ pub(super) fn take_credentials(endpoint: &str) -> Result<(String, Option<Auth>),
 
 const ADVICE: &str = "use auth: {user, password}, or percent-encode all but letters and digits";
 
-fn percent_decoded(text: &str) -> Option<String> {
+/// A part of a URL without its percent-encoding. None if that is damaged, or what it stands for is not UTF-8.
+pub(crate) fn percent_decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
     while let Some((&byte, behind)) = rest.split_first() {

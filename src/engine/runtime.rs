@@ -9,6 +9,7 @@
 
 mod apply;
 mod end;
+mod pages;
 
 use super::{EngineError, Order, Report};
 use crate::calendar::Timestamp;
@@ -20,16 +21,16 @@ use crate::event_loop;
 use crate::flatten::{FlattenError, Report as PayloadReport};
 use crate::http::{Content, Http};
 use crate::log::ComponentLevel;
-use crate::metrics::{Ledger, Metrics, ProcessUsage, Snapshot};
+use crate::metrics::{Ledger, Metrics};
 use crate::pages::Page;
 use crate::reader::{ReadError, Reading};
 use crate::recorder::Recording;
 use crate::watchdog::Watchdog;
+use pages::{Listen, shown};
 use smol::channel::{Receiver, Sender};
 use smol::{LocalExecutor, Task};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
-use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
@@ -41,8 +42,10 @@ pub(super) struct Runtime {
     /// Recorders that no engine feeds any more. They ship what they have, and end.
     retiring: RefCell<Vec<Retiring>>,
     metrics: Rc<Metrics>,
-    /// The address of the status pages, and the task that serves them.
-    pages: RefCell<Option<(SocketAddr, Task<()>)>>,
+    /// The status pages, and the task that serves them.
+    pages: RefCell<Option<(Listen, Task<()>)>>,
+    /// Whether the last documents of some readers are kept, because somebody looks at them.
+    is_watched: Cell<bool>,
     buffers: RefCell<DocumentBuffers>,
     started: Instant,
     log_level: ComponentLevel,
@@ -108,6 +111,7 @@ impl Runtime {
             retiring: RefCell::default(),
             metrics: Rc::default(),
             pages: RefCell::default(),
+            is_watched: Cell::default(),
             buffers: RefCell::new(DocumentBuffers::new(process_id)),
             started: clock::now(),
             log_level: ComponentLevel::of_settings(settings.log_level),
@@ -192,6 +196,7 @@ impl Runtime {
         if due.is_empty() {
             return;
         }
+        self.forget_unwatched(elapsed);
         descriptors::spares::refill();
         let group = Rc::new(PollGroup { timestamp: clock::timestamp(), elapsed, under_way: Cell::new(due.len()) });
         self.metrics.reads.add(due.len() as u64);
@@ -219,20 +224,8 @@ impl Runtime {
     /// Polls the program's own counters.
     fn read_counters(&self, engine: &Engine, group: &PollGroup) {
         let mut body = self.buffers.borrow_mut().take_body();
-        self.render(Page::Vars, &mut body);
+        self.render(&Page::Vars, &mut body);
         self.finish(engine, Ok(Content::default()), body, group);
-    }
-
-    /// Writes a status page, or the payload of the reader `self`.
-    fn render(&self, page: Page, out: &mut Vec<u8>) {
-        let (engines, recorders) = (self.engines.borrow(), self.recorders.borrow());
-        let snapshot = Snapshot {
-            metrics: &self.metrics,
-            usage: ProcessUsage::now(self.elapsed()),
-            readers: engines.iter().map(|engine| (engine.reading.name(), &engine.reading.counts)).collect(),
-            recorders: recorders.iter().map(|one| (one.recording.name(), one.recording.ledger())).collect(),
-        };
-        page.render(snapshot, out);
     }
 
     /// Turns the body into a document, passes it to the recorders, and seals the bulks if this was the last poll of its
@@ -261,10 +254,14 @@ impl Runtime {
             let made = self.make_document(engine, body, group);
             made.map_err(|error| engine.reading.refused(error, &content, body))
         });
+        let ended = self.elapsed();
+        let took = ended.saturating_sub(group.elapsed);
+        let sizes = made.as_ref().ok().map(|(_, document_bytes)| (body.len(), *document_bytes));
+        engine.reading.watch.polled(ended, took, sizes);
         match made {
-            Ok(report) => {
+            Ok((report, _)) => {
                 engine.reading.succeeded(&report, body);
-                engine.reading.took(self.elapsed().saturating_sub(group.elapsed));
+                engine.reading.took(took);
                 self.metrics.count_payload(&report);
             }
             Err(error) => {
@@ -273,18 +270,18 @@ impl Runtime {
                 }
                 self.metrics.reads_failed.add(1);
                 self.metrics.error_jobs.add(1);
-                engine.reading.failed(&error, self.elapsed());
+                engine.reading.failed(&error, ended);
             }
         }
     }
 
-    /// Turns the body into a document and passes it to the recorders.
+    /// Turns the body into a document and passes it to the recorders. Also gives the length of the document.
     fn make_document(
         &self,
         engine: &Engine,
         body: &mut Vec<u8>,
         group: &PollGroup,
-    ) -> Result<PayloadReport, FlattenError> {
+    ) -> Result<(PayloadReport, usize), FlattenError> {
         let mut buffers = self.buffers.borrow_mut();
         let variables = &mut engine.reading.variables.borrow_mut();
         let own_members = engine.reading.own_members();
@@ -294,7 +291,12 @@ impl Runtime {
         for recording in &*engine.recordings.borrow() {
             recording.add(key, document, now);
         }
-        Ok(report)
+        let document_bytes = document.len();
+        if engine.reading.watch.is_on(group.elapsed) {
+            let document = shown(document);
+            engine.reading.keep(document, &report, group.elapsed, &mut buffers, body);
+        }
+        Ok((report, document_bytes))
     }
 
     /// Seals the bulks whose age has come.

@@ -1,9 +1,7 @@
 //! The payload of the reader `self`: all counters, rendered as expvar JSON.
 
-use super::{Ledger, MENDED_NAMES, Metrics, ProcessUsage, ReaderCounts};
+use super::{Ledger, MENDED_NAMES, Metrics, Object, ProcessUsage, ReaderCounts};
 use crate::flatten;
-use crate::json;
-use std::time::Duration;
 
 /// Everything that the own payload is rendered from.
 pub(crate) struct Snapshot<'a> {
@@ -73,55 +71,10 @@ fn reader_members(reader: &mut Object<'_>, counts: &ReaderCounts) {
     });
 }
 
-/// A JSON object that is being written.
-struct Object<'o> {
-    out: &'o mut Vec<u8>,
-    empty: bool,
-}
-
-impl<'o> Object<'o> {
-    fn new(out: &'o mut Vec<u8>) -> Self {
-        out.push(b'{');
-        Self { out, empty: true }
-    }
-
-    fn name(&mut self, name: &str) {
-        if !std::mem::take(&mut self.empty) {
-            self.out.push(b',');
-        }
-        json::write_string(self.out, name);
-        self.out.push(b':');
-    }
-
-    fn number(&mut self, name: &str, value: u64) {
-        self.name(name);
-        json::write_u64(self.out, value);
-    }
-
-    fn seconds(&mut self, name: &str, value: Duration) {
-        self.name(name);
-        json::write_u64(self.out, value.as_secs());
-        let micros = 1_000_000 + value.subsec_micros();
-        let start = self.out.len();
-        json::write_u64(self.out, micros.into());
-        self.out[start] = b'.';
-    }
-
-    fn nested(&mut self, name: &str, members: impl FnOnce(&mut Object<'_>)) {
-        self.name(name);
-        let mut object = Object::new(self.out);
-        members(&mut object);
-        object.end();
-    }
-
-    fn end(self) {
-        self.out.push(b'}');
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn the_own_payload_is_json_with_the_go_programs_names() {

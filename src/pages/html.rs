@@ -17,7 +17,7 @@ const FOOT: &str = "<p>All counters as expvar: <a href=/debug/vars>/debug/vars</
 const END_OF_TABLE: &[u8] = b"</table>";
 
 /// Appends the page.
-pub(super) fn overview(snapshot: &Snapshot<'_>, out: &mut Vec<u8>) {
+pub(crate) fn overview(snapshot: &Snapshot<'_>, out: &mut Vec<u8>) {
     let usage = snapshot.usage;
     // Writing into memory does not fail.
     let _ = write!(

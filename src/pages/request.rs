@@ -1,15 +1,26 @@
 //! Parses what a client requests, from the head of its request as it arrives. Pure.
 
 use super::Page;
+use super::hosts;
+use crate::config::percent_decoded;
 use crate::limits;
 
 /// A request, as far as it matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Request {
-    Page(Method, Target),
+    Page(Asked),
     MethodNotAllowed,
     /// It is no HTTP, or its head is too long.
     NotHttp,
+}
+
+/// A request for a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) method: Method,
+    pub(super) target: Target,
+    /// The name that the client has for this machine; none if it does not say.
+    pub(super) host: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,12 +30,39 @@ pub(super) enum Method {
     Head,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Target {
     Page(Page),
     /// Whether the one thread runs.
     Health,
     Unknown,
+}
+
+/// What is below this path are the last documents of readers, by name.
+const DOCUMENTS: &str = "/api/documents/";
+
+impl Target {
+    /// What is at a path. A path that is added here needs a line in the message of `NOT_FOUND`.
+    fn at(path: &str) -> Self {
+        match path {
+            "/" => Self::Page(Page::Overview),
+            "/api/status" => Self::Page(Page::Status),
+            "/debug/vars" => Self::Page(Page::Vars),
+            "/healthz" => Self::Health,
+            _ => match path.strip_prefix(DOCUMENTS).and_then(percent_decoded) {
+                Some(reader) => Self::Page(Page::Document(reader)),
+                None => Self::Unknown,
+            },
+        }
+    }
+}
+
+impl Asked {
+    /// Whether the client may have an answer: it names this machine in a way that is allowed, or the answer tells nothing.
+    /// Browsers always say by which name they have come, so a request without one is from something else.
+    pub(super) fn is_allowed(&self, names: &[String]) -> bool {
+        self.target == Target::Health || self.host.as_ref().is_none_or(|host| hosts::is_own(host, names))
+    }
 }
 
 /// None if the head has not come to its end.
@@ -42,34 +80,61 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Request> {
         _ => return Some(Request::MethodNotAllowed),
     };
     let path = request.path.unwrap_or_default();
-    let target = match path.split(['?', '#']).next().unwrap_or_default() {
-        "/" => Target::Page(Page::Overview),
-        "/debug/vars" => Target::Page(Page::Vars),
-        "/healthz" => Target::Health,
-        _ => Target::Unknown,
-    };
-    Some(Request::Page(method, target))
+    let target = Target::at(path.split(['?', '#']).next().unwrap_or_default());
+    let mut hosts = request.headers.iter().filter(|field| field.name.eq_ignore_ascii_case("host"));
+    let host = hosts.next().map(|field| String::from_utf8_lossy(field.value).into_owned());
+    if hosts.next().is_some() {
+        return Some(Request::NotHttp);
+    }
+    Some(Request::Page(Asked { method, target, host }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn asked(method: Method, target: Target) -> Request {
+        Request::Page(Asked { method, target, host: Some("x".to_owned()) })
+    }
+
     #[test]
     fn the_pages_are_found_by_path_whatever_the_query() {
+        let document = |name: &str| asked(Method::Get, Target::Page(Page::Document(name.to_owned())));
         for (line, expected) in [
-            ("GET / HTTP/1.1", Request::Page(Method::Get, Target::Page(Page::Overview))),
-            ("GET /?x=/debug/vars HTTP/1.0", Request::Page(Method::Get, Target::Page(Page::Overview))),
-            ("HEAD /debug/vars HTTP/1.1", Request::Page(Method::Head, Target::Page(Page::Vars))),
-            ("GET /healthz HTTP/1.1", Request::Page(Method::Get, Target::Health)),
-            ("GET /debug/vars/ HTTP/1.1", Request::Page(Method::Get, Target::Unknown)),
-            ("GET /../etc/passwd HTTP/1.1", Request::Page(Method::Get, Target::Unknown)),
+            ("GET / HTTP/1.1", asked(Method::Get, Target::Page(Page::Overview))),
+            ("GET /?x=/debug/vars HTTP/1.0", asked(Method::Get, Target::Page(Page::Overview))),
+            ("HEAD /debug/vars HTTP/1.1", asked(Method::Head, Target::Page(Page::Vars))),
+            ("GET /api/status?at=1 HTTP/1.1", asked(Method::Get, Target::Page(Page::Status))),
+            ("GET /api/documents/shop HTTP/1.1", document("shop")),
+            ("GET /api/documents/a%2Fb%20%3Cscript%3e%25?x HTTP/1.1", document("a/b <script>%")),
+            ("GET /api/documents/gr%C3%BC%C3%9Fe HTTP/1.1", document("grüße")),
+            ("GET /api/documents/%ff HTTP/1.1", asked(Method::Get, Target::Unknown)),
+            ("GET /api/documents/%4 HTTP/1.1", asked(Method::Get, Target::Unknown)),
+            ("GET /api/documents/%+4 HTTP/1.1", asked(Method::Get, Target::Unknown)),
+            ("GET /healthz HTTP/1.1", asked(Method::Get, Target::Health)),
+            ("GET /debug/vars/ HTTP/1.1", asked(Method::Get, Target::Unknown)),
+            ("GET /../etc/passwd HTTP/1.1", asked(Method::Get, Target::Unknown)),
+            ("GET http://x/ HTTP/1.1", asked(Method::Get, Target::Unknown)),
             ("POST / HTTP/1.1", Request::MethodNotAllowed),
             ("GET / HTTP/3", Request::NotHttp),
             ("\u{16}\u{3}\u{1}", Request::NotHttp),
         ] {
             assert_eq!(parse(format!("{line}\r\nHost: x\r\n\r\n").as_bytes()), Some(expected), "{line:?}");
         }
+    }
+
+    #[test]
+    fn a_client_without_a_host_is_no_browser_and_one_with_two_is_refused() {
+        let parsed = |fields: &str| parse(format!("GET / HTTP/1.1\r\n{fields}\r\n").as_bytes());
+        for (fields, is_allowed) in
+            [("", true), ("hOST: localhost:1\r\n", true), ("Host: evil\r\n", false), ("Host:\r\n", false)]
+        {
+            let Some(Request::Page(asked)) = parsed(fields) else { panic!("{fields:?}") };
+            assert_eq!(asked.is_allowed(&[]), is_allowed, "{fields:?}");
+        }
+        assert_eq!(parsed("Host: localhost\r\nHost: evil\r\n"), Some(Request::NotHttp));
+        let health = Asked { method: Method::Get, target: Target::Health, host: Some("evil".to_owned()) };
+        assert!(health.is_allowed(&[]));
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod loading;
 mod logging;
 mod saving;
 mod settle;
+mod status;
 mod storage;
 mod turns;
 
@@ -50,6 +51,10 @@ pub(super) struct Delivery {
     is_well: bool,
     /// When a loss is worth a log line.
     losses: FailureLog,
+    /// What went wrong last, and when.
+    error: Option<(String, Instant)>,
+    /// When documents were last accepted.
+    last_ack: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +105,8 @@ impl Delivery {
             letters: RetryState::new(config.backoff, random.fork()),
             is_well: false,
             losses: FailureLog::default(),
+            error: None,
+            last_ack: None,
         };
         delivery.save_due(now);
         delivery

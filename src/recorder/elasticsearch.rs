@@ -30,7 +30,7 @@ use crate::redact;
 use answer::{BulkAnswer, Judge};
 use gzip::{Gzip, GzipSupport};
 use mapping_types::MappingTypes;
-use server::Product;
+pub(super) use server::Product;
 use setup::{Address, Outcome, ProbeRequest, RequestError};
 use std::sync::Arc;
 use template::Wish;

@@ -37,6 +37,16 @@ impl RetryState {
         self.backoff
     }
 
+    /// Failures in a row.
+    pub(super) fn in_a_row(&self) -> u64 {
+        self.in_a_row
+    }
+
+    /// When the first of the failures was, if it fails.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.log.since()
+    }
+
     /// A try has failed. If it was accepted `in_part`, the pauses start again with short ones.
     pub(super) fn failed(&mut self, refusal: &Refusal, in_part: bool, now: Instant) -> Failed {
         let unlogged = self.count_for_log(&refusal.kind, now);

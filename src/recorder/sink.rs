@@ -1,8 +1,8 @@
 //! What a recorder ships to: a cluster, a file or a stream.
 
 use super::Feed;
-use super::elasticsearch::Cluster;
 use super::elasticsearch::verdict::{Judgement, Refusal, Verdict};
+use super::elasticsearch::{Cluster, Product};
 use super::file::Appender;
 use crate::bulk::Bulk;
 use crate::config::{Recorder, Target};
@@ -52,6 +52,15 @@ impl Sink {
             },
         }
     }
+
+    /// What the server is, if it is known.
+    pub(super) fn product(&self) -> Option<Product> {
+        match self {
+            Self::Elasticsearch(cluster) => cluster.product(),
+            Self::File(_) => None,
+        }
+    }
+
     /// Does what has to be done while there is nothing to ship, such as probing hosts, for as long as it is polled.
     pub(super) async fn attend<T>(&mut self) -> T {
         match self {

@@ -27,6 +27,7 @@ use residence::{Places, Residence};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Instant;
 use survey::{DAMAGED, GONE, SUMS, SegmentFiles, TEXT, blocks, name};
 
 pub(crate) use moved::Changes;
@@ -94,6 +95,8 @@ struct Segment {
     rejected: Places,
     /// Which documents wait on disk alone. None until the first of them is loaded: before that, all of them do.
     residence: Option<Residence>,
+    /// When its oldest document came. None if that was before the folder was opened.
+    since: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -211,8 +214,22 @@ impl Disk {
         let id = SegmentId(self.next_id);
         self.next_id += 1;
         let (home, turn) = (Rc::clone(&self.home), self.take_turn());
-        let (handles, refused, left, rejected, residence) = (None, false, total, Places::default(), None);
-        Segment { id, home, number, handles, refused, turn, text_bytes, sums_bytes, total, left, rejected, residence }
+        let (handles, refused, left, rejected, residence, since) = (None, false, total, Places::default(), None, None);
+        Segment {
+            id,
+            home,
+            number,
+            handles,
+            refused,
+            turn,
+            text_bytes,
+            sums_bytes,
+            total,
+            left,
+            rejected,
+            residence,
+            since,
+        }
     }
 
     /// Applies new bounds.
@@ -229,6 +246,24 @@ impl Disk {
     /// Whether there is something to load: of segments that were refused in this run, or of the others.
     pub(crate) fn has_backlog(&self, refused: bool) -> bool {
         self.segments.iter().any(|segment| segment.refused == refused && segment.waits())
+    }
+
+    /// Bytes of the folder's files, in blocks.
+    pub(crate) fn used_bytes(&self) -> u64 {
+        self.segments.iter().map(Segment::used_bytes).sum()
+    }
+
+    /// The documents that were saved last came then, at the earliest.
+    pub(crate) fn saved_since(&mut self, since: Instant) {
+        if let Some(last) = self.segments.back_mut() {
+            last.since = Some(last.since.map_or(since, |before| before.min(since)));
+        }
+    }
+
+    /// When the oldest document came that was saved since the folder was opened, and whether there are others.
+    pub(crate) fn oldest_since(&self) -> (Option<Instant>, bool) {
+        let ages = self.segments.iter().map(|segment| segment.since);
+        (ages.clone().flatten().min(), ages.clone().any(|since| since.is_none()))
     }
 
     /// Documents that can be loaded: of segments that were refused in this run, or of the others.

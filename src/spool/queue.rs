@@ -50,6 +50,11 @@ impl Queue {
         self.block_bytes + self.blocks.capacity() * size_of::<Vec<u8>>()
     }
 
+    /// Bytes of its documents.
+    pub(crate) fn document_bytes(&self) -> usize {
+        self.blocks.iter().map(Vec::len).sum::<usize>() - self.taken - self.documents * HEADER_BYTES
+    }
+
     /// When the oldest document arrived. If documents did not arrive in the order of their age, it may be that of one
     /// that has been taken out since.
     pub(crate) fn since(&self) -> Option<Instant> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Folders that do not contain documentation.
-const SKIPPED_FOLDERS: [&str; 4] = [".git", "target", "artifacts", "corpus"];
+const SKIPPED_FOLDERS: [&str; 5] = [".git", "target", "artifacts", "corpus", "node_modules"];
 
 /// One markdown file.
 pub(crate) struct Page {

@@ -11,7 +11,6 @@ use crate::reader::Reading;
 use crate::recorder::Recording;
 use smol::{LocalExecutor, Task};
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -42,29 +41,8 @@ impl Runtime {
         self.http.set_limits(plan.endpoints, reserve, needs_libcurl);
         let recorders = self.apply_recorders(&plan, executor);
         let readers = self.apply_readers(engines, &plan.routes);
-        self.apply_pages(settings.listen, executor);
+        self.apply_pages(settings, executor);
         (readers, recorders)
-    }
-
-    /// Starts, moves or ends the status pages. A process that ends by itself has none.
-    fn apply_pages(self: &Rc<Self>, listen: Option<SocketAddr>, executor: &LocalExecutor<'_>) {
-        let listen = listen.filter(|_| self.polls_max.is_none());
-        let mut pages = self.pages.borrow_mut();
-        if pages.as_ref().map(|(at, _)| *at) != listen {
-            let runtime = Rc::downgrade(self);
-            let render = move |page, out: &mut Vec<u8>| {
-                runtime.upgrade().inspect(|runtime| runtime.render(page, out));
-            };
-            let before = pages.take();
-            let serve = |at| async move {
-                // The new address may have the same port, so the old listener ends first.
-                if let Some((_, before)) = before {
-                    before.cancel().await;
-                }
-                pages::serve(at, render).await;
-            };
-            *pages = listen.map(|at| (at, executor.spawn(serve(at))));
-        }
     }
 
     /// Keeps, replaces, starts and retires recorders.
@@ -171,6 +149,6 @@ impl Runtime {
     }
 }
 
-fn host_name() -> String {
+pub(super) fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

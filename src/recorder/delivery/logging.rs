@@ -20,6 +20,7 @@ impl Delivery {
 
     /// Gives the number of requests in a row that have failed.
     pub(super) fn request_failed(&mut self, refusal: &Refusal, now: Instant) -> u64 {
+        self.note_error(&refusal.reason, now);
         let failed = self.requests.failed(refusal, false, now);
         self.paused_until = Some(now + failed.delay);
         let name = self.name.as_str();
@@ -65,6 +66,7 @@ impl Delivery {
     /// Logs why documents are sent again, at a bounded rate for each reason.
     pub(super) fn log_refusals(&mut self, refusals: &[Refusal], now: Instant) {
         for Refusal { kind, reason, slow, .. } in refusals {
+            self.note_error(reason, now);
             let Some(times) = self.items.count_for_log(kind, now) else { continue };
             let (name, waiting) = (self.name.as_str(), self.ledger.waiting);
             let until = if *slow { "until this is fixed" } else { "temporarily" };
@@ -107,6 +109,7 @@ impl Delivery {
 
     /// Nothing is lost by it yet. Gives the pause before the next try.
     pub(super) fn letters_failed(&mut self, reason: &dyn fmt::Display, now: Instant) -> Duration {
+        self.note_error(&reason.to_string(), now);
         let refusal = Refusal { slow: true, ..Refusal::new("dead letters".to_owned(), String::new()) };
         let failed = self.letters.failed(&refusal, false, now);
         if let Some(times) = failed.unlogged {
@@ -132,6 +135,7 @@ impl Delivery {
 
     /// Documents were lost: says so at a bounded rate, with the totals so far.
     pub(super) fn log_loss(&mut self, kind: &str, message: &str, now: Instant) {
+        self.note_error(message, now);
         if self.losses.failed(kind, now).is_some() {
             let Ledger { dead_lettered, dropped, waiting, .. } = self.ledger;
             component_log!(

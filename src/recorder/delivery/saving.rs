@@ -80,7 +80,10 @@ impl Delivery {
             && let Some(waiting) = self.spool.next_to_copy()
         {
             match disk.save_copy(&waiting.bulk) {
-                Ok(id) => waiting.saved = Some(id),
+                Ok(id) => {
+                    waiting.saved = Some(id);
+                    disk.saved_since(waiting.since);
+                }
                 Err(SaveError::TooLarge) => {
                     waiting.too_large = true;
                     too_large += waiting.bulk.documents();
@@ -101,6 +104,7 @@ impl Delivery {
             let others_wait = disk.has_backlog(true);
             match disk.save(&waiting.bulk, tried_in(lane)) {
                 Ok(()) => {
+                    disk.saved_since(waiting.since);
                     self.spool.recycle(waiting.bulk);
                     if !others_wait && tried_in(lane) != Tried::No {
                         self.turns.carry_pause(lane, Lane::RefusedBacklog);
@@ -187,6 +191,7 @@ impl Delivery {
 
     /// Logs a problem that has not lost anything yet.
     pub(super) fn warn_of_spool(&mut self, message: &str, now: Instant) {
+        self.note_error(message, now);
         if self.losses.failed("spool", now).is_some() {
             let waiting = self.ledger.waiting;
             component_log!(self.log_level, Warn, recorder = self.name, waiting, "{message}");

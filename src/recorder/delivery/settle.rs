@@ -65,6 +65,9 @@ impl Delivery {
             ledger.duplicate += duplicate;
             ledger.dead_lettered += dead;
         });
+        if acked + duplicate > 0 {
+            self.last_ack = Some(now);
+        }
         self.log_dead_letters(&judgement.dead_letters, now);
         let name = self.name.as_str();
         component_log!(self.log_level, Debug, recorder = name, acked, duplicate, dead_lettered = dead, "shipped");

@@ -82,7 +82,7 @@ impl Storage {
         }
     }
 
-    fn disk(&self) -> Option<&Disk> {
+    pub(super) fn disk(&self) -> Option<&Disk> {
         match self {
             Self::Open { disk, .. } => Some(disk),
             Self::Off | Self::Closed { .. } => None,

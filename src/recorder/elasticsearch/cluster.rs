@@ -5,10 +5,10 @@
 //! documents, and answers 409 for those that the first host has accepted. Invariants: no bulk waits for a resting host
 //! while another one is healthy, and a bulk fails only if every host that was tried has failed.
 
-use super::Elasticsearch;
 use super::hosts::{Failure, Hosts};
 use super::setup::{ProbeRequest, RequestError};
 use super::verdict::{Refusal, Verdict};
+use super::{Elasticsearch, Product};
 use crate::bulk::Bulk;
 use crate::clock;
 use crate::config::{Recorder, ServerTarget};
@@ -75,6 +75,11 @@ impl Cluster {
     /// Applies another feed.
     pub(in crate::recorder) fn set_feed(&mut self, feed: Feed) {
         self.server.set_feed(feed);
+    }
+
+    /// What the servers are, if it is known.
+    pub(in crate::recorder) fn product(&self) -> Option<Product> {
+        self.server.product
     }
 
     /// Sends the bulk to one host after the other, until one accepts or judges it.
