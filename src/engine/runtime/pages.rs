@@ -133,10 +133,9 @@ impl Runtime {
         self.is_watched.set(true);
         engine.reading.watch.ask(elapsed);
         let engines = self.engines.borrow();
-        let watches = || engines.iter().map(|engine| &engine.reading.watch);
-        let watched = watches().filter_map(|watch| Some((watch.asked()?, watch)));
-        if watched.clone().count() > limits::PAGE_DOCUMENTS_MAX
-            && let Some((_, oldest)) = watched.min_by_key(|(asked, _)| *asked)
+        let kept = engines.iter().filter_map(|engine| Some((engine.reading.watch.asked()?, &engine.reading.watch)));
+        if kept.clone().count() > limits::PAGE_DOCUMENTS_MAX
+            && let Some((_, oldest)) = kept.min_by_key(|(asked, _)| *asked)
         {
             oldest.forget();
         }
