@@ -49,6 +49,7 @@ pub(crate) use certificate::{pair_problem, store_problem};
 pub(crate) use error::{HttpError, Refused};
 pub(crate) use identity::Identity;
 pub(crate) use incoming::Receiver;
+pub(crate) use inflate::unpack;
 pub(crate) use response::head::{Content, ContentKind};
 pub(crate) use uri::Uri;
 

@@ -7,13 +7,14 @@
 //! ([`hosts`]).
 
 mod clients;
+mod files;
 mod hosts;
-pub(crate) mod html;
 mod request;
 
 use crate::clock;
 use crate::descriptors;
 use crate::event_loop::{self, Interest, TimedOut};
+use crate::http::unpack;
 use crate::limits;
 use crate::log::FailureLog;
 use crate::nonblocking;
@@ -30,8 +31,6 @@ use std::time::Instant;
 /// A page that wants the process's figures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Page {
-    /// For people.
-    Overview,
     /// The own counters as an expvar payload, as the `self` reader reads them.
     Vars,
     /// How each reader and each recorder is doing.
@@ -43,7 +42,6 @@ pub(crate) enum Page {
 impl Page {
     fn content_type(&self) -> &'static str {
         match self {
-            Self::Overview => "text/html; charset=utf-8",
             Self::Vars | Self::Status | Self::Document(_) => "application/json; charset=utf-8",
         }
     }
@@ -242,7 +240,7 @@ const NOT_FOUND: &[u8] = b"not found: try /, /api/status, /api/documents/READER,
 impl<R: Fn(&Page, &mut Vec<u8>) -> Status> Site<R> {
     /// The whole answer, head and body.
     fn reply(&self, request: &Request) -> Vec<u8> {
-        let mut body = Vec::new();
+        let (mut body, mut packed) = (Vec::new(), None);
         let (status, content_type) = match request {
             Request::Page(asked) if !asked.is_allowed(&self.hosts) => {
                 let host = asked.host.as_deref().unwrap_or_default();
@@ -251,6 +249,14 @@ impl<R: Fn(&Page, &mut Vec<u8>) -> Status> Site<R> {
             }
             Request::Page(Asked { target: Target::Page(page), .. }) => {
                 ((self.render)(page, &mut body).line(), page.content_type())
+            }
+            Request::Page(Asked { target: Target::File(file), takes_gzip, .. }) => {
+                if *takes_gzip {
+                    packed = Some(file.packed());
+                } else {
+                    unpack(file.packed(), &mut body);
+                }
+                (Status::Ok.line(), file.content_type())
             }
             Request::Page(Asked { target: Target::Health, .. }) => {
                 body.extend_from_slice(b"ok\n");
@@ -270,7 +276,7 @@ impl<R: Fn(&Page, &mut Vec<u8>) -> Status> Site<R> {
             }
         };
         let has_body = !matches!(request, Request::Page(Asked { method: Method::Head, .. }));
-        with_head(status, content_type, &body, has_body)
+        with_head(status, content_type, packed.ok_or(&body), has_body)
     }
 }
 
@@ -286,14 +292,23 @@ fn write_host_is_refused(host: &str, body: &mut Vec<u8>) {
     );
 }
 
-fn with_head(status: &str, content_type: &str, body: &[u8], has_body: bool) -> Vec<u8> {
-    let mut reply = Vec::with_capacity(512 + body.len());
+/// What a browser may do with the page: run its script and ask this process, and nothing else.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// The answer with this body, which is `Ok` if it is compressed.
+fn with_head(status: &str, content_type: &str, body: Result<&[u8], &Vec<u8>>, has_body: bool) -> Vec<u8> {
+    let (body, encoding) = match body {
+        Ok(packed) => (packed, "Content-Encoding: gzip\r\n"),
+        Err(plain) => (&**plain, ""),
+    };
+    let mut reply = Vec::with_capacity(1024 + body.len());
     let _ = write!(
         reply,
-        "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\nConnection: close\r\n\
-         Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n\
-         Cross-Origin-Resource-Policy: same-origin\r\n\
-         Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n\r\n",
+        "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\n{encoding}Content-Length: {}\r\nConnection: close\r\n\
+         Cache-Control: no-store\r\nVary: Accept-Encoding\r\nX-Content-Type-Options: nosniff\r\n\
+         Referrer-Policy: no-referrer\r\nCross-Origin-Resource-Policy: same-origin\r\n\
+         Content-Security-Policy: {POLICY}\r\n\r\n",
         body.len()
     );
     if has_body {

@@ -41,6 +41,13 @@ pub(super) async fn inflate(packed: &[u8], bytes_max: usize, text: &mut Vec<u8>)
     }
 }
 
+/// Appends the text of a file that is part of the program.
+#[cold]
+pub(crate) fn unpack(packed: &[u8], text: &mut Vec<u8>) {
+    // It is whole: a test reads it.
+    let _ = decoder(packed).read_to_end(text);
+}
+
 /// Makes the decoder, in a function of its own: its 45 kB are on the stack at first, and a task that inflates nothing must
 /// not touch so much of the stack.
 #[cold]

@@ -1,6 +1,7 @@
 //! Parses what a client requests, from the head of its request as it arrives. Pure.
 
 use super::Page;
+use super::files::File;
 use super::hosts;
 use crate::config::percent_decoded;
 use crate::limits;
@@ -21,6 +22,8 @@ pub(super) struct Asked {
     pub(super) target: Target,
     /// The name that the client has for this machine; none if it does not say.
     pub(super) host: Option<String>,
+    /// Whether the client can read a compressed answer.
+    pub(super) takes_gzip: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +36,7 @@ pub(super) enum Method {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Target {
     Page(Page),
+    File(File),
     /// Whether the one thread runs.
     Health,
     Unknown,
@@ -45,7 +49,9 @@ impl Target {
     /// What is at a path. A path that is added here needs a line in the message of `NOT_FOUND`.
     fn at(path: &str) -> Self {
         match path {
-            "/" => Self::Page(Page::Overview),
+            "/" => Self::File(File::Page),
+            "/page.css" => Self::File(File::Style),
+            "/page.js" => Self::File(File::Script),
             "/api/status" => Self::Page(Page::Status),
             "/debug/vars" => Self::Page(Page::Vars),
             "/healthz" => Self::Health,
@@ -86,7 +92,20 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Request> {
     if hosts.next().is_some() {
         return Some(Request::NotHttp);
     }
-    Some(Request::Page(Asked { method, target, host }))
+    let mut encodings = request.headers.iter().filter(|field| field.name.eq_ignore_ascii_case("accept-encoding"));
+    let takes_gzip = encodings.any(|field| std::str::from_utf8(field.value).is_ok_and(names_gzip));
+    Some(Request::Page(Asked { method, target, host, takes_gzip }))
+}
+
+/// Whether the value of an `Accept-Encoding` field allows gzip.
+fn names_gzip(value: &str) -> bool {
+    value.split(',').any(|encoding| {
+        let mut parts = encoding.split(';').map(str::trim);
+        let is_gzip = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip") || name == "*");
+        // A weight of zero forbids it.
+        let is_zero = |part: &str| part.strip_prefix("q=").is_some_and(|weight| weight.parse() == Ok(0.0));
+        is_gzip && !parts.any(is_zero)
+    })
 }
 
 #[cfg(test)]
@@ -94,15 +113,17 @@ mod tests {
     use super::*;
 
     fn asked(method: Method, target: Target) -> Request {
-        Request::Page(Asked { method, target, host: Some("x".to_owned()) })
+        Request::Page(Asked { method, target, host: Some("x".to_owned()), takes_gzip: false })
     }
 
     #[test]
     fn the_pages_are_found_by_path_whatever_the_query() {
         let document = |name: &str| asked(Method::Get, Target::Page(Page::Document(name.to_owned())));
         for (line, expected) in [
-            ("GET / HTTP/1.1", asked(Method::Get, Target::Page(Page::Overview))),
-            ("GET /?x=/debug/vars HTTP/1.0", asked(Method::Get, Target::Page(Page::Overview))),
+            ("GET / HTTP/1.1", asked(Method::Get, Target::File(File::Page))),
+            ("GET /?x=/debug/vars HTTP/1.0", asked(Method::Get, Target::File(File::Page))),
+            ("GET /page.js HTTP/1.1", asked(Method::Get, Target::File(File::Script))),
+            ("GET /page.css HTTP/1.1", asked(Method::Get, Target::File(File::Style))),
             ("HEAD /debug/vars HTTP/1.1", asked(Method::Head, Target::Page(Page::Vars))),
             ("GET /api/status?at=1 HTTP/1.1", asked(Method::Get, Target::Page(Page::Status))),
             ("GET /api/documents/shop HTTP/1.1", document("shop")),
@@ -133,8 +154,28 @@ mod tests {
             assert_eq!(asked.is_allowed(&[]), is_allowed, "{fields:?}");
         }
         assert_eq!(parsed("Host: localhost\r\nHost: evil\r\n"), Some(Request::NotHttp));
-        let health = Asked { method: Method::Get, target: Target::Health, host: Some("evil".to_owned()) };
+        let health =
+            Asked { method: Method::Get, target: Target::Health, host: Some("evil".to_owned()), takes_gzip: false };
         assert!(health.is_allowed(&[]));
+    }
+
+    #[test]
+    fn who_takes_gzip_says_so() {
+        for (value, takes_gzip) in [
+            ("gzip, deflate, br, zstd", true),
+            ("br;q=1.0, GZIP;q=0.5", true),
+            ("*", true),
+            ("deflate,gzip ; q=0.001", true),
+            ("gzip;q=0", false),
+            ("gzip; q=0.000, br", false),
+            ("identity", false),
+            ("x-gzip", false),
+            ("", false),
+        ] {
+            let head = format!("GET / HTTP/1.1\r\nAccept-Encoding: {value}\r\n\r\n");
+            let Some(Request::Page(asked)) = parse(head.as_bytes()) else { panic!("{value:?}") };
+            assert_eq!(asked.takes_gzip, takes_gzip, "{value:?}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::clock;
 use crate::config::Settings;
 use crate::limits;
 use crate::metrics::{Object, ProcessUsage, Snapshot};
-use crate::pages::{self, Page, Status, html};
+use crate::pages::{self, Page, Status};
 use smol::LocalExecutor;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -61,7 +61,6 @@ impl Runtime {
         match page {
             Page::Status => self.write_status(out),
             Page::Document(reader) => return self.write_document(reader, out),
-            Page::Overview => html::overview(&self.snapshot(&self.engines.borrow(), &self.recorders.borrow()), out),
             Page::Vars => self.snapshot(&self.engines.borrow(), &self.recorders.borrow()).render(out),
         }
         Status::Ok
