@@ -242,3 +242,30 @@ fn the_page_is_compressed_and_browsers_may_only_ask_this_program() {
         assert_eq!(text, plain, "{path}");
     }
 }
+
+#[test]
+fn no_more_documents_are_kept_than_people_can_look_at() {
+    let ((server, _store), app) = (storing_server(), counting_app());
+    let endpoint = format!("type_name: app, interval: 20ms, endpoint: \"{}\"", app.address);
+    let readers: Vec<String> = (0..5).map(|number| format!("r{number}: {{{endpoint}}}")).collect();
+    let names: Vec<String> = (0..5).map(|number| format!("r{number}")).collect();
+    let config = format!(
+        "settings: {{{LISTEN}}}\nreaders: {{{}}}\nrecorders: {{es: {{endpoint: \"{}\"}}}}\n\
+         routes: {{r: {{readers: {names:?}, recorders: [es]}}}}\n",
+        readers.join(", "),
+        server.address
+    );
+    let program = Program::start(&[], &config);
+    let address = address(&program);
+    let has_document = |name: &str| json_at(&address, &format!("/api/documents/{name}")).get("document").is_some();
+    for name in &names[..4] {
+        assert!(!has_document(name), "nothing is kept before somebody asks");
+        wait_until("there is a document", || has_document(name));
+    }
+    for name in &names[..4] {
+        assert!(has_document(name), "four are kept: {name}");
+    }
+    assert!(!has_document("r4"));
+    assert!(!has_document("r0"), "the one that was asked for longest ago has made room");
+    wait_until("there is a document again", || has_document("r0"));
+}

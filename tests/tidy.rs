@@ -113,7 +113,7 @@ fn what_computes_knows_no_outside() {
         "access/pem.rs",
         "recorder/elasticsearch/existing.rs",
         "recorder/elasticsearch/refusals",
-        "pages/hosts.rs",
+        "pages/files.rs",
         "pages/request.rs",
         "http/retry_after_header.rs",
         "engine/routing.rs",
