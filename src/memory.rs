@@ -20,9 +20,15 @@ pub(crate) fn bytes_max(config: &Config) -> u64 {
     limits::PROGRAM_BYTES
         + if needs_curl { limits::LIBCURL_BYTES } else { 0 }
         + config.settings().memory_limit_bytes
+        + if shows_documents(config) { limits::PAGE_BYTES } else { 0 }
         + payloads
         + readers.len() as u64 * limits::READER_BYTES
         + recorders.iter().map(|recorder| recorder_bytes(recorder, share, largest)).sum::<u64>()
+}
+
+/// Whether the status pages show documents.
+fn shows_documents(config: &Config) -> bool {
+    config.settings().listen.is_some() && config.settings().listen_documents
 }
 
 /// The recorders that routes name, each once even if several readers ship to it.
@@ -107,6 +113,8 @@ mod tests {
         assert_eq!(with("", "", ", bulk: {documents: 100000}") - default, 100_000 - 500);
         assert_eq!(with("", "", ", compression: gzip") - default, (1 << 20) + limits::GZIP_BYTES);
         assert!(with("", "", ", compression: none") == default);
+        assert_eq!(with("listen: \":1\"", "", "") - default, limits::PAGE_BYTES);
+        assert_eq!(with("listen: {address: \":1\", documents: false}", "", ""), default);
         let two = "readers: {a: {type_name: a, endpoint: \"localhost:1\"}, b: {type_name: a, endpoint: \"es:1\"}}\n\
                    recorders: {es: {endpoint: \"localhost:2\"}, unused: {endpoint: \"localhost:3\"}}\n\
                    routes: {r: {readers: [a, b], recorders: es}}\n";

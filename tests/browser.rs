@@ -62,8 +62,7 @@ fn config(listen: &str, readers: &[(&str, &str)], recorders: &[(&str, &str)]) ->
     for (name, address) in recorders {
         let _ = writeln!(text, "  {name}: {{endpoint: \"{address}\", backoff: 4}}");
     }
-    let names = |of: &[(&str, &str)]| of.iter().map(|(name, _)| *name).collect::<Vec<_>>();
-    let (readers, recorders) = (names(readers), names(recorders));
+    let [readers, recorders] = [readers, recorders].map(|all| all.iter().map(|(name, _)| *name).collect::<Vec<_>>());
     let _ = writeln!(text, "routes: {{r: {{readers: {readers:?}, recorders: {recorders:?}}}}}");
     text
 }

@@ -29,6 +29,9 @@ pub(crate) const PAGE_DOCUMENT_TIME: Duration = Duration::from_secs(30);
 pub(crate) const PAGE_DOCUMENTS_MAX: usize = 4;
 /// Bytes of a document that is kept. One with the 1,000 fields of `max_fields` has some 50 kB.
 pub(crate) const PAGE_DOCUMENT_BYTES_MAX: usize = 256 << 10;
+/// Memory for such documents, bytes: each is copied when it is sent. A client that reads slowly holds a copy for at most
+/// [`PAGE_TIME`], and there are a few clients.
+pub(crate) const PAGE_BYTES: u64 = 2 * (PAGE_DOCUMENTS_MAX * PAGE_DOCUMENT_BYTES_MAX) as u64;
 /// Names in `listen_hosts`.
 pub(crate) const PAGE_HOSTS_MAX: usize = 32;
 /// Bytes of a host name.
