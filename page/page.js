@@ -282,7 +282,9 @@
     const ends = new Map(status.recorders.map((recorder) => [recorder.name, [recorder.state, cards.recorders.get(recorder.name)?.root.getBoundingClientRect()]]));
     for (const reader of status.readers) {
       const from = cards.readers.get(reader.name)?.root.getBoundingClientRect();
-      for (const name of from ? reader.recorders : []) {
+      // Of many readers, only those that can be seen have wires.
+      const isSeen = from && (status.readers.length <= MANY || (from.bottom > 0 && from.top < innerHeight));
+      for (const name of isSeen ? reader.recorders : []) {
         const [state, to] = ends.get(name) ?? [];
         if (!to) continue;
         const worst = RANK[state] < RANK[reader.state] ? state : reader.state;
