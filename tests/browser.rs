@@ -177,7 +177,7 @@ fn a_document_has_every_digit_can_be_searched_and_its_numbers_become_charts() {
     browser.wait("document.querySelectorAll('#charts figure canvas').length === 3");
     let caption = "[...document.querySelectorAll('#charts figcaption')].map((one) => one.innerText).join(' ')";
     browser.wait(&format!(
-        "/requests per second .*\\/s/s.test({caption}) && /HeapAlloc.*MB.*HeapInuse.*MB/s.test({caption})"
+        "/requests per second\\s.*\\/s/s.test({caption}) && /HeapAlloc.*MB.*HeapInuse.*MB/s.test({caption})"
     ));
     let points =
         browser.value("Number(document.querySelector('#charts figure').dataset.points)").as_u64().expect("a number");
