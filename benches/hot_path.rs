@@ -84,7 +84,7 @@ fn body_to_sealed_bulk(criterion: &mut Criterion) {
                 hot_path.tick(black_box(&mut body)).expect("a document");
                 let mut bytes = 0;
                 assert!(hot_path.deliver(|bulk| bytes = bulk.len()));
-                // The same body again holds no new garbage collection: some 800 bytes are left of a bare Go program's.
+                // The same body has no new garbage collections, so the shortest document has only some 800 bytes.
                 assert!(bytes > 500, "the document is there");
             });
         });

@@ -45,7 +45,7 @@ fn main() -> ExitCode {
             println!("instructions: test");
             Ok(())
         }
-        // A filter for other targets: `cargo bench` and `cargo test` pass it to all of them.
+        // `cargo bench` and `cargo test` pass a filter to all targets, and this one is for another target.
         _ if words.iter().any(|word| !word.starts_with('-') && !"instructions".contains(word)) => Ok(()),
         _ if words.contains(&"--bench") && !words.contains(&"--test") => bench(),
         _ => smoke(),
@@ -110,7 +110,7 @@ fn instructions(name: &str, times: u32) -> Outcome<f64> {
     Ok(collected.ok_or_else(|| format!("valgrind counted nothing: {said}"))?.parse()?)
 }
 
-/// What runs under valgrind.
+/// Flattens a payload `times` times. This is what runs under valgrind.
 fn child(name: &str, times: &str) -> Outcome<()> {
     let mut body = body(name)?;
     let mut ours = Ours::new();

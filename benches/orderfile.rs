@@ -47,7 +47,7 @@ const DOCUMENTS: u64 = 100;
 /// Further readers, because some code runs only if there are many.
 const MORE_READERS: usize = 20;
 
-/// How the server is known to the program.
+/// How the configuration names the server: by an IP address, by a host name, or by `https://`.
 #[derive(Debug, Clone, Copy)]
 enum Way {
     Number,
@@ -101,7 +101,7 @@ fn write() -> Outcome<()> {
 const HEAD: &str = "# Functions that run while documents are shipped; `*` stands for what differs from build to build.\n\
                     # Written by `cargo bench --profile dev --bench orderfile -- --write`, read by build.rs.\n";
 
-/// A release that still has its symbols.
+/// Builds a release with symbols, and returns its path.
 fn build(root: &Path) -> Outcome<PathBuf> {
     let folder = root.join("target/orderfile");
     let status = Command::new(env!("CARGO"))
@@ -116,7 +116,7 @@ fn build(root: &Path) -> Outcome<PathBuf> {
     Ok(folder.join("release/expvastic"))
 }
 
-/// The functions that were called, by callgrind's names, while the program started, shipped some documents and ended.
+/// Runs the program under callgrind until it has shipped some documents. Returns callgrind's names of the functions that ran.
 #[cfg(feature = "tls")]
 fn run(binary: &Path, way: Way) -> Outcome<BTreeSet<String>> {
     let folder = tempfile::tempdir()?;
@@ -179,7 +179,7 @@ fn configured(app: &App, server: &str, recorder: &str) -> String {
     )
 }
 
-/// Ends a process with SIGTERM, as systemd would.
+/// Ends a process with SIGTERM, as systemd does.
 fn end(child: &mut Child) -> Outcome<()> {
     let pid = rustix::process::Pid::from_child(child);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
@@ -192,7 +192,7 @@ fn functions(profile: &str) -> BTreeSet<String> {
     let names = profile.lines().filter_map(|line| {
         let named = line.strip_prefix("fn=").or_else(|| line.strip_prefix("cfn="))?;
         let (_, name) = named.split_once(") ")?;
-        // Levels of recursion are counted.
+        // Callgrind appends the depth of a recursion.
         Some(name.split('\'').next().unwrap_or(name).to_owned())
     });
     names.collect()

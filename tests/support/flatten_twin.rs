@@ -68,7 +68,7 @@ impl Options {
         any_matches(&self.include, raw) && !any_matches(&self.exclude, raw)
     }
 
-    /// The keys joined. Only their dots are mended.
+    /// The keys, joined with dots. Dots within the keys are replaced if the options say so.
     fn joined(&self, keys: &[Key]) -> String {
         if self.dots_underscore {
             keys.iter().map(|key| key.replace('.', "_")).collect::<Vec<_>>().join(".")
@@ -78,7 +78,8 @@ impl Options {
     }
 }
 
-/// A name and what it is called in the document, whose length in bytes `joined` has, too.
+/// The name of a variable in the document. `raw` is its keys joined with dots, and `joined` the same with the dots within
+/// keys as the document has them, so both have the same length.
 fn renamed(rename: &[(String, String)], raw: &str, joined: &str) -> String {
     let fits = |from: &str| raw == from || raw.starts_with(&format!("{from}."));
     match rename.iter().filter(|(from, _)| fits(from)).max_by_key(|(from, _)| from.len()) {
@@ -87,12 +88,12 @@ fn renamed(rename: &[(String, String)], raw: &str, joined: &str) -> String {
     }
 }
 
-/// The part of a value without objects that is shipped, if any.
+/// What is shipped of a value that contains no objects, if anything.
 fn shipped(value: &Json) -> Option<Json> {
     Some(without_broken_numbers(value)).filter(|value| *value != Json::Null)
 }
 
-/// The same with `null` for each number that no server stores.
+/// The value with `null` in place of each number that no server stores.
 fn without_broken_numbers(value: &Json) -> Json {
     match value {
         Json::Number(text) if text.len() > 1000 || text.parse::<f64>().is_ok_and(f64::is_infinite) => Json::Null,
@@ -110,7 +111,8 @@ pub(crate) fn has_scalar(value: &Json) -> bool {
     }
 }
 
-/// A value in a form that servers accept: integers beyond 64 bits get a decimal point, and arrays have one kind of value.
+/// A value in a form that servers accept: integers beyond 64 bits get a decimal point, and an array with several kinds of
+/// values becomes a string.
 fn fitted(value: Json) -> Json {
     let value = with_points(value);
     let mut kinds = Vec::new();
@@ -149,7 +151,7 @@ type Key = Rc<str>;
 struct Variable {
     /// The keys joined with dots, as the patterns see it.
     raw: String,
-    /// The same with the dots that a document has.
+    /// The same, with the dots within keys as the document has them.
     joined: String,
     /// The value that is shipped, if any.
     value: Option<Json>,
@@ -167,10 +169,11 @@ pub(crate) struct Reader {
     options: Options,
     names: Names,
     collections: Option<(u64, u64)>,
-    /// The numbers of the last document, and the time since.
+    /// The value of each counter in the last document.
     counters: HashMap<Counter, String>,
+    /// The time since that document.
     pause_ns: u64,
-    /// A cache of the results for raw names.
+    /// Results of [`Options::choose`] by raw name, because it is slow.
     chosen: RefCell<HashMap<String, bool>>,
 }
 
@@ -191,7 +194,7 @@ impl Reader {
         }
     }
 
-    /// A second after the last.
+    /// The document of a payload that comes one second after the last.
     pub(crate) fn document(&mut self, payload: &str) -> Option<Vec<(String, Json)>> {
         self.document_after(Duration::from_secs(1), payload)
     }
@@ -218,7 +221,7 @@ impl Reader {
             self.options.labels.iter().map(|label| (label.clone(), 1)).collect();
         let mut all = Namesakes::new();
         count_namesakes("", &root, &mut all);
-        // Of one name they come in this order, too.
+        // Counters of the same name come in the order of the payload.
         let mut counters_of: HashMap<String, VecDeque<Counter>> = HashMap::new();
         for counter in counters(&Counter::default(), &root, &all, &mut Namesakes::new()) {
             counters_of.entry(counter.0.clone()).or_default().push_back(counter);
@@ -282,7 +285,7 @@ impl Reader {
             let path = [path, &[Key::from(key.as_str())]].concat();
             match value {
                 Json::Object(members) => variables.extend(self.variables(&path, members)),
-                // Only its columns are variables.
+                // The array itself is not a variable, only its columns are.
                 Json::Array(elements) if value.has_object() => {
                     let columns = if self.options.drop_object_arrays {
                         Vec::new()
@@ -308,13 +311,15 @@ impl Reader {
         variables
     }
 
-    /// What the patterns see of a column, the array of which has so many keys: they go by the name that it has.
+    /// The name of a column for the patterns: the raw name of its array, then the rest as the document has it. The path of
+    /// the array has `array` keys.
     fn column_name(&self, array: usize, path: &[Key]) -> String {
         let (array, column) = path.split_at(array);
         format!("{}.{}", array.join("."), self.options.joined(column))
     }
 
-    /// The wanted columns of an array with objects, each with a value for each row; the outermost array has so many keys.
+    /// The wanted columns of an array with objects. Each has one value per row. The path of the outermost array has `array`
+    /// keys.
     fn columns(&self, array: usize, path: &[Key], elements: &[Json]) -> Vec<(Vec<Key>, Vec<Json>)> {
         let mut columns = self.all_columns(array, path, elements);
         columns.retain(|(path, values)| {
@@ -323,11 +328,11 @@ impl Reader {
         columns
     }
 
-    /// The same, including columns that contain only `null`.
+    /// All columns, including unwanted ones and those that contain only `null`.
     fn all_columns(&self, array: usize, path: &[Key], elements: &[Json]) -> Vec<(Vec<Key>, Vec<Json>)> {
         let mut rows = Vec::new();
         self.rows(array, path, elements, &mut rows);
-        // A name may be there more than once in a row: the second is a column of its own.
+        // A row may have the same name several times. Each occurrence has a column of its own.
         let mut columns: Vec<(String, usize, Vec<Key>, Vec<Json>)> = Vec::new();
         let count = rows.len();
         for (row, cells) in rows.into_iter().enumerate() {
@@ -346,7 +351,7 @@ impl Reader {
         columns.into_iter().map(|(_, _, path, values)| (path, values)).collect()
     }
 
-    /// Each element as a row of cells; those of an array within are elements of the outer one.
+    /// Adds one row of cells per element. The elements of an inner array count as elements of the outer one.
     fn rows(&self, array: usize, path: &[Key], elements: &[Json], rows: &mut Vec<Vec<(Vec<Key>, Json)>>) {
         for element in elements {
             match element {
@@ -360,7 +365,7 @@ impl Reader {
         }
     }
 
-    /// What an object gives to the columns of the array that it is in.
+    /// The cells of an object in an array, each with the path of its column.
     fn cells(&self, array: usize, path: &[Key], members: &[(String, Json)]) -> Vec<(Vec<Key>, Json)> {
         let mut cells = Vec::new();
         for (key, value) in members {
@@ -384,7 +389,7 @@ impl Reader {
 /// Flat name to value.
 pub(crate) type Flat = BTreeMap<String, Value>;
 
-/// What a document must hold of `payload`, by its names, if all pauses are shipped.
+/// The fields that the first document of a payload must have, if all pauses are shipped.
 pub(crate) fn expected_fields(payload: &Value) -> Flat {
     let options = Options { gc_pauses: GcPauses::All, ..Options::default() };
     flat(document(&options, &payload.to_string()).unwrap_or_default())

@@ -1,7 +1,7 @@
 //! Makes payloads of arbitrary bytes. The bytes choose among unusual names, numbers and shapes, so that a fuzzer that changes
 //! a byte changes one thing in a payload that is still JSON. On request, parts of the payload are broken.
 
-/// The bytes that make the choices, one by one. When they are used up, zeros follow, and a zero always chooses the end.
+/// The bytes that make the choices, one by one. After the last of them come zeros, and a zero ends an object or array.
 struct Bytes<'a>(&'a [u8]);
 
 impl Bytes<'_> {
@@ -34,7 +34,7 @@ pub(crate) struct Payload {
     pub(crate) breaks: u64,
 }
 
-/// Few, so that they meet, and each odd in its way; as they stand in a payload.
+/// Unusual names, as they are written in a payload. There are only a few, so that names clash often.
 #[rustfmt::skip]
 const NAMES: &[&str] = &[
     "a", "b", "c", "a.b", "a#2", "a#3", "_value", "a._value", "a_b", "a.b.c", "b.", ".c", "a..b", ".", "..", "", " ", "\\t\\n",
@@ -55,7 +55,7 @@ const SCALARS: &[&str] = &[
 
 const BLANKS: &[&str] = &["", "", "", "", "", " ", "\n", "\r\n\t "];
 
-/// Texts in place of a value. The first one is empty, which makes no element at all.
+/// Invalid texts in place of a value. The first one is empty, so it is not used in arrays: there would be no element.
 #[rustfmt::skip]
 const BROKEN_VALUES: &[&[u8]] = &[
     b"", b"NaN", b"+Inf", b"-Inf", b"Infinity", b"152.295657ms", b"01", b"1.", b"-", b".5", b"+1", b"0x1F", b"1_000", b"1e", b"1e+",
@@ -71,7 +71,7 @@ const BROKEN_NAMES: &[&[u8]] = &[
     b"\"caf\\xe9\":", b"\"\\u12\":", b"\"a\x01\":", b"\"a\n\":", b"\"\xff\":", b"\"\xc3\":", b"\"\\\xff\":", b"\"\\?\" :",
 ];
 
-/// Texts in place of a name and its colon, which make the rest a part of the value before.
+/// Texts in place of a name and its colon. What follows them counts as a part of the previous value.
 #[rustfmt::skip]
 const NO_NAMES: &[&[u8]] = &[
     b"a:", b"1:", b"NaN:", b"\"a\"", b"\"a\" ", b":", b"", b"\"a\"=", b"'a':", b"\"a\"\"b\":", b"null:", b"\\:",
@@ -80,13 +80,13 @@ const NO_NAMES: &[&[u8]] = &[
 /// Texts after an object or an array that make it invalid.
 const JUNK: &[&[u8]] = &[b" 1", b"x", b"\"x\"", b" NaN", b"\xff", b"{}", b"[1]", b":1"];
 
-/// The deepest that objects and arrays go; the program refuses what is deeper than 64.
+/// The deepest nesting of objects and arrays. The program refuses payloads with more than 64 levels.
 const DEPTH_MAX: usize = 62;
 
-/// What is printed in one go, at most: a fuzzer must not be slowed down by what it can make a thousand times.
+/// Bytes after which no further member or element begins. Longer payloads would slow down a fuzzer.
 const BYTES_MAX: usize = 4_000;
 
-/// Makes a payload of the bytes. With `breaking` they may break parts of it.
+/// Makes a payload of the bytes. With `breaking`, some bytes choose whether a part of it is broken.
 pub(crate) fn payload(bytes: &[u8], breaking: bool) -> Payload {
     let mut writer = Writer { bytes: Bytes(bytes), breaking, depth: 0, payload: Payload::default() };
     if breaking && writer.bytes.next() == 1 {
@@ -106,7 +106,7 @@ struct Member {
 struct Writer<'a> {
     bytes: Bytes<'a>,
     breaking: bool,
-    /// Objects and arrays around.
+    /// The number of objects and arrays that have not ended yet.
     depth: usize,
     payload: Payload,
 }
@@ -142,7 +142,8 @@ impl Writer<'_> {
         self.container("[", "]", |writer, _| writer.value(true));
     }
 
-    /// `entry` writes a member or an element; it is told where `equivalent` ends without it.
+    /// Writes an object or array. `entry` writes a member or an element; its argument is the length of `equivalent` without
+    /// that.
     fn container(&mut self, open: &str, close: &str, mut entry: impl FnMut(&mut Self, usize)) {
         self.depth += 1;
         self.put(open);
@@ -167,7 +168,8 @@ impl Writer<'_> {
         self.depth -= 1;
     }
 
-    /// A comma without a member or element before it. Nothing is lost by it, but an element before another has its place.
+    /// May write a comma without a member or element before it. Returns whether it has: in an array, an element is missing
+    /// there.
     fn superfluous_comma(&mut self) -> bool {
         let breaks = self.breaks();
         if breaks {
@@ -193,7 +195,7 @@ impl Writer<'_> {
         let name = names[self.bytes.below(names.len())];
         self.payload.broken.extend_from_slice(name);
         self.payload.whole.push_str("\"lost\":");
-        // A broken value could make it whole again.
+        // With a broken value after it, the member could be valid again.
         self.breaking = false;
         self.value(false);
         self.breaking = true;
@@ -214,7 +216,7 @@ impl Writer<'_> {
             0 => {
                 let text = self.bytes.pick(&["xxxx", "\u{e9}", "\u{65e5}", "a.", ".", "\\u00e9", "yyyyyyyyyyyyyyy."]);
                 let times = usize::from(self.bytes.next());
-                // What looks at each segment's end would take ages.
+                // Names with hundreds of segments would make the twin very slow.
                 self.put(&text.repeat(if text.ends_with('.') { times % 40 } else { times }));
             }
             1 | 2 => {
@@ -252,7 +254,7 @@ impl Writer<'_> {
         self.blank();
     }
 
-    /// Counts a container as broken, after it was written.
+    /// Breaks an object or array that has just been written. Everything in it is lost.
     fn lose_container(&mut self, (equivalent, breaks): (usize, u64)) {
         let junk = JUNK[self.bytes.below(JUNK.len())];
         self.payload.broken.extend_from_slice(junk);
@@ -300,7 +302,7 @@ impl Writer<'_> {
         self.blank();
     }
 
-    /// Writes a deep nesting of objects or arrays, for which one byte each would be too many.
+    /// Writes a deep nesting of objects or arrays, which takes only a few bytes of the input.
     fn chain(&mut self) {
         const LINKS: [(&str, &str); 5] =
             [("{\"a\":", "}"), ("{\"x.y\":", "}"), ("{\"\":", "}"), ("[", "]"), ("{\"_value\":1,\"a\":", "}")];
@@ -312,7 +314,7 @@ impl Writer<'_> {
         (0..links).for_each(|_| self.put(close));
     }
 
-    /// The value of a member of the root with rings of pauses and their totals, true or not.
+    /// Writes the value of `memstats`: rings of pauses, and their number and total. Some of it may be wrong.
     fn memstats(&mut self) {
         let collections = usize::from(self.bytes.next()) * (1 + self.bytes.below(3));
         let pause = 1 + self.bytes.below(3);

@@ -6,11 +6,11 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use std::time::Duration;
 
-/// Characters of a name or a text that are written as half a surrogate pair.
+/// Characters that [`quoted`] writes as one half of a surrogate pair, which no Rust string can contain.
 const HIGH_ALONE: char = '\u{f8ff}';
 const LOW_ALONE: char = '\u{f8fe}';
 
-/// A JSON string, with escapes where they must be and, by the bits of `styles`, where they need not.
+/// A JSON string. The bits of `styles` choose how each character is escaped, if it can be written in several ways.
 fn quoted(text: &str, styles: u64) -> String {
     let mut json = String::from("\"");
     for (at, char) in text.chars().enumerate() {
@@ -29,13 +29,13 @@ fn quoted(text: &str, styles: u64) -> String {
     json + "\""
 }
 
-/// Random characters with a seed for how they are written; mostly plainly.
+/// The text as a JSON string. One in four has random escapes.
 fn strings(text: impl Strategy<Value = String>) -> impl Strategy<Value = String> {
     (text, prop_oneof![3 => Just(0), 1 => any::<u64>()]).prop_map(|(text, styles)| quoted(&text, styles))
 }
 
 fn names() -> impl Strategy<Value = String> {
-    // Few, so that they meet.
+    // Only a few, so that names clash often.
     let clashing = vec!["a", "b", "a.b", "a#2", "a#3", "_value", "a._value", "a_b", "a.b.c"];
     #[rustfmt::skip]
     let odd = vec![
@@ -111,7 +111,7 @@ pub(crate) fn values() -> impl Strategy<Value = String> {
     )
 }
 
-/// Deep, but not as deep as what is refused.
+/// Deep nesting, but not so deep that the payload is refused.
 fn chains() -> impl Strategy<Value = String> {
     let links =
         vec![(r#"{"a":"#, "}"), (r#"{"x.y":"#, "}"), (r#"{"":"#, "}"), ("[", "]"), (r#"{"_value":1,"a":"#, "}")];
@@ -120,7 +120,7 @@ fn chains() -> impl Strategy<Value = String> {
     })
 }
 
-/// Rings of pauses, and what is none.
+/// The member `memstats` with rings of pauses, which may be invalid.
 fn pauses() -> impl Strategy<Value = String> {
     let broken = || select(vec!["-1", "1.5", "null", "\"1\"", "[]"]).prop_map(str::to_owned);
     let count = move || prop_oneof![6 => any::<u64>().prop_map(|count| count.to_string()), 1 => broken()];
@@ -152,13 +152,13 @@ pub(crate) fn payloads() -> impl Strategy<Value = String> {
     })
 }
 
-/// Names that payloads have too, none of which is both a value and an object.
+/// Labels whose names also occur in payloads. The configuration accepts them together, as none is below another.
 fn labels() -> impl Strategy<Value = Vec<String>> {
     let names = ["a", "b#2", "x._value", "service.x", "é", "c.d", "a_b"];
     prop::sample::subsequence(names.to_vec(), 1..4).prop_map(|names| names.into_iter().map(str::to_owned).collect())
 }
 
-/// New names that meet each other, and those that payloads have.
+/// Renames whose new names clash with each other and with names in payloads.
 fn some_renames() -> impl Strategy<Value = Vec<(String, String)>> {
     #[rustfmt::skip]
     let from = vec![
@@ -177,14 +177,14 @@ fn some_renames() -> impl Strategy<Value = Vec<(String, String)>> {
     })
 }
 
-/// Those that the configuration takes beside these labels.
+/// The renames that the configuration accepts together with these labels.
 fn without_labels(rename: Vec<(String, String)>, labels: &[String]) -> Vec<(String, String)> {
     let is_below = |name: &str, other: &str| name.strip_prefix(other).is_some_and(|rest| rest.starts_with('.'));
     let meets = |name: &str, label: &String| name == label || is_below(name, label) || is_below(label, name);
     rename.into_iter().filter(|(_, to)| !labels.iter().any(|label| meets(to, label))).collect()
 }
 
-/// Counters, most of which are there more than once and in each payload.
+/// Values that rates may be made of: mostly small integers, which often rise, fall or stay between two payloads.
 pub(crate) fn counters() -> impl Strategy<Value = String> {
     let counter = || prop_oneof![4 => (0..9_u8).prop_map(|number| number.to_string()), 1 => numbers(), 1 => scalars()];
     prop_oneof![4 => counter(), 1 => object(counter(), 3), 1 => array(counter())]

@@ -26,18 +26,19 @@ const BEGINNING: &[u8] = b"{\"create\":{\"_index\":\"";
 struct Folder {
     root: tempfile::TempDir,
     path: PathBuf,
-    /// Of the whole folder; all of it has room if it is not below.
+    /// The most bytes that the folder may have. With [`ROOMY`], nothing is dropped.
     bytes_max: u64,
     load_bytes: usize,
+    /// Each bit is one choice of [`Folder::choose`].
     choices: u64,
-    /// Regular files by name.
+    /// The content of each regular file by its name.
     files: BTreeMap<String, Vec<u8>>,
 }
 
 impl Folder {
     /// The first line has three numbers: bytes of the folder, bytes that are loaded at once, and what is done with which
-    /// documents. Then come the files: a line `=NAME`, and the content in the lines behind it. `=NAME+` also makes the list
-    /// of checksums for it, which is right, `=NAME/` a folder, and `=NAME@` a link to a file elsewhere.
+    /// documents. Then come the files: a line `=NAME`, and the content in the lines after it. `=NAME+` also writes a correct
+    /// list of checksums for that content. `=NAME/` makes a folder, and `=NAME@` a link to a file outside of the folder.
     fn new(input: &[u8]) -> Self {
         let memory = Path::new("/dev/shm");
         let root = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.expect("a folder");
@@ -98,13 +99,13 @@ impl Folder {
         }
     }
 
-    /// Makes one of two choices.
+    /// Makes a choice between two things.
     fn choose(&mut self) -> bool {
         self.choices = self.choices.rotate_right(1);
         self.choices & 1 == 1
     }
 
-    /// The documents in the segments, as a naive reader finds them; each checksum counts once.
+    /// The documents in the segments, as a naive reader finds them. Each checksum in a list is good for one document.
     fn documents(&self) -> Vec<Vec<u8>> {
         let mut found = Vec::new();
         for (name, text) in &self.files {
@@ -135,7 +136,7 @@ impl Folder {
     }
 }
 
-/// The stem and the number of a file of ours.
+/// The stem and the number in a file name, if it is one of the spool.
 fn segment_number<'n>(name: &'n str, kind: &str) -> Option<(&'n str, u64)> {
     let stem = name.strip_suffix(kind)?.strip_suffix('.')?;
     let number: u64 = stem.parse().ok().filter(|number| *number < u64::MAX)?;
@@ -153,7 +154,7 @@ fn checksum(bytes: &[u8]) -> u64 {
     !bytes.iter().fold(u64::MAX, |sum, &byte| (0..8).fold(sum ^ u64::from(byte), |sum, _| bit(sum)))
 }
 
-/// The list for a text whose documents have two lines each.
+/// The list of checksums for a text in which each document has two lines.
 fn sums(text: &[u8]) -> Vec<u8> {
     let lines: Vec<&[u8]> = text.split_inclusive(|&byte| byte == b'\n').collect();
     lines.chunks(2).flat_map(|pair| format!("{:016x}\n", checksum(&pair.concat())).into_bytes()).collect()
@@ -206,11 +207,11 @@ fn check_load(load: &FolderLoad) {
     assert_eq!((load.typed.len(), load.letters.len()), (load.documents.len(), load.documents.len()));
 }
 
-/// Loads all documents. Some are put back at first, and are loaded again.
+/// Loads all documents. Some of them are first put back and loaded again.
 fn load_all(folder: &mut Folder, trial: &mut FolderTrial, is_done: bool) -> Vec<Vec<u8>> {
     let (mut all, mut unreadable, mut out) = (Vec::new(), 0, Vec::new());
     for turn in 0.. {
-        assert!(turn < 10_000, "there is no end to it");
+        assert!(turn < 10_000, "loading does not end");
         match trial.load(folder.load_bytes) {
             Ok(None) => break,
             Ok(Some(load)) => {
@@ -240,7 +241,7 @@ fn load_all(folder: &mut Folder, trial: &mut FolderTrial, is_done: bool) -> Vec<
     all
 }
 
-/// A spool folder, see [`Folder::new`].
+/// Checks the spool folder that an input describes as in [`Folder::new`].
 pub(crate) fn spool_folder(input: &[u8]) {
     let mut folder = Folder::new(input);
     let mut expected = folder.documents();
