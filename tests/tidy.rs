@@ -112,6 +112,7 @@ fn what_computes_knows_no_outside() {
         "secret/base64.rs",
         "access/pem.rs",
         "recorder/elasticsearch/existing.rs",
+        "recorder/elasticsearch/reason.rs",
         "recorder/elasticsearch/refusals",
         "pages/files.rs",
         "pages/request.rs",

@@ -12,6 +12,7 @@ mod existing;
 mod gzip;
 mod hosts;
 mod mapping_types;
+pub(super) mod reason;
 mod refusals;
 mod scan;
 mod server;
@@ -202,7 +203,7 @@ impl Elasticsearch {
             // A person may mend it by another server.
             Verdict::Again(refusal) if refusal.slow => {
                 self.is_known = false;
-                refusal.advise(&self.hosts[at].bulk.advice(status).unwrap_or_default());
+                refusal.advise(self.hosts[at].bulk.advice(status));
             }
             _ => {}
         }
@@ -237,7 +238,7 @@ impl Elasticsearch {
             Warn,
             recorder = self.name,
             "cannot identify the server, shipping to it anyway: {}",
-            error.refusal.reason
+            error.refusal
         );
         self.is_known = true;
         self.failures = 0;
@@ -299,7 +300,7 @@ async fn exchange(http: &Http, host: &Host, payload: Payload, bulk: &Bulk) -> Re
     match http.post(&host.bulk, host.address.timeout, payload, bytes_max, &mut judge).await {
         Ok(Reply { status, retry_after, is_whole }) => Ok(judge.conclude(status, retry_after, is_whole)),
         // An answer that had begun may break off because of what is in it.
-        Err(error) => Err(Refusal { is_odd: judge.has_begun(), ..Refusal::of(&error) }),
+        Err(error) => Err(Refusal { is_odd: judge.has_begun(), ..Refusal::of(error) }),
     }
 }
 

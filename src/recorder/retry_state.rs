@@ -49,8 +49,14 @@ impl RetryState {
 
     /// A try has failed. If it was accepted `in_part`, the pauses start again with short ones.
     pub(super) fn failed(&mut self, refusal: &Refusal, in_part: bool, now: Instant) -> Failed {
-        let unlogged = self.count_for_log(&refusal.kind, now);
+        let unlogged = self.count_for_log(&refusal.kind(), now);
         Failed { unlogged, ..self.advance(refusal, in_part) }
+    }
+
+    /// The same for a failure of this kind that a person has to fix.
+    pub(super) fn failed_slowly(&mut self, kind: &str, now: Instant) -> Failed {
+        let unlogged = self.count_for_log(kind, now);
+        Failed { unlogged, ..self.next(None, true, false) }
     }
 
     /// Counts a failure of this kind for the log. Returns how many have not been logged, if it is time for a log line.
@@ -60,14 +66,18 @@ impl RetryState {
 
     /// As [`Self::failed`], for a failure that [`Self::count_for_log`] has counted already.
     pub(super) fn advance(&mut self, refusal: &Refusal, in_part: bool) -> Failed {
+        self.next(refusal.after, refusal.slow, in_part)
+    }
+
+    fn next(&mut self, after: Option<Duration>, slow: bool, in_part: bool) -> Failed {
         self.in_a_row = if in_part { 1 } else { self.in_a_row + 1 };
         let in_a_row = self.in_a_row;
-        let own = if refusal.slow || in_a_row >= self.backoff {
+        let own = if slow || in_a_row >= self.backoff {
             backoff::probe_delay(&mut self.random)
         } else {
             backoff::retry_delay(in_a_row, &mut self.random)
         };
-        let delay = refusal.after.map_or(own, |asked| asked.max(own));
+        let delay = after.map_or(own, |asked| asked.max(own));
         Failed { delay, unlogged: None, goes_down: in_a_row == self.backoff, in_a_row }
     }
 

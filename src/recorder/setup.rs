@@ -77,8 +77,8 @@ async fn apply_to(target: &ServerTarget, wish: &Wish, http: &Http) -> Result<Str
                 return Err(format!("{product}: {outcome}"));
             }
             Ok((product, outcome)) => return Ok(format!("{product}: {outcome}")),
-            Err(error) if target.hosts.len() == 1 => return Err(error.refusal.reason),
-            Err(error) => failures.push(address.named(error.refusal.reason)),
+            Err(error) if target.hosts.len() == 1 => return Err(error.refusal.to_string()),
+            Err(error) => failures.push(address.named(error.refusal.to_string())),
         }
     }
     Err(failures.join("; "))

@@ -1,6 +1,7 @@
 //! What a recorder ships to: a cluster, a file or a stream.
 
 use super::Feed;
+use super::elasticsearch::reason::Reason;
 use super::elasticsearch::verdict::{Judgement, Refusal, Verdict};
 use super::elasticsearch::{Cluster, Product};
 use super::file::Appender;
@@ -46,8 +47,8 @@ impl Sink {
                 Ok(()) => Ok(Verdict::Judged(Judgement::all_acked(bulk.documents()))),
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(error),
                 Err(error) => {
-                    let reason = format!("cannot write to {}: {error}", appender.path().display());
-                    Ok(Verdict::Again(Refusal::new(reason.clone(), reason)))
+                    let reason = Reason::File { path: appender.path().to_owned(), error };
+                    Ok(Verdict::Again(Refusal::new(reason)))
                 }
             },
         }

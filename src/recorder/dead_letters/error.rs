@@ -1,5 +1,6 @@
-//! What can go wrong with dead-letter files, and with a line in one.
+//! What can go wrong with dead-letter files, with a line in one, and with sending their documents again.
 
+use crate::recorder::elasticsearch::verdict::Refusal;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -48,6 +49,53 @@ impl fmt::Display for LetterFileError {
                 write!(f, "{} was moved, replaced or emptied in the meantime and is left unchanged", path.display())
             }
             Self::NotReplaced { path, error } => write!(f, "{} cannot be replaced: {error}", path.display()),
+        }
+    }
+}
+
+/// Why `dead-letters retry` sends no more.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// A signal of this name was received: a person or the system ends the command. Occasional.
+    Stopped(&'static str),
+    /// The server is away, or refuses everything: the last refusal. By far the most common one.
+    GaveUp(Refusal),
+    /// The recorder's own output was closed. Should not happen: only servers refuse documents, and only files and streams
+    /// are closed.
+    OutputClosed(io::Error),
+    /// A file cannot be read or written. Rare: the command runs as another user, or the disk is full.
+    File(LetterFileError),
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reason: &dyn fmt::Display = match self {
+            Self::Stopped(signal) => return write!(f, "{signal} received: unanswered dead letters are kept"),
+            Self::File(error) => return error.fmt(f),
+            Self::GaveUp(refusal) => refusal,
+            Self::OutputClosed(error) => error,
+        };
+        write!(f, "gave up, the server accepts nothing: {reason}")
+    }
+}
+
+/// Why letters are still in their files, although no server has refused their documents.
+#[derive(Debug)]
+pub(crate) enum RetryProblem {
+    /// The command has ended before it sent anything. Rare: a file cannot be opened, or is in use.
+    NothingSent(Ended),
+    /// The command has ended before all letters were sent. The likeliest one: the server is away.
+    Ended(Ended),
+    /// The letters of one file cannot be read, or not be removed from it. Rare.
+    File(LetterFileError),
+}
+
+impl fmt::Display for RetryProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NothingSent(ended) => write!(f, "nothing was sent: {ended}"),
+            Self::Ended(ended) => ended.fmt(f),
+            Self::File(error) => error.fmt(f),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Invariant: a letter is removed from its file only if the server answered 2xx or 409 for its document. A letter that is
 //! refused again is kept, with the server's new reason.
 
-use super::error::LetterFileError;
+use super::error::{Ended, LetterFileError, RetryProblem};
 use super::files::{self, LetterFile};
 use super::letter;
 use super::replacement::{Done, LockedFile, Replacement};
@@ -20,9 +20,7 @@ use crate::recorder::Feed;
 use crate::recorder::elasticsearch::verdict::{DeadLetter, Fate, Judgement, Refusal, Verdict};
 use crate::recorder::retry_state::RetryState;
 use crate::recorder::sink::Sink;
-use std::fmt;
 use std::future::Future;
-use std::io;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -49,26 +47,13 @@ pub(crate) struct Retried {
     /// Whether a signal has ended the command.
     pub(crate) is_stopped: bool,
     /// What stopped the command, or prevented it from removing letters from their file.
-    pub(crate) problems: Vec<String>,
+    pub(crate) problems: Vec<RetryProblem>,
 }
 
 impl Retried {
     /// Whether the files are empty now.
     pub(crate) fn is_all_taken(&self) -> bool {
         self.left == 0 && self.broken_lines == 0 && self.problems.is_empty()
-    }
-
-    /// Records why the command has ended, and returns a message.
-    fn end(&mut self, ended: Ended) -> String {
-        match ended {
-            Ended::Stopped(signal) => {
-                self.is_stopped = true;
-                format!("{signal} received: unanswered dead letters are kept")
-            }
-            Ended::GaveUp(Refusal { reason, .. }) => gave_up(&reason),
-            Ended::OutputClosed(error) => gave_up(&error),
-            Ended::File(error) => error.to_string(),
-        }
     }
 
     /// Adds the letters of a file, and what became of them. `is_thinned` says whether the accepted ones were removed from it.
@@ -98,8 +83,8 @@ pub(crate) async fn retry<S: Future<Output = &'static str>>(
     let stopped = async { Err(Ended::Stopped(stop.as_mut().await)) };
     let begun = async { begin(path).await.map_err(Ended::File) };
     let files = smol::future::or(stopped, begun).await.unwrap_or_else(|ended| {
-        let why = total.end(ended);
-        total.problems.push(format!("nothing was sent: {why}"));
+        total.is_stopped = matches!(ended, Ended::Stopped(_));
+        total.problems.push(RetryProblem::NothingSent(ended));
         Vec::new()
     });
     let mut sender = Sender::new(recorder, feed, settings, http);
@@ -108,7 +93,7 @@ pub(crate) async fn retry<S: Future<Output = &'static str>>(
         let survey = match Survey::of(&file) {
             Ok(survey) => survey,
             Err(error) => {
-                total.problems.push(file.unreadable(error).to_string());
+                total.problems.push(RetryProblem::File(file.unreadable(error)));
                 continue;
             }
         };
@@ -124,12 +109,12 @@ pub(crate) async fn retry<S: Future<Output = &'static str>>(
             is_over = true;
             // After a file error the replacement may be incomplete.
             is_thinned = !matches!(ended, Ended::File(_));
-            let why = total.end(ended);
-            total.problems.push(why);
+            total.is_stopped = matches!(ended, Ended::Stopped(_));
+            total.problems.push(RetryProblem::Ended(ended));
         }
         if is_thinned && let Err(error) = replacement.take_place(&file, &sent.done, path).await {
             is_thinned = false;
-            total.problems.push(error.to_string());
+            total.problems.push(RetryProblem::File(error));
         }
         total.add(survey, sent, is_thinned);
     }
@@ -146,23 +131,6 @@ async fn begin(path: &Path) -> Result<Vec<(LetterFile, Replacement)>, LetterFile
     drop(locked);
     let begin = |file: LetterFile| Replacement::begin(&file).map(|replacement| (file, replacement));
     all?.into_iter().map(begin).collect()
-}
-
-/// Why no more is sent.
-enum Ended {
-    /// A signal of this name was received: a person or the system ends the command.
-    Stopped(&'static str),
-    /// The server is away, or refuses everything: the last refusal. By far the most common one.
-    GaveUp(Refusal),
-    /// The recorder's own output was closed. Should not happen: only servers refuse documents, and only files and streams
-    /// are closed.
-    OutputClosed(io::Error),
-    /// A file cannot be read or written. Rare: the command runs as another user, or the disk is full.
-    File(LetterFileError),
-}
-
-fn gave_up(reason: &dyn fmt::Display) -> String {
-    format!("gave up, the server accepts nothing: {reason}")
 }
 
 /// What became of the letters of one file.
@@ -261,11 +229,11 @@ impl<'s> Sender<'s> {
         loop {
             sent.pass = Pass::default();
             self.pass(file, replacement, sent).await?;
-            if let Some((documents, refusal)) = &sent.pass.failed {
-                if self.is_halving() && (self.is_late() || !self.may_be_due_to_documents(refusal)) {
-                    return Err(Ended::GaveUp(refusal.clone()));
+            if let Some((documents, refusal)) = sent.pass.failed.take() {
+                if self.is_halving() && (self.is_late() || !self.may_be_due_to_documents(&refusal)) {
+                    return Err(Ended::GaveUp(refusal));
                 }
-                if *documents > 1 {
+                if documents > 1 {
                     // Smaller portions show which document is to blame.
                     self.documents_max = documents / 2;
                     continue;
@@ -370,7 +338,7 @@ impl<'s> Sender<'s> {
         if is_over {
             return Err(Ended::GaveUp(refusal));
         }
-        pass.not_now.add(&refusal.reason, "", portion.lines.len() as u64);
+        pass.not_now.add(&refusal.to_string(), "", portion.lines.len() as u64);
         let largest = pass.failed.as_ref().map_or(0, |(documents, _)| *documents).max(portion.lines.len());
         pass.delay = delay;
         pass.failed = Some((largest, refusal));
@@ -415,7 +383,7 @@ impl<'s> Sender<'s> {
             self.progress_at = now;
         }
         if let Some(refusal) = judgement.decisive_refusal() {
-            sent.pass.not_now.add(&refusal.reason, "", not_now);
+            sent.pass.not_now.add(&refusal.to_string(), "", not_now);
             sent.pass.delay = self.items.failed(refusal, is_progress, now).delay;
         }
         Ok(())
@@ -425,8 +393,8 @@ impl<'s> Sender<'s> {
     fn request_failed(&mut self, refusal: &Refusal) -> Duration {
         let failed = self.requests.failed(refusal, false, clock::now());
         if let Some(times) = failed.unlogged {
-            let (name, reason) = (self.recorder.name.as_str(), &refusal.reason);
-            component_log!(self.log_level, Warn, recorder = name, count = times, "sending failed: {reason}");
+            let name = self.recorder.name.as_str();
+            component_log!(self.log_level, Warn, recorder = name, count = times, "sending failed: {refusal}");
         }
         failed.delay
     }

@@ -11,11 +11,33 @@ use super::Delivery;
 use super::settle::home_of;
 use crate::limits;
 use crate::log::component_log;
-use crate::recorder::elasticsearch::verdict::Refusal;
+use crate::recorder::elasticsearch::verdict::{Refusal, SplitReason};
 use crate::spool::disk::Tried;
 use crate::spool::{Lane, Waiting};
 use std::sync::Arc;
 use std::time::Instant;
+
+/// Why a bulk continues in halves.
+#[derive(Debug, Clone, Copy)]
+enum HalvingReason {
+    /// The server accepts others, and has failed on this one again. Rare: a document makes a proxy or the server fail.
+    OnlyThisFails,
+    /// The server has failed on it several times in a row, and there is no other bulk to compare it with. Occasional: a
+    /// recorder with few documents, whose server answers that it has failed.
+    NoOther,
+    /// The verdict says so: the bulk or the answer to it is too large. The likeliest one.
+    Server(SplitReason),
+}
+
+impl HalvingReason {
+    fn text(self) -> &'static str {
+        match self {
+            Self::OnlyThisFails => "the server fails on this bulk only",
+            Self::NoOther => "the server fails on this bulk",
+            Self::Server(reason) => reason.text(),
+        }
+    }
+}
 
 impl Delivery {
     /// Ends a try that has failed as a whole.
@@ -27,7 +49,7 @@ impl Delivery {
             let home = if sent.bulk.documents() > 1 { Lane::Aside } else { home_of(&sent, Lane::Aside) };
             let others_wait = self.waits_in(home);
             let delay = self.items_refused(refusal, now);
-            self.set_aside(sent, "the server fails on this bulk only", now);
+            self.set_aside(sent, HalvingReason::OnlyThisFails, now);
             self.pause(lane, home, others_wait, delay, now);
             return false;
         }
@@ -44,13 +66,13 @@ impl Delivery {
             self.put_behind(sent, now);
         } else {
             // There is no other bulk to compare it with, so it is compared with its own halves.
-            self.set_aside(sent, "the server fails on this bulk", now);
+            self.set_aside(sent, HalvingReason::NoOther, now);
         }
         false
     }
 
     /// Splits a bulk in halves, or puts a single document behind the others.
-    fn set_aside(&mut self, sent: Waiting, reason: &str, now: Instant) {
+    fn set_aside(&mut self, sent: Waiting, reason: HalvingReason, now: Instant) {
         if sent.bulk.documents() > 1 {
             self.halve(Lane::Aside, sent, reason);
         } else {
@@ -66,13 +88,18 @@ impl Delivery {
         }
     }
 
+    /// Splits a bulk that is too large for the server.
+    pub(super) fn split(&mut self, lane: Lane, sent: Waiting, reason: SplitReason) {
+        self.halve(lane, sent, HalvingReason::Server(reason));
+    }
+
     /// Puts the halves of a bulk at the front of a lane.
-    pub(super) fn halve(&mut self, lane: Lane, sent: Waiting, reason: &str) {
+    fn halve(&mut self, lane: Lane, sent: Waiting, reason: HalvingReason) {
         for half in sent.bulk.halves().into_iter().rev().filter(|half| !half.is_empty()) {
             let half = Waiting { bulk: Arc::new(half), too_large: false, never_merged: true, ..sent };
             self.spool.put_front(lane, half);
         }
-        let documents = sent.bulk.documents();
+        let (documents, reason) = (sent.bulk.documents(), reason.text());
         component_log!(self.log_level, Debug, recorder = self.name, documents, "{reason}: splitting it in half");
         self.spool.recycle(sent.bulk);
     }

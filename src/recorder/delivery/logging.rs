@@ -20,13 +20,13 @@ impl Delivery {
 
     /// Gives the number of requests in a row that have failed.
     pub(super) fn request_failed(&mut self, refusal: &Refusal, now: Instant) -> u64 {
-        self.note_error(&refusal.reason, now);
+        let reason = refusal.to_string();
+        self.note_error(&reason, now);
         let failed = self.requests.failed(refusal, false, now);
         self.paused_until = Some(now + failed.delay);
         let name = self.name.as_str();
         let Ledger { waiting, spooled, .. } = self.ledger;
         if let Some(times) = failed.unlogged {
-            let reason = &refusal.reason;
             component_log!(
                 self.log_level,
                 Warn,
@@ -65,11 +65,12 @@ impl Delivery {
 
     /// Logs why documents are sent again, at a bounded rate for each reason.
     pub(super) fn log_refusals(&mut self, refusals: &[Refusal], now: Instant) {
-        for Refusal { kind, reason, slow, .. } in refusals {
-            self.note_error(reason, now);
-            let Some(times) = self.items.count_for_log(kind, now) else { continue };
+        for refusal in refusals {
+            let reason = refusal.to_string();
+            self.note_error(&reason, now);
+            let Some(times) = self.items.count_for_log(&refusal.kind(), now) else { continue };
             let (name, waiting) = (self.name.as_str(), self.ledger.waiting);
-            let until = if *slow { "until this is fixed" } else { "temporarily" };
+            let until = if refusal.slow { "until this is fixed" } else { "temporarily" };
             component_log!(
                 self.log_level,
                 Warn,
@@ -110,8 +111,7 @@ impl Delivery {
     /// Nothing is lost by it yet. Gives the pause before the next try.
     pub(super) fn letters_failed(&mut self, reason: &dyn fmt::Display, now: Instant) -> Duration {
         self.note_error(&reason.to_string(), now);
-        let refusal = Refusal { slow: true, ..Refusal::new("dead letters".to_owned(), String::new()) };
-        let failed = self.letters.failed(&refusal, false, now);
+        let failed = self.letters.failed_slowly("dead letters", now);
         if let Some(times) = failed.unlogged {
             let waiting = self.ledger.waiting;
             component_log!(

@@ -40,7 +40,7 @@ impl Delivery {
             }
             Verdict::Split(reason) => {
                 self.request_succeeded(now);
-                self.halve(lane, sent, reason.text());
+                self.split(lane, sent, reason);
                 true
             }
             Verdict::Again(refusal) => self.settle_failed(lane, sent, &refusal, now),

@@ -5,6 +5,7 @@
 //! the number of documents are not read.
 
 use super::mapping_types::{self, Complaint, Complaints};
+use super::reason::{Hint, Mismatch, Reason, Remedy, Said};
 use super::refusals::{self, Rule};
 use super::scan::{Event, Excerpt, Listener, Scanner, Step};
 use super::verdict::{DeadLetter, Fate, Judgement, Refusal, SplitReason, Verdict};
@@ -15,7 +16,7 @@ use crate::reader::foreign;
 use std::time::Duration;
 
 /// What the answer to a bulk says.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct BulkAnswer {
     pub(super) status: u16,
     pub(super) verdict: Verdict,
@@ -84,25 +85,6 @@ struct Item {
     has_error: bool,
     status: Option<u64>,
     error: ErrorText,
-}
-
-/// Why the body of a success is not the answer to the bulk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mismatch {
-    /// It is not JSON, has another structure, or ends too early. The likelier of the two: a page of a proxy or of another
-    /// program.
-    NotABulkResponse,
-    /// It has more or fewer items than the bulk has documents. Rare: a proxy has returned the answer to another request.
-    ItemCount,
-}
-
-impl Mismatch {
-    fn text(self) -> &'static str {
-        match self {
-            Self::NotABulkResponse => "the body is not a bulk response",
-            Self::ItemCount => "the body has a different number of items",
-        }
-    }
 }
 
 impl ExcerptBuffer {
@@ -231,9 +213,9 @@ impl<'s> Judge<'s> {
             }
         } else {
             let mismatch = mismatch.filter(|_| self.is_json).unwrap_or(Mismatch::NotABulkResponse);
-            let kind = format!("status {status} but {}", mismatch.text());
-            let reason = format!("{kind}: {}", self.page.text(limits::QUOTED_BYTES_MAX, self.scrub));
-            Verdict::Again(Refusal { after, is_odd: true, ..Refusal::new(kind, reason) })
+            let page = self.page.text(limits::QUOTED_BYTES_MAX, self.scrub);
+            let reason = Reason::Mismatch { status, mismatch, page };
+            Verdict::Again(Refusal { after, is_odd: true, ..Refusal::new(reason) })
         };
         (verdict, complaints, None)
     }
@@ -245,34 +227,28 @@ impl<'s> Judge<'s> {
         let request_complaint =
             [&error, &cause].into_iter().find_map(|words| mapping_types::complaint_of_request(&words.reason.bytes));
         let words = if error.is_empty() { cause } else { error };
-        let remedy = refusals::rule_of(&words.kind.bytes, &words.reason.bytes).map_or("", |rule| rule.remedy);
+        let rule = refusals::rule_of(&words.kind.bytes, &words.reason.bytes);
+        let remedy = remedy_of(rule).filter(|_| matches!(status, 400 | 404));
         let hint = match status {
-            _ if foreign::is_of_tls_port(&self.page.bytes) => " (this port speaks TLS: write https://)",
-            300..=399 => " (redirects are not followed when shipping: set `endpoint` to the final address)",
-            400 | 404 if !remedy.is_empty() => "",
-            403 => " (requires the privileges create_doc and auto_configure for the index)",
-            404 => " (no `_bulk` there: check the path of `endpoint`)",
-            _ => "",
+            _ if foreign::is_of_tls_port(&self.page.bytes) => Some(Hint::UseTls),
+            300..=399 => Some(Hint::Redirect),
+            403 => Some(Hint::Privileges),
+            404 if remedy.is_none() => Some(Hint::NoBulkThere),
+            _ => None,
         };
-        let (kind, reason) = if words.is_empty() {
-            let page = self.page.text(limits::QUOTED_BYTES_MAX, self.scrub);
-            let colon = if page.is_empty() { "" } else { ": " };
-            (format!("status {status}"), format!("status {status}{hint}{colon}{page}"))
+        let said = if words.is_empty() {
+            Said::Page(self.page.text(limits::QUOTED_BYTES_MAX, self.scrub))
         } else {
             let (kind, reason) = words.texts(self.scrub);
-            let kind = format!("status {status}{hint}: {kind}");
-            let reason = format!("{kind} {reason}");
-            (kind, reason)
+            Said::Error { kind, reason }
         };
         // 408, 429 and 5xx are temporary. For other statuses a person has to do something.
         let slow = matches!(status, 300..=499) && !matches!(status, 408 | 429);
         // These statuses say that the server is busy, at another address, or needs credentials. They say nothing about
         // the content of the request.
         let is_odd = !matches!(status, 300..=399 | 401 | 404 | 405 | 407 | 408 | 429 | 502..=504);
-        let mut refusal = Refusal { after, slow, is_odd, ..Refusal::new(kind, reason) };
-        if matches!(status, 400 | 404) {
-            refusal.advise(remedy);
-        }
+        let reason = Reason::Refused { status, said, hint, remedy };
+        let refusal = Refusal { after, slow, is_odd, ..Refusal::new(reason) };
         (Verdict::Again(refusal), Complaints::default(), request_complaint)
     }
 }
@@ -283,12 +259,15 @@ fn alone(status: u16, reason: &str, message: String) -> Verdict {
     Verdict::Judged(Judgement { fates: vec![Fate::DeadLetter], refusals: Vec::new(), dead_letters: vec![letter] })
 }
 
-/// Why a document has to be sent again, with advice if there is any.
+/// Why a document has to be sent again.
 fn refusal_of(status: u64, (kind, reason): (String, String), rule: Option<&Rule>, fate: Fate) -> Refusal {
-    let kind = format!("item status {status}: {kind}");
-    let mut refusal = Refusal::new(kind.clone(), format!("{kind} {reason}"));
-    refusal.advise(rule.map_or("", |rule| rule.remedy));
-    Refusal { slow: fate == Fate::Mend, ..refusal }
+    let reason = Reason::Documents { status, kind, reason, remedy: remedy_of(rule) };
+    Refusal { slow: fate == Fate::Mend, ..Refusal::new(reason) }
+}
+
+/// What a person can do about an error, if there is anything.
+fn remedy_of(rule: Option<&Rule>) -> Option<Remedy> {
+    rule.map(|rule| rule.remedy).filter(|remedy| !remedy.is_empty()).map(Remedy::Known)
 }
 
 impl Receiver for Judge<'_> {

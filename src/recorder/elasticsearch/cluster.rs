@@ -6,6 +6,7 @@
 //! while another one is healthy, and a bulk fails only if every host that was tried has failed.
 
 use super::hosts::{Failure, Hosts};
+use super::reason::Reason;
 use super::setup::{ProbeRequest, RequestError};
 use super::verdict::{Refusal, Verdict};
 use super::{Elasticsearch, Product};
@@ -99,7 +100,7 @@ impl Cluster {
                 self.watch.worked(at, self.server.host(at));
                 return verdict;
             };
-            refusal.reason = self.server.hosts[at].address.named(refusal.reason);
+            refusal.host = Some(self.server.host(at).to_owned());
             let until = self.watch.failed(at, &refusal, started);
             self.watch.probe(at, until, self.server.probe_request(http, at));
             // If one of the failures is temporary, the bulk is tried again soon. If one says nothing about the content of
@@ -108,7 +109,7 @@ impl Cluster {
             refusal.is_odd &= last.is_none_or(|last| last.is_odd);
             last = Some(refusal);
         }
-        let refusal = last.unwrap_or_else(|| Refusal::new("no host".to_owned(), "no host to try".to_owned()));
+        let refusal = last.unwrap_or_else(|| Refusal::new(Reason::NoHost));
         Verdict::Again(Refusal { after: self.watch.hosts.asked_pause(clock::now()), ..refusal })
     }
 
@@ -140,14 +141,13 @@ impl Watch {
     /// Logs the failure of a host, and returns the end of its rest.
     fn failed(&mut self, at: usize, refusal: &Refusal, started: Instant) -> Instant {
         let now = clock::now();
-        if let Some(times) = self.logs[at].failed(&refusal.kind, now) {
-            let reason = &refusal.reason;
+        if let Some(times) = self.logs[at].failed(&refusal.kind(), now) {
             component_log!(
                 self.log_level,
                 Warn,
                 recorder = self.name,
                 count = times,
-                "a host failed, shipping to the others: {reason}"
+                "a host failed, shipping to the others: {refusal}"
             );
         }
         let failure = Failure { cost: now - started, asked: refusal.after, slow: refusal.slow };

@@ -5,6 +5,7 @@
 //! `_doc`; 8, 9 and OpenSearch refuse any. The type is the reader's `type_name`, as in the Go program, unless the index
 //! already has one: then it is that of the index.
 
+use super::reason::Reason;
 use super::verdict::Judgement;
 use crate::bulk::Bulk;
 use crate::json;
@@ -110,7 +111,7 @@ impl MappingTypes {
         for (document, complaint) in complaints.iter() {
             self.learn(complaint, bulk.index_of(document), sent.of_document(bulk, document));
         }
-        judgement.retry("documents had a different mapping type than their index", |document| {
+        judgement.retry(Reason::MappingType, |document| {
             complaints.contains(document) && self.differs(&sent, bulk, document)
         });
     }

@@ -1,6 +1,7 @@
 //! The small requests to a server, which identify it and install the index template.
 
 use super::existing::{self, ExistingIndex};
+use super::reason::{Reason, Rejection, Remedy};
 use super::server::Product;
 use super::template::{Comparison, Flavour, Template, Wish};
 use super::verdict::Refusal;
@@ -32,25 +33,6 @@ pub(crate) struct RequestError {
     pub(crate) refusal: Refusal,
     /// The server seems to be reachable, so bulks may succeed where small requests do not.
     pub(crate) is_reachable: bool,
-}
-
-/// An answer by which the server refuses a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Rejection {
-    status: u16,
-    /// The beginning of the body: the server's own words, without secrets.
-    page: String,
-    remedy: Option<Remedy>,
-}
-
-/// What a person can do about a [`Rejection`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Remedy {
-    /// The answer is that of a TLS port to plain HTTP. Likely only while a configuration is new.
-    UseTls,
-    /// The credentials are missing or wrong (401), or lack a privilege (403). The likeliest cause of a rejection. The text
-    /// is that of [`Access::advice`].
-    Authenticate(String),
 }
 
 /// The result of installing a template.
@@ -133,14 +115,13 @@ impl Address {
         let put = put.map(|text| Payload::Json(text.into()));
         let answer = http.ask(&self.of(path, query), self.timeout, put, bytes_max).await.map_err(|error| {
             let is_reachable = matches!(error, HttpError::Timeout(_));
-            RequestError { refusal: Refusal::of(&error), is_reachable }
+            RequestError { refusal: Refusal::of(error), is_reachable }
         })?;
         match answer.status {
             408 | 429 | 500..=599 => {
-                let kind = format!("{path}: status {}", answer.status);
                 let after = answer.retry_after.map(|asked| asked.min(limits::RETRY_AFTER_MAX));
-                let refusal = Refusal { after, ..Refusal::new(kind, format!("{path}: {}", self.rejection(&answer))) };
-                Err(RequestError { refusal, is_reachable: true })
+                let reason = Reason::SmallRequest { path: path.to_owned(), rejection: self.rejection(&answer) };
+                Err(RequestError { refusal: Refusal { after, ..Refusal::new(reason) }, is_reachable: true })
             }
             _ => Ok(answer),
         }
@@ -254,17 +235,6 @@ impl fmt::Display for Outcome {
             }
             Self::NoName => f.write_str("no template: index_name consists of patterns only, which match every index"),
             Self::Refused(rejection) => write!(f, "the server rejected it: {rejection}"),
-        }
-    }
-}
-
-impl fmt::Display for Rejection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "status {}: {}", self.status, self.page)?;
-        match &self.remedy {
-            Some(Remedy::UseTls) => f.write_str("; this port speaks TLS: write https://"),
-            Some(Remedy::Authenticate(advice)) => write!(f, "; {advice}"),
-            None => Ok(()),
         }
     }
 }

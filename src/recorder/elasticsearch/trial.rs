@@ -85,7 +85,7 @@ impl BulkTrial {
         }
         let outcome = match verdict {
             Verdict::Split(_) => BulkOutcome::Halves(self.bulk.halves().each_ref().map(documents)),
-            Verdict::Again(refusal) => BulkOutcome::Again(refusal.reason),
+            Verdict::Again(refusal) => BulkOutcome::Again(refusal.to_string()),
             Verdict::Judged(judgement) => {
                 let name = |fate: &Fate| match fate {
                     Fate::Acked => "acked",

@@ -5,13 +5,16 @@
 //! the bulk (a proxy's page, a body that is cut off, another number of items) delivers nothing. Documents have lasting
 //! ids, so sending them again is harmless.
 
+use super::reason::{Reason, Remedy};
 use crate::http::HttpError;
 use crate::limits;
 use crate::quote;
+use crate::redact;
+use std::fmt;
 use std::time::Duration;
 
 /// What to do with a bulk.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Verdict {
     /// The usual case: the server has judged each document by itself.
     Judged(Judgement),
@@ -54,7 +57,7 @@ impl Fate {
 
 /// The fates of all documents, why some have to be sent again, and the server's reason for each that it will never
 /// accept.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Judgement {
     pub(crate) fates: Vec<Fate>,
     /// One for each kind; a few at most.
@@ -74,14 +77,12 @@ pub(crate) struct DeadLetter {
     pub(crate) message: String,
 }
 
-/// Why a bulk, a small request or some documents of a bulk were not accepted. It holds texts because they come from the
-/// server in most cases: an error in its answer, or the beginning of another page. Both are bounded.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A bulk, a small request or some documents of a bulk were not accepted. Its `Display` is the text for the log.
+#[derive(Debug)]
 pub(crate) struct Refusal {
-    /// A text that is the same for refusals of the same kind: the log counts them by it.
-    pub(crate) kind: String,
-    /// The whole reason, as it is logged.
-    pub(crate) reason: String,
+    pub(super) reason: Box<Reason>,
+    /// The host that it is about, if the recorder has several.
+    pub(super) host: Option<String>,
     /// The server asked for this pause.
     pub(crate) after: Option<Duration>,
     /// A person has to fix it, so there is no use in trying often.
@@ -101,7 +102,7 @@ impl SplitReason {
 }
 
 impl Verdict {
-    /// Every text in it that may come from outside.
+    /// Every text in it that a server has written.
     pub(super) fn for_each_text(&mut self, mut change: impl FnMut(&mut String)) {
         let refusals = match self {
             Self::Judged(judgement) => {
@@ -114,9 +115,8 @@ impl Verdict {
             Self::Again(refusal) => std::slice::from_mut(refusal),
             Self::Split(_) => &mut [],
         };
-        for Refusal { kind, reason, .. } in refusals {
-            change(kind);
-            change(reason);
+        for refusal in refusals {
+            refusal.reason.for_each_text(&mut change);
         }
     }
 }
@@ -133,9 +133,9 @@ impl Judgement {
     }
 
     /// Documents that the server refused for good go again all the same, if `is_wanted` says so of their places.
-    pub(super) fn retry(&mut self, reason: &str, is_wanted: impl Fn(usize) -> bool) {
+    pub(super) fn retry(&mut self, reason: Reason, is_wanted: impl Fn(usize) -> bool) {
         let Self { fates, refusals, dead_letters } = self;
-        let mut refusal = Some(Refusal::new(reason.to_owned(), reason.to_owned()));
+        let mut refusal = Some(Refusal::new(reason));
         dead_letters.retain(|letter| {
             let is_wanted = is_wanted(letter.index);
             if is_wanted {
@@ -148,25 +148,44 @@ impl Judgement {
 }
 
 impl Refusal {
-    /// One that passes by itself. Both texts are kept for as long as it fails, so they are bounded here.
-    pub(crate) fn new(mut kind: String, mut reason: String) -> Self {
-        quote::shorten(&mut kind, limits::FAILURE_KIND_BYTES_MAX);
-        quote::shorten(&mut reason, limits::FAILURE_REASON_BYTES_MAX);
-        Self { kind, reason, after: None, slow: false, is_odd: false }
-    }
-
-    /// Adds what a person should look at.
-    pub(super) fn advise(&mut self, advice: &str) {
-        if !advice.is_empty() {
-            self.reason = format!("{}; {advice}", self.reason.trim_end_matches(['.', ';', ' ']));
-            quote::shorten(&mut self.reason, limits::FAILURE_REASON_BYTES_MAX);
-        }
+    /// One that passes by itself.
+    pub(crate) fn new(reason: Reason) -> Self {
+        Self { reason: Box::new(reason), host: None, after: None, slow: false, is_odd: false }
     }
 
     /// There was no answer.
-    pub(crate) fn of(error: &HttpError) -> Self {
-        Self::new(error.kind(), error.to_string())
+    pub(crate) fn of(error: HttpError) -> Self {
+        Self::new(Reason::NoAnswer(error))
     }
+
+    /// Adds what a person should do about a bulk that was refused as a whole, if that is not known yet.
+    pub(super) fn advise(&mut self, advice: Option<String>) {
+        if let Reason::Refused { remedy: remedy @ None, .. } = &mut *self.reason {
+            *remedy = advice.map(Remedy::Authenticate);
+        }
+    }
+
+    /// A text that is the same for refusals of the same kind: the log counts them by it.
+    pub(crate) fn kind(&self) -> String {
+        bounded(self.reason.kind(), limits::FAILURE_KIND_BYTES_MAX)
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = bounded(self.reason.text(), limits::FAILURE_REASON_BYTES_MAX);
+        match &self.host {
+            Some(host) if !text.contains(host) => write!(f, "{host}: {text}"),
+            _ => f.write_str(&text),
+        }
+    }
+}
+
+/// The text without secrets, which could have come together only in the whole of it. It is cut afterwards.
+fn bounded(mut text: String, bytes_max: usize) -> String {
+    redact::hide(&mut text);
+    quote::shorten(&mut text, bytes_max);
+    text
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::super::numbers;
 use crate::bulk::Bulk;
-use crate::http::Answer;
+use crate::http::{Answer, HttpError};
 use crate::recorder::elasticsearch::verdict::{self, Refusal, Verdict};
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -36,10 +36,7 @@ pub(super) enum Behaviour {
 
 impl Server {
     pub(super) fn take(&mut self, bulk: &Bulk, behaviour: Behaviour, random: &mut fastrand::Rng) -> Verdict {
-        let lost = || {
-            let reason = "reset".to_owned();
-            Verdict::Again(Refusal::new(reason.clone(), reason))
-        };
+        let lost = || Verdict::Again(Refusal::of(HttpError::Timeout(Duration::ZERO)));
         let documents = bulk.documents();
         let answer = |status, retry_after: Option<u64>, body: Vec<u8>| {
             let retry_after = retry_after.map(Duration::from_secs);
