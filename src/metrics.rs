@@ -5,6 +5,7 @@
 
 mod object;
 mod payload;
+pub(crate) mod prometheus;
 mod status;
 
 use crate::flatten;
@@ -145,11 +146,17 @@ impl Ledger {
 
     /// Each counter with its name in the own payload.
     pub(crate) fn members(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        // Without `..`, a new counter cannot be forgotten here.
-        let Self { made, acked, duplicate, dead_lettered, dropped, waiting, spooled, recovered } = *self;
-        let ends = [("made", made), ("acked", acked), ("duplicate", duplicate), ("dead_lettered", dead_lettered)];
+        // Without `..`, a new counter cannot be forgotten here. If it is a fate, it belongs into the next function.
+        let Self { made, acked: _, duplicate: _, dead_lettered: _, dropped: _, waiting, spooled, recovered } = *self;
         let waits = [("waiting", waiting), ("spooled", spooled), ("recovered", recovered)];
-        ends.into_iter().chain(dropped.members()).chain(waits)
+        [("made", made)].into_iter().chain(self.fates()).chain(waits)
+    }
+
+    /// The counters of documents that no longer wait, each with its name.
+    fn fates(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let Self { acked, duplicate, dead_lettered, dropped, .. } = *self;
+        let done = [("acked", acked), ("duplicate", duplicate), ("dead_lettered", dead_lettered)];
+        done.into_iter().chain(dropped.members())
     }
 
     /// The names of all counters in the own payload, below `recorders.NAME`.
@@ -206,8 +213,11 @@ pub(crate) struct ReaderCounts {
 }
 
 impl ReaderCounts {
+    /// Counters but for the mended names.
+    const MEMBERS: usize = 12;
+
     /// Each counter with its name in the own payload, except for the mended names, which are an object there.
-    fn members(&self) -> [(&'static str, &Count); 12] {
+    fn members(&self) -> [(&'static str, &Count); Self::MEMBERS] {
         // Without `..`, a new counter cannot be forgotten here.
         let Self {
             polls,
@@ -335,4 +345,10 @@ impl ProcessUsage {
         let page_bytes = u64::try_from(rustix::param::page_size()).unwrap_or(4096);
         Self { resident_bytes: pages.unwrap_or(0) * page_bytes, cpu, uptime }
     }
+}
+
+/// File descriptors that this process has open. Where there is no `/proc`, 0.
+pub(crate) fn open_descriptors() -> u64 {
+    // One more is open while they are counted.
+    std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count().saturating_sub(1) as u64)
 }

@@ -9,6 +9,7 @@
 mod clients;
 mod files;
 mod hosts;
+mod pieces;
 mod request;
 
 use crate::clock;
@@ -23,6 +24,7 @@ use clients::{Clients, Stage};
 use request::{Asked, Method, Request, Target};
 use smol::LocalExecutor;
 use std::cell::Cell;
+use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
@@ -37,12 +39,17 @@ pub(crate) enum Page {
     Status,
     /// The last document of the reader with this name.
     Document(String),
+    /// A piece of all counters in the format of Prometheus.
+    Metrics(usize),
+    /// Whether all readers and recorders have begun to work.
+    Ready,
 }
 
 impl Page {
     fn content_type(&self) -> &'static str {
         match self {
             Self::Vars | Self::Status | Self::Document(_) => "application/json; charset=utf-8",
+            Self::Metrics(_) | Self::Ready => PLAIN,
         }
     }
 }
@@ -53,6 +60,7 @@ pub(crate) enum Status {
     Ok,
     Forbidden,
     NotFound,
+    Unavailable,
 }
 
 impl Status {
@@ -61,6 +69,7 @@ impl Status {
             Self::Ok => "200 OK",
             Self::Forbidden => "403 Forbidden",
             Self::NotFound => "404 Not Found",
+            Self::Unavailable => "503 Service Unavailable",
         }
     }
 }
@@ -182,7 +191,12 @@ async fn answer(
     let deadline = clock::now() + limits::PAGE_TIME;
     let request = read_request(&stream, deadline).await?;
     stage.set(Stage::Answered);
-    write_all(&stream, &site.reply(&request), deadline).await?;
+    match request {
+        Request::Page(Asked { method, target: Target::Metrics { is_chunked }, .. }) => {
+            pieces::send(&stream, method, is_chunked, &site.render, deadline).await?;
+        }
+        request => write_all(&stream, &site.reply(&request), deadline).await?,
+    }
     stage.set(Stage::Leaving);
     // Closing with unread data would reset the connection, and the client would lose the answer.
     stream.shutdown(Shutdown::Write)?;
@@ -235,7 +249,8 @@ async fn wait(stream: &Rc<TcpStream>, interest: Interest, deadline: Instant) -> 
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 
-const NOT_FOUND: &[u8] = b"not found: try /, /api/status, /api/documents/READER, /debug/vars or /healthz\n";
+const NOT_FOUND: &[u8] =
+    b"not found: try /, /api/status, /api/documents/READER, /debug/vars, /metrics, /ready or /healthz\n";
 
 impl<R: Fn(&Page, &mut Vec<u8>) -> Status> Site<R> {
     /// The whole answer, head and body.
@@ -262,7 +277,7 @@ impl<R: Fn(&Page, &mut Vec<u8>) -> Status> Site<R> {
                 body.extend_from_slice(b"ok\n");
                 (Status::Ok.line(), PLAIN)
             }
-            Request::Page(Asked { target: Target::Unknown, .. }) => {
+            Request::Page(Asked { target: Target::Metrics { .. } | Target::Unknown, .. }) => {
                 body.extend_from_slice(NOT_FOUND);
                 (Status::NotFound.line(), PLAIN)
             }
@@ -303,16 +318,20 @@ fn with_head(status: &str, content_type: &str, body: Result<&[u8], &Vec<u8>>, ha
         Err(plain) => (&**plain, ""),
     };
     let mut reply = Vec::with_capacity(1024 + body.len());
-    let _ = write!(
-        reply,
-        "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\n{encoding}Content-Length: {}\r\nConnection: close\r\n\
-         Cache-Control: no-store\r\nVary: Accept-Encoding\r\nX-Content-Type-Options: nosniff\r\n\
-         Referrer-Policy: no-referrer\r\nCross-Origin-Resource-Policy: same-origin\r\n\
-         Content-Security-Policy: {POLICY}\r\n\r\n",
-        body.len()
-    );
+    write_head(status, content_type, &format_args!("{encoding}Content-Length: {}\r\n", body.len()), &mut reply);
     if has_body {
         reply.extend_from_slice(body);
     }
     reply
+}
+
+/// Writes a head; `framing` are the fields that tell how the body is written and where it ends.
+fn write_head(status: &str, content_type: &str, framing: &dyn fmt::Display, out: &mut Vec<u8>) {
+    let _ = write!(
+        out,
+        "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\n{framing}Connection: close\r\n\
+         Cache-Control: no-store\r\nVary: Accept-Encoding\r\nX-Content-Type-Options: nosniff\r\n\
+         Referrer-Policy: no-referrer\r\nCross-Origin-Resource-Policy: same-origin\r\n\
+         Content-Security-Policy: {POLICY}\r\n\r\n",
+    );
 }

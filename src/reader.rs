@@ -131,6 +131,16 @@ impl Reading {
         self.under_way.get()
     }
 
+    /// Whether a poll has ended.
+    pub(crate) fn was_polled(&self) -> bool {
+        self.counts.polls.get() > u64::from(self.under_way.get())
+    }
+
+    /// Whether the last poll that has ended gave a document.
+    pub(crate) fn is_up(&self) -> bool {
+        self.was_polled() && self.health.borrow().log.in_a_row() == 0
+    }
+
     /// Whether a poll is due at `elapsed` since the start. Counts the ticks that are not polled.
     pub(crate) fn begin_tick(&self, elapsed: Duration) -> bool {
         let late = self.schedule.borrow_mut().take(elapsed, &mut self.health.borrow_mut().random);

@@ -185,6 +185,11 @@ impl Recording {
         self.delivery.borrow().status(self.name(), target, now, elapsed)
     }
 
+    /// Whether its server has answered, and the last request as a whole has succeeded.
+    pub(crate) fn is_answering(&self) -> bool {
+        self.delivery.borrow().is_answering()
+    }
+
     /// Whether it has ended for good and takes nothing more.
     pub(crate) fn is_gone(&self) -> bool {
         self.delivery.borrow().is_gone()

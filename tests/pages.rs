@@ -132,7 +132,7 @@ fn what_is_no_page_gets_a_clear_answer() {
         (
             "GET /nothing HTTP/1.1\r\n\r\n",
             "404 Not Found",
-            "not found: try /, /api/status, /api/documents/READER, /debug/vars or /healthz\n",
+            "not found: try /, /api/status, /api/documents/READER, /debug/vars, /metrics, /ready or /healthz\n",
         ),
         (
             "POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc",

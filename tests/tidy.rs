@@ -116,6 +116,7 @@ fn what_computes_knows_no_outside() {
         "recorder/elasticsearch/refusals",
         "pages/files.rs",
         "pages/request.rs",
+        "metrics/prometheus.rs",
         "http/retry_after_header.rs",
         "engine/routing.rs",
         "recorder/elasticsearch/verdict.rs",

@@ -10,6 +10,7 @@
 mod apply;
 mod end;
 mod pages;
+mod probes;
 
 use super::{EngineError, Order, Report};
 use crate::calendar::Timestamp;
@@ -48,6 +49,8 @@ pub(super) struct Runtime {
     is_watched: Cell<bool>,
     buffers: RefCell<DocumentBuffers>,
     started: Instant,
+    /// The same instant, for collectors.
+    started_at: Timestamp,
     log_level: ComponentLevel,
     shutdown_timeout: Cell<Duration>,
     polls_max: Option<u64>,
@@ -114,6 +117,7 @@ impl Runtime {
             is_watched: Cell::default(),
             buffers: RefCell::new(DocumentBuffers::new(process_id)),
             started: clock::now(),
+            started_at: clock::timestamp(),
             log_level: ComponentLevel::of_settings(settings.log_level),
             shutdown_timeout: Cell::new(settings.shutdown_timeout),
             polls_max,

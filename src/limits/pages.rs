@@ -36,3 +36,5 @@ pub(crate) const PAGE_BYTES: u64 = 2 * (PAGE_DOCUMENTS_MAX * PAGE_DOCUMENT_BYTES
 pub(crate) const PAGE_HOSTS_MAX: usize = 32;
 /// Bytes of a host name.
 pub(crate) const HOST_NAME_BYTES_MAX: usize = 253;
+/// Lines of `/ready`. A probe's log shows the first of them.
+pub(crate) const READY_LINES_MAX: usize = 100;

@@ -37,6 +37,10 @@ pub(super) enum Method {
 pub(super) enum Target {
     Page(Page),
     File(File),
+    /// All counters, for a collector, in chunks if it knows what those are.
+    Metrics {
+        is_chunked: bool,
+    },
     /// Whether the one thread runs.
     Health,
     Unknown,
@@ -47,13 +51,15 @@ const DOCUMENTS: &str = "/api/documents/";
 
 impl Target {
     /// What is at a path. A path that is added here needs a line in the message of `NOT_FOUND`.
-    fn at(path: &str) -> Self {
+    fn at(path: &str, is_chunked: bool) -> Self {
         match path {
             "/" => Self::File(File::Page),
             "/page.css" => Self::File(File::Style),
             "/page.js" => Self::File(File::Script),
             "/api/status" => Self::Page(Page::Status),
             "/debug/vars" => Self::Page(Page::Vars),
+            "/metrics" => Self::Metrics { is_chunked },
+            "/ready" => Self::Page(Page::Ready),
             "/healthz" => Self::Health,
             _ => match path.strip_prefix(DOCUMENTS).and_then(percent_decoded) {
                 Some(reader) => Self::Page(Page::Document(reader)),
@@ -64,10 +70,12 @@ impl Target {
 }
 
 impl Asked {
-    /// Whether the client may have an answer: it names this machine in a way that is allowed, or the answer tells nothing.
+    /// Whether the client may have an answer: it names this machine in a way that is allowed, or it asks for what collectors
+    /// and probes get by whatever name they come (of a service, a pod, a container), which has no values of documents.
     /// Browsers always say by which name they have come, so a request without one is from something else.
     pub(super) fn is_allowed(&self, names: &[String]) -> bool {
-        self.target == Target::Health || self.host.as_ref().is_none_or(|host| hosts::is_own(host, names))
+        let is_open = matches!(self.target, Target::Metrics { .. } | Target::Page(Page::Ready) | Target::Health);
+        is_open || self.host.as_ref().is_none_or(|host| hosts::is_own(host, names))
     }
 }
 
@@ -86,7 +94,7 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Request> {
         _ => return Some(Request::MethodNotAllowed),
     };
     let path = request.path.unwrap_or_default();
-    let target = Target::at(path.split(['?', '#']).next().unwrap_or_default());
+    let target = Target::at(path.split(['?', '#']).next().unwrap_or_default(), request.version == Some(1));
     let mut hosts = request.headers.iter().filter(|field| field.name.eq_ignore_ascii_case("host"));
     let host = hosts.next().map(|field| String::from_utf8_lossy(field.value).into_owned());
     if hosts.next().is_some() {
@@ -126,6 +134,9 @@ mod tests {
             ("GET /page.css HTTP/1.1", asked(Method::Get, Target::File(File::Style))),
             ("HEAD /debug/vars HTTP/1.1", asked(Method::Head, Target::Page(Page::Vars))),
             ("GET /api/status?at=1 HTTP/1.1", asked(Method::Get, Target::Page(Page::Status))),
+            ("GET /metrics HTTP/1.1", asked(Method::Get, Target::Metrics { is_chunked: true })),
+            ("GET /metrics HTTP/1.0", asked(Method::Get, Target::Metrics { is_chunked: false })),
+            ("HEAD /ready HTTP/1.1", asked(Method::Head, Target::Page(Page::Ready))),
             ("GET /api/documents/shop HTTP/1.1", document("shop")),
             ("GET /api/documents/a%2Fb%20%3Cscript%3e%25?x HTTP/1.1", document("a/b <script>%")),
             ("GET /api/documents/gr%C3%BC%C3%9Fe HTTP/1.1", document("grüße")),

@@ -49,6 +49,8 @@ pub(super) struct Delivery {
     letters: RetryState,
     /// The last request succeeded. If the next one fails, its content may be the cause.
     is_well: bool,
+    /// A request has succeeded since the recorder got its configuration.
+    has_answered: bool,
     /// When a loss is worth a log line.
     losses: FailureLog,
     /// What went wrong last, and when.
@@ -104,6 +106,7 @@ impl Delivery {
             items: RetryState::new(config.backoff, random.fork()),
             letters: RetryState::new(config.backoff, random.fork()),
             is_well: false,
+            has_answered: false,
             losses: FailureLog::default(),
             error: None,
             last_ack: None,
@@ -125,6 +128,7 @@ impl Delivery {
         self.requests = RetryState::new(config.backoff, random.fork());
         self.items = RetryState::new(config.backoff, random.fork());
         self.letters = RetryState::new(config.backoff, random.fork());
+        self.has_answered = false;
         self.paused_until = None;
         self.turns.end_pauses();
         if self.stage == Stage::Draining {

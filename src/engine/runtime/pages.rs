@@ -61,6 +61,8 @@ impl Runtime {
         match page {
             Page::Status => self.write_status(out),
             Page::Document(reader) => return self.write_document(reader, out),
+            Page::Metrics(piece) => self.write_metrics(*piece, out),
+            Page::Ready => return self.write_ready(out),
             Page::Vars => self.snapshot(&self.engines.borrow(), &self.recorders.borrow()).render(out),
         }
         Status::Ok

@@ -46,6 +46,7 @@ impl Delivery {
 
     pub(super) fn request_succeeded(&mut self, now: Instant) {
         self.is_well = true;
+        self.has_answered = true;
         if let Some((failures, away)) = self.requests.recovered(now) {
             let Ledger { waiting, spooled, dropped, .. } = self.ledger;
             component_log!(

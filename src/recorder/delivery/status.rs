@@ -46,6 +46,11 @@ impl Delivery {
         }
     }
 
+    /// Whether the last request as a whole has succeeded. Documents may have been refused one by one.
+    pub(in crate::recorder) fn is_answering(&self) -> bool {
+        self.has_answered && self.requests.in_a_row() == 0 && self.stage != Stage::Gone
+    }
+
     /// What fails at present: requests as a whole, or else documents one by one, or their dead letters.
     fn failing(&self) -> Option<&RetryState> {
         let has_any = |lane| self.spool.has_any(lane) || self.storage.has_backlog(lane);
