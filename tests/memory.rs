@@ -81,7 +81,8 @@ fn it_is_full_of_documents_before_the_first_is_dropped_and_the_process_takes_no_
         program.signal("TERM");
         program.wait();
         let percent = held * 100 / MEMORY_LIMIT;
-        let more_kb = peak_kb - idle_kb;
+        // On a busy machine documents may have waited in the first one, too.
+        let more_kb = peak_kb.saturating_sub(idle_kb);
         eprintln!("{bulk}, {document} bytes each: {percent} % are documents; {more_kb} kB more than idle");
         assert!((85..=100).contains(&percent), "{percent} %");
         assert!(more_kb <= (MEMORY_LIMIT >> 10) as u64 + SLACK_KB, "{more_kb} kB");

@@ -271,11 +271,15 @@ impl Scratch {
         }
     }
 
-    /// Frees the memory if an unusually large body of `body_bytes` has made it grow.
+    /// Frees the memory if an unusually large body of `body_bytes` has made it grow, and a large repaired copy in any case:
+    /// with it, the next body would take more memory than announced.
     pub fn trim(&mut self, body_bytes: usize) {
         // The arena holds the full names of columns, which can be many times as long as the body.
-        if body_bytes.max(self.arena.allocated_bytes()).max(self.copy.capacity()) > limits::KEPT_SCRATCH_BYTES_MAX {
+        if body_bytes.max(self.arena.allocated_bytes()) > limits::KEPT_SCRATCH_BYTES_MAX {
             *self = Self::new();
+        }
+        if self.copy.capacity() > limits::KEPT_COPY_BYTES_MAX {
+            self.copy = Vec::new();
         }
     }
 }

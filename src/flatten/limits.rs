@@ -33,6 +33,10 @@ pub const DOCUMENT_BYTES_MAX: usize = 16 << 20;
 /// Bytes up to which the sanitiser's buffers are kept after a poll. Larger ones are freed.
 pub const KEPT_SCRATCH_BYTES_MAX: usize = 1 << 20;
 
+/// Bytes of a repaired copy that are kept after a poll. The memory for each byte of a body has no share for it while the next
+/// body is read.
+pub(crate) const KEPT_COPY_BYTES_MAX: usize = 64 << 10;
+
 /// Bytes of a text from a server or an endpoint that a log line repeats.
 pub const QUOTED_BYTES_MAX: usize = 300;
 
