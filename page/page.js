@@ -664,6 +664,13 @@
     hide($("contact"), !contactLost);
     if (contactLost) put($("contact"), `expvastic does not answer since ${new Date(contactLost).toLocaleTimeString()}: it has stopped, or cannot be reached. ${status ? "What is shown is from then. " : ""}Trying again every second.`);
   };
+  const documentIn = (text) => {
+    try {
+      return exact(text);
+    } catch {
+      return new Map([["error", "There is no document under this name."]]);
+    }
+  };
   let timer = 0, isAsking = false, askAgain = false;
   const poll = async () => {
     clearTimeout(timer);
@@ -674,7 +681,7 @@
     }
     isAsking = true;
     const started = performance.now(), name = opened;
-    const [state, text] = await Promise.allSettled([ask("/api/status"), name === null ? null : ask(`/api/documents/${encodeURIComponent(name)}`)]);
+    const [state, text] = await Promise.allSettled([ask("api/status"), name === null ? null : ask(`api/documents/${encodeURIComponent(name)}`)]);
     try {
       if (state.status === "rejected") throw state.reason;
       const before = take(JSON.parse(state.value));
@@ -682,7 +689,7 @@
       drawVerdict();
       drawProcess(before);
       if (name !== null && name === opened && text.status === "fulfilled") {
-        shown = exact(text.value);
+        shown = documentIn(text.value);
         const reader = status.readers.find((one) => one.name === name);
         if (shown.has("document")) remember(historyOf(name), shown.get("document"), reader?.interval_seconds ?? 1, shown.get("counts").has("restarts"));
       }

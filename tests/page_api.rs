@@ -15,6 +15,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// Numbers that no double holds, a value that is not JSON, a number that no server stores, and names that are changed.
 const ODD: &str = "{\n\"big\": 9223372036854775807,\n\"exact\": 0.10000000000000000555,\n\"whole\": 1.0,\n\
@@ -268,4 +269,22 @@ fn no_more_documents_are_kept_than_people_can_look_at() {
     assert!(!has_document("r4"));
     assert!(!has_document("r0"), "the one that was asked for longest ago has made room");
     wait_until("there is a document again", || has_document("r0"));
+}
+
+#[test]
+fn nothing_wakes_the_program_while_nobody_looks() {
+    let ((server, store), app) = (storing_server(), counting_app());
+    let config = config(LISTEN, "app", &app, &server).replace("interval: 20ms", "interval: 1h");
+    let program = Program::start(&[], &config);
+    let address = address(&program);
+    wait_until("a document is stored", || !store.lock().expect("the store").documents.is_empty());
+    let _ = (status(&address), json_at(&address, "/api/documents/app"));
+    // The thread blocks once for whatever wakes it.
+    let wakes = || program.status("voluntary_ctxt_switches");
+    let is_idle = || {
+        let before = wakes();
+        std::thread::sleep(Duration::from_secs(1));
+        before == wakes()
+    };
+    assert!((0..20).any(|_| is_idle()), "it is woken again and again");
 }
