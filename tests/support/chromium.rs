@@ -113,10 +113,11 @@ impl Browser {
         value.as_str().unwrap_or_else(|| panic!("{expression} is {value}")).to_owned()
     }
 
-    /// Waits until an expression is true.
+    /// Waits until an expression is true. What it names may not be there yet.
     pub(crate) fn wait(&mut self, expression: &str) {
         let deadline = Instant::now() + PATIENCE;
-        while self.value(&format!("!!({expression})")) != true {
+        let now = format!("(() => {{ try {{ return !!({expression}); }} catch {{ return false; }} }})()");
+        while self.value(&now) != true {
             if Instant::now() > deadline {
                 let page = self.value("document.body?.innerText ?? ''");
                 panic!("it never was so: {expression}; the page is: {page}");
