@@ -252,12 +252,12 @@ impl ReaderCounts {
 
     /// Writes those that are not zero.
     pub(crate) fn write_counts(&self, object: &mut Object<'_>) {
-        write_counted(object, self.members());
+        write_counted(object, &mut self.members().into_iter());
     }
 
     /// Writes how many names were mended, by kind, without those that are zero.
     pub(crate) fn write_mended_names(&self, object: &mut Object<'_>) {
-        write_counted(object, flatten::Mended::KINDS.into_iter().zip(&self.names));
+        write_counted(object, &mut flatten::Mended::KINDS.into_iter().zip(&self.names));
     }
 
     /// The names of all counters in the own payload, below `readers.NAME`.
@@ -284,8 +284,8 @@ impl ReaderCounts {
 }
 
 /// Writes counters, without those that are zero.
-fn write_counted<'c>(object: &mut Object<'_>, counts: impl IntoIterator<Item = (&'static str, &'c Count)>) {
-    for (name, count) in counts.into_iter().filter(|(_, count)| count.get() > 0) {
+fn write_counted(object: &mut Object<'_>, counts: &mut dyn Iterator<Item = (&'static str, &Count)>) {
+    for (name, count) in counts.filter(|(_, count)| count.get() > 0) {
         object.number(name, count.get());
     }
 }

@@ -3,7 +3,7 @@
 use crate::json;
 use std::time::Duration;
 
-/// A JSON object that is being written.
+/// A JSON object that is being written. Its methods are called dozens of times, so none of them is inlined or generic.
 pub(crate) struct Object<'o> {
     out: &'o mut Vec<u8>,
     empty: bool,
@@ -15,6 +15,7 @@ impl<'o> Object<'o> {
         Self { out, empty: true }
     }
 
+    #[inline(never)]
     fn name(&mut self, name: &str) {
         if !std::mem::take(&mut self.empty) {
             self.out.push(b',');
@@ -23,11 +24,13 @@ impl<'o> Object<'o> {
         self.out.push(b':');
     }
 
+    #[inline(never)]
     pub(crate) fn number(&mut self, name: &str, value: u64) {
         self.name(name);
         json::write_u64(self.out, value);
     }
 
+    #[inline(never)]
     pub(crate) fn seconds(&mut self, name: &str, value: Duration) {
         self.name(name);
         json::write_u64(self.out, value.as_secs());
@@ -37,6 +40,7 @@ impl<'o> Object<'o> {
         self.out[start] = b'.';
     }
 
+    #[inline(never)]
     pub(crate) fn text(&mut self, name: &str, value: &str) {
         self.name(name);
         json::write_string(self.out, value);
@@ -47,34 +51,31 @@ impl<'o> Object<'o> {
     }
 
     /// A member whose value is already JSON.
+    #[inline(never)]
     pub(crate) fn json(&mut self, name: &str, value: &[u8]) {
         self.name(name);
         self.out.extend_from_slice(value);
     }
 
-    pub(crate) fn nested(&mut self, name: &str, members: impl FnOnce(&mut Object<'_>)) {
+    #[inline(never)]
+    pub(crate) fn nested(&mut self, name: &str, members: &mut dyn FnMut(&mut Object<'_>)) {
         self.name(name);
         let mut object = Object::new(self.out);
         members(&mut object);
         object.end();
     }
 
-    /// A list; `item` writes each item.
-    pub(crate) fn list<T>(
-        &mut self,
-        name: &str,
-        items: impl IntoIterator<Item = T>,
-        mut item: impl FnMut(&mut Vec<u8>, T),
-    ) {
+    /// A list; `next` writes an item, or returns false if there are no more.
+    #[inline(never)]
+    pub(crate) fn list(&mut self, name: &str, next: &mut dyn FnMut(&mut Vec<u8>) -> bool) {
         self.name(name);
-        let mut separator = b'[';
-        for one in items {
-            self.out.push(separator);
-            item(self.out, one);
-            separator = b',';
+        self.out.push(b'[');
+        let first = self.out.len();
+        while next(self.out) {
+            self.out.push(b',');
         }
-        if separator == b'[' {
-            self.out.push(b'[');
+        if self.out.len() > first {
+            self.out.pop();
         }
         self.out.push(b']');
     }

@@ -37,19 +37,19 @@ impl Snapshot<'_> {
         ] {
             object.number(name, value);
         }
-        object.nested("process", |process| {
+        object.nested("process", &mut |process| {
             process.number("resident_bytes", self.usage.resident_bytes);
             process.seconds("cpu_seconds", self.usage.cpu);
             process.seconds("uptime_seconds", self.usage.uptime);
         });
-        object.nested("readers", |section| {
-            for (name, counts) in self.readers {
-                section.nested(name, |reader| reader_members(reader, counts));
+        object.nested("readers", &mut |section| {
+            for (name, counts) in &self.readers {
+                section.nested(name, &mut |reader| reader_members(reader, counts));
             }
         });
-        object.nested("recorders", |section| {
-            for (name, ledger) in self.recorders {
-                section.nested(name, |recorder| {
+        object.nested("recorders", &mut |section| {
+            for (name, ledger) in &self.recorders {
+                section.nested(name, &mut |recorder| {
                     for (key, value) in ledger.members() {
                         recorder.number(key, value);
                     }
@@ -64,7 +64,7 @@ fn reader_members(reader: &mut Object<'_>, counts: &ReaderCounts) {
     for (key, count) in counts.members() {
         reader.number(key, count.get());
     }
-    reader.nested(MENDED_NAMES, |names| {
+    reader.nested(MENDED_NAMES, &mut |names| {
         for (kind, count) in flatten::Mended::KINDS.iter().zip(&counts.names) {
             names.number(kind, count.get());
         }

@@ -132,7 +132,7 @@ fn maybe(object: &mut Object<'_>, name: &str, value: Option<Duration>) {
 
 impl ReaderStatus<'_> {
     /// Appends it as JSON; `recorders` are those that it feeds.
-    pub(crate) fn write<'n>(&self, recorders: impl Iterator<Item = &'n str>, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, recorders: &mut dyn Iterator<Item = &str>, out: &mut Vec<u8>) {
         let mut object = Object::new(out);
         object.text("name", self.name);
         common(&mut object, self.state, self.failing, self.failures, self.error.as_ref());
@@ -144,9 +144,9 @@ impl ReaderStatus<'_> {
             object.number("document_bytes", document_bytes as u64);
         }
         maybe(&mut object, "next_poll_seconds", self.next);
-        object.list("recorders", recorders, json::write_string);
-        object.nested("counts", |counts| self.counts.write_counts(counts));
-        object.nested("mended_names", |names| self.counts.write_mended_names(names));
+        object.list("recorders", &mut |out| recorders.next().map(|name| json::write_string(out, name)).is_some());
+        object.nested("counts", &mut |counts| self.counts.write_counts(counts));
+        object.nested("mended_names", &mut |names| self.counts.write_mended_names(names));
         object.end();
     }
 }
@@ -165,7 +165,7 @@ impl RecorderStatus<'_> {
         object.number("waiting_disk_bytes", disk_bytes);
         maybe(&mut object, "oldest_age_seconds", oldest);
         object.flag("has_older_from_disk", has_older);
-        object.nested("ledger", |ledger| {
+        object.nested("ledger", &mut |ledger| {
             for (name, value) in self.ledger.members() {
                 ledger.number(name, value);
             }
@@ -194,7 +194,7 @@ mod tests {
             counts: &counts,
         };
         let mut out = Vec::new();
-        reader.write(["x", "y"].into_iter(), &mut out);
+        reader.write(&mut ["x", "y"].into_iter(), &mut out);
         let expected = r#"{"name":"a\"b","state":"failing","failing_seconds":1.500000,"failures_in_a_row":2,"error":"refused","error_age_seconds":0.000000,"interval_seconds":1.000000,"recorders":["x","y"],"counts":{"polls":2},"mended_names":{}}"#;
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }

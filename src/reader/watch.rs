@@ -87,11 +87,12 @@ impl Watch {
         } else {
             object.json("document", document);
         }
-        object.nested("counts", |counts| findings.counts.write_counts(counts));
-        object.nested("mended_names", |names| findings.counts.write_mended_names(names));
-        object.nested("left_out", |left_out| {
+        object.nested("counts", &mut |counts| findings.counts.write_counts(counts));
+        object.nested("mended_names", &mut |names| findings.counts.write_mended_names(names));
+        object.nested("left_out", &mut |left_out| {
             for (reason, names) in &findings.left_out {
-                left_out.list(reason, names, |out, name| json::write_string(out, name));
+                let mut names = names.iter();
+                left_out.list(reason, &mut |out| names.next().map(|name| json::write_string(out, name)).is_some());
             }
         });
     }

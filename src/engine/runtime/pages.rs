@@ -94,11 +94,18 @@ impl Runtime {
         object.seconds("cpu_seconds", usage.cpu);
         object.number("resident_bytes", usage.resident_bytes);
         object.flag("documents", self.shows_documents());
-        object.list("readers", &*self.engines.borrow(), |out, engine| {
+        let (engines, recorders) = (self.engines.borrow(), self.recorders.borrow());
+        let (mut engines, mut recorders) = (engines.iter(), recorders.iter());
+        object.list("readers", &mut |out| {
+            let Some(engine) = engines.next() else { return false };
             let recordings = engine.recordings.borrow();
-            engine.reading.status(now, elapsed).write(recordings.iter().map(|recording| recording.name()), out);
+            engine.reading.status(now, elapsed).write(&mut recordings.iter().map(|recording| recording.name()), out);
+            true
         });
-        object.list("recorders", &*self.recorders.borrow(), |out, one| one.recording.status(now, elapsed).write(out));
+        object.list("recorders", &mut |out| {
+            let recorder = recorders.next();
+            recorder.map(|one| one.recording.status(now, elapsed).write(out)).is_some()
+        });
         object.end();
     }
 
