@@ -1,6 +1,7 @@
 //! The command line: arguments and their environment variables, subcommands, and exit codes.
 
 mod arguments;
+mod dashboards;
 mod dead_letters;
 mod flags;
 mod help;
@@ -91,7 +92,7 @@ struct Invocation {
     flags: Flags,
     source: Source,
     log_level: Option<LogLevel>,
-    /// With `dead-letters`: the name of the only recorder to use.
+    /// With `dead-letters` and `dashboards`: the name of the only recorder to use.
     recorder: Option<String>,
 }
 
@@ -103,6 +104,7 @@ enum Command {
     Setup,
     Spool(spool::Action),
     DeadLetters(dead_letters::Action),
+    Dashboards,
     /// Of one command, or of all.
     Help(Option<&'static str>),
     Version,
@@ -151,8 +153,10 @@ impl Invocation {
         if !command.needs_configuration() {
             return Ok(Self::without_configuration(command, flags));
         }
+        let takes_name = matches!(command, Command::DeadLetters(_) | Command::Dashboards);
+        let recorder = if takes_name { flags.take_recorder() } else { None };
+        flags.check_visible()?;
         flags.complete(name.unwrap_or_default(), environment)?;
-        let recorder = if matches!(command, Command::DeadLetters(_)) { flags.take_recorder() } else { None };
         let source = flags.source(environment)?;
         let log_level = flags.value("--loglevel", environment, values::log_level)?;
         Ok(Self { command, flags, source, log_level, recorder })
@@ -199,6 +203,11 @@ impl Invocation {
                 Ok(output::write(|stdout| action.run(&config, is_summary, stdout, &mut std::io::stderr())))
             }
             Command::DeadLetters(action) => self.dead_letters(action),
+            Command::Dashboards => {
+                let config = self.load()?;
+                show_warnings(&config);
+                dashboards::run(&config, self.recorder.as_deref(), &self.flags)
+            }
             Command::Run | Command::Once => self.work(),
         }
     }
@@ -299,6 +308,7 @@ impl Command {
             "setup" => Self::Setup,
             "spool" => Self::Spool(spool::Action::named(&action_name(arguments)?)?),
             "dead-letters" => Self::DeadLetters(dead_letters::Action::named(&action_name(arguments)?)?),
+            "dashboards" => Self::Dashboards,
             "help" => Self::Help(subcommand(arguments)?),
             "version" => Self::Version,
             "sample" => Self::Sample,

@@ -18,6 +18,7 @@ mod identity;
 mod incoming;
 mod inflate;
 mod neighbours;
+mod payload;
 mod proxies;
 mod response;
 mod retry_after_header;
@@ -25,7 +26,6 @@ pub(crate) mod trial;
 mod uri;
 
 use crate::access::Headers;
-use crate::bulk::Bulk;
 use crate::clock;
 use crate::descriptors::{Purpose, Reserve};
 use crate::limits;
@@ -35,7 +35,6 @@ use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use error::{RedirectProblem, TransportError};
@@ -50,6 +49,7 @@ pub(crate) use error::{HttpError, Refused};
 pub(crate) use identity::Identity;
 pub(crate) use incoming::Receiver;
 pub(crate) use inflate::unpack;
+pub(crate) use payload::{FORM_TYPE, Payload};
 pub(crate) use response::head::{Content, ContentKind};
 pub(crate) use uri::Uri;
 
@@ -95,17 +95,6 @@ enum Address {
     Net(SocketAddr),
     /// A socket in the file system.
     Unix(Rc<Path>),
-}
-
-/// What a request carries, and how.
-#[derive(Debug, Clone)]
-pub(crate) enum Payload {
-    /// POST of documents.
-    Bulk(Arc<Bulk>),
-    /// The same, compressed by gzip.
-    Gzip(Arc<Vec<u8>>),
-    /// PUT of a JSON text.
-    Json(Arc<str>),
 }
 
 /// A server's answer.
@@ -309,37 +298,6 @@ impl Http {
 /// Connections that are kept open for so many endpoints.
 fn kept_max(endpoints: usize) -> usize {
     endpoints + 4
-}
-
-impl Payload {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Bulk(bulk) => bulk.bytes(),
-            Self::Gzip(bytes) => bytes,
-            Self::Json(text) => text.as_bytes(),
-        }
-    }
-
-    fn method(&self) -> &'static str {
-        match self {
-            Self::Bulk(_) | Self::Gzip(_) => "POST",
-            Self::Json(_) => "PUT",
-        }
-    }
-
-    fn content_type(&self) -> &'static str {
-        match self {
-            Self::Bulk(_) | Self::Gzip(_) => "application/x-ndjson",
-            Self::Json(_) => "application/json",
-        }
-    }
-
-    fn content_encoding(&self) -> Option<&'static str> {
-        match self {
-            Self::Gzip(_) => Some("gzip"),
-            Self::Bulk(_) | Self::Json(_) => None,
-        }
-    }
 }
 
 impl Endpoint {

@@ -28,6 +28,7 @@ mod config;
 mod access;
 mod backoff;
 mod bulk;
+mod dashboards;
 mod document;
 mod document_buffers;
 mod engine;

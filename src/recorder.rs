@@ -27,6 +27,7 @@ use crate::metrics::{Ledger, Metrics, RecorderStatus};
 use crate::spool::files::Files;
 use delivery::{Delivery, Step};
 use elasticsearch::Product;
+pub(crate) use elasticsearch::index_pattern;
 use elasticsearch::verdict::{Judgement, Verdict};
 pub use elasticsearch::{BulkOutcome, BulkTrial};
 use sink::Sink;

@@ -1,4 +1,5 @@
-//! From end to end with nothing faked: a Go program with real expvars, the release binary, and a real server.
+//! From end to end with nothing faked: a Go program with real expvars, the release binary, and a real server. Also whether
+//! the panels of dashboards show what was shipped.
 //!
 //! Requires Maven, the JDKs that `tests/servers/serve` asks for, curl and Go; `.ci/run` installs them. Run it with
 //! `cargo build --release && cargo test --test real_servers`: the test is a debug build, the program is not.
@@ -7,8 +8,12 @@
 #![allow(clippy::disallowed_methods, reason = "a test has deadlines of its own")]
 #![allow(clippy::print_stderr, reason = "a failed test says where its logs are")]
 
+#[path = "real_servers/dashboards.rs"]
+mod dashboards;
 #[path = "support/flatten_twin.rs"]
 mod flatten_twin;
+#[path = "support/front_end.rs"]
+mod front_end;
 #[path = "support/http.rs"]
 mod http;
 #[path = "support/processes.rs"]
@@ -35,6 +40,9 @@ const MAIN_INDEX: &str = "expvastic_main";
 const OTHER_INDEX: &str = "expvastic_other";
 const FIRST_APP: &str = "my_app1";
 const SOME_APPLICATION: &str = "SomeApplication";
+/// The servers that the front ends of today work with.
+const DASHBOARD_SERVERS: [&str; 5] =
+    ["elasticsearch-7", "elasticsearch-8", "elasticsearch-9", "opensearch-2", "opensearch-3"];
 /// The fields of a document that no payload has.
 const OWN_FIELDS: [&str; 3] = ["@timestamp", "service.name", "host.name"];
 
@@ -84,6 +92,9 @@ fn check_engine(engine: &str) {
     let main = check_index(&server, MAIN_INDEX, &[(FIRST_APP, &first_app), (SOME_APPLICATION, &some_application)]);
     let other = check_index(&server, OTHER_INDEX, &[(SOME_APPLICATION, &some_application)]);
     server::assert_none(engine, &[main, other].concat());
+    if DASHBOARD_SERVERS.contains(&engine) {
+        server::assert_none(engine, &dashboards::each_panel_shows_what_was_shipped(&server, &folder));
+    }
 }
 
 /// Runs the program until every reader has polled often enough, then ends it as an init system would.

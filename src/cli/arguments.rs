@@ -1,7 +1,7 @@
 //! Brings arguments, as people write them, into the form that the parser accepts.
 
 use super::Failure;
-use super::table::{FLAGS, Flag};
+use super::table::{FLAGS, Flag, INCLUDE};
 use super::usage::UsageError;
 use crate::config::nearest;
 use std::ffi::OsString;
@@ -22,7 +22,8 @@ pub(super) fn normalise(arguments: Vec<OsString>) -> Result<Vec<String>, Failure
         let (flag, value) = argument.split_once('=').map_or((&*argument, None), |(flag, value)| (flag, Some(value)));
         let flag = known_flag(flag)?;
         let name = flag.name;
-        if seen.contains(&name) {
+        let is_seen = seen.contains(&name);
+        if is_seen && name != INCLUDE {
             return Err(Failure::Usage(UsageError::GivenTwice { flag: name }));
         }
         seen.push(name);
@@ -44,7 +45,10 @@ pub(super) fn normalise(arguments: Vec<OsString>) -> Result<Vec<String>, Failure
         if value.is_empty() {
             return Err(Failure::Usage(UsageError::EmptyValue { flag: name }));
         }
-        normal.push(format!("{name}={value}"));
+        match normal.iter_mut().find(|argument| is_seen && argument.starts_with(INCLUDE)) {
+            Some(earlier) => *earlier += &["\n", &value].concat(),
+            None => normal.push(format!("{name}={value}")),
+        }
     }
     Ok(normal)
 }

@@ -8,7 +8,7 @@ use crate::limits;
 use std::time::Duration;
 
 /// Those whose value is an endpoint.
-const ENDPOINTS: [&str; 2] = ["--reader", "--recorder"];
+const ENDPOINTS: [&str; 3] = ["--reader", "--recorder", "--import"];
 
 /// The flags in [`FLAGS`] that are on the command line, with their values. That of a switch is empty.
 #[derive(Debug, PartialEq)]
@@ -63,6 +63,15 @@ impl Flags {
         Ok(())
     }
 
+    /// Refuses credentials in what is on the command line.
+    pub(super) fn check_visible(&self) -> Result<(), Failure> {
+        let has_credentials = |flag: &&str| self.get(flag).is_some_and(values::has_credentials);
+        match ENDPOINTS.into_iter().find(|flag| has_credentials(flag)) {
+            Some(flag) => Err(Failure::Usage(UsageError::VisibleCredentials { flag })),
+            None => Ok(()),
+        }
+    }
+
     /// The value of `--recorder`, for the command that takes it for a name.
     pub(super) fn take_recorder(&mut self) -> Option<String> {
         self.0[place("--recorder")?].take()
@@ -108,11 +117,6 @@ impl Flags {
 
     fn single(&mut self, environment: &dyn Fn(&str) -> Option<String>) -> Result<SingleEngine, Failure> {
         let text = |text: &str| Ok(text.to_owned());
-        for (flag, value) in FLAGS.iter().zip(&self.0).filter(|(flag, _)| ENDPOINTS.contains(&flag.name)) {
-            if value.as_deref().is_some_and(values::has_credentials) {
-                return Err(Failure::Usage(UsageError::VisibleCredentials { flag: flag.name }));
-            }
-        }
         let interval = |text: &str| values::at_least(limits::INTERVAL_MIN, values::duration(text)?);
         let timeout = |text: &str| values::at_least(Duration::from_nanos(1), values::duration(text)?);
         let backoff = |text: &str| match text.parse() {

@@ -28,6 +28,9 @@ pub(super) struct Flag {
     pub(super) about: &'static str,
 }
 
+/// The only flag that can be given more than once. Its values are joined by line ends.
+pub(super) const INCLUDE: &str = "--include";
+
 /// What a line of [`FLAGS`] says if it does not say otherwise.
 const FLAG: Flag =
     Flag { name: "", letter: "", value: "", variable: "", commands: "", describes_engine: false, about: "" };
@@ -72,6 +75,12 @@ pub(super) const USAGES: &[Usage] = &[
     usage("sample", "", "print a configuration with every key, its default and what it means"),
     usage("completions", "bash|zsh|fish", "print the completion script for a shell"),
     usage("man", "", "print the man page"),
+    usage(
+        "dashboards",
+        "-c conf.yml",
+        "print dashboards for Kibana and OpenSearch Dashboards that fit what is shipped",
+    ),
+    usage("dashboards", "--import http://localhost:5601 -c conf.yml", "the same, but import them"),
     usage("help", "[COMMAND]", "show this help, or that of one command"),
     usage("version", "", "show the version"),
 ];
@@ -90,7 +99,7 @@ pub(super) const FLAGS: &[Flag] = &[
         "--recorder",
         "URL",
         "EXPVASTIC_RECORDER",
-        "server to ship to; with dead-letters: name of the one recorder to use [localhost:9200]",
+        "server to ship to; with dead-letters or dashboards: name of the one recorder to use [localhost:9200]",
     ),
     engine("--index", "NAME", "EXPVASTIC_INDEX", "index to write to [expvastic]"),
     engine("--type", "NAME", "EXPVASTIC_TYPE", "service.name of the documents [expvastic]"),
@@ -107,6 +116,23 @@ pub(super) const FLAGS: &[Flag] = &[
     switch("--dry-run", "once", "EXPVASTIC_DRY_RUN", "send nothing, print the bulk text"),
     switch("--print", "setup", "EXPVASTIC_PRINT", "change nothing, print the templates"),
     switch("--summary", "spool", "EXPVASTIC_SUMMARY", "ls shows only totals and ages"),
+    Flag {
+        name: INCLUDE,
+        value: "GLOB",
+        variable: "EXPVASTIC_INCLUDE",
+        commands: "dashboards",
+        about: "variables that get a panel of their own; may be repeated",
+        ..FLAG
+    },
+    Flag {
+        name: "--import",
+        value: "URL",
+        variable: "EXPVASTIC_IMPORT",
+        commands: "dashboards",
+        about: "Kibana or OpenSearch Dashboards to send them to",
+        ..FLAG
+    },
+    switch("--overwrite", "dashboards", "EXPVASTIC_OVERWRITE", "with --import: replace what exists"),
     Flag { name: "--help", letter: "h", about: "show the help", ..FLAG },
     Flag { name: "--version", letter: "V", about: "show the version", ..FLAG },
 ];

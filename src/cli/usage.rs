@@ -46,6 +46,8 @@ pub(super) enum UsageError {
     InvalidEngine(ConfigError),
     /// No recorder has the name in `--recorder`; perhaps another one was meant.
     UnknownRecorder { name: String, meant: Option<String> },
+    /// No route connects a reader to the recorder in `--recorder`, or to any.
+    NoReader { recorder: Option<String> },
     /// The recorder in `--recorder` keeps no dead letters.
     NoDeadLetters { recorder: String },
     /// What the parser of arguments says about one, or about a flag. Unlikely: most of it is checked before.
@@ -94,6 +96,10 @@ impl fmt::Display for UsageError {
                 write!(f, "--recorder: no recorder is named {name:?}")?;
                 meant.as_ref().map_or(Ok(()), |meant| write!(f, ", did you mean {meant:?}?"))
             }
+            Self::NoReader { recorder: Some(recorder) } => {
+                write!(f, "--recorder: no route connects a reader to the recorder {recorder:?}")
+            }
+            Self::NoReader { recorder: None } => f.write_str("no route connects a reader to a recorder"),
             Self::NoDeadLetters { recorder } => write!(f, "--recorder: {recorder} has no dead_letter file"),
             Self::Unparsed { flag: Some(flag), error } => write!(f, "{flag}: {error}"),
             Self::Unparsed { flag: None, error } => error.fmt(f),

@@ -201,6 +201,9 @@ fn head(request: &Request<'_>) -> Vec<u8> {
             for text in payload.content_encoding().iter().flat_map(|encoding| ["\r\nContent-Encoding: ", encoding]) {
                 head.extend_from_slice(text.as_bytes());
             }
+            for text in payload.further_fields().iter().flat_map(|name| ["\r\n", name, ": x"]) {
+                head.extend_from_slice(text.as_bytes());
+            }
             write!(head, "\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n")
         }
     };

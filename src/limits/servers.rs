@@ -30,3 +30,14 @@ pub(crate) const OTHER_TYPES_NAMED_MAX: usize = 5;
 pub(crate) const HEAD_BYTES_MAX: usize = 16 << 10;
 /// Header fields of an HTTP answer. Each takes 32 B of the stack while the head is parsed.
 pub(crate) const HEAD_FIELDS_MAX: usize = 100;
+
+/// Panels that a dashboard has for single variables. A page with more takes the front end many seconds.
+pub(crate) const VARIABLE_PANELS_MAX: usize = 60;
+/// Series of one panel, such as one for each reader, and panels for each recorder. More cannot be told apart.
+pub(crate) const PANEL_SERIES_MAX: usize = 20;
+/// Bytes of a variable's or index's name in the id of a saved object, each of which may take three. Servers allow 512 in all.
+pub(crate) const SAVED_ID_PART_BYTES_MAX: usize = 60;
+/// Bytes of the answer to an import. It has some 300 for each object.
+pub(crate) const IMPORT_ANSWER_BYTES_MAX: usize = 1 << 20;
+/// Bytes of the text about an import, with a line for each object that was not taken. It is shown once, and not kept.
+pub(crate) const IMPORT_TEXT_BYTES_MAX: usize = 16 << 10;

@@ -35,6 +35,7 @@ pub(super) use server::Product;
 use setup::{Address, Outcome, ProbeRequest, RequestError};
 use std::sync::Arc;
 use template::Wish;
+pub(crate) use template::index_pattern;
 pub(super) use template::meets_integers;
 use verdict::{Refusal, Verdict};
 

@@ -63,6 +63,7 @@ func main() {
 // no larger than 32 bits hold, no name that is a value here and an object there.
 func publish() {
 	expvar.Publish("poll_seq", expvar.Func(func() any { return rendering.seq }))
+	expvar.Publish("goroutines", expvar.Func(func() any { return runtime.NumGoroutine() }))
 	expvar.NewInt("requests_total").Set(123456789)
 	expvar.NewInt("negative_int").Set(-42)
 	expvar.NewInt("max_int64").Set(math.MaxInt64)

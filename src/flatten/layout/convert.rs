@@ -36,7 +36,8 @@ pub enum Conversion {
 
 impl Conversions {
     /// What becomes of the variable with this flat name. If the whole name is not in the file, its last segment counts.
-    pub(crate) fn of(&self, name: &[u8]) -> Conversion {
+    #[must_use]
+    pub fn of(&self, name: &[u8]) -> Conversion {
         if self.gc_lists.is_empty() && self.sizes.is_empty() {
             return Conversion::None;
         }

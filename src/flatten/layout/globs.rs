@@ -112,6 +112,12 @@ impl Globs {
         self.tokens.is_empty()
     }
 
+    /// Whether a pattern matches this flat name, or an object that it is in.
+    #[must_use]
+    pub fn matches(&self, name: &str) -> bool {
+        Progress::default().push(self, name.as_bytes())
+    }
+
     fn token(&self, place: Place) -> Token {
         self.tokens[place as usize]
     }

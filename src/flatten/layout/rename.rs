@@ -38,6 +38,13 @@ impl Renames {
         self.sorted.iter().map(|rename| rename.to.as_str())
     }
 
+    /// What the variable with this flat name is called in the document, if it, or an object that it is in, is renamed.
+    #[must_use]
+    pub fn renamed(&self, name: &str) -> Option<String> {
+        let Rename { from, to } = self.get(self.longest(name.as_bytes(), 0)?)?;
+        Some([to, &name[from.len()..]].concat())
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.sorted.len()
     }

@@ -53,6 +53,9 @@ pub(super) fn prepared(request: &Request<'_>, proxy: Option<&Proxy>) -> Result<i
             if let Some(encoding) = payload.content_encoding() {
                 builder = builder.header(header::CONTENT_ENCODING, encoding);
             }
+            for name in payload.further_fields() {
+                builder = builder.header(*name, "x");
+            }
             builder.method(payload.method()).header(header::CONTENT_TYPE, payload.content_type()).body(body)
         }
     };

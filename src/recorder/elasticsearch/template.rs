@@ -115,7 +115,7 @@ impl Template {
     /// Returns `None` if the index name consists of nothing but patterns: the template would apply to the indices of
     /// others, too.
     pub(crate) fn new(wish: &Wish, flavour: Flavour) -> Option<Self> {
-        let pattern = glob(&wish.index_name);
+        let pattern = index_pattern(&wish.index_name);
         if !pattern.contains(char::is_alphanumeric) {
             return None;
         }
@@ -199,7 +199,7 @@ fn integers() -> String {
 }
 
 /// Replaces the `strftime` patterns of an index name by `*`, so that it matches every index that the name stands for.
-fn glob(index_name: &str) -> String {
+pub(crate) fn index_pattern(index_name: &str) -> String {
     let mut glob = String::new();
     let mut characters = index_name.chars();
     while let Some(character) = characters.next() {
@@ -318,7 +318,7 @@ mod tests {
             ("w-%G-%-V", "w-*-*", "expvastic-w-g--v"),
             ("größe", "größe", "expvastic-gr%C3%B6%C3%9Fe"),
         ] {
-            assert_eq!((glob(index_name).as_str(), super::name(index_name).as_str()), (pattern, name));
+            assert_eq!((index_pattern(index_name).as_str(), super::name(index_name).as_str()), (pattern, name));
             assert!(Template::new(&wish(index_name), Flavour::Flat).is_some());
         }
         for index_name in ["%Y.%m.%d", "%Y", ".%Y"] {
