@@ -12,6 +12,7 @@ mod sample;
 mod shells;
 mod spool;
 mod table;
+mod test;
 mod usage;
 
 use crate::config::{Config, ConfigError, LogLevel, Reader, Recorder, Settings, nearest, values};
@@ -33,6 +34,7 @@ use smol::channel::Sender;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::Write;
+use std::path::Path;
 use std::time::Duration;
 use usage::UsageError;
 
@@ -102,6 +104,7 @@ enum Command {
     Check,
     Once,
     Setup,
+    Test,
     Spool(spool::Action),
     DeadLetters(dead_letters::Action),
     Dashboards,
@@ -178,16 +181,12 @@ impl Invocation {
             Command::Sample => Ok(output::write(|stdout| sample::print(stdout))),
             Command::Completions(shell) => Ok(print(&shell.completions())),
             Command::Man => Ok(print(&man::page())),
-            Command::Check => {
-                let config = self.load()?;
-                show_warnings(&config);
-                #[cfg(feature = "tls")]
-                if config.relies_on_system_trust()
-                    && let Some(problem) = crate::http::store_problem()
-                {
-                    let _ = writeln!(std::io::stderr(), "{problem}");
-                }
-                Ok(print(&config.routes()))
+            Command::Check => Ok(print(&self.load_and_warn()?.routes())),
+            Command::Test => {
+                let config = self.load_and_warn()?;
+                let file = if let Source::File(path) = &self.source { Some(Path::new(path)) } else { None };
+                let tested = test::run(&config, file, self.flags.has("--json"));
+                tested.map_err(|error| Failure::Engine(EngineError::EventLoop(error)))
             }
             Command::Setup => {
                 let config = self.load()?;
@@ -270,6 +269,19 @@ impl Invocation {
         Ok(config)
     }
 
+    /// The same, and shows what is doubtful about the configuration.
+    fn load_and_warn(&self) -> Result<Config, Failure> {
+        let config = self.load()?;
+        show_warnings(&config);
+        #[cfg(feature = "tls")]
+        if config.relies_on_system_trust()
+            && let Some(problem) = crate::http::store_problem()
+        {
+            let _ = writeln!(std::io::stderr(), "{problem}");
+        }
+        Ok(config)
+    }
+
     /// Loads the file again; none if there is no file.
     fn load_again(&self) -> Option<Result<Config, ConfigError>> {
         let Source::File(path) = &self.source else { return None };
@@ -306,6 +318,7 @@ impl Command {
             "check" => Self::Check,
             "once" => Self::Once,
             "setup" => Self::Setup,
+            "test" => Self::Test,
             "spool" => Self::Spool(spool::Action::named(&action_name(arguments)?)?),
             "dead-letters" => Self::DeadLetters(dead_letters::Action::named(&action_name(arguments)?)?),
             "dashboards" => Self::Dashboards,

@@ -48,6 +48,7 @@ mod clock;
 mod descriptor_queue;
 mod descriptors;
 mod event_loop;
+mod finding;
 mod limits;
 mod log;
 mod nonblocking;

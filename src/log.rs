@@ -258,7 +258,7 @@ fn cut(text: &str, bytes_max: usize) -> Cow<'_, str> {
 }
 
 /// Writes `text` with its control characters escaped, so that text from outside cannot begin a line or move the cursor.
-fn write_printable(line: &mut Vec<u8>, text: &str) {
+pub(crate) fn write_printable(line: &mut Vec<u8>, text: &str) {
     for c in text.chars() {
         if c.is_control() {
             let _ = write!(line, "{}", c.escape_default());

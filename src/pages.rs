@@ -15,13 +15,14 @@ mod request;
 use crate::clock;
 use crate::descriptors;
 use crate::event_loop::{self, Interest, TimedOut};
-use crate::http::unpack;
+use crate::http::{Endpoint, Http, unpack};
 use crate::limits;
 use crate::log::FailureLog;
 use crate::nonblocking;
 use crate::quote;
 use clients::{Clients, Stage};
 use request::{Asked, Method, Request, Target};
+use rustix::net::{AddressFamily, SocketType};
 use smol::LocalExecutor;
 use std::cell::Cell;
 use std::fmt;
@@ -114,6 +115,29 @@ pub(crate) async fn serve(address: SocketAddr, hosts: Vec<String>, render: impl 
         }
         event_loop::sleep_until(clock::now() + limits::PAGE_RETRY).await;
     }
+}
+
+/// Tries whether the address can be bound, without listening on it.
+///
+/// # Errors
+/// Why it cannot be, in words.
+pub(crate) fn try_address(address: SocketAddr) -> Result<(), String> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let bound = rustix::net::socket(family, SocketType::STREAM, None).and_then(|socket| {
+        rustix::net::sockopt::set_socket_reuseaddr(&socket, true)?;
+        rustix::net::bind(&socket, &address)
+    });
+    bound.map_err(|error| explain(&error.into()))
+}
+
+/// What the text of [`Page::Vars`] begins with.
+const VARS_BEGINNING: &[u8] = b"{\"Readers\":";
+
+/// Whether status pages are served at this address.
+pub(crate) async fn are_at(address: SocketAddr, http: &Http) -> bool {
+    let endpoint = Endpoint::with_identity(&format!("http://{address}/debug/vars"), Rc::default());
+    let answer = http.ask(&endpoint, limits::PAGE_TIME, None, limits::SMALL_ANSWER_BYTES_MAX).await;
+    answer.is_ok_and(|answer| answer.body.starts_with(VARS_BEGINNING))
 }
 
 fn explain(error: &io::Error) -> String {

@@ -236,6 +236,20 @@ impl Reading {
         component_log!(self.log_level, Debug, reader = self.name(), bytes = body.len(), "polled");
     }
 
+    /// What the first document lacks, and which patterns of the configuration match nothing, in words.
+    pub(crate) fn remarks(&self, report: &Report) -> Vec<String> {
+        let mut variables = self.variables.borrow_mut();
+        let fields_max = self.config.variables.fields_max;
+        let lines = Losses::default().lines(report, &mut variables, fields_max, clock::now());
+        let unmatched = variables.unmatched().into_iter().map(losses::without_match);
+        lines.into_iter().map(|line| line.message).chain(unmatched).collect()
+    }
+
+    /// The endpoint; none for the reader `self`.
+    pub(crate) fn endpoint(&self) -> Option<&Endpoint> {
+        self.endpoint.as_ref()
+    }
+
     /// Records how long a poll that gave a document took.
     pub(crate) fn took(&self, time: Duration) {
         let interval = self.config.interval;

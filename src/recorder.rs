@@ -8,6 +8,7 @@ pub(crate) mod dead_letters;
 mod delivery;
 mod elasticsearch;
 mod file;
+pub(crate) mod inspection;
 mod retry_state;
 mod rotated;
 pub(crate) mod setup;

@@ -1,5 +1,7 @@
 //! Reads PEM files, as strictly as TLS libraries do, but reports what those would skip silently. Pure.
 
+#[cfg(feature = "tls")]
+use crate::calendar::Timestamp;
 use crate::secret::base64;
 use std::fmt;
 
@@ -133,11 +135,16 @@ impl fmt::Display for PemError {
     }
 }
 
+const SEQUENCE: u8 = 0x30;
+const INTEGER: u8 = 0x02;
+/// The tag of the version within a certificate.
+const VERSION: u8 = 0xa0;
+/// The tag of a time whose year has two digits, as all times before 2050 have in certificates.
+#[cfg(feature = "tls")]
+const UTC_TIME: u8 = 0x17;
+
 /// The X.509 version of a certificate. None if it is not a certificate.
 pub(crate) fn x509_version(der: &[u8]) -> Option<u8> {
-    const SEQUENCE: u8 = 0x30;
-    const VERSION: u8 = 0xa0;
-    const INTEGER: u8 = 0x02;
     let certificate = value(der, SEQUENCE)?;
     let signed = value(certificate, SEQUENCE)?;
     match value(signed, VERSION) {
@@ -146,9 +153,33 @@ pub(crate) fn x509_version(der: &[u8]) -> Option<u8> {
     }
 }
 
+/// When a certificate expires. None if it is not a certificate.
+#[cfg(feature = "tls")]
+pub(crate) fn expiry(der: &[u8]) -> Option<Timestamp> {
+    let mut rest = value(value(der, SEQUENCE)?, SEQUENCE)?;
+    // Before the validity there are the serial number, an algorithm, the issuer, and usually the version.
+    let skipped = if rest.first() == Some(&VERSION) { 4 } else { 3 };
+    for _ in 0..skipped {
+        (_, _, rest) = element(rest)?;
+    }
+    let (_, _, last) = element(value(rest, SEQUENCE)?)?;
+    let (tag, text, _) = element(last)?;
+    let century = if tag == UTC_TIME { if *text.first()? < b'5' { "20" } else { "19" } } else { "" };
+    let digits = [century.as_bytes(), text].concat();
+    let part = |from, to| digits.get(from..to);
+    let date = [part(0, 4)?, b"-", part(4, 6)?, b"-", part(6, 8)?];
+    let time = [b"T", part(8, 10)?, b":", part(10, 12)?, b":", part(12, 14)?];
+    Timestamp::parse(&[date.concat(), time.concat()].concat())
+}
+
 /// The value of the first DER element, if it has this tag.
 fn value(der: &[u8], tag: u8) -> Option<&[u8]> {
-    let (&found, rest) = der.split_first()?;
+    element(der).filter(|(found, ..)| *found == tag).map(|(_, value, _)| value)
+}
+
+/// The first DER element: its tag and its value, and what follows it.
+fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (&tag, rest) = der.split_first()?;
     let (&length, rest) = rest.split_first()?;
     let digits = usize::from(length & 0x7f);
     let (length, rest) = match length {
@@ -159,7 +190,8 @@ fn value(der: &[u8], tag: u8) -> Option<&[u8]> {
             (bytes.iter().fold(0, |length, &byte| length << 8 | usize::from(byte)), rest)
         }
     };
-    (found == tag).then(|| rest.get(..length)).flatten()
+    let (value, rest) = rest.split_at_checked(length)?;
+    Some((tag, value, rest))
 }
 
 #[cfg(test)]
@@ -214,5 +246,33 @@ mod tests {
             assert_eq!(x509_version(&v3[..length]), None, "{length} bytes");
         }
         assert_eq!(x509_version(&[0x30, 0x89, 1, 2, 3]), None);
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn the_end_of_a_certificate_is_found() {
+        let certificate = |tag: u8, end: &str, has_version: bool| {
+            let of = |tag: u8, value: &[u8]| [&[tag, u8::try_from(value.len()).unwrap()][..], value].concat();
+            let validity = [of(UTC_TIME, b"200101000000Z"), of(tag, end.as_bytes())].concat();
+            let version = if has_version { of(VERSION, &[2, 1, 2]) } else { Vec::new() };
+            let signed =
+                [version, of(INTEGER, &[7]), of(SEQUENCE, &[]), of(SEQUENCE, &[5, 0]), of(SEQUENCE, &validity)];
+            of(SEQUENCE, &of(SEQUENCE, &signed.concat()))
+        };
+        for (tag, end, expected) in [
+            (UTC_TIME, "261222050607Z", Some("2026-12-22T05:06:07Z")),
+            (UTC_TIME, "491231235959Z", Some("2049-12-31T23:59:59Z")),
+            (UTC_TIME, "990228120000Z", Some("1999-02-28T12:00:00Z")),
+            (0x18, "20520229000000Z", Some("2052-02-29T00:00:00Z")),
+            (0x18, "99991231235959Z", Some("9999-12-31T23:59:59Z")),
+            (UTC_TIME, "soon", None),
+            (UTC_TIME, "", None),
+        ] {
+            for has_version in [true, false] {
+                let der = certificate(tag, end, has_version);
+                assert_eq!(expiry(&der).map(|time| time.to_string()).as_deref(), expected, "{end}");
+                assert!((0..der.len()).all(|length| expiry(&der[..length]).is_none()), "{end}");
+            }
+        }
     }
 }

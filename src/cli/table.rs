@@ -60,6 +60,7 @@ pub(super) const USAGES: &[Usage] = &[
     usage("once", "--dry-run -c conf.yml", "the same, but print the bulk text instead of sending it"),
     usage("setup", "-c conf.yml", "create or update the index templates"),
     usage("setup", "--print -c conf.yml", "only print them, for each kind of server"),
+    usage("test", "-c conf.yml", "try every endpoint, server, file and address; change nothing (0: all is well)"),
     usage(
         "spool",
         "ls|verify|dump|drop -c conf.yml",
@@ -115,6 +116,7 @@ pub(super) const FLAGS: &[Flag] = &[
     },
     switch("--dry-run", "once", "EXPVASTIC_DRY_RUN", "send nothing, print the bulk text"),
     switch("--print", "setup", "EXPVASTIC_PRINT", "change nothing, print the templates"),
+    switch("--json", "test", "EXPVASTIC_JSON", "print one JSON object per line"),
     switch("--summary", "spool", "EXPVASTIC_SUMMARY", "ls shows only totals and ages"),
     Flag {
         name: INCLUDE,

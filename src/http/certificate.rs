@@ -1,10 +1,11 @@
 //! Explains why a server's certificate is not accepted. libcurl knows the reason, but isahc passes only an error code on.
 //!
 //! After such a failure a second handshake is made only to look at the certificate; it ends when the certificate is
-//! refused. Only this module uses rustls, which is also the TLS library that libcurl is built with.
+//! refused. `expvastic test` looks at it in the same way, to see when it expires. Only this module uses rustls, which is
+//! also the TLS library that libcurl is built with.
 
 use super::error::libcurl::{CertificateProblem, LibcurlError};
-use super::{Address, Endpoint, direct, without_brackets};
+use super::{Address, Endpoint, direct, names, without_brackets};
 use crate::access::{Tls, pem};
 use crate::calendar::Timestamp;
 use crate::clock;
@@ -14,17 +15,19 @@ use crate::nonblocking;
 use crate::redact;
 use crate::regular_file;
 use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::ServerCertVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
-use rustls::{CertificateError, ClientConfig, ClientConnection, Error, RootCertStore};
+use rustls::{
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
 use rustls_platform_verifier::Verifier;
 use std::net::TcpStream;
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Why no TLS connection can be made.
@@ -41,22 +44,17 @@ pub(super) async fn look(endpoint: &Endpoint, deadline: Instant) -> Option<Findi
         event_loop::sleep_until(deadline.min(clock::now() + limits::CERTIFICATE_LOOK_TIME)).await;
         None
     };
-    smol::future::or(find(endpoint, deadline), late).await
+    let verifier = verifier(&endpoint.identity.access().tls)?;
+    smol::future::or(find(endpoint, deadline, verifier), late).await
 }
 
-async fn find(endpoint: &Endpoint, deadline: Instant) -> Option<Finding> {
+async fn find(endpoint: &Endpoint, deadline: Instant, verifier: Arc<dyn ServerCertVerifier>) -> Option<Finding> {
     let tls = &endpoint.identity.access().tls;
     let host = without_brackets(endpoint.url.host()?);
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
     let config = config.with_safe_default_protocol_versions().ok()?.dangerous();
-    let config = Arc::new(config.with_custom_certificate_verifier(verifier(tls)?).with_no_client_auth());
-    let addresses = match &endpoint.addresses[..] {
-        [] => {
-            let resolved = smol::net::resolve((host, endpoint.url.port_u16().unwrap_or(443))).await.ok()?;
-            resolved.into_iter().map(Address::Net).collect()
-        }
-        known => known.to_vec(),
-    };
+    let config = Arc::new(config.with_custom_certificate_verifier(verifier).with_no_client_auth());
+    let addresses = names::addresses(endpoint).await;
     for address in addresses {
         let name = ServerName::try_from(host.to_owned()).ok()?;
         let connection = ClientConnection::new(Arc::clone(&config), name).ok()?;
@@ -69,6 +67,56 @@ async fn find(endpoint: &Endpoint, deadline: Instant) -> Option<Finding> {
         }
     }
     None
+}
+
+/// When the certificate that the endpoint shows expires. None if that cannot be found out in time. Whether the certificate
+/// is accepted is for libcurl to say: nothing is sent over this connection.
+pub(super) async fn expiry(endpoint: &Endpoint, deadline: Instant) -> Option<Timestamp> {
+    let noted = Arc::new(Noting::default());
+    let late = event_loop::sleep_until(deadline.min(clock::now() + limits::CERTIFICATE_LOOK_TIME));
+    let shown = async { _ = find(endpoint, deadline, noted.clone()).await };
+    smol::future::or(shown, late).await;
+    *noted.0.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Accepts any certificate, and notes when it expires.
+#[derive(Debug, Default)]
+struct Noting(Mutex<Option<Timestamp>>);
+
+impl ServerCertVerifier for Noting {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = pem::expiry(certificate);
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
+    }
 }
 
 /// The verifier that libcurl uses for this configuration.
@@ -127,12 +175,12 @@ const PLAIN_BEGINNING: &[u8] = b"HTTP/";
 async fn shake_hands(mut connection: ClientConnection, address: &Address, deadline: Instant) -> Option<Seen> {
     let socket = direct::connect_to(address, deadline).await.ok()?.ok()?;
     let stream = Rc::new(TcpStream::from(socket.try_clone().ok()?));
-    while connection.is_handshaking() {
+    while connection.is_handshaking() || connection.wants_write() {
         if connection.wants_write() && nonblocking::attempt(|| connection.write_tls(&mut &*stream)).ok()?.is_none() {
             event_loop::ready(stream.clone(), Interest::Both, Some(deadline)).await.map_err(|TimedOut| ()).ok()?;
             continue;
         }
-        if !connection.wants_read() {
+        if !connection.wants_read() || !connection.is_handshaking() {
             continue;
         }
         event_loop::ready(stream.clone(), Interest::Read, Some(deadline)).await.map_err(|TimedOut| ()).ok()?;

@@ -15,6 +15,8 @@ pub(crate) enum Payload {
     Gzip(Arc<Vec<u8>>),
     /// PUT of a JSON text.
     Json(Arc<str>),
+    /// POST of a JSON text that only asks, and changes nothing.
+    Question(Arc<str>),
     /// POST of a file, as a form sends it: the parts of the body are separated as [`FORM_TYPE`] says.
     Form(Arc<Vec<u8>>),
 }
@@ -24,13 +26,13 @@ impl Payload {
         match self {
             Self::Bulk(bulk) => bulk.bytes(),
             Self::Gzip(bytes) | Self::Form(bytes) => bytes,
-            Self::Json(text) => text.as_bytes(),
+            Self::Json(text) | Self::Question(text) => text.as_bytes(),
         }
     }
 
     pub(super) fn method(&self) -> &'static str {
         match self {
-            Self::Bulk(_) | Self::Gzip(_) | Self::Form(_) => "POST",
+            Self::Bulk(_) | Self::Gzip(_) | Self::Form(_) | Self::Question(_) => "POST",
             Self::Json(_) => "PUT",
         }
     }
@@ -38,7 +40,7 @@ impl Payload {
     pub(super) fn content_type(&self) -> &'static str {
         match self {
             Self::Bulk(_) | Self::Gzip(_) => "application/x-ndjson",
-            Self::Json(_) => "application/json",
+            Self::Json(_) | Self::Question(_) => "application/json",
             Self::Form(_) => FORM_TYPE,
         }
     }
@@ -47,14 +49,14 @@ impl Payload {
     pub(super) fn further_fields(&self) -> &'static [&'static str] {
         match self {
             Self::Form(_) => &["kbn-xsrf", "osd-xsrf"],
-            Self::Bulk(_) | Self::Gzip(_) | Self::Json(_) => &[],
+            Self::Bulk(_) | Self::Gzip(_) | Self::Json(_) | Self::Question(_) => &[],
         }
     }
 
     pub(super) fn content_encoding(&self) -> Option<&'static str> {
         match self {
             Self::Gzip(_) => Some("gzip"),
-            Self::Bulk(_) | Self::Json(_) | Self::Form(_) => None,
+            Self::Bulk(_) | Self::Json(_) | Self::Form(_) | Self::Question(_) => None,
         }
     }
 }

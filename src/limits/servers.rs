@@ -41,3 +41,13 @@ pub(crate) const SAVED_ID_PART_BYTES_MAX: usize = 60;
 pub(crate) const IMPORT_ANSWER_BYTES_MAX: usize = 1 << 20;
 /// Bytes of the text about an import, with a line for each object that was not taken. It is shown once, and not kept.
 pub(crate) const IMPORT_TEXT_BYTES_MAX: usize = 16 << 10;
+/// The time for the whole of `expvastic test`. A person is waiting, and several servers that hang are asked at the same time.
+pub(crate) const TEST_TIME_MAX: Duration = Duration::from_secs(60);
+/// Addresses of a host name that it shows.
+pub(crate) const TEST_ADDRESSES_SHOWN: usize = 4;
+/// Days before its end at which it says that a certificate has to be renewed.
+pub(crate) const TEST_CERTIFICATE_DAYS_MIN: u64 = 30;
+/// Lines for which it looks up the place in the configuration file. The file is parsed again for each.
+pub(crate) const TEST_PLACES_MAX: usize = 50;
+/// Bytes of a text in one of its lines. There are at most three.
+pub(crate) const TEST_TEXT_BYTES_MAX: usize = 1_000;

@@ -20,7 +20,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// Old files that stay when there is a new one.
-const KEPT_FILES: u32 = 1;
+pub(super) const KEPT_FILES: u32 = 1;
 
 /// A file of dead letters, opened when there is the first.
 #[derive(Debug)]

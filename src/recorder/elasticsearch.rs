@@ -11,6 +11,7 @@ mod cluster;
 mod existing;
 mod gzip;
 mod hosts;
+pub(super) mod inspection;
 mod mapping_types;
 pub(super) mod reason;
 mod refusals;

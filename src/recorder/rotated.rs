@@ -40,9 +40,7 @@ pub(super) struct Rotated {
 /// Any user who can write to the folder (such as `/tmp`) could put a symbolic link to one of our files there. So only links
 /// of root (`/dev/stdout` is one) and of this process's user are followed, and never to create a file.
 pub(super) fn open(path: &Path, mode: FileMode) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    // Opening a FIFO must not wait for a reader.
-    options.read(true).append(true).custom_flags(regular_file::never_waiting());
+    let mut options = appending();
     let found = match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             // If another process creates the file at this moment, this is an error, and the next attempt finds it.
@@ -53,6 +51,12 @@ pub(super) fn open(path: &Path, mode: FileMode) -> io::Result<File> {
         }
         found => found?,
     };
+    open_existing(path, &found)
+}
+
+/// Opens a file that exists, for appending. `found` is what is at `path`; a link is not followed to get it.
+pub(super) fn open_existing(path: &Path, found: &Metadata) -> io::Result<File> {
+    let mut options = appending();
     if !found.is_symlink() {
         // A symbolic link that is put there at this moment is not followed either.
         options.custom_flags(regular_file::never_waiting() | OFlags::NOFOLLOW.bits().cast_signed());
@@ -65,6 +69,13 @@ pub(super) fn open(path: &Path, mode: FileMode) -> io::Result<File> {
     descriptors::freeing(|| options.open(path))
 }
 
+fn appending() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    // Opening a FIFO must not wait for a reader.
+    options.read(true).append(true).custom_flags(regular_file::never_waiting());
+    options
+}
+
 /// Like [`open`], but fails unless it is a regular file. Others cannot be read again, truncated and rotated.
 pub(super) fn open_regular(path: &Path, mode: FileMode) -> io::Result<File> {
     // Opening a device may have side effects, so the type is checked before. It is checked again after opening, because the
@@ -75,7 +86,7 @@ pub(super) fn open_regular(path: &Path, mode: FileMode) -> io::Result<File> {
     Ok(file)
 }
 
-fn check_regular(found: io::Result<Metadata>) -> io::Result<()> {
+pub(super) fn check_regular(found: io::Result<Metadata>) -> io::Result<()> {
     match found.map(|found| regular_file::irregular_kind(found.file_type())) {
         Ok(Some(kind)) => {
             let message = format!("it is {kind}, not a regular file");

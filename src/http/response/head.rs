@@ -19,6 +19,8 @@ pub(in crate::http) struct Head {
 /// What the head says about the body. For uncompressed JSON, the usual case, this takes no memory on the heap.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Content {
+    /// The status of the answer.
+    pub(crate) status: u16,
     pub(crate) kind: ContentKind,
     /// The `Content-Encoding`, if the body is encoded. Unusual, because no encoding is requested.
     pub(crate) encoding: Option<Box<str>>,
@@ -195,7 +197,8 @@ impl Fields {
         let is_doubtful = self.chunked && self.length.is_some();
         let is_kept = self.connection.unwrap_or(self.is_http_1_1);
         let keep_alive = is_kept && !is_doubtful && framing != Framing::UntilClose;
-        let Self { location, retry_after, content, .. } = self;
+        let Self { location, retry_after, mut content, .. } = self;
+        content.status = status;
         (Head { status, location, retry_after, content, keep_alive }, framing)
     }
 }

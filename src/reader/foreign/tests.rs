@@ -10,7 +10,7 @@ fn content(kind: &str, encoding: &str) -> Content {
         "application/json" => ContentKind::Json,
         other => ContentKind::Other(other.into()),
     };
-    Content { kind, encoding: (!encoding.is_empty()).then(|| encoding.into()) }
+    Content { kind, encoding: (!encoding.is_empty()).then(|| encoding.into()), ..Content::default() }
 }
 
 /// All that is said of an answer with this status, Content-Type and Content-Encoding.

@@ -11,6 +11,9 @@ use std::fmt;
 /// The query string that reduces an index's mapping to the types of its fields.
 pub(super) const QUERY: &str = "filter_path=**.type";
 
+/// What the text about an existing index begins with after a template was put in place.
+const BEFORE_TEMPLATE: &str = "; it applies to new indices only, and ";
+
 /// An index that existed before the template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ExistingIndex {
@@ -43,6 +46,11 @@ impl ExistingIndex {
             _ => existing.add(mappings, &mut String::new(), is_verbatim),
         }
         Some(existing)
+    }
+
+    /// The text about it where no template was put in place.
+    pub(super) fn text(&self) -> String {
+        self.to_string().split_off(BEFORE_TEMPLATE.len())
     }
 
     /// Whether some fields are known to have other types.
@@ -89,7 +97,7 @@ fn is_other(path: &str, kind: &str, is_verbatim: bool) -> bool {
 impl fmt::Display for ExistingIndex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { index, others, more, is_read } = self;
-        write!(f, "; it applies to new indices only, and {index} exists already")?;
+        write!(f, "{BEFORE_TEMPLATE}{index} exists already")?;
         if others.is_empty() {
             return f.write_str(if *is_read { " (its field types fit)" } else { " and keeps its types" });
         }

@@ -179,6 +179,14 @@ impl Mismatch {
     }
 }
 
+impl Rejection {
+    /// The reason without the remedy, and the remedy.
+    pub(super) fn into_parts(mut self) -> (String, String) {
+        let remedy = self.remedy.take().map(|remedy| remedy.text().to_owned());
+        (self.to_string(), remedy.unwrap_or_default())
+    }
+}
+
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "status {}: {}", self.status, self.page)?;

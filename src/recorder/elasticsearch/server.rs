@@ -33,6 +33,19 @@ impl Product {
         }
     }
 
+    /// What refuses to say what it is because of a missing privilege, as far as its words tell.
+    pub(crate) fn of_refusal(body: &[u8]) -> Self {
+        let has = |words: &str| memchr::memmem::find(body, words.as_bytes()).is_some();
+        // The versions do not matter: both have had privileges from then on.
+        if has("is granted by the cluster privileges") {
+            Self::Elasticsearch(Version { major: 8, minor: 0 })
+        } else if has("no permissions for [cluster:") {
+            Self::OpenSearch(Version { major: 1, minor: 0 })
+        } else {
+            Self::Unknown
+        }
+    }
+
     /// Whether documents need a mapping type there, as in Elasticsearch before version 7.
     pub(crate) fn has_types(self) -> bool {
         matches!(self, Self::Elasticsearch(version) if version.major < 7)
@@ -106,6 +119,19 @@ mod tests {
             ("", Product::Unknown),
         ] {
             assert_eq!(Product::of_answer(&mut body.as_bytes().to_vec()), product, "{body}");
+        }
+        for (body, name) in [
+            (
+                r#"{"error":{"type":"security_exception","reason":"action [cluster:monitor/main] is unauthorized for user [u] with effective roles [w], this action is granted by the cluster privileges [monitor,manage,all]"},"status":403}"#,
+                "Elasticsearch",
+            ),
+            (
+                r#"{"error":{"type":"security_exception","reason":"no permissions for [cluster:monitor/main] and User [name=u]"},"status":403}"#,
+                "OpenSearch",
+            ),
+            ("Forbidden", "unknown"),
+        ] {
+            assert_eq!(Product::of_refusal(body.as_bytes()).name(), name, "{body}");
         }
         assert!(elasticsearch(6, 8).has_types() && !elasticsearch(7, 0).has_types());
         assert!(!Product::OpenSearch(Version { major: 1, minor: 0 }).has_types() && !Product::Unknown.has_types());

@@ -100,20 +100,26 @@ impl Address {
     }
 
     /// Sends a small request, and returns the answer unless it says that the server is busy or has failed.
-    async fn ask(&self, http: &Http, path: &str, query: &str, put: Option<String>) -> Result<Answer, RequestError> {
-        self.ask_up_to(limits::SMALL_ANSWER_BYTES_MAX, http, path, query, put).await
-    }
-
-    async fn ask_up_to(
+    pub(super) async fn ask(
         &self,
-        bytes_max: usize,
         http: &Http,
         path: &str,
         query: &str,
         put: Option<String>,
     ) -> Result<Answer, RequestError> {
         let put = put.map(|text| Payload::Json(text.into()));
-        let answer = http.ask(&self.of(path, query), self.timeout, put, bytes_max).await.map_err(|error| {
+        self.ask_up_to(limits::SMALL_ANSWER_BYTES_MAX, http, path, query, put).await
+    }
+
+    pub(super) async fn ask_up_to(
+        &self,
+        bytes_max: usize,
+        http: &Http,
+        path: &str,
+        query: &str,
+        payload: Option<Payload>,
+    ) -> Result<Answer, RequestError> {
+        let answer = http.ask(&self.of(path, query), self.timeout, payload, bytes_max).await.map_err(|error| {
             let is_reachable = matches!(error, HttpError::Timeout(_));
             RequestError { refusal: Refusal::of(error), is_reachable }
         })?;
@@ -200,7 +206,7 @@ impl Address {
     }
 
     /// The answer as a reason, with a remedy if one is known.
-    fn rejection(&self, answer: &Answer) -> Rejection {
+    pub(super) fn rejection(&self, answer: &Answer) -> Rejection {
         let remedy = if foreign::is_of_tls_port(&answer.body) {
             Some(Remedy::UseTls)
         } else {

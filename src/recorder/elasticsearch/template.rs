@@ -220,14 +220,19 @@ pub(crate) fn index_pattern(index_name: &str) -> String {
 fn name(index_name: &str) -> String {
     let plain = index_name.to_lowercase().replace('%', "");
     let prefix = if plain.starts_with(OWNER) { "" } else { "expvastic-" };
-    let mut name = prefix.to_owned();
-    for byte in plain.bytes() {
+    path_segment(&format!("{prefix}{plain}"))
+}
+
+/// A name as a segment of a URL's path.
+pub(super) fn path_segment(name: &str) -> String {
+    let mut segment = String::new();
+    for byte in name.bytes() {
         match byte {
-            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' => name.push(char::from(byte)),
-            other => _ = write!(name, "%{other:02X}"),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => segment.push(char::from(byte)),
+            other => _ = write!(segment, "%{other:02X}"),
         }
     }
-    name
+    segment
 }
 
 /// The template's text, with `mark` where the server keeps `_meta`.

@@ -1,0 +1,54 @@
+//! Where a key stands in a configuration file, for messages about what a valid configuration leads to.
+
+use super::file;
+use super::node::{self, Node, Target};
+use std::path::Path;
+
+/// The place of a key, as `conf.yml:12`. If it is not in the file, because it has its default, that of the nearest section
+/// around it. `keys` lead to it. None if the file can no longer be read.
+///
+/// The reader of one port of a range is called `NAME:PORT`, and its section `NAME`.
+pub(crate) fn place_of(path: &Path, keys: [&str; 3]) -> Option<String> {
+    let (path, text) = file::read(path).ok()?;
+    let root = node::parse(&text).ok()?;
+    let (mut node, mut indices) = (&root, Vec::new());
+    for key in keys {
+        let Node::Map(entries) = node else { break };
+        let is_meant = |(name, _): &(String, Node)| {
+            key.strip_prefix(name.as_str()).is_some_and(|port| port.is_empty() || port.starts_with(':'))
+        };
+        let Some(index) = entries.iter().position(is_meant) else { break };
+        indices.push(index);
+        node = &entries[index].1;
+    }
+    let found = node::locate(&text, &[Target { path: &indices, at_key: true }]);
+    let line = found.first().copied().flatten()?.line;
+    Some(format!("{}:{line}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_found_or_what_is_around_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("conf.yml");
+        let text = "readers:\n  app:\n    endpoint: h:1-2\nrecorders: {es: {endpoint: h:9200}}\n";
+        std::fs::write(&path, text).unwrap();
+        let line = |keys| place_of(&path, keys).map(|place| place.rsplit_once(':').unwrap().1.to_owned());
+        for (keys, expected) in [
+            (["readers", "app", "endpoint"], "3"),
+            (["readers", "app:2", "endpoint"], "3"),
+            (["readers", "app", "timeout"], "2"),
+            (["readers", "other", "endpoint"], "1"),
+            (["recorders", "es", "endpoint"], "4"),
+        ] {
+            assert_eq!(line(keys).as_deref(), Some(expected), "{keys:?}");
+        }
+        let without_ending = place_of(&folder.path().join("conf"), ["readers", "app", "endpoint"]);
+        assert!(without_ending.is_some_and(|place| place.ends_with("conf.yml:3")));
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(line(["readers", "app", "endpoint"]), None);
+    }
+}

@@ -1,0 +1,213 @@
+//! What is said of servers: what is wrong with them, and what is there already.
+
+use super::loopback::{Reply, Server};
+use super::program::Program;
+use super::{ES_9, PRIVILEGES, has, table, test, with_recorder};
+use serde_json::Value;
+use std::net::TcpListener;
+
+const OPENSEARCH: (&str, u16, &str) = ("/", 200, r#"{"version":{"number":"3.6.0","distribution":"opensearch"}}"#);
+const MAPPING: &str = "/shop/_mapping?filter_path=**.type";
+
+/// What is said of the recorder at this server, with these further keys: the exit code, and the lines without the first.
+fn recorder_lines(server: &Server, keys: &str) -> (Option<i32>, Vec<String>) {
+    let keys = if keys.is_empty() { String::new() } else { format!(", {keys}") };
+    let recorder = format!("{{endpoint: \"{}\", index_name: shop{keys}}}", server.address);
+    let recorder = if keys.contains("data_stream") { recorder.replace("index_name: shop, ", "") } else { recorder };
+    let (code, text) = test(&with_recorder(&recorder));
+    let lines = text.lines().skip(1).map(|line| line.replace(&server.address, "ADDRESS")).collect();
+    (code, lines)
+}
+
+#[test]
+fn every_failure_of_a_server_is_told_with_what_to_do() {
+    let check = |server: &Server, keys: &str, expected: &str| {
+        let (code, lines) = recorder_lines(server, keys);
+        assert_eq!(code, Some(1), "{lines:?}");
+        assert!(lines.iter().any(|line| has(line, &format!("✗ recorder es: {expected}"))), "{expected}\n{lines:?}");
+    };
+    let status = |status: u16, fields: &'static str, body: &'static str| {
+        Server::bare(move |_| Reply::Full(status, fields.to_owned(), body.as_bytes().to_vec()))
+    };
+    let denied = "ADDRESS: /: status 401: no; ";
+    check(&status(401, "", "no"), "", &format!("{denied}the server requires credentials: set `auth` (conf.yml:5)"));
+    let wrong = "check `auth`: the user \"shipper\" and the password (conf.yml:5)";
+    check(&status(401, "", "no"), "auth: {user: shipper, password: hunter2}", &format!("{denied}{wrong}"));
+    let path = "check the path of endpoint (conf.yml:5)";
+    check(&status(404, "", "nothing"), "", &format!("ADDRESS: /_bulk: status 404: nothing; {path}"));
+    check(&status(302, "Location: /login\r\n", ""), "", &format!("ADDRESS: /_bulk: status 302: ; {path}"));
+    check(
+        &status(503, "", "busy"),
+        "",
+        "ADDRESS: /: status 503: busy; is the server running? Check endpoint (conf.yml:5)",
+    );
+    let hung = Server::bare(|_| Reply::Hang(Vec::new()));
+    check(&hung, "timeout: 50ms", "…");
+    let mut gone = table(&[]);
+    gone.address = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").to_string();
+    check(&gone, "", "connection refused by ADDRESS; is the server running? Check endpoint (conf.yml:5)");
+
+    let other_types = r#"{"shop":{"mappings":{"properties":{"load":{"type":"long"}}}}}"#;
+    check(
+        &table(&[ES_9, (MAPPING, 200, other_types)]),
+        "",
+        "shop exists already with other types for load (long), which truncate fractions or reject documents: write to \
+         another index_name, roll over the data stream or alias, or reindex (conf.yml:5)",
+    );
+    check(
+        &table(&[ES_9, (MAPPING, 200, "{}")]),
+        "data_stream: shop",
+        "shop is an index or an alias, not a data stream; choose another data_stream, or use index_name (conf.yml:5)",
+    );
+    check(
+        &table(&[ES_9]),
+        "pipeline: mine",
+        "ingest pipeline mine does not exist; create it, or correct pipeline (conf.yml:5)",
+    );
+    let lacking = |cluster: &str, index: &str| {
+        format!(
+            r#"{{"username":"u","cluster":{{"manage_index_templates":{cluster}}},"index":{{"shop":{{"create_doc":{index},"auto_configure":false}}}}}}"#
+        )
+    };
+    let answer = lacking("true", "false");
+    check(
+        &table(&[ES_9, (PRIVILEGES, 200, &answer)]),
+        "",
+        "user \"u\" lacks create_doc and auto_configure on shop; grant it to this user or API key (conf.yml:4)",
+    );
+    let answer = lacking("false", "true").replace("\"auto_configure\":false", "\"auto_configure\":true");
+    check(
+        &table(&[ES_9, (PRIVILEGES, 200, &answer)]),
+        "",
+        "user \"u\" lacks manage_index_templates on the cluster; grant it, or create the template once with expvastic setup \
+         and another account (conf.yml:4)",
+    );
+}
+
+/// The template for the newest servers.
+fn printed_template(config: &str) -> Value {
+    let mut program = Program::start(&["setup", "--print"], config);
+    assert_eq!(program.wait(), Some(0));
+    let printed = program.read("stdout");
+    let text = printed.split_once("PUT /_index_template/expvastic-shop\n").expect("the first is for new servers").1;
+    serde_json::from_str(text.split("\n\n").next().expect("its text")).expect("JSON")
+}
+
+/// Fails unless all is well and this is said.
+fn check_good(server: &Server, keys: &str, expected: &str) {
+    let (code, lines) = recorder_lines(server, keys);
+    assert_eq!(code, Some(0), "{lines:?}");
+    assert!(lines.iter().any(|line| has(line, &format!("✓ recorder es: {expected}"))), "{expected}\n{lines:?}");
+}
+
+const TEMPLATE: &str = "/_index_template/expvastic-shop";
+
+/// The answer of a server that has this template.
+fn with_template(text: &str) -> String {
+    format!(r#"{{"index_templates":[{{"name":"expvastic-shop","index_template":{text}}}]}}"#)
+}
+
+#[test]
+fn a_template_that_is_there_is_compared() {
+    check_good(
+        &table(&[ES_9, (TEMPLATE, 200, &with_template("{}"))]),
+        "",
+        "/_index_template/expvastic-shop was not created by expvastic and is left unchanged; use another index_name, or merge \
+         the two by hand",
+    );
+    let ours = printed_template(&with_recorder("{endpoint: \"h:1\", index_name: shop}"));
+    check_good(
+        &table(&[ES_9, (TEMPLATE, 200, &with_template(&ours.to_string()))]),
+        "",
+        "/_index_template/expvastic-shop is up to date",
+    );
+    let mut edited = ours.clone();
+    edited["priority"] = 7.into();
+    check_good(
+        &table(&[ES_9, (TEMPLATE, 200, &with_template(&edited.to_string()))]),
+        "",
+        "/_index_template/expvastic-shop was edited by hand and is left unchanged; delete it to get a new one",
+    );
+    let more = with_recorder("{endpoint: \"h:1\", index_name: shop}");
+    let outdated = printed_template(&more.replace("type_name: own", "type_name: own, max_fields: 2000"));
+    check_good(
+        &table(&[ES_9, (TEMPLATE, 200, &with_template(&outdated.to_string()))]),
+        "",
+        "/_index_template/expvastic-shop is of another version, or for other settings; update it with expvastic setup",
+    );
+}
+
+#[test]
+fn what_is_there_already_is_told() {
+    let forbidden = Server::bare(|request| match request.target.as_str() {
+        "/_bulk" => Reply::Full(405, String::new(), Vec::new()),
+        _ => Reply::Full(403, String::new(), b"no".to_vec()),
+    });
+    check_good(
+        &forbidden,
+        "",
+        "unidentified server at ADDRESS in N ms; the server denies access: check its access rules, or set `auth`",
+    );
+    check_good(
+        &forbidden,
+        "",
+        "/_index_template/expvastic-shop cannot be looked at: status 403: no; create it once with expvastic setup and another account",
+    );
+    let answer = r#"{"username":"u","cluster":{"manage_index_templates":false},"index":{"shop":{"create_doc":true}}}"#;
+    let refusal = r#"{"error":{"reason":"action [cluster:monitor/main] is unauthorized for user [u], this action is granted by the cluster privileges [monitor,manage,all]"}}"#;
+    let without_monitor =
+        table(&[("/", 403, refusal), ("/_bulk", 405, ""), (TEMPLATE, 403, "no"), (PRIVILEGES, 200, answer)]);
+    check_good(&without_monitor, "", "user \"u\" lacks manage_index_templates on the cluster; …");
+    check_good(&forbidden, "pipeline: mine", "ingest pipeline mine cannot be looked at with this account");
+    let fitting = r#"{"shop":{"mappings":{"properties":{"load":{"type":"double"}}}}}"#;
+    let settings = "/shop/_settings?filter_path=*.settings.index.lifecycle.name";
+    let kept = r#"{"shop":{"settings":{"index":{"lifecycle":{"name":"month"}}}}}"#;
+    let server = table(&[ES_9, (MAPPING, 200, fitting), (settings, 200, kept)]);
+    check_good(&server, "", "shop exists already (its field types fit)");
+    check_good(&server, "", "life cycle policy month");
+    let none = "no life cycle policy: documents stay until somebody deletes them";
+    check_good(&table(&[ES_9, (MAPPING, 200, fitting), (settings, 200, "{}")]), "", none);
+    let explained = r#"{"shop":{"index.plugins.index_state_management.policy_id":"month"},"total_managed_indices":1}"#;
+    let account = r#"{"user_name":"shipper","roles":["own_index","writer"]}"#;
+    let server = table(&[
+        OPENSEARCH,
+        (MAPPING, 200, fitting),
+        ("/_plugins/_ism/explain/shop", 200, explained),
+        ("/_plugins/_security/authinfo", 200, account),
+    ]);
+    check_good(&server, "", "life cycle policy month");
+    check_good(
+        &server,
+        "",
+        "user \"shipper\" with the roles own_index, writer: OpenSearch does not tell what they permit",
+    );
+    let stream =
+        r#"{"data_streams":[{"name":"shop","lifecycle":{"enabled":true,"data_retention":"7d"},"ilm_policy":"x"}]}"#;
+    let server = table(&[ES_9, ("/_data_stream/shop", 200, stream), (MAPPING, 200, fitting)]);
+    check_good(&server, "data_stream: shop", "data stream shop exists, documents are kept for 7d");
+    check_good(
+        &table(&[ES_9]),
+        "data_stream: shop",
+        "data stream shop does not exist yet: the first document creates it",
+    );
+    let keys = "template: off";
+    let (_, lines) = recorder_lines(&table(&[ES_9]), keys);
+    assert!(!lines.concat().contains("template"), "{lines:?}");
+    check_good(
+        &table(&[ES_9, (TEMPLATE, 200, &with_template("{}")), (PRIVILEGES, 200, answer)]),
+        "",
+        "user \"u\" lacks manage_index_templates on the cluster; …",
+    );
+}
+
+#[test]
+fn each_host_has_a_line_and_one_of_them_is_asked_for_the_rest() {
+    let [first, second] = [table(&[ES_9]), table(&[ES_9])];
+    let gone = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address");
+    let hosts = format!("[\"{}\", \"{gone}\", \"{}\"]", first.address, second.address);
+    let (code, said) = test(&with_recorder(&format!("{{endpoint: {hosts}, index_name: shop}}")));
+    assert_eq!(code, Some(1), "{said}");
+    let count = |text: &str| said.lines().filter(|line| line.contains(text)).count();
+    assert_eq!((count("✓ recorder es: Elasticsearch 9.0 at "), count("connection refused by")), (2, 1), "{said}");
+    assert_eq!((count("index shop does not exist yet"), count("_index_template")), (1, 1), "{said}");
+}
