@@ -25,6 +25,8 @@ mod recorded;
 mod server;
 #[path = "every_server/templates.rs"]
 mod templates;
+#[path = "every_server/trying.rs"]
+mod trying;
 #[path = "support/values_and_objects.rs"]
 mod values_and_objects;
 
@@ -86,7 +88,8 @@ fn check(engine: &Engine) {
     let _alone = server::alone();
     let folder = Workdir::new(engine.name);
     let bench = Bench { engine, server: Server::start(&folder, engine.name), folder };
-    let mut problems = bench.every_payload();
+    let mut problems = bench.trying();
+    problems.extend(bench.every_payload());
     problems.extend(bench.few_names_without_a_template());
     problems.extend(bench.changing_payloads());
     problems.extend(bench.rates_and_other_names());
