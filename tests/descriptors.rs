@@ -8,7 +8,7 @@ mod loopback;
 #[path = "support/program.rs"]
 mod program;
 
-use loopback::{Reply, Server, Store, counting_app, overloaded_server, storing_server, wait_until};
+use loopback::{Reply, Server, Store, counting_app, overloaded_server, pages_address, storing_server, wait_until};
 use program::Program;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use std::collections::BTreeSet;
@@ -163,15 +163,10 @@ fn probes_are_answered_while_polls_hold_every_descriptor() {
     let text = config(60, &app.address, ", timeout: 1h", &format!("endpoint: \"{}\"", server.address));
     let text = text.replace("settings: {", "settings: {listen: \"127.0.0.1:0\", ");
     let program = Program::start_after("ulimit -n 48", &[], &text);
-    let address = || {
-        let said = program.read("stderr");
-        let line = said.lines().find_map(|line| line.split_once("status pages at http://"))?;
-        Some(line.1.trim_end_matches('/').to_owned())
-    };
-    wait_until("the pages are served", || address().is_some());
+    let address = pages_address(1, || program.read("stderr"));
     wait_until("polls hang", || app.connections.load(Ordering::SeqCst) >= 20);
     for _ in 0..50 {
-        let mut stream = TcpStream::connect(address().expect("its address")).expect("it listens");
+        let mut stream = TcpStream::connect(&address).expect("it listens");
         let mut answer = String::new();
         std::io::Write::write_all(&mut stream, b"GET /healthz HTTP/1.1\r\n\r\n").expect("sent");
         std::io::Read::read_to_string(&mut stream, &mut answer).expect("an answer");

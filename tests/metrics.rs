@@ -7,7 +7,7 @@ mod loopback;
 #[path = "support/program.rs"]
 mod program;
 
-use loopback::{Reply, Request, Server, counting_app, storing_server, wait_until};
+use loopback::{Reply, Request, Server, counting_app, pages_address, storing_server, wait_until};
 use program::Program;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,13 +20,7 @@ use std::time::Duration;
 const LISTEN: &str = "settings: {listen: \"127.0.0.1:0\"}\n";
 
 fn address(program: &Program) -> String {
-    let said = || {
-        let said = program.read("stderr");
-        let line = said.lines().find_map(|line| line.split_once("status pages at http://"))?;
-        Some(line.1.trim_end_matches('/').to_owned())
-    };
-    wait_until("the pages are served", || said().is_some());
-    said().expect("it says where")
+    pages_address(1, || program.read("stderr"))
 }
 
 /// Head and body of the answer. Collectors and kubelets come by any name.

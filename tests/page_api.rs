@@ -8,7 +8,7 @@ mod loopback;
 mod program;
 
 use flate2::read::GzDecoder;
-use loopback::{Reply, Server, counting_app, overloaded_server, storing_server, wait_until};
+use loopback::{Reply, Server, counting_app, overloaded_server, pages_address, storing_server, wait_until};
 use program::Program;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
@@ -39,13 +39,7 @@ const LISTEN: &str = "listen: \"127.0.0.1:0\"";
 
 /// Where the pages are.
 fn address(program: &Program) -> String {
-    let said = || {
-        let said = program.read("stderr");
-        let line = said.lines().find_map(|line| line.split_once("status pages at http://"))?;
-        Some(line.1.trim_end_matches('/').to_owned())
-    };
-    wait_until("the pages are served", || said().is_some());
-    said().expect("it says where")
+    pages_address(1, || program.read("stderr"))
 }
 
 /// Head and body of the answer to a request with these fields.

@@ -7,7 +7,7 @@ mod loopback;
 #[path = "support/program.rs"]
 mod program;
 
-use loopback::{Reply, Server, Store, counting_app, storing_server, wait_until};
+use loopback::{Reply, Server, Store, counting_app, pages_address, storing_server, wait_until};
 use program::Program;
 use serde_json::Value;
 use std::io::{Read, Write};
@@ -56,13 +56,7 @@ impl Served {
 
 /// Where the pages are, from the `nth` time that the program says it.
 fn page_address(program: &Program, nth: usize) -> String {
-    let said = || {
-        let said = program.read("stderr");
-        let line = said.lines().filter_map(|line| line.split_once("status pages at http://")).nth(nth - 1)?;
-        Some(line.1.trim_end_matches('/').to_owned())
-    };
-    wait_until("the pages are served", || said().is_some());
-    said().expect("it says where")
+    pages_address(nth, || program.read("stderr"))
 }
 
 /// All that comes back for these bytes.

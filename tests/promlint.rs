@@ -7,7 +7,7 @@ mod loopback;
 #[path = "support/program.rs"]
 mod program;
 
-use loopback::{counting_app, storing_server, wait_until};
+use loopback::{counting_app, pages_address, storing_server, wait_until};
 use program::Program;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -36,9 +36,8 @@ fn promtools_checks_find_nothing() {
     );
     let program = Program::start(&[], &config);
     wait_until("documents are stored", || store.lock().expect("the store").documents.len() > 3);
-    let said = program.read("stderr");
-    let line = said.lines().find_map(|line| line.split_once("status pages at http://")).expect("it says where");
-    let mut stream = TcpStream::connect(line.1.trim_end_matches('/')).expect("it listens");
+    let address = pages_address(1, || program.read("stderr"));
+    let mut stream = TcpStream::connect(address).expect("it listens");
     stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").expect("sent");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("the whole answer");

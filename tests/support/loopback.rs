@@ -241,6 +241,17 @@ pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// Where the status pages are, from the `nth` time that the program says it on the standard error that `read` reads.
+pub(crate) fn pages_address(nth: usize, read: impl Fn() -> String) -> String {
+    let said = || {
+        let said = read();
+        let line = said.lines().filter_map(|line| line.split_once("status pages at http://")).nth(nth - 1)?;
+        Some(line.1.trim_end_matches('/').to_owned())
+    };
+    wait_until("the pages are served", || said().is_some());
+    said().expect("it says where")
+}
+
 /// Completes when `condition` is true. A thread wakes the task to check it, because the engine may be idle in the meantime.
 pub(crate) fn until(condition: impl Fn() -> bool + Send + 'static) -> impl Future<Output = ()> {
     let done = Arc::new((AtomicBool::new(false), Mutex::new(None::<Waker>)));
