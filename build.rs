@@ -2,8 +2,8 @@
 //! 0.1 MB of peak memory, and the program needs nothing but glibc, as in the smallest container images. If the linker has
 //! no static unwinder, or is for another target, the shared library is used as usual.
 //!
-//! It also arranges the code of a release so that it takes little memory: see [`LAYOUT`], and compresses the reference
-//! configuration, which `expvastic sample` prints.
+//! It also sets up the allocator (see `build/allocator.c`), arranges the code of a release so that it takes little memory: see [`LAYOUT`], and compresses the
+//! reference configuration, which `expvastic sample` prints.
 
 use flate2::Compression;
 use flate2::bufread::GzEncoder;
@@ -41,10 +41,14 @@ const WITHOUT_UNWIND_TABLES: &str =
 /// side they take 0.7 MB less memory than in the linker's own order.
 const ORDERFILE: &str = "build/orderfile.txt";
 
+/// Settings of glibc's allocator. Only C can make them, as calling it is unsafe in Rust.
+const ALLOCATOR_SETTINGS: &str = "build/allocator.c";
+
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=RUSTC_LINKER");
     compress("expvastic.reference.yml", "reference.yml.gz");
+    compile_allocator_settings();
     let linker = linker();
     if is_dynamic_glibc() && linker.as_ref().is_some_and(|linker| find_file(linker, "libgcc_eh.a").is_some()) {
         println!("cargo::rustc-link-lib=gcc_eh");
@@ -58,6 +62,16 @@ fn main() {
                 println!("cargo::rustc-link-arg-bins={PACKED_RELOCATIONS}");
             }
             use_linker_script();
+        }
+    }
+}
+
+/// Adds `build/allocator.c` to the program, which runs before `main`. The library leaves the allocator of its process alone.
+fn compile_allocator_settings() {
+    println!("cargo::rerun-if-changed={ALLOCATOR_SETTINGS}");
+    if is_linux() && of_target("CARGO_CFG_TARGET_ENV") == "gnu" {
+        for object in cc::Build::new().file(ALLOCATOR_SETTINGS).compile_intermediates() {
+            println!("cargo::rustc-link-arg-bins={}", object.display());
         }
     }
 }

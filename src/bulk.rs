@@ -259,6 +259,11 @@ impl Bulk {
         }
     }
 
+    /// Whether a document of this length fits in without an allocation.
+    pub(crate) fn has_room_for(&self, document_bytes: usize) -> bool {
+        self.bytes.capacity() - self.bytes.len() >= document_bytes + ACTION_BYTES
+    }
+
     fn close_document(&mut self) {
         // The bounds in limits.rs are far below 4 GiB.
         self.ends.push(u32::try_from(self.bytes.len()).unwrap_or(u32::MAX));

@@ -50,6 +50,8 @@ impl DocumentBuffers {
         document::begin(&mut self.document, time, own_members);
         let report = self.scratch.flatten(variables, elapsed, body, &mut self.document)?;
         document::end(&mut self.document);
+        // Before the document is copied: the index of a large body takes more memory than any copy.
+        self.scratch.trim(body.len());
         let key = DocumentKey { time, id: self.ids.next_id() };
         Ok((key, &self.document, report))
     }

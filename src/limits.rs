@@ -156,8 +156,14 @@ pub(crate) const HOST_BYTES: u64 = 64 << 10;
 /// Default of `settings.memory_limit`, bytes, shared evenly by the recorders.
 pub(crate) const MEMORY_LIMIT_DEFAULT: u64 = 8 << 20;
 
-/// Queued documents are copied into blocks of this size. A part of the first and of the last block of a queue is unused.
-pub(crate) const MEMORY_BLOCK_BYTES_MAX: usize = 16 << 10;
+/// Buffers of at least this size are mapped on their own and given back to the system when they are freed, as
+/// `build/allocator.c` tells glibc. Smaller ones leave gaps in the heap.
+#[cfg(test)]
+pub(crate) const MAPPED_BYTES_MIN: usize = 48 << 10;
+
+/// Queued documents are copied into blocks of this size. A part of the first and of the last block of a queue is unused. It is
+/// just above [`MAPPED_BYTES_MIN`], so that each block is given back to the system when its documents are gone.
+pub(crate) const MEMORY_BLOCK_BYTES_MAX: usize = (64 << 10) - 64;
 /// Blocks are smaller if a recorder's share of `memory_limit` has no room for this many blocks of the full size.
 pub(crate) const MEMORY_BLOCKS_MIN: usize = 128;
 /// The smallest size of a block. The header of an entry must fit into one.

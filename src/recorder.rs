@@ -284,7 +284,11 @@ impl Recording {
                 feed = self.feed.get();
                 sink.set_feed(feed);
             }
-            let step = self.delivery.borrow_mut().next(clock::now());
+            let step = {
+                let mut delivery = self.delivery.borrow_mut();
+                delivery.set_sends_copies(sink.sends_copies());
+                delivery.next(clock::now())
+            };
             match step {
                 Step::Send(bulk) => {
                     metrics.records_sent.add(1);

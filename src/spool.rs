@@ -59,6 +59,8 @@ pub(crate) struct Spool {
     open_since: Option<Instant>,
     lines: [Line; Lane::ALL.len()],
     sending: Option<(Lane, Waiting)>,
+    /// What is under way is sent from a copy, which takes as much memory again.
+    sends_copies: bool,
     /// Emptied buffers. Nobody else has a reference to them.
     pool: Vec<Arc<Bulk>>,
     /// A large emptied buffer, which is kept from bulk to bulk of a lane that has more. Freeing and allocating one for each bulk would fragment
@@ -76,6 +78,7 @@ impl Spool {
             open_since: None,
             lines: Default::default(),
             sending: None,
+            sends_copies: false,
             pool: Vec::with_capacity(limits::POOLED_BULKS_MAX),
             spare: None,
         }
@@ -128,6 +131,11 @@ impl Spool {
         let bulk = Arc::clone(&waiting.bulk);
         self.sending = Some((lane, waiting));
         Some(bulk)
+    }
+
+    /// Sets whether what is under way is sent from a copy.
+    pub(crate) fn set_sends_copies(&mut self, sends_copies: bool) {
+        self.sends_copies = sends_copies;
     }
 
     /// Ends a try: returns what was under way, and the lane that it came from.
@@ -295,9 +303,10 @@ impl Spool {
 
     fn memory_bytes(&self) -> MemoryBytes {
         let sending = self.sending.as_ref().map_or(0, |(_, waiting)| waiting.bulk.memory_bytes());
+        let copied = if self.sends_copies { sending } else { 0 };
         let is_sending_saved = self.sending.as_ref().is_some_and(|(_, waiting)| waiting.saved.is_some());
         let emptied = self.pool.iter().chain(&self.spare).map(|bulk| bulk.memory_bytes()).sum::<usize>();
-        let (mut all, mut saved) = (self.open.memory_bytes() + sending + emptied, 0);
+        let (mut all, mut saved) = (self.open.memory_bytes() + sending + copied + emptied, 0);
         for line in &self.lines {
             let of_line = line.memory_bytes();
             (all, saved) = (all + of_line.all, saved + of_line.saved);
@@ -305,11 +314,24 @@ impl Spool {
         MemoryBytes { all, saved: saved + if is_sending_saved { sending } else { 0 } }
     }
 
-    /// Whether it takes more memory than it may. If so, emptied buffers are freed first.
-    pub(crate) fn is_over_limit(&mut self) -> bool {
+    /// Bytes that the open bulk has to grow by for a document of this length.
+    pub(crate) fn growth_for(&self, document_bytes: usize) -> usize {
+        if !self.open.is_empty() && self.open.bytes().len() + document_bytes > self.bounds.bytes_max {
+            return document_bytes;
+        }
+        if self.open.has_room_for(document_bytes) {
+            return 0;
+        }
+        let documents = if self.open.is_empty() { self.feeders } else { 1 };
+        documents.saturating_mul(document_bytes).min(self.bounds.bytes_max).max(document_bytes)
+    }
+
+    /// Whether it would take more memory than it may, with `growth` bytes more. If so, emptied buffers are freed first.
+    pub(crate) fn is_over_limit(&mut self, growth: usize) -> bool {
         let Bounds { memory_bytes_max, reserved_bytes, .. } = self.bounds;
-        let is_over =
-            |MemoryBytes { all, saved }| all > memory_bytes_max || all - saved > memory_bytes_max - reserved_bytes;
+        let is_over = |MemoryBytes { all, saved }| {
+            all + growth > memory_bytes_max || all - saved + growth > memory_bytes_max - reserved_bytes
+        };
         if !is_over(self.memory_bytes()) {
             return false;
         }

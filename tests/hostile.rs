@@ -73,9 +73,9 @@ fn worst_small(number: usize, request: &Request) -> Reply {
     }
 }
 
-/// A configuration with the defaults, and a server called `host` that turns against it, while the endpoint gives the largest
-/// payloads that there may be.
-fn check(host: &str, format: &str) {
+/// A server called `host` that turns against a configuration with the defaults, but for a `max_body` of so many MiB, while the
+/// endpoint gives the largest payloads that there may be, at a high rate.
+fn check(host: &str, format: &str, body_mib: usize) {
     let is_bad = Arc::new(AtomicBool::new(false));
     let (asked, bulks) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (turned, small, counted) = (Arc::clone(&is_bad), Arc::clone(&asked), Arc::clone(&bulks));
@@ -102,19 +102,19 @@ fn check(host: &str, format: &str) {
             false => Reply::ok(format!(r#"{{"n":{number}}}"#)),
             // Ones that have to be mended in a copy, too: too much of them for that, and just not too much.
             true if number % 4 == 1 => {
-                let list = if number % 8 == 1 { "[],".repeat(340_000) } else { "[11],".repeat(200_000) };
+                let list = if number % 8 == 1 { "[],".repeat(body_mib * 340_000) } else { "[11],".repeat(body_mib * 200_000) };
                 Reply::ok(format!("{{\n\"n\":{number},\n\"broken\":[{{,\n\"l\":[{list}1]\n}}\n"))
             }
             true if number.is_multiple_of(4) => {
-                Reply::ok(format!(r#"{{"n":{number},"l":[{}1]}}"#, "[],".repeat(340_000)))
+                Reply::ok(format!(r#"{{"n":{number},"l":[{}1]}}"#, "[],".repeat(body_mib * 340_000)))
             }
-            true => Reply::ok(format!(r#"{{"n":{number},"s":"{}"}}"#, "x".repeat(300_000))),
+            true => Reply::ok(format!(r#"{{"n":{number},"s":"{}"}}"#, "x".repeat(body_mib * 300_000))),
         }
     });
     let port = server.address.rsplit(':').next().expect("a port");
     let config = format!(
         "settings: {{log_format: {format}}}\n\
-         readers: {{app: {{type_name: app, endpoint: \"{}\", interval: 500ms}}}}\n\
+         readers: {{app: {{type_name: app, endpoint: \"{}\", interval: 20ms, max_body: {body_mib}mib}}}}\n\
          recorders: {{es: {{endpoint: \"{host}:{port}\"}}}}\nroutes: {{r: {{readers: app, recorders: es}}}}\n",
         app.address
     );
@@ -151,10 +151,15 @@ fn check(host: &str, format: &str) {
 
 #[test]
 fn whatever_a_neighbour_answers_memory_and_log_are_bounded() {
-    check("127.0.0.1", "text");
+    check("127.0.0.1", "text", 1);
 }
 
 #[test]
 fn whatever_a_server_elsewhere_answers_memory_and_log_are_bounded() {
-    check("es.test", "json");
+    check("es.test", "json", 1);
+}
+
+#[test]
+fn whatever_a_neighbour_answers_memory_is_bounded_with_larger_payloads_too() {
+    check("127.0.0.1", "text", 3);
 }

@@ -171,6 +171,10 @@ impl Scratch {
         out: &mut Vec<u8>,
     ) -> Result<(Report, Option<gc::Totals>), Stop> {
         let start = text_start(body);
+        if body.len() > limits::MENDED_BYTES_MAX {
+            // The index of the body may take four times its length. There is no room for that beside a copy.
+            self.index = Index::new();
+        }
         let mut copy = std::mem::take(&mut self.copy);
         let untangled = untangle::untangle(&body[start..], &mut copy);
         let result = match untangled {

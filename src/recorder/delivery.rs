@@ -186,6 +186,10 @@ impl Delivery {
             self.log_loss("large", "dropped a document larger than half of settings.memory_limit", now);
             return false;
         }
+        let growth = self.spool.growth_for(document.len());
+        if growth > 0 {
+            self.make_room_for(growth, now);
+        }
         let sealed = self.spool.push(key, document, now);
         self.make_room(now);
         sealed
@@ -244,6 +248,11 @@ impl Delivery {
         );
     }
 
+    /// Sets whether bulks are sent from a copy, which then counts as memory of the documents.
+    pub(super) fn set_sends_copies(&mut self, sends_copies: bool) {
+        self.spool.set_sends_copies(sends_copies);
+    }
+
     /// What to do next. Called only while nothing is under way.
     pub(super) fn next(&mut self, now: Instant) -> Step {
         if self.stage == Stage::Gone {
@@ -261,6 +270,7 @@ impl Delivery {
             goes_on |= self.load(lane, now);
             if let Some(bulk) = self.spool.send(lane) {
                 self.turns.sent(lane, bulk.documents() as u64);
+                self.make_room(now);
                 return Step::Send(bulk);
             }
         }

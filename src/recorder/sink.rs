@@ -54,6 +54,11 @@ impl Sink {
         }
     }
 
+    /// Whether it copies each bulk to send it, uncompressed.
+    pub(super) fn sends_copies(&self) -> bool {
+        matches!(self, Self::Elasticsearch(cluster) if cluster.sends_copies())
+    }
+
     /// What the server is, if it is known.
     pub(super) fn product(&self) -> Option<Product> {
         match self {

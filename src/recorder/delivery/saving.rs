@@ -211,12 +211,17 @@ impl Delivery {
 
     /// Brings the memory back within its bounds: by saving, otherwise by dropping the oldest documents.
     pub(super) fn make_room(&mut self, now: Instant) {
-        if !self.spool.is_over_limit() {
+        self.make_room_for(0, now);
+    }
+
+    /// Brings the memory so far below its bounds that it can grow by this many bytes.
+    pub(super) fn make_room_for(&mut self, growth: usize, now: Instant) {
+        if !self.spool.is_over_limit(growth) {
             return;
         }
         self.save_all(now);
         let (mut dropped, mut rejected) = (0, 0);
-        while self.spool.is_over_limit() {
+        while self.spool.is_over_limit(growth) {
             // Documents that are also on disk can wait there alone.
             if let Some((lane, id, waiting)) = self.spool.take_saved(None) {
                 if !self.unload(lane, id, waiting, tried_when_unloaded(lane), now) {

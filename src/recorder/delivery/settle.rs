@@ -33,7 +33,7 @@ impl Delivery {
     /// Books what became of the bulk that was under way. False if something failed.
     pub(in crate::recorder) fn settle(&mut self, verdict: Verdict, now: Instant) -> bool {
         let Some((lane, sent)) = self.spool.take_sent() else { return true };
-        match verdict {
+        let went_well = match verdict {
             Verdict::Judged(judgement) => {
                 self.request_succeeded(now);
                 self.settle_items(lane, sent, &judgement, now)
@@ -44,7 +44,10 @@ impl Delivery {
                 true
             }
             Verdict::Again(refusal) => self.settle_failed(lane, sent, &refusal, now),
-        }
+        };
+        // Copies of documents that wait again may exceed the memory together with the buffer that they came from.
+        self.make_room(now);
+        went_well
     }
 
     fn settle_items(&mut self, lane: Lane, sent: Waiting, judgement: &Judgement, now: Instant) -> bool {

@@ -78,6 +78,11 @@ impl Cluster {
         self.server.set_feed(feed);
     }
 
+    /// Whether bulks are copied to add mapping types.
+    pub(in crate::recorder) fn sends_copies(&self) -> bool {
+        self.server.types.wanted
+    }
+
     /// What the servers are, if it is known.
     pub(in crate::recorder) fn product(&self) -> Option<Product> {
         self.server.product

@@ -1,0 +1,16 @@
+/*
+ * Has glibc map each buffer of 48 kB or more on its own, and give it back to the system when it is freed.
+ *
+ * By default it does so from 128 kB on, but only until the first such buffer is freed: from then on, buffers of up to that
+ * size come from the heap (see M_MMAP_THRESHOLD in mallopt(3)). There they leave gaps of a megabyte, and what is only
+ * reserved is copied, and so becomes resident, when the heap has to move it. The memory that the program announces at its
+ * start could then be exceeded by tens of megabytes.
+ *
+ * MAPPED_BYTES_MIN in src/limits.rs is the same figure.
+ */
+#include <malloc.h>
+
+__attribute__((constructor)) static void set_up_allocator(void)
+{
+    mallopt(M_MMAP_THRESHOLD, 48 << 10);
+}
