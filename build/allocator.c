@@ -4,9 +4,8 @@
  * By default it does so from 128 kB on, but only until the first such buffer is freed: from then on, buffers of up to that
  * size come from the heap (see M_MMAP_THRESHOLD in mallopt(3)). There they leave gaps of a megabyte, and what is only
  * reserved is copied, and so becomes resident, when the heap has to move it. The memory that the program announces at its
- * start could then be exceeded by tens of megabytes.
- *
- * MAPPED_BYTES_MIN in src/limits.rs is the same figure.
+ * start could then be exceeded by tens of megabytes. Blocks of waiting documents (MEMORY_BLOCK_BYTES_MAX in src/limits.rs)
+ * are just large enough to be mapped.
  */
 #include <malloc.h>
 

@@ -156,13 +156,9 @@ pub(crate) const HOST_BYTES: u64 = 64 << 10;
 /// Default of `settings.memory_limit`, bytes, shared evenly by the recorders.
 pub(crate) const MEMORY_LIMIT_DEFAULT: u64 = 8 << 20;
 
-/// Buffers of at least this size are mapped on their own and given back to the system when they are freed, as
-/// `build/allocator.c` tells glibc. Smaller ones leave gaps in the heap.
-#[cfg(test)]
-pub(crate) const MAPPED_BYTES_MIN: usize = 48 << 10;
-
 /// Queued documents are copied into blocks of this size. A part of the first and of the last block of a queue is unused. It is
-/// just above [`MAPPED_BYTES_MIN`], so that each block is given back to the system when its documents are gone.
+/// above the size from which `build/allocator.c` has buffers mapped on their own, so each block is given back to the system
+/// when its documents are gone. With the allocator's header it fills whole pages.
 pub(crate) const MEMORY_BLOCK_BYTES_MAX: usize = (64 << 10) - 64;
 /// Blocks are smaller if a recorder's share of `memory_limit` has no room for this many blocks of the full size.
 pub(crate) const MEMORY_BLOCKS_MIN: usize = 128;
