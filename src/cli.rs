@@ -19,7 +19,7 @@ use crate::config::{Config, ConfigError, LogLevel, Reader, Recorder, Settings, n
 use crate::descriptors;
 use crate::engine::{self, EngineError, Order, Report};
 use crate::event_loop;
-use crate::http::Http;
+use crate::http::{self, Http};
 use crate::log::Log;
 use crate::memory;
 use crate::recorder::setup;
@@ -275,7 +275,7 @@ impl Invocation {
         show_warnings(&config);
         #[cfg(feature = "tls")]
         if config.relies_on_system_trust()
-            && let Some(problem) = crate::http::store_problem()
+            && let Some(problem) = http::store_problem()
         {
             let _ = writeln!(std::io::stderr(), "{problem}");
         }
@@ -342,7 +342,7 @@ fn run<S>(config: &Config, watchdog: Option<Watchdog>, stop: impl FnOnce(Sender<
 where
     S: Future<Output: Future<Output = ()>>,
 {
-    let memory_bytes_max = memory::bytes_max(config);
+    let memory_bytes_max = memory::bytes_max(config, http::has_proxies(&|name| std::env::var(name).ok()));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), memory_bytes_max, "starting");
     for route in config.routes().lines() {
         tracing::info!(route, "{route}");

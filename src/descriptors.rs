@@ -11,6 +11,7 @@ use crate::limits;
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::cell::RefCell;
+#[cfg(feature = "proxy")]
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -96,6 +97,7 @@ impl Reserve {
 
     /// Connections that libcurl, which gives its own the lowest numbers, may have: not more than a part of what is left
     /// for polls.
+    #[cfg(feature = "proxy")]
     pub(crate) fn for_libcurl(self) -> usize {
         (limit().saturating_sub(self.files + self.shipping) * 3 / 8).max(2)
     }
@@ -183,6 +185,7 @@ fn until_there_is_one<T>(mut attempt: impl FnMut() -> io::Result<T>, make_room: 
 }
 
 /// Whether this many descriptors are free, for a library that aborts without them.
+#[cfg(feature = "proxy")]
 pub(crate) fn are_free(count: usize) -> bool {
     let mut held = Vec::with_capacity(count);
     (0..count).all(|_| closing_idle(|| File::open("/dev/null")).map(|file| held.push(file)).is_ok())

@@ -4,15 +4,16 @@
 //! HTTP/1.1 over kept connections. No compression is requested; an answer to a poll that is compressed by gzip
 //! nevertheless is inflated within the cap. The time of each exchange is bounded as a whole.
 //!
-//! There are two transports. Plain `http://` to an IP address, to `localhost`, to a name that the hosts file gives to
-//! this machine, or to a `unix://` socket goes through [`direct`]: sockets on the main thread, no hand-over, next to no
-//! memory. These are a sidecar's neighbours. Everything else (`https://`, names that must be resolved, proxies) goes
-//! through [`curl`], which is started only when it is needed.
+//! From an [`Endpoint`] to an exchange: its host name is resolved ([`names`]), a socket is connected
+//! (`direct/connecting.rs`) and secured ([`tls`]), the connection is kept for the next exchange
+//! (`direct/connections.rs`), and [`direct`] sends the request and reads the answer ([`response`]). All of it happens on
+//! the main thread. Only where the environment names a proxy for a host, libcurl makes the exchange ([`curl`]); it is
+//! started when it is first needed.
 
-#[cfg(feature = "tls")]
-mod certificate;
+#[cfg(feature = "proxy")]
 mod curl;
 mod direct;
+mod endpoint;
 mod error;
 mod identity;
 mod incoming;
@@ -24,6 +25,8 @@ mod proxies;
 mod reachability;
 mod response;
 mod retry_after_header;
+#[cfg(feature = "tls")]
+mod tls;
 pub(crate) mod trial;
 mod uri;
 
@@ -31,22 +34,17 @@ use crate::access::Headers;
 use crate::clock;
 use crate::descriptors::{Purpose, Reserve};
 use crate::limits;
-use crate::redact;
-use std::borrow::Cow;
-use std::cell::Cell;
-use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use error::{RedirectProblem, TransportError};
+#[cfg(not(feature = "proxy"))]
+use error::TransportError;
 use incoming::Incoming;
-use proxies::Proxies;
+use proxies::{Proxies, Proxy};
 use response::Caps;
 use response::head::Head;
 
-#[cfg(feature = "tls")]
-pub(crate) use certificate::{pair_problem, store_problem};
+pub(crate) use endpoint::{Endpoint, UNIX_SCHEME, unix_parts};
 pub(crate) use error::{HttpError, Refused};
 pub(crate) use identity::Identity;
 pub(crate) use incoming::Receiver;
@@ -54,15 +52,14 @@ pub(crate) use inflate::unpack;
 pub(crate) use payload::{FORM_TYPE, Payload};
 pub(crate) use reachability::Reachability;
 pub(crate) use response::head::{Content, ContentKind};
+#[cfg(feature = "tls")]
+pub(crate) use tls::{pair_problem, store_problem};
 pub(crate) use uri::Uri;
 
 const USER_AGENT: &str = concat!("expvastic/", env!("CARGO_PKG_VERSION"));
 
 /// Room for the answer to a bulk of one instant, header included; a longer one makes its buffer grow.
 const ANSWER_BYTES_USUAL: usize = 2 << 10;
-
-/// What the URL of a socket in the file system begins with.
-pub(crate) const UNIX_SCHEME: &str = "unix://";
 
 /// What a GET asks for.
 const ACCEPTED: &str = "application/json";
@@ -76,28 +73,9 @@ pub(crate) struct Http {
 #[derive(Debug)]
 struct Transports {
     direct: direct::Direct,
+    #[cfg(feature = "proxy")]
     curl: curl::Curl,
-    proxies: Rc<Proxies>,
-}
-
-/// Where requests go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Endpoint {
-    url: Uri,
-    /// Its addresses, in the order to try; empty if the name has to be resolved.
-    addresses: Vec<Address>,
-    /// Whether it is on this machine, as far as is known. A connection can correct this, for all copies of the endpoint.
-    is_local: Rc<Cell<bool>>,
-    /// What identifies us there.
-    identity: Rc<Identity>,
-}
-
-/// Where a server listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Address {
-    Net(SocketAddr),
-    /// A socket in the file system.
-    Unix(Rc<Path>),
+    proxies: Proxies,
 }
 
 /// A server's answer.
@@ -144,22 +122,36 @@ struct Received {
 impl Http {
     /// A client that keeps connections to so many endpoints open. `environment` gives the value of a variable.
     pub(crate) fn new(endpoints: usize, environment: &dyn Fn(&str) -> Option<String>) -> Self {
-        let proxies = Rc::new(Proxies::new(environment));
+        let proxies = Proxies::new(environment);
         let kept = kept_max(endpoints);
-        let (direct, curl) = (direct::Direct::new(kept), curl::Curl::new(kept, Rc::clone(&proxies)));
-        Self { transports: Rc::new(Transports { direct, curl, proxies }) }
+        let transports = Transports {
+            direct: direct::Direct::new(kept),
+            #[cfg(feature = "proxy")]
+            curl: curl::Curl::new(kept),
+            proxies,
+        };
+        Self { transports: Rc::new(transports) }
     }
 
-    /// Adapts to another number of endpoints, and leaves the descriptors of `reserve` to others from now on. `needs_libcurl`
-    /// says whether one of the endpoints does.
-    pub(crate) fn set_limits(&self, endpoints: usize, reserve: Reserve, needs_libcurl: bool) {
+    /// Adapts to another number of endpoints, and leaves the descriptors of `reserve` to others from now on. `needs_proxy` says
+    /// whether one of the endpoints is reached through a proxy.
+    pub(crate) fn set_limits(&self, endpoints: usize, reserve: Reserve, needs_proxy: bool) {
         let kept = kept_max(endpoints);
-        self.transports.direct.set_limits(kept, self.transports.curl.set_limits(kept, reserve, needs_libcurl));
+        #[cfg(feature = "proxy")]
+        let reserve = self.transports.curl.set_limits(kept, reserve, needs_proxy);
+        #[cfg(not(feature = "proxy"))]
+        let _ = needs_proxy;
+        self.transports.direct.set_limits(kept, reserve);
     }
 
-    /// Whether the endpoint at this URL cannot be reached over plain sockets.
-    pub(crate) fn needs_libcurl(&self, url: &str) -> bool {
-        !self.is_direct(&Endpoint::with_identity(url, Rc::default()))
+    /// Whether exchanges with this URL may need descriptors on other threads: for a name lookup, or for libcurl.
+    pub(crate) fn needs_threads(&self, url: &str) -> bool {
+        self.needs_proxy(url) || Endpoint::with_identity(url, Rc::default()).has_name()
+    }
+
+    /// Whether the endpoint at this URL is reached through a proxy.
+    pub(crate) fn needs_proxy(&self, url: &str) -> bool {
+        self.proxy_for(&Endpoint::with_identity(url, Rc::default())).is_some()
     }
 
     /// Gets what is at `endpoint` into `body`, which is replaced by a buffer from `take_buffer` when the answer begins to
@@ -281,123 +273,36 @@ impl Http {
         self.exchange_once(request, body).await
     }
 
-    fn is_direct(&self, endpoint: &Endpoint) -> bool {
-        endpoint.is_direct(self.transports.proxies.for_url(&endpoint.url).is_some())
+    /// The proxy through which the endpoint is reached, if it is.
+    fn proxy_for(&self, endpoint: &Endpoint) -> Option<&Proxy> {
+        self.transports.proxies.for_url(&endpoint.url).filter(|_| !endpoint.is_neighbour())
     }
 
     async fn exchange_once(&self, request: &Request<'_>, body: &mut Incoming<'_>) -> Result<Received, HttpError> {
-        if self.is_direct(request.endpoint) {
-            self.transports.direct.exchange(request, body).await
-        } else {
+        let Some(proxy) = self.proxy_for(request.endpoint) else {
+            return self.transports.direct.exchange(request, body).await;
+        };
+        #[cfg(feature = "proxy")]
+        {
             if let Some(reserve) = self.transports.curl.start()? {
                 self.transports.direct.set_reserve(reserve);
             }
             // On the heap: this future is much larger than the other one, and most endpoints never need it.
-            Box::pin(self.transports.curl.exchange(request, body)).await
+            Box::pin(self.transports.curl.exchange(request, proxy, body)).await
         }
+        #[cfg(not(feature = "proxy"))]
+        Err(TransportError::NoProxies { place: request.endpoint.place().into_owned(), variable: proxy.variable }.into())
     }
+}
+
+/// Whether the environment, which gives the value of a variable, names a proxy.
+pub(crate) fn has_proxies(environment: &dyn Fn(&str) -> Option<String>) -> bool {
+    Proxies::new(environment).are_configured()
 }
 
 /// Connections that are kept open for so many endpoints.
 fn kept_max(endpoints: usize) -> usize {
     endpoints + 4
-}
-
-impl Endpoint {
-    /// An endpoint without authentication. `url` has been validated.
-    #[cfg(test)]
-    pub(crate) fn new(url: &str) -> Self {
-        Self::with_identity(url, Rc::default())
-    }
-
-    /// `url` has been validated, and holds no credentials; `identity` is shared by all that is asked of one origin.
-    pub(crate) fn with_identity(url: &str, identity: Rc<Identity>) -> Self {
-        let Some((socket, target)) = unix_parts(url) else {
-            return Self::from_url(url.parse().unwrap_or_default(), identity);
-        };
-        let url = format!("http://localhost{target}").parse().unwrap_or_default();
-        let addresses = vec![Address::Unix(Path::new(socket).into())];
-        Self { url, addresses, is_local: Rc::new(Cell::new(true)), identity }
-    }
-
-    fn from_url(url: Uri, identity: Rc<Identity>) -> Self {
-        let host = url.host().unwrap_or_default();
-        let default_port = if url.scheme_str() == Some("https") { 443 } else { 80 };
-        let port = url.port_u16().unwrap_or(default_port);
-        let neighbours::Host { addresses, is_local } = neighbours::look_up(host);
-        let addresses = addresses.into_iter().map(|address| Address::Net((address, port).into())).collect();
-        Self { url, addresses, is_local: Rc::new(Cell::new(is_local)), identity }
-    }
-
-    /// Where a redirect leads. Credentials, fields and client certificates belong to this endpoint alone and stay behind.
-    fn redirected(&self, location: &str) -> Result<Self, HttpError> {
-        let wrong = |problem| {
-            let location = redact::quote(location.as_bytes(), limits::QUOTED_BYTES_MAX);
-            HttpError::Transport(TransportError::Redirect { location, problem })
-        };
-        let base = url::Url::parse(&self.url.to_string()).map_err(|_| wrong(RedirectProblem::BadBase))?;
-        let mut target = base.join(location).map_err(|_| wrong(RedirectProblem::NoUrl))?;
-        if !matches!(target.scheme(), "http" | "https") {
-            return Err(wrong(RedirectProblem::OtherScheme));
-        }
-        if cfg!(not(feature = "tls")) && target.scheme() == "https" {
-            return Err(wrong(RedirectProblem::NoTls));
-        }
-        target.set_fragment(None);
-        // The server that answered must not choose our credentials.
-        let is_anonymous = target.set_username("").and_then(|()| target.set_password(None)).is_ok();
-        let url = target.as_str().parse().ok().filter(|_| is_anonymous).ok_or_else(|| wrong(RedirectProblem::NoUrl))?;
-        if target.origin() != base.origin() {
-            return Ok(Self::from_url(url, Rc::new(self.identity.anonymous())));
-        }
-        Ok(Self { url, ..self.clone() })
-    }
-
-    /// What a person should look at after an answer with this status.
-    pub(crate) fn advice(&self, status: u16) -> Option<String> {
-        self.identity.access().advice(status)
-    }
-
-    /// Whether it is on this machine: then it is never reached through a proxy of the environment.
-    pub(crate) fn is_neighbour(&self) -> bool {
-        self.is_local.get()
-    }
-
-    /// Whether it is reached over plain sockets.
-    fn is_direct(&self, has_proxy: bool) -> bool {
-        let is_plain = self.url.scheme_str() == Some("http");
-        is_plain && !self.addresses.is_empty() && (self.is_neighbour() || !has_proxy)
-    }
-
-    /// Learns whether it is on this machine from both ends of a connection, which must not lead through a proxy.
-    fn learn_from(&self, local: IpAddr, remote: IpAddr) {
-        self.is_local.set(neighbours::is_same_machine(local, remote));
-    }
-
-    /// Host and port, as people know them.
-    fn authority(&self) -> &str {
-        self.url.authority().map_or("", |authority| authority.as_str())
-    }
-
-    /// The same, or the path of the socket.
-    fn place(&self) -> Cow<'_, str> {
-        match &self.addresses[..] {
-            [Address::Unix(socket)] => socket.to_string_lossy(),
-            _ => self.authority().into(),
-        }
-    }
-}
-
-/// A host of a URL without the brackets that an IPv6 address has there.
-fn without_brackets(host: &str) -> &str {
-    host.trim_start_matches('[').trim_end_matches(']')
-}
-
-/// The socket's path and what is asked for over it, of a URL such as `unix:///run/app.sock:/debug/vars`.
-pub(crate) fn unix_parts(url: &str) -> Option<(&str, &str)> {
-    let rest = url.strip_prefix(UNIX_SCHEME)?;
-    let colon = rest.rfind(":/")?;
-    Some((&rest[..colon], &rest[colon + 1..]))
 }
 
 #[cfg(test)]

@@ -48,6 +48,7 @@ mod clock;
 mod descriptor_queue;
 mod descriptors;
 mod event_loop;
+mod file_stamp;
 mod finding;
 mod limits;
 mod log;

@@ -113,9 +113,15 @@ pub(crate) const HEADERS_MAX: usize = 32;
 /// Bytes of a file with certificates or a key, which is checked when a configuration is loaded. The certificate bundle of a
 /// Linux system has 250 kB.
 pub(crate) const CERTIFICATES_BYTES_MAX: u64 = 4 << 20;
-/// Timeout of the second TLS handshake that finds out why a certificate was refused. The handshake may fail behind a proxy.
+/// Files of a system that has its certificates in a folder instead of a bundle. There are some 150, most of them twice.
 #[cfg(feature = "tls")]
-pub(crate) const CERTIFICATE_LOOK_TIME: Duration = Duration::from_secs(5);
+pub(crate) const CA_FILES_MAX: usize = 1_000;
+/// Different TLS configurations that are kept loaded. Each has its own trusted certificates, 0.2 MB for those of the system.
+#[cfg(feature = "tls")]
+pub(crate) const TLS_SETTINGS_MAX: usize = 32;
+/// Servers whose TLS sessions can be resumed, for each TLS configuration. Each takes up to 2 kB per ticket.
+#[cfg(feature = "tls")]
+pub(crate) const TLS_SESSIONS_MAX: usize = 64;
 /// The shortest time between two checks of a file with a secret for changes. A check costs a system call.
 pub(crate) const SECRET_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -139,6 +145,12 @@ pub(crate) const POOLED_BULK_BYTES_MAX: usize = 256 << 10;
 /// Resident memory of the idle process, bytes; most of it is code (see docs/sizing.md). The figure has a margin, because what
 /// the system counts differs from start to start.
 pub(crate) const PROGRAM_BYTES: u64 = 4_600_000;
+/// Memory of name lookups: the resolver's code, and the stack of a thread.
+pub(crate) const LOOKUP_BYTES: u64 = 700_000;
+/// Memory of TLS: its code, and the system's certificates, which are read when they are first needed.
+pub(crate) const TLS_BYTES: u64 = 1_500_000;
+/// Memory of a connection over TLS: its state, and records of 16 kB that are encrypted and decrypted.
+pub(crate) const TLS_CONNECTION_BYTES: u64 = 100_000;
 /// Memory of libcurl and its thread, bytes, with TLS and the system's certificates. They are loaded when they are first needed.
 pub(crate) const LIBCURL_BYTES: u64 = 3_000_000;
 /// Memory of one idle reader, bytes.
@@ -324,15 +336,21 @@ pub(crate) const DESCRIPTORS_PER_ROTATED_FILE: usize = 2;
 /// The lowest number of a descriptor that stays open for good. If the limit is lowered later, lower numbers remain usable.
 pub(crate) const PERMANENT_DESCRIPTORS_FLOOR: i32 = 64;
 /// An exchange that libcurl has not ended this long after its timeout is given up.
+#[cfg(feature = "proxy")]
 pub(crate) const LIBCURL_LATE: Duration = Duration::from_secs(1);
 /// Descriptors that libcurl and its client need to start. Without them libcurl would end the process.
+#[cfg(feature = "proxy")]
 pub(crate) const LIBCURL_START_DESCRIPTORS: usize = 6;
 /// The same with those that are open only for a moment.
+#[cfg(feature = "proxy")]
 pub(crate) const LIBCURL_DESCRIPTORS: usize = 12;
 /// Descriptors of libcurl's name lookups: up to twenty run at once, each with two sockets and a file.
+#[cfg(feature = "proxy")]
 pub(crate) const LIBCURL_LOOKUP_DESCRIPTORS: usize = 60;
-/// Descriptors of one exchange by libcurl: a name lookup and a connection.
-pub(crate) const LIBCURL_EXCHANGE_DESCRIPTORS: usize = 4;
+/// Descriptors of one exchange that needs a name lookup: two sockets and a file, and a connection.
+pub(crate) const LOOKUP_EXCHANGE_DESCRIPTORS: usize = 4;
+/// Descriptors of our own name lookups that run at once, but not many do.
+pub(crate) const LOOKUP_DESCRIPTORS: usize = 12;
 /// The system refuses to poll more descriptors at once than the current limit, even if they were opened before it was lowered.
 /// Then at most this many are polled at a time, without waiting, and again after a pause.
 pub(crate) const POLL_PART_DESCRIPTORS: usize = 256;

@@ -8,7 +8,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// The most resident memory of the process, bytes.
-pub(crate) fn bytes_max(config: &Config) -> u64 {
+/// `has_proxies` says whether the environment names a proxy.
+pub(crate) fn bytes_max(config: &Config, has_proxies: bool) -> u64 {
     let readers: Vec<&Reader> = config.engines.iter().map(|engine| &*engine.reader).collect();
     let recorders: Vec<&Recorder> = recorders(config);
     let share = config.settings().memory_limit_bytes / recorders.len().max(1) as u64;
@@ -16,9 +17,18 @@ pub(crate) fn bytes_max(config: &Config) -> u64 {
     let largest = bodies.iter().copied().max().unwrap_or_default();
     // One payload at a time is turned into a document. Meanwhile the bodies of the others may be arriving.
     let payloads = largest * limits::MEMORY_PER_BODY_BYTE + bodies.iter().sum::<u64>() - largest;
-    let needs_curl = readers.iter().any(|reader| is_by_curl(reader)) || recorders.iter().any(|it| ships_by_curl(it));
+    let polled = readers.iter().filter_map(|reader| match &reader.source {
+        Source::Expvar { url, .. } => Some(url.as_str()),
+        Source::Own => None,
+    });
+    let endpoints: Vec<Endpoint> = polled.chain(recorders.iter().flat_map(|it| urls(it))).map(endpoint).collect();
+    let needs = |is_needed: &dyn Fn(&Endpoint) -> bool, bytes| if endpoints.iter().any(is_needed) { bytes } else { 0 };
+    let secured = endpoints.iter().filter(|endpoint| endpoint.is_tls()).count() as u64;
     limits::PROGRAM_BYTES
-        + if needs_curl { limits::LIBCURL_BYTES } else { 0 }
+        + needs(&|endpoint| has_proxies && !endpoint.is_neighbour(), limits::LIBCURL_BYTES)
+        + needs(&Endpoint::has_name, limits::LOOKUP_BYTES)
+        + needs(&Endpoint::is_tls, limits::TLS_BYTES)
+        + secured * limits::TLS_CONNECTION_BYTES
         + config.settings().memory_limit_bytes
         + if shows_documents(config) { limits::PAGE_BYTES } else { 0 }
         + payloads
@@ -65,19 +75,13 @@ fn is_compressed(server: &ServerTarget) -> bool {
     server.hosts.iter().any(|host| server.compression.suits(endpoint(&host.url).is_neighbour()))
 }
 
-fn ships_by_curl(recorder: &Recorder) -> bool {
-    match &recorder.target {
-        Target::Elasticsearch(server) => server.hosts.iter().any(|host| is_elsewhere(&host.url)),
-        Target::File { .. } => false,
-    }
-}
-
-fn is_by_curl(reader: &Reader) -> bool {
-    matches!(&reader.source, Source::Expvar { url, .. } if is_elsewhere(url))
-}
-
-fn is_elsewhere(url: &str) -> bool {
-    !endpoint(url).is_neighbour() || url.starts_with("https://")
+/// The URLs that a recorder ships to.
+fn urls(recorder: &Recorder) -> impl Iterator<Item = &str> {
+    let hosts = match &recorder.target {
+        Target::Elasticsearch(server) => &server.hosts[..],
+        Target::File { .. } => &[],
+    };
+    hosts.iter().map(|host| host.url.as_str())
 }
 
 fn endpoint(url: &str) -> Endpoint {
@@ -89,7 +93,7 @@ mod tests {
     use super::*;
 
     fn bound(yaml: &str) -> u64 {
-        bytes_max(&Config::parse("test", yaml, &|_| None).unwrap())
+        bytes_max(&Config::parse("test", yaml, &|_| None).unwrap(), false)
     }
 
     fn with(settings: &str, reader: &str, recorder: &str) -> u64 {
@@ -118,6 +122,8 @@ mod tests {
         let two = "readers: {a: {type_name: a, endpoint: \"localhost:1\"}, b: {type_name: a, endpoint: \"es:1\"}}\n\
                    recorders: {es: {endpoint: \"localhost:2\"}, unused: {endpoint: \"localhost:3\"}}\n\
                    routes: {r: {readers: [a, b], recorders: es}}\n";
-        assert_eq!(bound(two) - default, (1 << 20) + limits::READER_BYTES + limits::LIBCURL_BYTES);
+        assert_eq!(bound(two) - default, (1 << 20) + limits::READER_BYTES + limits::LOOKUP_BYTES);
+        let parsed = Config::parse("test", two, &|_| None).unwrap();
+        assert_eq!(bytes_max(&parsed, true) - bytes_max(&parsed, false), limits::LIBCURL_BYTES);
     }
 }

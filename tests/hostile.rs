@@ -102,7 +102,8 @@ fn check(host: &str, format: &str, body_mib: usize) {
             false => Reply::ok(format!(r#"{{"n":{number}}}"#)),
             // Ones that have to be mended in a copy, too: too much of them for that, and just not too much.
             true if number % 4 == 1 => {
-                let list = if number % 8 == 1 { "[],".repeat(body_mib * 340_000) } else { "[11],".repeat(body_mib * 200_000) };
+                let list =
+                    if number % 8 == 1 { "[],".repeat(body_mib * 340_000) } else { "[11],".repeat(body_mib * 200_000) };
                 Reply::ok(format!("{{\n\"n\":{number},\n\"broken\":[{{,\n\"l\":[{list}1]\n}}\n"))
             }
             true if number.is_multiple_of(4) => {

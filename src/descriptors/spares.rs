@@ -1,4 +1,4 @@
-//! Descriptors that are held open in reserve, so that libcurl's threads cannot take them. A name lookup takes the
+//! Descriptors that are held open in reserve, so that threads for name lookups, and libcurl's, cannot take them. A name lookup takes the
 //! lowest free numbers, and can continue for a minute after the last task stopped waiting for it.
 
 use crate::limits;
@@ -45,7 +45,7 @@ pub(crate) fn release() -> bool {
 /// The same for a connection to a recorder, which leaves those of spool and files alone.
 pub(crate) fn release_to_ship() -> bool {
     SPARES.with_borrow_mut(|spares| {
-        let is_ours = spares.held.len() + limits::LIBCURL_EXCHANGE_DESCRIPTORS > spares.wanted;
+        let is_ours = spares.held.len() + limits::LOOKUP_EXCHANGE_DESCRIPTORS > spares.wanted;
         is_ours.then(|| spares.held.pop()).flatten().is_some()
     })
 }
@@ -62,7 +62,7 @@ mod tests {
         assert!((0..3).all(|_| release()) && !release());
         hold(6);
         let to_ship = (0..6).filter(|_| release_to_ship()).count();
-        assert_eq!(to_ship, limits::LIBCURL_EXCHANGE_DESCRIPTORS);
+        assert_eq!(to_ship, limits::LOOKUP_EXCHANGE_DESCRIPTORS);
         assert!(release() && release() && !release());
         hold(2);
         hold(0);

@@ -48,7 +48,7 @@ impl Plan {
         let hosts: usize = recorders.iter().map(|(recorder, _)| recorder.hosts()).sum();
         let files = recorders.iter().map(|(recorder, _)| files_of(recorder)).sum::<usize>();
         Self {
-            spares: files + limits::LIBCURL_EXCHANGE_DESCRIPTORS,
+            spares: files + limits::LOOKUP_EXCHANGE_DESCRIPTORS,
             // One for each host: while one of them gets bulks, those that rest may be probed.
             reserve: Reserve { files: limits::DESCRIPTORS_BASE + files, shipping: hosts + recorders.len() },
             endpoints: engines.len() + hosts,

@@ -1,18 +1,18 @@
-//! The transport for TLS, proxies and host names that must be resolved. It uses isahc, which runs libcurl on a thread of
-//! its own. Only this module and [`prepared`] use isahc.
+//! The transport through proxies. It uses isahc, which runs libcurl on a thread of its own: libcurl knows most about proxies.
+//! Only this module and [`prepared`] use isahc.
 //!
 //! The first exchange that needs libcurl starts it. libcurl enforces the timeouts by its own clock.
 
 mod prepared;
 
-#[cfg(feature = "tls")]
-use super::certificate::{self, Finding};
 use super::error::TransportError;
-use super::error::libcurl::{CertificateProblem, LibcurlError};
+use super::error::libcurl::LibcurlError;
 use super::incoming::Incoming;
-use super::proxies::{Proxies, Proxy};
+use super::proxies::Proxy;
 use super::response::AnswerError;
 use super::response::head::{self, Framing, Head};
+#[cfg(feature = "tls")]
+use super::tls::{CertificateProblem, TlsError, store_problem};
 use super::{Endpoint, HttpError, Received, Request, USER_AGENT};
 #[cfg(feature = "tls")]
 use crate::access::ClientCertificate;
@@ -25,13 +25,12 @@ use crate::redact;
 use isahc::config::{Configurable, ExpectContinue, VersionNegotiation};
 use isahc::error::ErrorKind;
 use isahc::http::{Version, header};
-use isahc::{AsyncBody, HttpClient, Response, ResponseExt};
+use isahc::{AsyncBody, HttpClient, Response};
 use smol::io::AsyncReadExt;
 use std::cell::{Cell, OnceCell};
 use std::error::Error;
 use std::io;
 use std::mem::ManuallyDrop;
-use std::rc::Rc;
 use tracing::Dispatch;
 use tracing::instrument::WithSubscriber;
 
@@ -53,7 +52,6 @@ pub(super) struct Curl {
     /// must not wait behind polls in that queue.
     polls: Cell<usize>,
     waiting: DescriptorQueue,
-    proxies: Rc<Proxies>,
 }
 
 #[derive(Debug)]
@@ -84,7 +82,7 @@ impl Drop for PollUnderWay<'_> {
 }
 
 impl Curl {
-    pub(super) fn new(kept_connections: usize, proxies: Rc<Proxies>) -> Self {
+    pub(super) fn new(kept_connections: usize) -> Self {
         Self {
             client: OnceCell::new(),
             is_expected: Cell::default(),
@@ -93,7 +91,6 @@ impl Curl {
             reserve: Cell::default(),
             polls: Cell::default(),
             waiting: DescriptorQueue::default(),
-            proxies,
         }
     }
 
@@ -154,8 +151,8 @@ impl Curl {
     /// Waits until the request may begin. Returns `None` for a bulk, which never waits here.
     async fn admit(&self, request: &Request<'_>) -> Result<Option<PollUnderWay<'_>>, HttpError> {
         if request.purpose == Purpose::Ship {
-            if self.may_lack_descriptor.take() && !descriptors::are_free(limits::LIBCURL_EXCHANGE_DESCRIPTORS) {
-                (0..limits::LIBCURL_EXCHANGE_DESCRIPTORS).for_each(|_| _ = descriptors::spares::release_to_ship());
+            if self.may_lack_descriptor.take() && !descriptors::are_free(limits::LOOKUP_EXCHANGE_DESCRIPTORS) {
+                (0..limits::LOOKUP_EXCHANGE_DESCRIPTORS).for_each(|_| _ = descriptors::spares::release_to_ship());
             }
             return Ok(None);
         }
@@ -176,31 +173,37 @@ impl Curl {
     ///
     /// # Errors
     /// [`HttpError`] if there is no complete answer.
-    pub(super) async fn exchange(&self, request: &Request<'_>, body: &mut Incoming<'_>) -> Result<Received, HttpError> {
+    pub(super) async fn exchange(
+        &self,
+        request: &Request<'_>,
+        proxy: &Proxy,
+        body: &mut Incoming<'_>,
+    ) -> Result<Received, HttpError> {
         // libcurl enforces the timeout, but its thread may hang: it opens files, which may be on a disk that hangs.
         let hangs = async {
             event_loop::sleep_until(request.deadline + limits::LIBCURL_LATE).await;
             Err(HttpError::Timeout(request.timeout))
         };
-        smol::future::or(self.transfer(request, body), hangs).await
+        smol::future::or(self.transfer(request, proxy, body), hangs).await
     }
 
-    async fn transfer(&self, request: &Request<'_>, body: &mut Incoming<'_>) -> Result<Received, HttpError> {
+    async fn transfer(
+        &self,
+        request: &Request<'_>,
+        proxy: &Proxy,
+        body: &mut Incoming<'_>,
+    ) -> Result<Received, HttpError> {
         let _under_way = self.admit(request).await?;
         // A program that uses this library may subscribe to all tracing events. isahc would show it every header field,
         // including credentials.
-        let sent = self
-            .client()?
-            .send_async(prepared::prepared(request, self.proxy_for(request.endpoint))?)
-            .with_subscriber(Dispatch::none());
+        let sent = self.client()?.send_async(prepared::prepared(request, proxy)?).with_subscriber(Dispatch::none());
         let mut response = match sent.await {
             Ok(response) => response,
             Err(error) => {
                 self.may_lack_descriptor.set(self.may_lack_descriptor.get() || request.purpose == Purpose::Ship);
-                return Err(self.with_proxy(explained(&error, request).await, request.endpoint));
+                return Err(with_proxy(request_error(&error, request), proxy));
             }
         };
-        self.learn_from(&response, request.endpoint);
         let (head, framing) = head(&response)?;
         let cap = if head.is_success() { request.caps.success } else { request.caps.other };
         let is_within_cap = !matches!(framing, Framing::Length(length) if length > cap as u64);
@@ -218,32 +221,19 @@ impl Curl {
         }
     }
 
-    /// Adds the proxy to the error if there is one, because libcurl does not say whether the proxy or the server failed.
-    fn with_proxy(&self, error: HttpError, endpoint: &Endpoint) -> HttpError {
-        match (error, self.proxy_for(endpoint)) {
-            (HttpError::Transport(TransportError::Libcurl(error)), Some(Proxy { variable, .. })) => {
-                HttpError::Transport(TransportError::ThroughProxy { error, variable })
-            }
-            (error, _) => error,
-        }
-    }
-
-    /// Learns from a connection whether the host name of the endpoint is that of this machine.
-    fn learn_from(&self, response: &Response<AsyncBody>, endpoint: &Endpoint) {
-        if let (None, Some(local), Some(remote)) =
-            (self.proxy_for(endpoint), response.local_addr(), response.remote_addr())
-        {
-            endpoint.learn_from(local.ip(), remote.ip());
-        }
-    }
-
-    fn proxy_for(&self, endpoint: &Endpoint) -> Option<&Proxy> {
-        self.proxies.for_url(&endpoint.url).filter(|_| !endpoint.is_neighbour())
-    }
-
     fn client(&self) -> Result<&HttpClient, HttpError> {
         let client = self.client.get().and_then(|started| started.client.as_ref());
         client.ok_or_else(|| LibcurlError::NotStarted.into())
+    }
+}
+
+/// Adds the proxy to the error, because libcurl does not say whether the proxy or the server failed.
+fn with_proxy(error: HttpError, proxy: &Proxy) -> HttpError {
+    match error {
+        HttpError::Transport(TransportError::Libcurl(error)) => {
+            HttpError::Transport(TransportError::ThroughProxy { error, variable: proxy.variable })
+        }
+        error => error,
     }
 }
 
@@ -292,21 +282,6 @@ async fn read_capped(
             Err(error) => return Err(error),
         }
     }
-}
-
-/// Translates isahc's error. If a TLS handshake failed, makes another one to find out why.
-#[cfg_attr(not(feature = "tls"), allow(clippy::unused_async, reason = "there are no handshakes to look at"))]
-async fn explained(error: &isahc::Error, request: &Request<'_>) -> HttpError {
-    #[cfg(feature = "tls")]
-    if *error.kind() == ErrorKind::BadServerCertificate || is_handshake(error) {
-        let place = request.endpoint.authority().to_owned();
-        match certificate::look(request.endpoint, request.deadline).await {
-            Some(Finding::Certificate(problem)) => return LibcurlError::Certificate { place, problem }.into(),
-            Some(Finding::PlainHttp) => return LibcurlError::PlainHttp { place }.into(),
-            None => {}
-        }
-    }
-    request_error(error, request)
 }
 
 /// Whether the TLS handshake failed after a connection had been made.
@@ -365,25 +340,34 @@ fn number(error: &isahc::Error) -> Option<u32> {
 /// The errors that a person can do something about, and for which libcurl's message says too little.
 fn endpoint_error(error: &isahc::Error, endpoint: &Endpoint) -> Option<LibcurlError> {
     let place = endpoint.authority().to_owned();
-    let tls = &endpoint.identity.access().tls;
-    let is_tls = endpoint.url.scheme_str() == Some("https");
     Some(match error.kind() {
-        ErrorKind::BadServerCertificate => LibcurlError::Certificate { place, problem: CertificateProblem::Unknown },
+        ErrorKind::ConnectionFailed if !is_handshake(error) => LibcurlError::NotConnected { place },
+        ErrorKind::NameResolution => LibcurlError::NoHost { place },
         #[cfg(feature = "tls")]
+        _ => return tls_error(error, endpoint).map(LibcurlError::Tls),
+        #[cfg(not(feature = "tls"))]
+        _ => return None,
+    })
+}
+
+#[cfg(feature = "tls")]
+fn tls_error(error: &isahc::Error, endpoint: &Endpoint) -> Option<TlsError> {
+    let place = endpoint.authority().to_owned();
+    let tls = &endpoint.identity.access().tls;
+    Some(match error.kind() {
+        ErrorKind::BadServerCertificate => TlsError::Certificate { place, problem: CertificateProblem::Unknown },
         ErrorKind::BadClientCertificate => {
             let ClientCertificate { cert_file, key_file } = tls.client.clone()?;
-            let broken = [&cert_file, &key_file].into_iter().find_map(|path| certificate::pem_problem(path));
-            broken.unwrap_or(LibcurlError::ClientCertificate { cert_file, key_file })
+            TlsError::ClientCertificate { cert_file, key_file }
         }
-        #[cfg(feature = "tls")]
         ErrorKind::InvalidTlsConfiguration => match &tls.ca_file {
-            Some(path) => certificate::pem_problem(path).unwrap_or_else(|| LibcurlError::CaFile { path: path.clone() }),
-            None => LibcurlError::NoCaStore { advice: certificate::store_problem()? },
+            Some(path) => TlsError::CaFile { path: path.clone() },
+            None => TlsError::NoCaStore { advice: store_problem()? },
         },
-        _ if is_handshake(error) => LibcurlError::Handshake { place },
-        ErrorKind::ConnectionFailed => LibcurlError::NotConnected { place },
-        ErrorKind::NameResolution => LibcurlError::NoHost { place },
-        ErrorKind::Io if is_tls => LibcurlError::ClosedByPeer { place, has_client_certificate: tls.client.is_some() },
+        _ if is_handshake(error) => TlsError::NotTls { place },
+        ErrorKind::Io if endpoint.is_tls() => {
+            TlsError::RefusedByPeer { place, has_client_certificate: tls.client.is_some() }
+        }
         _ => return None,
     })
 }

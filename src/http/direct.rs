@@ -1,41 +1,46 @@
-//! The transport to neighbours: HTTP/1.1 over plain sockets on the main thread, which never blocks on one of them.
+//! The transport without a proxy: HTTP/1.1 over plain sockets and TLS on the main thread, which never blocks on one of them.
 //!
 //! A connection is either in the list of idle ones, or part of one exchange. It returns to the list only after a complete
 //! answer. It is used again only if nothing has arrived in the meantime, because such bytes would be mistaken for the
 //! answer to the next request. While an exchange waits, it holds its connection but no buffer: the buffer for the body is
 //! taken when the answer begins to arrive.
 
+mod connecting;
 mod connections;
+mod stream;
 
 use super::error::TransportError;
 use super::incoming::Incoming;
 use super::response::{AnswerError, Decoder, Progress};
-use super::{ACCEPTED, HttpError, Payload, Received, Request, USER_AGENT};
+#[cfg(feature = "tls")]
+use super::tls::TlsError;
+use super::{ACCEPTED, Endpoint, HttpError, Payload, Received, Request, USER_AGENT};
+#[cfg(feature = "tls")]
+use crate::access::pem;
+#[cfg(feature = "tls")]
+use crate::calendar::Timestamp;
 use crate::clock;
 use crate::descriptors::Reserve;
 use crate::event_loop::{self, Interest, TimedOut};
 use crate::flatten::PADDING_BYTES;
 use crate::limits;
-use crate::nonblocking;
+use connecting::Connector;
 use connections::{Connection, Connections};
-use rustix::buffer::spare_capacity;
-use rustix::net::{self, RecvFlags, SendAncillaryBuffer, SendFlags};
-use std::io::{self, ErrorKind, IoSlice, Write};
-use std::os::fd::OwnedFd;
-use std::time::Duration;
+use std::io::{self, ErrorKind, Write};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+use stream::Stream;
 
-#[cfg(feature = "tls")]
-pub(super) use connections::connect_to;
-
-/// The transport over plain sockets.
+/// The transport over sockets of our own.
 #[derive(Debug)]
 pub(super) struct Direct {
     connections: Connections,
+    connector: Connector,
 }
 
 impl Direct {
     pub(super) fn new(kept_max: usize) -> Self {
-        Self { connections: Connections::new(kept_max) }
+        Self { connections: Connections::new(kept_max), connector: Connector::default() }
     }
 
     /// Sets how many idle connections are kept open, and the descriptors that are left to others.
@@ -44,8 +49,21 @@ impl Direct {
     }
 
     /// Sets the descriptors that are left to others.
+    #[cfg(feature = "proxy")]
     pub(super) fn set_reserve(&self, reserve: Reserve) {
         self.connections.set_reserve(reserve);
+    }
+
+    /// The addresses of the endpoint's name. Empty if it has none, or if they are not found out in time.
+    pub(super) async fn addresses(&self, endpoint: &Endpoint, timeout: Duration, deadline: Instant) -> Vec<IpAddr> {
+        self.connector.addresses(endpoint, timeout, deadline).await
+    }
+
+    /// When the certificate expires that the endpoint of this request shows. Nothing is sent to it but a handshake.
+    #[cfg(feature = "tls")]
+    pub(super) async fn certificate_expiry(&self, request: &Request<'_>) -> Option<Timestamp> {
+        let connection = self.connector.connect(&self.connections, request).await.ok()??;
+        pem::expiry(connection.stream.session()?.peer_certificate()?)
     }
 
     /// Sends the request and reads the answer.
@@ -57,13 +75,14 @@ impl Direct {
     /// [`HttpError`] if there is no complete answer.
     pub(super) async fn exchange(&self, request: &Request<'_>, body: &mut Incoming<'_>) -> Result<Received, HttpError> {
         loop {
-            let (addresses, purpose) = (&request.endpoint.addresses, request.purpose);
-            if let Some(kept) = self.connections.take_kept(addresses, purpose, clock::now())
+            let (peer, purpose) = (&request.endpoint.peer, request.purpose);
+            if let Some(kept) = self.connections.take_kept(peer, purpose, clock::now())
                 && let Some(received) = self.attempt(kept, request, body).await?
             {
                 return Ok(received);
             }
-            if let Some(fresh) = self.connections.connect(request).await? {
+            // On the heap, because most exchanges need no new connection.
+            if let Some(fresh) = Box::pin(self.connector.connect(&self.connections, request)).await? {
                 let received = self.attempt(fresh, request, body).await?;
                 return received.ok_or_else(|| AnswerError::Nothing.into());
             }
@@ -76,12 +95,12 @@ impl Direct {
     /// kept connection that the server had closed in the meantime.
     async fn attempt(
         &self,
-        connection: Connection,
+        mut connection: Connection,
         request: &Request<'_>,
         body: &mut Incoming<'_>,
     ) -> Result<Option<Received>, HttpError> {
         let mut decoder = Decoder::new(request.caps, body.is_streamed());
-        let ended = converse(&connection, request, &mut decoder, body).await;
+        let ended = converse(&mut connection.stream, request, &mut decoder, body).await;
         let has_begun = decoder.has_begun();
         let failure = match (ended, decoder.into_head()) {
             (Ok(Ended { progress, is_sent }), Some(head)) => {
@@ -103,8 +122,10 @@ impl Direct {
                 return Ok(None);
             }
             self.connections.distrust(&connection.address);
+            // The name may have moved to another address.
+            self.connector.distrust(request.endpoint);
         }
-        Err(failure.into_error(has_begun, request.timeout))
+        Err(failure.into_error(has_begun, request))
     }
 }
 
@@ -117,7 +138,7 @@ struct Ended {
 /// Sends the request and reads the answer, both at the same time, because a server may refuse a bulk while it is still being
 /// sent.
 async fn converse(
-    connection: &Connection,
+    stream: &mut Stream,
     request: &Request<'_>,
     decoder: &mut Decoder,
     body: &mut Incoming<'_>,
@@ -126,18 +147,22 @@ async fn converse(
     let mut is_sent = false;
     loop {
         if let Some(rest) = &mut unsent {
-            let sent = rest.send(&connection.stream);
+            let sent = rest.send(stream);
             is_sent = matches!(sent, Ok(true));
             // If sending fails, the server may have sent the reason, so its answer is read nevertheless.
             unsent = unsent.filter(|_| matches!(sent, Ok(false)));
         }
         let interest = if unsent.is_some() { Interest::Both } else { Interest::Read };
-        let ready = event_loop::ready(connection.stream.clone(), interest, Some(request.deadline)).await;
-        ready.map_err(|TimedOut| Failure::TimedOut)?;
+        if stream.has_received() {
+            event_loop::yield_now().await;
+        } else {
+            let ready = event_loop::ready(stream.socket.clone(), interest, Some(request.deadline)).await;
+            ready.map_err(|TimedOut| Failure::TimedOut)?;
+        }
         if body.buffer.capacity() == 0 {
             *body.buffer = (request.take_buffer)();
         }
-        match receive(&connection.stream, decoder, body)? {
+        match receive(stream, decoder, body)? {
             Progress::More => {}
             progress => return Ok(Ended { progress, is_sent }),
         }
@@ -161,18 +186,14 @@ impl Unsent {
     }
 
     /// Sends as much as the system accepts now. Returns true if that was the rest of the request.
-    fn send(&mut self, stream: &OwnedFd) -> io::Result<bool> {
+    fn send(&mut self, stream: &mut Stream) -> io::Result<bool> {
         let payload = self.payload.as_ref().map_or(&[][..], |payload| payload.bytes());
         let head = &self.head[self.sent_bytes.min(self.head.len())..];
         let payload = &payload[self.sent_bytes.saturating_sub(self.head.len())..];
-        let pieces = [IoSlice::new(head), IoSlice::new(payload)];
-        let bytes = nonblocking::attempt(|| {
-            // If the server is gone, the system must return an error, instead of sending SIGPIPE.
-            Ok(net::sendmsg(stream, &pieces, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?)
-        })?;
-        let is_all = bytes == Some(head.len() + payload.len());
-        self.sent_bytes += bytes.unwrap_or_default();
-        Ok(is_all)
+        let bytes = stream.send([head, payload])?;
+        let is_all = bytes == head.len() + payload.len();
+        self.sent_bytes += bytes;
+        Ok(is_all && !stream.is_sending())
     }
 }
 
@@ -215,6 +236,8 @@ enum Failure {
     TimedOut,
     System(io::Error),
     Answer(AnswerError),
+    #[cfg(feature = "tls")]
+    Tls(rustls::Error),
 }
 
 impl Failure {
@@ -222,17 +245,27 @@ impl Failure {
     fn is_closed(&self) -> bool {
         match self {
             Self::TimedOut => false,
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => false,
             Self::Answer(error) => *error == AnswerError::Nothing,
-            Self::System(error) => matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe),
+            Self::System(error) => matches!(
+                error.kind(),
+                // The last one is that of TLS, whose end was not announced.
+                ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof
+            ),
         }
     }
 
     /// `has_begun` says whether a part of the answer has arrived.
-    fn into_error(self, has_begun: bool, timeout: Duration) -> HttpError {
+    fn into_error(self, has_begun: bool, request: &Request<'_>) -> HttpError {
         let error = match self {
-            Self::TimedOut => return HttpError::Timeout(timeout),
+            Self::TimedOut => return HttpError::Timeout(request.timeout),
             Self::Answer(error) => TransportError::Answer(error),
+            #[cfg(feature = "tls")]
+            Self::Tls(error) => TransportError::Tls(tls_error(&error, request.endpoint)),
             Self::System(error) => match (error.kind(), has_begun) {
+                (ErrorKind::UnexpectedEof, false) => TransportError::Answer(AnswerError::Nothing),
+                (ErrorKind::UnexpectedEof, true) => TransportError::Answer(AnswerError::CutOff),
                 (ErrorKind::ConnectionReset, false) => TransportError::Reset,
                 (ErrorKind::ConnectionReset, true) => TransportError::ResetWithin,
                 (_, false) => TransportError::NoResponse(error),
@@ -243,8 +276,15 @@ impl Failure {
     }
 }
 
+/// What an error of TLS means that came after the handshake.
+#[cfg(feature = "tls")]
+fn tls_error(error: &rustls::Error, endpoint: &Endpoint) -> TlsError {
+    let tls = &endpoint.identity.access().tls;
+    TlsError::of_connection(error, endpoint.url.host().unwrap_or_default(), &endpoint.place(), tls)
+}
+
 /// Reads and decodes the bytes that have arrived.
-fn receive(stream: &OwnedFd, decoder: &mut Decoder, body: &mut Incoming<'_>) -> Result<Progress, Failure> {
+fn receive(stream: &mut Stream, decoder: &mut Decoder, body: &mut Incoming<'_>) -> Result<Progress, Failure> {
     let mut received = 0;
     // A body that is passed on piece by piece needs little room, whatever its length.
     let room_max = if body.is_streamed() { limits::READ_BYTES_MIN } else { limits::READ_BYTES_MAX };
@@ -252,11 +292,7 @@ fn receive(stream: &OwnedFd, decoder: &mut Decoder, body: &mut Incoming<'_>) -> 
         let buffer = &mut *body.buffer;
         make_room(buffer, decoder.bytes_to_come(), room_max);
         let room = buffer.capacity() - buffer.len();
-        let arrived = nonblocking::attempt(|| {
-            let (bytes, _) = net::recv(stream, spare_capacity(buffer), RecvFlags::empty())?;
-            Ok(bytes)
-        });
-        let Some(bytes) = arrived.map_err(Failure::System)? else { return Ok(Progress::More) };
+        let Some(bytes) = stream.receive(buffer)? else { return Ok(Progress::More) };
         if bytes == 0 {
             decoder.end(buffer).map_err(Failure::Answer)?;
             return Ok(Progress::Whole);
@@ -271,7 +307,8 @@ fn receive(stream: &OwnedFd, decoder: &mut Decoder, body: &mut Incoming<'_>) -> 
             progress = Progress::TooLong;
         }
         // If the bytes did not fill the buffer, nothing else has arrived, so another call would be wasted.
-        if progress != Progress::More || bytes < room || received >= limits::READ_TURN_BYTES {
+        let is_all = bytes < room && !stream.has_received();
+        if progress != Progress::More || is_all || received >= limits::READ_TURN_BYTES {
             return Ok(progress);
         }
     }

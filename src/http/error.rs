@@ -1,13 +1,18 @@
 //! Why an exchange gave no body. Each error holds what is known of it, and its `Display` is the text for people.
 
+#[cfg(feature = "proxy")]
 pub(super) mod libcurl;
 
 use super::Content;
+use super::names::NameError;
 use super::response::{AnswerError, write_cut_off};
+#[cfg(feature = "tls")]
+use super::tls::TlsError;
 use crate::descriptors;
 use crate::limits;
 use crate::redact;
 use crate::secret::SecretFileError;
+#[cfg(feature = "proxy")]
 use libcurl::LibcurlError;
 use std::fmt;
 use std::io;
@@ -53,7 +58,9 @@ pub(crate) enum TransportError {
     BacklogFull { place: String },
     /// The system cannot connect for another reason. Occasional: no route to the host, or no file of a Unix socket.
     CannotConnect { place: String, error: io::Error },
-    /// There is no address to try. Should not happen: an endpoint without one is reached through libcurl.
+    /// The name of the host cannot be resolved. Common: a wrong name, no network, or a service that does not exist yet.
+    Name { host: String, error: NameError },
+    /// There is no address to try. Should not happen: a name without one is the error above.
     NoAddress { place: String },
     /// The process or the system has no file descriptor left. Rare: the limit is too low for the configuration.
     OutOfDescriptors,
@@ -73,10 +80,21 @@ pub(crate) enum TransportError {
     Redirect { location: String, problem: RedirectProblem },
     /// There is nothing to authenticate with yet. Occasional at the start: the file is mounted or written later.
     Secret(SecretFileError),
-    /// An exchange through libcurl failed. As common as the errors above for endpoints that are reached this way.
+    /// TLS failed, or cannot begin. Common while setting up.
+    #[cfg(feature = "tls")]
+    Tls(TlsError),
+    /// The connection failed within the TLS handshake. Occasional: a server that is ending.
+    #[cfg(feature = "tls")]
+    NoHandshake { place: String, error: io::Error },
+    /// An exchange through libcurl failed.
+    #[cfg(feature = "proxy")]
     Libcurl(LibcurlError),
     /// The same through the proxy that this environment variable names. Occasional.
+    #[cfg(feature = "proxy")]
     ThroughProxy { error: LibcurlError, variable: &'static str },
+    /// This environment variable names a proxy for the endpoint, and the program cannot use any. Likely in such a program.
+    #[cfg(not(feature = "proxy"))]
+    NoProxies { place: String, variable: &'static str },
 }
 
 /// What is wrong with a body that is compressed by gzip.
@@ -136,6 +154,7 @@ impl From<AnswerError> for HttpError {
     }
 }
 
+#[cfg(feature = "proxy")]
 impl From<LibcurlError> for HttpError {
     fn from(error: LibcurlError) -> Self {
         Self::Transport(TransportError::Libcurl(error))
@@ -171,6 +190,7 @@ impl fmt::Display for TransportError {
                 write!(f, "{place} is too busy to accept connections (its backlog is full)")
             }
             Self::CannotConnect { place, error } => write!(f, "cannot connect to {place}: {error}"),
+            Self::Name { host, error } => write!(f, "cannot resolve {host}: {error}"),
             Self::NoAddress { place } => write!(f, "no address found for {place}"),
             Self::OutOfDescriptors => f.write_str(&descriptors::advice()),
             Self::Reset => f.write_str("the connection was reset before a response arrived"),
@@ -185,10 +205,22 @@ impl fmt::Display for TransportError {
                 write!(f, "redirected to {location:?}, which is {}", problem.text())
             }
             Self::Secret(error) => error.fmt(f),
+            #[cfg(feature = "tls")]
+            Self::Tls(error) => error.fmt(f),
+            #[cfg(feature = "tls")]
+            Self::NoHandshake { place, error } => write!(f, "the TLS handshake with {place} failed: {error}"),
+            #[cfg(feature = "proxy")]
             Self::Libcurl(error) => error.fmt(f),
+            #[cfg(feature = "proxy")]
             Self::ThroughProxy { error, variable } => {
                 write!(f, "{error} (through the proxy in the variable {variable}: is it the cause?)")
             }
+            #[cfg(not(feature = "proxy"))]
+            Self::NoProxies { place, variable } => write!(
+                f,
+                "the variable {variable} names a proxy for {place}, but this expvastic was built without proxies: \
+                 list the host in no_proxy, or use a build with the feature `proxy`"
+            ),
         }
     }
 }

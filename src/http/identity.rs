@@ -4,12 +4,11 @@ use super::HttpError;
 use super::error::TransportError;
 use crate::access::{Access, Headers, Tls};
 use crate::clock;
+use crate::file_stamp::FileStamp;
 use crate::limits;
 use crate::log::FailureLog;
 use crate::secret::SecretFileError;
 use std::cell::RefCell;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -28,17 +27,8 @@ struct Loaded {
     /// Those before them. An answer to a request with them may still be under way, and their secrets stay hidden in it.
     _before: Option<Rc<Headers>>,
     /// The metadata of the files when they were read, in their order; none for a file that was not there.
-    stamps: Vec<Option<Stamp>>,
+    stamps: Vec<Option<FileStamp>>,
     checked_at: Instant,
-}
-
-/// The metadata of a file. As long as it stays the same, so does the text of the file.
-#[derive(Debug, PartialEq, Eq)]
-struct Stamp {
-    inode: u64,
-    bytes: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
 }
 
 impl Identity {
@@ -110,16 +100,8 @@ impl Identity {
         Ok(Loaded { headers: Rc::new(self.access.load()?), _before: before, stamps, checked_at: now })
     }
 
-    fn stamps(&self) -> Vec<Option<Stamp>> {
-        let stamp = |path| {
-            fs::metadata(path).ok().map(|file| Stamp {
-                inode: file.ino(),
-                bytes: file.size(),
-                modified: (file.mtime(), file.mtime_nsec()),
-                changed: (file.ctime(), file.ctime_nsec()),
-            })
-        };
-        self.access.secret_files().map(stamp).collect()
+    fn stamps(&self) -> Vec<Option<FileStamp>> {
+        self.access.secret_files().map(FileStamp::of).collect()
     }
 }
 

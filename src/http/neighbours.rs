@@ -14,38 +14,46 @@ const HOSTS_FILE: &str = "/etc/hosts";
 /// The port of a connection that is never made.
 const ANY_PORT: u16 = 9;
 
-/// What is known of a host without asking anybody.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Host {
-    /// Its addresses. Empty if a name server would have to be asked for them.
-    pub(super) addresses: Vec<IpAddr>,
-    /// It is on this machine.
-    pub(super) is_local: bool,
+/// The addresses of a host that is an address, or `localhost`: these never change.
+pub(super) fn fixed_addresses(host: &str) -> Option<Vec<IpAddr>> {
+    if let Ok(address) = host.parse() {
+        return Some(vec![address]);
+    }
+    host.eq_ignore_ascii_case("localhost").then(|| vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()])
 }
 
-/// Looks up a host of a URL.
-pub(super) fn look_up(host: &str) -> Host {
-    let host = super::without_brackets(host);
-    if let Ok(address) = host.parse() {
-        return Host { addresses: vec![address], is_local: is_local(address) };
-    }
-    if host.eq_ignore_ascii_case("localhost") {
-        return Host { addresses: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()], is_local: true };
+/// The addresses that the hosts file has for a name of this machine. Empty if a name server would have to be asked.
+pub(super) fn own_addresses(host: &str) -> Vec<IpAddr> {
+    let addresses = addresses_in_file(host);
+    // An address elsewhere is not used: the system may know others as well.
+    if addresses.iter().all(|address| is_local(*address)) { addresses } else { Vec::new() }
+}
+
+/// Whether a host is on this machine, as far as that is known without asking anybody.
+pub(super) fn is_neighbour(host: &str) -> bool {
+    if let Some(addresses) = fixed_addresses(host) {
+        return addresses.iter().all(|address| is_local(*address));
     }
     if host.is_empty() {
-        return Host::default();
+        return false;
     }
-    let name = host.strip_suffix('.').unwrap_or(host);
-    let file = regular_file::read(Path::new(HOSTS_FILE), limits::HOSTS_FILE_BYTES_MAX).unwrap_or_default();
-    let addresses = addresses_in(&String::from_utf8_lossy(&file), name);
+    let addresses = addresses_in_file(host);
     if !addresses.is_empty() {
-        // An address elsewhere is not used: the system may know others as well.
-        let is_local = addresses.iter().all(|address| is_local(*address));
-        return Host { addresses: if is_local { addresses } else { Vec::new() }, is_local };
+        return addresses.iter().all(|address| is_local(*address));
     }
     let own_name = rustix::system::uname();
-    let is_own = own_name.nodename().to_str().is_ok_and(|own| own.eq_ignore_ascii_case(name));
-    Host { addresses: Vec::new(), is_local: is_own || is_below_localhost(name) }
+    let is_own = own_name.nodename().to_str().is_ok_and(|own| own.eq_ignore_ascii_case(without_dot(host)));
+    is_own || is_below_localhost(without_dot(host))
+}
+
+fn addresses_in_file(host: &str) -> Vec<IpAddr> {
+    let file = regular_file::read(Path::new(HOSTS_FILE), limits::HOSTS_FILE_BYTES_MAX).unwrap_or_default();
+    addresses_in(&String::from_utf8_lossy(&file), without_dot(host))
+}
+
+/// A name without the dot at its end that makes it absolute.
+fn without_dot(host: &str) -> &str {
+    host.strip_suffix('.').unwrap_or(host)
 }
 
 /// All names that end in `.localhost` are this machine's.
@@ -93,20 +101,20 @@ mod tests {
     fn names_of_this_machine_are_known_without_asking() {
         let name = rustix::system::uname().nodename().to_str().unwrap().to_owned();
         for host in [name.as_str(), &name.to_uppercase(), "localhost", "LocalHost", "es.localhost", "a.b.LOCALHOST"] {
-            assert!(look_up(host).is_local, "{host}");
+            assert!(is_neighbour(host), "{host}");
         }
         for host in ["es", "localhost.example", "notlocalhost", &format!("{name}.invalid"), "", "10.0.0"] {
-            assert!(!look_up(host).is_local, "{host}");
+            assert!(!is_neighbour(host), "{host}");
         }
     }
 
     #[test]
     fn own_addresses_are_told_from_others() {
-        for address in ["127.0.0.1", "127.9.8.7", "[::1]", "0.0.0.0", "[::]"] {
-            assert!(look_up(address).is_local, "{address}");
+        for address in ["127.0.0.1", "127.9.8.7", "::1", "0.0.0.0", "::"] {
+            assert!(is_neighbour(address), "{address}");
         }
-        for address in ["203.0.113.77", "[2001:db8::1]", "224.0.0.1"] {
-            assert!(!look_up(address).is_local, "{address}");
+        for address in ["203.0.113.77", "2001:db8::1", "224.0.0.1"] {
+            assert!(!is_neighbour(address), "{address}");
         }
         // The address by which this machine would go out is its own; where there is no way out, there is none to test with.
         let socket = UdpSocket::bind(("0.0.0.0", 0)).unwrap();

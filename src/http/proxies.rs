@@ -3,8 +3,8 @@
 //! The variables are those that libcurl reads, and `HTTP_PROXY`, which libcurl ignores: in a CGI program, whoever sends a
 //! request can set that variable with a header field named `Proxy`. It is therefore used unless this is a CGI program.
 
+use super::endpoint::without_brackets;
 use super::uri::Uri;
-use super::without_brackets;
 use crate::redact::Hidden;
 use std::net::IpAddr;
 
@@ -48,6 +48,11 @@ impl Proxies {
             exempt: EXEMPTION_VARIABLES.iter().find_map(|name| value(name)).unwrap_or_default(),
             _hidden: urls.map(|url| Hidden::of_url(&url)).collect(),
         }
+    }
+
+    /// Whether any is configured.
+    pub(super) fn are_configured(&self) -> bool {
+        self.http.is_some() || self.https.is_some()
     }
 
     /// The proxy through which this URL is reached, if there is one and its host is not exempt.

@@ -1,11 +1,13 @@
 //! How an endpoint is reached, for `expvastic test`: the addresses of its name, the proxy, and the certificate.
 
-use super::names::addresses;
-use super::{Address, Endpoint, Http, without_brackets};
+#[cfg(feature = "tls")]
+use super::{Caps, Purpose, Request};
+use super::{Endpoint, Http};
 use crate::calendar::Timestamp;
 use crate::clock;
-use crate::event_loop;
 use std::net::IpAddr;
+#[cfg(feature = "tls")]
+use std::rc::Rc;
 use std::time::Duration;
 
 /// What is known about an endpoint beside its answers.
@@ -22,26 +24,26 @@ pub(crate) struct Reachability {
 impl Http {
     /// Finds out how an endpoint is reached, in at most `timeout`.
     pub(crate) async fn reachability(&self, endpoint: &Endpoint, timeout: Duration) -> Reachability {
-        let proxy = self.transports.proxies.for_url(&endpoint.url).filter(|_| !endpoint.is_neighbour());
-        if let Some(proxy) = proxy {
+        if let Some(proxy) = self.proxy_for(endpoint) {
             return Reachability { proxy: Some(proxy.variable), ..Reachability::default() };
         }
         let deadline = clock::now() + timeout;
-        let late = async {
-            event_loop::sleep_until(deadline).await;
-            Vec::new()
-        };
+        let direct = &self.transports.direct;
         let mut found = Reachability::default();
-        if without_brackets(endpoint.url.host().unwrap_or_default()).parse::<IpAddr>().is_err() {
-            let addresses = smol::future::or(addresses(endpoint), late).await.into_iter();
-            found.addresses.extend(addresses.filter_map(|address| match address {
-                Address::Net(address) => Some(address.ip()),
-                Address::Unix(_) => None,
-            }));
-        }
+        found.addresses = direct.addresses(endpoint, timeout, deadline).await;
         #[cfg(feature = "tls")]
-        if endpoint.url.scheme_str() == Some("https") {
-            found.certificate_expiry = super::certificate::expiry(endpoint, deadline).await;
+        if endpoint.is_tls() {
+            let request = Request {
+                endpoint,
+                purpose: Purpose::Poll,
+                headers: Rc::default(),
+                payload: None,
+                timeout,
+                deadline,
+                caps: Caps { success: 0, other: 0 },
+                take_buffer: &Vec::new,
+            };
+            found.certificate_expiry = direct.certificate_expiry(&request).await;
         }
         found
     }

@@ -1,9 +1,17 @@
 //! Which hosts are neighbours, and where redirects lead.
 
+use super::endpoint::{Address, Place};
 use super::*;
 
+fn proxies(variables: &[(&str, &str)]) -> Http {
+    let value = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+    Http::new(1, &value)
+}
+
 #[test]
-fn neighbours_are_told_from_strangers() {
+fn neighbours_are_reached_without_a_proxy() {
+    let proxy = [("http_proxy", "http://proxy:3128"), ("https_proxy", "http://proxy:3128")];
+    let (with, without) = (proxies(&proxy), proxies(&[]));
     for url in [
         "http://localhost:1",
         "http://LOCALHOST",
@@ -11,27 +19,34 @@ fn neighbours_are_told_from_strangers() {
         "http://127.9.9.9",
         "http://[::1]:9",
         "unix:///s:/x",
+        "https://localhost",
+        "http://x.localhost",
     ] {
-        assert!(Endpoint::new(url).is_direct(true), "{url}");
+        assert!(Endpoint::new(url).is_neighbour() && !with.needs_proxy(url), "{url}");
     }
-    for url in ["http://203.0.113.77", "http://[fe80::1]:9200/x"] {
-        assert!(Endpoint::new(url).is_direct(false), "{url}");
-        assert!(!Endpoint::new(url).is_direct(true), "{url}");
+    for url in ["http://203.0.113.77", "http://[fe80::1]:9200/x", "http://localhost.example", "https://203.0.113.77"] {
+        assert!(!Endpoint::new(url).is_neighbour() && with.needs_proxy(url) && !without.needs_proxy(url), "{url}");
     }
-    for url in ["http://localhost.example", "http://es:9200", "https://127.0.0.1", "https://localhost", "/"] {
-        assert!(!Endpoint::new(url).is_direct(false), "{url}");
+}
+
+#[test]
+fn what_is_a_name_is_looked_up_when_a_connection_is_made() {
+    for url in ["http://x.localhost", "http://es:9200", "https://es.example", "http://localhost.example"] {
+        assert!(Endpoint::new(url).has_name(), "{url}");
     }
-    assert!(Endpoint::new("https://localhost").is_neighbour() && Endpoint::new("http://x.localhost").is_neighbour());
-    assert!(!Endpoint::new("http://x.localhost").is_direct(false), "its addresses have to be asked for");
-    assert!(!Endpoint::new("https://203.0.113.77").is_neighbour());
+    for url in ["http://localhost:1", "https://127.0.0.1", "http://[::1]:9", "unix:///s:/x"] {
+        assert!(!Endpoint::new(url).has_name(), "{url}");
+    }
 }
 
 #[test]
 fn localhost_is_looked_for_at_both_its_addresses() {
     let net = |address: &str| Address::Net(address.parse().unwrap());
-    let addresses = |url| Endpoint::new(url).addresses;
-    assert_eq!(addresses("http://localhost:1234/debug/vars"), [net("127.0.0.1:1234"), net("[::1]:1234")]);
-    assert_eq!(addresses("http://[::1]"), [net("[::1]:80")]);
+    let place = |url| Endpoint::new(url).peer.place.clone();
+    let expected = Place::Addresses(vec![net("127.0.0.1:1234"), net("[::1]:1234")]);
+    assert_eq!(place("http://localhost:1234/debug/vars"), expected);
+    assert_eq!(place("http://[::1]"), Place::Addresses(vec![net("[::1]:80")]));
+    assert_eq!(place("https://[::1]"), Place::Addresses(vec![net("[::1]:443")]));
 }
 
 #[test]

@@ -1,3 +1,3 @@
-//! The type of an endpoint's address. libcurl's client needs it, and no other module has to know where it comes from.
+//! The type of an endpoint's address. No other module has to know where it comes from.
 
-pub(crate) use isahc::http::Uri;
+pub(crate) use ::http::Uri;

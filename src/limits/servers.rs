@@ -6,6 +6,18 @@ use std::time::Duration;
 /// telling either side, some of them after seconds. A request on such a connection is lost, and only `timeout` reveals it. A
 /// new connection costs a fraction of a millisecond, so only connections that are used every few seconds are kept.
 pub(crate) const IDLE_CONNECTION_TRUST: Duration = Duration::from_secs(4);
+/// How long the addresses of a host name are used. Then they are asked for again when the next connection is made.
+pub(crate) const NAME_AGE_MAX: Duration = Duration::from_secs(30);
+/// Addresses of one name that are tried. Names with more are those of large clusters, and the resolver shuffles them.
+pub(crate) const NAME_ADDRESSES_MAX: usize = 16;
+/// Name lookups at once. Each has a thread, which may hang for a minute when a name server is down.
+pub(crate) const LOOKUPS_MAX: usize = 16;
+/// Stack of a lookup's thread. The resolver and its modules (mDNS, LDAP) put answers of up to 64 kB on it. Only what is used
+/// becomes resident.
+pub(crate) const LOOKUP_STACK_BYTES: usize = 512 << 10;
+/// How long one address is tried before the next one is tried beside it, if it has neither accepted nor failed (RFC 8305
+/// recommends this time).
+pub(crate) const ADDRESS_HEAD_START: Duration = Duration::from_millis(250);
 /// Bytes of the system's hosts file, which has a few hundred. A longer file is ignored.
 pub(crate) const HOSTS_FILE_BYTES_MAX: u64 = 1 << 20;
 /// TCP keep-alive: the silence before the first probe, the pause between two probes, and their number. So a peer that has

@@ -1,7 +1,11 @@
 //! A request in the form that isahc expects.
 
+#[cfg(feature = "tls")]
+use super::super::error::TransportError;
 use super::super::error::libcurl::LibcurlError;
 use super::super::proxies::Proxy;
+#[cfg(feature = "tls")]
+use super::super::tls::TlsError;
 use super::super::{ACCEPTED, HttpError, Payload, Request};
 #[cfg(feature = "tls")]
 use crate::access::{ClientCertificate, Tls};
@@ -21,7 +25,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-pub(super) fn prepared(request: &Request<'_>, proxy: Option<&Proxy>) -> Result<isahc::Request<AsyncBody>, HttpError> {
+pub(super) fn prepared(request: &Request<'_>, proxy: &Proxy) -> Result<isahc::Request<AsyncBody>, HttpError> {
     let url = request.endpoint.url.clone();
     let left = request.deadline.saturating_duration_since(clock::now());
     if left.is_zero() {
@@ -31,12 +35,12 @@ pub(super) fn prepared(request: &Request<'_>, proxy: Option<&Proxy>) -> Result<i
     let left = left.max(Duration::from_millis(1));
     // The proxy was chosen by `Proxies`. The empty list of exemptions keeps libcurl from reading `no_proxy` itself.
     let exempt: [&str; 0] = [];
-    let proxy = proxy.map(|proxy| proxy.url.clone());
+    let proxy = Some(proxy.url.clone());
     let mut builder = isahc::Request::builder().uri(url).timeout(left).proxy(proxy).proxy_blacklist(exempt);
     #[cfg(feature = "tls")]
     if request.endpoint.url.scheme_str() == Some("https") {
         let tls = &request.endpoint.identity.access().tls;
-        check_files(tls)?;
+        check_files(tls).map_err(TransportError::Tls)?;
         builder = builder.tls_config(tls_config(tls));
     }
     for (name, value) in &request.headers.fields {
@@ -65,11 +69,11 @@ pub(super) fn prepared(request: &Request<'_>, proxy: Option<&Proxy>) -> Result<i
 /// Checks that the files which libcurl is going to open are regular: opening a FIFO would block its thread, and with it all
 /// transfers.
 #[cfg(feature = "tls")]
-fn check_files(tls: &Tls) -> Result<(), LibcurlError> {
+fn check_files(tls: &Tls) -> Result<(), TlsError> {
     let client = tls.client.iter().flat_map(|client| [&client.cert_file, &client.key_file]);
     tls.ca_file.iter().chain(client).try_for_each(|path| {
         regular_file::check(path, limits::CERTIFICATES_BYTES_MAX)
-            .map_err(|error| LibcurlError::File { path: path.clone(), error })
+            .map_err(|error| TlsError::File { path: path.clone(), error })
     })
 }
 

@@ -2,15 +2,17 @@
 
 mod scarce;
 
-use super::super::{Address, Endpoint, Http};
+use super::super::endpoint::Address;
+use super::super::{Endpoint, Http};
 use super::*;
 use crate::bulk::{ActionLine, Bulk, DocumentKey, IdSource};
 use crate::calendar::Timestamp;
 use crate::clock;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
+use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketType};
 use std::cell::Cell;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -180,7 +182,7 @@ fn what_comes_over_a_kept_connection_is_no_answer_to_the_next_request() {
         let http = client();
         run(async {
             assert_eq!(post(&http, &address, payload(1)).await.unwrap().status, 200);
-            let kept = Rc::clone(&http.transports.direct.connections.kept.list.borrow()[0].stream);
+            let kept = Rc::clone(&http.transports.direct.connections.kept.list.borrow()[0].stream.socket);
             go.send(()).unwrap();
             event_loop::ready(kept, Interest::Read, None).await.unwrap();
             let answer = post(&http, &address, payload(1)).await.unwrap();
@@ -364,7 +366,7 @@ fn a_socket_in_the_file_system_with_a_full_queue_is_busy() {
     net::bind(&listener, &SocketAddrUnix::new(&*socket).unwrap()).unwrap();
     net::listen(&listener, 1).unwrap();
     let address = Address::Unix(Rc::from(&*socket));
-    let waiting: Vec<OwnedFd> = std::iter::from_fn(|| connections::start_connecting(&address, Ok).ok()).collect();
+    let waiting: Vec<OwnedFd> = std::iter::from_fn(|| connecting::start_connecting(&address, Ok).ok()).collect();
     assert!(!waiting.is_empty());
     let endpoint = Endpoint::new(&format!("unix://{}:/debug/vars", socket.display()));
     let error = run(client().get(&endpoint, LONG, 100, &Vec::new, &mut Vec::new())).unwrap_err().to_string();

@@ -111,6 +111,7 @@ const TLS_HANDSHAKE: u8 = 22;
 ///
 /// # Errors
 /// The fields break one of the rules.
+#[cfg(feature = "proxy")]
 pub(in crate::http) fn head_of<'f>(
     status: u16,
     is_http_1_1: bool,
@@ -132,6 +133,7 @@ pub(in crate::http) fn head_of<'f>(
 }
 
 /// The bytes that a field has in addition to its name and value: colon, space and line end.
+#[cfg(feature = "proxy")]
 const FIELD_FRAME_BYTES: usize = 4;
 
 impl Fields {
