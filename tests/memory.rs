@@ -58,13 +58,14 @@ fn it_is_full_of_documents_before_the_first_is_dropped_and_the_process_takes_no_
         let app = Server::start(move |_| Reply::ok(body.clone()));
         let mut program = Program::start(&[], &config(&app.address, &nobody, bulk));
         wait_until("it polls", || app.request_count() > POLLS_AT_FIRST);
-        let at_first_kb = program.status("VmHWM");
+        let (at_first_kb, code_at_first_kb) = (program.status("VmHWM"), program.status("RssFile"));
         let document = program.beside(&["once", "--dry-run"]).stdout.len() / 10;
         wait_until("memory is full", || program.read("stderr").contains("settings.memory_limit reached"));
         let held = (when_full(&program, "waiting") + when_full(&program, "dropped")) * document;
         let polled = app.request_count();
         wait_until("as many again", || app.request_count() > polled + MEMORY_LIMIT / document);
-        let peak_kb = program.status("VmHWM");
+        // Code that has not run before is no memory for documents. A debug build has a lot of it.
+        let peak_kb = program.status("VmHWM") - (program.status("RssFile") - code_at_first_kb);
         program.signal("TERM");
         program.wait();
         let percent = held * 100 / MEMORY_LIMIT;
