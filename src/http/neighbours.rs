@@ -14,12 +14,13 @@ const HOSTS_FILE: &str = "/etc/hosts";
 /// The port of a connection that is never made.
 const ANY_PORT: u16 = 9;
 
-/// The addresses of a host that is an address, or `localhost`: these never change.
+/// The addresses of a host that is an address, `localhost`, or a name below it (RFC 6761): these never change.
 pub(super) fn fixed_addresses(host: &str) -> Option<Vec<IpAddr>> {
     if let Ok(address) = host.parse() {
         return Some(vec![address]);
     }
-    host.eq_ignore_ascii_case("localhost").then(|| vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()])
+    let is_localhost = host.eq_ignore_ascii_case("localhost") || is_below_localhost(without_dot(host));
+    is_localhost.then(|| vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()])
 }
 
 /// The addresses that the hosts file has for a name of this machine. Empty if a name server would have to be asked.
@@ -42,8 +43,7 @@ pub(super) fn is_neighbour(host: &str) -> bool {
         return addresses.iter().all(|address| is_local(*address));
     }
     let own_name = rustix::system::uname();
-    let is_own = own_name.nodename().to_str().is_ok_and(|own| own.eq_ignore_ascii_case(without_dot(host)));
-    is_own || is_below_localhost(without_dot(host))
+    own_name.nodename().to_str().is_ok_and(|own| own.eq_ignore_ascii_case(without_dot(host)))
 }
 
 fn addresses_in_file(host: &str) -> Vec<IpAddr> {

@@ -31,10 +31,10 @@ fn neighbours_are_reached_without_a_proxy() {
 
 #[test]
 fn what_is_a_name_is_looked_up_when_a_connection_is_made() {
-    for url in ["http://x.localhost", "http://es:9200", "https://es.example", "http://localhost.example"] {
+    for url in ["http://es:9200", "https://es.example", "http://localhost.example"] {
         assert!(Endpoint::new(url).has_name(), "{url}");
     }
-    for url in ["http://localhost:1", "https://127.0.0.1", "http://[::1]:9", "unix:///s:/x"] {
+    for url in ["http://localhost:1", "http://x.localhost", "https://127.0.0.1", "http://[::1]:9", "unix:///s:/x"] {
         assert!(!Endpoint::new(url).has_name(), "{url}");
     }
 }
