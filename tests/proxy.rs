@@ -133,7 +133,11 @@ fn a_proxy_that_is_not_there_is_named_where_one_is_used() {
         );
         let environment = [(variable, proxy.as_str()), ("no_proxy", exempt.as_str())];
         let mut program = Program::start_with(&environment, &[], &config);
-        let said = format!("cannot connect to {host}: is a server listening there?");
+        let said = if is_blamed {
+            format!("cannot connect to {host}: is a server listening there?")
+        } else {
+            format!("connection refused by {host}")
+        };
         wait_until("the failure is told", || program.read("stderr").contains(&said));
         let blamed = format!("{said} (through the proxy in the variable {variable}: is it the");
         let log = program.read("stderr");

@@ -99,6 +99,9 @@ impl Direct {
         request: &Request<'_>,
         body: &mut Incoming<'_>,
     ) -> Result<Option<Received>, HttpError> {
+        if let Some(leads_here) = connection.leads_here {
+            request.endpoint.learn(leads_here);
+        }
         let mut decoder = Decoder::new(request.caps, body.is_streamed());
         let ended = converse(&mut connection.stream, request, &mut decoder, body).await;
         let has_begun = decoder.has_begun();

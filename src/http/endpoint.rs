@@ -7,7 +7,7 @@ use crate::limits;
 use crate::redact;
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -134,9 +134,9 @@ impl Endpoint {
         self.peer.tls.is_some()
     }
 
-    /// Learns whether it is on this machine from both ends of a connection, which must not lead through a proxy.
-    pub(super) fn learn_from(&self, local: IpAddr, remote: IpAddr) {
-        self.is_local.set(neighbours::is_same_machine(local, remote));
+    /// Learns from a connection whether it is on this machine.
+    pub(super) fn learn(&self, is_local: bool) {
+        self.is_local.set(is_local);
     }
 
     /// Host and port, as people know them.

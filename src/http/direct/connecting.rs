@@ -6,7 +6,7 @@
 use super::super::endpoint::{Address, Endpoint, Place};
 use super::super::error::TransportError;
 use super::super::names::{Names, Resolved};
-use super::super::neighbours::fixed_addresses;
+use super::super::neighbours::{fixed_addresses, is_same_machine};
 #[cfg(feature = "tls")]
 use super::super::tls::{self, HandshakeError, TlsError};
 use super::super::{HttpError, Request};
@@ -64,11 +64,9 @@ impl Connector {
             }
             Err(Err(error)) => return Err(error),
         };
-        if endpoint.has_name() {
-            learn_from(endpoint, &socket);
-        }
+        let leads_here = if endpoint.has_name() { leads_here(&socket) } else { None };
         let stream = self.secure(socket, request).await?;
-        Ok(Some(connections.adopt(Rc::clone(&endpoint.peer), address, stream, request.purpose)))
+        Ok(Some(connections.adopt(Rc::clone(&endpoint.peer), address, stream, leads_here, request.purpose)))
     }
 
     /// Connects to one of the addresses of the endpoint. If those that are known of its name cannot be reached, the name is
@@ -154,14 +152,11 @@ impl Connector {
     }
 }
 
-/// Learns from both ends of a connection whether the host name of the endpoint is that of this machine.
-fn learn_from(endpoint: &Endpoint, socket: &OwnedFd) {
-    let ends = (net::getsockname(socket), net::getpeername(socket));
-    if let (Ok(local), Ok(Some(remote))) = ends
-        && let (Ok(local), Ok(remote)) = (SocketAddr::try_from(local), SocketAddr::try_from(remote))
-    {
-        endpoint.learn_from(local.ip(), remote.ip());
-    }
+/// Whether the other end of a connection is on this machine. None if the system does not say.
+fn leads_here(socket: &OwnedFd) -> Option<bool> {
+    let (local, remote) = (net::getsockname(socket).ok()?, net::getpeername(socket).ok()??);
+    let (local, remote) = (SocketAddr::try_from(local).ok()?, SocketAddr::try_from(remote).ok()?);
+    Some(is_same_machine(local.ip(), remote.ip()))
 }
 
 /// Connects to the first address that accepts.

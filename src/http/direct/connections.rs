@@ -39,6 +39,8 @@ pub(super) struct Connection {
     /// connection in the meantime, or a load balancer may have dropped it.
     pub(super) idle_since: Option<Instant>,
     pub(super) purpose: Purpose,
+    /// Whether it leads to this machine, if that was not known before.
+    pub(super) leads_here: Option<bool>,
     /// The tasks to notify when the connection is closed, and its file descriptor is free.
     queue: Rc<DescriptorQueue>,
 }
@@ -161,8 +163,15 @@ impl Connections {
     }
 
     /// A new connection. `stream` is connected.
-    pub(super) fn adopt(&self, peer: Rc<Peer>, address: Address, stream: Stream, purpose: Purpose) -> Connection {
-        Connection { peer, address, stream, idle_since: None, purpose, queue: Rc::clone(&self.kept.queue) }
+    pub(super) fn adopt(
+        &self,
+        peer: Rc<Peer>,
+        address: Address,
+        stream: Stream,
+        leads_here: Option<bool>,
+        purpose: Purpose,
+    ) -> Connection {
+        Connection { peer, address, stream, idle_since: None, purpose, leads_here, queue: Rc::clone(&self.kept.queue) }
     }
 
     /// Waits until a descriptor may be free.
@@ -207,7 +216,7 @@ mod tests {
         for (at, peer) in peers.iter().enumerate() {
             let socket = Rc::new(TcpStream::connect(listener.local_addr().unwrap()).unwrap().into());
             let address = Address::Net(listener.local_addr().unwrap());
-            let made = connections.adopt(Rc::new(peer.clone()), address, Stream::plain(socket), Purpose::Poll);
+            let made = connections.adopt(Rc::new(peer.clone()), address, Stream::plain(socket), None, Purpose::Poll);
             connections.keep(made, clock::now());
             let suits = |other: &Peer| connections.kept.list.borrow()[0].leads_to(&Rc::new(other.clone()));
             let suiting: Vec<usize> = (0..peers.len()).filter(|other| suits(&peers[*other])).collect();
@@ -226,7 +235,7 @@ mod tests {
         let peer = peer_at(&address);
         let connect = || {
             let socket = Rc::new(TcpStream::connect(listener.local_addr().unwrap()).unwrap().into());
-            connections.adopt(Rc::clone(&peer), address.clone(), Stream::plain(socket), Purpose::Poll)
+            connections.adopt(Rc::clone(&peer), address.clone(), Stream::plain(socket), None, Purpose::Poll)
         };
         let three = [connect(), connect(), connect()];
         let newest = Rc::clone(&three[2].stream.socket);
@@ -255,7 +264,7 @@ mod tests {
         let keep = |at: usize, since: Instant| {
             let socket = Rc::new(TcpStream::connect(listeners[at].local_addr().unwrap()).unwrap().into());
             let (address, stream) = (addresses[at].clone(), Stream::plain(socket));
-            connections.keep(connections.adopt(peer_at(&address), address, stream, Purpose::Poll), since);
+            connections.keep(connections.adopt(peer_at(&address), address, stream, None, Purpose::Poll), since);
         };
         let take =
             |at: usize, now: Instant| connections.take_kept(&peer_at(&addresses[at]), Purpose::Ship, now).is_some();
