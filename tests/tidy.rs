@@ -39,14 +39,17 @@ fn code() -> Vec<(String, String)> {
 #[test]
 fn each_library_has_its_place() {
     for (library, places) in [
-        ("isahc::", &["http/curl.rs", "http/curl/prepared.rs", "http/uri.rs"][..]),
-        ("rustls::", &["http/certificate.rs"]),
-        ("rustls_platform_verifier::", &["http/certificate.rs"]),
+        ("isahc::", &["http/curl.rs", "http/curl/prepared.rs"][..]),
+        ("rustls::", &["http/tls.rs", "http/tls/error.rs", "http/tls/session.rs", "http/tls/trust.rs"]),
+        ("openssl_probe::", &["http/tls/trust.rs"]),
         ("flate2::", &["cli/sample.rs", "http/inflate.rs", "recorder/elasticsearch/gzip.rs"]),
         ("httparse::", &["http/response.rs", "http/response/head.rs", "pages/request.rs"]),
         ("httpdate::", &["http/retry_after_header.rs"]),
         ("signal_hook::", &["signals.rs"]),
-        ("rustix::net", &["http/direct.rs", "http/direct/connections.rs", "pages.rs", "stream.rs"]),
+        (
+            "rustix::net",
+            &["http/direct/connecting.rs", "http/direct/stream.rs", "http/tls/session.rs", "pages.rs", "stream.rs"],
+        ),
         ("rustix::event", &["event_loop.rs"]),
         ("serde_yaml::", &["config/node.rs", "config/node/places.rs"]),
         ("pico_args::", &["cli.rs", "cli/flags.rs", "cli/usage.rs"]),

@@ -13,7 +13,7 @@ use super::error::TransportError;
 use super::incoming::Incoming;
 use super::response::{AnswerError, Decoder, Progress};
 #[cfg(feature = "tls")]
-use super::tls::TlsError;
+use super::tls::{ProtocolError, TlsError};
 use super::{ACCEPTED, Endpoint, HttpError, Payload, Received, Request, USER_AGENT};
 #[cfg(feature = "tls")]
 use crate::access::pem;
@@ -240,7 +240,7 @@ enum Failure {
     System(io::Error),
     Answer(AnswerError),
     #[cfg(feature = "tls")]
-    Tls(rustls::Error),
+    Tls(ProtocolError),
 }
 
 impl Failure {
@@ -281,7 +281,7 @@ impl Failure {
 
 /// What an error of TLS means that came after the handshake.
 #[cfg(feature = "tls")]
-fn tls_error(error: &rustls::Error, endpoint: &Endpoint) -> TlsError {
+fn tls_error(error: &ProtocolError, endpoint: &Endpoint) -> TlsError {
     let tls = &endpoint.identity.access().tls;
     TlsError::of_connection(error, endpoint.url.host().unwrap_or_default(), &endpoint.place(), tls)
 }

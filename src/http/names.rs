@@ -202,11 +202,11 @@ fn look_up(host: &str) -> Result<Vec<IpAddr>, NameError> {
             addresses.push(address);
         }
     }
-    if addresses.is_empty() { Err(NameError::Unknown) } else { Ok(in_turns(addresses)) }
+    if addresses.is_empty() { Err(NameError::Unknown) } else { Ok(in_turns(&addresses)) }
 }
 
 /// Both families in turns, beginning with that of the first address: a family that leads nowhere then costs one attempt.
-fn in_turns(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
+fn in_turns(addresses: &[IpAddr]) -> Vec<IpAddr> {
     let is_first_family = |address: &IpAddr| address.is_ipv6() == addresses[0].is_ipv6();
     let (mut first, mut second) =
         (addresses.iter().filter(|one| is_first_family(one)), addresses.iter().filter(|one| !is_first_family(one)));

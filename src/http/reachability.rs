@@ -29,8 +29,9 @@ impl Http {
         }
         let deadline = clock::now() + timeout;
         let direct = &self.transports.direct;
-        let mut found = Reachability::default();
-        found.addresses = direct.addresses(endpoint, timeout, deadline).await;
+        let addresses = direct.addresses(endpoint, timeout, deadline).await;
+        #[cfg_attr(not(feature = "tls"), allow(unused_mut, reason = "there are no certificates"))]
+        let mut found = Reachability { addresses, ..Reachability::default() };
         #[cfg(feature = "tls")]
         if endpoint.is_tls() {
             let request = Request {

@@ -27,6 +27,9 @@ pub(super) use error::{HandshakeError, TlsError, explained};
 pub(super) use session::{Session, SessionError};
 pub(crate) use trust::{pair_problem, store_problem};
 
+/// An error of the protocol, or of a certificate.
+pub(super) type ProtocolError = rustls::Error;
+
 /// What is made of each TLS configuration that is in use.
 #[derive(Default)]
 pub(super) struct Settings {

@@ -54,6 +54,7 @@ impl Stream {
     }
 
     /// Whether something that [`Stream::send`] has accepted is still to be sent.
+    #[cfg_attr(not(feature = "tls"), allow(clippy::unused_self, reason = "a plain socket keeps nothing"))]
     pub(super) fn is_sending(&self) -> bool {
         #[cfg(feature = "tls")]
         if let Some(session) = &self.session {
@@ -80,6 +81,7 @@ impl Stream {
     }
 
     /// Whether something has arrived that the socket does not show any more.
+    #[cfg_attr(not(feature = "tls"), allow(clippy::unused_self, reason = "a plain socket keeps nothing"))]
     pub(super) fn has_received(&mut self) -> bool {
         #[cfg(feature = "tls")]
         if let Some(session) = &mut self.session {

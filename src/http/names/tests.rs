@@ -3,8 +3,8 @@ use super::*;
 #[test]
 fn families_take_turns_beginning_with_the_first() {
     let turns = |addresses: &[&str]| -> Vec<String> {
-        let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
-        in_turns(addresses).iter().map(IpAddr::to_string).collect()
+        let addresses: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        in_turns(&addresses).iter().map(IpAddr::to_string).collect()
     };
     assert_eq!(turns(&["::1", "::2", "::3", "10.0.0.1"]), ["::1", "10.0.0.1", "::2", "::3"]);
     assert_eq!(turns(&["10.0.0.1", "::1", "10.0.0.2", "::2"]), ["10.0.0.1", "::1", "10.0.0.2", "::2"]);

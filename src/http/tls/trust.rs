@@ -23,7 +23,9 @@ const NO_STORE: &str = "this system has no CA certificates: install them (often 
 pub(super) fn roots(tls: &Tls) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     let Some(path) = &tls.ca_file else {
-        system_files().iter().for_each(|path| add_file(&mut roots, path));
+        for path in system_files() {
+            add_file(&mut roots, &path);
+        }
         return if roots.is_empty() { Err(TlsError::NoCaStore { advice: NO_STORE }) } else { Ok(roots) };
     };
     roots.add_parsable_certificates(chain(path)?);
