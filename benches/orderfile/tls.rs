@@ -10,6 +10,7 @@ use std::{
 
 use rustls::{
     ServerConfig, ServerConnection, StreamOwned,
+    crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
 
@@ -36,7 +37,9 @@ pub(crate) fn server(folder: &Path) -> Outcome<(Open, PathBuf)> {
     }
     let chain = CertificateDer::pem_slice_iter(&fs::read(&certificate)?).collect::<Result<Vec<_>, _>>()?;
     let key = PrivateKeyDer::from_pem_slice(&fs::read(&key)?)?;
-    let config = Arc::new(ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key)?);
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let config = config.with_safe_default_protocol_versions()?.with_no_client_auth();
+    let config = Arc::new(config.with_single_cert(chain, key)?);
     let open: Open = Arc::new(move |stream| {
         let connection = ServerConnection::new(Arc::clone(&config)).map_err(io::Error::other)?;
         Ok(Box::new(StreamOwned::new(connection, stream)) as Box<dyn Stream>)

@@ -139,6 +139,7 @@ impl Connections {
         if !connection.move_out_of_reserve(self.reserve.get()) {
             return;
         }
+        connection.stream.rest();
         connection.idle_since = Some(now);
         let mut list = self.kept.list.borrow_mut();
         let oldest = if list.len() >= self.kept_max.get() { list.pop_front() } else { None };

@@ -90,6 +90,16 @@ impl Stream {
         false
     }
 
+    /// Frees what was needed for the last answer, before the connection is idle.
+    #[cfg_attr(not(feature = "tls"), allow(clippy::unused_self, reason = "a plain socket keeps nothing"))]
+    pub(super) fn rest(&mut self) {
+        #[cfg(feature = "tls")]
+        if let Some(session) = &mut self.session {
+            // rustls makes its buffer small again when it reads and nothing is there. Otherwise it keeps 30 kB.
+            let _ = session.is_quiet(&self.socket);
+        }
+    }
+
     /// Whether nothing has arrived since the last answer: neither the end of the connection, nor unexpected bytes, which
     /// would be mistaken for the answer to the next request.
     pub(super) fn is_quiet(&mut self) -> bool {

@@ -42,7 +42,7 @@ fn add_file(roots: &mut RootCertStore, path: &Path) {
 /// the folders.
 fn system_files() -> Vec<PathBuf> {
     let found = openssl_probe::probe();
-    if let Some(bundle) = found.cert_file.filter(|path| path.is_file()) {
+    if let Some(bundle) = found.cert_file {
         return vec![bundle];
     }
     let folders = found.cert_dir.iter().filter_map(|folder| std::fs::read_dir(folder).ok());
