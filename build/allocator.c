@@ -6,10 +6,13 @@
  * reserved is copied, and so becomes resident, when the heap has to move it. The memory that the program announces at its
  * start could then be exceeded by tens of megabytes. Blocks of waiting documents (MEMORY_BLOCK_BYTES_MAX in src/limits.rs)
  * are just large enough to be mapped.
+ *
+ * All threads share one heap: those for name lookups would otherwise have heaps of their own, which stay when they end.
  */
 #include <malloc.h>
 
 __attribute__((constructor)) static void set_up_allocator(void)
 {
     mallopt(M_MMAP_THRESHOLD, 48 << 10);
+    mallopt(M_ARENA_MAX, 1);
 }

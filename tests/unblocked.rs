@@ -233,7 +233,7 @@ fn a_configuration_that_leads_to_something_else_than_files_changes_nothing() {
     around.ends_well(program);
 }
 
-/// libcurl opens them by itself.
+/// It is read again when it has changed.
 #[cfg(feature = "tls")]
 #[test]
 fn a_certificate_that_becomes_a_fifo_holds_up_nobody() {
