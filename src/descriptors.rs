@@ -194,6 +194,8 @@ pub(crate) fn are_free(count: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(not(feature = "proxy"))]
+    use std::fs::File;
 
     #[test]
     fn each_purpose_has_numbers_of_its_own_at_any_limit() {
