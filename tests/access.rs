@@ -223,6 +223,7 @@ fn a_redirect_takes_nothing_to_another_origin() {
 }
 
 /// The same by the other way out, which names that must be resolved take: a proxy stands for the world.
+#[cfg(feature = "proxy")]
 #[test]
 fn names_are_told_who_asks_and_their_redirects_are_not() {
     let heads = Heads::default();
@@ -291,6 +292,7 @@ fn what_a_server_repeats_is_not_passed_on() {
 }
 
 /// A host that a redirect names, and a proxy with a password: both are in the texts of failures.
+#[cfg(feature = "proxy")]
 #[test]
 fn hosts_and_proxies_tell_no_secret_either() {
     let hop = Server::bare(|_| Reply::Full(302, "Location: http://PLANTED-bearer.test/\r\n".to_owned(), Vec::new()));

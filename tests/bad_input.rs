@@ -286,6 +286,7 @@ fn a_broken_variable_is_named_once_and_costs_no_other() {
     assert!(lines[0].contains("values=2"), "{log}");
 }
 
+#[cfg(feature = "proxy")]
 #[test]
 fn an_answer_that_came_compressed_is_inflated() {
     let app = Server::start(|request| match request.target.as_str() {

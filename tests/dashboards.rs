@@ -254,6 +254,7 @@ fn an_import_sends_what_is_printed() {
 }
 
 /// Names go through libcurl, and here through a proxy.
+#[cfg(feature = "proxy")]
 #[test]
 fn an_import_by_name_sends_the_same() {
     let app = app(PLAIN);

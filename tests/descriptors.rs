@@ -85,6 +85,7 @@ fn more_readers_than_descriptors_deliver_all_they_have() {
 }
 
 /// What goes by libcurl, which opens what it wants by itself; a proxy stands for the world.
+#[cfg(feature = "proxy")]
 #[test]
 fn the_same_by_way_of_libcurl() {
     let app = counting_app();

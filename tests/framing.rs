@@ -1,5 +1,6 @@
 //! The framing of answers: plain sockets and libcurl accept the same answers, and explain what is wrong with the others.
 
+#![cfg(feature = "proxy")]
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 
 #[path = "support/loopback.rs"]

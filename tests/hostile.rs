@@ -158,6 +158,7 @@ fn whatever_a_neighbour_answers_memory_and_log_are_bounded() {
     check("127.0.0.1", "text", 1);
 }
 
+#[cfg(feature = "proxy")]
 #[test]
 fn whatever_a_server_elsewhere_answers_memory_and_log_are_bounded() {
     check("es.test", "json", 1);

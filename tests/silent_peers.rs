@@ -95,6 +95,7 @@ fn what_is_sent_by_our_own_sockets_after_a_pause_is_delivered() {
     check(|_| Vec::new(), None);
 }
 
+#[cfg(feature = "proxy")]
 #[test]
 fn what_is_sent_by_libcurl_after_a_pause_is_delivered() {
     let through = |address: &str| vec![("http_proxy", format!("http://{address}")), ("no_proxy", String::new())];
