@@ -3,7 +3,6 @@
 use std::{
     collections::HashSet,
     io::{self, Read as _},
-    net::TcpStream,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -13,7 +12,7 @@ use flate2::read::GzDecoder;
 use crate::{
     Outcome,
     app::COUNTER_IN_DOCUMENT,
-    http::{self, Connection, Request, Stream},
+    http::{self, Connection, Listening, Opening, Request},
 };
 
 const ROOT: &str = concat!(
@@ -26,6 +25,7 @@ const ROOT: &str = concat!(
 /// The server, for the life of the bench.
 pub(crate) struct Sink {
     pub(crate) port: u16,
+    listening: Listening,
     shared: Arc<Shared>,
 }
 
@@ -40,6 +40,8 @@ struct Shared {
 pub(crate) struct Tally {
     pub(crate) documents: u64,
     pub(crate) bulks: u64,
+    /// Those of them that were compressed.
+    pub(crate) compressed: u64,
     pub(crate) bulk_body_bytes: u64,
     pub(crate) bytes_received: u64,
     pub(crate) bytes_sent: u64,
@@ -56,18 +58,15 @@ pub(crate) struct Tally {
 }
 
 impl Sink {
-    pub(crate) fn start() -> Outcome<Self> {
-        Self::start_over(http::plain)
+    pub(crate) fn start(open: &Opening) -> Outcome<Self> {
+        let shared = Arc::new(Shared::default());
+        let listening = http::listen(&shared, open, serve)?;
+        Ok(Self { port: listening.port, listening, shared })
     }
 
-    /// One whose connections are opened in a way of their own.
-    pub(crate) fn start_over<O>(open: O) -> Outcome<Self>
-    where
-        O: Fn(TcpStream) -> io::Result<Box<dyn Stream>> + Clone + Send + 'static,
-    {
-        let shared = Arc::new(Shared::default());
-        let port = http::listen(&shared, open, serve)?;
-        Ok(Self { port, shared })
+    /// Closes all connections, as a server does that is started again.
+    pub(crate) fn hang_up(&self) {
+        self.listening.sockets.close();
     }
 
     pub(crate) fn reset(&self) {
@@ -103,18 +102,22 @@ impl Shared {
 impl Tally {
     /// Takes a bulk in and gives the number of its documents.
     fn take(&mut self, request: &Request) -> u64 {
+        let mut inflated = Vec::new();
+        let body = match request.encoding.as_str() {
+            "" => &request.body,
+            "gzip" if GzDecoder::new(&request.body[..]).read_to_end(&mut inflated).is_ok() => {
+                self.compressed += 1;
+                &inflated
+            }
+            encoding => {
+                self.problems.push(format!("a bulk came with Content-Encoding {encoding} that cannot be read"));
+                &request.body
+            }
+        };
         if self.first.is_none() {
             self.first = Some(Instant::now());
-            self.first_body.clone_from(&request.body);
+            self.first_body.clone_from(body);
         }
-        if !request.encoding.is_empty() {
-            self.problems.push(format!("a bulk came with Content-Encoding {}", request.encoding));
-        }
-        // Its documents are counted and answered all the same.
-        let mut inflated = Vec::new();
-        let is_inflated =
-            request.encoding == "gzip" && GzDecoder::new(&request.body[..]).read_to_end(&mut inflated).is_ok();
-        let body = if is_inflated { &inflated } else { &request.body };
         if body.last() != Some(&b'\n') {
             self.problems.push("a bulk did not end with a newline".to_owned());
         }
