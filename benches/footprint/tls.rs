@@ -15,6 +15,7 @@ use rustls::{
     ClientConfig, ClientConnection, HandshakeKind, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
+    server::ServerSessionMemoryCache,
 };
 
 use crate::{Outcome, http::Opening};
@@ -25,11 +26,14 @@ const SUBJECTS: &str = "subjectAltName=DNS:search.test,DNS:localhost,IP:127.0.0.
 const SYSTEM_STORES: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
+/// How many sessions a server remembers: those of all connections of a run.
+const SESSIONS: usize = 256;
+
 /// Servers with a certificate, and what their clients have to trust.
 pub(crate) struct Tls {
     /// The certificate of the CA.
     pub(crate) ca_file: PathBuf,
-    config: Arc<ServerConfig>,
+    config: ServerConfig,
     handshakes: Arc<Handshakes>,
 }
 
@@ -53,12 +57,14 @@ impl Tls {
         let config = config.with_safe_default_protocol_versions()?.with_no_client_auth();
         let mut config = config.with_single_cert(chain, key)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { ca_file: folder.join("ca.pem"), config: Arc::new(config), handshakes: Arc::default() })
+        Ok(Self { ca_file: folder.join("ca.pem"), config, handshakes: Arc::default() })
     }
 
-    /// What opens connections of a server.
+    /// What opens connections of a server. Each server has sessions of its own: none can be resumed with another one.
     pub(crate) fn opening(&self) -> Opening {
-        let (config, handshakes) = (Arc::clone(&self.config), Arc::clone(&self.handshakes));
+        let mut config = self.config.clone();
+        config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
+        let (config, handshakes) = (Arc::new(config), Arc::clone(&self.handshakes));
         Arc::new(move |mut socket| {
             let mut connection = ServerConnection::new(Arc::clone(&config)).map_err(io::Error::other)?;
             connection.complete_io(&mut socket)?;

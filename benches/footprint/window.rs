@@ -65,7 +65,6 @@ pub(crate) struct Figures {
     pub(crate) name: &'static str,
     pub(crate) readers: usize,
     pub(crate) load: Load,
-    pub(crate) restarts: bool,
     pub(crate) program: Windows,
     /// Empty with one reader, where it is the same as the other.
     pub(crate) floor_each: Windows,
@@ -117,7 +116,6 @@ impl Figures {
             name: scenario.name,
             readers: scenario.readers,
             load: scenario.load,
-            restarts: scenario.restarts,
             program: Windows::default(),
             floor_each: Windows::default(),
             floor_same: Windows::default(),
