@@ -76,6 +76,10 @@ impl Running {
             Some(Way::SystemTls) => {
                 command.envs(loopback.system_store().map(|store| ("SSL_CERT_FILE", store)));
             }
+            // Whom it trusts cannot be configured elsewhere.
+            Some(Way::Tls) if matches!(subject, Subject::Peer { peer: Peer::Original, .. }) => {
+                command.envs(loopback.ca_file().map(|file| ("SSL_CERT_FILE", file)));
+            }
             _ => {}
         }
         let started = Instant::now();

@@ -32,7 +32,7 @@ impl Peer {
         }
     }
 
-    /// Starts it with a configuration of its own in this folder.
+    /// What starts it with a configuration of its own in this folder.
     pub(crate) fn command(self, binary: &Path, folder: &Path, places: &Places<'_>) -> Outcome<Command> {
         let mut command = Command::new(binary);
         match self {

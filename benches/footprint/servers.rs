@@ -40,7 +40,7 @@ impl Loopback {
     /// Starts the servers, those with TLS only if they are needed: they want the command `openssl`.
     pub(crate) fn start(readers: usize, name: Name, with_tls: bool) -> Outcome<Self> {
         let secured = if with_tls { Some(Secured::start(readers)?) } else { None };
-        Ok(Self { name, plain: Servers::start(readers, &http::plain())?, secured })
+        Ok(Self { name, plain: Servers::start(readers, http::plain)?, secured })
     }
 
     /// Those for this way.
@@ -68,8 +68,8 @@ impl Loopback {
 }
 
 impl Servers {
-    fn start(readers: usize, open: &Opening) -> Outcome<Self> {
-        Ok(Self { app: App::start(readers, open)?, sink: Sink::start(open)? })
+    fn start(readers: usize, opening: impl Fn() -> Opening) -> Outcome<Self> {
+        Ok(Self { app: App::start(readers, &opening())?, sink: Sink::start(&opening())? })
     }
 }
 
@@ -78,6 +78,6 @@ impl Secured {
         let folder = tempfile::tempdir()?;
         let tls = Tls::start(folder.path())?;
         let system_store = tls.system_store(folder.path())?;
-        Ok(Self { servers: Servers::start(readers, &tls.opening())?, tls, system_store, _folder: folder })
+        Ok(Self { servers: Servers::start(readers, || tls.opening())?, tls, system_store, _folder: folder })
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     io::{self, Read as _},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -39,6 +39,8 @@ pub(crate) struct Sink {
 struct Shared {
     tally: Mutex<Tally>,
     arrived: Condvar,
+    /// Where the server listens, once it does.
+    port: OnceLock<u16>,
 }
 
 /// All that one client did since the last [`Sink::reset`].
@@ -67,6 +69,8 @@ impl Sink {
     pub(crate) fn start(open: &Opening) -> Outcome<Self> {
         let shared = Arc::new(Shared::default());
         let listening = http::listen(&shared, open, serve)?;
+        // No one else sets it.
+        let _ = shared.port.set(listening.port);
         Ok(Self { port: listening.port, listening, shared })
     }
 
@@ -175,6 +179,7 @@ fn serve(shared: &Shared, mut connection: Connection) -> io::Result<()> {
                 tally.take_one(&request);
                 sized("201 Created", STORED)
             }
+            ("GET", "/_nodes/http") => sized("200 OK", &nodes(shared.port.get().copied().unwrap_or_default())),
             ("GET", "/") => sized("200 OK", ROOT),
             ("HEAD", "/") => sized("200 OK", ""),
             ("PUT" | "POST", _) => sized("200 OK", r#"{"acknowledged":true}"#),
@@ -191,9 +196,16 @@ fn serve(shared: &Shared, mut connection: Connection) -> io::Result<()> {
     Ok(())
 }
 
-/// Where a document is sent that comes alone: `/expvastic/app`.
+/// The nodes of the cluster, for which the Go program asks at its start.
+fn nodes(port: u16) -> String {
+    format!(
+        r#"{{"cluster_name":"bench","nodes":{{"node-1":{{"name":"node-1","http":{{"publish_address":"127.0.0.1:{port}"}}}}}}}}"#
+    )
+}
+
+/// Where a document is sent that comes alone: `/expvastic/app/`.
 fn is_index_and_type(path: &str) -> bool {
-    let words: Vec<&str> = path.split('/').skip(1).collect();
+    let words: Vec<&str> = path.trim_matches('/').split('/').collect();
     words.len() == 2 && words.iter().all(|word| !word.is_empty() && !word.starts_with('_'))
 }
 

@@ -3,7 +3,7 @@
 use crate::{
     binaries::Binaries,
     idle::{Gap, Idle},
-    load::Way,
+    load::{Load, Way},
     window::{Figures, float},
 };
 
@@ -35,9 +35,10 @@ impl Target {
 /// Those targets whose figures there are.
 pub(crate) fn judge(findings: &Findings<'_>) -> Vec<Target> {
     let megabytes = |bytes: u64| float(bytes) / 1e6;
-    let mut targets = vec![Target::new("binary with TLS", 6.0, megabytes(findings.binaries.full_bytes), "MB")];
+    let mut targets =
+        vec![Target::new("binary with TLS and proxies", 5.2, megabytes(findings.binaries.full_bytes), "MB")];
     if let Some(bytes) = findings.binaries.plain_bytes {
-        targets.push(Target::new("binary without TLS", 2.2, megabytes(bytes), "MB"));
+        targets.push(Target::new("binary without them", 2.3, megabytes(bytes), "MB"));
     }
     for figures in findings.figures {
         of_scenario(figures, &mut targets);
@@ -46,12 +47,12 @@ pub(crate) fn judge(findings: &Findings<'_>) -> Vec<Target> {
     let first = |wanted: &dyn Fn(&Figures) -> bool| findings.figures.iter().find(|figures| wanted(figures));
     let more = |one: Option<&Figures>, other: Option<&Figures>| Some(other?.peak_megabytes() - one?.peak_megabytes());
     for (way, what) in [(Way::Number, ""), (Way::Tls, ", TLS")] {
-        let peak = |readers: usize| first(&|figures| figures.load.way == way && figures.readers == readers);
+        let peak = |readers: usize| first(&|figures| figures.load == Load::of(way) && figures.readers == readers);
         if let Some(more) = more(peak(1), peak(20)) {
             targets.push(Target::new(format!("VmHWM of 20 readers less that of 1{what}"), 0.3, more, "MB"));
         }
     }
-    let with = |way: Way| first(&|figures| figures.load.way == way && figures.readers == 1);
+    let with = |way: Way| first(&|figures| figures.load == Load::of(way) && figures.readers == 1);
     if let Some(more) = more(with(Way::Tls), with(Way::SystemTls)) {
         targets.push(Target::new("VmHWM with the system's CAs less that with ca_file", 0.3, more, "MB"));
     }
@@ -106,7 +107,7 @@ fn of_scenario(figures: &Figures, targets: &mut Vec<Target>) {
         targets.push(Target::new(format!("{name}: {what}"), limit, found, unit));
     };
     if let Some(limit) = limits.peak_megabytes {
-        add("VmHWM with TLS", limit, figures.peak_megabytes(), "MB");
+        add("VmHWM", limit, figures.peak_megabytes(), "MB");
     }
     add("threads", limits.threads, program.median(|window| float(window.threads as u64)), "");
     let first_ms = program.median(|window| window.first_document.as_secs_f64() * 1e3);
