@@ -9,9 +9,11 @@
 //!   simple shipper would do it.
 //! - `floor same`: exactly the exchanges of expvastic, all GETs at the tick and one POST for all documents.
 //!
-//! With one reader, both floors are the same. The endpoints are IP addresses, except in load d: there the server has a
-//! host name, and is reached through libcurl like a server with TLS. A figure is valid only if the documents that arrived
-//! are those that were served, so this bench fails if they are not. It does not fail if a target is missed.
+//! With one reader, both floors are the same. Loads a to c use IP addresses, and load d a proxy, so libcurl. In loads e to j
+//! all servers have a host name, which the system's resolver looks up (`footprint/names.rs` says how), and in f to j they speak
+//! TLS; the floor then resolves the name, too, and speaks TLS with bare rustls. In load i the server closes all connections
+//! half way through the window, so that the session is resumed. A figure is valid only if the documents that arrived are
+//! those that were served, so this bench fails if they are not. It does not fail if a target is missed.
 //!
 //! Memory is what the kernel counts, including mapped pages of the binary and of libc. Those of libc differ by 0.2 MB from
 //! process to process, depending on where the system maps it, so memory is the median of several starts. Mapped pages also
@@ -19,7 +21,8 @@
 //!
 //! `-- --quick` shortens the windows, `-- --record FILE` appends the tables to a file, and `-- --binary FILE` measures a
 //! program that is built already. That must be a copy, because `cargo bench` replaces `target/release/expvastic` by a larger
-//! binary with symbols. Linux only, because everything is read from `/proc`.
+//! binary with symbols. `-- --only fg` measures loads f and g only. `-- --peer telegraf=FILE` compares with another shipper
+//! instead: `benches/peers/run` does that. Linux only, because everything is read from `/proc`; loads with TLS require openssl.
 
 #![allow(clippy::print_stdout, reason = "a bench prints its figures")]
 #![allow(clippy::print_stderr, reason = "a bench says on standard error why it failed")]
@@ -116,20 +119,20 @@ fn smoke() -> Outcome<()> {
     // Without `openssl` there are no certificates; who has no TLS cannot be asked for it.
     let has_openssl = Command::new("openssl").arg("version").output().is_ok_and(|output| output.status.success());
     let with_tls = cfg!(feature = "tls") && has_openssl;
-    let smoke = |name, way, restarts| Scenario {
+    let smoke = |name, readers, way, restarts| Scenario {
         name,
-        readers: 20,
+        readers,
         interval: Duration::from_secs(1),
         settle: Duration::from_secs(1),
         window: Duration::from_secs(2),
         load: Load::of(way),
         restarts,
     };
-    let plain = smoke("smoke", Way::Number, false);
+    let plain = smoke("smoke", 20, Way::Number, false);
     // A test does not go into namespaces.
-    let loopback = Loopback::start(plain.readers, Name::without_lookup("a test"), with_tls)?;
+    let loopback = Loopback::start(plain.readers, Name::without_lookup("in a test".to_owned()), with_tls)?;
     let binary = Path::new(env!("CARGO_BIN_EXE_expvastic"));
-    for scenario in [plain].into_iter().chain(with_tls.then(|| smoke("smoke with TLS", Way::Tls, true))) {
+    for scenario in [plain].into_iter().chain(with_tls.then(|| smoke("smoke with TLS", 1, Way::Tls, true))) {
         let figures = Figures::collect(&loopback, binary, &scenario, 1, 0)?;
         for (name, windows) in figures.by_name() {
             let documents = windows.documents();
@@ -142,7 +145,11 @@ fn smoke() -> Outcome<()> {
 /// Starts the servers that these loads need. It may start the whole bench again, in namespaces of its own.
 fn servers(scenarios: &[Scenario]) -> Outcome<Loopback> {
     let ways = || scenarios.iter().map(|scenario| scenario.load.way);
-    let name = if ways().any(Way::has_name) { names::enter()? } else { Name::without_lookup("no load has a name") };
+    let name = if ways().any(Way::has_name) {
+        names::enter()?
+    } else {
+        Name::without_lookup("which no load here uses".to_owned())
+    };
     let readers = scenarios.iter().map(|scenario| scenario.readers).max().unwrap_or(1);
     Loopback::start(readers, name, ways().any(Way::is_tls))
 }

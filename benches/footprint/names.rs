@@ -79,13 +79,13 @@ pub(crate) fn enter() -> Outcome<Name> {
             Err(error) => reason = format!("unshare: {error}"),
         }
     }
-    Ok(Name::without_lookup(&reason))
+    Ok(Name::without_lookup(format!("which needs no lookup, since there is no namespace: {reason}")))
 }
 
 impl Name {
-    /// For this reason.
-    pub(crate) fn without_lookup(reason: &str) -> Self {
-        Self { host: HOST_WITHOUT_LOOKUP, resolved: format!("NOT looked up, without a namespace: {reason}") }
+    /// The name that needs no lookup, and why it is that.
+    pub(crate) fn without_lookup(reason: String) -> Self {
+        Self { host: HOST_WITHOUT_LOOKUP, resolved: reason }
     }
 }
 
