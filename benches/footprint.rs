@@ -9,9 +9,11 @@
 //!   simple shipper would do it.
 //! - `floor same`: exactly the exchanges of expvastic, all GETs at the tick and one POST for all documents.
 //!
-//! With one reader, both floors are the same. The endpoints are IP addresses, except in load d: there the server has a
-//! host name, and is reached through libcurl like a server with TLS. A figure is valid only if the documents that arrived
-//! are those that were served, so this bench fails if they are not. It does not fail if a target is missed.
+//! With one reader, both floors are the same. Loads a to c use IP addresses, and load d a proxy, so libcurl. In loads e to j
+//! all servers have a host name, which the system's resolver looks up (`footprint/names.rs` says how), and in f to j they speak
+//! TLS; the floor then resolves the name, too, and speaks TLS with bare rustls. In load i the server closes all connections
+//! half way through the window, so that the session is resumed. A figure is valid only if the documents that arrived are
+//! those that were served, so this bench fails if they are not. It does not fail if a target is missed.
 //!
 //! Memory is what the kernel counts, including mapped pages of the binary and of libc. Those of libc differ by 0.2 MB from
 //! process to process, depending on where the system maps it, so memory is the median of several starts. Mapped pages also
@@ -19,7 +21,8 @@
 //!
 //! `-- --quick` shortens the windows, `-- --record FILE` appends the tables to a file, and `-- --binary FILE` measures a
 //! program that is built already. That must be a copy, because `cargo bench` replaces `target/release/expvastic` by a larger
-//! binary with symbols. Linux only, because everything is read from `/proc`.
+//! binary with symbols. `-- --only fg` measures loads f and g only. `-- --peer telegraf=FILE` compares with another shipper
+//! instead: `benches/peers/run` does that. Linux only, because everything is read from `/proc`; loads with TLS require openssl.
 
 #![allow(clippy::print_stdout, reason = "a bench prints its figures")]
 #![allow(clippy::print_stderr, reason = "a bench says on standard error why it failed")]
@@ -37,31 +40,49 @@ mod floor;
 mod http;
 #[path = "footprint/idle.rs"]
 mod idle;
+#[path = "footprint/load.rs"]
+mod load;
 #[path = "footprint/machine.rs"]
 mod machine;
+#[path = "footprint/names.rs"]
+mod names;
 #[path = "footprint/options.rs"]
 mod options;
+#[path = "footprint/peers.rs"]
+mod peers;
 #[path = "footprint/procfs.rs"]
 mod procfs;
 #[path = "footprint/report.rs"]
 mod report;
+#[path = "footprint/servers.rs"]
+mod servers;
 #[path = "footprint/sink.rs"]
 mod sink;
 #[path = "footprint/targets.rs"]
 mod targets;
+#[path = "footprint/tls.rs"]
+mod tls;
 #[path = "footprint/window.rs"]
 mod window;
 
-use std::{error::Error, path::Path, process::ExitCode, time::Duration};
+use std::{
+    error::Error,
+    path::Path,
+    process::{Command, ExitCode},
+    time::Duration,
+};
 
 use crate::{
     app::App,
     binaries::Binaries,
     child::Subject,
+    load::{Load, Way},
+    names::Name,
     options::{Mode, Options},
     report::Report,
+    servers::Loopback,
     targets::Findings,
-    window::{Figures, Loopback, Scenario},
+    window::{Figures, Scenario},
 };
 
 /// Any error ends the bench with its text.
@@ -95,21 +116,42 @@ fn smoke() -> Outcome<()> {
         println!("footprint: skipped, there is no /proc with schedstat here");
         return Ok(());
     }
-    let scenario = Scenario {
-        name: "smoke",
-        readers: 20,
+    // Without `openssl` there are no certificates; who has no TLS cannot be asked for it.
+    let has_openssl = Command::new("openssl").arg("version").output().is_ok_and(|output| output.status.success());
+    let with_tls = cfg!(feature = "tls") && has_openssl;
+    let smoke = |name, readers, way, restarts| Scenario {
+        name,
+        readers,
         interval: Duration::from_secs(1),
         settle: Duration::from_secs(1),
         window: Duration::from_secs(2),
-        by_name: false,
+        load: Load::of(way),
+        restarts,
     };
-    let loopback = Loopback::start(scenario.readers)?;
+    let plain = smoke("smoke", 20, Way::Number, false);
+    // A test does not go into namespaces.
+    let loopback = Loopback::start(plain.readers, Name::without_lookup("in a test".to_owned()), with_tls)?;
     let binary = Path::new(env!("CARGO_BIN_EXE_expvastic"));
-    let figures = Figures::collect(&loopback, binary, &scenario, 1, 0)?;
-    for (name, windows) in figures.by_name() {
-        println!("footprint: {name}: {} documents, all accounted for", windows.documents());
+    for scenario in [plain].into_iter().chain(with_tls.then(|| smoke("smoke with TLS", 1, Way::Tls, true))) {
+        let figures = Figures::collect(&loopback, binary, &scenario, 1, 0)?;
+        for (name, windows) in figures.by_name() {
+            let documents = windows.documents();
+            println!("footprint: {}: {name}: {documents} documents, all accounted for", scenario.name);
+        }
     }
     Ok(())
+}
+
+/// Starts the servers that these loads need. It may start the whole bench again, in namespaces of its own.
+fn servers(scenarios: &[Scenario]) -> Outcome<Loopback> {
+    let ways = || scenarios.iter().map(|scenario| scenario.load.way);
+    let name = if ways().any(Way::has_name) {
+        names::enter()?
+    } else {
+        Name::without_lookup("which no load here uses".to_owned())
+    };
+    let readers = scenarios.iter().map(|scenario| scenario.readers).max().unwrap_or(1);
+    Loopback::start(readers, name, ways().any(Way::is_tls))
 }
 
 fn bench(options: &Options) -> Outcome<()> {
@@ -117,10 +159,16 @@ fn bench(options: &Options) -> Outcome<()> {
         println!("footprint: skipped, there is no /proc with schedstat here");
         return Ok(());
     }
-    let binaries = Binaries::prepare(options.binary.as_deref())?;
+    if !options.peers.is_empty() {
+        let scenarios = options.peer_scenarios();
+        let loopback = servers(&scenarios)?;
+        let binaries = Binaries::prepare(options.binary.as_deref())?;
+        return peers::compare(options, &binaries.full, &scenarios, &loopback);
+    }
     let scenarios = options.scenarios();
-    let loopback = Loopback::start(scenarios.iter().map(|scenario| scenario.readers).max().unwrap_or(1))?;
-    let mut report = Report::begin(options, &binaries, App::payload_bytes());
+    let loopback = servers(&scenarios)?;
+    let binaries = Binaries::prepare(options.binary.as_deref())?;
+    let mut report = Report::begin(options, &binaries, &loopback.name, App::payload_bytes());
     let mut figures = Vec::new();
     for scenario in &scenarios {
         eprintln!("footprint: {}, {} rounds …", scenario.name, options.rounds);
@@ -131,17 +179,22 @@ fn bench(options: &Options) -> Outcome<()> {
     if let Some(binary) = &binaries.plain {
         eprintln!("footprint: without TLS …");
         for scenario in options.short_scenarios() {
-            let subject = Subject::Program { binary: binary.clone(), by_name: false };
+            let subject = Subject::Program { binary: binary.clone(), load: scenario.load };
             report.plain_row(&scenario, &window::measure(&loopback, &subject, &scenario)?);
         }
     }
     eprintln!("footprint: idle …");
-    let gaps = idle::measure(&loopback, &binaries.full, options.idle_gaps)?;
+    let has_tls = scenarios.iter().any(|scenario| scenario.load.way.is_tls());
+    let mut idle = vec![idle::measure(&loopback, &binaries.full, Way::Number, options.idle_gaps)?];
+    if has_tls {
+        idle.push(idle::measure(&loopback, &binaries.full, Way::Tls, options.idle_gaps)?);
+    }
     report.peaks(&figures);
     report.threads(&figures);
-    report.idle(&gaps);
+    report.handshakes(&figures);
+    report.idle(&idle);
     report.ratios(&figures);
-    report.targets(&targets::judge(&Findings { binaries: &binaries, figures: &figures, gaps: &gaps }));
+    report.targets(&targets::judge(&Findings { binaries: &binaries, figures: &figures, idle: &idle }));
     match &options.record {
         Some(file) => report.append_to(file),
         None => Ok(()),

@@ -19,12 +19,14 @@
 #[allow(dead_code, reason = "the footprint takes the rest")]
 mod app;
 #[path = "footprint/http.rs"]
+#[allow(dead_code, reason = "the footprint takes the rest")]
 mod http;
 #[path = "footprint/sink.rs"]
 #[allow(dead_code, reason = "the footprint takes the rest")]
 mod sink;
 #[cfg(feature = "tls")]
-#[path = "orderfile/tls.rs"]
+#[path = "footprint/tls.rs"]
+#[allow(dead_code, reason = "the footprint takes the rest")]
 mod tls;
 
 use crate::{app::App, sink::Sink};
@@ -120,15 +122,13 @@ fn build(root: &Path) -> Outcome<PathBuf> {
 #[cfg(feature = "tls")]
 fn run(binary: &Path, way: Way) -> Outcome<BTreeSet<String>> {
     let folder = tempfile::tempdir()?;
-    let app = App::start(1)?;
+    let app = App::start(1, &http::plain())?;
     let (sink, recorder) = match way {
-        Way::Number | Way::Name => (Sink::start()?, String::new()),
+        Way::Number | Way::Name => (Sink::start(&http::plain())?, String::new()),
         Way::Tls => {
-            let (open, certificate) = tls::server(folder.path())?;
-            (
-                Sink::start_over(move |stream| open(stream))?,
-                format!(", tls: {{ca_file: \"{}\"}}", certificate.display()),
-            )
+            let tls = tls::Tls::start(folder.path())?;
+            let recorder = format!(", tls: {{ca_file: \"{}\"}}", tls.ca_file.display());
+            (Sink::start(&tls.opening())?, recorder)
         }
     };
     let (scheme, server) = match way {

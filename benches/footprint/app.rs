@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     Outcome,
-    http::{self, Connection, Request},
+    http::{self, Connection, Opening, Request},
 };
 
 /// A Go program's payload after 300 collections, so with a full ring of pauses.
@@ -39,9 +39,10 @@ struct Served {
 }
 
 impl App {
-    pub(crate) fn start(readers: usize) -> Outcome<Self> {
+    pub(crate) fn start(readers: usize, open: &Opening) -> Outcome<Self> {
         let served = Arc::new(Served::default());
-        let ports = (0..readers).map(|_| http::listen(&served, http::plain, serve)).collect::<io::Result<_>>()?;
+        let listen = |_| Ok(http::listen(&served, open, serve)?.port);
+        let ports = (0..readers).map(listen).collect::<Outcome<_>>()?;
         Ok(Self { ports, served })
     }
 

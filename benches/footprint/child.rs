@@ -1,25 +1,32 @@
 //! The process that is measured. It is killed in any case when the bench ends.
 
 use std::{
-    fmt::Write as _,
     fs::{self, File},
     path::PathBuf,
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use tempfile::TempDir;
 
-use crate::{Outcome, floor::Floor};
+use crate::{
+    Outcome,
+    floor::Floor,
+    load::{Load, Places, Way},
+    peers::Peer,
+    servers::Loopback,
+    window::Scenario,
+};
 
 /// How much of a log is shown when something failed.
 const LOG_LINES: usize = 30;
 
 /// Who is measured.
 pub(crate) enum Subject {
-    /// expvastic itself. It knows the server by its number, or by a name: then by way of a proxy, which is the server
-    /// itself, so that it takes the client that does TLS and names, and nothing has to be resolved.
-    Program { binary: PathBuf, by_name: bool },
+    /// expvastic itself.
+    Program { binary: PathBuf, load: Load },
+    /// Another shipper.
+    Peer { peer: Peer, binary: PathBuf, load: Load },
     /// This bench, started again as a floor.
     Floor(Floor),
 }
@@ -34,31 +41,46 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts the subject with readers on these ports.
-    pub(crate) fn start(subject: &Subject, interval: Duration, readers: &[u16], sink: u16) -> Outcome<Self> {
+    /// Starts the subject under this load.
+    pub(crate) fn start(subject: &Subject, scenario: &Scenario, loopback: &Loopback) -> Outcome<Self> {
         let folder = tempfile::tempdir()?;
         let log = folder.path().join("log");
-        let mut command = match subject {
-            Subject::Program { binary, by_name } => {
+        let places = |load: Load| -> Outcome<Places<'_>> {
+            let servers = loopback.servers(load.way)?;
+            Ok(Places::new(load, scenario.interval, scenario.readers, loopback, servers))
+        };
+        let (mut command, load) = match subject {
+            Subject::Program { binary, load } => {
                 let file = folder.path().join("conf.yml");
-                let server = if *by_name { "search.test" } else { "127.0.0.1" };
-                fs::write(&file, configuration(interval, readers, server, sink))?;
+                fs::write(&file, places(*load)?.expvastic())?;
                 let mut command = Command::new(binary);
                 command.arg("-c").arg(file);
-                command
+                (command, Some(load))
             }
+            Subject::Peer { peer, binary, load } => (peer.command(binary, folder.path(), &places(*load)?)?, Some(load)),
             Subject::Floor(floor) => {
                 let mut command = Command::new(std::env::current_exe()?);
                 command.args(floor.arguments());
-                command
+                (command, None)
             }
         };
         command.current_dir(folder.path()).stdin(Stdio::null());
         command.stdout(File::create(folder.path().join("out"))?).stderr(File::create(&log)?);
         // The environment of whoever runs the bench is not part of the measurement.
         command.env_clear();
-        if let Subject::Program { by_name: true, .. } = subject {
-            command.env("http_proxy", format!("http://127.0.0.1:{sink}"));
+        match load.map(|load| load.way) {
+            Some(Way::Proxy) => {
+                let sink = loopback.servers(Way::Proxy)?.sink.port;
+                command.env("http_proxy", format!("http://127.0.0.1:{sink}"));
+            }
+            Some(Way::SystemTls) => {
+                command.envs(loopback.system_store().map(|store| ("SSL_CERT_FILE", store)));
+            }
+            // Whom it trusts cannot be configured elsewhere.
+            Some(Way::Tls) if matches!(subject, Subject::Peer { peer: Peer::Original, .. }) => {
+                command.envs(loopback.ca_file().map(|file| ("SSL_CERT_FILE", file)));
+            }
+            _ => {}
         }
         let started = Instant::now();
         let child = command.spawn()?;
@@ -92,28 +114,4 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn configuration(interval: Duration, readers: &[u16], server: &str, sink: u16) -> String {
-    let mut text = String::from("readers:\n");
-    let mut names = Vec::new();
-    for (number, port) in readers.iter().enumerate() {
-        let name = format!("app_{number}");
-        // Writing to a string cannot fail.
-        let _ = writeln!(
-            text,
-            "  {name}: {{type: expvar, type_name: app, endpoint: \"127.0.0.1:{port}/debug/vars\", \
-             interval: {}ms, timeout: 3s}}",
-            interval.as_millis()
-        );
-        names.push(name);
-    }
-    let _ = write!(
-        text,
-        "recorders:\n  \
-         es: {{type: elasticsearch, endpoint: \"{server}:{sink}\", index_name: expvastic, timeout: 5s}}\n\
-         routes:\n  r: {{readers: [{}], recorders: [es]}}\n",
-        names.join(", ")
-    );
-    text
 }

@@ -2,8 +2,8 @@
 
 use std::{
     io::{self, BufRead as _, BufReader, Read, Write},
-    net::{Ipv4Addr, TcpListener, TcpStream},
-    sync::Arc,
+    net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
+    sync::{Arc, Mutex, PoisonError, Weak},
     thread,
 };
 
@@ -45,28 +45,75 @@ impl Read for Counted {
     }
 }
 
-/// Plain HTTP over a socket that was accepted.
-#[allow(clippy::unnecessary_wraps, reason = "what opens connections with TLS may fail")]
-pub(crate) fn plain(stream: TcpStream) -> io::Result<Box<dyn Stream>> {
-    Ok(Box::new(stream))
+/// What makes a stream of a socket that was accepted.
+pub(crate) type Opening = Arc<dyn Fn(Socket) -> io::Result<Box<dyn Stream>> + Send + Sync>;
+
+/// Plain HTTP.
+pub(crate) fn plain() -> Opening {
+    Arc::new(|stream| Ok(Box::new(stream)))
+}
+
+/// A socket that the server can close while a connection uses it.
+pub(crate) struct Socket(Arc<TcpStream>);
+
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        (&*self.0).read(buffer)
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        (&*self.0).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        (&*self.0).flush()
+    }
+}
+
+/// The sockets of a server's connections.
+#[derive(Default)]
+pub(crate) struct Sockets(Mutex<Vec<Weak<TcpStream>>>);
+
+impl Sockets {
+    fn add(&self, stream: &Arc<TcpStream>) {
+        let mut sockets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        sockets.retain(|socket| socket.strong_count() > 0);
+        sockets.push(Arc::downgrade(stream));
+    }
+
+    /// Closes all connections without a word, as the kernel does for a process that ends.
+    pub(crate) fn close(&self) {
+        for socket in self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            // Fails only if the client has closed already.
+            let _ = socket.upgrade().map(|socket| socket.shutdown(Shutdown::Both));
+        }
+    }
+}
+
+/// A server that listens.
+pub(crate) struct Listening {
+    pub(crate) port: u16,
+    pub(crate) sockets: Arc<Sockets>,
 }
 
 /// Listens on a free port of loopback. For each connection a thread runs `serve` over what `open` makes of it, until it fails
 /// or the client closes. The threads end with the process: a bench has no better moment.
-pub(crate) fn listen<S, O, F>(shared: &Arc<S>, open: O, serve: F) -> io::Result<u16>
+pub(crate) fn listen<S, F>(shared: &Arc<S>, open: &Opening, serve: F) -> io::Result<Listening>
 where
     S: Send + Sync + 'static,
-    O: Fn(TcpStream) -> io::Result<Box<dyn Stream>> + Clone + Send + 'static,
     F: Fn(&S, Connection) -> io::Result<()> + Copy + Send + 'static,
 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    let port = listener.local_addr()?.port();
-    let shared = Arc::clone(shared);
+    let listening = Listening { port: listener.local_addr()?.port(), sockets: Arc::default() };
+    let (shared, open, sockets) = (Arc::clone(shared), Arc::clone(open), Arc::clone(&listening.sockets));
     let accept = move || {
         while let Ok((stream, _)) = listener.accept() {
-            let (shared, open) = (Arc::clone(&shared), open.clone());
+            let (shared, open, stream) = (Arc::clone(&shared), Arc::clone(&open), Arc::new(stream));
+            sockets.add(&stream);
             let serve_one = move || {
-                let opened = stream.set_nodelay(true).and_then(|()| open(stream));
+                let opened = stream.set_nodelay(true).and_then(|()| open(Socket(stream)));
                 // A client that is killed resets its connections; that is how each of its runs ends.
                 let _ = opened.and_then(|stream| serve(&shared, Connection::new(stream)));
             };
@@ -76,7 +123,7 @@ where
         }
     };
     thread::Builder::new().stack_size(STACK_BYTES).spawn(accept)?;
-    Ok(port)
+    Ok(listening)
 }
 
 impl Connection {

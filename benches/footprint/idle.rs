@@ -9,8 +9,10 @@ use std::{
 use crate::{
     Outcome,
     child::{Running, Subject},
+    load::{Load, Way},
     procfs::{Sample, Work},
-    window::Loopback,
+    servers::Loopback,
+    window::Scenario,
 };
 
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -30,18 +32,28 @@ impl Gap {
     }
 }
 
+/// All gaps of a run.
+pub(crate) struct Idle {
+    pub(crate) name: &'static str,
+    pub(crate) gaps: Vec<Gap>,
+}
+
 /// Watches a reader of 5 s between its ticks.
-pub(crate) fn measure(loopback: &Loopback, binary: &Path, gaps: usize) -> Outcome<Vec<Gap>> {
+pub(crate) fn measure(loopback: &Loopback, binary: &Path, way: Way, gaps: usize) -> Outcome<Idle> {
+    let sink = &loopback.servers(way)?.sink;
     thread::sleep(Duration::from_millis(100));
-    loopback.sink.reset();
-    let subject = Subject::Program { binary: binary.to_owned(), by_name: false };
-    let mut running = Running::start(&subject, INTERVAL, &loopback.app.ports[..1], loopback.sink.port)?;
+    sink.reset();
+    let (name, load) = (if way.is_tls() { "1 reader, 5 s, TLS" } else { "1 reader, 5 s" }, Load::of(way));
+    let subject = Subject::Program { binary: binary.to_owned(), load };
+    let (settle, window) = (AFTER_TICK, INTERVAL);
+    let scenario = Scenario { name, readers: 1, interval: INTERVAL, settle, window, load, restarts: false };
+    let mut running = Running::start(&subject, &scenario, loopback)?;
     // The first tick belongs to the start: templates, version, first connections.
     let mut tick = Instant::now();
-    (0..=gaps)
+    let gaps = (0..=gaps)
         .map(|number| {
-            let seen = loopback.sink.documents();
-            if !loopback.sink.wait_beyond(seen, INTERVAL * 2) {
+            let seen = sink.documents();
+            if !sink.wait_beyond(seen, INTERVAL * 2) {
                 return Err(format!("idle: no document came\nits log ends:\n{}", running.log_tail()).into());
             }
             if number > 0 {
@@ -56,7 +68,8 @@ pub(crate) fn measure(loopback: &Loopback, binary: &Path, gaps: usize) -> Outcom
             Ok(Gap(second.since(&first)))
         })
         .skip(1)
-        .collect()
+        .collect::<Outcome<_>>()?;
+    Ok(Idle { name, gaps })
 }
 
 /// A tick at another time would put work into the gap, or the gap into a tick.

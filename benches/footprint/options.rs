@@ -4,7 +4,9 @@ use std::{path::PathBuf, time::Duration};
 
 use crate::{
     Outcome,
-    floor::{Floor, Pattern},
+    floor::{Floor, NO_FILE, Pattern},
+    load::{Load, Way},
+    peers::{self, Peer},
     window::Scenario,
 };
 
@@ -32,6 +34,8 @@ pub(crate) struct Options {
     pub(crate) record: Option<PathBuf>,
     pub(crate) binary: Option<PathBuf>,
     pub(crate) only: Option<String>,
+    /// Other shippers to compare with, and their binaries.
+    pub(crate) peers: Vec<(Peer, PathBuf)>,
     window: Option<Duration>,
 }
 
@@ -49,6 +53,7 @@ impl Options {
             record: None,
             binary: None,
             only: None,
+            peers: Vec::new(),
             window: None,
         };
         let (mut benched, mut tested) = (false, false);
@@ -63,6 +68,7 @@ impl Options {
                 "--record" => options.record = Some(PathBuf::from(value()?)),
                 "--binary" => options.binary = Some(PathBuf::from(value()?)),
                 "--only" => options.only = Some(value()?.clone()),
+                "--peer" => options.peers.push(peers::parse(value()?)?),
                 "--rounds" => options.rounds = value()?.parse::<usize>()?.max(1),
                 "--window" => {
                     options.window = Some(Duration::from_secs(value()?.parse::<u64>()?.max(1)));
@@ -82,33 +88,57 @@ impl Options {
     pub(crate) fn scenarios(&self) -> Vec<Scenario> {
         let seconds = |full| if self.quick { 4 } else { full };
         let window = |full| self.window.unwrap_or_else(|| Duration::from_secs(seconds(full)));
-        self.chosen([
-            ("a: 1 reader, 1 s", 1, 1000, window(30), false),
-            ("b: 20 readers, 1 s", 20, 1000, window(20), false),
-            ("c: 1 reader, 100 ms", 1, 100, window(20), false),
-            ("d: as a, by name", 1, 1000, window(30), true),
+        let of = |name, readers, way, seconds| self.scenario(name, readers, Load::of(way), window(seconds));
+        let gzip = Load { gzip: true, ..Load::of(Way::Tls) };
+        self.chosen(vec![
+            of("a: 1 reader, 1 s", 1, Way::Number, 30),
+            of("b: 20 readers, 1 s", 20, Way::Number, 20),
+            Scenario { interval: Duration::from_millis(100), ..of("c: 1 reader, 100 ms", 1, Way::Number, 20) },
+            of("d: as a, by a proxy", 1, Way::Proxy, 30),
+            of("e: as a, by name", 1, Way::Name, 30),
+            of("f: as a, TLS", 1, Way::Tls, 30),
+            of("g: as b, TLS", 20, Way::Tls, 20),
+            // A bulk of one document is too short to be compressed.
+            self.scenario("h: as g, gzip", 20, gzip, window(20)),
+            Scenario { restarts: true, ..of("i: as f, restart", 1, Way::Tls, 30) },
+            of("j: as f, system's CAs", 1, Way::SystemTls, 30),
         ])
     }
 
     /// What the build without TLS is run with: only its memory is asked.
     pub(crate) fn short_scenarios(&self) -> Vec<Scenario> {
         let window = Duration::from_secs(if self.quick { 2 } else { 5 });
-        self.chosen([("a: 1 reader, 1 s", 1, 1000, window, false), ("b: 20 readers, 1 s", 20, 1000, window, false)])
+        let of = |name, readers| self.scenario(name, readers, Load::of(Way::Number), window);
+        self.chosen(vec![of("a: 1 reader, 1 s", 1), of("b: 20 readers, 1 s", 20)])
     }
 
-    fn chosen<const N: usize>(&self, all: [(&'static str, usize, u64, Duration, bool); N]) -> Vec<Scenario> {
+    /// What other shippers are compared under.
+    pub(crate) fn peer_scenarios(&self) -> Vec<Scenario> {
+        let window = self.window.unwrap_or(Duration::from_secs(20));
+        let of = |name, readers, way| self.scenario(name, readers, Load::of(way), window);
+        self.chosen(vec![
+            of("a: plain by number, 1 reader", 1, Way::Number),
+            of("b: plain by number, 20 readers", 20, Way::Number),
+            of("f: TLS by name, 1 reader", 1, Way::Tls),
+            of("g: TLS by name, 20 readers", 20, Way::Tls),
+        ])
+    }
+
+    fn scenario(&self, name: &'static str, readers: usize, load: Load, window: Duration) -> Scenario {
+        Scenario {
+            name,
+            readers,
+            interval: Duration::from_secs(1),
+            settle: Duration::from_secs(if self.quick { 1 } else { 3 }),
+            window,
+            load,
+            restarts: false,
+        }
+    }
+
+    fn chosen(&self, all: Vec<Scenario>) -> Vec<Scenario> {
         let wanted = |name: &str| self.only.as_deref().is_none_or(|only| only.chars().any(|c| name.starts_with(c)));
-        all.into_iter()
-            .filter(|(name, ..)| wanted(name))
-            .map(|(name, readers, interval_ms, window, by_name)| Scenario {
-                name,
-                readers,
-                interval: Duration::from_millis(interval_ms),
-                settle: Duration::from_secs(if self.quick { 1 } else { 3 }),
-                window,
-                by_name,
-            })
-            .collect()
+        all.into_iter().filter(|scenario| wanted(scenario.name)).collect()
     }
 
     /// The command that gives these figures again. The record's own place is of no interest to its reader.
@@ -135,15 +165,17 @@ impl Options {
     }
 }
 
-/// `--floor each|same INTERVAL_MS DOCUMENT_BYTES SINK_PORT READER_PORT…`, as [`Floor::arguments`] writes it.
+/// `--floor each|same INTERVAL_MS DOCUMENT_BYTES HOST CA_FILE SINK_PORT READER_PORT…`, as [`Floor::arguments`] writes it.
 fn parse_floor(words: &[String]) -> Outcome<Floor> {
-    let [pattern, interval_ms, document_bytes, sink, readers @ ..] = words else {
-        return Err("--floor wants a pattern, an interval, a size, and ports".into());
+    let [pattern, interval_ms, document_bytes, host, ca_file, sink, readers @ ..] = words else {
+        return Err("--floor wants a pattern, an interval, a size, a host, a file, and ports".into());
     };
     Ok(Floor {
         pattern: if pattern == "each" { Pattern::Each } else { Pattern::Same },
         interval: Duration::from_millis(interval_ms.parse()?),
         document_bytes: document_bytes.parse()?,
+        host: host.clone(),
+        ca_file: (ca_file != NO_FILE).then(|| PathBuf::from(ca_file)),
         sink: sink.parse()?,
         readers: readers.iter().map(|port| port.parse()).collect::<Result<_, _>>()?,
     })

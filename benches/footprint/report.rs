@@ -10,8 +10,9 @@ use std::{
 use crate::{
     Outcome,
     binaries::Binaries,
-    idle::Gap,
+    idle::Idle,
     machine,
+    names::Name,
     options::Options,
     targets::Target,
     window::{Figures, Scenario, Window, Windows, float},
@@ -19,7 +20,7 @@ use crate::{
 
 /// Widths of the columns of the main table, and their heads.
 const COLUMNS: [(&str, usize); 12] = [
-    ("load", 20),
+    ("load", 22),
     ("who", 22),
     ("CPU ms/doc", 10),
     ("(each round)", 24),
@@ -40,7 +41,7 @@ pub(crate) struct Report {
 
 impl Report {
     /// Says what was measured where, and begins the main table.
-    pub(crate) fn begin(options: &Options, binaries: &Binaries, payload_bytes: usize) -> Self {
+    pub(crate) fn begin(options: &Options, binaries: &Binaries, name: &Name, payload_bytes: usize) -> Self {
         let mut report = Self { text: String::new() };
         for line in machine::heading() {
             report.line(&line);
@@ -49,6 +50,10 @@ impl Report {
         let plain = binaries.plain_bytes.map_or_else(String::new, |bytes| format!(", {bytes} without TLS"));
         report.line(&format!("- stripped release binary: {} bytes with TLS{plain}", binaries.full_bytes));
         report.line(&format!("- payload: {payload_bytes} bytes, Go's, chunked; servers and clients on one loopback"));
+        report.line(&format!(
+            "- names: `{}`, {}; bytes on the wire are those of HTTP, before TLS",
+            name.host, name.resolved
+        ));
         report.line("");
         report.row(&COLUMNS.map(|(head, _)| head.to_owned()));
         report.row(&COLUMNS.map(|(_, width)| "-".repeat(width)));
@@ -114,17 +119,42 @@ impl Report {
         }
     }
 
-    /// Wake-ups between two ticks.
-    pub(crate) fn idle(&mut self, gaps: &[Gap]) {
-        let each: Vec<String> = gaps.iter().map(|gap| gap.wake_ups().to_string()).collect();
+    /// Handshakes of all connections of a run.
+    pub(crate) fn handshakes(&mut self, all: &[Figures]) {
+        let with_tls: Vec<&Figures> = all.iter().filter(|figures| figures.load.way.is_tls()).collect();
+        if with_tls.is_empty() {
+            return;
+        }
         self.line("");
-        self.line(&format!(
-            "Idle, 1 reader, 5 s: wake-ups between two ticks (from 1 s after one to 0.5 s before the next): {}",
-            each.join(", ")
-        ));
-        for (number, gap) in gaps.iter().enumerate() {
-            for work in gap.0.iter().filter(|work| work.switches > 0) {
-                self.line(&format!("- gap {}: {} woke {} times, {:?}", number + 1, work.name, work.switches, work.cpu));
+        self.line("TLS handshakes of each run, full + resumed.");
+        self.line("");
+        for figures in with_tls {
+            for (who, windows) in figures.by_name() {
+                let each: Vec<String> = windows
+                    .0
+                    .iter()
+                    .map(|window| format!("{} + {}", window.handshakes.0, window.handshakes.1))
+                    .collect();
+                self.line(&format!("- {}, {who}: {}", figures.name, each.join(", ")));
+            }
+        }
+    }
+
+    /// Wake-ups between two ticks.
+    pub(crate) fn idle(&mut self, all: &[Idle]) {
+        for idle in all {
+            let each: Vec<String> = idle.gaps.iter().map(|gap| gap.wake_ups().to_string()).collect();
+            self.line("");
+            self.line(&format!(
+                "Idle, {}: wake-ups between two ticks (from 1 s after one to 0.5 s before the next): {}",
+                idle.name,
+                each.join(", ")
+            ));
+            for (number, gap) in idle.gaps.iter().enumerate() {
+                for work in gap.0.iter().filter(|work| work.switches > 0) {
+                    let (number, name, switches, cpu) = (number + 1, &work.name, work.switches, work.cpu);
+                    self.line(&format!("- gap {number}: {name} woke {switches} times, {cpu:?}"));
+                }
             }
         }
     }

@@ -3,8 +3,7 @@
 use std::{
     collections::HashSet,
     io::{self, Read as _},
-    net::TcpStream,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -13,7 +12,7 @@ use flate2::read::GzDecoder;
 use crate::{
     Outcome,
     app::COUNTER_IN_DOCUMENT,
-    http::{self, Connection, Request, Stream},
+    http::{self, Connection, Listening, Opening, Request},
 };
 
 const ROOT: &str = concat!(
@@ -23,9 +22,16 @@ const ROOT: &str = concat!(
     r#""tagline":"You Know, for Search"}"#,
 );
 
+/// The answer to a document that came alone.
+const STORED: &str = concat!(
+    r#"{"_index":"expvastic","_type":"app","_id":"1","_version":1,"result":"created","#,
+    r#""_shards":{"total":1,"successful":1,"failed":0},"_seq_no":1,"_primary_term":1}"#,
+);
+
 /// The server, for the life of the bench.
 pub(crate) struct Sink {
     pub(crate) port: u16,
+    listening: Listening,
     shared: Arc<Shared>,
 }
 
@@ -33,6 +39,8 @@ pub(crate) struct Sink {
 struct Shared {
     tally: Mutex<Tally>,
     arrived: Condvar,
+    /// Where the server listens, once it does.
+    port: OnceLock<u16>,
 }
 
 /// All that one client did since the last [`Sink::reset`].
@@ -40,6 +48,8 @@ struct Shared {
 pub(crate) struct Tally {
     pub(crate) documents: u64,
     pub(crate) bulks: u64,
+    /// Those of them that were compressed.
+    pub(crate) compressed: u64,
     pub(crate) bulk_body_bytes: u64,
     pub(crate) bytes_received: u64,
     pub(crate) bytes_sent: u64,
@@ -56,18 +66,17 @@ pub(crate) struct Tally {
 }
 
 impl Sink {
-    pub(crate) fn start() -> Outcome<Self> {
-        Self::start_over(http::plain)
+    pub(crate) fn start(open: &Opening) -> Outcome<Self> {
+        let shared = Arc::new(Shared::default());
+        let listening = http::listen(&shared, open, serve)?;
+        // No one else sets it.
+        let _ = shared.port.set(listening.port);
+        Ok(Self { port: listening.port, listening, shared })
     }
 
-    /// One whose connections are opened in a way of their own.
-    pub(crate) fn start_over<O>(open: O) -> Outcome<Self>
-    where
-        O: Fn(TcpStream) -> io::Result<Box<dyn Stream>> + Clone + Send + 'static,
-    {
-        let shared = Arc::new(Shared::default());
-        let port = http::listen(&shared, open, serve)?;
-        Ok(Self { port, shared })
+    /// Closes all connections, as a server does that is started again.
+    pub(crate) fn hang_up(&self) {
+        self.listening.sockets.close();
     }
 
     pub(crate) fn reset(&self) {
@@ -101,20 +110,32 @@ impl Shared {
 }
 
 impl Tally {
+    /// Takes in a document that came alone, as the Go program of 2017 sends them.
+    fn take_one(&mut self, request: &Request) {
+        self.first.get_or_insert_with(Instant::now);
+        self.documents += 1;
+        self.bulks += 1;
+        self.bulk_body_bytes += request.body.len() as u64;
+    }
+
     /// Takes a bulk in and gives the number of its documents.
     fn take(&mut self, request: &Request) -> u64 {
+        let mut inflated = Vec::new();
+        let body = match request.encoding.as_str() {
+            "" => &request.body,
+            "gzip" if GzDecoder::new(&request.body[..]).read_to_end(&mut inflated).is_ok() => {
+                self.compressed += 1;
+                &inflated
+            }
+            encoding => {
+                self.problems.push(format!("a bulk came with Content-Encoding {encoding} that cannot be read"));
+                &request.body
+            }
+        };
         if self.first.is_none() {
             self.first = Some(Instant::now());
-            self.first_body.clone_from(&request.body);
+            self.first_body.clone_from(body);
         }
-        if !request.encoding.is_empty() {
-            self.problems.push(format!("a bulk came with Content-Encoding {}", request.encoding));
-        }
-        // Its documents are counted and answered all the same.
-        let mut inflated = Vec::new();
-        let is_inflated =
-            request.encoding == "gzip" && GzDecoder::new(&request.body[..]).read_to_end(&mut inflated).is_ok();
-        let body = if is_inflated { &inflated } else { &request.body };
         if body.last() != Some(&b'\n') {
             self.problems.push("a bulk did not end with a newline".to_owned());
         }
@@ -154,6 +175,11 @@ fn serve(shared: &Shared, mut connection: Connection) -> io::Result<()> {
                 let documents = tally.take(&request);
                 chunked(&verdicts(&request.path, documents))
             }
+            ("POST", path) if is_index_and_type(path) => {
+                tally.take_one(&request);
+                sized("201 Created", STORED)
+            }
+            ("GET", "/_nodes/http") => sized("200 OK", &nodes(shared.port.get().copied().unwrap_or_default())),
             ("GET", "/") => sized("200 OK", ROOT),
             ("HEAD", "/") => sized("200 OK", ""),
             ("PUT" | "POST", _) => sized("200 OK", r#"{"acknowledged":true}"#),
@@ -168,6 +194,19 @@ fn serve(shared: &Shared, mut connection: Connection) -> io::Result<()> {
         connection.write(answer.as_bytes())?;
     }
     Ok(())
+}
+
+/// The nodes of the cluster, for which the Go program asks at its start.
+fn nodes(port: u16) -> String {
+    format!(
+        r#"{{"cluster_name":"bench","nodes":{{"node-1":{{"name":"node-1","http":{{"publish_address":"127.0.0.1:{port}"}}}}}}}}"#
+    )
+}
+
+/// Where a document is sent that comes alone: `/expvastic/app/`.
+fn is_index_and_type(path: &str) -> bool {
+    let words: Vec<&str> = path.trim_matches('/').split('/').collect();
+    words.len() == 2 && words.iter().all(|word| !word.is_empty() && !word.starts_with('_'))
 }
 
 /// What Elasticsearch leaves of its answer under the `filter_path` that was asked for.
