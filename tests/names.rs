@@ -185,14 +185,14 @@ fn a_name_server_that_is_silent_delays_neither_others_nor_the_end() {
          file: {{endpoint: \"listed:9200\"}}\n",
         server.address
     );
-    let text = config(&readers, "interval: 100ms, timeout: 300ms", &recorders);
+    let config = config(&readers, "interval: 100ms, timeout: 300ms", &recorders);
 
     // To the second name server, packets are lost.
     let nowhere = "nameserver 10.66.0.53\noptions timeout:30 attempts:2\n";
     for (resolv_conf, arguments) in [(PATIENT, &[][..]), (nowhere, &[]), (nowhere, &["once"])] {
         machine.write("resolv.conf", resolv_conf);
         store.lock().expect("the store").documents.clear();
-        let mut program = Program::start(arguments, &text);
+        let mut program = Program::start(arguments, &config);
         let said = "cannot resolve app.test: no answer from the name server within 300ms";
         wait_until("the reader says why", || program.read("stderr").contains(said));
         let wanted = if arguments.is_empty() { 3 } else { 1 };
@@ -277,8 +277,8 @@ fn all_addresses_are_tried_and_search_domains_and_hosts_files_apply() {
         hosts.iter().map(|(name, _)| (name.trim_end_matches(".test").to_owned(), format!("{name}:8080"))).collect();
     let mut readers: Vec<(&str, &str)> = of_names.iter().map(|(name, host)| (name.as_str(), host.as_str())).collect();
     readers.extend([("by-domain", "app:8080"), ("by-file", "listed:8080")]);
-    let text = config(&readers, "interval: 500ms, timeout: 1h", "  es: {endpoint: \"es.test:9200\"}\n");
-    let mut program = Program::start(&[], &text);
+    let config = config(&readers, "interval: 500ms, timeout: 1h", "  es: {endpoint: \"es.test:9200\"}\n");
+    let mut program = Program::start(&[], &config);
     for (reader, _) in &readers {
         wait_until("each reader's documents are stored", || {
             let store = store.lock().expect("the store");

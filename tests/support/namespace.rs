@@ -25,8 +25,8 @@ const VARIABLES: [&str; 9] = [
     "HOSTALIASES",
 ];
 
-/// Addresses in 10.9.0.0/24, 10.9.1.2 and fd09::/64 can be listened on. They are reached from other addresses, so they do not
-/// count as this machine's. Packets to 10.66.0.0/24, fd66::/64, and other addresses in 10.9.1.0/24 are lost.
+/// Addresses in 10.9.0.0/24, 10.9.1.2 and `fd09::/64` can be listened on. They are reached from other addresses, so they do not
+/// count as this machine's. Packets to 10.66.0.0/24, `fd66::/64`, and other addresses in 10.9.1.0/24 are lost.
 const NETWORK: &str = "\
     ip link set lo up
     ip addr add 10.8.0.1/32 dev lo
@@ -58,7 +58,9 @@ impl Machine {
         let mut again = Command::new("unshare");
         again.args(way).arg(std::env::current_exe().expect("this test")).args(["--exact", test, "--nocapture"]);
         again.env(MARK, "1");
-        VARIABLES.iter().for_each(|name| _ = again.env_remove(name));
+        for name in VARIABLES {
+            again.env_remove(name);
+        }
         let done = again.output().expect("unshare starts");
         let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
         assert!(
