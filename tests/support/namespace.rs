@@ -26,7 +26,8 @@ const VARIABLES: [&str; 9] = [
 ];
 
 /// Addresses in 10.9.0.0/24, 10.9.1.2 and `fd09::/64` can be listened on. They are reached from other addresses, so they do not
-/// count as this machine's. Packets to 10.66.0.0/24, `fd66::/64`, and other addresses in 10.9.1.0/24 are lost.
+/// count as this machine's. Packets to 10.66.0.0/24, `fd66::/64`, and other addresses in 10.9.1.0/24 are lost; after
+/// a second, the system says that those with IPv6 are unreachable.
 const NETWORK: &str = "\
     ip link set lo up
     ip addr add 10.8.0.1/32 dev lo
