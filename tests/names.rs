@@ -226,7 +226,9 @@ fn a_second_signal_and_commands_do_not_wait_for_the_resolver() {
     names.silence("app.test");
     names.silence("es.test");
     let lost = "  lost: {endpoint: \"es.test:9200\", timeout: 300ms}\n";
-    let config = config(&[("dead", "app.test:8080")], "interval: 100ms, timeout: 300ms", lost);
+    let _app = App::start("10.9.0.2:8080", "keep-alive");
+    let readers = [("dead", "app.test:8080"), ("well", "10.9.0.2:8080")];
+    let config = config(&readers, "interval: 100ms, timeout: 300ms", lost);
     let mut program = Program::start(&[], &config.replace("shutdown_timeout: 1s", "shutdown_timeout: 1h"));
     wait_until("both names are being looked up", || {
         names.lookups("app.test").0 == 1 && names.lookups("es.test").0 == 1
@@ -242,6 +244,23 @@ fn a_second_signal_and_commands_do_not_wait_for_the_resolver() {
     assert_eq!(log.lines().filter(|line| line.contains("ledger: made")).count(), 2, "{log}");
     // One lookup of each process: the resolver would repeat its question after 30 s.
     assert_eq!((names.lookups("app.test").0, names.lookups("es.test").0), (2, 2), "{log}");
+}
+
+#[test]
+fn as_many_lookups_as_may_hang_keep_out_no_name_of_the_hosts_file() {
+    let test = "as_many_lookups_as_may_hang_keep_out_no_name_of_the_hosts_file";
+    let Some(_machine) = Machine::enter(test, PATIENT) else { return };
+    let names = NameServer::start(NAME_SERVER);
+    let _app = App::start("10.9.0.2:8080", "close");
+    let dead: Vec<(String, String)> = (1..=17).map(|n| (format!("dead{n}"), format!("dead{n}.test:8080"))).collect();
+    (1..=17).for_each(|number| names.silence(&format!("dead{number}.test")));
+    let mut readers: Vec<(&str, &str)> = dead.iter().map(|(name, host)| (name.as_str(), host.as_str())).collect();
+    readers.push(("by-file", "listed:8080"));
+    let mut program = Program::start(&[], &config(&readers, "interval: 200ms, timeout: 5s", ""));
+    wait_until("there are documents", || program.documents("out.ndjson").len() >= 3);
+    wait_until("one lookup was too many", || program.read("stderr").contains("16 other lookups have not ended"));
+    let log = end(&mut program);
+    assert!(!log.lines().any(|line| line.contains("poll failed") && line.contains("reader=by-file")), "{log}");
 }
 
 #[test]
