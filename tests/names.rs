@@ -264,6 +264,24 @@ fn as_many_lookups_as_may_hang_keep_out_no_name_of_the_hosts_file() {
 }
 
 #[test]
+fn more_names_than_may_be_looked_up_at_once_have_their_turns() {
+    let test = "more_names_than_may_be_looked_up_at_once_have_their_turns";
+    let Some(_machine) = Machine::enter(test, PATIENT) else { return };
+    let names = NameServer::start(NAME_SERVER);
+    let _app = App::start("10.9.0.2:8080", "close");
+    let apps: Vec<(String, String)> = (1..=40).map(|n| (format!("app{n}"), format!("app{n}.test:8080"))).collect();
+    (1..=40).for_each(|number| names.set(&format!("app{number}.test"), &["10.9.0.2"]));
+    let readers: Vec<(&str, &str)> = apps.iter().map(|(name, host)| (name.as_str(), host.as_str())).collect();
+    let mut program = Program::start(&[], &config(&readers, "interval: 500ms, timeout: 1h", ""));
+    wait_until("each has a document", || {
+        let documents = program.documents("out.ndjson");
+        readers.iter().all(|(reader, _)| documents.iter().any(|document| document["service.name"] == *reader))
+    });
+    let log = end(&mut program);
+    assert!(!log.contains("poll failed"), "{log}");
+}
+
+#[test]
 fn what_cannot_be_resolved_says_why() {
     let quick = format!("nameserver {NAME_SERVER}\noptions timeout:1 attempts:1\n");
     let Some(machine) = Machine::enter("what_cannot_be_resolved_says_why", &quick) else { return };
