@@ -154,6 +154,7 @@ impl Access {
             (401, Some(auth)) => Some(format!("check `auth`: {}", auth.describe())),
             (403, None) => Some("the server denies access: check its access rules, or set `auth`".to_owned()),
             (403, Some(auth)) => Some(format!("check the privileges of `auth`: {}", auth.describe())),
+            (407, _) => Some("a proxy requires credentials: check those in its URL".to_owned()),
             _ => None,
         }
     }

@@ -279,6 +279,10 @@ impl Invocation {
         {
             let _ = writeln!(std::io::stderr(), "{problem}");
         }
+        #[cfg(not(feature = "proxy"))]
+        for problem in http::proxy_problems(config.urls(), &|name| std::env::var(name).ok()) {
+            let _ = writeln!(std::io::stderr(), "{problem}");
+        }
         Ok(config)
     }
 

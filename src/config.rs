@@ -194,6 +194,20 @@ impl Config {
             || self.recorders.iter().any(|recorder| of_recorder(&recorder.target))
     }
 
+    /// The URLs of all endpoints and hosts.
+    #[cfg(not(feature = "proxy"))]
+    pub(crate) fn urls(&self) -> impl Iterator<Item = &str> {
+        let readers = self.readers.iter().filter_map(|reader| match &reader.source {
+            Source::Expvar { url, .. } => Some(url.as_str()),
+            Source::Own => None,
+        });
+        let hosts = self.recorders.iter().flat_map(|recorder| match &recorder.target {
+            Target::Elasticsearch(target) => &target.hosts[..],
+            Target::File { .. } => &[],
+        });
+        readers.chain(hosts.map(|host| host.url.as_str()))
+    }
+
     /// How each endpoint and each host is accessed.
     pub(crate) fn accesses(&self) -> impl Iterator<Item = Arc<Access>> {
         let readers = self.readers.iter().filter_map(|reader| match &reader.source {

@@ -300,6 +300,22 @@ pub(crate) fn has_proxies(environment: &dyn Fn(&str) -> Option<String>) -> bool 
     Proxies::new(environment).are_configured()
 }
 
+/// What a program that cannot use proxies says of those of these URLs for which the environment names one. The readers of a
+/// range of ports are many, so not all are named.
+#[cfg(not(feature = "proxy"))]
+pub(crate) fn proxy_problems<'u>(
+    urls: impl Iterator<Item = &'u str>,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Vec<String> {
+    let http = Http::new(0, environment);
+    let problem = |url| {
+        let endpoint = Endpoint::with_identity(url, Rc::default());
+        let variable = http.proxy_for(&endpoint)?.variable;
+        Some(TransportError::NoProxies { place: endpoint.place().into_owned(), variable }.to_string())
+    };
+    urls.filter_map(problem).take(limits::UNUSABLE_PROXIES_NAMED_MAX).collect()
+}
+
 /// Connections that are kept open for so many endpoints.
 fn kept_max(endpoints: usize) -> usize {
     endpoints + 4

@@ -341,6 +341,10 @@ fn number(error: &isahc::Error) -> Option<u32> {
 fn endpoint_error(error: &isahc::Error, endpoint: &Endpoint) -> Option<LibcurlError> {
     let place = endpoint.authority().to_owned();
     Some(match error.kind() {
+        _ if number(error) == Some(97) => LibcurlError::RefusedByProxy { place },
+        ErrorKind::ConnectionFailed if number(error) == Some(7) && endpoint.is_tls() => {
+            LibcurlError::NoTunnel { place }
+        }
         ErrorKind::ConnectionFailed if !is_handshake(error) => LibcurlError::NotConnected { place },
         ErrorKind::NameResolution => LibcurlError::NoHost { place },
         #[cfg(feature = "tls")]

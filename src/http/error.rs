@@ -212,6 +212,10 @@ impl fmt::Display for TransportError {
             #[cfg(feature = "proxy")]
             Self::Libcurl(error) => error.fmt(f),
             #[cfg(feature = "proxy")]
+            Self::ThroughProxy { error: error @ LibcurlError::RefusedByProxy { .. }, variable } => {
+                write!(f, "{error} (it is the proxy in the variable {variable})")
+            }
+            #[cfg(feature = "proxy")]
             Self::ThroughProxy { error, variable } => {
                 write!(f, "{error} (through the proxy in the variable {variable}: is it the cause?)")
             }

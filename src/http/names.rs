@@ -10,6 +10,7 @@ use crate::event_loop;
 use crate::limits;
 use std::cell::RefCell;
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::pin::Pin;
@@ -75,7 +76,18 @@ impl Names {
             self.store(host, own.clone(), now);
             return Ok(Resolved { addresses: own, is_fresh: true });
         }
-        let lookup = self.lookup(host)?;
+        let lookup = match self.lookup(host) {
+            Err(NameError::TooMany) => {
+                // The resolver may be needed for no more than this file, which must not wait for a name server.
+                let in_file = neighbours::addresses_in_file(host);
+                if !in_file.is_empty() {
+                    self.store(host, in_file.clone(), now);
+                    return Ok(Resolved { addresses: in_file, is_fresh: true });
+                }
+                self.lookup_in_turn(host, deadline).await?
+            }
+            lookup => lookup?,
+        };
         let late = async {
             event_loop::sleep_until(deadline).await;
             Err(NameError::TimedOut(timeout))
@@ -114,6 +126,40 @@ impl Names {
         let mut known = self.known.borrow_mut();
         known.retain(|name| name.host != host);
         known.push(Name { host: host.to_owned(), addresses, resolved_at: Some(now), lookup: None });
+    }
+
+    /// A lookup of this name, as soon as others have ended.
+    async fn lookup_in_turn(&self, host: &str, deadline: Instant) -> Result<Arc<Lookup>, NameError> {
+        let turn = async {
+            loop {
+                self.one_ends().await;
+                match self.lookup(host) {
+                    Err(NameError::TooMany) => {}
+                    lookup => return lookup,
+                }
+            }
+        };
+        let late = async {
+            event_loop::sleep_until(deadline).await;
+            Err(NameError::TooMany)
+        };
+        smol::future::or(turn, late).await
+    }
+
+    /// Completes when there are fewer lookups than there may be.
+    async fn one_ends(&self) {
+        let lookups: Vec<Arc<Lookup>> = {
+            let known = self.known.borrow();
+            known.iter().filter_map(|name| name.lookup.clone()).filter(|lookup| !lookup.is_over()).collect()
+        };
+        poll_fn(|context| {
+            let mut has_ended = lookups.len() < limits::LOOKUPS_MAX;
+            for lookup in &lookups {
+                has_ended |= Pin::new(&mut Outcome(lookup)).poll(context).is_ready();
+            }
+            if has_ended { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 
     /// The lookup of this name that is under way, or a new one.

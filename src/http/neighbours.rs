@@ -46,7 +46,8 @@ pub(super) fn is_neighbour(host: &str) -> bool {
     own_name.nodename().to_str().is_ok_and(|own| own.eq_ignore_ascii_case(without_dot(host)))
 }
 
-fn addresses_in_file(host: &str) -> Vec<IpAddr> {
+/// The addresses that the hosts file has for a name.
+pub(super) fn addresses_in_file(host: &str) -> Vec<IpAddr> {
     let file = regular_file::read(Path::new(HOSTS_FILE), limits::HOSTS_FILE_BYTES_MAX).unwrap_or_default();
     addresses_in(&String::from_utf8_lossy(&file), without_dot(host))
 }

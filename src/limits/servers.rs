@@ -34,6 +34,9 @@ pub(crate) const FAILURE_KIND_BYTES_MAX: usize = 400;
 pub(crate) const FAILURE_REASON_BYTES_MAX: usize = 1_000;
 /// Reasons that are logged for one answer that refuses documents for now: one of each kind, up to this number.
 pub(crate) const REFUSALS_LOGGED_MAX: usize = 4;
+/// Endpoints that `check` names because of a proxy that a program without proxies cannot use: enough to see which.
+#[cfg(not(feature = "proxy"))]
+pub(crate) const UNUSABLE_PROXIES_NAMED_MAX: usize = 8;
 /// Fields that are named in the message about an index whose types differ from its template; the others are counted.
 pub(crate) const OTHER_TYPES_NAMED_MAX: usize = 5;
 

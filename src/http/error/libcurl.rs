@@ -21,6 +21,10 @@ pub(crate) enum LibcurlError {
     NoHost { place: String },
     /// Nothing listens there, or it cannot be reached. The most common one.
     NotConnected { place: String },
+    /// The same where the proxy makes a tunnel for TLS. libcurl does not say whether the proxy was reached and has refused to.
+    NoTunnel { place: String },
+    /// A SOCKS proxy was reached, and does not connect to this place. Likely while setting up: wrong credentials, or its rules.
+    RefusedByProxy { place: String },
     /// TLS with the server failed, or cannot begin.
     #[cfg(feature = "tls")]
     Tls(TlsError),
@@ -47,6 +51,14 @@ impl fmt::Display for LibcurlError {
             Self::Request { words } | Self::Other { words } => f.write_str(words),
             Self::NoHost { place } => write!(f, "cannot resolve the host name of {place}"),
             Self::NotConnected { place } => write!(f, "cannot connect to {place}: is a server listening there?"),
+            Self::NoTunnel { place } => write!(
+                f,
+                "cannot connect to {place}: is a server listening there, and are the credentials in the proxy's URL right?"
+            ),
+            Self::RefusedByProxy { place } => write!(
+                f,
+                "the proxy does not connect to {place}: check the credentials in its URL, and what it permits"
+            ),
             #[cfg(feature = "tls")]
             Self::Tls(error) => error.fmt(f),
             Self::Answer(error) => error.fmt(f),
