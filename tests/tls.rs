@@ -14,6 +14,7 @@ mod tls;
 mod tls_shipping;
 
 use loopback::{Reply, Server, sequence, wait_until};
+use program::Program;
 use rcgen::KeyPair;
 use rustls::HandshakeKind;
 use rustls::crypto::ring::Ticketer;
@@ -193,7 +194,7 @@ const CERTIFICATES: [(&str, &str, &str, &str); 9] = [
 
 #[test]
 fn a_server_with_a_wrong_certificate_gets_no_request() {
-    let ca = Authority::new("ca");
+    let (ca, other) = (Authority::new("ca"), Authority::new("ca"));
     let new_key = || KeyPair::generate().expect("a key");
     let certificates = [
         ("good", ca.issue()),
@@ -207,7 +208,10 @@ fn a_server_with_a_wrong_certificate_gets_no_request() {
             let config = config(certificate(name).expect("it is there"), version, Clients::NotAsked);
             let app = TlsServer::start(config, Ending::Announced, counting(Reply::ok));
             let config = to_file(&reader(app.port, host, &format!("auth: {{bearer: planted-token}}, {asked}")));
-            let program = start(&config, &ca, None);
+            let program = Program::start_prepared(&config, |folder| {
+                std::fs::write(folder.join("ca.crt"), &ca.pem).expect("written");
+                std::fs::write(folder.join("other.crt"), &other.pem).expect("written");
+            });
             if expected.is_empty() {
                 has_documents(&program, 2);
                 let is_warned = program.read("stderr").contains("verify is false: the certificate is not checked");

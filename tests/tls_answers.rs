@@ -27,13 +27,14 @@ use tls_shipping::{
 /// Documents of 900 kB, and a server that reads no more than the head of a bulk that it refuses.
 fn check_refusal(status: u16, bulk_bytes_min: usize, is_refused: impl Fn(usize, usize) -> bool + Send + Sync + 'static) {
     let (ca, certified) = trusted();
-    let long = "x".repeat(900_000);
+    let long: Vec<String> = (0..900).map(|at| format!(r#","long{at}":"{}""#, "x".repeat(1_000))).collect();
+    let long = long.concat();
     let polls = AtomicUsize::new(0);
     let app = TlsServer::start(config(&certified, VERSIONS[0], Clients::NotAsked), Ending::Announced, move |_| {
         let number = polls.fetch_add(1, Ordering::SeqCst);
         // There is an end of them, so that what is refused does not displace others.
         let long = if number < 12 { long.as_str() } else { "" };
-        Reply::ok(format!(r#"{{"poll_seq":{number},"long":"{long}"}}"#))
+        Reply::ok(format!(r#"{{"poll_seq":{number}{long}}}"#))
     });
     let (store, stored) = store();
     let (refused, largest) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
