@@ -101,8 +101,7 @@ fn client_certificates_are_shown_whatever_the_format_of_their_key() {
                 Ending::Announced,
                 counting(Reply::ok),
             );
-            let program =
-                start(&to_file(&reader(app.port, "localhost", TRUST_AND_CLIENT)), &ca, Some((&client, form)));
+            let program = start(&to_file(&reader(app.port, "localhost", TRUST_AND_CLIENT)), &ca, Some((&client, form)));
             has_documents(&program, 2);
             assert_eq!(*app.seen.clients.lock().expect("the clients"), [Some(client.der)], "{form:?}");
             assert_no_complaint(&program);
@@ -114,7 +113,8 @@ fn client_certificates_are_shown_whatever_the_format_of_their_key() {
 fn a_client_certificate_that_is_replaced_is_shown_to_the_next_connection() {
     let (ca, certified) = trusted();
     let clients = Authority::new("clients");
-    let [first, second] = [clients.issue_as(tls::rsa_key(), &[], |_| {}), clients.issue_as(tls::rsa_key(), &[], |_| {})];
+    let [first, second] =
+        [clients.issue_as(tls::rsa_key(), &[], |_| {}), clients.issue_as(tls::rsa_key(), &[], |_| {})];
     let config = config(&certified, VERSIONS[0], Clients::Required(&clients));
     let app = TlsServer::start(config, Ending::Announced, counting(|body| last(&body)));
     let config = to_file(&reader(app.port, "localhost", TRUST_AND_CLIENT));

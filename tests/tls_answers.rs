@@ -20,18 +20,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tls::{Clients, Ending, TlsServer, VERSIONS, config};
 use tls_shipping::{
-    TRUST, assert_no_complaint, counting, has_documents, is_exact, is_without_gap, reader, start, store,
-    to_file, to_server, trusted,
+    TRUST, assert_no_complaint, counting, has_documents, is_exact, is_without_gap, reader, start, store, to_file,
+    to_server, trusted,
 };
 
 /// Documents of 900 kB, and a server that reads no more than the head of a bulk that it refuses.
-fn check_refusal(status: u16, bulk_bytes_min: usize, is_refused: impl Fn(usize, usize) -> bool + Send + Sync + 'static) {
+fn check_refusal(
+    status: u16,
+    bulk_bytes_min: usize,
+    is_refused: impl Fn(usize, usize) -> bool + Send + Sync + 'static,
+) {
     let (ca, certified) = trusted();
     let long: Vec<String> = (0..900).map(|at| format!(r#","long{at}":"{}""#, "x".repeat(1_000))).collect();
     let long = long.concat();
-    let polls = AtomicUsize::new(0);
+    let polls = Arc::new(AtomicUsize::new(0));
+    let polled = Arc::clone(&polls);
     let app = TlsServer::start(config(&certified, VERSIONS[0], Clients::NotAsked), Ending::Announced, move |_| {
-        let number = polls.fetch_add(1, Ordering::SeqCst);
+        let number = polled.fetch_add(1, Ordering::SeqCst);
         // There is an end of them, so that what is refused does not displace others.
         let long = if number < 12 { long.as_str() } else { "" };
         Reply::ok(format!(r#"{{"poll_seq":{number}{long}}}"#))
@@ -48,7 +53,8 @@ fn check_refusal(status: u16, bulk_bytes_min: usize, is_refused: impl Fn(usize, 
             if length > 0 && is_refused(length, counted.load(Ordering::SeqCst)) {
                 counted.fetch_add(1, Ordering::SeqCst);
                 longest.fetch_max(length, Ordering::SeqCst);
-                let _ = send(input.get_mut(), Reply::Full(status, String::new(), b"no!".to_vec()));
+                let close = "Connection: close\r\n".to_owned();
+                let _ = send(input.get_mut(), Reply::Full(status, close, b"no!".to_vec()));
                 // The connection stays open, and nobody reads from it.
                 std::mem::forget(input);
                 return;
@@ -57,11 +63,15 @@ fn check_refusal(status: u16, bulk_bytes_min: usize, is_refused: impl Fn(usize, 
             if input.read_exact(&mut body).is_err() {
                 return;
             }
+            if length > 0 {
+                // The next bulk is a large one.
+                wait_until("documents wait", || polls.load(Ordering::SeqCst) > 14);
+            }
             let store = || stored.lock().expect("the store").take(&body, |_| None);
             let _ = send(input.get_mut(), small_answer(&request).unwrap_or_else(store));
         }
     });
-    let config = to_server(&reader(app.port, "localhost", TRUST), server.port, "localhost", "bytes: 9MB, documents: 60, age: 1h");
+    let config = to_server(&reader(app.port, "localhost", TRUST), server.port, "localhost", "bytes: 9MB");
     let config = format!("settings: {{memory_limit: 64MiB}}\n{config}");
     let program = start(&config, &ca, None);
     wait_until("it ships all", || (0..30).all(|number| sequence(&store).contains(&number)));

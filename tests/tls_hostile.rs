@@ -67,7 +67,8 @@ impl Beset {
         assert!(self.program.is_running(), "{what}");
         let most = self.program.status("VmHWM") * 1024;
         // The code of a debug build has many times the size.
-        let code = self.program.status("RssFile") * 1024 - self.idle_code_bytes.min(self.program.status("RssFile") * 1024);
+        let code =
+            self.program.status("RssFile") * 1024 - self.idle_code_bytes.min(self.program.status("RssFile") * 1024);
         let code = if cfg!(debug_assertions) { code } else { 0 };
         let allowed = self.announced_bytes + self.idle_bytes.saturating_sub(PROGRAM_BYTES) + code;
         assert!(most <= allowed, "{what}: {most} bytes of {allowed}, {} were announced", self.announced_bytes);
@@ -85,9 +86,7 @@ const SERVER_HELLO_BEGINS: [u8; 9] = [0x16, 3, 3, 0x3f, 0xff, 2, 0, 0x3f, 0xfb];
 
 /// What hostile peers do instead of a handshake, and what is said. `PLACE` is host and port.
 const INSTEAD_OF_A_HANDSHAKE: [(&str, &str, Serve); 9] = [
-    ("silence", "no complete response within 300ms", |stream| {
-        std::io::copy(stream, &mut std::io::sink()).map(|_| ())
-    }),
+    ("silence", "no complete response within 300ms", |stream| std::io::copy(stream, &mut std::io::sink()).map(|_| ())),
     ("half a head", "no complete response within 300ms", |stream| {
         stream.write_all(&SERVER_HELLO_BEGINS[..3])?;
         std::io::copy(stream, &mut std::io::sink()).map(|_| ())
@@ -178,8 +177,7 @@ fn check_flood(what: &str, content: ContentType, records: &[Vec<u8>]) {
         let counted = Arc::clone(&ended);
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let server = TlsServer::talking(listener, settings, move |mut input, _| {
-            if read_request(&mut input).is_none()
-                || is_behind_answer && send(input.get_mut(), Reply::ok("{}")).is_err()
+            if read_request(&mut input).is_none() || is_behind_answer && send(input.get_mut(), Reply::ok("{}")).is_err()
             {
                 return;
             }
