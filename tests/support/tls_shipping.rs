@@ -63,7 +63,7 @@ pub(crate) fn counted(polls: &AtomicUsize) -> String {
 }
 
 pub(crate) fn is_exact(document: &serde_json::Value) -> bool {
-    document["large"].to_string() == "9007199254740993" && document["ü"] == "\"ß\""
+    document["large"].as_u64() == Some(9_007_199_254_740_993) && document["ü"] == "\"ß\""
 }
 
 /// A whole answer, after which the connection ends.
