@@ -46,6 +46,11 @@ pub(crate) const HEAD_BYTES_MAX: usize = 16 << 10;
 /// Header fields of an HTTP answer. Each takes 32 B of the stack while the head is parsed.
 pub(crate) const HEAD_FIELDS_MAX: usize = 100;
 
+/// Reads from a TLS connection in a row that give nothing but records without content, such as tickets, before others have
+/// their turn. Each reads up to 4 kB. Servers send a few hundred bytes of such records.
+#[cfg(feature = "tls")]
+pub(crate) const TLS_EMPTY_READS_MAX: usize = 16;
+
 /// Panels that a dashboard has for single variables. A page with more takes the front end many seconds.
 pub(crate) const VARIABLE_PANELS_MAX: usize = 60;
 /// Series of one panel, such as one for each reader, and panels for each recorder. More cannot be told apart.

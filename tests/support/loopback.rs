@@ -155,7 +155,7 @@ fn serve(
 
 /// Answers the requests that the program sends before the first bulk, which do not matter for most tests: as a recent server
 /// that has the template.
-fn small_answer(request: &Request) -> Option<Reply> {
+pub(crate) fn small_answer(request: &Request) -> Option<Reply> {
     match (request.method.as_str(), request.target.as_str()) {
         ("GET", "/") => Some(Reply::ok(r#"{"version":{"number":"9.0.4"}}"#)),
         ("GET", target) if target.starts_with("/_index_template/") => Some(Reply::ok("{}")),
@@ -163,7 +163,16 @@ fn small_answer(request: &Request) -> Option<Reply> {
     }
 }
 
-fn read_request(input: &mut BufReader<TcpStream>) -> Option<Request> {
+/// The next request of a connection. None if it has ended.
+pub(crate) fn read_request(input: &mut impl BufRead) -> Option<Request> {
+    let (mut request, length) = read_head(input)?;
+    request.body = vec![0; length];
+    input.read_exact(&mut request.body).ok()?;
+    Some(request)
+}
+
+/// The next request without its body, and the length of that.
+pub(crate) fn read_head(input: &mut impl BufRead) -> Option<(Request, usize)> {
     let mut first = String::new();
     input.read_line(&mut first).ok().filter(|length| *length > 0)?;
     let mut words = first.split_whitespace();
@@ -181,13 +190,11 @@ fn read_request(input: &mut BufReader<TcpStream>) -> Option<Request> {
         .lines()
         .find_map(|line| line.strip_prefix("content-length: "))
         .map_or(0, |length| length.trim().parse().expect("a length"));
-    let mut body = vec![0; length];
-    input.read_exact(&mut body).ok()?;
-    Some(Request { method, target, head, body })
+    Some((Request { method, target, head, body: Vec::new() }, length))
 }
 
 /// Returns false if the connection is to be closed.
-fn send(output: &mut TcpStream, reply: Reply) -> std::io::Result<bool> {
+pub(crate) fn send(output: &mut (impl Read + Write), reply: Reply) -> std::io::Result<bool> {
     match reply {
         Reply::Full(status, fields, body) => {
             let head = format!("HTTP/1.1 {status} Status\r\n{fields}Content-Length: {}\r\n\r\n", body.len());

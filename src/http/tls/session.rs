@@ -5,6 +5,7 @@
 
 use super::HandshakeError;
 use crate::event_loop::{self, Interest, TimedOut};
+use crate::limits;
 use crate::nonblocking;
 use rustix::net::{self, RecvFlags, SendAncillaryBuffer, SendFlags};
 use rustls::ClientConnection;
@@ -108,12 +109,14 @@ impl Session {
     }
 
     /// Appends what has arrived to `buffer`, as far as there is room without an allocation. Returns the number of bytes: 0 if
-    /// the server has ended the connection. `None` if nothing is there.
+    /// the server has ended the connection. `None` if nothing is there, or nothing but records without content so far: a
+    /// server can send those faster than they are read, and others have to have their turn.
     pub(in crate::http) fn receive(
         &mut self,
         socket: &OwnedFd,
         buffer: &mut Vec<u8>,
     ) -> Result<Option<usize>, SessionError> {
+        let mut reads = 0;
         loop {
             let mut reader = self.connection.reader();
             match reader.fill_buf() {
@@ -126,9 +129,10 @@ impl Session {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) => return Err(SessionError::System(error)),
             }
-            if !self.read(socket)? {
+            if reads == limits::TLS_EMPTY_READS_MAX || !self.read(socket)? {
                 return Ok(None);
             }
+            reads += 1;
         }
     }
 
@@ -145,15 +149,15 @@ impl Session {
         Ok(true)
     }
 
-    /// Whether decrypted bytes wait: then the socket may not become readable.
+    /// Whether decrypted bytes or the end of the connection wait: then the socket may not become readable.
     pub(in crate::http) fn has_received(&mut self) -> bool {
-        self.connection.reader().fill_buf().is_ok_and(|bytes| !bytes.is_empty())
+        self.connection.reader().fill_buf().is_ok()
     }
 
     /// Whether nothing has arrived that would be taken for the answer to the next request, nor the end of the connection.
-    /// Tickets to resume the session with may have.
+    /// Tickets to resume the session with may have, but no end of them.
     pub(in crate::http) fn is_quiet(&mut self, socket: &OwnedFd) -> bool {
-        loop {
+        for _ in 0..limits::TLS_EMPTY_READS_MAX {
             match self.connection.reader().fill_buf() {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 _ => return false,
@@ -164,6 +168,7 @@ impl Session {
                 Err(_) => return false,
             }
         }
+        false
     }
 
     /// The certificate that the server has shown.
