@@ -55,6 +55,7 @@ pub(super) enum Address {
 pub(super) struct TlsPeer {
     /// The name or address that its certificate has to be for.
     pub(super) host: String,
+    pub(super) port: u16,
     pub(super) tls: Tls,
 }
 
@@ -80,7 +81,7 @@ impl Endpoint {
         let is_tls = url.scheme_str() == Some("https");
         let port = url.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
         let is_local = neighbours::is_neighbour(&host);
-        let tls = is_tls.then(|| TlsPeer { host: host.clone(), tls: identity.access().tls.clone() });
+        let tls = is_tls.then(|| TlsPeer { host: host.clone(), port, tls: identity.access().tls.clone() });
         let place = match neighbours::fixed_addresses(&host) {
             Some(addresses) => {
                 Place::Addresses(addresses.iter().map(|address| Address::Net((*address, port).into())).collect())

@@ -107,6 +107,15 @@ impl Names {
         }
     }
 
+    /// Moves the address that has accepted to the front, so that the next connection need not try those before it again.
+    pub(super) fn prefer(&self, host: &str, address: IpAddr) {
+        for name in self.known.borrow_mut().iter_mut().filter(|name| name.host == host) {
+            if let Some(at) = name.addresses.iter().position(|other| *other == address) {
+                name.addresses[..=at].rotate_right(1);
+            }
+        }
+    }
+
     /// Forgets the addresses of a host name, because none of them could be reached.
     pub(super) fn forget(&self, host: &str) {
         for name in self.known.borrow_mut().iter_mut().filter(|name| name.host == host) {

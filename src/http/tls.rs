@@ -40,33 +40,52 @@ struct Loaded {
     tls: Tls,
     /// The metadata of its files when they were read, in the order of [`files`].
     stamps: Vec<Option<FileStamp>>,
-    config: Arc<ClientConfig>,
+    config: ClientConfig,
+    /// The same for each port, with the sessions that can be resumed there. rustls knows them by the name of the host only, and
+    /// keeps eight tickets for each: those of twenty applications on one host would replace each other.
+    of_ports: Vec<(u16, Arc<ClientConfig>)>,
 }
 
 impl Settings {
-    /// Begins a session with the server that has this name or address.
+    /// Begins a session with the server that has this name or address, on this port.
     ///
     /// # Errors
     /// [`TlsError`] if a file cannot be used, or the name cannot be in a certificate.
-    pub(super) fn session(&self, host: &str, tls: &Tls) -> Result<Session, TlsError> {
+    pub(super) fn session(&self, host: &str, port: u16, tls: &Tls) -> Result<Session, TlsError> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| TlsError::Name { host: host.to_owned() })?;
-        let connection = ClientConnection::new(self.config(tls)?, name);
+        let connection = ClientConnection::new(self.config(port, tls)?, name);
         Ok(Session::new(connection.map_err(|error| TlsError::Setup { words: error.to_string() })?))
     }
 
-    fn config(&self, tls: &Tls) -> Result<Arc<ClientConfig>, TlsError> {
+    fn config(&self, port: u16, tls: &Tls) -> Result<Arc<ClientConfig>, TlsError> {
         let stamps: Vec<_> = files(tls).map(FileStamp::of).collect();
         let mut list = self.list.borrow_mut();
-        if let Some(known) = list.iter().find(|known| known.tls == *tls && known.stamps == stamps) {
-            return Ok(Arc::clone(&known.config));
+        if let Some(known) = list.iter_mut().find(|known| known.tls == *tls && known.stamps == stamps) {
+            return Ok(known.config_of(port));
         }
-        let config = Arc::new(load(tls)?);
+        let mut loaded = Loaded { tls: tls.clone(), stamps, config: load(tls)?, of_ports: Vec::new() };
+        let config = loaded.config_of(port);
         list.retain(|known| known.tls != *tls);
         if list.len() == limits::TLS_SETTINGS_MAX {
             list.remove(0);
         }
-        list.push(Loaded { tls: tls.clone(), stamps, config: Arc::clone(&config) });
+        list.push(loaded);
         Ok(config)
+    }
+}
+
+impl Loaded {
+    fn config_of(&mut self, port: u16) -> Arc<ClientConfig> {
+        if let Some((_, known)) = self.of_ports.iter().find(|(known, _)| *known == port) {
+            return Arc::clone(known);
+        }
+        let resumption = Resumption::in_memory_sessions(limits::TLS_SESSIONS_MAX);
+        let config = Arc::new(ClientConfig { resumption, ..self.config.clone() });
+        if self.of_ports.len() == limits::TLS_PORTS_MAX {
+            self.of_ports.remove(0);
+        }
+        self.of_ports.push((port, Arc::clone(&config)));
+        config
     }
 }
 
@@ -101,7 +120,6 @@ fn load(tls: &Tls) -> Result<ClientConfig, TlsError> {
         }
     };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    config.resumption = Resumption::in_memory_sessions(limits::TLS_SESSIONS_MAX);
     Ok(config)
 }
 

@@ -85,7 +85,12 @@ impl Connector {
         };
         let resolved = self.resolve(host, request).await.map_err(Err)?;
         let failed = match race(connections, &with_port(&resolved), request).await {
-            Ok(connected) => return Ok(connected),
+            Ok(connected) => {
+                if let Address::Net(address) = connected.0 {
+                    self.names.prefer(host, address.ip());
+                }
+                return Ok(connected);
+            }
             Err(Unconnected::NoDescriptor) => return Err(Ok(Unconnected::NoDescriptor)),
             Err(failed) => failed,
         };
@@ -130,7 +135,7 @@ impl Connector {
     async fn secure(&self, socket: Rc<OwnedFd>, request: &Request<'_>) -> Result<Stream, HttpError> {
         let endpoint = request.endpoint;
         let Some(peer) = &endpoint.peer.tls else { return Ok(Stream::plain(socket)) };
-        let mut session = Box::new(self.tls.session(&peer.host, &peer.tls).map_err(TransportError::Tls)?);
+        let mut session = Box::new(self.tls.session(&peer.host, peer.port, &peer.tls).map_err(TransportError::Tls)?);
         let place = || endpoint.place().into_owned();
         let error = match session.shake_hands(&socket, request.deadline).await {
             Ok(()) => return Ok(Stream::secured(socket, session)),

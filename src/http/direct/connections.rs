@@ -205,7 +205,7 @@ mod tests {
         let name = |host: &str| Place::Name { host: host.to_owned(), port };
         let secured = |host: &str, verify| {
             let tls = Tls { verify, ..Default::default() };
-            Some(TlsPeer { host: host.to_owned(), tls })
+            Some(TlsPeer { host: host.to_owned(), port, tls })
         };
         let peers = [
             Peer { place: name("app"), tls: None },

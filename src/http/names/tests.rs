@@ -46,6 +46,16 @@ fn a_name_is_looked_up_once_for_all_who_wait_and_then_remembered() {
 }
 
 #[test]
+fn the_address_that_has_accepted_is_the_first_to_be_tried() {
+    let names = Names::default();
+    let addresses: Vec<IpAddr> = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map(|one| one.parse().unwrap()).to_vec();
+    names.store("es", addresses.clone(), clock::now());
+    names.prefer("es", addresses[2]);
+    let known = names.known("es", clock::now()).unwrap();
+    assert_eq!(known, [addresses[2], addresses[0], addresses[1]]);
+}
+
+#[test]
 fn a_failure_is_not_remembered_and_names_the_cause() {
     let names = Names::default();
     event_loop::block_on(async {
