@@ -38,7 +38,7 @@ pub(crate) fn judge(findings: &Findings<'_>) -> Vec<Target> {
     let mut targets =
         vec![Target::new("binary with TLS and proxies", 5.2, megabytes(findings.binaries.full_bytes), "MB")];
     if let Some(bytes) = findings.binaries.plain_bytes {
-        targets.push(Target::new("binary without them", 2.3, megabytes(bytes), "MB"));
+        targets.push(Target::new("binary without TLS and proxies", 2.3, megabytes(bytes), "MB"));
     }
     for figures in findings.figures {
         of_scenario(figures, &mut targets);
