@@ -79,8 +79,9 @@ impl Loaded {
         if let Some((_, known)) = self.of_ports.iter().find(|(known, _)| *known == port) {
             return Arc::clone(known);
         }
-        let resumption = Resumption::in_memory_sessions(limits::TLS_SESSIONS_MAX);
-        let config = Arc::new(ClientConfig { resumption, ..self.config.clone() });
+        let mut config = self.config.clone();
+        config.resumption = Resumption::in_memory_sessions(limits::TLS_SESSIONS_MAX);
+        let config = Arc::new(config);
         if self.of_ports.len() == limits::TLS_PORTS_MAX {
             self.of_ports.remove(0);
         }
