@@ -108,7 +108,7 @@ const CERTIFICATES: [(&str, &[&str], &str, &str); 20] = [
     ("good", CLIENTS, "https://localhost:PORT/vars\", tls: {ca_file: ca.crt, cert_file: client.crt, key_file: self.key}", "the certificate in client.crt and the key in self.key cannot be used: do they belong together?"),
     ("old", &[], "https://localhost:PORT/vars\", tls: {ca_file: ca.crt}", "the certificate of localhost:PORT was rejected: it is X.509 version 1: reissue it as version 3, with extensions"),
     ("good", &[], "http://localhost:PORT/vars\"", "the connection was closed before a response arrived (if this port speaks TLS, write https://)"),
-    ("good", &[], "https://localhost:1/vars\"", "cannot connect to localhost:1: is a server listening there?"),
+    ("good", &[], "https://localhost:1/vars\"", "connection refused by localhost:1"),
 ];
 
 const CLIENTS: &[&str] = &["-CAfile", "ca.crt", "-Verify", "1", "-verify_return_error"];

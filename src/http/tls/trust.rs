@@ -38,16 +38,25 @@ fn add_file(roots: &mut RootCertStore, path: &Path) {
     roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&text).flatten());
 }
 
-/// The files with the system's certificates: the bundle that `SSL_CERT_FILE` names or the system has, or else what is in
-/// the folders.
+/// The files with the system's certificates: those that the environment names, or else the bundle that the system has, or else
+/// what is in its folder.
 fn system_files() -> Vec<PathBuf> {
-    let found = openssl_probe::probe();
-    if let Some(bundle) = found.cert_file {
-        return vec![bundle];
+    let named = |variable| std::env::var_os(variable).filter(|value| !value.is_empty());
+    let (file, folders) = (named("SSL_CERT_FILE"), named("SSL_CERT_DIR"));
+    if file.is_some() || folders.is_some() {
+        let folders = folders.iter().flat_map(std::env::split_paths).flat_map(|folder| files_in(&folder));
+        return file.map(PathBuf::from).into_iter().chain(folders).collect();
     }
-    let folders = found.cert_dir.iter().filter_map(|folder| std::fs::read_dir(folder).ok());
-    let files = folders.flatten().flatten().map(|entry| entry.path());
-    files.take(limits::CA_FILES_MAX).collect()
+    let found = openssl_probe::probe();
+    match found.cert_file {
+        Some(bundle) => vec![bundle],
+        None => found.cert_dir.iter().flat_map(|folder| files_in(folder)).collect(),
+    }
+}
+
+fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).take(limits::CA_FILES_MAX).collect()
 }
 
 /// Advice if the system has no CA certificates, without which no server is trusted.
