@@ -113,19 +113,6 @@ pub(crate) const HEADERS_MAX: usize = 32;
 /// Bytes of a file with certificates or a key, which is checked when a configuration is loaded. The certificate bundle of a
 /// Linux system has 250 kB.
 pub(crate) const CERTIFICATES_BYTES_MAX: u64 = 4 << 20;
-/// Files of a system that has its certificates in a folder instead of a bundle. There are some 150, most of them twice.
-#[cfg(feature = "tls")]
-pub(crate) const CA_FILES_MAX: usize = 1_000;
-/// Different TLS configurations that are kept loaded. Each has its own trusted certificates, 0.2 MB for those of the system.
-#[cfg(feature = "tls")]
-pub(crate) const TLS_SETTINGS_MAX: usize = 32;
-/// Ports whose TLS sessions are kept apart, for each TLS configuration. A range of ports has at most [`RANGE_PORTS_MAX`].
-#[cfg(feature = "tls")]
-pub(crate) const TLS_PORTS_MAX: usize = 2 * RANGE_PORTS_MAX;
-/// Tickets by which sessions can be resumed, for each TLS configuration and port. rustls keeps eight for each name of a host, so
-/// these are four hosts. A ticket takes up to 2 kB.
-#[cfg(feature = "tls")]
-pub(crate) const TLS_SESSIONS_MAX: usize = 32;
 /// The shortest time between two checks of a file with a secret for changes. A check costs a system call.
 pub(crate) const SECRET_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 

@@ -71,3 +71,16 @@ pub(crate) const TEST_CERTIFICATE_DAYS_MIN: u64 = 30;
 pub(crate) const TEST_PLACES_MAX: usize = 50;
 /// Bytes of a text in one of its lines. There are at most three.
 pub(crate) const TEST_TEXT_BYTES_MAX: usize = 1_000;
+/// Files of a system that has its certificates in a folder instead of a bundle. There are some 150, most of them twice.
+#[cfg(feature = "tls")]
+pub(crate) const CA_FILES_MAX: usize = 1_000;
+/// Different TLS configurations that are kept loaded. Each has its own trusted certificates, 0.2 MB for those of the system.
+#[cfg(feature = "tls")]
+pub(crate) const TLS_SETTINGS_MAX: usize = 32;
+/// Ports whose TLS sessions are kept apart, for each TLS configuration. A range of ports has at most [`super::RANGE_PORTS_MAX`].
+#[cfg(feature = "tls")]
+pub(crate) const TLS_PORTS_MAX: usize = 2 * super::RANGE_PORTS_MAX;
+/// Tickets by which sessions can be resumed, for each TLS configuration and port. rustls keeps eight for each name of a host, so
+/// these are four hosts. A ticket takes up to 2 kB.
+#[cfg(feature = "tls")]
+pub(crate) const TLS_SESSIONS_MAX: usize = 32;
