@@ -78,6 +78,15 @@ struct Transports {
     proxies: Proxies,
 }
 
+/// What exchanges need that is not a connection of our own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Needs {
+    /// A host name has to be looked up.
+    pub(crate) lookups: bool,
+    /// A proxy is used, and so libcurl.
+    pub(crate) proxy: bool,
+}
+
 /// A server's answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -144,14 +153,16 @@ impl Http {
         self.transports.direct.set_limits(kept, reserve);
     }
 
-    /// Whether exchanges with this URL may need descriptors on other threads: for a name lookup, or for libcurl.
-    pub(crate) fn needs_threads(&self, url: &str) -> bool {
-        self.needs_proxy(url) || Endpoint::with_identity(url, Rc::default()).has_name()
-    }
-
-    /// Whether the endpoint at this URL is reached through a proxy.
-    pub(crate) fn needs_proxy(&self, url: &str) -> bool {
-        self.proxy_for(&Endpoint::with_identity(url, Rc::default())).is_some()
+    /// What exchanges with these URLs need besides connections.
+    pub(crate) fn needs<'u>(&self, urls: impl Iterator<Item = &'u str>) -> Needs {
+        let mut needs = Needs::default();
+        for url in urls {
+            // Once for each URL: it reads the hosts file, and asks the system for a route.
+            let endpoint = Endpoint::with_identity(url, Rc::default());
+            needs.proxy |= self.proxy_for(&endpoint).is_some();
+            needs.lookups |= endpoint.has_name();
+        }
+        needs
     }
 
     /// Gets what is at `endpoint` into `body`, which is replaced by a buffer from `take_buffer` when the answer begins to

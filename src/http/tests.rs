@@ -22,10 +22,15 @@ fn neighbours_are_reached_without_a_proxy() {
         "https://localhost",
         "http://x.localhost",
     ] {
-        assert!(Endpoint::new(url).is_neighbour() && !with.needs_proxy(url), "{url}");
+        assert!(Endpoint::new(url).is_neighbour() && !with.needs([url].into_iter()).proxy, "{url}");
     }
     for url in ["http://203.0.113.77", "http://[fe80::1]:9200/x", "http://localhost.example", "https://203.0.113.77"] {
-        assert!(!Endpoint::new(url).is_neighbour() && with.needs_proxy(url) && !without.needs_proxy(url), "{url}");
+        assert!(
+            !Endpoint::new(url).is_neighbour()
+                && with.needs([url].into_iter()).proxy
+                && !without.needs([url].into_iter()).proxy,
+            "{url}"
+        );
     }
 }
 

@@ -34,14 +34,15 @@ impl Runtime {
         let plan = Plan::of(engines, settings);
         self.log_level.change_settings(settings.log_level);
         self.shutdown_timeout.set(settings.shutdown_timeout);
-        let needs_threads = plan.urls(engines).any(|url| self.http.needs_threads(url));
-        let needs_proxy = plan.urls(engines).any(|url| self.http.needs_proxy(url));
+        let needs = self.http.needs(plan.urls(engines));
+        // Both use descriptors on other threads.
+        let needs_threads = needs.lookups || needs.proxy;
         let spares = if needs_threads { plan.spares.min(descriptors::limit() / 4) } else { 0 };
         let lookups = if needs_threads { limits::LOOKUP_DESCRIPTORS.min(descriptors::limit() / 8) } else { 0 };
         descriptors::spares::hold(spares);
         let pages = settings.listen.map_or(0, |_| pages::descriptors_max());
         let reserve = Reserve { files: plan.reserve.files + spares + lookups + pages, ..plan.reserve };
-        self.http.set_limits(plan.endpoints, reserve, needs_proxy);
+        self.http.set_limits(plan.endpoints, reserve, needs.proxy);
         let recorders = self.apply_recorders(&plan, executor);
         let readers = self.apply_readers(engines, &plan.routes);
         self.apply_pages(settings, executor);
