@@ -134,7 +134,7 @@ fn each_kind_of_credentials_goes_with_every_request() {
             assert_nothing_is_told("a document", &document.to_string());
         }
     }
-    let check = Command::new(env!("CARGO_BIN_EXE_expvastic"))
+    let check = program::expvastic()
         .args(["check", "-c", "conf.yml"])
         .envs(environment)
         .current_dir(program.path(""))
@@ -354,7 +354,7 @@ fn a_refusal_says_what_to_look_at() {
         );
         std::fs::write(folder.path().join("conf.yml"), config).expect("written");
         let run = |command: &str| {
-            let mut expvastic = Command::new(env!("CARGO_BIN_EXE_expvastic"));
+            let mut expvastic = program::expvastic();
             let output = expvastic.current_dir(folder.path()).args([command, "-c", "conf.yml"]).output();
             let output = output.expect("expvastic starts");
             assert_eq!(output.status.code(), Some(1));

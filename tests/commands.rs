@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 fn expvastic(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
+    let mut command = program::expvastic();
     command.args(arguments).output().expect("expvastic starts")
 }
 
@@ -137,7 +137,7 @@ fn a_dry_run_prints_the_bulk_and_ships_nothing() {
 fn without_a_file_the_flags_and_the_environment_describe_the_engine() {
     let (server, store) = storing_server();
     let app = counting_app();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
+    let mut command = program::expvastic();
     command.args(["once", &format!("-reader={}/debug/vars", app.address), "--type", "my_app", "-index=metrics"]);
     command.env("EXPVASTIC_RECORDER", &server.address).env("EXPVASTIC_TYPE", "not this");
     assert!(command.status().expect("expvastic starts").success());
@@ -225,7 +225,7 @@ fn once_that_is_stopped_before_the_endpoint_has_answered_has_not_done_it() {
 #[test]
 fn the_first_command_of_the_readme_prints_documents_until_it_is_interrupted() {
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/expvastic.example.yml");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
+    let mut command = program::expvastic();
     let mut child =
         command.args(["-c", example]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
     let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
@@ -242,7 +242,7 @@ fn the_first_command_of_the_readme_prints_documents_until_it_is_interrupted() {
 #[test]
 fn a_reader_of_standard_output_that_goes_away_ends_it() {
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/expvastic.example.yml");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
+    let mut command = program::expvastic();
     let mut child =
         command.args(["-c", example]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
     drop(child.stdout.take());

@@ -1,12 +1,15 @@
 //! Configuration files: an invalid one gives exactly the message that a person sees, a valid one gives the routes.
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 
+#[path = "support/expvastic.rs"]
+mod expvastic;
+
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 fn check(config: &Path) -> Output {
     let folder = config.parent().expect("a folder");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
+    let mut command = expvastic::expvastic();
     command.current_dir(folder).args(["check", "-c"]).arg(config.file_name().expect("a file name"));
     command.output().expect("expvastic starts")
 }
@@ -104,7 +107,7 @@ fn no_file_runs_away() {
     let config = folder.path().join("conf.yml");
     let said = |text: &str| {
         std::fs::write(&config, text).expect("written");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
+        let mut command = expvastic::expvastic();
         command.current_dir(&folder).env("LONG", "x".repeat(100_000)).args(["check", "-c", "conf.yml"]);
         let output = command.output().expect("expvastic starts");
         assert_eq!(output.status.code(), Some(78), "{text}");
@@ -167,7 +170,7 @@ fn a_type_name_of_a_recorder_names_the_documents_of_its_readers() {
                 recorders: {es: {endpoint: \"localhost:9200\", type_name: from_its_recorder}}\n\
                 routes: {r: {readers: [me, other], recorders: [es]}}\n";
     std::fs::write(folder.path().join("conf.yml"), text).expect("written");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
+    let mut command = expvastic::expvastic();
     let output = command.current_dir(&folder).args(["once", "--dry-run", "-c", "conf"]).output().expect("it starts");
     let documents = stdout(&output);
     let named = |name: &str| documents.matches(&format!("\"service.name\":\"{name}\"")).count();
@@ -245,7 +248,7 @@ fn a_map_file_may_hold_variables() {
     std::fs::write(folder.path().join("conf.yml"), text).expect("written");
     let said = |unit: &str| {
         std::fs::write(folder.path().join("maps.yml"), format!("memory_bytes:\n  Alloc: {unit}\n")).expect("written");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
+        let mut command = expvastic::expvastic();
         command.current_dir(&folder).env("UNIT", "mb").args(["check", "-c", "conf.yml"]);
         stderr(&command.output().expect("expvastic starts"))
     };

@@ -4,6 +4,8 @@
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 
+#[path = "support/expvastic.rs"]
+mod expvastic;
 #[path = "support/front_end.rs"]
 mod front_end;
 #[path = "support/loopback.rs"]
@@ -12,7 +14,6 @@ mod loopback;
 use front_end::{View, inner, objects, searches};
 use loopback::{Reply, Request, Server};
 use serde_json::{Value, json};
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 const PLAIN: &str = include_str!("payloads/goexpvar-1.26.8-plain.json");
@@ -29,7 +30,7 @@ struct Ran {
 fn run(arguments: &[&str], environment: &[(&str, &str)], config: &str) -> Ran {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("conf.yml"), config).expect("the configuration is written");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
+    let mut command = expvastic::expvastic();
     command.current_dir(folder.path()).arg("dashboards").args(["-c", "conf.yml"]).args(arguments);
     let output = command.envs(environment.iter().copied()).output().expect("it starts");
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("UTF-8");

@@ -183,7 +183,7 @@ fn an_output_that_nobody_reads_any_more_is_a_loss_before_a_signal_and_an_end_wit
         );
         let path = folder.path().join("conf.yml");
         std::fs::write(&path, text).expect("written");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
+        let mut command = program::expvastic();
         let mut child =
             command.arg("-c").arg(&path).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("starts");
         drop(child.stdout.take());

@@ -13,7 +13,7 @@ use program::Program;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::process::{Command, Output};
+use std::process::Output;
 
 /// No file grows beyond this: a number that no document ends at.
 const FILE_BYTES_MAX: usize = 11 * 512;
@@ -83,8 +83,8 @@ fn redirected(arguments: &str, redirection: &str) -> Output {
                   recorders: {out: {type: file, path: \"-\"}}\nroutes: {r: {readers: own, recorders: out}}\n";
     std::fs::write(folder.path().join("conf.yml"), config).expect("written");
     let script = format!("\"$0\" {arguments} -c conf.yml {redirection}");
-    let mut command = Command::new("sh");
-    command.current_dir(folder.path()).args(["-c", &script, env!("CARGO_BIN_EXE_expvastic")]);
+    let mut command = program::isolated("sh");
+    command.current_dir(folder.path()).args(["-c", &script, program::BINARY]);
     command.output().expect("a shell")
 }
 

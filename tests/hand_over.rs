@@ -194,7 +194,7 @@ fn a_pipe_that_is_closed_takes_no_document_of_the_next_one_with_it() {
     let said = || std::fs::read_to_string(path("stderr")).unwrap_or_default();
     let screen = config(&app.address, &[("es", "type: file, path: \"-\"".to_owned())]);
     std::fs::write(path("conf.yml"), screen).expect("written");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
+    let mut command = program::expvastic();
     command.current_dir(folder.path()).args(["-c", "conf.yml"]).stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = command.stderr(std::fs::File::create(path("stderr")).expect("created")).spawn().expect("it starts");
     let id = child.id().to_string();

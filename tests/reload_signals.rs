@@ -119,7 +119,7 @@ fn without_a_file_there_is_nothing_to_load_and_it_runs_on() {
     let (app, (server, store)) = (counting_app(), storing_server());
     let folder = tempfile::tempdir().expect("a folder");
     let log = folder.path().join("log");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
+    let mut command = program::expvastic();
     command.args(["--reader", &app.address, "--recorder", &server.address, "--int", "10ms"]).stdin(Stdio::null());
     let child = command.stderr(std::fs::File::create(&log).expect("created")).spawn();
     let mut child = Ended(child.expect("it starts"));

@@ -9,6 +9,8 @@
 #![allow(clippy::disallowed_methods, reason = "a test has deadlines of its own")]
 #![allow(clippy::print_stderr, reason = "a failed test says where its logs are")]
 
+#[path = "support/expvastic.rs"]
+mod expvastic;
 #[path = "support/flatten_twin.rs"]
 mod flatten_twin;
 #[path = "support/http.rs"]
@@ -22,7 +24,6 @@ use processes::{Orphaned, Running, Workdir};
 use server::Server;
 use std::fs;
 use std::io::{Read, Write};
-use std::process::Command;
 use std::time::Duration;
 
 const TIME_MAX: Duration = Duration::from_secs(60);
@@ -30,10 +31,8 @@ const TIME_MAX: Duration = Duration::from_secs(60);
 /// Runs `expvastic COMMAND -c conf.yml` in the folder: whether it went well, and all that it said.
 fn expvastic(folder: &Workdir, command: &str, config: &str) -> (bool, String) {
     fs::write(folder.join("conf.yml"), config).expect("written");
-    let mut expvastic = Command::new(env!("CARGO_BIN_EXE_expvastic"));
+    let mut expvastic = expvastic::expvastic();
     expvastic.current_dir(folder.join("")).args([command, "-c", "conf.yml"]).env("EXPVASTIC_LOGLEVEL", "trace");
-    // The trust of this machine is none of the test's.
-    expvastic.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR");
     let output = expvastic.output().expect("expvastic starts");
     (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
 }
@@ -284,7 +283,7 @@ fn a_machine_that_trusts_nobody_is_told_so() {
         );
         fs::write(folder.join("conf.yml"), config).expect("written");
         for command in ["check", "once"] {
-            let mut expvastic = Command::new(env!("CARGO_BIN_EXE_expvastic"));
+            let mut expvastic = expvastic::expvastic();
             expvastic.current_dir(folder.join("")).args([command, "-c", "conf.yml"]);
             expvastic.env("SSL_CERT_FILE", "/nowhere").env("SSL_CERT_DIR", "/nowhere");
             let output = expvastic.output().expect("expvastic starts");

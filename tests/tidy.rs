@@ -346,3 +346,18 @@ fn the_order_file_names_modules_that_exist() {
         }
     }
 }
+
+/// Else a proxy or CA certificates that this machine's environment names would change what a test sees.
+#[test]
+fn tests_start_the_program_without_the_environment_of_this_machine() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let mut paths = Vec::new();
+    sources(&root, &mut paths);
+    let variable = concat!("CARGO_BIN_EXE", "_expvastic");
+    let names_it = |path: &PathBuf| std::fs::read_to_string(path).expect("readable").contains(variable);
+    let mut found: Vec<_> = paths.iter().filter(|path| names_it(path)).collect();
+    found.sort();
+    // Beside the one place: those that want its folder only.
+    let places = ["shells.rs", "support/expvastic.rs", "support/server.rs"].map(|place| root.join(place));
+    assert_eq!(found, places.iter().collect::<Vec<_>>());
+}

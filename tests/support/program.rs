@@ -1,7 +1,12 @@
 //! The program itself, started with a configuration, and stopped in any case.
-#![allow(dead_code, reason = "each test takes what it needs of it")]
+#![allow(dead_code, unused_imports, reason = "each test takes what it needs of it")]
 #![allow(clippy::disallowed_methods, reason = "a test has a deadline")]
 #![allow(clippy::print_stderr, reason = "a failed test shows what the program said")]
+
+#[path = "expvastic.rs"]
+mod expvastic;
+
+pub(crate) use expvastic::{BINARY, expvastic, isolated};
 
 use serde_json::Value;
 use std::fs::File;
@@ -52,7 +57,7 @@ impl Program {
     }
 
     fn start_in(folder: TempDir, environment: &[(&str, &str)], arguments: &[&str], config: &str) -> Self {
-        let command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
+        let command = expvastic();
         Self::start_as(command, folder, environment, arguments, config)
     }
 
@@ -61,21 +66,21 @@ impl Program {
     pub(crate) fn start_within(file_bytes_max: usize, config: &str) -> Self {
         assert_eq!(file_bytes_max % 512, 0, "the shell counts blocks");
         let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\" >>stdout", file_bytes_max / 512);
-        let mut command = Command::new("sh");
-        command.args(["-c", &script, env!("CARGO_BIN_EXE_expvastic")]);
+        let mut command = isolated("sh");
+        command.args(["-c", &script, BINARY]);
         Self::start_as(command, folder(), &[], &[], config)
     }
 
     /// Starts it from a shell that runs `script` first, which may set a limit.
     pub(crate) fn start_after(script: &str, environment: &[(&str, &str)], config: &str) -> Self {
-        let mut command = Command::new("sh");
-        command.args(["-c", &format!("{script}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_expvastic")]);
+        let mut command = isolated("sh");
+        command.args(["-c", &format!("{script}; exec \"$0\" \"$@\""), BINARY]);
         Self::start_as(command, folder(), environment, &[], config)
     }
 
     /// Starts it with something else than a file for standard error.
     pub(crate) fn start_saying_to(stderr: impl Into<Stdio>, config: &str) -> Self {
-        let command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
+        let command = expvastic();
         let folder = folder();
         Self::spawn(command, folder, &[], &[], config, stderr.into())
     }
@@ -164,7 +169,7 @@ impl Program {
 
     /// Runs `expvastic ARGUMENTS -c conf.yml` beside it.
     pub(crate) fn beside(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
+        let mut command = expvastic();
         command.current_dir(self.folder.path()).args(arguments).args(["-c", "conf.yml"]).output().expect("it starts")
     }
 
