@@ -1,9 +1,12 @@
 //! Real servers behind a proxy that fails in every way a network can, while the program is killed, stopped and made to
 //! reload changed configurations at random moments. At the end, every document that must not be lost is stored exactly once.
 //!
+//! One of the two ways to each server is plain, by number; the other one is TLS, by name.
+//!
 //! Requires what `tests/real_servers.rs` wants. `EXPVASTIC_CHAOS_SECONDS` says how long each server is tried (30 by default;
 //! `ci/validate` sets ten minutes); run it with `cargo test --test chaos -- --nocapture`.
 #![forbid(unsafe_code)]
+#![cfg(feature = "tls")]
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 #![allow(clippy::disallowed_methods, reason = "a test has a clock, and threads")]
 #![allow(clippy::print_stderr, reason = "a test that takes long says what it has seen")]
@@ -24,16 +27,22 @@ mod program;
 mod proxy;
 #[path = "support/server.rs"]
 mod server;
+#[path = "support/tls.rs"]
+mod tls;
+#[path = "support/tls_front.rs"]
+mod tls_front;
 
 use loopback::wait_until;
 use polled_app::{App, Doubt};
 use processes::Workdir;
 use program::Program;
 use proxy::{Fault, Proxy};
+use rustls::HandshakeKind;
 use serde_json::{Value, json};
 use server::Server;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
+use tls::{Authority, TlsServer};
 
 const SYNC: Duration = Duration::from_millis(100);
 /// Polls in which the program, whose one thread does both, has to save what is due: half a second, if nothing holds it up.
@@ -45,6 +54,7 @@ const DOCUMENTS_MAX: usize = 300_000;
 /// Recorders that exist in each configuration, and one that comes and goes. Each has an index and a spool of its name.
 const LASTING: [&str; 2] = ["one", "two"];
 const PASSING: &str = "passing";
+const TRUST: &str = "tls: {ca_file: ca.crt}";
 const READERS: [&str; 2] = ["a", "b"];
 
 #[test]
@@ -66,6 +76,10 @@ struct Chaos {
     engine: &'static str,
     _folder: Workdir,
     server: Server,
+    ca: Authority,
+    /// In front of the server.
+    secured: TlsServer,
+    /// In front of the server, and in front of that one.
     proxies: [Proxy; 2],
     /// The endpoints of the readers `a` and `b`.
     apps: [App; 2],
@@ -97,11 +111,16 @@ impl Chaos {
         for index in LASTING.iter().chain([&PASSING]) {
             http::put(&server.address, &format!("/{index}"), &settings.to_string());
         }
-        let proxies = [Proxy::start(&server.address, 2 * seed), Proxy::start(&server.address, 2 * seed + 1)];
+        let ca = Authority::new("ca");
+        let secured = tls_front::start(&server.address, &ca.issue());
+        let secured_address = format!("127.0.0.1:{}", secured.port);
+        let proxies = [Proxy::start(&server.address, 2 * seed), Proxy::start(&secured_address, 2 * seed + 1)];
         Self {
             engine,
             _folder: folder,
             server,
+            ca,
+            secured,
             proxies,
             apps: [App::start(), App::start()],
             random: fastrand::Rng::with_seed(seed),
@@ -116,19 +135,23 @@ impl Chaos {
     fn config(&self) -> String {
         let (version, run) = (self.version, self.run);
         let [a, b] = [0, 1].map(|at| format!("{}/?run={run}", self.apps[at].server.address));
-        let [first, second] = [0, 1].map(|at| self.proxies[at].address.as_str());
+        let first = self.proxies[0].address.as_str();
+        let second = self.proxies[1].address.replace("127.0.0.1", "https://localhost");
         let spool = |name: &str| format!("timeout: 5s, spool: {{path: {name}, sync: {}ms}}", SYNC.as_millis());
         let passing = if version % 3 == 0 {
             (String::new(), "")
         } else {
-            (format!("\n  passing: {{endpoint: \"{second}\", index_name: passing, {}}}", spool(PASSING)), ", passing")
+            (
+                format!("\n  passing: {{endpoint: \"{second}\", index_name: passing, {TRUST}, {}}}", spool(PASSING)),
+                ", passing",
+            )
         };
         format!(
             "settings: {{shutdown_timeout: 5s}}\n\
              readers:\n  a: {{type_name: a, endpoint: \"{a}\", interval: 20ms, timeout: 2s}}\n  \
                b: {{type_name: b, endpoint: \"{b}\", interval: {}ms, timeout: 2s}}\n\
              recorders:\n  one: {{endpoint: \"{first}\", index_name: one, backoff: {}, dead_letter: dead.ndjson, {}}}\n  \
-               two: {{endpoint: [\"{first}\", \"{second}\"], index_name: two, compression: {}, {}}}\n  \
+               two: {{endpoint: [\"{first}\", \"{second}\"], index_name: two, {TRUST}, compression: {}, {}}}\n  \
                file: {{type: file, path: out.ndjson, index_name: file, bytes: 1GiB}}{}\n\
              routes: {{r: {{readers: [a, b], recorders: [one, two, file{}]}}}}\n",
             30 + version % 3,
@@ -142,7 +165,9 @@ impl Chaos {
     }
 
     fn run(mut self) {
-        let mut program = self.begun(Program::start(&[], &self.config()));
+        let mut program = self.begun(Program::start_prepared(&self.config(), |folder| {
+            std::fs::write(folder.join("ca.crt"), &self.ca.pem).expect("written");
+        }));
         let end = Instant::now() + duration();
         while Instant::now() < end {
             self.proxies.iter().for_each(|proxy| proxy.set(Fault::any(&mut self.random)));
@@ -161,6 +186,8 @@ impl Chaos {
         // The last configuration has every recorder, so that each spool is emptied.
         self.version = 1;
         program = self.reload(program);
+        // Else a busy machine has documents on their way at any moment.
+        self.apps.iter().for_each(App::end);
         let is_empty = |program: &Program, name: &str| {
             let Ok(files) = std::fs::read_dir(program.path(name)) else { return true };
             files.flatten().all(|file| file.path().extension().is_none_or(|kind| kind != "ndjson"))
@@ -268,7 +295,11 @@ impl Chaos {
         let Self { engine, seen, .. } = self;
         let required: Vec<usize> =
             (0..2).map(|at| usize::try_from(polls[at]).expect("small") - doubtful[at].len()).collect();
-        eprintln!("{engine}: {seen:?}; polls {polls:?}, required {required:?}, absent {lost:?}");
+        let handshakes = self.secured.handshakes();
+        let resumed = handshakes.iter().filter(|kind| **kind == HandshakeKind::Resumed).count();
+        assert!(!handshakes.is_empty(), "{engine}: nothing was shipped over TLS");
+        let tls = format!("{} handshakes, {resumed} of them resumed", handshakes.len());
+        eprintln!("{engine}: {seen:?}; {tls}; polls {polls:?}, required {required:?}, absent {lost:?}");
         assert!(required[0] > usize::try_from(polls[0] / 4).expect("small"), "most polls are doubtful");
     }
 }

@@ -127,7 +127,8 @@ impl Names {
         let mut known = self.known.borrow_mut();
         let is_recent =
             |name: &Name| name.resolved_at.is_some_and(|at| now.saturating_duration_since(at) < limits::NAME_AGE_MAX);
-        known.retain(|name| name.lookup.is_some() || is_recent(name));
+        let is_looked_up = |name: &Name| name.lookup.as_ref().is_some_and(|lookup| lookup.is_useful(now));
+        known.retain(|name| is_looked_up(name) || is_recent(name));
         known.iter().find(|name| name.host == host && is_recent(name)).map(|name| name.addresses.clone())
     }
 
@@ -175,7 +176,8 @@ impl Names {
     fn lookup(&self, host: &str) -> Result<Arc<Lookup>, NameError> {
         let mut known = self.known.borrow_mut();
         let under_way = known.iter().filter_map(|name| Some((&name.host, name.lookup.as_ref()?)));
-        if let Some((_, lookup)) = under_way.clone().find(|(name, _)| *name == host) {
+        let now = clock::now();
+        if let Some((_, lookup)) = under_way.clone().find(|(name, lookup)| *name == host && lookup.is_useful(now)) {
             return Ok(Arc::clone(lookup));
         }
         if under_way.filter(|(_, lookup)| !lookup.is_over()).count() >= limits::LOOKUPS_MAX {
@@ -198,6 +200,7 @@ struct Lookup {
 #[derive(Debug, Default)]
 struct State {
     outcome: Option<Result<Vec<IpAddr>, NameError>>,
+    ended_at: Option<Instant>,
     /// Those of the tasks that wait for the outcome.
     wakers: Vec<Waker>,
 }
@@ -216,6 +219,7 @@ impl Lookup {
         let wakers = {
             let mut state = self.state();
             state.outcome = Some(outcome);
+            state.ended_at = Some(clock::now());
             std::mem::take(&mut state.wakers)
         };
         wakers.into_iter().for_each(Waker::wake);
@@ -223,6 +227,13 @@ impl Lookup {
 
     fn is_over(&self) -> bool {
         self.state().outcome.is_some()
+    }
+
+    /// Whether it can still tell the addresses: it is under way, or has ended a short while ago, after those that waited for it
+    /// had given up.
+    fn is_useful(&self, now: Instant) -> bool {
+        let ended_at = self.state().ended_at;
+        ended_at.is_none_or(|at| now.saturating_duration_since(at) < limits::NAME_AGE_MAX)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -31,27 +31,30 @@ pub(crate) fn put(address: &str, path: &str, json: &str) -> Vec<u8> {
 }
 
 fn expect_success(address: &str, method: &str, path: &str, json: &str) -> Vec<u8> {
-    let answer = exchange(address, method, path, json).map_err(|error| error.to_string()).and_then(|raw| parse(&raw));
+    let kind = if json.is_empty() { "" } else { "Content-Type: application/json\r\n" };
+    let raw = exchange(address, method, path, kind, json.as_bytes());
+    let answer = raw.map_err(|error| error.to_string()).and_then(|raw| parse(&raw));
     let answer = answer.unwrap_or_else(|error| panic!("{method} http://{address}{path}: {error}"));
     let text = String::from_utf8_lossy(&answer.body);
     assert_eq!(answer.status, 200, "{method} http://{address}{path} answered {text}");
     answer.body
 }
 
-/// Sends one request. The server closes the connection after its answer, so the answer ends with the end of file.
-fn exchange(address: &str, method: &str, path: &str, json: &str) -> std::io::Result<Vec<u8>> {
+/// Sends one request with these fields, each ended by CR LF. The server closes the connection after its answer, so the answer
+/// ends with the end of file.
+pub(crate) fn exchange(address: &str, method: &str, path: &str, fields: &str, body: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(SILENCE_MAX))?;
-    let kind = if json.is_empty() { "" } else { "Content-Type: application/json\r\n" };
-    let length = json.len();
-    let head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{kind}");
-    stream.write_all(format!("{head}Content-Length: {length}\r\n\r\n{json}").as_bytes())?;
+    let length = body.len();
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{fields}");
+    stream.write_all(&[format!("{head}Content-Length: {length}\r\n\r\n").as_bytes(), body].concat())?;
     let mut raw = Vec::new();
     stream.read_to_end(&mut raw)?;
     Ok(raw)
 }
 
-fn parse(raw: &[u8]) -> Result<Answer, String> {
+/// What the bytes of an answer say.
+pub(crate) fn parse(raw: &[u8]) -> Result<Answer, String> {
     let (head, rest) = split_at(raw, b"\r\n\r\n").ok_or("no end of the header")?;
     let head = String::from_utf8_lossy(head).to_ascii_lowercase();
     let mut lines = head.split("\r\n");

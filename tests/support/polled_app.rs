@@ -4,6 +4,7 @@
 
 use super::loopback::{Reply, Server};
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 pub(crate) struct App {
     pub(crate) server: Server,
     polled: Arc<Mutex<Vec<Polled>>>,
+    has_ended: Arc<AtomicBool>,
 }
 
 #[derive(Clone, Copy)]
@@ -43,14 +45,24 @@ impl App {
     pub(crate) fn start() -> Self {
         let polled = Arc::new(Mutex::new(Vec::new()));
         let noted = Arc::clone(&polled);
+        let has_ended: Arc<AtomicBool> = Arc::default();
+        let ended = Arc::clone(&has_ended);
         let server = Server::start(move |request| {
+            if ended.load(Ordering::SeqCst) {
+                return Reply::Full(503, String::new(), Vec::new());
+            }
             let run = request.target.rsplit('=').next().and_then(|run| run.parse().ok()).expect("a run");
             let mut polled = noted.lock().expect("the times");
             let number = polled.len() as u64;
             polled.push(Polled { at: Instant::now(), run });
             Reply::ok(format!("{{\"poll_seq\":{number},\"check\":\"{}\"}}", check_of(number)))
         });
-        Self { server, polled }
+        Self { server, polled, has_ended }
+    }
+
+    /// From now on, polls get no values, and are not counted.
+    pub(crate) fn end(&self) {
+        self.has_ended.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn polls(&self) -> u64 {

@@ -86,10 +86,16 @@ fn a_lookup_that_hangs_holds_up_nobody_else() {
         assert_eq!(names.known.borrow().len(), 1, "it goes on");
         // When it ends after all, the next one that asks gets what it has found.
         hung.end(Ok(vec!["10.0.0.1".parse().unwrap()]));
+        assert!(Arc::ptr_eq(&names.lookup("hangs").unwrap(), &hung));
+        assert!(hung.is_useful(clock::now()) && !hung.is_useful(clock::now() + limits::NAME_AGE_MAX), "for a while");
         let resolved = names.resolve("hangs", short, deadline()).await.unwrap();
         assert_eq!(resolved.addresses.len(), 1);
     })
     .unwrap();
+    // One that ended long ago is of no use, and is not kept for a name that nobody asks for again.
+    names.known.borrow_mut().push(name("nobody asks"));
+    assert_eq!(names.known("hangs", clock::now() + limits::NAME_AGE_MAX), None);
+    assert!(names.known.borrow().is_empty());
     let many =
         (0..limits::LOOKUPS_MAX).map(|number| Name { lookup: Some(Arc::default()), ..name(&number.to_string()) });
     names.known.borrow_mut().extend(many);
