@@ -50,7 +50,7 @@ pub use node::YamlSizes;
 pub use reader::Reader;
 pub(crate) use reader::Source;
 pub use recorder::Recorder;
-pub(crate) use recorder::{Compression, FileMode, Host, INDEX_NAME_DEFAULT, ServerTarget, Target};
+pub(crate) use recorder::{Compression, FileMode, Host, INDEX_NAME_DEFAULT, IndexSetting, ServerTarget, Target};
 pub(crate) use suggest::nearest;
 
 /// A valid configuration.
@@ -83,6 +83,8 @@ pub struct Settings {
     pub(crate) listen_documents: bool,
     /// Host names, in lower case, by which they may be addressed, besides those that always work.
     pub(crate) listen_hosts: Vec<String>,
+    /// The `host.name` of all documents, for readers without one.
+    pub(crate) host_name: Option<String>,
     pub(crate) memory_limit_bytes: u64,
     pub(crate) shutdown_timeout: Duration,
 }
@@ -95,6 +97,7 @@ impl Default for Settings {
             listen: None,
             listen_documents: true,
             listen_hosts: Vec::new(),
+            host_name: None,
             memory_limit_bytes: limits::MEMORY_LIMIT_DEFAULT,
             shutdown_timeout: limits::SHUTDOWN_TIMEOUT_DEFAULT,
         }
@@ -227,13 +230,13 @@ impl Config {
             return None;
         }
         let mut root = Section::new(root, Place::default(), problems)?;
-        let settings = root.section("settings").map(Settings::from_section);
+        let settings = root.section("settings").map(Settings::from_section).unwrap_or_default();
         let old = OldTypeNames::default();
         let reader = |name: &str, section: Section<'_, '_>| {
             if !section.keys().any(|key| key == "type_name") {
                 old.lack(name, &section.place);
             }
-            Reader::from_section(name, section, map_files)
+            Reader::from_section(name, section, &settings, map_files)
         };
         let mut readers = entries(&mut root, "readers", "reader", problems, reader);
         let recorder =
@@ -245,7 +248,7 @@ impl Config {
         old.settle(&mut readers, &mut engines, problems);
         root.finish();
         Some(Self {
-            settings: settings.unwrap_or_default(),
+            settings,
             readers: readers.into_iter().flat_map(|(_, readers)| readers).collect(),
             recorders: recorders.into_iter().flat_map(|(_, recorders)| recorders).collect(),
             engines,
@@ -357,6 +360,7 @@ impl Settings {
             listen,
             listen_documents,
             listen_hosts: listen::hosts(&mut section),
+            host_name: section.parse_name("host_name", "the name of a host", reader::host_name),
             memory_limit_bytes: section.size("memory_limit", 64 << 10, 1 << 40).unwrap_or(default.memory_limit_bytes),
             shutdown_timeout: section.duration("shutdown_timeout").unwrap_or(default.shutdown_timeout),
         };

@@ -5,7 +5,9 @@ use crate::bulk::{DocumentKey, IdSource};
 use crate::calendar::Timestamp;
 use crate::document;
 use crate::flatten::{FlattenError, Loss, Report, Scratch, VariableRules, Variables};
+use crate::http::Buffers;
 use crate::limits;
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,14 +85,29 @@ impl DocumentBuffers {
     }
 
     /// Takes the buffer of a body for another poll, and frees memory beyond what is usual.
-    pub(crate) fn recycle(&mut self, mut body: Vec<u8>) {
+    pub(crate) fn recycle(&mut self, body: Vec<u8>) {
         self.scratch.trim(body.len());
         self.document.clear();
         self.document.shrink_to(limits::KEPT_SCRATCH_BYTES_MAX);
+        self.give_back(body);
+    }
+
+    /// Takes the buffer of a body for another poll.
+    fn give_back(&mut self, mut body: Vec<u8>) {
         if self.bodies.len() < limits::POOLED_BODIES_MAX && body.capacity() > 0 {
             body.clear();
             body.shrink_to(limits::POOLED_BODY_BYTES_MAX);
             self.bodies.push(body);
         }
+    }
+}
+
+impl Buffers for RefCell<DocumentBuffers> {
+    fn take(&self) -> Vec<u8> {
+        self.borrow_mut().take_body()
+    }
+
+    fn give_back(&self, buffer: Vec<u8>) {
+        self.borrow_mut().give_back(buffer);
     }
 }

@@ -47,7 +47,7 @@ use response::head::Head;
 pub(crate) use endpoint::{Endpoint, UNIX_SCHEME, unix_parts};
 pub(crate) use error::{HttpError, Refused};
 pub(crate) use identity::Identity;
-pub(crate) use incoming::Receiver;
+pub(crate) use incoming::{Buffers, NewBuffers, Receiver};
 pub(crate) use inflate::unpack;
 pub(crate) use payload::{FORM_TYPE, Payload};
 pub(crate) use reachability::Reachability;
@@ -118,7 +118,7 @@ struct Request<'a> {
     deadline: Instant,
     caps: Caps,
     /// Gives an empty buffer for the body. It is called when an answer begins to arrive: exchanges that wait hold none.
-    take_buffer: &'a dyn Fn() -> Vec<u8>,
+    buffers: &'a dyn Buffers,
 }
 
 /// An answer whose body is in the buffer, or was passed to a receiver.
@@ -165,8 +165,7 @@ impl Http {
         needs
     }
 
-    /// Gets what is at `endpoint` into `body`, which is replaced by a buffer from `take_buffer` when the answer begins to
-    /// arrive.
+    /// Gets what is at `endpoint` into `body`, which is replaced by one of `buffers` when the answer begins to arrive.
     ///
     /// # Errors
     /// [`HttpError`]; `body` then holds nothing of use but the page of a [`HttpError::Status`], up to a bound.
@@ -175,7 +174,7 @@ impl Http {
         endpoint: &Endpoint,
         timeout: Duration,
         bytes_max: u64,
-        take_buffer: &dyn Fn() -> Vec<u8>,
+        buffers: &dyn Buffers,
         body: &mut Vec<u8>,
     ) -> Result<Content, HttpError> {
         let deadline = clock::now() + timeout;
@@ -188,15 +187,14 @@ impl Http {
             body.clear();
             let headers = endpoint.identity.headers(clock::now())?;
             let purpose = Purpose::Poll;
-            let mut request =
-                Request { endpoint, purpose, headers, payload: None, timeout, deadline, caps, take_buffer };
+            let mut request = Request { endpoint, purpose, headers, payload: None, timeout, deadline, caps, buffers };
             let received = self.exchange(&mut request, &mut Incoming::buffered(body)).await;
             let received = received.map_err(|error| if hop.is_some() { error.after_redirect() } else { error })?;
             let Received { head: Head { status, location, content, .. }, is_whole } = received;
             hop = match (status, location) {
                 (200..=299, _) if is_whole => {
                     if content.is_gzip() && inflate::is_gzip(body) {
-                        let packed = std::mem::replace(body, take_buffer());
+                        let packed = std::mem::replace(body, buffers.take());
                         Box::pin(inflate::inflate(&packed, success, body)).await?;
                     }
                     return Ok(content);
@@ -265,7 +263,7 @@ impl Http {
             timeout,
             deadline: now + timeout,
             caps: Caps { success: answer_bytes_max, other: answer_bytes_max },
-            take_buffer: &|| Vec::with_capacity(ANSWER_BYTES_USUAL),
+            buffers: &NewBuffers(ANSWER_BYTES_USUAL),
         };
         let Received { head, is_whole } = self.exchange(&mut request, body).await?;
         let retry_after = head.retry_after.and_then(|asked| asked.pause(clock::timestamp()));

@@ -3,7 +3,7 @@
 //! `memory.rs` adds up the memory that these bounds allow. The sum is logged at the start. It consists of the idle process
 //! ([`PROGRAM_BYTES`]) and of
 //! - bodies: a buffer has at least [`READ_BYTES_MIN`] and at most `max_body`, and shrinks to [`POOLED_BODY_BYTES_MAX`]
-//!   afterwards. An exchange that waits for its answer has no buffer yet;
+//!   afterwards. An exchange that waits for its answer has none, or what has arrived ([`PAUSED_BODY_BYTES_MAX`]);
 //! - the scratch space for the largest body ([`MEMORY_PER_BODY_BYTE`]), with one document of at most [`DOCUMENT_BYTES_MAX`];
 //! - `settings.memory_limit` for all queued documents. Allocated memory counts, whether it is used or not. It may be exceeded
 //!   by a sixteenth while documents are copied ([`MEMORY_COPIED_PART`]), and by one segment while that is read and checked;
@@ -93,6 +93,8 @@ pub(crate) const FIELDS_MAX: u64 = 100_000;
 /// Patterns in `include` or `exclude`, and entries of a section whose keys are chosen by the user.
 pub(crate) const PATTERNS_MAX: usize = 1_000;
 
+/// Settings of indices in a recorder's `index_settings`. Servers have about a hundred.
+pub(crate) const INDEX_SETTINGS_MAX: usize = 100;
 /// Labels of a reader.
 pub(crate) const LABELS_MAX: usize = 32;
 /// Bytes of a label. Each document carries it, and the index template does not index longer texts.
@@ -297,9 +299,11 @@ pub(crate) const LEARNING_FAILURES_MAX: u32 = 5;
 /// Bytes of the line before a chunk of an HTTP body: its length in at most 16 digits, and extensions, which are hardly used.
 pub(crate) const CHUNK_LINE_BYTES_MAX: usize = 1 << 10;
 
-/// The capacity of the buffer for a body that begins to arrive, bytes. The payload of a plain Go program fits, and twenty
-/// that arrive slowly take a third of a megabyte.
+/// The capacity of the buffer for a body that begins to arrive, bytes. The payload of a plain Go program fits.
 pub(crate) const READ_BYTES_MIN: usize = 16 << 10;
+/// The most that is kept of an answer while more of it is awaited, before a whole buffer is kept. It is copied then, so it is
+/// little; a header and the first piece of a payload fit.
+pub(crate) const PAUSED_BODY_BYTES_MAX: usize = 8 << 10;
 /// The most that a body's buffer grows at once because of its announced length. A server can announce any length.
 pub(crate) const READ_BYTES_MAX: usize = 256 << 10;
 /// Bytes that are read of one answer before other exchanges continue.

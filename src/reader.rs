@@ -2,25 +2,26 @@
 
 pub(crate) mod foreign;
 mod losses;
+mod own_members;
 pub(crate) mod schedule;
 mod slowness;
 pub(crate) mod watch;
 
 use crate::clock;
 use crate::config::{Reader, Source};
-use crate::document;
 use crate::document_buffers::DocumentBuffers;
 use crate::flatten::{FlattenError, Report, Variables};
-use crate::http::{Content, ContentKind, Endpoint, Http, HttpError, Identity, Refused};
+use crate::http::{Buffers, Content, ContentKind, Endpoint, Http, HttpError, Identity, Refused};
 use crate::limits;
 use crate::log::{self, ComponentLevel, FailureLog, component_log};
 use crate::metrics::{ReaderCounts, ReaderStatus, Said, State};
 use crate::plural::counted;
 use foreign::Kind;
 use losses::{Line, Losses};
+use own_members::OwnMembers;
 use schedule::Schedule;
 use slowness::Slowness;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -33,8 +34,7 @@ pub(crate) struct Reading {
     log_level: ComponentLevel,
     /// The endpoint; none for the program's own counters.
     endpoint: Option<Endpoint>,
-    /// The members that each of its documents begins with, after the time.
-    own_members: Vec<u8>,
+    own_members: OwnMembers,
     pub(crate) counts: ReaderCounts,
     /// Borrowed only while a body becomes a document.
     pub(crate) variables: RefCell<Variables>,
@@ -91,8 +91,8 @@ impl Reading {
         let schedule = Schedule::new((config.interval, config.jitter), elapsed, polls_max, &mut random);
         Self {
             log_level: settings_level.with(config.log_level),
+            own_members: OwnMembers::new(&config, endpoint.as_ref(), host_name),
             endpoint,
-            own_members: document::own_members(&config.type_name, host_name, config.labels()),
             counts: ReaderCounts::default(),
             variables: RefCell::new(Variables::new(Arc::clone(&config.variables))),
             schedule: RefCell::new(schedule),
@@ -122,8 +122,9 @@ impl Reading {
         self.endpoint.is_some()
     }
 
-    pub(crate) fn own_members(&self) -> &[u8] {
-        &self.own_members
+    /// The members that each of its documents begins with, after the time.
+    pub(crate) fn own_members(&self) -> Ref<'_, [u8]> {
+        self.own_members.of(&self.config, self.endpoint.as_ref())
     }
 
     /// Whether a poll is under way.
@@ -156,16 +157,16 @@ impl Reading {
         true
     }
 
-    /// Requests the payload, and puts it into `body`, which is replaced by a buffer from `take_buffer` when the answer
-    /// begins to arrive. Only for a reader with an endpoint.
+    /// Requests the payload, and puts it into `body`, which is replaced by one of `buffers` when the answer begins to
+    /// arrive. Only for a reader with an endpoint.
     pub(crate) async fn poll(
         &self,
         http: &Http,
-        take_buffer: &dyn Fn() -> Vec<u8>,
+        buffers: &dyn Buffers,
         body: &mut Vec<u8>,
     ) -> Result<Content, HttpError> {
         let Some(endpoint) = &self.endpoint else { return Ok(Content::default()) };
-        let got = http.get(endpoint, self.config.timeout, self.config.body_bytes_max, take_buffer, body).await;
+        let got = http.get(endpoint, self.config.timeout, self.config.body_bytes_max, buffers, body).await;
         got.map_err(|error| match error {
             HttpError::Status(Refused { status, content, advice, .. }) => {
                 let kind = Kind::of(&content, body);

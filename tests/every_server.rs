@@ -23,6 +23,8 @@ mod processes;
 mod recorded;
 #[path = "support/server.rs"]
 mod server;
+#[path = "every_server/storing.rs"]
+mod storing;
 #[path = "every_server/templates.rs"]
 mod templates;
 #[path = "every_server/trying.rs"]
@@ -94,6 +96,7 @@ fn check(engine: &Engine) {
     problems.extend(bench.changing_payloads());
     problems.extend(bench.rates_and_other_names());
     problems.extend(bench.values_and_objects());
+    problems.extend(bench.storing());
     problems.extend(bench.templates());
     problems.extend(bench.data_streams());
     problems.extend(bench.pipelines());
@@ -228,7 +231,7 @@ impl Bench<'_> {
         fs::write(&path, config).expect("written");
         let arguments = ["-c", path.to_str().expect("a plain path")];
         let mut shipper = Running::start(&self.folder, "expvastic", Orphaned::Kill, release_binary(), &arguments);
-        assert!(processes::wait_until(TIME_MAX, holds), "not all was polled in time");
+        assert!(processes::wait_until(5 * TIME_MAX, holds), "not all was polled in time");
         let status = shipper.terminate(TIME_MAX).expect("expvastic ends after SIGTERM");
         unless(status.code() == Some(0), || format!("it ended with {status}"))
     }

@@ -134,9 +134,11 @@ fn one_whose_file_hangs_goes_on_elsewhere_with_a_spool() {
 
 #[test]
 fn one_that_is_to_end_or_to_hand_its_folder_over_saves_what_it_has() {
-    let (app, server, (other, _)) = (counting_app(), hung_server(), storing_server());
+    let (server, (other, _)) = (hung_server(), storing_server());
     let slow = ", spool: {path: spool, sync: 2s}";
     for after in [("other", keys(&other, "")), ("es", keys(&other, ", spool: {path: elsewhere, sync: 50ms}"))] {
+        // A new one each time: else it may count the last poll of a program that was killed.
+        let app = counting_app();
         let program = Program::start(&[], &config(&app.address, &[("es", keys(&server, slow))]));
         let polled = app.request_count() as u64;
         wait_until("some documents wait", || app.request_count() as u64 > polled + 20);
@@ -148,9 +150,10 @@ fn one_that_is_to_end_or_to_hand_its_folder_over_saves_what_it_has() {
 
 #[test]
 fn while_it_drains_what_it_has_is_on_disk_before_its_time_is_over() {
-    let (app, server) = (counting_app(), hung_server());
+    let server = hung_server();
     let slow = ", spool: {path: spool, sync: 2s}";
     for hands_over in [false, true] {
+        let app = counting_app();
         let text = |more: &str| config(&app.address, &[("es", keys(&server, &format!("{slow}{more}")))]);
         let program = Program::start(&[], &text(""));
         let polled = app.request_count() as u64;

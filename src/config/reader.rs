@@ -5,7 +5,7 @@ use super::patterns::patterns;
 use super::ports::{Port, SingleEndpoint};
 use super::section::Section;
 use super::values;
-use super::{ConfigError, access, backoff, kind, one_of, ports, rename};
+use super::{ConfigError, Settings, access, backoff, kind, one_of, ports, rename};
 use crate::access::Access;
 use crate::flatten::{Choice, GcPauses, Globs, Label, VariableRules, check_label_name, is_below, names_conflict};
 use crate::http::UNIX_SCHEME;
@@ -19,6 +19,8 @@ use std::time::Duration;
 pub struct Reader {
     pub(crate) name: String,
     pub(crate) type_name: String,
+    /// The `host.name` of its documents. None if that depends on where the endpoint is.
+    pub(crate) host_name: Option<String>,
     pub(crate) source: Source,
     pub(crate) interval: Duration,
     /// Shorter than `interval`.
@@ -82,6 +84,7 @@ impl Reader {
         Self {
             name: name.to_owned(),
             type_name: type_name.to_owned(),
+            host_name: None,
             source,
             interval: limits::INTERVAL_DEFAULT,
             jitter: Duration::ZERO,
@@ -104,6 +107,13 @@ impl Reader {
     pub(crate) fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
         let node = self.node.as_deref().unwrap_or_default();
         self.variables.labels.iter().map(move |label| (label.name.as_str(), label.value.as_deref().unwrap_or(node)))
+    }
+
+    /// Gives its documents this `host.name`. Without it, they have this machine's name if the endpoint is here, and otherwise
+    /// the host of the endpoint.
+    #[must_use]
+    pub fn host_name(self, name: impl Into<String>) -> Self {
+        Self { host_name: Some(name.into()), ..self }
     }
 
     /// Polls every `interval` (at least a millisecond).
@@ -144,9 +154,17 @@ impl Reader {
 
     /// The readers that a section stands for: one, or one for each port of its range. None if something is wrong with
     /// it.
-    pub(super) fn from_section(name: &str, section: Section<'_, '_>, map_files: &MapFiles<'_>) -> Vec<Self> {
+    pub(super) fn from_section(
+        name: &str,
+        section: Section<'_, '_>,
+        settings: &Settings,
+        map_files: &MapFiles<'_>,
+    ) -> Vec<Self> {
         Self::with_sources(name, section, map_files)
-            .map(|(reader, sources)| reader.for_each(sources))
+            .map(|(reader, sources)| {
+                let host_name = reader.host_name.clone().or_else(|| settings.host_name.clone());
+                Self { host_name, ..reader }.for_each(sources)
+            })
             .unwrap_or_default()
     }
 
@@ -157,6 +175,7 @@ impl Reader {
             // Its recorders may have one, as `old_type_names` finds out when the routes are known.
             type_name = Some(String::new());
         }
+        let host_name = section.parse_name("host_name", "the name of a host", host_name);
         let sources = match kind {
             Some("self") => {
                 // Configurations of the Go program give a self reader an endpoint, which has no use here.
@@ -178,7 +197,7 @@ impl Reader {
         let reader = Self::new(name, &type_name?, Source::Own).timeout(timeout).backoff(backoff);
         let reader = reader.interval(interval.unwrap_or(limits::INTERVAL_DEFAULT));
         let body_bytes_max = max_body.unwrap_or(limits::BODY_BYTES_DEFAULT);
-        Some((Self { jitter, log_level, body_bytes_max, variables, ..reader }, sources?))
+        Some((Self { host_name, jitter, log_level, body_bytes_max, variables, ..reader }, sources?))
     }
 }
 
@@ -264,6 +283,17 @@ pub(super) fn type_name(text: &str) -> Result<String, String> {
         return Err(format!("type_name is longer than {} bytes", limits::TYPE_NAME_BYTES_MAX));
     }
     Ok(text.to_owned())
+}
+
+/// The `host.name` of documents. It may be any text, as people name machines as they like.
+pub(super) fn host_name(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("host_name is empty: leave it out for the name of the endpoint's host".to_owned()),
+        name if name.len() > limits::HOST_NAME_BYTES_MAX => {
+            Err(format!("host_name is longer than {} bytes", limits::HOST_NAME_BYTES_MAX))
+        }
+        name => Ok(name.to_owned()),
+    }
 }
 
 fn reader_endpoint(section: &mut Section<'_, '_>) -> Option<Sources> {

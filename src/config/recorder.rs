@@ -1,11 +1,13 @@
 //! The section of a recorder.
 
-use super::node::Node;
+mod index_settings;
+mod server;
+
 use super::old_type_names::OldTypeNames;
 use super::section::Section;
 use super::values;
-use super::{ConfigError, access, backoff, index_names, kind, one_of};
-use crate::access::{Access, Auth};
+use super::{ConfigError, access, backoff, index_names, kind};
+use crate::access::Access;
 use crate::limits;
 use crate::log::LogLevel;
 use std::fs::{File, Permissions};
@@ -90,6 +92,19 @@ pub(crate) struct ServerTarget {
     pub(crate) data_stream: bool,
     /// Whether an index template is created if there is none.
     pub(crate) template: bool,
+    /// Whether the template makes indices small.
+    pub(crate) lean: bool,
+    /// Further settings for the template.
+    pub(crate) index_settings: Vec<IndexSetting>,
+}
+
+/// A setting of indices, as the index template gives it to them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct IndexSetting {
+    /// Its dotted name, without `index.`. None is below another one.
+    pub(crate) name: String,
+    /// JSON: a text, or a list of texts.
+    pub(crate) value: String,
 }
 
 /// One host of a cluster.
@@ -118,6 +133,8 @@ impl ServerTarget {
             pipeline: None,
             data_stream: false,
             template: true,
+            lean: true,
+            index_settings: Vec::new(),
         }
     }
 }
@@ -253,7 +270,7 @@ impl Recorder {
         let kind = kind(&mut section, &["elasticsearch", "file"]);
         let (target, index_name) = match kind {
             Some("file") => (file_target(&mut section), index_name(&mut section)),
-            _ => elasticsearch_target(&mut section),
+            _ => server::target(&mut section),
         };
         let backoff = backoff(&mut section);
         let log_level = section.parse("log_level", values::log_level);
@@ -280,86 +297,6 @@ fn index_name(section: &mut Section<'_, '_>) -> Option<String> {
         section.warn(&place, warning);
     }
     Some(name)
-}
-
-/// The server, and the index or data stream there.
-fn elasticsearch_target(section: &mut Section<'_, '_>) -> (Option<Target>, Option<String>) {
-    if section.node("endpoint").is_none() {
-        section.lacks("endpoint is missing: expected host:port such as localhost:9200");
-    }
-    let hosts = endpoints(section);
-    let access = Arc::new(access::access(
-        section,
-        &hosts.iter().flatten().map(|(url, auth)| (url.as_str(), auth.as_ref())).collect::<Vec<_>>(),
-    ));
-    let timeout = section.positive_duration("timeout").unwrap_or(limits::TIMEOUT_DEFAULT);
-    let stream = section.node("data_stream").map(|(_, place)| place);
-    let name = match &stream {
-        Some(place) if section.node("index_name").is_some() => {
-            section.wrong(place, "set only one of data_stream and index_name");
-            None
-        }
-        Some(_) => section.parse_name("data_stream", "a data stream name", index_names::data_stream),
-        None => index_name(section),
-    };
-    let pipeline = section
-        .unless_off("pipeline", "none")
-        .and_then(|it| it.parse_name("pipeline", "the name of an ingest pipeline, or none", values::pipeline));
-    let template = section.parse("template", |text| one_of("value", text, &[("auto", true), ("off", false)]));
-    let compression = section.parse("compression", |text| {
-        one_of("value", text, &[("gzip", Compression::Gzip), ("none", Compression::None)])
-    });
-    let host = |(url, auth): (String, Option<Auth>)| {
-        let own = |auth| Arc::new(Access { auth: Some(auth), ..Access::clone(&access) });
-        Host { url, access: auth.map_or_else(|| Arc::clone(&access), own) }
-    };
-    let server = hosts.map(|hosts| hosts.into_iter().map(host).collect()).map(|hosts| ServerTarget {
-        compression: compression.unwrap_or(Compression::WherePaid),
-        timeout,
-        pipeline,
-        data_stream: stream.is_some(),
-        template: template.unwrap_or(true),
-        ..ServerTarget::new(hosts)
-    });
-    (server.map(Target::Elasticsearch), name)
-}
-
-/// The hosts in `endpoint`, which is one or a list, with their credentials.
-fn endpoints(section: &mut Section<'_, '_>) -> Option<Vec<(String, Option<Auth>)>> {
-    let parse = |text: &str| {
-        let (endpoint, auth) = access::take_credentials(text)?;
-        Ok((values::url(&endpoint, "")?, auth))
-    };
-    let Some((Node::List(items), list)) = section.node("endpoint") else {
-        return section.parse("endpoint", parse).map(|host| vec![host]);
-    };
-    if items.is_empty() {
-        section.wrong(&list, "the list is empty, expected at least one host:port such as localhost:9200");
-        return None;
-    }
-    if items.len() > limits::HOSTS_MAX {
-        section.wrong(&list, format!("{} hosts, expected at most {}", items.len(), limits::HOSTS_MAX));
-        return None;
-    }
-    let (mut hosts, mut seen) = (Vec::new(), Vec::<String>::new());
-    for (at, (text, place)) in section.texts("endpoint")?.into_iter().enumerate() {
-        let same = match parse(&text) {
-            Err(message) => {
-                section.wrong(&place, message);
-                format!("wrong {at}")
-            }
-            Ok((url, auth)) => {
-                let same = values::same_url(&url);
-                hosts.push((url, auth));
-                same
-            }
-        };
-        if let Some(first) = seen.iter().position(|other| *other == same) {
-            section.wrong(&place, format!("the same host as endpoint[{first}]: remove one of them"));
-        }
-        seen.push(same);
-    }
-    (hosts.len() == items.len()).then_some(hosts)
 }
 
 fn file_target(section: &mut Section<'_, '_>) -> Option<Target> {

@@ -3,7 +3,7 @@
 use super::fields::Fields;
 use crate::config::{Config, LogLevel, Reader, Recorder, Routed, Source};
 use crate::flatten::{FlattenError, GcPauses, Scratch, VariableRules, Variables};
-use crate::http::{Content, Http};
+use crate::http::{Content, Http, NewBuffers};
 use crate::log::ComponentLevel;
 use crate::metrics::{Ledger, Metrics, ProcessUsage, ReaderCounts, Snapshot};
 use crate::reader::Reading;
@@ -51,7 +51,7 @@ async fn document(config: &Config, reader: &Arc<Reader>, http: &Http) -> Result<
     let reading = Reading::new(Arc::clone(reader), &level, "", Duration::ZERO, Some(1));
     let mut body = Vec::new();
     let content = if reading.has_endpoint() {
-        reading.poll(http, &Vec::new, &mut body).await.map_err(|error| error.to_string())?
+        reading.poll(http, &NewBuffers(0), &mut body).await.map_err(|error| error.to_string())?
     } else {
         render_counters(config, &mut body);
         Content::default()

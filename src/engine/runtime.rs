@@ -217,8 +217,7 @@ impl Runtime {
     /// Polls an endpoint.
     async fn read(self: Rc<Self>, engine: Rc<Engine>, group: Rc<PollGroup>) {
         let mut body = Vec::new();
-        let take_buffer = || self.buffers.borrow_mut().take_body();
-        let polled = engine.reading.poll(&self.http, &take_buffer, &mut body).await;
+        let polled = engine.reading.poll(&self.http, &self.buffers, &mut body).await;
         if self.stopping.get() {
             return;
         }
@@ -289,7 +288,7 @@ impl Runtime {
         let mut buffers = self.buffers.borrow_mut();
         let variables = &mut engine.reading.variables.borrow_mut();
         let own_members = engine.reading.own_members();
-        let made = buffers.document(variables, own_members, group.timestamp, group.elapsed, body);
+        let made = buffers.document(variables, &own_members, group.timestamp, group.elapsed, body);
         let (key, document, report) = made?;
         let now = clock::now();
         for recording in &*engine.recordings.borrow() {

@@ -211,7 +211,7 @@ impl Curl {
             // According to the head, the body is too long, so reading it is pointless.
             return Ok(Received { head, is_whole: false });
         }
-        *body.buffer = (request.take_buffer)();
+        *body.buffer = request.buffers.take();
         match read_capped(&mut response, head.status, cap, body).await {
             Ok(is_whole) => Ok(Received { head, is_whole: is_whole && is_within_cap }),
             // A server that refuses a request while it is being sent may close the connection before its answer is complete.

@@ -162,11 +162,9 @@ async fn converse(
             let ready = event_loop::ready(stream.socket.clone(), interest, Some(request.deadline)).await;
             ready.map_err(|TimedOut| Failure::TimedOut)?;
         }
-        if body.buffer.capacity() == 0 {
-            *body.buffer = (request.take_buffer)();
-        }
+        body.resume(request.buffers);
         match receive(stream, decoder, body)? {
-            Progress::More => {}
+            Progress::More => body.pause(request.buffers),
             progress => return Ok(Ended { progress, is_sent }),
         }
         if decoder.head().is_some_and(|head| !head.is_success()) {

@@ -135,8 +135,16 @@ impl Endpoint {
         self.peer.tls.is_some()
     }
 
+    /// Its host: a name, or an address without brackets. Empty for a socket in the file system.
+    pub(crate) fn host(&self) -> &str {
+        match &self.peer.place {
+            Place::Name { host, .. } => host,
+            Place::Addresses(_) => without_brackets(self.url.host().unwrap_or_default()),
+        }
+    }
+
     /// Learns from a connection whether it is on this machine.
-    pub(super) fn learn(&self, is_local: bool) {
+    pub(crate) fn learn(&self, is_local: bool) {
         self.is_local.set(is_local);
     }
 

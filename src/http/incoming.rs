@@ -1,5 +1,29 @@
 //! Where the body of an answer goes: into a buffer as a whole, or piece by piece to a receiver.
 
+use crate::limits;
+use std::mem;
+
+/// The buffers that bodies are read into. There are a few, which all exchanges use in turns: while an answer is awaited, only
+/// what has arrived of it is kept.
+pub(crate) trait Buffers {
+    /// An empty buffer.
+    fn take(&self) -> Vec<u8>;
+
+    /// Takes back a buffer whose content is not needed any more.
+    fn give_back(&self, buffer: Vec<u8>);
+}
+
+/// New buffers, with room for so many bytes.
+pub(crate) struct NewBuffers(pub(crate) usize);
+
+impl Buffers for NewBuffers {
+    fn take(&self) -> Vec<u8> {
+        Vec::with_capacity(self.0)
+    }
+
+    fn give_back(&self, _: Vec<u8>) {}
+}
+
 /// Reads the body of an answer as it comes.
 pub(crate) trait Receiver {
     /// Takes the next bytes of the body of an answer with this status. False if no more of it is wanted.
@@ -14,17 +38,39 @@ pub(super) struct Incoming<'b> {
     /// What has arrived and was not passed on; without memory until something arrives.
     pub(super) buffer: &'b mut Vec<u8>,
     receiver: Option<&'b mut dyn Receiver>,
+    /// Whether the buffer holds what has arrived, and has no room for more.
+    is_paused: bool,
 }
 
 impl<'b> Incoming<'b> {
     /// The whole body stays in the buffer.
     pub(super) fn buffered(buffer: &'b mut Vec<u8>) -> Self {
-        Self { buffer, receiver: None }
+        Self { buffer, receiver: None, is_paused: false }
     }
 
     /// The body is passed to `receiver` as it arrives; the buffer holds no more than the last piece.
     pub(super) fn streamed(buffer: &'b mut Vec<u8>, receiver: &'b mut dyn Receiver) -> Self {
-        Self { buffer, receiver: Some(receiver) }
+        Self { buffer, receiver: Some(receiver), is_paused: false }
+    }
+
+    /// Has a buffer with room, as more of the answer can be read now.
+    pub(super) fn resume(&mut self, buffers: &dyn Buffers) {
+        if self.is_paused || self.buffer.capacity() == 0 {
+            let mut larger = buffers.take();
+            larger.extend_from_slice(self.buffer);
+            *self.buffer = larger;
+            self.is_paused = false;
+        }
+    }
+
+    /// Keeps no more memory than what has arrived, unless that is much, as more of the answer has to be awaited. Twenty servers
+    /// that answer at the same time, each with its header first, then take a few kilobytes, and not twenty large buffers.
+    pub(super) fn pause(&mut self, buffers: &dyn Buffers) {
+        if !self.is_streamed() && self.buffer.len() <= limits::PAUSED_BODY_BYTES_MAX {
+            let arrived = self.buffer.clone();
+            buffers.give_back(mem::replace(self.buffer, arrived));
+            self.is_paused = true;
+        }
     }
 
     /// Whether it is passed to a receiver as it arrives.
@@ -50,16 +96,89 @@ impl<'b> Incoming<'b> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::{Endpoint, Http, Payload, Reply};
     use super::*;
     use crate::bulk::{ActionLine, Bulk, DocumentKey, IdSource};
     use crate::calendar::Timestamp;
     use crate::event_loop;
+    use std::cell::Cell;
     use std::io::{Read, Write};
     use std::net::TcpListener;
     use std::sync::Arc;
     use std::time::Duration;
+
+    /// Counts those that are in use.
+    #[derive(Default)]
+    pub(in crate::http) struct CountedBuffers {
+        pub(in crate::http) taken: Cell<usize>,
+        given_back: Cell<usize>,
+    }
+
+    impl Buffers for CountedBuffers {
+        fn take(&self) -> Vec<u8> {
+            self.taken.set(self.taken.get() + 1);
+            Vec::new()
+        }
+
+        fn give_back(&self, buffer: Vec<u8>) {
+            assert!(buffer.capacity() >= limits::READ_BYTES_MIN);
+            self.given_back.set(self.given_back.get() + 1);
+        }
+    }
+
+    /// Some servers send their header first, and the payload much later.
+    #[test]
+    fn what_has_arrived_is_kept_without_a_buffer_until_more_arrives() {
+        for (pieces, given_back) in [(&[700, 700][..], 1), (&[2_000, 300, 20_000, 5_000], 2), (&[9_000, 10], 0)] {
+            let body: Vec<u8> =
+                (0..pieces.iter().sum()).map(|at: usize| b'a' + u8::try_from(at % 26).unwrap()).collect();
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let endpoint = Endpoint::new(&format!("http://{}", listener.local_addr().unwrap()));
+            let (buffers, http) = (CountedBuffers::default(), Http::new(1, &|_| None));
+            let mut received = Vec::new();
+            let minute = Duration::from_secs(60);
+            event_loop::block_on(async {
+                let mut get = Box::pin(http.get(&endpoint, minute, 1 << 20, &buffers, &mut received));
+                // Polled by hand, so that each piece is read before the next one is sent.
+                let mut reads_on = async |is_last: bool| {
+                    let turns = async {
+                        for _ in 0..if is_last { u32::MAX } else { 50 } {
+                            event_loop::yield_now().await;
+                        }
+                        None
+                    };
+                    smol::future::or(async { Some(get.as_mut().await.map(|_| ())) }, turns).await
+                };
+                assert!(reads_on(false).await.is_none(), "it connects");
+                let (mut peer, _) = listener.accept().unwrap();
+                assert!(reads_on(false).await.is_none(), "it sends its request");
+                let _ = peer.read(&mut [0; 4096]).unwrap();
+                assert_eq!(buffers.taken.get(), 0);
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+                let mut sent = 0;
+                for (at, piece) in pieces.iter().enumerate() {
+                    let head = if at == 0 { head.as_bytes() } else { b"" };
+                    peer.write_all(&[head, &body[sent..sent + piece]].concat()).unwrap();
+                    sent += piece;
+                    let is_last = sent == body.len();
+                    let outcome = reads_on(is_last).await;
+                    assert_eq!(outcome.is_some_and(|outcome| outcome.is_ok()), is_last, "{pieces:?}, after {sent}");
+                    if !is_last {
+                        let in_use = buffers.taken.get() - buffers.given_back.get();
+                        assert_eq!(
+                            in_use,
+                            usize::from(sent > limits::PAUSED_BODY_BYTES_MAX),
+                            "{pieces:?}, after {sent}"
+                        );
+                    }
+                }
+            })
+            .unwrap();
+            assert!(received == body, "{pieces:?}");
+            assert_eq!(buffers.given_back.get(), given_back, "{pieces:?}");
+        }
+    }
 
     /// Takes so many bytes, and counts them.
     #[derive(Default)]

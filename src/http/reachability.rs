@@ -1,7 +1,7 @@
 //! How an endpoint is reached, for `expvastic test`: the addresses of its name, the proxy, and the certificate.
 
 #[cfg(feature = "tls")]
-use super::{Caps, Purpose, Request};
+use super::{Caps, NewBuffers, Purpose, Request};
 use super::{Endpoint, Http};
 use crate::calendar::Timestamp;
 use crate::clock;
@@ -42,7 +42,7 @@ impl Http {
                 timeout,
                 deadline,
                 caps: Caps { success: 0, other: 0 },
-                take_buffer: &Vec::new,
+                buffers: &NewBuffers(0),
             };
             found.certificate_expiry = direct.certificate_expiry(&request).await;
         }

@@ -323,5 +323,7 @@ pub(super) fn wish(config: &Recorder, target: &ServerTarget, feed: Feed) -> Wish
         data_stream: target.data_stream,
         fields_max: feed.fields_max,
         verbatim: !feed.converts,
+        lean: target.lean,
+        index_settings: target.index_settings.clone(),
     }
 }

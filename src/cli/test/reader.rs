@@ -5,7 +5,7 @@ use crate::config::{LogLevel, Reader};
 use crate::document_buffers::DocumentBuffers;
 use crate::finding::Finding;
 use crate::flatten::{Mended, Report};
-use crate::http::{Content, Http, HttpError};
+use crate::http::{Content, Http, HttpError, NewBuffers};
 use crate::log::{self, ComponentLevel};
 use crate::plural::{counted, grouped};
 use crate::reader::{ReadError, Reading};
@@ -26,7 +26,7 @@ pub(super) async fn try_reader(reader: Arc<Reader>, http: Http, buffers: Rc<RefC
         return vec![Finding::good(CHECK, "the counters of expvastic itself")];
     };
     let (mut body, started) = (Vec::new(), clock::now());
-    let polled = reading.poll(&http, &Vec::new, &mut body).await;
+    let polled = reading.poll(&http, &NewBuffers(0), &mut body).await;
     let milliseconds = log::milliseconds(clock::now() - started);
     let content = match polled {
         Ok(content) => content,
@@ -36,7 +36,7 @@ pub(super) async fn try_reader(reader: Arc<Reader>, http: Http, buffers: Rc<RefC
     let made = {
         let mut buffers = buffers.borrow_mut();
         let (variables, own_members) = (&mut reading.variables.borrow_mut(), reading.own_members());
-        let made = buffers.document(variables, own_members, clock::timestamp(), Duration::ZERO, &mut body);
+        let made = buffers.document(variables, &own_members, clock::timestamp(), Duration::ZERO, &mut body);
         made.map(|(_, document, report)| (document.len(), report))
     };
     let mut finding = match made {

@@ -3,13 +3,13 @@
 mod scarce;
 
 use super::super::endpoint::Address;
-use super::super::{Endpoint, Http};
+use super::super::incoming::tests::CountedBuffers;
+use super::super::{Endpoint, Http, NewBuffers};
 use super::*;
 use crate::bulk::{ActionLine, Bulk, DocumentKey, IdSource};
 use crate::calendar::Timestamp;
 use crate::clock;
 use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketType};
-use std::cell::Cell;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -79,7 +79,7 @@ fn client() -> Http {
 async fn get_within(http: &Http, address: &str, timeout: Duration) -> Result<String, HttpError> {
     let mut body = Vec::new();
     let endpoint = Endpoint::new(&format!("http://{address}/debug/vars?a=b"));
-    http.get(&endpoint, timeout, 1 << 20, &Vec::new, &mut body).await?;
+    http.get(&endpoint, timeout, 1 << 20, &NewBuffers(0), &mut body).await?;
     Ok(String::from_utf8(body).unwrap())
 }
 
@@ -298,16 +298,12 @@ fn time_is_over_whatever_the_server_does_meanwhile() {
 #[test]
 fn an_exchange_that_waits_holds_no_buffer() {
     let (address, _) = server(|_, mut served| while served.request().is_some() {});
-    let supplied = Cell::new(false);
-    let take_buffer = || {
-        supplied.set(true);
-        Vec::new()
-    };
+    let buffers = CountedBuffers::default();
     let mut body = Vec::new();
     let (endpoint, http) = (Endpoint::new(&format!("http://{address}")), client());
-    let outcome = run(http.get(&endpoint, Duration::from_millis(50), 100, &take_buffer, &mut body));
+    let outcome = run(http.get(&endpoint, Duration::from_millis(50), 100, &buffers, &mut body));
     assert!(matches!(outcome, Err(HttpError::Timeout(_))));
-    assert!(!supplied.get() && body.capacity() == 0);
+    assert!(buffers.taken.get() == 0 && body.capacity() == 0);
 }
 
 #[test]
@@ -343,18 +339,18 @@ fn a_socket_in_the_file_system_is_a_server_like_any_other() {
     });
     let (http, mut body) = (client(), Vec::new());
     let endpoint = Endpoint::new(&url);
-    run(http.get(&endpoint, LONG, 100, &Vec::new, &mut body)).unwrap();
+    run(http.get(&endpoint, LONG, 100, &NewBuffers(0), &mut body)).unwrap();
     assert_eq!(body, b"{}");
     let absolute = endpoint.redirected("http://elsewhere/x").unwrap();
     assert_eq!(absolute, Endpoint::new("http://elsewhere/x"), "another origin is not behind the socket");
-    run(http.get(&endpoint.redirected("/x").unwrap(), LONG, 100, &Vec::new, &mut body)).unwrap();
+    run(http.get(&endpoint.redirected("/x").unwrap(), LONG, 100, &NewBuffers(0), &mut body)).unwrap();
     let host = "HTTP/1.1|Host: localhost";
     let expected = [format!("GET /debug/vars?a=b {host}"), format!("GET /there {host}"), format!("GET /x {host}")];
     assert_eq!(server.join().unwrap(), expected);
-    let refused = run(client().get(&endpoint, LONG, 100, &Vec::new, &mut body)).unwrap_err().to_string();
+    let refused = run(client().get(&endpoint, LONG, 100, &NewBuffers(0), &mut body)).unwrap_err().to_string();
     assert_eq!(refused, format!("connection refused by {}", socket.display()));
     std::fs::remove_file(&socket).unwrap();
-    let missing = run(client().get(&endpoint, LONG, 100, &Vec::new, &mut body)).unwrap_err().to_string();
+    let missing = run(client().get(&endpoint, LONG, 100, &NewBuffers(0), &mut body)).unwrap_err().to_string();
     assert!(missing.contains(&format!("cannot connect to {}: No such file", socket.display())), "{missing}");
 }
 
@@ -369,7 +365,7 @@ fn a_socket_in_the_file_system_with_a_full_queue_is_busy() {
     let waiting: Vec<OwnedFd> = std::iter::from_fn(|| connecting::start_connecting(&address, Ok).ok()).collect();
     assert!(!waiting.is_empty());
     let endpoint = Endpoint::new(&format!("unix://{}:/debug/vars", socket.display()));
-    let error = run(client().get(&endpoint, LONG, 100, &Vec::new, &mut Vec::new())).unwrap_err().to_string();
+    let error = run(client().get(&endpoint, LONG, 100, &NewBuffers(0), &mut Vec::new())).unwrap_err().to_string();
     let busy = "is too busy to accept connections (its backlog is full)";
     assert_eq!(error, format!("{} {busy}", socket.display()));
 }

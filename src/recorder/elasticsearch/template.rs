@@ -9,8 +9,10 @@
 //! edited can be told from one that an older version of this program has put in place.
 
 mod checksum;
+mod settings;
 
 use super::server::Product;
+use crate::config::IndexSetting;
 use crate::json;
 use crate::limits;
 use crate::metrics::{Ledger, ReaderCounts};
@@ -20,7 +22,7 @@ use simd_json::tape;
 use std::fmt::Write;
 
 /// The template's `version`. Increase it with each change of the text that this module writes.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const OWNER: &str = "expvastic";
 
 /// The numbers in Go's `memstats` that are certainly integers, as a regular expression. `memstats.NextGC` is not among
@@ -41,6 +43,9 @@ pub(crate) struct Wish {
     /// No reader converts numbers, and none renames other variables to names that [`integers`] matches. Only then can
     /// these names be mapped to `long`.
     pub(crate) verbatim: bool,
+    /// Indices take less room, at the price of some time at the server.
+    pub(crate) lean: bool,
+    pub(crate) index_settings: Vec<IndexSetting>,
 }
 
 /// The form of a template, which depends on the server and its version.
@@ -238,7 +243,7 @@ pub(super) fn path_segment(name: &str) -> String {
 /// The template's text, with `mark` where the server keeps `_meta`.
 fn text(wish: &Wish, flavour: Flavour, pattern: &str, mark: &str) -> String {
     let pattern = quoted(pattern);
-    let settings = settings(wish, flavour);
+    let settings = settings::settings(wish, flavour);
     if flavour.is_composable() {
         // If two templates match an index, the one with the more specific pattern should win. The servers' built-in
         // templates have a priority of at most 200.
@@ -261,28 +266,20 @@ fn text(wish: &Wish, flavour: Flavour, pattern: &str, mark: &str) -> String {
     format!(r#"{{{patterns},"order":10,"version":{VERSION},"settings":{settings},"mappings":{mappings}}}"#)
 }
 
-/// The index settings. `ignore_malformed` makes the server store a value that does not fit its field's type without
-/// indexing it, where it would otherwise refuse the document.
-fn settings(wish: &Wish, flavour: Flavour) -> String {
-    // Servers that expand dotted names count each object as a field, too. Where they do not, there is room for twice the
-    // names, because a program may have other ones after a restart.
-    let each = if flavour == Flavour::Flat { 2 } else { limits::NAME_SEGMENTS_MAX };
-    let limit = wish.fields_max.saturating_mul(each).saturating_add(100).clamp(1_000, 1_000_000_000);
-    format!(r#"{{"index":{{"mapping":{{"total_fields":{{"limit":{limit}}},"ignore_malformed":true}}}}}}"#)
-}
-
 fn mappings(wish: &Wish, flavour: Flavour, mark: &str) -> String {
     let flat = if flavour == Flavour::Flat { r#","subobjects":false"# } else { "" };
+    // These servers answer queries from the columns, which every number has, if it has no inverted index.
+    let index = if wish.lean && flavour == Flavour::Flat { r#","index":false"# } else { "" };
     let integers = if wish.verbatim {
         format!(
-            r#"{{"integers":{{"match_pattern":"regex","path_match":"{}","match_mapping_type":"long","mapping":{{"type":"long"}}}}}},"#,
+            r#"{{"integers":{{"match_pattern":"regex","path_match":"{}","match_mapping_type":"long","mapping":{{"type":"long"{index}}}}}}},"#,
             integers()
         )
     } else {
         String::new()
     };
     format!(
-        r#"{{"date_detection":false{flat}{mark},"dynamic_templates":[{integers}{{"whole_numbers":{{"match_mapping_type":"long","mapping":{{"type":"double"}}}}}},{{"numbers":{{"match_mapping_type":"double","mapping":{{"type":"double"}}}}}},{{"strings":{{"match_mapping_type":"string","mapping":{{"type":"keyword","ignore_above":{}}}}}}}],"properties":{{"@timestamp":{{"type":"date"}}}}}}"#,
+        r#"{{"date_detection":false{flat}{mark},"dynamic_templates":[{integers}{{"whole_numbers":{{"match_mapping_type":"long","mapping":{{"type":"double"{index}}}}}}},{{"numbers":{{"match_mapping_type":"double","mapping":{{"type":"double"{index}}}}}}},{{"strings":{{"match_mapping_type":"string","mapping":{{"type":"keyword","ignore_above":{}}}}}}}],"properties":{{"@timestamp":{{"type":"date"}}}}}}"#,
         limits::INDEXED_STRING_CHARS_MAX
     )
 }
@@ -310,7 +307,14 @@ mod tests {
     const VERSION_1: &str = r#"{"index_patterns":["expvastic"],"priority":311,"version":1,"_meta":{"owner":"expvastic","checksum":"377cbee2d5d6db02"},"template":{"settings":{"index":{"mapping":{"total_fields":{"limit":2100},"ignore_malformed":true}}},"mappings":{"date_detection":false,"subobjects":false,"dynamic_templates":[{"integers":{"match_pattern":"regex","path_match":"^(memstats\\.((Total|Heap)?Alloc|(Heap|Stack|MSpan|MCache|BuckHash|GC|Other)?Sys|Lookups|Mallocs|Frees|(Heap|Stack|MSpan|MCache)Inuse|Heap(Idle|Released|Objects)|LastGC|Pause(TotalNs|Ns|End)|Num(Forced)?GC|BySize\\.(Size|Mallocs|Frees))|readers\\..+\\.(polls|failures|late_ticks|down_ticks|body_bytes)|recorders\\..+\\.(made|acked|duplicate|dead_lettered|waiting)|process\\.resident_bytes)$","match_mapping_type":"long","mapping":{"type":"long"}}},{"whole_numbers":{"match_mapping_type":"long","mapping":{"type":"double"}}},{"numbers":{"match_mapping_type":"double","mapping":{"type":"double"}}},{"strings":{"match_mapping_type":"string","mapping":{"type":"keyword","ignore_above":1024}}}],"properties":{"@timestamp":{"type":"date"}}}}}"#;
 
     fn wish(index_name: &str) -> Wish {
-        Wish { index_name: index_name.to_owned(), data_stream: false, fields_max: 1_000, verbatim: true }
+        Wish {
+            index_name: index_name.to_owned(),
+            data_stream: false,
+            fields_max: 1_000,
+            verbatim: true,
+            lean: true,
+            index_settings: Vec::new(),
+        }
     }
 
     #[test]
