@@ -115,8 +115,11 @@ impl Bench<'_> {
         let server = &self.server.address;
         http::post(server, &format!("/{index}/_refresh"), "");
         http::post(server, &format!("/{index}/_forcemerge?max_num_segments=1&flush=true"), "");
-        let stats =
-            || parsed(&http::get(server, &format!("/{index}/_stats/store,segments,docs")))["_all"]["primaries"].clone();
+        let stats = || {
+            // An index that nobody searches keeps the old segments until it is refreshed.
+            http::post(server, &format!("/{index}/_refresh"), "");
+            parsed(&http::get(server, &format!("/{index}/_stats/store,segments,docs")))["_all"]["primaries"].clone()
+        };
         assert!(wait_until(TIME_MAX, || stats()["segments"]["count"] == 1), "{index} is merged");
         let stats = stats();
         let number = |pointer: &str| stats.pointer(pointer).and_then(Value::as_f64).expect("a number");
