@@ -25,6 +25,7 @@ use crate::log::Log;
 use crate::memory;
 use crate::recorder::setup;
 use crate::signals::Signals;
+use crate::systemd::Supervisor;
 use crate::watchdog::Watchdog;
 use arguments::normalise;
 use flags::Flags;
@@ -37,6 +38,7 @@ use std::fmt;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 use usage::UsageError;
 
@@ -271,8 +273,10 @@ impl Invocation {
             return Ok(if report.all_taken() { DONE } else { FAILED });
         }
         let load = || self.load_again();
-        run(&config, watchdog, |orders| {
-            orders::until_stopped(signals, Some(Control { orders, log: &log, load: &load }))
+        let supervisor = Supervisor::of(&|name| std::env::var(name).ok()).map(Rc::new);
+        run(&config, watchdog, supervisor.clone(), |orders| {
+            let supervisor = supervisor.as_deref();
+            orders::until_stopped(signals, Some(Control { orders, log: &log, supervisor, load: &load }))
         })
     }
 
@@ -361,7 +365,12 @@ impl Command {
 
 /// Runs until the future that `stop` gives completes, which also passes on orders. Then ships what waits until the next
 /// future completes.
-fn run<S>(config: &Config, watchdog: Option<Watchdog>, stop: impl FnOnce(Sender<Order>) -> S) -> Result<u8, Failure>
+fn run<S>(
+    config: &Config,
+    watchdog: Option<Watchdog>,
+    supervisor: Option<Rc<Supervisor>>,
+    stop: impl FnOnce(Sender<Order>) -> S,
+) -> Result<u8, Failure>
 where
     S: Future<Output: Future<Output = ()>>,
 {
@@ -371,7 +380,8 @@ where
         tracing::info!(route, "{route}");
     }
     let (sender, orders) = smol::channel::bounded(1);
-    let report = engine::start_engines_with_orders(config, stop(sender), orders, watchdog).map_err(Failure::Engine)?;
+    let report = engine::start_engines_with_orders(config, stop(sender), orders, watchdog, supervisor)
+        .map_err(Failure::Engine)?;
     log_ledgers(&report);
     // Documents that were dropped or refused before the end do not count: they are in the ledger.
     Ok(if report.given_up > 0 { FAILED } else { DONE })

@@ -20,9 +20,11 @@ pub(crate) use expvastic_flatten::limits::{
 pub(crate) use pages::*;
 pub(crate) use servers::*;
 use std::time::Duration;
+pub(crate) use supervisor::*;
 
 mod pages;
 mod servers;
+mod supervisor;
 
 /// Bytes of a configuration file, and of a `map_file`. A file with [`SECTION_ENTRIES_MAX`] readers has half a megabyte.
 pub(crate) const CONFIG_BYTES_MAX: u64 = 1 << 20;
