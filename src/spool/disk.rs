@@ -32,7 +32,7 @@ use survey::{DAMAGED, GONE, SUMS, SegmentFiles, TEXT, blocks, name};
 
 pub(crate) use moved::Changes;
 pub(crate) use save::SaveError;
-pub(crate) use survey::{OpenError, Survey, damaged_path, lock, read_head, read_segment, text_path};
+pub(crate) use survey::{OpenError, Survey, check_format, damaged_path, lock, read_head, read_segment, text_path};
 pub(crate) use tried::{Dropped, Tried};
 
 /// An open spool folder.
