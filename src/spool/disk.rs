@@ -5,8 +5,9 @@
 //! documents of the segment are done.
 //!
 //! Invariants: what [`Disk::save`] has accepted is on the disk for good, or the call has failed and none of it counts.
-//! The files take no more than `bytes_max`, in blocks; the oldest segments make room. A folder opens whatever is in it.
-//! What others do to the folder and its files is noticed before the next write (see [`moved`]).
+//! The files take no more than `bytes_max`, in blocks; the oldest segments make room. A folder opens whatever is in it,
+//! unless a later version has put the number of its format there. What others do to the folder and its files is noticed
+//! before the next write (see [`moved`]).
 //!
 //! A segment that has been delivered in part stays whole until it is done: its documents carry lasting ids, so sending
 //! some of them again after a crash does no harm. It is known which of them wait on disk alone (see [`residence`]), so any
