@@ -73,7 +73,11 @@ pub(super) const USAGES: &[Usage] = &[
         "documents that the server rejected. ls: list them, and why; retry: send them again unchanged (0: all of them were \
          accepted)",
     ),
-    usage("health", "[URL]", "whether a running expvastic answers (0: it does); a path such as /ready asks that page"),
+    usage(
+        "health",
+        "[URL]",
+        "whether a running expvastic answers (0: it does); the URL may name another page than healthz",
+    ),
     usage("health", "-c conf.yml", "the same, at the address in settings.listen or --listen"),
     usage("sample", "", "print a configuration with every key, its default and what it means"),
     usage("completions", "bash|zsh|fish", "print the completion script for a shell"),

@@ -103,6 +103,10 @@ pub(crate) fn open_locked(files: &Files, path: &Path) -> Result<Folder, OpenErro
 /// # Errors
 /// [`OpenError`].
 pub(crate) fn check_format(folder: &Folder, path: &Path) -> Result<(), OpenError> {
+    // The first format has no such file, and a folder whose files cannot be read for now can be opened.
+    if !folder.has(FORMAT_FILE) {
+        return Ok(());
+    }
     match folder.read(FORMAT_FILE, limits::SPOOL_FORMAT_BYTES_MAX) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(OpenError::Io(path.to_owned(), error)),
