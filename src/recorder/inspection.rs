@@ -63,14 +63,11 @@ pub(crate) fn inspect_files(recorder: &Recorder) -> Vec<Finding> {
         let place = Place { check: "spool", what: "spool folder", path, is_folder: true, is_made_with_folder: true };
         let folder = Files::System.open(path).ok();
         let unreadable = folder.as_ref().and_then(|folder| check_format(folder, path).err());
-        findings.push(match unreadable {
-            Some(error @ OpenError::OtherFormat(..)) => {
-                Finding::bad(place.check, error.to_string()).fix("", place.check)
-            }
-            _ => {
-                let found = folder.and_then(|folder| Survey::of(&folder).ok());
-                place.inspect(spool.bytes_max, found.map_or(0, |found| found.used_bytes()))
-            }
+        findings.push(if let Some(error @ OpenError::OtherFormat(..)) = unreadable {
+            Finding::bad(place.check, error.to_string()).fix("", place.check)
+        } else {
+            let found = folder.and_then(|folder| Survey::of(&folder).ok());
+            place.inspect(spool.bytes_max, found.map_or(0, |found| found.used_bytes()))
         });
     }
     if let Some(path) = &recorder.dead_letter {
