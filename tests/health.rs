@@ -1,6 +1,7 @@
 //! `expvastic health` and `--listen`, as probes and images use them. Runs the program and uses real sockets.
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
+#![allow(clippy::disallowed_methods, reason = "a test has a deadline")]
 
 #[path = "support/loopback.rs"]
 mod loopback;

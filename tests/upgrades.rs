@@ -186,9 +186,12 @@ fn a_spool_that_names_this_format_is_used() {
 /// Which documents the server takes: those whose numbers are below this.
 const ACKED_BELOW: u64 = 3;
 
+/// The index template that a server was sent.
+type Template = Arc<Mutex<Vec<u8>>>;
+
 /// A server that takes only some documents, and refuses the others for now.
-fn picky_server() -> (Server, Arc<Mutex<Store>>, Arc<Mutex<Vec<u8>>>) {
-    let (store, template) = (Arc::new(Mutex::new(Store::default())), Arc::new(Mutex::new(Vec::new())));
+fn picky_server() -> (Server, Arc<Mutex<Store>>, Template) {
+    let (store, template) = (Arc::new(Mutex::new(Store::default())), Template::default());
     let (stored, put) = (Arc::clone(&store), Arc::clone(&template));
     let server = Server::bare(move |request| match (request.method.as_str(), request.target.as_str()) {
         ("GET", "/") => Reply::ok(r#"{"version":{"number":"9.0.4"}}"#),
