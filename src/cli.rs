@@ -4,6 +4,7 @@ mod arguments;
 mod dashboards;
 mod dead_letters;
 mod flags;
+mod health;
 mod help;
 mod man;
 mod orders;
@@ -24,6 +25,7 @@ use crate::log::Log;
 use crate::memory;
 use crate::recorder::setup;
 use crate::signals::Signals;
+use crate::systemd::Supervisor;
 use crate::watchdog::Watchdog;
 use arguments::normalise;
 use flags::Flags;
@@ -34,7 +36,9 @@ use smol::channel::Sender;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 use usage::UsageError;
 
@@ -96,6 +100,10 @@ struct Invocation {
     log_level: Option<LogLevel>,
     /// With `dead-letters` and `dashboards`: the name of the only recorder to use.
     recorder: Option<String>,
+    /// Where the status pages are served, whatever the configuration says.
+    listen: Option<SocketAddr>,
+    /// With `health`: what to ask.
+    url: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +116,7 @@ enum Command {
     Spool(spool::Action),
     DeadLetters(dead_letters::Action),
     Dashboards,
+    Health,
     /// Of one command, or of all.
     Help(Option<&'static str>),
     Version,
@@ -150,6 +159,8 @@ impl Invocation {
             return Ok(Self::without_configuration(Command::Version, flags));
         }
         let command = Command::named(name, &mut arguments)?;
+        let url = if command == Command::Health { arguments.subcommand().map_err(unparsed)? } else { None };
+        let url = url.map(|url| health::page_at(&url)).transpose()?;
         if let Some(rest) = arguments.finish().first() {
             return Err(Failure::Usage(UsageError::UnexpectedArgument(rest.to_string_lossy().into_owned())));
         }
@@ -160,13 +171,20 @@ impl Invocation {
         let recorder = if takes_name { flags.take_recorder() } else { None };
         flags.check_visible()?;
         flags.complete(name.unwrap_or_default(), environment)?;
-        let source = flags.source(environment)?;
+        let listen = flags.value("--listen", environment, values::listen_address)?;
+        let source = match flags.source(environment) {
+            _ if command == Command::Health && (url.is_some() || listen.is_some()) => Source::None,
+            Err(Failure::Usage(UsageError::NothingToDo)) if command == Command::Health => {
+                return Err(Failure::Usage(UsageError::NothingToAsk));
+            }
+            source => source?,
+        };
         let log_level = flags.value("--loglevel", environment, values::log_level)?;
-        Ok(Self { command, flags, source, log_level, recorder })
+        Ok(Self { command, flags, source, log_level, recorder, listen, url })
     }
 
     fn without_configuration(command: Command, flags: Flags) -> Self {
-        Self { command, flags, source: Source::None, log_level: None, recorder: None }
+        Self { command, flags, source: Source::None, log_level: None, recorder: None, listen: None, url: None }
     }
 
     /// Whether the command is only to show what it would do.
@@ -207,6 +225,7 @@ impl Invocation {
                 show_warnings(&config);
                 dashboards::run(&config, self.recorder.as_deref(), &self.flags)
             }
+            Command::Health => Ok(self.health()),
             Command::Run | Command::Once => self.work(),
         }
     }
@@ -254,8 +273,10 @@ impl Invocation {
             return Ok(if report.all_taken() { DONE } else { FAILED });
         }
         let load = || self.load_again();
-        run(&config, watchdog, |orders| {
-            orders::until_stopped(signals, Some(Control { orders, log: &log, load: &load }))
+        let supervisor = Supervisor::of(&|name| std::env::var(name).ok()).map(Rc::new);
+        run(&config, watchdog, supervisor.clone(), |orders| {
+            let supervisor = supervisor.as_deref();
+            orders::until_stopped(signals, Some(Control { orders, log: &log, supervisor, load: &load }))
         })
     }
 
@@ -301,6 +322,7 @@ impl Invocation {
         if let Some(level) = self.log_level {
             config.settings.log_level = level;
         }
+        config.settings.listen = self.listen.or(config.settings.listen);
     }
 
     fn set_up(&self, config: &Config) -> Result<u8, Failure> {
@@ -326,6 +348,7 @@ impl Command {
             "spool" => Self::Spool(spool::Action::named(&action_name(arguments)?)?),
             "dead-letters" => Self::DeadLetters(dead_letters::Action::named(&action_name(arguments)?)?),
             "dashboards" => Self::Dashboards,
+            "health" => Self::Health,
             "help" => Self::Help(subcommand(arguments)?),
             "version" => Self::Version,
             "sample" => Self::Sample,
@@ -342,7 +365,12 @@ impl Command {
 
 /// Runs until the future that `stop` gives completes, which also passes on orders. Then ships what waits until the next
 /// future completes.
-fn run<S>(config: &Config, watchdog: Option<Watchdog>, stop: impl FnOnce(Sender<Order>) -> S) -> Result<u8, Failure>
+fn run<S>(
+    config: &Config,
+    watchdog: Option<Watchdog>,
+    supervisor: Option<Rc<Supervisor>>,
+    stop: impl FnOnce(Sender<Order>) -> S,
+) -> Result<u8, Failure>
 where
     S: Future<Output: Future<Output = ()>>,
 {
@@ -352,7 +380,8 @@ where
         tracing::info!(route, "{route}");
     }
     let (sender, orders) = smol::channel::bounded(1);
-    let report = engine::start_engines_with_orders(config, stop(sender), orders, watchdog).map_err(Failure::Engine)?;
+    let report = engine::start_engines_with_orders(config, stop(sender), orders, watchdog, supervisor)
+        .map_err(Failure::Engine)?;
     log_ledgers(&report);
     // Documents that were dropped or refused before the end do not count: they are in the ledger.
     Ok(if report.given_up > 0 { FAILED } else { DONE })

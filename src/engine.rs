@@ -9,6 +9,7 @@ use crate::config::{Config, Reader, Recorder, Routed, Settings};
 use crate::descriptors;
 use crate::event_loop;
 use crate::metrics::Ledger;
+use crate::systemd::Supervisor;
 use crate::watchdog::Watchdog;
 use runtime::Runtime;
 use smol::LocalExecutor;
@@ -106,7 +107,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::RandomBytes`], [`EngineError::EventLoop`].
     pub fn start(self, stop: impl Future<Output = ()>) -> Result<Report, EngineError> {
-        let runtime = Runtime::new(&self.settings, self.polls_max, None)?;
+        let runtime = Runtime::new(&self.settings, self.polls_max, None, None)?;
         run(runtime, &[self.routed], &self.settings, unhurried(stop), None)
     }
 }
@@ -116,19 +117,20 @@ impl Engine {
 /// # Errors
 /// [`EngineError::RandomBytes`], [`EngineError::EventLoop`].
 pub fn start_engines(config: &Config, stop: impl Future<Output = ()>) -> Result<Report, EngineError> {
-    let runtime = Runtime::new(config.settings(), None, None)?;
+    let runtime = Runtime::new(config.settings(), None, None, None)?;
     run(runtime, &config.engines, config.settings(), unhurried(stop), None)
 }
 
 /// The same, and carries out orders meanwhile. The future that `stop` returns ends the final shipping early. `watchdog`
-/// ends the process if the final shipping hangs.
+/// ends the process if the final shipping hangs; `supervisor` is told what happens.
 pub(crate) fn start_engines_with_orders(
     config: &Config,
     stop: impl Future<Output = impl Future<Output = ()>>,
     orders: Receiver<Order>,
     watchdog: Option<Watchdog>,
+    supervisor: Option<Rc<Supervisor>>,
 ) -> Result<Report, EngineError> {
-    let runtime = Runtime::new(config.settings(), None, watchdog)?;
+    let runtime = Runtime::new(config.settings(), None, watchdog, supervisor)?;
     run(runtime, &config.engines, config.settings(), stop, Some(orders))
 }
 
@@ -147,7 +149,7 @@ pub(crate) fn tick_once_with_hurry(
     stop: impl Future<Output = impl Future<Output = ()>>,
     watchdog: Option<Watchdog>,
 ) -> Result<Report, EngineError> {
-    let runtime = Runtime::new(config.settings(), Some(1), watchdog)?;
+    let runtime = Runtime::new(config.settings(), Some(1), watchdog, None)?;
     run(runtime, &config.engines, config.settings(), stop, None)
 }
 
@@ -210,6 +212,7 @@ fn run(
     if let Some(orders) = orders {
         executor.spawn(Rc::clone(&runtime).obey(orders)).detach();
     }
+    runtime.start_supervision(&executor);
     event_loop::block_on(executor.run(runtime.run(&executor, stop))).map_err(EngineError::EventLoop)?;
     // Tasks that are still under way end here, before the client that they use.
     drop(executor);

@@ -58,6 +58,7 @@ mod regular_file;
 mod signals;
 mod sort;
 mod stream;
+mod systemd;
 mod watchdog;
 
 use expvastic_flatten::{self as flatten, json};

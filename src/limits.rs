@@ -20,9 +20,11 @@ pub(crate) use expvastic_flatten::limits::{
 pub(crate) use pages::*;
 pub(crate) use servers::*;
 use std::time::Duration;
+pub(crate) use supervisor::*;
 
 mod pages;
 mod servers;
+mod supervisor;
 
 /// Bytes of a configuration file, and of a `map_file`. A file with [`SECTION_ENTRIES_MAX`] readers has half a megabyte.
 pub(crate) const CONFIG_BYTES_MAX: u64 = 1 << 20;
@@ -206,6 +208,8 @@ pub(crate) const SEGMENT_BYTES_PER_TURN: u64 = 4 << 20;
 pub(crate) const DISK_BLOCK_BYTES: u64 = 4 << 10;
 /// The pause before the next attempt to use a spool folder that could not be opened, read or written.
 pub(crate) const SPOOL_RETRY: Duration = Duration::from_secs(10);
+/// Bytes that are read of the number of a spool folder's format.
+pub(crate) const SPOOL_FORMAT_BYTES_MAX: u64 = 32;
 /// Bytes of a dead-letter file, after which it is renamed to `FILE.1`. One old file is kept.
 pub(crate) const DEAD_LETTER_BYTES_MAX: u64 = 16 << 20;
 

@@ -11,8 +11,9 @@ mod status;
 use crate::flatten;
 pub(crate) use object::Object;
 pub(crate) use payload::Snapshot;
+use smol::channel::Sender;
 pub(crate) use status::{LastPoll, ReaderStatus, RecorderStatus, Said, State, Waiting};
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::fmt;
 use std::time::Duration;
 
@@ -311,9 +312,19 @@ pub(crate) struct Metrics {
     pub(crate) sizes: Count,
     pub(crate) objects: Count,
     pub(crate) error_jobs: Count,
+    /// Wakes the task that tells a supervisor what was shipped, if there is one.
+    pub(crate) settled: OnceCell<Sender<()>>,
 }
 
 impl Metrics {
+    /// A recorder knows what has become of the documents that it has sent.
+    pub(crate) fn tell_settled(&self) {
+        if let Some(settled) = self.settled.get() {
+            // If the channel is full, the task has been woken already.
+            let _ = settled.try_send(());
+        }
+    }
+
     pub(crate) fn count_payload(&self, report: &flatten::Report) {
         self.documents.add(1);
         self.strings.add(report.strings);

@@ -315,6 +315,7 @@ impl Recording {
             metrics.error_jobs.add(1);
         }
         metrics.documents_taken.add(self.ledger().taken() - taken);
+        metrics.tell_settled();
         // What was under way may have been the next document that had to be saved.
         self.wake_saving.notify();
     }

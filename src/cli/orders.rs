@@ -6,6 +6,7 @@ use crate::engine::Order;
 use crate::limits;
 use crate::log::Log;
 use crate::signals::{Signal, Signals};
+use crate::systemd::Supervisor;
 use smol::channel::Sender;
 use std::future::Future;
 use std::io;
@@ -15,6 +16,8 @@ use std::time::Instant;
 pub(super) struct Control<'c> {
     pub(super) orders: Sender<Order>,
     pub(super) log: &'c Log,
+    /// Is told that the configuration is being loaded, and whether it is refused.
+    pub(super) supervisor: Option<&'c Supervisor>,
     /// Loads the configuration again; none if it is not from a file.
     pub(super) load: &'c dyn Fn() -> Option<Result<Config, ConfigError>>,
 }
@@ -91,7 +94,16 @@ impl Control<'_> {
     /// Loads the file again, and passes the configuration on if it is valid.
     async fn reload(&self) {
         const AS_BEFORE: &str = "keeping the current one";
-        match (self.load)() {
+        if let Some(supervisor) = self.supervisor {
+            supervisor.reloading();
+        }
+        let loaded = (self.load)();
+        match (&loaded, self.supervisor) {
+            (None, Some(supervisor)) => supervisor.ready("there is no configuration file to reload"),
+            (Some(Err(_)), Some(supervisor)) => supervisor.reload_refused(),
+            _ => {}
+        }
+        match loaded {
             None => tracing::warn!("SIGHUP received, no configuration file to reload: {AS_BEFORE}"),
             Some(Err(error)) => {
                 tracing::error!("SIGHUP received, invalid configuration: {AS_BEFORE}");

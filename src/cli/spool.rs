@@ -99,6 +99,7 @@ impl Action {
             }
             return Ok(self.nothing(recorder, out)?);
         };
+        disk::check_format(&folder, path).map_err(|error| Failed::Folder(FolderError::Unopened(error)))?;
         if self == Self::Drop {
             disk::lock(&folder, path).map_err(|error| Failed::Folder(FolderError::NotDropped(error)))?;
         }
@@ -138,6 +139,8 @@ enum Failed {
 enum FolderError {
     /// It cannot be read, or its files cannot be removed. Likely if it belongs to another user.
     Unusable { folder: PathBuf, error: io::Error },
+    /// It is not in a format that is understood here. Likely after a downgrade.
+    Unopened(OpenError),
     /// It is not ours, so nothing was removed. Likely while expvastic is running.
     NotDropped(OpenError),
     /// Some of its segments cannot be read. Unlikely: a disk error.
@@ -154,6 +157,7 @@ impl fmt::Display for FolderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unusable { folder, error } => write!(f, "{}: {error}", folder.display()),
+            Self::Unopened(error) => error.fmt(f),
             Self::NotDropped(error) => f.write_str(&not_dropped(error)),
             Self::Unread(segments) => {
                 for (at, segment) in segments.iter().enumerate() {

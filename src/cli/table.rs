@@ -73,6 +73,12 @@ pub(super) const USAGES: &[Usage] = &[
         "documents that the server rejected. ls: list them, and why; retry: send them again unchanged (0: all of them were \
          accepted)",
     ),
+    usage(
+        "health",
+        "[URL]",
+        "whether a running expvastic answers (0: it does); the URL may name another page than healthz",
+    ),
+    usage("health", "-c conf.yml", "the same, at the address in settings.listen or --listen"),
     usage("sample", "", "print a configuration with every key, its default and what it means"),
     usage("completions", "bash|zsh|fish", "print the completion script for a shell"),
     usage("man", "", "print the man page"),
@@ -114,6 +120,13 @@ pub(super) const FLAGS: &[Flag] = &[
         about: "error, warn, info, debug or trace [info]",
         ..FLAG
     },
+    Flag {
+        name: "--listen",
+        value: "ADDRESS",
+        variable: "EXPVASTIC_LISTEN",
+        about: "serve the status pages here, such as 127.0.0.1:9102, whatever settings.listen says",
+        ..FLAG
+    },
     switch("--dry-run", "once", "EXPVASTIC_DRY_RUN", "send nothing, print the bulk text"),
     switch("--print", "setup", "EXPVASTIC_PRINT", "change nothing, print the templates"),
     switch("--json", "test", "EXPVASTIC_JSON", "print one JSON object per line"),
@@ -151,7 +164,7 @@ pub(super) const NOTES: &[(&str, &str)] = &[
     (
         "Exit status",
         "0 success, 64 usage error, 78 invalid configuration, 1 any other failure. once: 0 only if every document was \
-         accepted. After SIGINT or SIGTERM: 0 if everything still waiting was shipped or spooled; see the ledger for \
+         accepted. health: 0 if the page was served, else 1. After SIGINT or SIGTERM: 0 if everything still waiting was shipped or spooled; see the ledger for \
          the rest.",
     ),
 ];

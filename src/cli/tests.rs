@@ -147,7 +147,11 @@ fn each_line_of_the_table_can_be_used_as_it_stands() {
         let alternatives: Vec<&str> = usage.arguments.split(' ').next().unwrap_or_default().split('|').collect();
         let rest = usage.arguments.split(' ').skip(1);
         for first in alternatives {
-            let first = if first == "[COMMAND]" { "check" } else { first };
+            let first = match first {
+                "[COMMAND]" => "check",
+                "[URL]" => "localhost:9102",
+                first => first,
+            };
             let line = [usage.command, first].into_iter().chain(rest.clone()).filter(|part| !part.is_empty());
             let line: Vec<&str> = line.collect();
             let command = parsed(&line, &[]).unwrap_or_else(|error| panic!("{line:?}: {error}")).command;
@@ -160,6 +164,7 @@ fn each_line_of_the_table_can_be_used_as_it_stands() {
             "--int" | "--timeout" => "1s",
             "--backoff" => "1",
             "--loglevel" => "info",
+            "--listen" => ":9102",
             _ => "x",
         };
         let command = flag.commands.split('|').next().filter(|command| !command.is_empty());

@@ -38,6 +38,8 @@ pub(super) enum UsageError {
     /// There is neither a file nor a flag that describes an engine. Likely when somebody runs the program for the first
     /// time.
     NothingToDo,
+    /// `health` has neither a URL nor anything that names the address of the status pages.
+    NothingToAsk,
     /// The command needs a configuration. Does not occur: [`UsageError::NothingToDo`] comes first.
     NoConfiguration,
     /// The flag of an endpoint contains credentials, which every user of the machine could read.
@@ -85,6 +87,10 @@ impl fmt::Display for UsageError {
             Self::NothingToDo => {
                 f.write_str("nothing to do: give a configuration (-c conf.yml), or --reader and --recorder")
             }
+            Self::NothingToAsk => f.write_str(
+                "health: no address to ask: give a URL (expvastic health http://127.0.0.1:9102), --listen, or -c conf.yml \
+                 with settings.listen",
+            ),
             Self::NoConfiguration => f.write_str("no configuration given"),
             Self::VisibleCredentials { flag } => write!(
                 f,

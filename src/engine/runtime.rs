@@ -11,6 +11,7 @@ mod apply;
 mod end;
 mod pages;
 mod probes;
+mod supervised;
 
 use super::{EngineError, Order, Report};
 use crate::calendar::Timestamp;
@@ -26,6 +27,7 @@ use crate::metrics::{Ledger, Metrics};
 use crate::pages::Page;
 use crate::reader::{ReadError, Reading};
 use crate::recorder::Recording;
+use crate::systemd::Supervisor;
 use crate::watchdog::Watchdog;
 use pages::{Listen, shown};
 use smol::channel::{Receiver, Sender};
@@ -56,6 +58,8 @@ pub(super) struct Runtime {
     polls_max: Option<u64>,
     /// Ends the process if it hangs while it ends.
     watchdog: Option<Watchdog>,
+    /// Is told what the process does.
+    supervisor: Option<Rc<Supervisor>>,
     stopping: Cell<bool>,
     given_up: Cell<u64>,
     /// When the next bulk has to be sealed because of its age. The tick loop sleeps no longer than that.
@@ -103,6 +107,7 @@ impl Runtime {
         settings: &Settings,
         polls_max: Option<u64>,
         watchdog: Option<Watchdog>,
+        supervisor: Option<Rc<Supervisor>>,
     ) -> Result<Self, EngineError> {
         let mut process_id = [0_u8; 9];
         getrandom::fill(&mut process_id).map_err(EngineError::RandomBytes)?;
@@ -122,6 +127,7 @@ impl Runtime {
             shutdown_timeout: Cell::new(settings.shutdown_timeout),
             polls_max,
             watchdog,
+            supervisor,
             stopping: Cell::new(false),
             given_up: Cell::new(0),
             seal_by: Cell::default(),

@@ -14,6 +14,11 @@ pub(crate) const PAGE_CLIENT_TIME_MIN: Duration = Duration::from_millis(40);
 pub(crate) const PAGE_ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The time that a client of the program's own pages has for its whole exchange. Clients are usually on the same network.
 pub(crate) const PAGE_TIME: Duration = Duration::from_secs(5);
+/// The time that `expvastic health` waits for its answer. The other process is on the same machine, and its thread answers
+/// between two polls. Probes of containers are usually given longer, so the message is still printed.
+pub(crate) const HEALTH_TIME: Duration = Duration::from_secs(2);
+/// Bytes of an answer that `expvastic health` prints.
+pub(crate) const HEALTH_TEXT_BYTES_MAX: usize = 200;
 /// Bytes of the head of a request for one of the program's own pages. Browsers send less than 1 kB, and more with cookies of
 /// other programs on the same host.
 pub(crate) const PAGE_REQUEST_BYTES_MAX: usize = 8 << 10;

@@ -265,7 +265,7 @@ mod tests {
             "expvastic_recorder_waiting_documents{recorder=\"es\"} 3",
             "expvastic_recorder_oldest_waiting_seconds{recorder=\"es\"} 12",
             "process_cpu_seconds_total 1.250000",
-            "expvastic_build_info{version=\"0.1.0\"} 1",
+            concat!("expvastic_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
         ] {
             assert_eq!(text.lines().filter(|other| *other == line).count(), 1, "{line} in {text}");
         }

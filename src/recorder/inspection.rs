@@ -11,7 +11,7 @@ use crate::finding::Finding;
 use crate::http::Http;
 use crate::limits;
 use crate::plural::grouped;
-use crate::spool::disk::Survey;
+use crate::spool::disk::{OpenError, Survey, check_format};
 use crate::spool::files::Files;
 use rustix::fs::Access;
 use std::cell::Cell;
@@ -61,9 +61,14 @@ pub(crate) fn inspect_files(recorder: &Recorder) -> Vec<Finding> {
     if let Some(spool) = &recorder.spool {
         let path = &spool.path;
         let place = Place { check: "spool", what: "spool folder", path, is_folder: true, is_made_with_folder: true };
-        let used =
-            Files::System.open(path).and_then(|folder| Survey::of(&folder)).map_or(0, |found| found.used_bytes());
-        findings.push(place.inspect(spool.bytes_max, used));
+        let folder = Files::System.open(path).ok();
+        let unreadable = folder.as_ref().and_then(|folder| check_format(folder, path).err());
+        findings.push(if let Some(error @ OpenError::OtherFormat(..)) = unreadable {
+            Finding::bad(place.check, error.to_string()).fix("", place.check)
+        } else {
+            let found = folder.and_then(|folder| Survey::of(&folder).ok());
+            place.inspect(spool.bytes_max, found.map_or(0, |found| found.used_bytes()))
+        });
     }
     if let Some(path) = &recorder.dead_letter {
         let place =

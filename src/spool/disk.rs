@@ -5,8 +5,9 @@
 //! documents of the segment are done.
 //!
 //! Invariants: what [`Disk::save`] has accepted is on the disk for good, or the call has failed and none of it counts.
-//! The files take no more than `bytes_max`, in blocks; the oldest segments make room. A folder opens whatever is in it.
-//! What others do to the folder and its files is noticed before the next write (see [`moved`]).
+//! The files take no more than `bytes_max`, in blocks; the oldest segments make room. A folder opens whatever is in it,
+//! unless a later version has put the number of its format there. What others do to the folder and its files is noticed
+//! before the next write (see [`moved`]).
 //!
 //! A segment that has been delivered in part stays whole until it is done: its documents carry lasting ids, so sending
 //! some of them again after a crash does no harm. It is known which of them wait on disk alone (see [`residence`]), so any
@@ -32,7 +33,7 @@ use survey::{DAMAGED, GONE, SUMS, SegmentFiles, TEXT, blocks, name};
 
 pub(crate) use moved::Changes;
 pub(crate) use save::SaveError;
-pub(crate) use survey::{OpenError, Survey, damaged_path, lock, read_head, read_segment, text_path};
+pub(crate) use survey::{OpenError, Survey, check_format, damaged_path, lock, read_head, read_segment, text_path};
 pub(crate) use tried::{Dropped, Tried};
 
 /// An open spool folder.

@@ -21,6 +21,9 @@ impl Runtime {
     pub(super) fn reload(self: &Rc<Self>, config: &Config, executor: &LocalExecutor<'_>) {
         let (readers, recorders) = self.apply(&config.engines, config.settings(), executor);
         tracing::info!("configuration reloaded: readers {readers}; recorders {recorders}");
+        if let Some(supervisor) = &self.supervisor {
+            supervisor.ready("configuration reloaded");
+        }
     }
 
     /// Makes these the running engines. What is unchanged goes on; everything else ends, begins, or takes over what

@@ -3,6 +3,7 @@
 use super::{Retiring, Runtime, Shipping};
 use crate::clock;
 use crate::event_loop;
+use crate::limits;
 use crate::plural::counted;
 use crate::recorder::Recording;
 use smol::Task;
@@ -20,6 +21,9 @@ impl Runtime {
         self.watchdog.iter().for_each(|watchdog| watchdog.begin(limit, self.ledgers()));
         self.warn_about_abandoned_polls();
         let dropped_so_far = self.dropped_so_far(hurry.is_none());
+        if let Some(supervisor) = &self.supervisor {
+            supervisor.stopping(limit.saturating_add(limits::SHUTDOWN_GRACE), "shipping what waits");
+        }
         if hurry.is_some() {
             let waiting = dropped_so_far.iter().map(|(recording, _)| recording.ledger().waiting).sum();
             tracing::info!("shutting down: flushing {}", counted(waiting, "document"));

@@ -14,6 +14,12 @@ pub(super) const SUMS: &str = "sums";
 pub(super) const DAMAGED: &str = "damaged";
 pub(super) const GONE: &str = "gone";
 
+/// The file that holds the number of the format, if that is not the first one. A version that gives other files or another
+/// meaning to files writes it before anything else, so that earlier versions leave the folder alone.
+const FORMAT_FILE: &str = "format";
+/// The format that is written and read here: segments of `_bulk` text with lists of checksums.
+const FORMAT: &str = "1";
+
 /// The name of a file of a segment.
 pub(super) fn name(number: u64, kind: &str) -> String {
     format!("{number:010}.{kind}")
@@ -44,6 +50,8 @@ pub(crate) enum OpenError {
     /// Another process has it, or another recorder of this one; the number of the process, if it is known. Likely after a
     /// configuration was copied, or while an earlier process is still shutting down.
     InUse(PathBuf, Option<u32>),
+    /// A later version has written it; what it says of its format. Likely after a downgrade.
+    OtherFormat(PathBuf, String),
     /// It cannot be made, opened, locked or listed. The usual cause is that this user has no permission.
     Io(PathBuf, io::Error),
 }
@@ -67,6 +75,12 @@ impl fmt::Display for OpenError {
                     folder.display()
                 )
             }
+            Self::OtherFormat(folder, format) => write!(
+                f,
+                "the spool folder {} was written by a later version (format {format:?}, this one reads {FORMAT}) and is left \
+                 untouched: ship it with that version, or configure another folder",
+                folder.display()
+            ),
             Self::Io(folder, error) => write!(f, "cannot use the spool folder {}: {error}", folder.display()),
         }
     }
@@ -78,8 +92,30 @@ impl fmt::Display for OpenError {
 /// [`OpenError`].
 pub(crate) fn open_locked(files: &Files, path: &Path) -> Result<Folder, OpenError> {
     let folder = files.make(path).map_err(|error| OpenError::Io(path.to_owned(), error))?;
+    // Before the lock, which writes to the folder.
+    check_format(&folder, path)?;
     lock(&folder, path)?;
     Ok(folder)
+}
+
+/// Checks that a folder is in a format that is understood here.
+///
+/// # Errors
+/// [`OpenError`].
+pub(crate) fn check_format(folder: &Folder, path: &Path) -> Result<(), OpenError> {
+    // The first format has no such file, and a folder whose files cannot be read for now can be opened.
+    if !folder.has(FORMAT_FILE) {
+        return Ok(());
+    }
+    match folder.read(FORMAT_FILE, limits::SPOOL_FORMAT_BYTES_MAX) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(OpenError::Io(path.to_owned(), error)),
+        Ok(found) if found.trim_ascii() == FORMAT.as_bytes() => Ok(()),
+        Ok(found) => {
+            let found = String::from_utf8_lossy(&found).trim().to_owned();
+            Err(OpenError::OtherFormat(path.to_owned(), found))
+        }
+    }
 }
 
 /// Locks a folder for as long as it is open.
