@@ -56,6 +56,18 @@ impl Program {
         Self::start_in(folder, &[], arguments, config)
     }
 
+    /// The same with these environment variables and arguments.
+    pub(crate) fn start_prepared_with(
+        environment: &[(&str, &str)],
+        arguments: &[&str],
+        config: &str,
+        prepare: impl FnOnce(&Path),
+    ) -> Self {
+        let folder = folder();
+        prepare(folder.path());
+        Self::start_in(folder, environment, arguments, config)
+    }
+
     fn start_in(folder: TempDir, environment: &[(&str, &str)], arguments: &[&str], config: &str) -> Self {
         let command = expvastic();
         Self::start_as(command, folder, environment, arguments, config)
