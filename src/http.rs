@@ -89,7 +89,7 @@ pub(crate) struct Needs {
 }
 
 /// A server's answer.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     /// The pause that the server asks for, counted from when the answer arrived.

@@ -206,7 +206,7 @@ fn a_reader_tells_what_is_changed_left_out_and_matched_by_nothing() {
     let line = said.lines().next().unwrap_or_default();
     assert_eq!(code, Some(0), "{line}");
     let (begins, ends) = (
-        "✓ reader app: 200 in N ms, 71 bytes, 5 variables, document ",
+        "✓ reader app: 200 in N ms, 69 bytes, 5 variables, document ",
         " bytes, 2 names changed (1 reserved, 1 repeated): \"_id\" is shipped as \"vars._id\", \"a\" is shipped as \"a#2\", \
          1 half surrogate pair replaced by U+FFFD, the first in \"half\"; left out values that are not valid JSON, or not numbers that a \
          server can store: \"b\"; no variable in the first document matches these patterns in include: \"nope.**\"; are \

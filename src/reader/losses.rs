@@ -5,6 +5,7 @@ use crate::flatten::{self, Cause, ChangedNames, FlattenError, Loss, LostNames, M
 use crate::log::FailureLog;
 use crate::plural::counted;
 use crate::redact;
+use std::fmt::Write;
 use std::time::Instant;
 
 /// What has been logged about all losses.
@@ -117,7 +118,7 @@ pub(super) fn changes(changed: ChangedNames, report: &Report) -> String {
     }
     if let Some(name) = mended_text {
         let count = counted(report.mended, "half surrogate pair");
-        text += &format!(", {count} replaced by U+FFFD, the first in {}", quoted(&name));
+        let _ = write!(text, ", {count} replaced by U+FFFD, the first in {}", quoted(&name));
     }
     text
 }

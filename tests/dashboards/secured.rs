@@ -107,7 +107,10 @@ fn a_front_end_without_tls_or_elsewhere_is_told() {
     let files = [("ca.crt", ca.pem.as_str())];
     let plain = Server::bare(|_| Reply::ok(SUCCESS));
     let ran = import(&format!("https://{}", plain.address), ", tls: {ca_file: ca.crt}", &files);
-    assert!(ran.code == Some(1) && ran.stderr.contains("it speaks plain HTTP; write http://"), "{ran:?}");
+    assert!(
+        ran.code == Some(1) && ran.stderr.contains("does it speak TLS?; check the port of --import, or write http://"),
+        "{ran:?}"
+    );
     let moved = Server::bare(|request| {
         Reply::Full(302, format!("Location: https://kibana.test{}\r\n", request.target), Vec::new())
     });

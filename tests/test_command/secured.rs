@@ -209,7 +209,10 @@ fn tls_to_a_port_without_it_is_told() {
     let (ca, server) = (Authority::new("ca"), Server::bare(answer));
     let files = [("ca.crt", ca.pem.as_str()), ("password", "planted-secret")];
     let said = test(&files, &both(&format!("https://{}", server.address), TRUST));
-    let problem = format!("the TLS handshake with {} failed: it speaks plain HTTP; write http://", server.address);
+    let problem = format!(
+        "the TLS handshake with {} failed: does it speak TLS?; check the port of endpoint, or write http://",
+        server.address
+    );
     check_both(said, [&problem, &problem], ENDPOINT);
 }
 

@@ -153,7 +153,9 @@ fn with_stored_template(text: &str) -> (Server, Arc<Mutex<Vec<String>>>) {
             noted.lock().expect("the changes").push(target.to_owned());
             Reply::ok("{}")
         }
-        ("POST", _) => store.lock().expect("the store").take(&request.body, |_| None),
+        ("POST", target) if target.starts_with("/_bulk") => {
+            store.lock().expect("the store").take(&request.body, |_| None)
+        }
         _ => Reply::Full(404, String::new(), Vec::new()),
     });
     (server, changes)

@@ -70,15 +70,13 @@ fn of_secret(what: &str, key: &'static str, path: &Path, shape: Shape) -> Findin
 
 fn of_pem(what: &str, path: &Path, label: &str, content: &str) -> Finding {
     match pem_blocks(path, label, content) {
-        Ok(_blocks) => {
-            if what == "client certificate"
-                && let Some(expiry) = _blocks.first().and_then(|block| pem::expiry(&block.der))
-            {
-                let mut finding = readable(what, path);
+        Ok(blocks) => {
+            let mut finding = readable(what, path);
+            let expiry = blocks.first().and_then(|block| pem::expiry(&block.der));
+            if let Some(expiry) = expiry.filter(|_| what == CLIENT) {
                 finding.add_expiry(expiry, clock::timestamp());
-                return finding;
             }
-            readable(what, path)
+            finding
         }
         Err(problem) => unreadable(what, "tls", &problem),
     }
