@@ -49,13 +49,6 @@ impl Program {
         Self::start_in(folder, &[], &[], config)
     }
 
-    /// Starts it once more in the folder where an earlier one has ended.
-    pub(crate) fn start_again(mut self, arguments: &[&str], config: &str) -> Self {
-        self.kill();
-        let folder = std::mem::replace(&mut self.folder, folder());
-        Self::start_in(folder, &[], arguments, config)
-    }
-
     /// The same with these environment variables and arguments.
     pub(crate) fn start_prepared_with(
         environment: &[(&str, &str)],
@@ -66,6 +59,13 @@ impl Program {
         let folder = folder();
         prepare(folder.path());
         Self::start_in(folder, environment, arguments, config)
+    }
+
+    /// Starts it once more in the folder where an earlier one has ended.
+    pub(crate) fn start_again(mut self, arguments: &[&str], config: &str) -> Self {
+        self.kill();
+        let folder = std::mem::replace(&mut self.folder, folder());
+        Self::start_in(folder, &[], arguments, config)
     }
 
     fn start_in(folder: TempDir, environment: &[(&str, &str)], arguments: &[&str], config: &str) -> Self {

@@ -1,4 +1,5 @@
 //! What is said of applications and servers with TLS and passwords: over real sockets, with certificates made for the test.
+#![allow(clippy::disallowed_methods, reason = "certificates are made for some days from now")]
 
 use super::loopback::{Reply, Request, Server, read_request, send};
 use super::program::Program;
