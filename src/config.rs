@@ -43,7 +43,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use crate::log::{LogFormat, LogLevel};
-pub(crate) use access::percent_decoded;
+pub(crate) use access::{pem_blocks, percent_decoded};
 pub use error::ConfigError;
 pub(crate) use lookup::place_of;
 pub use node::YamlSizes;

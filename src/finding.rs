@@ -6,7 +6,7 @@ use crate::limits;
 use std::fmt::Write;
 
 /// What was tried, and the result.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Finding {
     /// What was tried, for programs.
     pub(crate) check: &'static str,
@@ -34,6 +34,25 @@ impl Finding {
         Self { fix: fix.into(), key, ..self }
     }
 
+    /// Adds something else to do.
+    fn advise(&mut self, advice: &str) {
+        if !self.fix.is_empty() {
+            self.fix.push_str("; ");
+        }
+        self.fix.push_str(advice);
+    }
+
+    /// Adds when a certificate expires.
+    pub(crate) fn add_expiry(&mut self, expiry: Timestamp, now: Timestamp) {
+        let left = expiry.duration_since_epoch().saturating_sub(now.duration_since_epoch());
+        let days = left.as_secs() / (24 * 3600);
+        let _ = write!(self.text, ", certificate until {expiry} ({days} days)");
+        self.figures.push(("certificate_days", days));
+        if days < limits::TEST_CERTIFICATE_DAYS_MIN {
+            self.advise("renew the certificate");
+        }
+    }
+
     /// Adds how the endpoint was reached.
     pub(crate) fn add_reachability(&mut self, reachability: &Reachability, now: Timestamp) {
         let Reachability { addresses, proxy, certificate_expiry } = reachability;
@@ -44,13 +63,7 @@ impl Finding {
             let _ = write!(self.text, ", through the proxy in {variable}");
         }
         if let Some(expiry) = certificate_expiry {
-            let left = expiry.duration_since_epoch().saturating_sub(now.duration_since_epoch());
-            let days = left.as_secs() / (24 * 3600);
-            let _ = write!(self.text, ", certificate until {expiry} ({days} days)");
-            self.figures.push(("certificate_days", days));
-            if days < limits::TEST_CERTIFICATE_DAYS_MIN {
-                self.fix.push_str("renew the certificate");
-            }
+            self.add_expiry(*expiry, now);
         }
     }
 }

@@ -34,6 +34,7 @@ use crate::access::Headers;
 use crate::clock;
 use crate::descriptors::{Purpose, Reserve};
 use crate::limits;
+use crate::redact;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -45,7 +46,7 @@ use response::Caps;
 use response::head::Head;
 
 pub(crate) use endpoint::{Endpoint, UNIX_SCHEME, unix_parts};
-pub(crate) use error::{HttpError, Refused};
+pub(crate) use error::{HttpError, Refused, redirected_advice};
 pub(crate) use identity::Identity;
 pub(crate) use incoming::{Buffers, NewBuffers, Receiver};
 pub(crate) use inflate::unpack;
@@ -88,11 +89,13 @@ pub(crate) struct Needs {
 }
 
 /// A server's answer.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     /// The pause that the server asks for, counted from when the answer arrived.
     pub(crate) retry_after: Option<Duration>,
+    /// Where it redirects to.
+    pub(crate) location: Option<String>,
     /// The body, up to the cap.
     pub(crate) body: Vec<u8>,
 }
@@ -102,6 +105,8 @@ pub(crate) struct Answer {
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
+    /// Where it redirects to.
+    pub(crate) location: Option<String>,
     /// False if there was more of the body.
     pub(crate) is_whole: bool,
 }
@@ -190,7 +195,8 @@ impl Http {
             let mut request = Request { endpoint, purpose, headers, payload: None, timeout, deadline, caps, buffers };
             let received = self.exchange(&mut request, &mut Incoming::buffered(body)).await;
             let received = received.map_err(|error| if hop.is_some() { error.after_redirect() } else { error })?;
-            let Received { head: Head { status, location, content, .. }, is_whole } = received;
+            let Received { head: Head { status, location, mut content, .. }, is_whole } = received;
+            content.redirected_to = hop.as_ref().map(|hop: &Endpoint| hop.url.to_string().into());
             hop = match (status, location) {
                 (200..=299, _) if is_whole => {
                     if content.is_gzip() && inflate::is_gzip(body) {
@@ -200,14 +206,18 @@ impl Http {
                     return Ok(content);
                 }
                 (200..=299, _) => return Err(HttpError::TooLong(bytes_max)),
-                (301 | 302 | 303 | 307 | 308, Some(location)) => Some(endpoint.redirected(&location)?),
+                (status, Some(location)) if is_redirect(status) => Some(endpoint.redirected(&location)?),
                 (status, _) => {
-                    let advice = endpoint.advice(status);
+                    let advice = match content.redirected_to.as_deref() {
+                        None => endpoint.advice(status),
+                        Some(target) => Some(redirected_advice(target, status)),
+                    };
                     return Err(HttpError::Status(Refused { status, content, page: None, advice }));
                 }
             };
         }
-        Err(HttpError::TooManyRedirects)
+        let target = hop.map(|hop| hop.url.to_string()).unwrap_or_default();
+        Err(HttpError::TooManyRedirects { target: redact::quote(target.as_bytes(), limits::QUOTED_BYTES_MAX) })
     }
 
     /// Sends a small request: a GET, or a PUT of a small text. Whatever the status is, the answer's body is read up to
@@ -224,8 +234,8 @@ impl Http {
     ) -> Result<Answer, HttpError> {
         let mut body = Vec::new();
         let sent = self.send(endpoint, timeout, payload, answer_bytes_max, &mut Incoming::buffered(&mut body)).await;
-        let Reply { status, retry_after, .. } = sent?;
-        Ok(Answer { status, retry_after, body })
+        let Reply { status, retry_after, location, .. } = sent?;
+        Ok(Answer { status, retry_after, location, body })
     }
 
     /// Sends `payload`. Whatever the status, `receiver` reads the answer's body as it comes, up to `answer_bytes_max`, and
@@ -267,7 +277,8 @@ impl Http {
         };
         let Received { head, is_whole } = self.exchange(&mut request, body).await?;
         let retry_after = head.retry_after.and_then(|asked| asked.pause(clock::timestamp()));
-        Ok(Reply { status: head.status, retry_after, is_whole })
+        let location = head.location.filter(|_| is_redirect(head.status));
+        Ok(Reply { status: head.status, retry_after, location, is_whole })
     }
 
     /// Makes one exchange, and a second one if the answer is 401 and the credentials on disk have changed.
@@ -323,6 +334,11 @@ pub(crate) fn proxy_problems<'u>(
         Some(TransportError::NoProxies { place: endpoint.place().into_owned(), variable }.to_string())
     };
     urls.filter_map(problem).take(limits::UNUSABLE_PROXIES_NAMED_MAX).collect()
+}
+
+/// Whether a status says that the answer is at another URL.
+fn is_redirect(status: u16) -> bool {
+    matches!(status, 301 | 302 | 303 | 307 | 308)
 }
 
 /// Connections that are kept open for so many endpoints.

@@ -11,7 +11,7 @@ use crate::clock;
 use crate::config::{Reader, Source};
 use crate::document_buffers::DocumentBuffers;
 use crate::flatten::{FlattenError, Report, Variables};
-use crate::http::{Buffers, Content, ContentKind, Endpoint, Http, HttpError, Identity, Refused};
+use crate::http::{Buffers, Content, ContentKind, Endpoint, Http, HttpError, Identity, NewBuffers, Refused};
 use crate::limits;
 use crate::log::{self, ComponentLevel, FailureLog, component_log};
 use crate::metrics::{ReaderCounts, ReaderStatus, Said, State};
@@ -178,6 +178,21 @@ impl Reading {
         })
     }
 
+    /// Polls once, for those who look at the reader beside a run. `make` makes a document of the body. For the program's own
+    /// counters `body` is what they are now.
+    pub(crate) async fn poll_once(
+        &self,
+        http: &Http,
+        mut body: Vec<u8>,
+        make: &mut dyn FnMut(&mut Vec<u8>) -> Result<(), FlattenError>,
+    ) -> Result<Content, ReadError> {
+        let content = self.poll(http, &NewBuffers(0), &mut body).await.map_err(ReadError::Http)?;
+        match make(&mut body) {
+            Ok(()) => Ok(content),
+            Err(error) => Err(self.refused(error, &content, &body)),
+        }
+    }
+
     /// The error for a body that is not a payload.
     pub(crate) fn refused(&self, error: FlattenError, content: &Content, body: &[u8]) -> ReadError {
         let kind = Kind::of(content, body);
@@ -187,7 +202,10 @@ impl Reading {
         }
         let is_bare = kind == Kind::Empty && content.kind == ContentKind::Unknown;
         let description = (!is_bare).then(|| foreign::described(&kind, content, body));
-        let remedy = foreign::remedy(&kind, 200, body, self.url());
+        let remedy = match (foreign::remedy(&kind, 200, body, self.url()), content.redirected_to.as_deref()) {
+            (remedy, None) => remedy,
+            (remedy, Some(target)) => Some(foreign::with_redirect(remedy, target)),
+        };
         ReadError::Foreign { error, kind, description, remedy }
     }
 
@@ -235,6 +253,11 @@ impl Reading {
             component_log!(self.log_level, Info, reader = self.name(), url = self.url(), "the target restarted");
         }
         component_log!(self.log_level, Debug, reader = self.name(), bytes = body.len(), "polled");
+    }
+
+    /// What was changed in the only document, in words. Empty if nothing was, or if nobody had asked for it before.
+    pub(crate) fn changes(&self, report: &Report) -> String {
+        losses::changes(self.variables.borrow_mut().changed(), report)
     }
 
     /// What the first document lacks, and which patterns of the configuration match nothing, in words.

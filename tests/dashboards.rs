@@ -10,6 +10,12 @@ mod expvastic;
 mod front_end;
 #[path = "support/loopback.rs"]
 mod loopback;
+#[cfg(feature = "tls")]
+#[path = "dashboards/secured.rs"]
+mod secured;
+#[cfg(feature = "tls")]
+#[path = "support/tls.rs"]
+mod tls;
 
 use front_end::{View, inner, objects, searches};
 use loopback::{Reply, Request, Server};
@@ -28,7 +34,15 @@ struct Ran {
 }
 
 fn run(arguments: &[&str], environment: &[(&str, &str)], config: &str) -> Ran {
+    run_beside(&[], arguments, environment, config)
+}
+
+/// The same in a folder with these files.
+fn run_beside(files: &[(&str, &str)], arguments: &[&str], environment: &[(&str, &str)], config: &str) -> Ran {
     let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).expect("the file is written");
+    }
     std::fs::write(folder.path().join("conf.yml"), config).expect("the configuration is written");
     let mut command = expvastic::expvastic();
     command.current_dir(folder.path()).arg("dashboards").args(["-c", "conf.yml"]).args(arguments);

@@ -8,7 +8,7 @@ mod loopback;
 #[path = "support/program.rs"]
 mod program;
 
-use loopback::{Server, Store, bulk_documents, counting_app, sequence, wait_until};
+use loopback::{Reply, Server, Store, bulk_documents, counting_app, sequence, wait_until};
 use program::Program;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -72,4 +72,22 @@ fn only_what_is_wrong_with_the_document_itself_is_a_dead_letter() {
     // Said once each, however often it happened.
     let said = log.lines().filter(|line| line.contains("until this is fixed")).count();
     assert_eq!(said, 3, "{log}");
+}
+
+#[test]
+fn a_server_that_redirects_bulks_is_told_with_its_target() {
+    let app = counting_app();
+    let server = Server::start(|request| {
+        Reply::Full(308, format!("Location: https://es.test{}\r\n", request.target), Vec::new())
+    });
+    let config = format!(
+        "settings: {{shutdown_timeout: 10ms}}\n\
+         readers: {{app: {{type_name: app, endpoint: \"{}\", interval: 20ms}}}}\n\
+         recorders: {{es: {{endpoint: \"{}\", index_name: i}}}}\nroutes: {{r: {{readers: app, recorders: es}}}}\n",
+        app.address, server.address
+    );
+    let program = Program::start(&[], &config);
+    let expected = "status 308 (redirects are not followed when shipping: set `endpoint` to the final address); it redirects to \
+                    https://es.test/_bulk?";
+    wait_until("it is told", || program.read("stderr").contains(expected));
 }

@@ -4,10 +4,18 @@
 
 #[path = "support/loopback.rs"]
 mod loopback;
+#[path = "test_command/moved.rs"]
+mod moved;
 #[path = "support/program.rs"]
 mod program;
+#[cfg(feature = "tls")]
+#[path = "test_command/secured.rs"]
+mod secured;
 #[path = "test_command/servers.rs"]
 mod servers;
+#[cfg(feature = "tls")]
+#[path = "support/tls.rs"]
+mod tls;
 
 use loopback::{Reply, Request, Server, wait_until};
 use program::Program;
@@ -148,17 +156,26 @@ fn every_failure_of_a_reader_is_told_with_what_to_do() {
             "",
             "status 404, expected 200; the body is HTML (Content-Type: text/html), and its title is \"Oh\"; is a login page or a proxy in front of it? (conf.yml:4)",
         ),
-        (&denied.address, "", "status 401, expected 200; the server requires credentials: set `auth` (conf.yml:4)"),
+        (&denied.address, "", "status 401, expected 200; the server requires credentials: set `auth` (conf.yml:3)"),
         (
             &hung.address,
             ", timeout: 50ms",
-            "no complete response within 50ms; is the application running? Check endpoint (conf.yml:4)",
+            "no complete response within 50ms; is the application running, and not overloaded? Check endpoint, or raise \
+             timeout (conf.yml:4)",
         ),
         (&text.address, "", "the body is not a JSON object (byte 0): it is the Prometheus text format, …"),
         (&empty.address, "", "the body is empty, expected a JSON object; …"),
-        (&long.address, ", max_body: 9", "the body is longer than max_body (9 bytes); …"),
+        (
+            &long.address,
+            ", max_body: 9",
+            "the body is longer than max_body (9 bytes); check endpoint, or raise max_body (conf.yml:4)",
+        ),
         (&left.address, ", include: [nope]", "every variable in the payload is left out: …"),
-        (&broken.address, "", "nothing in the payload is valid JSON: \"x\", \"y\"; …"),
+        (
+            &broken.address,
+            "",
+            "nothing in the payload is valid JSON: \"x\", \"y\"; correct what the application publishes (conf.yml:4)",
+        ),
     ] {
         let config = format!(
             "recorders: {{out: {{type: file, path: out}}}}\nreaders:\n  app:\n    {{endpoint: \"{server}\", type_name: app{keys}}}\n\
@@ -179,7 +196,7 @@ fn has(line: &str, expected: &str) -> bool {
 
 #[test]
 fn a_reader_tells_what_is_changed_left_out_and_matched_by_nothing() {
-    let app = app("{\n\"_id\": 1,\n\"a\": 4,\n\"a\": 5,\n\"b\": ,\n\"text\": \"x\"\n}\n");
+    let app = app("{\n\"_id\": 1,\n\"a\": 4,\n\"a\": 5,\n\"b\": ,\n\"text\": \"x\",\n\"half\": [\"\\ud83d\"]\n}\n");
     let config = format!(
         "recorders: {{out: {{type: file, path: out}}}}\nreaders:\n  app:\n    endpoint: \"{}\"\n    type_name: app\n    \
          include: [\"*\", \"nope.**\"]\n    rates: [requests]\nroutes: {{r: {{readers: app, recorders: out}}}}\n",
@@ -189,12 +206,29 @@ fn a_reader_tells_what_is_changed_left_out_and_matched_by_nothing() {
     let line = said.lines().next().unwrap_or_default();
     assert_eq!(code, Some(0), "{line}");
     let (begins, ends) = (
-        "✓ reader app: 200 in N ms, 49 bytes, 4 variables, document ",
-        " bytes, 2 names changed (1 reserved, 1 repeated); left out values that are not valid JSON, or not numbers that a \
+        "✓ reader app: 200 in N ms, 69 bytes, 5 variables, document ",
+        " bytes, 2 names changed (1 reserved, 1 repeated): \"_id\" is shipped as \"vars._id\", \"a\" is shipped as \"a#2\", \
+         1 half surrogate pair replaced by U+FFFD, the first in \"half\"; left out values that are not valid JSON, or not numbers that a \
          server can store: \"b\"; no variable in the first document matches these patterns in include: \"nope.**\"; are \
          they misspelt?; no variable in the first document matches these patterns in rates: \"requests\"; are they misspelt?",
     );
     assert!(line.starts_with(begins) && line.ends_with(ends), "{line}");
+}
+
+#[test]
+fn many_changed_names_are_counted() {
+    let app = app("{\"_id\": 1, \"_index\": 1, \"_type\": 1, \"_uid\": 1, \"_ttl\": 1, \"_size\": 1, \"_tier\": 1}");
+    let config = format!(
+        "recorders: {{out: {{type: file, path: out}}}}\nreaders: {{app: {{endpoint: \"{}\", type_name: app}}}}\n\
+         routes: {{r: {{readers: app, recorders: out}}}}\n",
+        app.address
+    );
+    let (_, said) = test(&config);
+    let line = said.lines().next().unwrap_or_default();
+    let changed = ", 7 names changed (7 reserved): \"_id\" is shipped as \"vars._id\", \"_index\" is shipped as \
+                   \"vars._index\", \"_type\" is shipped as \"vars._type\", \"_uid\" is shipped as \"vars._uid\", \"_ttl\" is \
+                   shipped as \"vars._ttl\" and 2 more";
+    assert!(line.starts_with("✓") && line.ends_with(changed), "{line}");
 }
 
 /// Two readers that answer only when both have been asked.

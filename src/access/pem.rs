@@ -1,6 +1,5 @@
 //! Reads PEM files, as strictly as TLS libraries do, but reports what those would skip silently. Pure.
 
-#[cfg(feature = "tls")]
 use crate::calendar::Timestamp;
 use crate::secret::base64;
 use std::fmt;
@@ -140,7 +139,6 @@ const INTEGER: u8 = 0x02;
 /// The tag of the version within a certificate.
 const VERSION: u8 = 0xa0;
 /// The tag of a time whose year has two digits, as all times before 2050 have in certificates.
-#[cfg(feature = "tls")]
 const UTC_TIME: u8 = 0x17;
 
 /// The X.509 version of a certificate. None if it is not a certificate.
@@ -154,7 +152,6 @@ pub(crate) fn x509_version(der: &[u8]) -> Option<u8> {
 }
 
 /// When a certificate expires. None if it is not a certificate.
-#[cfg(feature = "tls")]
 pub(crate) fn expiry(der: &[u8]) -> Option<Timestamp> {
     let mut rest = value(value(der, SEQUENCE)?, SEQUENCE)?;
     // Before the validity there are the serial number, an algorithm, the issuer, and usually the version.
@@ -248,7 +245,6 @@ mod tests {
         assert_eq!(x509_version(&[0x30, 0x89, 1, 2, 3]), None);
     }
 
-    #[cfg(feature = "tls")]
     #[test]
     fn the_end_of_a_certificate_is_found() {
         let certificate = |tag: u8, end: &str, has_version: bool| {

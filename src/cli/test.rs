@@ -4,6 +4,7 @@
 //! [`limits::TEST_TIME_MAX`]. The lines are printed in the order of the configuration, each as soon as those before it are
 //! known.
 
+mod files;
 mod line;
 mod reader;
 
@@ -65,7 +66,9 @@ fn begin<'c>(config: &'c Config, http: &Http, executor: &LocalExecutor<'_>) -> V
     let mut parts = Vec::new();
     let buffers = Rc::new(RefCell::new(DocumentBuffers::new([0; 9])));
     for reader in &config.readers {
-        let findings = executor.spawn(reader::try_reader(Arc::clone(reader), http.clone(), Rc::clone(&buffers)));
+        let tried = Arc::clone(reader);
+        let polled = reader::try_reader(Arc::clone(reader), http.clone(), Rc::clone(&buffers));
+        let findings = executor.spawn(async move { [polled.await, files::of_reader(&tried)].concat() });
         parts.push(Part { section: "readers", name: reader.name(), findings });
     }
     for recorder in &config.recorders {
@@ -77,7 +80,8 @@ fn begin<'c>(config: &'c Config, http: &Http, executor: &LocalExecutor<'_>) -> V
             add(executor.spawn(inspection::inspect_host(recorder, at, feed, http.clone(), is_asked)));
         }
         let recorder = Arc::clone(recorder);
-        add(executor.spawn(async move { inspection::inspect_files(&recorder) }));
+        add(executor
+            .spawn(async move { [files::of_recorder(&recorder), inspection::inspect_files(&recorder)].concat() }));
     }
     if let Some(address) = config.settings().listen {
         let findings = executor.spawn(try_listen(address, http.clone()));

@@ -236,6 +236,14 @@ impl PemFile {
 
 /// Reads a file in PEM format. It must contain blocks whose labels end with `label`, which errors call `what`.
 fn pem_file(path: &Path, label: &str, what: &str) -> Result<PemFile, String> {
+    Ok(PemFile { path: path.to_owned(), blocks: pem_blocks(path, label, what)? })
+}
+
+/// The same, without the path.
+///
+/// # Errors
+/// The file, and what is wrong with it.
+pub(crate) fn pem_blocks(path: &Path, label: &str, what: &str) -> Result<Vec<Block>, String> {
     let wrong = |problem: &str| format!("{}: {problem}", path.display());
     let text =
         regular_file::read(path, limits::CERTIFICATES_BYTES_MAX).map_err(|problem| wrong(&problem.to_string()))?;
@@ -247,7 +255,7 @@ fn pem_file(path: &Path, label: &str, what: &str) -> Result<PemFile, String> {
     if blocks.is_empty() {
         return Err(wrong(&format!("contains no {what} in PEM format (-----BEGIN …)")));
     }
-    Ok(PemFile { path: path.to_owned(), blocks })
+    Ok(blocks)
 }
 
 fn client_certificate(path: &Path) -> Result<PemFile, String> {

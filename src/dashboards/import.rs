@@ -35,10 +35,22 @@ pub(crate) async fn import(http: &Http, destination: Destination, objects: &[u8]
     let answer = http.ask(&endpoint, timeout, Some(payload), limits::IMPORT_ANSWER_BYTES_MAX).await;
     match answer {
         Ok(mut answer) => {
-            let advice = endpoint.advice(answer.status);
+            let advice = match &answer.location {
+                Some(location) => {
+                    let location = redact::quote(location.as_bytes(), limits::QUOTED_BYTES_MAX);
+                    Some(format!("it redirects to {location}, and redirects are not followed; {ELSEWHERE}"))
+                }
+                None => endpoint.advice(answer.status),
+            };
             outcome(&url, &mut answer, advice.as_deref())
         }
-        Err(error) => (format!("{url}: {error}\n"), false),
+        Err(error) => {
+            let (fix, _) = error.remedy("front end");
+            // The key is one of the recorder's.
+            let fix = fix.replace("endpoint", "--import");
+            let between = if fix.is_empty() { "" } else { "; " };
+            (format!("{url}: {error}{between}{fix}\n"), false)
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::fields::Fields;
 use crate::config::{Config, LogLevel, Reader, Recorder, Routed, Source};
 use crate::flatten::{FlattenError, GcPauses, Scratch, VariableRules, Variables};
-use crate::http::{Content, Http, NewBuffers};
+use crate::http::Http;
 use crate::log::ComponentLevel;
 use crate::metrics::{Ledger, Metrics, ProcessUsage, ReaderCounts, Snapshot};
 use crate::reader::Reading;
@@ -49,15 +49,16 @@ pub(crate) async fn fields(config: &Config, recorder: &Arc<Recorder>, http: &Htt
 async fn document(config: &Config, reader: &Arc<Reader>, http: &Http) -> Result<Vec<u8>, String> {
     let level = ComponentLevel::of_settings(LogLevel::Error);
     let reading = Reading::new(Arc::clone(reader), &level, "", Duration::ZERO, Some(1));
-    let mut body = Vec::new();
-    let content = if reading.has_endpoint() {
-        reading.poll(http, &NewBuffers(0), &mut body).await.map_err(|error| error.to_string())?
-    } else {
+    let (mut body, mut document) = (Vec::new(), Vec::new());
+    if !reading.has_endpoint() {
         render_counters(config, &mut body);
-        Content::default()
+    }
+    let make = &mut |body: &mut Vec<u8>| -> Result<(), FlattenError> {
+        document = typical_document(&reader.variables, body)?;
+        Ok(())
     };
-    let made = typical_document(&reader.variables, &mut body);
-    made.map_err(|error| reading.refused(error, &content, &body).to_string())
+    let polled = reading.poll_once(http, body, make).await;
+    polled.map(|_| document).map_err(|error| error.to_string())
 }
 
 /// The variables of the body in a document that is not a reader's first one, which has neither rates nor pauses.

@@ -46,7 +46,7 @@ pub use error::{Cause, FlattenError};
 pub use layout::Mended;
 pub use layout::convert::{Conversion, Conversions};
 pub use layout::globs::{Choice, Globs};
-pub use layout::lost::{Loss, LostNames};
+pub use layout::lost::{ChangedNames, Loss, LostNames};
 pub use layout::names::{LabelNameError, check_label_name, is_below, names_conflict};
 pub use layout::rename::Renames;
 pub use layout::rules::{GcPauses, Label, VariableRules};
@@ -218,6 +218,9 @@ impl Scratch {
         }
         if let Some(offset) = report.first_beyond_columns {
             variables.lost.note_name(Loss::Columns, name_at(body, offset).as_bytes());
+        }
+        if let Some(offset) = report.first_mended {
+            variables.lost.note_mended_text(body, offset);
         }
         if variables.unmatched.is_none() && out.len() > mark {
             variables.unmatched = Some(unmatched::unmatched(&variables.rules, body));

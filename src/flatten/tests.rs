@@ -361,3 +361,24 @@ fn no_bytes_make_it_panic_or_emit_anything_but_json() {
         }
     }
 }
+
+#[test]
+fn names_that_are_changed_are_known_to_those_who_ask() {
+    let (nested, name) = ("{\"d\":".repeat(20) + "1" + &"}".repeat(20), "deep".to_owned() + &".d".repeat(19));
+    let json =
+        format!(r#"{{"o":{{"":1,"_id":2}},"_id":3,"v":4,"v.w":5,"v":6,"plain":7,"deep":{nested},"t":["a","\ud800"]}}"#);
+    let mut variables = Variables::new(VariableRules::default());
+    variables.want_changed();
+    let (_, report) = flat_with(&mut variables, json.as_bytes()).unwrap();
+    let ChangedNames { names, more, mended_text } = variables.changed();
+    let names: Vec<(&str, &str)> = names.iter().map(|[name, shipped]| (name.as_str(), shipped.as_str())).collect();
+    let (deep, flattened) = (name.clone() + ".d", name + "_d");
+    let expected = [("o.", "o._"), ("_id", "vars._id"), ("v", "v._value"), ("v", "v._value#2"), (&deep, &flattened)];
+    assert_eq!(names, expected);
+    assert_eq!((more, mended_text.as_deref()), (0, Some("t")));
+    assert_eq!(report.names.reserved, 1);
+    assert_eq!(variables.changed(), ChangedNames::default(), "once");
+    let mut others = Variables::new(VariableRules::default());
+    flat_with(&mut others, json.as_bytes()).unwrap();
+    assert_eq!(others.changed(), ChangedNames::default(), "nobody has asked");
+}

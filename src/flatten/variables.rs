@@ -2,7 +2,7 @@
 
 use crate::layout::Layout;
 use crate::layout::by_hash::NoRoom;
-use crate::layout::lost::{Loss, Lost, LostNames};
+use crate::layout::lost::{ChangedNames, Loss, Lost, LostNames};
 use crate::layout::names::Fields;
 use crate::layout::rates;
 use crate::layout::rules::VariableRules;
@@ -48,6 +48,16 @@ impl Variables {
     /// the next call gives the next ones.
     pub fn lost(&mut self, loss: Loss) -> LostNames {
         self.lost.take(loss)
+    }
+
+    /// From now on, remembers the names that are changed.
+    pub fn want_changed(&mut self) {
+        self.lost.want_changed();
+    }
+
+    /// A few of the names that were changed in the last payload, if they were wanted. They are given once.
+    pub fn changed(&mut self) -> ChangedNames {
+        self.lost.take_changed()
     }
 
     /// The patterns and names of the rules that match nothing in the payload of the first document. They are given

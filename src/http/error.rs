@@ -2,6 +2,7 @@
 
 #[cfg(feature = "proxy")]
 pub(super) mod libcurl;
+mod remedy;
 
 use super::Content;
 use super::names::NameError;
@@ -32,7 +33,8 @@ pub(crate) enum HttpError {
     /// server that is starting.
     Status(Refused),
     /// The endpoint keeps redirecting. Rare: mostly a redirect to itself because a cookie or a login is missing.
-    TooManyRedirects,
+    /// `target` is where the last one leads; it is short and holds no secrets.
+    TooManyRedirects { target: String },
     /// The body is longer than these bytes, which are `max_body`. Rare: mostly the address of something else.
     TooLong(u64),
 }
@@ -136,10 +138,20 @@ impl HttpError {
             Self::Transport(_) | Self::AfterRedirect(_) => self.to_string(),
             Self::Timeout(_) => "timeout".to_owned(),
             Self::Status(refused) => refused.status.to_string(),
-            Self::TooManyRedirects => "redirects".to_owned(),
+            Self::TooManyRedirects { .. } => "redirects".to_owned(),
             Self::TooLong(_) => "too long".to_owned(),
         }
     }
+}
+
+/// What to do about an answer with this status from a URL that redirects have led to.
+pub(crate) fn redirected_advice(target: &str, status: u16) -> String {
+    let target = redact::quote(target.as_bytes(), limits::QUOTED_BYTES_MAX);
+    let credentials = match status {
+        401 | 403 => ", and credentials stay with their origin",
+        _ => "",
+    };
+    format!("the endpoint redirects to {target}{credentials}: set `endpoint` to the final address")
 }
 
 impl From<TransportError> for HttpError {
@@ -166,7 +178,7 @@ impl fmt::Display for HttpError {
         match self {
             Self::Transport(error) => error.fmt(f),
             Self::AfterRedirect(error) => {
-                let mut text = error.to_string();
+                let mut text = format!("{error} (after a redirect)");
                 redact::hide(&mut text);
                 f.write_str(&text)
             }
@@ -176,7 +188,9 @@ impl fmt::Display for HttpError {
                 page.iter().try_for_each(|page| write!(f, "; the body {page}"))?;
                 advice.iter().try_for_each(|advice| write!(f, "; {advice}"))
             }
-            Self::TooManyRedirects => write!(f, "more than {} redirects", limits::REDIRECTS_MAX),
+            Self::TooManyRedirects { target } => {
+                write!(f, "more than {} redirects, the last one to {target}", limits::REDIRECTS_MAX)
+            }
             Self::TooLong(bytes) => write!(f, "the body is longer than max_body ({bytes} bytes)"),
         }
     }

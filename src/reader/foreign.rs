@@ -1,6 +1,6 @@
 //! Describes an answer that is not expvar's JSON: what it is, how it begins, and what to do about it. Pure.
 
-use crate::http::{Content, ContentKind};
+use crate::http::{Content, ContentKind, redirected_advice};
 use crate::limits;
 use crate::redact;
 use std::fmt::Write;
@@ -144,6 +144,11 @@ pub(crate) fn remedy(kind: &Kind, status: u16, body: &[u8], url: &str) -> Option
         }
         _ => path,
     }
+}
+
+/// The remedy where a redirect has led to another URL.
+pub(crate) fn with_redirect(remedy: Option<String>, target: &str) -> String {
+    remedy.map(|remedy| remedy + "; ").unwrap_or_default() + &redirected_advice(target, 200)
 }
 
 /// Whether this is what a TLS server answers to plain HTTP.

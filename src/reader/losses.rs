@@ -1,9 +1,11 @@
 //! Log lines about variables that are missing in a reader's documents. Each variable is named when it is first lost;
 //! that some are missing is repeated once per period. Time is an argument.
 
-use crate::flatten::{self, Cause, FlattenError, Loss, LostNames, Report, Unmatched, Variables};
+use crate::flatten::{self, Cause, ChangedNames, FlattenError, Loss, LostNames, Mended, Report, Unmatched, Variables};
 use crate::log::FailureLog;
+use crate::plural::counted;
 use crate::redact;
+use std::fmt::Write;
 use std::time::Instant;
 
 /// What has been logged about all losses.
@@ -99,6 +101,28 @@ pub(super) fn without_match(unmatched: Unmatched) -> String {
     format!("no variable in the first document matches these patterns in {key}: {names}; are they misspelt?")
 }
 
+/// What was changed in a payload: the names, and half surrogate pairs in texts. Empty if nothing was.
+pub(super) fn changes(changed: ChangedNames, report: &Report) -> String {
+    let ChangedNames { names, more, mended_text } = changed;
+    let count = names.len() + more;
+    let mut text = String::new();
+    if count > 0 {
+        let kinds = Mended::KINDS.iter().zip(report.names.counts()).take(Mended::KINDS.len() - 1);
+        // The last kind is that of names beyond `max_fields`, which are left out.
+        let kinds = kinds.filter(|(_, count)| *count > 0).map(|(kind, count)| format!("{count} {kind}"));
+        let kinds = kinds.collect::<Vec<_>>().join(", ");
+        let names = names.iter().map(|[name, shipped]| format!("{} is shipped as {}", quoted(name), quoted(shipped)));
+        let names = names.collect::<Vec<_>>().join(", ");
+        let count = counted(count as u64, "name");
+        text = format!(", {count} changed ({kinds}): {names}{}", and_more(more));
+    }
+    if let Some(name) = mended_text {
+        let count = counted(report.mended, "half surrogate pair");
+        let _ = write!(text, ", {count} replaced by U+FFFD, the first in {}", quoted(&name));
+    }
+    text
+}
+
 /// `"a", "b" and 3 more`; none if there are no names.
 fn listed(lost: LostNames) -> Option<String> {
     let LostNames { names, more } = lost;
@@ -106,8 +130,11 @@ fn listed(lost: LostNames) -> Option<String> {
         return None;
     }
     let quoted: Vec<String> = names.iter().map(|name| quoted(name)).collect();
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    Some(quoted.join(", ") + &more)
+    Some(quoted.join(", ") + &and_more(more))
+}
+
+fn and_more(more: usize) -> String {
+    if more > 0 { format!(" and {more} more") } else { String::new() }
 }
 
 /// A name from a payload, as a log line shows it.

@@ -32,6 +32,7 @@ use crate::redact;
 use answer::{BulkAnswer, Judge};
 use gzip::{Gzip, GzipSupport};
 use mapping_types::MappingTypes;
+use reason::Remedy;
 pub(super) use server::Product;
 use setup::{Address, Outcome, ProbeRequest, RequestError};
 use std::sync::Arc;
@@ -205,7 +206,7 @@ impl Elasticsearch {
             // A person may mend it by another server.
             Verdict::Again(refusal) if refusal.slow => {
                 self.is_known = false;
-                refusal.advise(self.hosts[at].bulk.advice(status));
+                refusal.advise(self.hosts[at].bulk.advice(status).map(Remedy::Authenticate));
             }
             _ => {}
         }
@@ -283,6 +284,7 @@ impl Elasticsearch {
                 return component_log!(self.log_level, Debug, recorder = name, "index template: {outcome}");
             }
             Outcome::Refused(_) | Outcome::NoName => (true, "no index template, the server guesses field types"),
+            Outcome::NotForStream(..) => (true, "index template"),
             Outcome::Created(_, Some(existing)) => (existing.is_other(), "index template"),
             _ => (false, "index template"),
         };
@@ -300,7 +302,13 @@ async fn exchange(http: &Http, host: &Host, payload: Payload, bulk: &Bulk) -> Re
     let mut judge = Judge::new(bulk.documents(), &redact::hide);
     let bytes_max = limits::answer_bytes_max(bulk.documents(), bulk.bytes().len());
     match http.post(&host.bulk, host.address.timeout, payload, bytes_max, &mut judge).await {
-        Ok(Reply { status, retry_after, is_whole }) => Ok(judge.conclude(status, retry_after, is_whole)),
+        Ok(Reply { status, retry_after, location, is_whole }) => {
+            let mut answer = judge.conclude(status, retry_after, is_whole);
+            if let (Verdict::Again(refusal), Some(location)) = (&mut answer.verdict, location) {
+                refusal.advise(Some(Remedy::of_redirect(&location, "")));
+            }
+            Ok(answer)
+        }
         // An answer that had begun may break off because of what is in it.
         Err(error) => Err(Refusal { is_odd: judge.has_begun(), ..Refusal::of(error) }),
     }

@@ -73,7 +73,7 @@ async fn apply_to(target: &ServerTarget, wish: &Wish, http: &Http) -> Result<Str
             Ok(product) => address.set_up(http, wish, product).await.map(|outcome| (product, outcome)),
         };
         match outcome {
-            Ok((product, outcome @ (Outcome::Refused(_) | Outcome::NoName))) => {
+            Ok((product, outcome @ (Outcome::Refused(_) | Outcome::NoName | Outcome::NotForStream(..)))) => {
                 return Err(format!("{product}: {outcome}"));
             }
             Ok((product, outcome)) => return Ok(format!("{product}: {outcome}")),

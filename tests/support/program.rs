@@ -49,6 +49,18 @@ impl Program {
         Self::start_in(folder, &[], &[], config)
     }
 
+    /// The same with these environment variables and arguments.
+    pub(crate) fn start_prepared_with(
+        environment: &[(&str, &str)],
+        arguments: &[&str],
+        config: &str,
+        prepare: impl FnOnce(&Path),
+    ) -> Self {
+        let folder = folder();
+        prepare(folder.path());
+        Self::start_in(folder, environment, arguments, config)
+    }
+
     /// Starts it once more in the folder where an earlier one has ended.
     pub(crate) fn start_again(mut self, arguments: &[&str], config: &str) -> Self {
         self.kill();

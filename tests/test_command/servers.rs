@@ -1,10 +1,11 @@
 //! What is said of servers: what is wrong with them, and what is there already.
 
-use super::loopback::{Reply, Server};
+use super::loopback::{Reply, Server, Store};
 use super::program::Program;
 use super::{ES_9, PRIVILEGES, has, table, test, with_recorder};
 use serde_json::Value;
 use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
 
 const OPENSEARCH: (&str, u16, &str) = ("/", 200, r#"{"version":{"number":"3.6.0","distribution":"opensearch"}}"#);
 const MAPPING: &str = "/shop/_mapping?filter_path=**.type";
@@ -30,19 +31,23 @@ fn every_failure_of_a_server_is_told_with_what_to_do() {
         Server::bare(move |_| Reply::Full(status, fields.to_owned(), body.as_bytes().to_vec()))
     };
     let denied = "ADDRESS: /: status 401: no; ";
-    check(&status(401, "", "no"), "", &format!("{denied}the server requires credentials: set `auth` (conf.yml:5)"));
+    check(&status(401, "", "no"), "", &format!("{denied}the server requires credentials: set `auth` (conf.yml:4)"));
     let wrong = "check `auth`: the user \"shipper\" and the password (conf.yml:5)";
     check(&status(401, "", "no"), "auth: {user: shipper, password: hunter2}", &format!("{denied}{wrong}"));
     let path = "check the path of endpoint (conf.yml:5)";
     check(&status(404, "", "nothing"), "", &format!("ADDRESS: /_bulk: status 404: nothing; {path}"));
-    check(&status(302, "Location: /login\r\n", ""), "", &format!("ADDRESS: /_bulk: status 302: ; {path}"));
     check(
         &status(503, "", "busy"),
         "",
-        "ADDRESS: /: status 503: busy; is the server running? Check endpoint (conf.yml:5)",
+        "ADDRESS: /: status 503: busy; it is not ready, or overloaded: look at its log (conf.yml:5)",
     );
     let hung = Server::bare(|_| Reply::Hang(Vec::new()));
-    check(&hung, "timeout: 50ms", "…");
+    check(
+        &hung,
+        "timeout: 50ms",
+        "ADDRESS: no complete response within 50ms; is the server running, and not overloaded? Check endpoint, or raise \
+         timeout (conf.yml:5)",
+    );
     let mut gone = table(&[]);
     gone.address = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").to_string();
     check(&gone, "", "connection refused by ADDRESS; is the server running? Check endpoint (conf.yml:5)");
@@ -132,6 +137,70 @@ fn a_template_that_is_there_is_compared() {
     let outdated = printed_template(&more.replace("type_name: own", "type_name: own, max_fields: 2000"));
     check_good(
         &table(&[ES_9, (TEMPLATE, 200, &with_template(&outdated.to_string()))]),
+        "",
+        "/_index_template/expvastic-shop is of another version, or for other settings; update it with expvastic setup",
+    );
+}
+
+/// A server that has this template, and takes other ones and documents. All requests that change something are noted.
+fn with_stored_template(text: &str) -> (Server, Arc<Mutex<Vec<String>>>) {
+    let (template, changes) = (with_template(text), Arc::<Mutex<Vec<String>>>::default());
+    let (noted, store) = (Arc::clone(&changes), Mutex::new(Store::default()));
+    let server = Server::bare(move |request| match (request.method.as_str(), request.target.as_str()) {
+        ("GET", "/") => Reply::ok(ES_9.2),
+        ("GET", TEMPLATE) => Reply::ok(template.clone()),
+        ("PUT", target) => {
+            noted.lock().expect("the changes").push(target.to_owned());
+            Reply::ok("{}")
+        }
+        ("POST", target) if target.starts_with("/_bulk") => {
+            store.lock().expect("the store").take(&request.body, |_| None)
+        }
+        _ => Reply::Full(404, String::new(), Vec::new()),
+    });
+    (server, changes)
+}
+
+#[test]
+fn a_template_that_makes_indices_is_no_good_for_a_data_stream() {
+    let ours = printed_template(&with_recorder("{endpoint: \"h:1\", index_name: shop}"));
+    let mut edited = ours.clone();
+    edited["priority"] = 7.into();
+    let stream = printed_template(&with_recorder("{endpoint: \"h:1\", data_stream: shop}"));
+    let lacks = "/_index_template/expvastic-shop has no data_stream, so the first document creates an index instead of a \
+                 data stream";
+    let by_hand = "add \"data_stream\": {} to it, or delete it to get a new one";
+    for (stored, advice, is_updated) in [
+        (ours.to_string(), "update it with expvastic setup", true),
+        (edited.to_string(), by_hand, false),
+        ("{}".to_owned(), by_hand, false),
+    ] {
+        let (server, changes) = with_stored_template(&stored);
+        let (code, lines) = recorder_lines(&server, "data_stream: shop");
+        let expected = format!("✗ recorder es: {lacks}; {advice} (conf.yml:5)");
+        assert!(code == Some(1) && lines.contains(&expected), "expected {expected}, said {lines:?}");
+        let config = with_recorder(&format!("{{endpoint: \"{}\", data_stream: shop}}", server.address));
+        // Documents are shipped all the same, with a warning.
+        let mut once = Program::start(&["once"], &config);
+        assert_eq!(once.wait(), Some(0), "{}", once.read("stderr"));
+        let log = once.read("stderr");
+        let warning = format!("index template: {lacks}; {advice}");
+        assert!(log.lines().any(|line| line.contains("WARN") && line.contains(&warning)), "{log}");
+        assert!(changes.lock().expect("the changes").is_empty(), "a start changes no template");
+        let mut setup = Program::start(&["setup"], &config);
+        let (code, said) = (setup.wait(), setup.read("stdout"));
+        if is_updated {
+            assert!(code == Some(0) && said.contains("updated /_index_template/expvastic-shop"), "{said}");
+            assert_eq!(*changes.lock().expect("the changes"), [TEMPLATE]);
+        } else {
+            assert!(code == Some(1) && said.contains(&format!("{lacks}; {advice}")), "{said}{}", setup.read("stderr"));
+            assert!(changes.lock().expect("the changes").is_empty());
+        }
+    }
+    let (server, _) = with_stored_template(&stream.to_string());
+    check_good(&server, "data_stream: shop", "/_index_template/expvastic-shop is up to date");
+    check_good(
+        &server,
         "",
         "/_index_template/expvastic-shop is of another version, or for other settings; update it with expvastic setup",
     );

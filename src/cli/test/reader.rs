@@ -4,13 +4,12 @@ use crate::clock;
 use crate::config::{LogLevel, Reader};
 use crate::document_buffers::DocumentBuffers;
 use crate::finding::Finding;
-use crate::flatten::{Mended, Report};
-use crate::http::{Content, Http, HttpError, NewBuffers};
+use crate::flatten::{Cause, FlattenError, Report};
+use crate::http::{Content, Http, HttpError, redirected_advice};
 use crate::log::{self, ComponentLevel};
 use crate::plural::{counted, grouped};
 use crate::reader::{ReadError, Reading};
 use std::cell::RefCell;
-use std::fmt::Write;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,28 +24,22 @@ pub(super) async fn try_reader(reader: Arc<Reader>, http: Http, buffers: Rc<RefC
     let Some(endpoint) = reading.endpoint() else {
         return vec![Finding::good(CHECK, "the counters of expvastic itself")];
     };
-    let (mut body, started) = (Vec::new(), clock::now());
-    let polled = reading.poll(&http, &NewBuffers(0), &mut body).await;
-    let milliseconds = log::milliseconds(clock::now() - started);
-    let content = match polled {
-        Ok(content) => content,
-        Err(error) => return vec![refused(ReadError::Http(error))],
+    reading.variables.borrow_mut().want_changed();
+    let (started, mut sizes, mut report) = (clock::now(), [0; 3], Report::default());
+    let mut make = |body: &mut Vec<u8>| -> Result<(), FlattenError> {
+        let milliseconds = log::milliseconds(clock::now() - started);
+        let (mut buffers, mut variables) = (buffers.borrow_mut(), reading.variables.borrow_mut());
+        let made =
+            buffers.document(&mut variables, &reading.own_members(), clock::timestamp(), Duration::ZERO, body)?;
+        sizes = [milliseconds, body.len() as u64, made.1.len() as u64];
+        report = made.2;
+        Ok(())
     };
-    let body_bytes = body.len();
-    let made = {
-        let mut buffers = buffers.borrow_mut();
-        let (variables, own_members) = (&mut reading.variables.borrow_mut(), reading.own_members());
-        let made = buffers.document(variables, &own_members, clock::timestamp(), Duration::ZERO, &mut body);
-        made.map(|(_, document, report)| (document.len(), report))
+    let mut finding = match reading.poll_once(&http, Vec::new(), &mut make).await {
+        Ok(content) => document_made(&content, sizes, &report, &reading),
+        Err(error @ ReadError::Http(_)) => return vec![refused(error)],
+        Err(error) => refused(error),
     };
-    let mut finding = match made {
-        Ok((document_bytes, report)) => {
-            let sizes = [milliseconds, body_bytes as u64, document_bytes as u64];
-            document_made(&content, sizes, &report, &reading.remarks(&report))
-        }
-        Err(error) => refused(reading.refused(error, &content, &body)),
-    };
-    buffers.borrow_mut().recycle(body);
     finding.add_reachability(&http.reachability(endpoint, timeout).await, clock::timestamp());
     vec![finding]
 }
@@ -55,7 +48,7 @@ fn document_made(
     content: &Content,
     [milliseconds, body_bytes, document_bytes]: [u64; 3],
     report: &Report,
-    remarks: &[String],
+    reading: &Reading,
 ) -> Finding {
     let Report { numbers, strings, booleans, lists, .. } = *report;
     let variables = numbers + strings + booleans + lists;
@@ -66,14 +59,12 @@ fn document_made(
         counted(variables, "variable"),
         grouped(document_bytes)
     );
+    text += &reading.changes(report);
     let left_out = report.broken + report.out_of_range + report.names.over_limit + report.beyond_columns;
-    // The last kind is that of names beyond `max_fields`, which are left out.
-    let kinds = Mended::KINDS.iter().zip(report.names.counts()).take(Mended::KINDS.len() - 1);
-    let changed = kinds.clone().map(|(_, count)| count).sum();
-    if changed > 0 {
-        let kinds = kinds.filter(|(_, count)| *count > 0).map(|(kind, count)| format!("{count} {kind}"));
-        let kinds = kinds.collect::<Vec<_>>().join(", ");
-        let _ = write!(text, ", {} changed ({kinds})", counted(changed, "name"));
+    let changed = report.names.counts().iter().sum::<u64>() - report.names.over_limit;
+    let mut remarks = reading.remarks(report);
+    if let Some(target) = content.redirected_to.as_deref() {
+        remarks.push(redirected_advice(target, content.status));
     }
     let figures = vec![
         ("status", content.status.into()),
@@ -88,11 +79,17 @@ fn document_made(
 }
 
 fn refused(mut error: ReadError) -> Finding {
-    let advice = match &mut error {
-        ReadError::Http(HttpError::Status(refused)) => refused.advice.take(),
-        ReadError::Foreign { remedy, .. } => remedy.take(),
-        _ => None,
+    let (fix, key) = match &mut error {
+        ReadError::Http(error) => {
+            let (fix, key) = error.remedy("application");
+            let advice = if let HttpError::Status(refused) = error { refused.advice.take() } else { None };
+            (advice.unwrap_or(fix), key)
+        }
+        ReadError::Foreign { remedy, .. } => {
+            (remedy.take().unwrap_or_else(|| "check endpoint, and what it publishes".to_owned()), "endpoint")
+        }
+        ReadError::Payload { error, .. } if error.cause == Cause::AllLeftOut => (String::new(), "include"),
+        ReadError::Payload { .. } => ("correct what the application publishes".to_owned(), "endpoint"),
     };
-    let fix = advice.unwrap_or_else(|| "is the application running? Check endpoint".to_owned());
-    Finding::bad(CHECK, error.to_string()).fix(fix, "endpoint")
+    Finding::bad(CHECK, error.to_string()).fix(fix, key)
 }

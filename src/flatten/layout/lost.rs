@@ -41,6 +41,17 @@ pub struct LostNames {
     pub more: usize,
 }
 
+/// What was changed, and not left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChangedNames {
+    /// A few of them: the name in the payload, and the one in the document.
+    pub names: Vec<[String; 2]>,
+    /// How many more there are.
+    pub more: usize,
+    /// The first variable whose text has half a surrogate pair.
+    pub mended_text: Option<String>,
+}
+
 /// The names that were lost in one way.
 #[derive(Debug, Default)]
 struct Names {
@@ -56,6 +67,8 @@ pub(crate) struct Lost {
     hasher: RandomState,
     /// By [`Loss`].
     names: [Names; 3],
+    /// The names that were changed in the current layout; none unless somebody wants to know them.
+    changed: Option<ChangedNames>,
     /// Members of the current layout whose names have been looked up.
     known: HashSet<u64>,
     locator: Locator,
@@ -120,6 +133,46 @@ impl Lost {
             pending.shrink_to_fit();
         }
         LostNames { names, more: pending.len() }
+    }
+
+    /// From now on, changed names are remembered.
+    pub(crate) fn want_changed(&mut self) {
+        self.changed = Some(ChangedNames::default());
+    }
+
+    /// The text of the variable at this byte of the body was mended.
+    pub(crate) fn note_mended_text(&mut self, body: &[u8], offset: usize) {
+        if let Some(changed) = &mut self.changed {
+            changed.mended_text = Some(locate::name_at(body, offset));
+        }
+    }
+
+    /// The names of another layout follow.
+    pub(crate) fn forget_changed(&mut self) {
+        if self.changed.is_some() {
+            self.want_changed();
+        }
+    }
+
+    /// The variable that is called `key` in an object gets the name `shipped`. `object` is the name of the object, with a dot
+    /// behind it.
+    pub(crate) fn note_changed(&mut self, object: &[u8], key: &[u8], shipped: &[u8]) {
+        let Some(changed) = &mut self.changed else { return };
+        if changed.names.len() == LOST_NAMES_TOLD {
+            changed.more += 1;
+            return;
+        }
+        let shown = |name: &[u8]| {
+            let mut shown = String::new();
+            locate::write_shown(name, &mut shown);
+            shown
+        };
+        changed.names.push([shown(&[object, key].concat()), shown(shipped)]);
+    }
+
+    /// What was changed, if that was wanted.
+    pub(crate) fn take_changed(&mut self) -> ChangedNames {
+        self.changed.take().unwrap_or_default()
     }
 
     fn of(&mut self, loss: Loss) -> &mut Names {

@@ -153,16 +153,17 @@ pub(crate) fn resolve(
         *table.get_mut(fields.hash(label.name.as_bytes()))? = Slot { occurrences: 1, settled: 1, ..Slot::default() };
     }
     let mut mended = Mended::default();
+    lost.forget_changed();
     work.path.reset(rules.dots_underscore);
     each_leaf(layout, work, rules, |leaf| {
         let outcome = collect(leaf, fields, &mut table, &mut mended);
-        leaf.note_lost(lost);
+        leaf.note(lost);
         outcome
     })?;
     work.path.reset(rules.dots_underscore);
     each_leaf(layout, work, rules, |leaf| {
         let outcome = settle(leaf, fields, &mut table, &mut mended);
-        leaf.note_lost(lost);
+        leaf.note(lost);
         outcome
     })?;
     layout.mended = mended;
@@ -173,6 +174,7 @@ pub(crate) fn resolve(
 /// A variable that is shipped.
 struct Leaf<'l> {
     node: &'l mut Node,
+    /// Its key as it stands in the payload; of a rate, that of its counter.
     key: &'l [u8],
     /// The keys of the objects that it is in, as they stand in the payload, each followed by a dot.
     raw: &'l [u8],
@@ -181,6 +183,8 @@ struct Leaf<'l> {
     spare: &'l mut Vec<u8>,
     /// Why the name had to be changed.
     reasons: Mended,
+    /// Its final name is not the one that it has in the payload, or is renamed to.
+    is_changed: bool,
     /// [`Layout::names`], to which the final name is appended, unless it is simply the keys.
     names: &'l mut Vec<u8>,
 }
@@ -226,7 +230,7 @@ fn each_leaf(
                     path.enter(key, in_columns, rename, b"", &rules.labels);
                     let reasons = path.render(name);
                     path.leave();
-                    visit(&mut Leaf { node, key, raw, name, spare, reasons, names })?;
+                    visit(&mut Leaf { node, key, raw, name, spare, reasons, is_changed: false, names })?;
                 }
                 (leaf_key, leaf_rename, leaf_shipped) = (key, rename, node.shipped);
             }
@@ -236,7 +240,8 @@ fn each_leaf(
                     path.enter(leaf_key, false, leaf_rename, RATE_SUFFIX, &rules.labels);
                     let reasons = path.render(name);
                     path.leave();
-                    visit(&mut Leaf { node, key, raw, name, spare, reasons, names })?;
+                    let key = leaf_key;
+                    visit(&mut Leaf { node, key, raw, name, spare, reasons, is_changed: false, names })?;
                 }
             }
         }
@@ -263,11 +268,12 @@ fn collect(leaf: &mut Leaf<'_>, fields: &mut Fields, table: &mut Table<'_>, mend
 /// The second pass: gives a variable its final name. That is the one it wants, if it is the first variable to want it
 /// and no object has it.
 fn settle(leaf: &mut Leaf<'_>, fields: &mut Fields, table: &mut Table<'_>, mended: &mut Mended) -> Result<(), NoRoom> {
-    fields.keep_out_of_values(leaf.name, leaf.spare);
+    let is_moved = fields.keep_out_of_values(leaf.name, leaf.spare);
     let own = fields.hash(leaf.name);
     let slot = table.get_mut(own)?;
     slot.settled += 1;
     let clashes = slot.settled > 1 || fields.is_object(own);
+    leaf.is_changed = is_moved || clashes || leaf.reasons != Mended::default();
     let name = if clashes { find_another(leaf.name, fields, table, mended)? } else { own };
     match fields.take(name, !leaf.node.lacks_value) {
         Place::Taken => leaf.node.lacks_value = false,
@@ -299,10 +305,12 @@ impl Leaf<'_> {
         self.node.shipped = Shipped::BeyondLimit;
     }
 
-    /// Records its name if it has just been left out.
-    fn note_lost(&self, lost: &mut Lost) {
+    /// Records its name if it has just been left out, or has just got another one.
+    fn note(&self, lost: &mut Lost) {
         if self.node.shipped == Shipped::BeyondLimit {
             lost.note_name(Loss::OverLimit, self.name);
+        } else if self.is_changed {
+            lost.note_changed(self.raw, self.key, self.name);
         }
     }
 }

@@ -25,6 +25,8 @@ pub struct Report {
     pub out_of_range: u64,
     /// Lone surrogates in strings, written as U+FFFD.
     pub mended: u64,
+    /// Byte offset of the first of these strings, in the text that was walked.
+    pub first_mended: Option<usize>,
     /// Values that are left out because an array of objects has more columns than [`crate::limits::COLUMNS_MAX`], or
     /// more gaps than [`crate::limits::GAPS_MAX`].
     pub beyond_columns: u64,

@@ -61,6 +61,7 @@ impl<G: Guide> Walk<'_, G> {
             Escapes::LoneSurrogate => {
                 self.out.push(b'"');
                 self.report.mended += scalar::write_mended(self.out, &self.body[start..end]);
+                self.report.first_mended.get_or_insert(start);
                 self.out.push(b'"');
             }
             Escapes::Bad => {

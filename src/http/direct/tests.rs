@@ -419,6 +419,6 @@ fn redirects_come_to_an_end() {
             served.answer(b"HTTP/1.1 302 Found\r\nLocation: again\r\nContent-Length: 5\r\n\r\nthere");
         }
     });
-    assert!(matches!(run(get(&client(), &address)), Err(HttpError::TooManyRedirects)));
+    assert!(matches!(run(get(&client(), &address)), Err(HttpError::TooManyRedirects { .. })));
     assert_eq!(connections.load(Ordering::SeqCst), 1);
 }

@@ -24,6 +24,8 @@ pub(crate) struct Content {
     pub(crate) kind: ContentKind,
     /// The `Content-Encoding`, if the body is encoded. Unusual, because no encoding is requested.
     pub(crate) encoding: Option<Box<str>>,
+    /// The URL of the answer, if redirects have led there.
+    pub(crate) redirected_to: Option<Box<str>>,
 }
 
 /// `Content-Type`.

@@ -103,7 +103,7 @@ impl World {
 
     fn answer(&mut self, status: u16, retry_after: Option<Duration>, body: &str, documents: usize) {
         let body = body.as_bytes().to_vec();
-        let answer = Answer { status, retry_after, body };
+        let answer = Answer { status, retry_after, location: None, body };
         self.delivery.settle(verdict::judge(answer, documents), self.now);
         assert!(self.delivery.ledger().balances(), "{}", self.delivery.ledger());
     }

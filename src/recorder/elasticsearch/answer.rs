@@ -402,7 +402,7 @@ fn natural(number: Excerpt<'_>) -> Option<u64> {
 /// Judges an answer that has arrived as a whole.
 #[cfg(test)]
 pub(crate) fn judge(answer: crate::http::Answer, documents: usize) -> Verdict {
-    let crate::http::Answer { status, retry_after, body } = answer;
+    let crate::http::Answer { status, retry_after, body, .. } = answer;
     let mut judge = Judge::new(documents, &|_| {});
     judge.take(status, &body);
     judge.conclude(status, retry_after, true).verdict

@@ -2,9 +2,10 @@
 //! privileges. Nothing is changed, so what a server would do with a document is concluded from what it says.
 
 use super::existing::{self, ExistingIndex};
+use super::reason::Reason;
 use super::server::Product;
-use super::setup::{Address, Outcome, RequestError};
-use super::template::{Comparison, Flavour, Template, Wish, index_pattern, path_segment};
+use super::setup::{Address, LACKS_STREAM, Outcome, RequestError, stream_advice};
+use super::template::{Compared, Comparison, Flavour, Template, Wish, index_pattern, path_segment};
 use super::wish;
 use crate::clock;
 use crate::config::{Recorder, ServerTarget};
@@ -47,16 +48,20 @@ pub(crate) struct Server {
 /// Asks one host what it is. None if bulks cannot be sent there.
 pub(crate) async fn inspect_host(address: &Address, http: &Http) -> (Finding, Option<Server>) {
     const CHECK: &str = "server";
+    const ENDPOINT: &str = "endpoint";
     let started = clock::now();
-    let (mut refused, mut fix) = (String::new(), String::new());
+    let (mut refused, mut fix, mut key, mut moved) = (String::new(), String::new(), ENDPOINT, false);
     let mut security = Product::Unknown;
     // A server that refuses the first may take bulks nevertheless; then it knows the second, but not with this method.
     for path in ["/", "/_bulk"] {
         let mut answer = match address.ask(http, path, "", None).await {
             Ok(answer) => answer,
             Err(RequestError { refusal, .. }) => {
-                let bad = Finding::bad(CHECK, address.named(refusal.to_string()));
-                return (bad.fix("is the server running? Check endpoint", "endpoint"), None);
+                let (fix, key) = match &*refusal.reason {
+                    Reason::NoAnswer(error) => error.remedy("server"),
+                    _ => ("it is not ready, or overloaded: look at its log".to_owned(), ENDPOINT),
+                };
+                return (Finding::bad(CHECK, address.named(refusal.to_string())).fix(fix, key), None);
             }
         };
         let milliseconds = log::milliseconds(clock::now() - started);
@@ -67,11 +72,16 @@ pub(crate) async fn inspect_host(address: &Address, http: &Http) -> (Finding, Op
                 if status == 403 {
                     security = Product::of_refusal(&answer.body);
                 }
-                let (reason, remedy) = address.rejection(&answer).into_parts();
-                refused = format!("{path}: {reason}");
-                if !remedy.is_empty() {
-                    fix = remedy;
+                let has_moved = answer.location.is_some();
+                // If both redirect, the first one leads to the address of the server itself.
+                if !(has_moved && moved) {
+                    let (reason, remedy) = address.rejection(&answer).into_parts();
+                    refused = format!("{path}: {reason}");
+                    if !remedy.is_empty() {
+                        (fix, key) = (remedy, if has_moved { ENDPOINT } else { "auth" });
+                    }
                 }
+                moved |= has_moved;
                 if status == 401 {
                     break;
                 }
@@ -88,7 +98,7 @@ pub(crate) async fn inspect_host(address: &Address, http: &Http) -> (Finding, Op
     if fix.is_empty() {
         fix.push_str("check the path of endpoint");
     }
-    (Finding::bad(CHECK, address.named(refused)).fix(fix, "endpoint"), None)
+    (Finding::bad(CHECK, address.named(refused)).fix(fix, key), None)
 }
 
 /// Asks for everything that the recorder's documents need there. Any host of a cluster can be asked.
@@ -229,15 +239,11 @@ impl<'i> Inspection<'i> {
         let template = self.template.take()?;
         let (text, fix) = match answer.status {
             200..=299 => match template.compare(answer.body) {
-                Comparison::Same => (Outcome::UpToDate(template).to_string(), ""),
-                Comparison::Changed => (Outcome::Changed(template).to_string(), ""),
-                Comparison::Foreign => {
-                    (Outcome::Foreign(template).to_string(), "use another index_name, or merge the two by hand")
+                Compared { comparison, lacks_stream: true } => {
+                    let text = format!("{} {LACKS_STREAM}", template.path);
+                    return Some(Finding::bad("template", text).fix(stream_advice(comparison), "data_stream"));
                 }
-                Comparison::Outdated => (
-                    format!("{} is of another version, or for other settings", template.path),
-                    "update it with expvastic setup",
-                ),
+                Compared { comparison, .. } => of_comparison(template, comparison),
             },
             404 => {
                 self.lacks_template = true;
@@ -318,6 +324,21 @@ impl<'i> Inspection<'i> {
         let text = format!("user {user:?} lacks {on_cluster} on the cluster");
         let fix = "grant it, or create the template once with expvastic setup and another account";
         Some(Finding { is_good: !self.lacks_template, ..Finding::bad(CHECK, text).fix(fix, "auth") })
+    }
+}
+
+/// What is said of a template that is there, and what to do.
+fn of_comparison(template: Template, comparison: Comparison) -> (String, &'static str) {
+    match comparison {
+        Comparison::Same => (Outcome::UpToDate(template).to_string(), ""),
+        Comparison::Changed => (Outcome::Changed(template).to_string(), ""),
+        Comparison::Foreign => {
+            (Outcome::Foreign(template).to_string(), "use another index_name, or merge the two by hand")
+        }
+        Comparison::Outdated => (
+            format!("{} is of another version, or for other settings", template.path),
+            "update it with expvastic setup",
+        ),
     }
 }
 

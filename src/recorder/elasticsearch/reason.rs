@@ -2,6 +2,8 @@
 //! the log. Pure.
 
 use crate::http::HttpError;
+use crate::limits;
+use crate::redact;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -62,6 +64,8 @@ pub(crate) enum Remedy {
     /// The credentials are missing or wrong (401), or lack a privilege (403). The likeliest one. The text is that of
     /// [`Access::advice`](crate::access::Access::advice).
     Authenticate(String),
+    /// A redirect, whose target the text names. Occasional: `http://` for `https://`, or a proxy with a login page.
+    Moved(String),
     /// What the table in [`super::refusals`] says about this error: an index, an alias, a pipeline or a limit is to be
     /// changed. Occasional.
     Known(&'static str),
@@ -161,10 +165,16 @@ impl Hint {
 }
 
 impl Remedy {
+    /// For an answer that redirects to `location`. `advice` follows.
+    pub(super) fn of_redirect(location: &str, advice: &str) -> Self {
+        let location = redact::quote(location.as_bytes(), limits::QUOTED_BYTES_MAX);
+        Self::Moved(format!("it redirects to {location}{advice}"))
+    }
+
     fn text(&self) -> &str {
         match self {
             Self::UseTls => "this port speaks TLS: write https://",
-            Self::Authenticate(advice) => advice,
+            Self::Authenticate(text) | Self::Moved(text) => text,
             Self::Known(remedy) => remedy,
         }
     }
@@ -189,7 +199,7 @@ impl Rejection {
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "status {}: {}", self.status, self.page)?;
+        write!(f, "status {}{}{}", self.status, if self.page.is_empty() { "" } else { ": " }, self.page)?;
         self.remedy.iter().try_for_each(|remedy| write!(f, "; {}", remedy.text()))
     }
 }

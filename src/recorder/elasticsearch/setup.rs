@@ -3,7 +3,7 @@
 use super::existing::{self, ExistingIndex};
 use super::reason::{Reason, Rejection, Remedy};
 use super::server::Product;
-use super::template::{Comparison, Flavour, Template, Wish};
+use super::template::{Compared, Comparison, Flavour, Template, Wish};
 use super::verdict::Refusal;
 use crate::access::Access;
 use crate::clock;
@@ -48,6 +48,9 @@ pub(crate) enum Outcome {
     Changed(Template),
     /// The server's template of this name was not written by this program.
     Foreign(Template),
+    /// The server's template makes indices, and documents need a data stream. It was left unchanged; the comparison tells whether
+    /// this program may update it.
+    NotForStream(Template, Comparison),
     /// The index name consists of patterns only, so the template would match every index.
     NoName,
     /// The server rejected the template, or the request for the existing one. The usual cause is a missing privilege.
@@ -150,6 +153,10 @@ impl Address {
         let Some(template) = Template::new(wish, Flavour::of(product)) else { return Ok(Outcome::NoName) };
         let found = self.ask(http, &template.path, "", None).await?;
         match found.status {
+            200..=299 if wish.data_stream => {
+                let Compared { comparison, lacks_stream } = template.compare(found.body);
+                Ok(if lacks_stream { Outcome::NotForStream(template, comparison) } else { Outcome::Exists })
+            }
             200..=299 => Ok(Outcome::Exists),
             404 => self.put_before(http, wish, template, "create=true", Outcome::Created).await,
             _ => Ok(Outcome::Refused(self.rejection(&found))),
@@ -163,12 +170,15 @@ impl Address {
     pub(crate) async fn set_up(&self, http: &Http, wish: &Wish, product: Product) -> Result<Outcome, RequestError> {
         let Some(template) = Template::new(wish, Flavour::of(product)) else { return Ok(Outcome::NoName) };
         let found = self.ask_up_to(limits::TEMPLATE_BYTES_MAX, http, &template.path, "", None).await?;
-        let comparison = match found.status {
+        let Compared { comparison, lacks_stream } = match found.status {
             200..=299 => template.compare(found.body),
             404 => return self.ensure(http, wish, product).await,
             _ => return Ok(Outcome::Refused(self.rejection(&found))),
         };
         match comparison {
+            Comparison::Changed | Comparison::Foreign if lacks_stream => {
+                Ok(Outcome::NotForStream(template, comparison))
+            }
             Comparison::Same => Ok(Outcome::UpToDate(template)),
             Comparison::Changed => Ok(Outcome::Changed(template)),
             Comparison::Foreign => Ok(Outcome::Foreign(template)),
@@ -209,6 +219,9 @@ impl Address {
     pub(super) fn rejection(&self, answer: &Answer) -> Rejection {
         let remedy = if foreign::is_of_tls_port(&answer.body) {
             Some(Remedy::UseTls)
+        } else if let Some(location) = &answer.location {
+            let advice = ", and redirects are not followed: set `endpoint` to the final address";
+            Some(Remedy::of_redirect(location, advice))
         } else {
             self.of("/", "").advice(answer.status).map(Remedy::Authenticate)
         };
@@ -239,9 +252,24 @@ impl fmt::Display for Outcome {
             Self::Foreign(template) => {
                 write!(f, "{} was not created by expvastic and is left unchanged", template.path)
             }
+            Self::NotForStream(template, comparison) => {
+                write!(f, "{} {LACKS_STREAM}; {}", template.path, stream_advice(*comparison))
+            }
             Self::NoName => f.write_str("no template: index_name consists of patterns only, which match every index"),
             Self::Refused(rejection) => write!(f, "the server rejected it: {rejection}"),
         }
+    }
+}
+
+/// What is wrong with a template that makes indices instead of data streams.
+pub(super) const LACKS_STREAM: &str =
+    "has no data_stream, so the first document creates an index instead of a data stream";
+
+/// What to do about a template that makes indices instead of data streams.
+pub(super) fn stream_advice(comparison: Comparison) -> &'static str {
+    match comparison {
+        Comparison::Same | Comparison::Outdated => "update it with expvastic setup",
+        Comparison::Changed | Comparison::Foreign => r#"add "data_stream": {} to it, or delete it to get a new one"#,
     }
 }
 

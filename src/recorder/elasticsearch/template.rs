@@ -72,6 +72,8 @@ pub(crate) struct Template {
     /// One line of JSON.
     pub(crate) text: String,
     checksum: String,
+    /// Whether it makes data streams instead of indices.
+    makes_streams: bool,
 }
 
 /// How the server's template compares with ours.
@@ -84,6 +86,14 @@ pub(crate) enum Comparison {
     Changed,
     /// Not written by this program.
     Foreign,
+}
+
+/// How the server's template compares with ours, and whether documents get a data stream by it where they need one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Compared {
+    pub(crate) comparison: Comparison,
+    /// A data stream is needed, and the template makes indices instead.
+    pub(crate) lacks_stream: bool,
 }
 
 impl Flavour {
@@ -130,12 +140,14 @@ impl Template {
         let checksum = checksum_of(&unmarked).unwrap_or_default();
         let mark = format!(r#","_meta":{{"owner":"{OWNER}","checksum":"{checksum}"}}"#);
         let text = text(wish, flavour, &pattern, &mark);
-        Some(Self { flavour, path, text, checksum })
+        let makes_streams = wish.data_stream && flavour.is_composable();
+        Some(Self { flavour, path, text, checksum, makes_streams })
     }
 
     /// Compares the server's answer to a request for this template with what it should be.
-    pub(crate) fn compare(&self, mut answer: Vec<u8>) -> Comparison {
-        let Ok(tape) = simd_json::to_tape(&mut answer) else { return Comparison::Foreign };
+    pub(crate) fn compare(&self, mut answer: Vec<u8>) -> Compared {
+        const FOREIGN: Compared = Compared { comparison: Comparison::Foreign, lacks_stream: false };
+        let Ok(tape) = simd_json::to_tape(&mut answer) else { return FOREIGN };
         let root = tape.as_value();
         let stored = if self.flavour.is_composable() {
             let first = root.get("index_templates").and_then(|list| list.as_array()?.iter().next());
@@ -143,19 +155,22 @@ impl Template {
         } else {
             root.as_object().and_then(|templates| templates.values().next())
         };
-        let Some(stored) = stored else { return Comparison::Foreign };
+        let Some(stored) = stored else { return FOREIGN };
+        let makes_streams = stored.contains_key("data_stream");
+        let lacks_stream = self.makes_streams && !makes_streams;
         let mark = |key| meta(stored, self.flavour).and_then(|meta| meta.get(key)?.into_string());
-        if mark("owner") != Some(OWNER) {
-            return Comparison::Foreign;
-        }
         let checksum = checksum(stored);
-        if mark("checksum") != Some(checksum.as_str()) {
+        let comparison = if mark("owner") != Some(OWNER) {
+            Comparison::Foreign
+        } else if mark("checksum") != Some(checksum.as_str()) {
             Comparison::Changed
-        } else if checksum == self.checksum {
+        } else if checksum == self.checksum && makes_streams == self.makes_streams {
+            // The checksum says nothing of data streams: servers add members to what it is made of.
             Comparison::Same
         } else {
             Comparison::Outdated
-        }
+        };
+        Compared { comparison, lacks_stream }
     }
 
     /// The text with line breaks and indentation.
@@ -299,137 +314,4 @@ fn meta<'t, 'i>(stored: tape::Value<'t, 'i>, flavour: Flavour) -> Option<tape::V
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::metrics::{Metrics, ProcessUsage, Snapshot};
-
-    /// A template as version 1 wrote it. That version listed only some of the counters.
-    const VERSION_1: &str = r#"{"index_patterns":["expvastic"],"priority":311,"version":1,"_meta":{"owner":"expvastic","checksum":"377cbee2d5d6db02"},"template":{"settings":{"index":{"mapping":{"total_fields":{"limit":2100},"ignore_malformed":true}}},"mappings":{"date_detection":false,"subobjects":false,"dynamic_templates":[{"integers":{"match_pattern":"regex","path_match":"^(memstats\\.((Total|Heap)?Alloc|(Heap|Stack|MSpan|MCache|BuckHash|GC|Other)?Sys|Lookups|Mallocs|Frees|(Heap|Stack|MSpan|MCache)Inuse|Heap(Idle|Released|Objects)|LastGC|Pause(TotalNs|Ns|End)|Num(Forced)?GC|BySize\\.(Size|Mallocs|Frees))|readers\\..+\\.(polls|failures|late_ticks|down_ticks|body_bytes)|recorders\\..+\\.(made|acked|duplicate|dead_lettered|waiting)|process\\.resident_bytes)$","match_mapping_type":"long","mapping":{"type":"long"}}},{"whole_numbers":{"match_mapping_type":"long","mapping":{"type":"double"}}},{"numbers":{"match_mapping_type":"double","mapping":{"type":"double"}}},{"strings":{"match_mapping_type":"string","mapping":{"type":"keyword","ignore_above":1024}}}],"properties":{"@timestamp":{"type":"date"}}}}}"#;
-
-    fn wish(index_name: &str) -> Wish {
-        Wish {
-            index_name: index_name.to_owned(),
-            data_stream: false,
-            fields_max: 1_000,
-            verbatim: true,
-            lean: true,
-            index_settings: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn patterns_take_in_no_more_than_the_names() {
-        for (index_name, pattern, name) in [
-            ("expvastic", "expvastic", "expvastic"),
-            ("shop", "shop", "expvastic-shop"),
-            ("shop-%Y.%m.%d", "shop-*.*.*", "expvastic-shop-y.m.d"),
-            ("expvastic-%Y%m%d", "expvastic-*", "expvastic-ymd"),
-            ("w-%G-%-V", "w-*-*", "expvastic-w-g--v"),
-            ("größe", "größe", "expvastic-gr%C3%B6%C3%9Fe"),
-        ] {
-            assert_eq!((index_pattern(index_name).as_str(), super::name(index_name).as_str()), (pattern, name));
-            assert!(Template::new(&wish(index_name), Flavour::Flat).is_some());
-        }
-        for index_name in ["%Y.%m.%d", "%Y", ".%Y"] {
-            assert_eq!(Template::new(&wish(index_name), Flavour::Flat), None, "{index_name}");
-        }
-    }
-
-    /// Collects the dotted names of all numbers below `object`.
-    fn numbers(object: &serde_json::Value, path: &str, found: &mut Vec<String>) {
-        for (name, value) in object.as_object().unwrap() {
-            let path = format!("{path}{name}");
-            match value {
-                serde_json::Value::Object(_) => numbers(value, &format!("{path}."), found),
-                _ => found.push(path),
-            }
-        }
-    }
-
-    #[test]
-    fn every_counter_of_a_reader_or_recorder_is_an_integer_to_the_server() {
-        let (metrics, counts, mut payload) = (Metrics::default(), ReaderCounts::default(), Vec::new());
-        let snapshot = Snapshot {
-            metrics: &metrics,
-            usage: ProcessUsage::default(),
-            readers: vec![("NAME", &counts)],
-            recorders: vec![("NAME", Ledger::default())],
-        };
-        snapshot.render(&mut payload);
-        let payload: serde_json::Value = serde_json::from_slice(&payload).unwrap();
-        // The regular expression as the server reads it from the JSON text.
-        let integers: String = serde_json::from_str(&format!("\"{}\"", integers())).unwrap();
-        for section in ["readers", "recorders"] {
-            let mut names = Vec::new();
-            numbers(&payload[section]["NAME"], "", &mut names);
-            assert!(names.len() > 10, "{names:?}");
-            let list = integers.split(&format!(r"|{section}\..+\.(")).nth(1).unwrap().split(')').next().unwrap();
-            let mut listed: Vec<String> = list.split('|').map(|name| name.replace(r"\.", ".")).collect();
-            listed.sort();
-            names.sort();
-            assert_eq!(listed, names, "{section}");
-        }
-    }
-
-    #[test]
-    fn names_of_integers_are_known_by_their_root() {
-        let integers = integers();
-        let names = integers.trim_start_matches("^(").split(['|', '(']).filter(|part| part.contains(r"s\\."));
-        let roots: Vec<&str> =
-            names.map(|name| name.split('\\').next().unwrap()).filter(|name| *name != "mended_names").collect();
-        assert_eq!(roots, INTEGER_ROOTS);
-        for (name, expected) in [("memstats.Alloc", true), ("process", true), ("memstat.Alloc", false), ("a.b", false)]
-        {
-            assert_eq!(meets_integers(name), expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn each_flavour_is_json_with_what_it_needs() {
-        for flavour in Flavour::ALL {
-            for data_stream in [false, true] {
-                let wish = Wish { data_stream, ..wish("shop-%Y.%m.%d") };
-                let template = Template::new(&wish, flavour).unwrap();
-                let parsed: serde_json::Value = serde_json::from_str(&template.text).unwrap();
-                let pretty: serde_json::Value = serde_json::from_str(&template.pretty()).unwrap();
-                assert_eq!(parsed, pretty);
-                assert!(template.pretty().lines().count() > 30);
-                assert_eq!(parsed.get("data_stream").is_some(), data_stream && flavour.is_composable());
-                let mappings = match flavour {
-                    Flavour::Flat | Flavour::Composable => &parsed["template"]["mappings"],
-                    Flavour::Legacy7 => &parsed["mappings"],
-                    Flavour::Legacy6 | Flavour::Legacy5 => &parsed["mappings"]["_default_"],
-                };
-                assert_eq!(mappings["date_detection"], false);
-                assert_eq!(mappings.get("subobjects").is_some(), flavour == Flavour::Flat);
-                let patterns = [&parsed["template"], &parsed["index_patterns"][0]];
-                assert!(patterns.contains(&&serde_json::Value::from("shop-*.*.*")));
-            }
-        }
-    }
-
-    #[test]
-    fn what_a_person_changed_is_told_from_what_is_only_older() {
-        let template = Template::new(&wish("shop"), Flavour::Flat).unwrap();
-        let stored = |text: &str| {
-            format!(r#"{{"index_templates":[{{"name":"expvastic-shop","index_template":{text}}}]}}"#).into_bytes()
-        };
-        assert_eq!(template.compare(stored(&template.text)), Comparison::Same);
-        // As servers return it: settings quoted, members in another order, members of their own.
-        let returned =
-            template.text.replace("2100", "\"2100\"").replacen('{', r#"{"composed_of":[],"created_date":7,"#, 1);
-        assert_eq!(template.compare(stored(&returned)), Comparison::Same);
-        assert_eq!(template.compare(stored(&template.text.replace("2100", "2200"))), Comparison::Changed);
-        assert_eq!(template.compare(stored(&template.text.replace(OWNER, "me"))), Comparison::Foreign);
-        assert_eq!(template.compare(stored("{}")), Comparison::Foreign);
-        assert_eq!(template.compare(b"{}".to_vec()), Comparison::Foreign);
-        let other = Template::new(&Wish { fields_max: 2_000, ..wish("shop") }, Flavour::Flat).unwrap();
-        assert_eq!(template.compare(stored(&other.text)), Comparison::Outdated);
-
-        assert_eq!(template.compare(stored(VERSION_1)), Comparison::Outdated, "older, and not changed by a person");
-        assert_eq!(template.compare(stored(&VERSION_1.replace("2100", "2200"))), Comparison::Changed);
-
-        let legacy = Template::new(&wish("shop"), Flavour::Legacy5).unwrap();
-        assert_eq!(legacy.compare(format!(r#"{{"expvastic-shop":{}}}"#, legacy.text).into_bytes()), Comparison::Same);
-    }
-}
+mod tests;

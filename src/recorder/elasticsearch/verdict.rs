@@ -159,9 +159,9 @@ impl Refusal {
     }
 
     /// Adds what a person should do about a bulk that was refused as a whole, if that is not known yet.
-    pub(super) fn advise(&mut self, advice: Option<String>) {
+    pub(super) fn advise(&mut self, advice: Option<Remedy>) {
         if let Reason::Refused { remedy: remedy @ None, .. } = &mut *self.reason {
-            *remedy = advice.map(Remedy::Authenticate);
+            *remedy = advice;
         }
     }
 

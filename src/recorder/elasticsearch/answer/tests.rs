@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 fn judged(status: u16, body: &str, documents: usize) -> Verdict {
-    judge(Answer { status, retry_after: None, body: body.as_bytes().to_vec() }, documents)
+    judge(Answer { status, body: body.as_bytes().to_vec(), ..Answer::default() }, documents)
 }
 
 fn fates(body: &str, documents: usize) -> Vec<Fate> {
@@ -275,7 +275,7 @@ fn whole_requests_are_tried_again_at_the_fitting_pace() {
 
 #[test]
 fn a_pause_that_the_server_asks_for_is_honoured_within_bounds() {
-    let after = |retry_after: Option<Duration>| match judge(Answer { status: 429, retry_after, body: Vec::new() }, 1) {
+    let after = |retry_after| match judge(Answer { status: 429, retry_after, ..Answer::default() }, 1) {
         Verdict::Again(refusal) => refusal.after,
         other => panic!("{other:?}"),
     };
@@ -297,7 +297,7 @@ struct Recorded {
 impl Recorded {
     fn judged(&self) -> Verdict {
         let body = self.body.clone().into_bytes();
-        judge(Answer { status: self.status, retry_after: self.retry_after, body }, self.documents)
+        judge(Answer { status: self.status, retry_after: self.retry_after, body, ..Answer::default() }, self.documents)
     }
 }
 

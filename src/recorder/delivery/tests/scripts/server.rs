@@ -40,7 +40,7 @@ impl Server {
         let documents = bulk.documents();
         let answer = |status, retry_after: Option<u64>, body: Vec<u8>| {
             let retry_after = retry_after.map(Duration::from_secs);
-            verdict::judge(Answer { status, retry_after, body }, documents)
+            verdict::judge(Answer { status, retry_after, location: None, body }, documents)
         };
         if bulk.bytes().len() > self.bytes_max && documents > 1 {
             return answer(413, None, Vec::new());
