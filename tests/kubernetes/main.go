@@ -2,14 +2,18 @@
 // type and an unknown kind are errors. It also checks what the types do not say: that what refers to a volume, a port or a
 // ConfigMap of the same file refers to one that exists.
 //
-//	go run . FILE...
+//	go run . [-configurations FOLDER] FILE...
+//
+// With -configurations, the YAML files in ConfigMaps are written to FOLDER, for expvastic to check.
 package main
 
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -40,15 +44,20 @@ func newObject(apiVersion, kind string) any {
 }
 
 func main() {
-	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: kubernetes FILE...")
+	folder := flag.String("configurations", "", "write the YAML files in ConfigMaps to this folder")
+	flag.Parse()
+	if flag.NArg() == 0 {
+		fmt.Fprintln(os.Stderr, "usage: kubernetes [-configurations FOLDER] FILE...")
 		os.Exit(2)
 	}
 	bad := false
-	for _, path := range os.Args[1:] {
+	for _, path := range flag.Args() {
 		text, err := os.ReadFile(path)
 		if err == nil {
 			err = check(text)
+		}
+		if err == nil && *folder != "" {
+			err = writeConfigurations(text, filepath.Join(*folder, filepath.Base(path)))
 		}
 		if err != nil {
 			fmt.Fprintf(os.Stderr, "%s: %v\n", path, err)
@@ -60,12 +69,33 @@ func main() {
 	}
 }
 
+func documents(text []byte) [][]byte {
+	return bytes.Split(text, []byte("\n---\n"))
+}
+
+// writeConfigurations writes a file of each ConfigMap to PREFIX-NAME-KEY.
+func writeConfigurations(text []byte, prefix string) error {
+	for _, document := range documents(text) {
+		object, err := read(document)
+		if err != nil {
+			return err
+		}
+		if object, ok := object.(*corev1.ConfigMap); ok {
+			for key, data := range object.Data {
+				if err := os.WriteFile(prefix+"-"+object.Name+"-"+key, []byte(data), 0o600); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
 func check(text []byte) error {
 	var problems []error
 	named := map[string]bool{}
 	var pods []corev1.PodSpec
-	documents := bytes.Split(text, []byte("\n---\n"))
-	for at, document := range documents {
+	for at, document := range documents(text) {
 		object, err := read(document)
 		if err != nil {
 			problems = append(problems, fmt.Errorf("document %d: %w", at+1, err))
