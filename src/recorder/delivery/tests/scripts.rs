@@ -36,6 +36,8 @@ struct Script {
     disk_failed: bool,
     /// Others have removed or moved what is on it.
     meddled: bool,
+    /// Nothing can be read from it at present.
+    reads_fail: bool,
     /// Where dead letters are kept, if they are.
     letters: Option<Letters>,
     /// The process may end while an exchange is under way.
@@ -106,6 +108,7 @@ impl Script {
             large: random.u8(..8) == 0,
             disk_failed: false,
             meddled: false,
+            reads_fail: false,
             letters,
             ends_under_way: random.u8(..8) == 0,
             random,
@@ -246,9 +249,9 @@ impl Script {
         self.disk.fail_from((!once).then_some(step));
     }
 
-    /// A folder that was moved while it could not be opened, or no other could be made, is found by no later run.
+    /// A folder that was moved while it could not be opened, or no other could be made or read, is found by no later run.
     fn forgive_what_was_out_of_reach(&mut self) {
-        if self.disk_failed && self.meddled {
+        if (self.disk_failed || self.reads_fail) && self.meddled {
             self.forgivable.extend(0..self.came.len() as u64);
         }
     }
@@ -287,7 +290,8 @@ impl Script {
                 self.reload();
             }
             if self.random.u8(..20) == 0 {
-                self.disk.fail_reads(self.random.bool());
+                self.reads_fail = self.random.bool();
+                self.disk.fail_reads(self.reads_fail);
             }
             if let Some(letters) = self.letters.as_ref().filter(|_| self.random.u8(..10) == 0) {
                 letters.allow(self.random.bool());
