@@ -21,9 +21,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-#[cfg(feature = "proxy")]
-pub(super) use error::CertificateProblem;
-pub(super) use error::{HandshakeError, TlsError, explained};
+pub(super) use error::{CertificateProblem, HandshakeError, TlsError, explained};
 pub(super) use session::{Session, SessionError};
 pub(crate) use trust::{pair_problem, store_problem};
 

@@ -1,6 +1,6 @@
 //! What a person can do about a failed exchange, for those who only try a configuration.
 
-#[cfg(feature = "proxy")]
+#[cfg(all(feature = "proxy", feature = "tls"))]
 use super::libcurl::LibcurlError;
 use super::{HttpError, TransportError};
 #[cfg(feature = "tls")]
@@ -52,7 +52,7 @@ impl TransportError {
             Self::Answer(_) | Self::Gzip(_) => remedy("check host and port of endpoint", ENDPOINT),
             #[cfg(feature = "tls")]
             Self::Tls(error) => error.remedy(),
-            #[cfg(feature = "proxy")]
+            #[cfg(all(feature = "proxy", feature = "tls"))]
             Self::Libcurl(LibcurlError::Tls(error)) | Self::ThroughProxy { error: LibcurlError::Tls(error), .. } => {
                 error.remedy()
             }
