@@ -11,12 +11,11 @@ mod program;
 use loopback::{Reply, Server, counting_app, pages_address, storing_server};
 use program::Program;
 use std::net::TcpListener;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// The exit code of `expvastic health ARGUMENTS`, and what it says on standard error.
 fn health(environment: &[(&str, &str)], arguments: &[&str]) -> (Option<i32>, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_expvastic"));
+    let mut command = program::expvastic();
     let output = command.arg("health").args(arguments).envs(environment.iter().copied()).output().expect("it starts");
     assert!(output.stdout.is_empty());
     (output.status.code(), String::from_utf8(output.stderr).expect("UTF-8"))
