@@ -65,6 +65,7 @@ fn each_good_file_gives_its_routes() {
 fn each_shipped_example_is_valid() {
     let mut examples = files(".", "yml");
     examples.extend(files("examples", "yml"));
+    examples.retain(|path| !path.ends_with("docker-compose.yml"));
     assert!(examples.iter().any(|path| path.ends_with("expvastic.example.yml")));
     for example in examples {
         let output = check(&example);
