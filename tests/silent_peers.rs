@@ -73,7 +73,7 @@ fn check(environment: impl Fn(&str) -> Vec<(&'static str, String)>, host: Option
     });
     let (to_app, to_server) = (Forgetful::before(&app.address), Forgetful::before(&server.address));
     let config = format!(
-        "readers: {{app: {{type_name: app, endpoint: \"{}\", interval: 6s, timeout: 10m}}}}\n\
+        "settings: {{log_level: debug}}\nreaders: {{app: {{type_name: app, endpoint: \"{}\", interval: 6s, timeout: 10m}}}}\n\
          recorders: {{es: {{endpoint: \"{}\", index_name: i, timeout: 10m, template: off}}}}\n\
          routes: {{r: {{readers: app, recorders: es}}}}\n",
         to_app.address,
@@ -81,9 +81,11 @@ fn check(environment: impl Fn(&str) -> Vec<(&'static str, String)>, host: Option
     );
     let environment = environment(&to_server.address);
     let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let _program = Program::start_with(&environment, &[], &config);
+    let program = Program::start_with(&environment, &[], &config);
     for documents in 1..=2 {
-        wait_until("another document", || sequence(&store).len() >= documents);
+        // What is forgotten before the program has heard that the document is stored would be an answer.
+        wait_until("another document", || program.read("stderr").matches("shipped recorder=es").count() >= documents);
+        assert!(sequence(&store).len() >= documents);
         to_app.forget();
         to_server.forget();
     }
