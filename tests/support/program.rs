@@ -6,7 +6,7 @@
 #[path = "expvastic.rs"]
 mod expvastic;
 
-pub(crate) use expvastic::{BINARY, expvastic, isolated};
+pub(crate) use expvastic::{BINARY, OTHER_BINARY, expvastic, isolated};
 
 use serde_json::Value;
 use std::fs::File;
