@@ -13,7 +13,7 @@ use crate::systemd::Supervisor;
 use crate::watchdog::Watchdog;
 use runtime::Runtime;
 use smol::LocalExecutor;
-use smol::channel::Receiver;
+use smol::channel::{Receiver, Sender};
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -121,17 +121,17 @@ pub fn start_engines(config: &Config, stop: impl Future<Output = ()>) -> Result<
     run(runtime, &config.engines, config.settings(), unhurried(stop), None)
 }
 
-/// The same, and carries out orders meanwhile. The future that `stop` returns ends the final shipping early. `watchdog`
+/// The same, and obeys a remote control meanwhile. The future that `stop` returns ends the final shipping early. `watchdog`
 /// ends the process if the final shipping hangs; `supervisor` is told what happens.
 pub(crate) fn start_engines_with_orders(
     config: &Config,
     stop: impl Future<Output = impl Future<Output = ()>>,
-    orders: Receiver<Order>,
+    remote: Remote,
     watchdog: Option<Watchdog>,
     supervisor: Option<Rc<Supervisor>>,
 ) -> Result<Report, EngineError> {
     let runtime = Runtime::new(config.settings(), None, watchdog, supervisor)?;
-    run(runtime, &config.engines, config.settings(), stop, Some(orders))
+    run(runtime, &config.engines, config.settings(), stop, Some(remote))
 }
 
 /// Polls every reader of a configuration once, at once. Then ships the documents.
@@ -191,6 +191,13 @@ pub(crate) enum Order {
     Reload(Box<Config>),
 }
 
+/// What whoever runs the engines controls them with.
+pub(crate) struct Remote {
+    pub(crate) orders: Receiver<Order>,
+    /// Is told about ticks, at most once per [`crate::limits::WATCH_PERIOD`], if `settings.watch` says so.
+    pub(crate) ticks: Sender<()>,
+}
+
 /// A stop after which shipping has all of `shutdown_timeout`.
 async fn unhurried(stop: impl Future<Output = ()>) -> impl Future<Output = ()> {
     stop.await;
@@ -202,14 +209,15 @@ fn run(
     engines: &[Routed],
     settings: &Settings,
     stop: impl Future<Output = impl Future<Output = ()>>,
-    orders: Option<Receiver<Order>>,
+    remote: Option<Remote>,
 ) -> Result<Report, EngineError> {
     let runtime = Rc::new(runtime);
     let executor = LocalExecutor::new();
     runtime.apply(engines, settings, &executor);
     // In a task of its own it is polled only when something wakes it, and not at every tick.
     let stop = executor.spawn(stop);
-    if let Some(orders) = orders {
+    if let Some(Remote { orders, ticks }) = remote {
+        runtime.watch.report_to(ticks);
         executor.spawn(Rc::clone(&runtime).obey(orders)).detach();
     }
     runtime.start_supervision(&executor);

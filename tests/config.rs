@@ -85,7 +85,7 @@ fn a_file_that_cannot_be_read_says_why() {
     };
     assert_eq!(message(&in_folder("no")), "no: file not found (looked for no, no.yml, no.yaml)\n");
     std::fs::create_dir(in_folder("folder")).expect("created");
-    assert_eq!(message(&in_folder("folder")), "folder: is a directory, expected a YAML file\n");
+    assert_eq!(message(&in_folder("folder")), "folder: the folder contains no *.yml or *.yaml file\n");
     let long = format!("# {}\n", "x".repeat(1 << 20));
     std::fs::write(in_folder("long.yml"), &long).expect("written");
     assert_eq!(

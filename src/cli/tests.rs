@@ -14,7 +14,7 @@ fn parsed(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Invocation
 }
 
 fn file(path: &str) -> Source {
-    Source::File(path.to_owned())
+    Source::Files(vec![path.into()])
 }
 
 #[test]
