@@ -165,7 +165,7 @@ impl Composer<'_, '_> {
                 Node::Null | Node::Invalid => {}
                 node => {
                     let message = format!("expected a mapping, found {}", node.describe());
-                    self.problems.of_text(&origin, &step.place().name, message);
+                    self.problems.of_text(&origin, false, &step.place().name, message);
                     all.get_or_insert_with(Collected::default);
                 }
             }
@@ -187,7 +187,7 @@ impl Composer<'_, '_> {
             }
         }
         if let Some((second, _)) = merges.get(1) {
-            self.wrong_merge(&origin.below(*second), step, "given twice: write one list, `<<: [*a, *b]`");
+            self.wrong_merge(&origin.below(*second), true, step, "given twice: write one list, `<<: [*a, *b]`");
         }
         for (index, node) in merges {
             let at =
@@ -213,7 +213,7 @@ impl Composer<'_, '_> {
                 let found = if step.place().holds_secrets { "something else".to_owned() } else { node.describe() };
                 let message =
                     format!("expected a section to merge, or a list of sections, such as *base, found {found}");
-                return self.wrong_merge(origin, step, &message);
+                return self.wrong_merge(origin, false, step, &message);
             }
         };
         let Collected { entries, sources } = self.collect(map, origin, step);
@@ -225,10 +225,10 @@ impl Composer<'_, '_> {
         }
     }
 
-    fn wrong_merge(&self, origin: &Origin, step: &Step<'_>, message: &str) {
+    fn wrong_merge(&self, origin: &Origin, at_key: bool, step: &Step<'_>, message: &str) {
         let name = step.place().name;
         let name = if name.is_empty() { MERGE.to_owned() } else { format!("{name}.{MERGE}") };
-        self.problems.of_text(origin, &name, message.to_owned());
+        self.problems.of_text(origin, at_key, &name, message.to_owned());
     }
 
     /// Gives a part its merged entries and its defaults, and everything in it as well.
@@ -292,7 +292,7 @@ impl Composer<'_, '_> {
             let Some(room) = self.room.checked_sub(bytes) else {
                 if std::mem::take(&mut self.room) > 0 {
                     let message = "the defaults are repeated by too many entries: shorten them, or use port ranges";
-                    self.problems.of_text(&origin, DEFAULTS, message.to_owned());
+                    self.problems.of_text(&origin, false, DEFAULTS, message.to_owned());
                 }
                 break;
             };

@@ -19,10 +19,6 @@ pub(super) fn check(
     map_files: &MapFiles<'_>,
     problems: &Problems<'_>,
 ) {
-    // Not a section of every configuration, so errors do not list it unless it is there.
-    if !root.keys().any(|key| key == DEFAULTS) {
-        return;
-    }
     let Some(mut defaults) = root.section(DEFAULTS) else { return };
     if let Some((node, place)) = defaults.node("readers") {
         try_each(node, &place, &Reader::KINDS, problems, &|section| {

@@ -153,6 +153,11 @@ impl<'t> Problems<'t> {
         self.origin_of(&place.indices)
     }
 
+    /// Whether two places are in the same file.
+    pub(super) fn are_in_one_file(&self, one: &Place, other: &Place) -> bool {
+        self.files.len() == 1 || self.origin(one).file == self.origin(other).file
+    }
+
     /// Whether what is at this place comes from `defaults`.
     pub(super) fn is_default(&self, place: &Place) -> bool {
         self.origin(place).via == Via::Defaults
@@ -190,9 +195,9 @@ impl<'t> Problems<'t> {
         Some((if is_copy { place.name_in_defaults() } else { place.name.clone() }, at))
     }
 
-    /// Reports something about a value in the text, before it has its place in the tree.
-    pub(super) fn of_text(&self, at: &Origin, name: &str, message: String) {
-        self.push(Unplaced { name: name.to_owned(), at: at.clone(), at_key: false, message, first: None });
+    /// Reports something about a key or a value in the text, before it has its place in the tree.
+    pub(super) fn of_text(&self, at: &Origin, at_key: bool, name: &str, message: String) {
+        self.push(Unplaced { name: name.to_owned(), at: at.clone(), at_key, message, first: None });
     }
 
     fn push(&self, mut problem: Unplaced) {

@@ -41,3 +41,22 @@ impl Watch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_told_once_a_second_and_only_if_somebody_wants_them() {
+        let (sender, told) = smol::channel::bounded(1);
+        let watch = Watch::new(false);
+        watch.report_to(sender);
+        let at = |milliseconds| {
+            watch.tick(Duration::from_millis(milliseconds));
+            told.try_recv().is_ok()
+        };
+        assert!(!at(0) && !at(5_000));
+        watch.set(true);
+        assert_eq!([5_100, 5_200, 6_000, 6_100, 6_101, 9_000].map(at), [true, false, false, true, false, true]);
+    }
+}
