@@ -101,7 +101,7 @@ pub(super) const FLAGS: &[Flag] = &[
         letter: "c",
         value: "FILE",
         variable: "EXPVASTIC_CONFIG",
-        about: "configuration; .yml or .yaml may be omitted; a folder stands for its *.yml; may be repeated",
+        about: "configuration; .yml or .yaml may be omitted; a folder stands for its files; may be repeated",
         ..FLAG
     },
     engine("--reader", "URL", "EXPVASTIC_READER", "endpoint to poll [localhost:1234/debug/vars]"),

@@ -45,6 +45,12 @@ impl Place {
         Self { name: format!("{}[{index}]", self.name), ..self.below(index) }
     }
 
+    /// The name of the reader or recorder that it is in, with its section.
+    pub(super) fn entry_name(&self) -> &str {
+        let section = self.name.find('.').map_or(0, |dot| dot + 1);
+        self.entry_bytes.and_then(|bytes| self.name.get(..section + bytes)).unwrap_or(&self.name)
+    }
+
     /// The name under which its part of `defaults` is known.
     fn name_in_defaults(&self) -> String {
         let mut parts = self.name.splitn(2, '.');

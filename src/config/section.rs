@@ -339,9 +339,15 @@ impl<'a, 't> Section<'a, 't> {
 
     /// Reports something about the section as a whole, such as a key that it lacks.
     pub(super) fn lacks(&self, message: impl Into<String>) {
-        if !self.is_partial {
-            self.problems.key(&self.place, message);
+        if self.is_partial {
+            return;
         }
+        let mut message = message.into();
+        if self.problems.is_default(&self.place) {
+            // The key may be missing in the entry just as well.
+            message = format!("{message} (for {})", self.place.entry_name());
+        }
+        self.problems.key(&self.place, message);
     }
 
     /// Reports a warning.
