@@ -30,27 +30,27 @@ fn is_sound(report: &Report) -> bool {
 fn two_configurations_run_in_one_process_and_are_observed_from_a_third_thread() {
     let runs = [(); 2].map(|()| {
         let (app, (server, store)) = (counting_app(), storing_server());
-        let (config, (observer, observed)) = (config(&app, &server), observer());
+        let (config, (watcher, observed)) = (config(&app, &server), observer());
         let (stop, stopped) = smol::channel::bounded::<()>(1);
         let stopped = async move { _ = stopped.recv().await };
         let engines = thread::spawn(move || start_engines_observed(&config, observed, stopped).expect("it runs"));
-        (app, server, store, observer, stop, engines)
+        (app, server, store, watcher, stop, engines)
     });
-    for (_, _, store, observer, _, _) in &runs {
+    for (_, _, store, watcher, _, _) in &runs {
         let mut polls = 0;
         wait_until("it has shipped enough", || {
-            let report = smol::block_on(observer.report()).expect("it runs");
+            let report = smol::block_on(watcher.report()).expect("it runs");
             assert!(report.polls >= polls && report.ledgers[0].1.balances(), "{report:?}");
             polls = report.polls;
             report.ledgers[0].1.acked >= DOCUMENTS as u64 && sequence(store).len() >= DOCUMENTS
         });
     }
-    for (_app, _server, store, observer, stop, engines) in runs {
+    for (_app, _server, store, watcher, stop, engines) in runs {
         drop(stop);
         let report = engines.join().expect("its thread");
         assert!(is_sound(&report) && report.all_taken(), "{report:?}");
         assert_eq!(report.ledgers[0].1.acked, sequence(&store).len() as u64, "its own documents, and no others");
-        assert!(smol::block_on(observer.report()).is_none(), "it has ended");
+        assert!(smol::block_on(watcher.report()).is_none(), "it has ended");
     }
 }
 
@@ -63,11 +63,11 @@ fn an_engine_made_of_yaml_is_observed_by_its_own_stop() {
     let recorder = Recorder::from_yaml("es", &recorder).expect("a recorder");
     let engine = Engine::with_reader_recorders(reader, vec![recorder]).expect("an engine");
     let settings = Settings::from_yaml("memory_limit: 1MiB\nshutdown_timeout: 5s").expect("settings");
-    let ((observer, observed), mut seen) = (observer(), 0);
+    let ((watcher, observed), mut seen) = (observer(), 0);
     // It is polled on the thread of the engine, whose answer it awaits.
     let stop = async {
         while seen < DOCUMENTS as u64 {
-            let report = observer.report().await.expect("it runs");
+            let report = watcher.report().await.expect("it runs");
             seen = report.ledgers[0].1.acked;
             smol::future::yield_now().await;
         }
@@ -82,13 +82,13 @@ fn an_engine_made_of_yaml_is_observed_by_its_own_stop() {
 
 #[test]
 fn engines_that_never_start_are_not_waited_for() {
-    let (observer, observed) = observer();
-    let early = observer.report();
+    let (watcher, observed) = observer();
+    let early = watcher.report();
     let early = smol::block_on(async {
         let mut early = std::pin::pin!(early);
         assert!(smol::future::poll_once(early.as_mut()).await.is_none(), "they may still start");
         drop(observed);
         early.await
     });
-    assert!(early.is_none() && smol::block_on(observer.report()).is_none());
+    assert!(early.is_none() && smol::block_on(watcher.report()).is_none());
 }
