@@ -344,7 +344,7 @@ where
     }
     let (sender, orders) = smol::channel::bounded(1);
     let (tick_sender, ticks) = smol::channel::bounded(1);
-    let control = Remote { orders, ticks: tick_sender };
+    let control = Remote { orders, ticks: Some(tick_sender) };
     let report = engine::start_engines_with_orders(config, stop(sender, ticks), control, watchdog, supervisor)
         .map_err(Failure::Engine)?;
     log_ledgers(&report);

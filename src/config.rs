@@ -5,6 +5,7 @@
 
 mod access;
 mod alternatives;
+mod by_hand;
 mod compose;
 mod defaults;
 mod error;

@@ -305,7 +305,7 @@ impl Composer<'_, '_> {
     }
 }
 
-impl<'d> Defaults<'d> {
+impl Defaults<'_> {
     /// Those in the section `key`.
     fn below(&self, key: &str) -> Option<Self> {
         self.at(self.entries.iter().position(|(name, _)| name == key)?)

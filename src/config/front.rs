@@ -12,11 +12,11 @@ use std::cell::Cell;
 /// # Errors
 /// What is wrong with those that are no YAML.
 pub(super) fn tree(files: Vec<FileText<'_>>) -> Result<(Node, Problems<'_>), Vec<Problem>> {
-    let room = Cell::new(CONFIG_VALUES_BYTES_MAX);
+    let bytes_left = Cell::new(CONFIG_VALUES_BYTES_MAX);
     let (mut roots, mut wrong) = (Vec::new(), Vec::new());
     let several = files.len() > 1;
     for FileText { name, text } in &files {
-        match node::parse_within(text, &room) {
+        match node::parse_within(text, &bytes_left) {
             Ok(root) => roots.push(root),
             Err(problem) => wrong.push(Problem { file: several.then(|| name.clone()), ..problem }),
         }

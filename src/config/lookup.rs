@@ -39,7 +39,9 @@ mod tests {
         let path = folder.path().join("conf.yml");
         let text = "readers:\n  app:\n    endpoint: h:1-2\nrecorders: {es: {endpoint: h:9200}}\n";
         std::fs::write(&path, text).unwrap();
-        let line = |keys| place_of(&[path.clone()], keys).map(|place| place.rsplit_once(':').unwrap().1.to_owned());
+        let line = |keys| {
+            place_of(std::slice::from_ref(&path), keys).map(|place| place.rsplit_once(':').unwrap().1.to_owned())
+        };
         for (keys, expected) in [
             (["readers", "app", "endpoint"], "3"),
             (["readers", "app:2", "endpoint"], "3"),

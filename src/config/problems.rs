@@ -27,13 +27,20 @@ pub(super) struct Place {
     pub(super) holds_secrets: bool,
     /// The bytes of the name of the reader or recorder that it is in, if it is in one.
     entry_bytes: Option<usize>,
+    /// Whether it is a reader or a recorder that is in no file.
+    is_fragment: bool,
 }
 
 impl Place {
+    /// The place of a reader or a recorder that is in no file.
+    pub(super) fn of_fragment() -> Self {
+        Self { is_fragment: true, ..Self::default() }
+    }
+
     /// The place of entry `index`, called `key`, within this one.
     pub(super) fn entry(&self, index: usize, key: &str) -> Self {
         // Only directly below a reader or a recorder: those have names of the user's choice.
-        let holds_secrets = self.indices.len() == 2 && SECRET_SECTIONS.contains(&key);
+        let holds_secrets = (self.indices.len() == 2 || self.is_fragment) && SECRET_SECTIONS.contains(&key);
         let key = super::shorten(key);
         let entry_bytes = if self.indices.len() == 1 { Some(key.len()) } else { self.entry_bytes };
         let name = if self.name.is_empty() { key } else { format!("{}.{key}", self.name) };
@@ -63,7 +70,7 @@ impl Place {
     /// The place of entry or item `index`, with the name of this place, because its key may be a part of a secret.
     pub(super) fn below(&self, index: usize) -> Self {
         let indices = [&self.indices[..], &[index]].concat();
-        Self { name: self.name.clone(), indices, ..*self }
+        Self { name: self.name.clone(), indices, is_fragment: false, ..*self }
     }
 }
 
@@ -144,7 +151,7 @@ impl<'t> Problems<'t> {
     /// The folder of the file that a place is in. Relative paths there start from it.
     pub(super) fn folder(&self, place: &Place) -> &Path {
         let file = self.files.get(self.origin(place).file);
-        file.and_then(|file| Path::new(&file.name).parent()).unwrap_or(Path::new(""))
+        file.and_then(|file| Path::new(&file.name).parent()).unwrap_or_else(|| Path::new(""))
     }
 
     /// Where the part of the tree comes from to which these indices lead.

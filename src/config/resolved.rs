@@ -8,6 +8,7 @@ use super::values;
 use crate::json;
 use crate::limits::CONFIG_SIMPLE_KEY_BYTES_MAX;
 use crate::secret::HIDDEN;
+use std::fmt::Write;
 
 /// Keys of `settings` that have another name today.
 const OLD_NAMES: [&str; 2] = ["debug_level", "debug_evel"];
@@ -162,7 +163,8 @@ impl<'n> Printer<'n> {
             match character {
                 // YAML takes these for ends of lines, or does not take them at all.
                 '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
-                    self.text.push_str(&format!("\\u{:04x}", u32::from(character)));
+                    // Writing to a string does not fail.
+                    let _ = write!(self.text, "\\u{:04x}", u32::from(character));
                 }
                 character => self.text.push(character),
             }
