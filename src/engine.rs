@@ -139,7 +139,7 @@ impl Engine {
         orders: Option<Receiver<Order>>,
     ) -> Result<Report, EngineError> {
         let runtime = Runtime::new(&self.settings, self.polls_max, None, None)?;
-        run(runtime, &[self.routed], &self.settings, unhurried(stop), orders)
+        run(runtime, &[self.routed], &self.settings, unhurried(stop), orders.map(Remote::of_orders))
     }
 }
 
@@ -203,20 +203,20 @@ pub fn start_engines_observed(
     stop: impl Future<Output = ()>,
 ) -> Result<Report, EngineError> {
     let runtime = Runtime::new(config.settings(), None, None, None)?;
-    run(runtime, &config.engines, config.settings(), unhurried(stop), Some(observed.0.clone()))
+    run(runtime, &config.engines, config.settings(), unhurried(stop), Some(Remote::of_orders(observed.0.clone())))
 }
 
-/// The same, and carries out orders meanwhile. The future that `stop` returns ends the final shipping early. `watchdog`
+/// The same, and obeys a remote control meanwhile. The future that `stop` returns ends the final shipping early. `watchdog`
 /// ends the process if the final shipping hangs; `supervisor` is told what happens.
 pub(crate) fn start_engines_with_orders(
     config: &Config,
     stop: impl Future<Output = impl Future<Output = ()>>,
-    orders: Receiver<Order>,
+    remote: Remote,
     watchdog: Option<Watchdog>,
     supervisor: Option<Rc<Supervisor>>,
 ) -> Result<Report, EngineError> {
     let runtime = Runtime::new(config.settings(), None, watchdog, supervisor)?;
-    run(runtime, &config.engines, config.settings(), stop, Some(orders))
+    run(runtime, &config.engines, config.settings(), stop, Some(remote))
 }
 
 /// Polls every reader of a configuration once, at once. Then ships the documents.
@@ -279,6 +279,20 @@ pub(crate) enum Order {
     Report(Sender<Report>),
 }
 
+/// What whoever runs the engines controls them with.
+pub(crate) struct Remote {
+    pub(crate) orders: Receiver<Order>,
+    /// Is told about ticks, at most once per [`crate::limits::WATCH_PERIOD`], if `settings.watch` says so.
+    pub(crate) ticks: Option<Sender<()>>,
+}
+
+impl Remote {
+    /// One that only gives orders.
+    fn of_orders(orders: Receiver<Order>) -> Self {
+        Self { orders, ticks: None }
+    }
+}
+
 /// A stop after which shipping has all of `shutdown_timeout`.
 async fn unhurried(stop: impl Future<Output = ()>) -> impl Future<Output = ()> {
     stop.await;
@@ -290,14 +304,17 @@ fn run(
     engines: &[Routed],
     settings: &Settings,
     stop: impl Future<Output = impl Future<Output = ()>>,
-    orders: Option<Receiver<Order>>,
+    remote: Option<Remote>,
 ) -> Result<Report, EngineError> {
     let runtime = Rc::new(runtime);
     let executor = LocalExecutor::new();
     runtime.apply(engines, settings, &executor);
     // In a task of its own it is polled only when something wakes it, and not at every tick.
     let stop = executor.spawn(stop);
-    if let Some(orders) = orders {
+    if let Some(Remote { orders, ticks }) = remote {
+        if let Some(ticks) = ticks {
+            runtime.watch.report_to(ticks);
+        }
         executor.spawn(Rc::clone(&runtime).obey(orders)).detach();
     }
     runtime.start_supervision(&executor);

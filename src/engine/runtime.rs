@@ -12,6 +12,7 @@ mod end;
 mod pages;
 mod probes;
 mod supervised;
+mod watch;
 
 use super::{EngineError, Order, Report};
 use crate::calendar::Timestamp;
@@ -36,6 +37,7 @@ use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
+use watch::Watch;
 
 /// Everything that the engines of one process share.
 pub(super) struct Runtime {
@@ -68,6 +70,8 @@ pub(super) struct Runtime {
     /// arrived.
     wake_sender: Sender<()>,
     wake_receiver: Receiver<()>,
+    /// Tells somebody about ticks, who looks for changes of the configuration.
+    pub(super) watch: Watch,
     /// A configuration that the tick loop is to apply.
     ordered: Cell<Option<Box<Config>>>,
 }
@@ -133,6 +137,7 @@ impl Runtime {
             seal_by: Cell::default(),
             wake_sender,
             wake_receiver,
+            watch: Watch::new(settings.watch),
             ordered: Cell::default(),
         })
     }
@@ -209,6 +214,7 @@ impl Runtime {
             return;
         }
         self.forget_unwatched(elapsed);
+        self.watch.tick(elapsed);
         descriptors::spares::refill();
         let group = Rc::new(PollGroup { timestamp: clock::timestamp(), elapsed, under_way: Cell::new(due.len()) });
         self.metrics.reads.add(due.len() as u64);

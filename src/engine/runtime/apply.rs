@@ -37,6 +37,7 @@ impl Runtime {
         let plan = Plan::of(engines, settings);
         self.log_level.change_settings(settings.log_level);
         self.shutdown_timeout.set(settings.shutdown_timeout);
+        self.watch.set(settings.watch);
         let needs = self.http.needs(plan.urls(engines));
         // Both use descriptors on other threads.
         let needs_threads = needs.lookups || needs.proxy;
