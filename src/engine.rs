@@ -68,7 +68,8 @@ impl Engine {
     /// # Errors
     /// [`EngineError::NoSuchReader`].
     pub fn with_config(config: &Config, reader: &str) -> Result<Self, EngineError> {
-        let routed = config.engines.iter().find(|engine| engine.reader.name() == reader);
+        let all = config.groups.iter().chain(&config.engines);
+        let routed = all.into_iter().find(|engine| engine.reader.name() == reader);
         let routed = routed.ok_or_else(|| EngineError::NoSuchReader(reader.to_owned()))?.clone();
         Ok(Self { routed, settings: config.settings().clone(), polls_max: None })
     }
@@ -108,7 +109,9 @@ impl Engine {
     /// [`EngineError::RandomBytes`], [`EngineError::EventLoop`].
     pub fn start(self, stop: impl Future<Output = ()>) -> Result<Report, EngineError> {
         let runtime = Runtime::new(&self.settings, self.polls_max, None, None)?;
-        run(runtime, &[self.routed], &self.settings, unhurried(stop), None)
+        let engines = [self.routed];
+        // It may stand for targets, which are followed then.
+        run(runtime, (&engines, &engines), &self.settings, unhurried(stop), None)
     }
 }
 
@@ -118,7 +121,7 @@ impl Engine {
 /// [`EngineError::RandomBytes`], [`EngineError::EventLoop`].
 pub fn start_engines(config: &Config, stop: impl Future<Output = ()>) -> Result<Report, EngineError> {
     let runtime = Runtime::new(config.settings(), None, None, None)?;
-    run(runtime, &config.engines, config.settings(), unhurried(stop), None)
+    run(runtime, (&config.engines, &config.groups), config.settings(), unhurried(stop), None)
 }
 
 /// The same, and carries out orders meanwhile. The future that `stop` returns ends the final shipping early. `watchdog`
@@ -131,7 +134,7 @@ pub(crate) fn start_engines_with_orders(
     supervisor: Option<Rc<Supervisor>>,
 ) -> Result<Report, EngineError> {
     let runtime = Runtime::new(config.settings(), None, watchdog, supervisor)?;
-    run(runtime, &config.engines, config.settings(), stop, Some(orders))
+    run(runtime, (&config.engines, &config.groups), config.settings(), stop, Some(orders))
 }
 
 /// Polls every reader of a configuration once, at once. Then ships the documents.
@@ -150,7 +153,7 @@ pub(crate) fn tick_once_with_hurry(
     watchdog: Option<Watchdog>,
 ) -> Result<Report, EngineError> {
     let runtime = Runtime::new(config.settings(), Some(1), watchdog, None)?;
-    run(runtime, &config.engines, config.settings(), stop, None)
+    run(runtime, (&config.engines, &config.groups), config.settings(), stop, None)
 }
 
 impl Report {
@@ -199,14 +202,14 @@ async fn unhurried(stop: impl Future<Output = ()>) -> impl Future<Output = ()> {
 
 fn run(
     runtime: Runtime,
-    engines: &[Routed],
+    (engines, groups): (&[Routed], &[Routed]),
     settings: &Settings,
     stop: impl Future<Output = impl Future<Output = ()>>,
     orders: Option<Receiver<Order>>,
 ) -> Result<Report, EngineError> {
     let runtime = Rc::new(runtime);
     let executor = LocalExecutor::new();
-    runtime.apply(engines, settings, &executor);
+    runtime.apply(engines, groups, settings, &executor);
     // In a task of its own it is polled only when something wakes it, and not at every tick.
     let stop = executor.spawn(stop);
     if let Some(orders) = orders {
