@@ -324,11 +324,11 @@ pub(crate) const READ_TURN_BYTES: usize = 1 << 20;
 /// Bytes of the bodies that polls which begin together will probably have, by those before. Further polls begin when one of
 /// these has ended, or after [`POLLS_PAUSE`]. So the bodies of hundreds of readers are not in memory at the same time, and one
 /// that hangs holds up nobody for longer than that.
-pub(crate) const BODIES_IN_FLIGHT_BYTES_MAX: usize = 512 << 10;
+pub(crate) const BODIES_IN_FLIGHT_BYTES_MAX: usize = 256 << 10;
 /// The least that a poll counts for in [`BODIES_IN_FLIGHT_BYTES_MAX`]: its request, its state, and a part of its answer.
 pub(crate) const POLL_BYTES: usize = 4 << 10;
 /// The time after which more polls begin although none has ended. 800 readers with bodies of 10 kB, which are all slow, have
-/// begun within 80 ms.
+/// begun within a sixth of a second.
 pub(crate) const POLLS_PAUSE: Duration = Duration::from_millis(5);
 
 /// Bytes of an error page that are read, so that its connection can be used again.
