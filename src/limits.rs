@@ -328,8 +328,8 @@ pub(crate) const BODIES_IN_FLIGHT_BYTES_MAX: usize = 256 << 10;
 /// The least that a poll counts for in [`BODIES_IN_FLIGHT_BYTES_MAX`]: its request, its state, and a part of its answer.
 pub(crate) const POLL_BYTES: usize = 4 << 10;
 /// The time after which more polls begin although none has ended. 800 readers with bodies of 10 kB, which are all slow, have
-/// begun within a sixth of a second.
-pub(crate) const POLLS_PAUSE: Duration = Duration::from_millis(5);
+/// begun within a third of a second.
+pub(crate) const POLLS_PAUSE: Duration = Duration::from_millis(10);
 
 /// Bytes of an error page that are read, so that its connection can be used again.
 pub(crate) const ERROR_PAGE_BYTES: usize = 16 << 10;
