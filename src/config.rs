@@ -4,6 +4,7 @@
 //! either a [`Config`] that needs no further checks, or a [`ConfigError`] with all problems.
 
 mod access;
+mod by_hand;
 mod error;
 mod expand;
 mod file;
@@ -195,9 +196,8 @@ impl Config {
     pub(crate) fn relies_on_system_trust(&self) -> bool {
         let relies =
             |url: &str, access: &Access| url.starts_with("https:") && access.tls.verify && access.tls.ca_file.is_none();
-        let of_reader = |source: &Source| {
-            source.url().zip(source.access()).is_some_and(|(url, access)| relies(url, access))
-        };
+        let of_reader =
+            |source: &Source| source.url().zip(source.access()).is_some_and(|(url, access)| relies(url, access));
         let of_recorder = |target: &Target| matches!(target, Target::Elasticsearch(server) if server.hosts.iter().any(|host| relies(&host.url, &host.access)));
         self.readers.iter().any(|reader| of_reader(&reader.source))
             || self.recorders.iter().any(|recorder| of_recorder(&recorder.target))
@@ -319,7 +319,10 @@ fn each_entry(
         }
         if count > limits::SECTION_ENTRIES_MAX {
             let most = limits::SECTION_ENTRIES_MAX;
-            problems.key(&place, format!("more than {most} {kind}s (each port of a range, and each endpoint of a list, counts as one)"));
+            problems.key(
+                &place,
+                format!("more than {most} {kind}s (each port of a range, and each endpoint of a list, counts as one)"),
+            );
             return None;
         }
     }

@@ -187,7 +187,9 @@ fn peak_kb(changes: bool) -> u64 {
             // The first tenth stays.
             let first = staying + (tick * step) % 1000;
             put(&file, &fleet.file((0..staying).chain(first..first + targets - staying)));
-            wait_until("it has taken effect", || program.read("stderr").matches(" removed reader=shop").count() == tick);
+            wait_until("it has taken effect", || {
+                program.read("stderr").matches(" removed reader=shop").count() == tick
+            });
         }
         wait_until("all are polled", || fleet.polls.load(Ordering::SeqCst) >= polled + targets);
     }

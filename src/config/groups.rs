@@ -17,7 +17,8 @@ pub(super) fn check_names(root: &mut Section<'_, '_>, readers: &Named<Reader>, p
     parts.extend(
         made.filter(|(reader, place)| reader.name != readers[*place].0).map(|(reader, place)| (&*reader.name, place)),
     );
-    let is_group = |name: &str| readers.iter().any(|(entry, made)| entry == name && made.iter().any(|it| it.group.is_some()));
+    let is_group =
+        |name: &str| readers.iter().any(|(entry, made)| entry == name && made.iter().any(|it| it.group.is_some()));
     for (index, (name, _)) in map.iter().enumerate() {
         if let Some(entry) = parts.get(name.as_str()).map(|place| &readers[*place].0) {
             let message = format!("one of the endpoints of the reader {entry:?} has this name: choose another");
@@ -63,7 +64,8 @@ impl Routed {
             if engine.reader.group != group.reader.group {
                 all.push(engine.clone());
             } else if !std::mem::replace(&mut is_there, true) {
-                let routed = |reader: &Arc<Reader>| Self { reader: Arc::clone(reader), recorders: group.recorders.clone() };
+                let routed =
+                    |reader: &Arc<Reader>| Self { reader: Arc::clone(reader), recorders: group.recorders.clone() };
                 all.extend(readers.iter().map(routed));
                 all.extend(readers.is_empty().then(|| group.clone()));
             }

@@ -14,8 +14,8 @@ use crate::limits;
 use crate::log::LogLevel;
 use std::net::IpAddr;
 use std::sync::Arc;
-pub(crate) use targets::{Targets, TargetsError};
 use std::time::Duration;
+pub(crate) use targets::{Targets, TargetsError};
 
 /// A reader: which endpoint is polled, how often, and what becomes of its variables.
 #[derive(Debug, Clone, PartialEq)]
@@ -226,7 +226,11 @@ impl Reader {
             Some("self") => {
                 // Configurations of the Go program give a self reader an endpoint, which has no use here.
                 let _ = (section.node("endpoint"), section.node("routepath"));
-                access::refuse(&mut section, &["auth", "tls", "headers", "targets_file"], "a self reader sends no requests");
+                access::refuse(
+                    &mut section,
+                    &["auth", "tls", "headers", "targets_file"],
+                    "a self reader sends no requests",
+                );
                 Some(vec![(Source::Own, None)])
             }
             _ => endpoints::sources(&mut section),

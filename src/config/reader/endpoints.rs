@@ -126,13 +126,7 @@ fn listed(text: &str, route_path: Option<&str>) -> Result<Urls, String> {
 }
 
 /// Adds the URLs of one endpoint to those of the list. False if one of them is there already.
-fn add_all(
-    section: &Section<'_, '_>,
-    place: &Place,
-    urls: Urls,
-    all: &mut Urls,
-    nodes: &mut BTreeSet<String>,
-) -> bool {
+fn add_all(section: &Section<'_, '_>, place: &Place, urls: Urls, all: &mut Urls, nodes: &mut BTreeSet<String>) -> bool {
     for (url, _) in urls {
         let part = part_of(&url);
         if !nodes.insert(part.node.clone()) {

@@ -102,7 +102,12 @@ impl Targets {
 }
 
 /// Reports what is wrong with the file of a section with these rules, if it has one.
-pub(super) fn check(section: &mut Section<'_, '_>, name: &str, rules: &Arc<VariableRules>, sources: Option<&[(Source, Option<Part>)]>) {
+pub(super) fn check(
+    section: &mut Section<'_, '_>,
+    name: &str,
+    rules: &Arc<VariableRules>,
+    sources: Option<&[(Source, Option<Part>)]>,
+) {
     let Some([(Source::Targets(targets), _)]) = sources else { return };
     let Some((_, place)) = section.node("targets_file") else { return };
     let template = Reader { variables: Arc::clone(rules), ..Reader::new(name, "", Source::Own) };
@@ -181,7 +186,9 @@ impl File<'_> {
                         read.insert(node, reader);
                     }
                     Some(known) if **known == reader => {}
-                    Some(_) => section.wrong(&place, format!("{node} is a target already, with other labels or another path")),
+                    Some(_) => {
+                        section.wrong(&place, format!("{node} is a target already, with other labels or another path"))
+                    }
                 }
             }
             if order.len() > limits::SECTION_ENTRIES_MAX {
@@ -259,7 +266,11 @@ impl Labels {
             let kept = rules.labels.iter().filter(|old| labels.iter().all(|label: &Label| label.name != old.name));
             let labels: Vec<Label> = kept.cloned().chain(labels.iter().cloned()).collect();
             if labels.len() > limits::LABELS_MAX + 1 {
-                section.lacks(format!("{} labels with those of the reader, at most {} are allowed", labels.len(), limits::LABELS_MAX));
+                section.lacks(format!(
+                    "{} labels with those of the reader, at most {} are allowed",
+                    labels.len(),
+                    limits::LABELS_MAX
+                ));
                 return None;
             }
             all.variables = Arc::new(VariableRules { labels, ..(**rules).clone() });

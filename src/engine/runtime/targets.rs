@@ -12,6 +12,7 @@ use crate::log::FailureLog;
 use crate::plural::counted;
 use smol::LocalExecutor;
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -79,17 +80,23 @@ impl Following {
     fn regroup(&mut self, place: usize, readers: &[Arc<Reader>]) -> bool {
         let group = &self.groups[place];
         let (name, before) = (group.stand_in.reader.name(), self.readers_of(group));
-        if before == readers {
+        let known: BTreeMap<&str, &Arc<Reader>> = before.iter().map(|reader| (reader.name(), reader)).collect();
+        // A reader that stays is not in memory twice.
+        let same =
+            |new: &Arc<Reader>| known.get(new.name()).filter(|old| ***old == *new).map_or(new, |old| *old).clone();
+        let readers: Vec<Arc<Reader>> = readers.iter().map(same).collect();
+        let is_kept = |reader: &Arc<Reader>| known.get(reader.name()).is_some_and(|old| Arc::ptr_eq(old, reader));
+        if readers.len() == before.len() && readers.iter().zip(&before).all(|(new, old)| Arc::ptr_eq(new, old)) {
             return false;
         }
-        let engines = Routed::regrouped(&self.engines, &group.stand_in, readers);
+        let engines = Routed::regrouped(&self.engines, &group.stand_in, &readers);
         if engines.len() > limits::SECTION_ENTRIES_MAX {
             let most = limits::SECTION_ENTRIES_MAX;
             tracing::warn!(reader = name, "more than {most} readers with the new targets: keeping the old ones");
             return false;
         }
         let names: Vec<String> = before.iter().map(|reader| reader.name().to_owned()).collect();
-        let stayed = readers.iter().map(|reader| (reader.name(), before.contains(reader)));
+        let stayed = readers.iter().map(|reader| (reader.name(), is_kept(reader)));
         let changes = Changes::between(&names, stayed);
         tracing::info!(reader = name, "targets: {changes}");
         self.engines = engines;
