@@ -281,7 +281,7 @@ impl Invocation {
         let load = || self.load_again();
         let watched = RefCell::new(Watched::new(self.paths(), &config));
         let supervisor = Supervisor::of(&|name| std::env::var(name).ok()).map(Rc::new);
-        run(&config, watchdog, supervisor.clone(), |orders, ticks| {
+        run(config, watchdog, supervisor.clone(), |orders, ticks| {
             let supervisor = supervisor.as_deref();
             let control = Control { orders, ticks, log: &log, supervisor, load: &load, watched: &watched };
             orders::until_stopped(signals, Some(control))
@@ -329,7 +329,7 @@ impl Command {
 /// Runs until the future that `stop` gives completes, which also passes on orders. Then ships what waits until the next
 /// future completes.
 fn run<S>(
-    config: &Config,
+    config: Config,
     watchdog: Option<Watchdog>,
     supervisor: Option<Rc<Supervisor>>,
     stop: impl FnOnce(Sender<Order>, Receiver<()>) -> S,
@@ -337,7 +337,7 @@ fn run<S>(
 where
     S: Future<Output: Future<Output = ()>>,
 {
-    let memory_bytes_max = memory::bytes_max(config, http::has_proxies(&|name| std::env::var(name).ok()));
+    let memory_bytes_max = memory::bytes_max(&config, http::has_proxies(&|name| std::env::var(name).ok()));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), memory_bytes_max, "starting");
     for route in config.routes().lines() {
         tracing::info!(route, "{route}");

@@ -12,6 +12,7 @@ mod error;
 mod expand;
 mod file;
 mod front;
+mod groups;
 mod index_names;
 mod listen;
 mod load;
@@ -59,7 +60,7 @@ pub(crate) use load::resolved;
 pub(crate) use lookup::place_of;
 pub use node::YamlSizes;
 pub use reader::Reader;
-pub(crate) use reader::Source;
+pub(crate) use reader::{Source, Targets, TargetsError};
 pub use recorder::Recorder;
 pub(crate) use recorder::{Compression, FileMode, Host, INDEX_NAME_DEFAULT, IndexSetting, ServerTarget, Target};
 pub(crate) use suggest::nearest;
@@ -72,6 +73,8 @@ pub struct Config {
     pub(crate) recorders: Vec<Arc<Recorder>>,
     /// One engine for each reader that a route names, in the order of the readers.
     pub(crate) engines: Vec<Routed>,
+    /// What stands for targets, which may change while the engines run: the reader of the section, with its recorders.
+    pub(crate) groups: Vec<Routed>,
     /// Warnings, ready to be shown.
     pub(crate) warnings: Vec<String>,
     /// The files that it is from, and those that they name and that are read with them.
@@ -154,7 +157,7 @@ impl Config {
         let recorders = vec![Arc::new(recorder)];
         let engine = |reader: &Arc<Reader>| Routed { reader: Arc::clone(reader), recorders: recorders.clone() };
         let engines = readers.iter().map(engine).collect();
-        Self { settings, readers, recorders, engines, warnings: Vec::new(), files: Vec::new() }
+        Self { settings, readers, recorders, engines, groups: Vec::new(), warnings: Vec::new(), files: Vec::new() }
     }
 
     /// The settings.
@@ -177,7 +180,8 @@ impl Config {
         };
         let redirect: Vec<_> =
             self.recorders.iter().map(|recorder| (Arc::clone(recorder), redirected(recorder))).collect();
-        for recorder in self.engines.iter_mut().flat_map(|engine| &mut engine.recorders).chain(&mut self.recorders) {
+        let engines = self.engines.iter_mut().chain(&mut self.groups);
+        for recorder in engines.flat_map(|engine| &mut engine.recorders).chain(&mut self.recorders) {
             if let Some((_, to)) = redirect.iter().find(|(from, _)| Arc::ptr_eq(from, recorder)) {
                 *recorder = Arc::clone(to);
             }
@@ -196,7 +200,8 @@ impl Config {
     pub(crate) fn relies_on_system_trust(&self) -> bool {
         let relies =
             |url: &str, access: &Access| url.starts_with("https:") && access.tls.verify && access.tls.ca_file.is_none();
-        let of_reader = |source: &Source| matches!(source, Source::Expvar { url, access, .. } if relies(url, access));
+        let of_reader =
+            |source: &Source| source.url().zip(source.access()).is_some_and(|(url, access)| relies(url, access));
         let of_recorder = |target: &Target| matches!(target, Target::Elasticsearch(server) if server.hosts.iter().any(|host| relies(&host.url, &host.access)));
         self.readers.iter().any(|reader| of_reader(&reader.source))
             || self.recorders.iter().any(|recorder| of_recorder(&recorder.target))
@@ -205,10 +210,7 @@ impl Config {
     /// The URLs of all endpoints and hosts.
     #[cfg(not(feature = "proxy"))]
     pub(crate) fn urls(&self) -> impl Iterator<Item = &str> {
-        let readers = self.readers.iter().filter_map(|reader| match &reader.source {
-            Source::Expvar { url, .. } => Some(url.as_str()),
-            Source::Own => None,
-        });
+        let readers = self.readers.iter().filter_map(|reader| reader.source.url());
         let hosts = self.recorders.iter().flat_map(|recorder| match &recorder.target {
             Target::Elasticsearch(target) => &target.hosts[..],
             Target::File { .. } => &[],
@@ -218,10 +220,7 @@ impl Config {
 
     /// How each endpoint and each host is accessed.
     pub(crate) fn accesses(&self) -> impl Iterator<Item = Arc<Access>> {
-        let readers = self.readers.iter().filter_map(|reader| match &reader.source {
-            Source::Expvar { access, .. } => Some(access),
-            Source::Own => None,
-        });
+        let readers = self.readers.iter().filter_map(|reader| reader.source.access());
         let hosts = self.recorders.iter().flat_map(|recorder| match &recorder.target {
             Target::Elasticsearch(target) => &target.hosts[..],
             Target::File { .. } => &[],
@@ -247,17 +246,20 @@ impl Config {
         let recorder =
             |name: &str, section: Section<'_, '_>| Recorder::from_section(name, section, &old).into_iter().collect();
         let recorders = entries(&mut root, "recorders", "recorder", problems, recorder);
-        check_port_names(&mut root, &readers, problems);
+        groups::check_names(&mut root, &readers, problems);
         paths::check(&mut root, &recorders, problems);
         let mut engines = routes::merge(&mut root, &readers, &recorders, problems);
         old.settle(&mut readers, &mut engines, problems);
         defaults::check(&mut root, &settings, map_files, problems);
         root.finish();
+        let mut readers = readers.into_iter().flat_map(|(_, readers)| readers).collect();
+        let groups = groups::expand(&mut readers, &mut engines);
         Some(Self {
             settings,
-            readers: readers.into_iter().flat_map(|(_, readers)| readers).collect(),
+            readers,
             recorders: recorders.into_iter().flat_map(|(_, recorders)| recorders).collect(),
             engines,
+            groups,
             warnings: Vec::new(),
             files: Vec::new(),
         })
@@ -323,31 +325,14 @@ fn each_entry(
         }
         if count > limits::SECTION_ENTRIES_MAX {
             let most = limits::SECTION_ENTRIES_MAX;
-            problems.key(&place, format!("more than {most} {kind}s (each port of a range counts as one)"));
+            problems.key(
+                &place,
+                format!("more than {most} {kind}s (each port of a range, and each endpoint of a list, counts as one)"),
+            );
             return None;
         }
     }
     Some(())
-}
-
-/// The readers of a port range have names that end with their ports. Checks that no other reader has such a name.
-fn check_port_names(root: &mut Section<'_, '_>, readers: &Named<Reader>, problems: &Problems<'_>) {
-    let Some((Node::Map(map), place)) = root.node("readers") else { return };
-    let entries = readers.iter().enumerate();
-    let made = entries.flat_map(|(place, (_, made))| made.iter().map(move |reader| (reader, place)));
-    let mut ranges: BTreeMap<&str, usize> = BTreeMap::new();
-    ranges.extend(
-        made.filter(|(reader, place)| reader.name != readers[*place].0).map(|(reader, place)| (&*reader.name, place)),
-    );
-    for (index, (name, _)) in map.iter().enumerate() {
-        if let Some(range) = ranges.get(name.as_str()).map(|place| &readers[*place].0) {
-            let message = format!(
-                "the port range of the reader {range:?} creates a reader with this name: choose \
-                                   another"
-            );
-            problems.key(&place.entry(index, name), message);
-        }
-    }
 }
 
 impl Settings {

@@ -76,7 +76,8 @@ impl Engine {
     /// # Errors
     /// [`EngineError::NoSuchReader`].
     pub fn with_config(config: &Config, reader: &str) -> Result<Self, EngineError> {
-        let routed = config.engines.iter().find(|engine| engine.reader.name() == reader);
+        let all = config.groups.iter().chain(&config.engines);
+        let routed = all.into_iter().find(|engine| engine.reader.name() == reader);
         let routed = routed.ok_or_else(|| EngineError::NoSuchReader(reader.to_owned()))?.clone();
         Ok(Self { routed, settings: config.settings().clone(), polls_max: None })
     }
@@ -139,7 +140,9 @@ impl Engine {
         orders: Option<Receiver<Order>>,
     ) -> Result<Report, EngineError> {
         let runtime = Runtime::new(&self.settings, self.polls_max, None, None)?;
-        run(runtime, &[self.routed], &self.settings, unhurried(stop), orders.map(Remote::of_orders))
+        let engines = [self.routed];
+        // It may stand for targets, which are followed then.
+        run(runtime, (&engines, &engines), &self.settings, unhurried(stop), orders.map(Remote::of_orders))
     }
 }
 
@@ -189,7 +192,7 @@ impl Observer {
 /// [`EngineError::RandomBytes`], [`EngineError::EventLoop`].
 pub fn start_engines(config: &Config, stop: impl Future<Output = ()>) -> Result<Report, EngineError> {
     let runtime = Runtime::new(config.settings(), None, None, None)?;
-    run(runtime, &config.engines, config.settings(), unhurried(stop), None)
+    run(runtime, (&config.engines, &config.groups), config.settings(), unhurried(stop), None)
 }
 
 /// The same, and can be observed.
@@ -203,20 +206,25 @@ pub fn start_engines_observed(
     stop: impl Future<Output = ()>,
 ) -> Result<Report, EngineError> {
     let runtime = Runtime::new(config.settings(), None, None, None)?;
-    run(runtime, &config.engines, config.settings(), unhurried(stop), Some(Remote::of_orders(observed.0.clone())))
+    let remote = Remote::of_orders(observed.0.clone());
+    run(runtime, (&config.engines, &config.groups), config.settings(), unhurried(stop), Some(remote))
 }
 
 /// The same, and obeys a remote control meanwhile. The future that `stop` returns ends the final shipping early. `watchdog`
 /// ends the process if the final shipping hangs; `supervisor` is told what happens.
 pub(crate) fn start_engines_with_orders(
-    config: &Config,
+    config: Config,
     stop: impl Future<Output = impl Future<Output = ()>>,
     remote: Remote,
     watchdog: Option<Watchdog>,
     supervisor: Option<Rc<Supervisor>>,
 ) -> Result<Report, EngineError> {
-    let runtime = Runtime::new(config.settings(), None, watchdog, supervisor)?;
-    run(runtime, &config.engines, config.settings(), stop, Some(remote))
+    let runtime = Rc::new(Runtime::new(config.settings(), None, watchdog, supervisor)?);
+    let executor = LocalExecutor::new();
+    runtime.apply(&config.engines, &config.groups, config.settings(), &executor);
+    // Targets and other configurations may replace all of it.
+    drop(config);
+    run_applied(&runtime, executor, stop, Some(remote))
 }
 
 /// Polls every reader of a configuration once, at once. Then ships the documents.
@@ -235,7 +243,7 @@ pub(crate) fn tick_once_with_hurry(
     watchdog: Option<Watchdog>,
 ) -> Result<Report, EngineError> {
     let runtime = Runtime::new(config.settings(), Some(1), watchdog, None)?;
-    run(runtime, &config.engines, config.settings(), stop, None)
+    run(runtime, (&config.engines, &config.groups), config.settings(), stop, None)
 }
 
 impl Report {
@@ -301,21 +309,31 @@ async fn unhurried(stop: impl Future<Output = ()>) -> impl Future<Output = ()> {
 
 fn run(
     runtime: Runtime,
-    engines: &[Routed],
+    (engines, groups): (&[Routed], &[Routed]),
     settings: &Settings,
     stop: impl Future<Output = impl Future<Output = ()>>,
     remote: Option<Remote>,
 ) -> Result<Report, EngineError> {
     let runtime = Rc::new(runtime);
     let executor = LocalExecutor::new();
-    runtime.apply(engines, settings, &executor);
+    runtime.apply(engines, groups, settings, &executor);
+    run_applied(&runtime, executor, stop, remote)
+}
+
+/// Runs the engines of a configuration that has been applied.
+fn run_applied<'s>(
+    runtime: &Rc<Runtime>,
+    executor: LocalExecutor<'s>,
+    stop: impl Future<Output = impl Future<Output = ()> + 's> + 's,
+    remote: Option<Remote>,
+) -> Result<Report, EngineError> {
     // In a task of its own it is polled only when something wakes it, and not at every tick.
     let stop = executor.spawn(stop);
     if let Some(Remote { orders, ticks }) = remote {
         if let Some(ticks) = ticks {
             runtime.watch.report_to(ticks);
         }
-        executor.spawn(Rc::clone(&runtime).obey(orders)).detach();
+        executor.spawn(Rc::clone(runtime).obey(orders)).detach();
     }
     runtime.start_supervision(&executor);
     event_loop::block_on(executor.run(runtime.run(&executor, stop))).map_err(EngineError::EventLoop)?;

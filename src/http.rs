@@ -35,6 +35,7 @@ use crate::clock;
 use crate::descriptors::{Purpose, Reserve};
 use crate::limits;
 use crate::redact;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -156,6 +157,14 @@ impl Http {
         #[cfg(not(feature = "proxy"))]
         let _ = needs_proxy;
         self.transports.direct.set_limits(kept, reserve);
+    }
+
+    /// All addresses of the endpoint's host.
+    ///
+    /// # Errors
+    /// [`HttpError`]: none are known, or they are not found out in time.
+    pub(crate) async fn addresses(&self, endpoint: &Endpoint, timeout: Duration) -> Result<Vec<IpAddr>, HttpError> {
+        self.transports.direct.all_addresses(endpoint, timeout, clock::now() + timeout).await
     }
 
     /// What exchanges with these URLs need besides connections.
@@ -295,7 +304,9 @@ impl Http {
 
     /// The proxy through which the endpoint is reached, if it is.
     fn proxy_for(&self, endpoint: &Endpoint) -> Option<&Proxy> {
-        self.transports.proxies.for_url(&endpoint.url).filter(|_| !endpoint.is_neighbour())
+        // A proxy would choose an address itself.
+        let is_direct = endpoint.is_pinned || endpoint.is_neighbour();
+        self.transports.proxies.for_url(&endpoint.url).filter(|_| !is_direct)
     }
 
     async fn exchange_once(&self, request: &Request<'_>, body: &mut Incoming<'_>) -> Result<Received, HttpError> {

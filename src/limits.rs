@@ -22,11 +22,13 @@ pub(crate) use pages::*;
 pub(crate) use servers::*;
 use std::time::Duration;
 pub(crate) use supervisor::*;
+pub(crate) use targets::*;
 
 mod configuration;
 mod pages;
 mod servers;
 mod supervisor;
+mod targets;
 
 /// Pairs of a reader and a recorder that routes join. Each document is copied for each pair, and 10,000 readers with 10,000
 /// recorders would take a gigabyte before the first poll.

@@ -17,10 +17,7 @@ pub(crate) fn bytes_max(config: &Config, has_proxies: bool) -> u64 {
     let largest = bodies.iter().copied().max().unwrap_or_default();
     // One payload at a time is turned into a document. Meanwhile the bodies of the others may be arriving.
     let payloads = largest * limits::MEMORY_PER_BODY_BYTE + bodies.iter().sum::<u64>() - largest;
-    let polled = readers.iter().filter_map(|reader| match &reader.source {
-        Source::Expvar { url, .. } => Some(url.as_str()),
-        Source::Own => None,
-    });
+    let polled = readers.iter().filter_map(|reader| reader.source.url());
     let endpoints: Vec<Endpoint> = polled.chain(recorders.iter().flat_map(|it| urls(it))).map(endpoint).collect();
     let needs = |is_needed: &dyn Fn(&Endpoint) -> bool, bytes| if endpoints.iter().any(is_needed) { bytes } else { 0 };
     let secured = endpoints.iter().filter(|endpoint| endpoint.is_tls()).count() as u64;
@@ -55,7 +52,7 @@ fn recorders(config: &Config) -> Vec<&Recorder> {
 /// Bytes of the longest body that is read from this reader's endpoint: a payload, or an error page.
 fn body_bytes(reader: &Reader) -> u64 {
     match reader.source {
-        Source::Expvar { .. } => reader.body_bytes_max.max(limits::ERROR_PAGE_BYTES as u64),
+        Source::Expvar { .. } | Source::Targets(_) => reader.body_bytes_max.max(limits::ERROR_PAGE_BYTES as u64),
         Source::Own => limits::OWN_PAYLOAD_BYTES,
     }
 }

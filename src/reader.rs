@@ -82,10 +82,11 @@ impl Reading {
         polls_max: Option<u64>,
     ) -> Self {
         let endpoint = match &config.source {
-            Source::Expvar { url, access } => {
-                Some(Endpoint::with_identity(url, Rc::new(Identity::new(Arc::clone(access)))))
+            Source::Expvar { url, address, access } => {
+                let endpoint = Endpoint::with_identity(url, Rc::new(Identity::new(Arc::clone(access))));
+                Some(address.map_or_else(|| endpoint.clone(), |address| endpoint.at(address)))
             }
-            Source::Own => None,
+            Source::Targets(_) | Source::Own => None,
         };
         let mut random = fastrand::Rng::new();
         let schedule = Schedule::new((config.interval, config.jitter), elapsed, polls_max, &mut random);
@@ -109,6 +110,11 @@ impl Reading {
         }
     }
 
+    /// Whether it has one of the targets of its section, which come and go, or stands for them.
+    pub(crate) fn is_target(&self) -> bool {
+        self.config.group.is_some()
+    }
+
     pub(crate) fn name(&self) -> &str {
         &self.config.name
     }
@@ -117,9 +123,14 @@ impl Reading {
         &self.config
     }
 
-    /// False if it reads the program's own counters: it is the reader `self`.
-    pub(crate) fn has_endpoint(&self) -> bool {
-        self.endpoint.is_some()
+    /// Whether it reads the program's own counters: it is the reader `self`.
+    pub(crate) fn is_own(&self) -> bool {
+        self.config.source == Source::Own
+    }
+
+    /// Whether it only stands for targets that have not been found yet.
+    pub(crate) fn is_stand_in(&self) -> bool {
+        matches!(self.config.source, Source::Targets(_))
     }
 
     /// The members that each of its documents begins with, after the time.
@@ -130,6 +141,11 @@ impl Reading {
     /// Whether a poll is under way.
     pub(crate) fn is_under_way(&self) -> bool {
         self.under_way.get()
+    }
+
+    /// Memory that its next poll will probably take while the answer arrives.
+    pub(crate) fn expected_bytes(&self) -> usize {
+        self.watch.last_body_bytes().unwrap_or(limits::READ_BYTES_MIN).max(limits::POLL_BYTES)
     }
 
     /// Whether a poll has ended.
@@ -146,6 +162,11 @@ impl Reading {
     pub(crate) fn begin_tick(&self, elapsed: Duration) -> bool {
         let late = self.schedule.borrow_mut().take(elapsed, &mut self.health.borrow_mut().random);
         let Some(late) = late else { return false };
+        if self.is_stand_in() {
+            // The tick was there to look for targets.
+            self.schedule.borrow_mut().polled();
+            return false;
+        }
         self.counts.late_ticks.add(late);
         if self.under_way.get() {
             self.counts.late_ticks.add(1);
@@ -363,6 +384,7 @@ impl Reading {
     fn url(&self) -> &str {
         match &self.config.source {
             Source::Expvar { url, .. } => url,
+            Source::Targets(targets) => targets.named_url().unwrap_or_default(),
             Source::Own => "self",
         }
     }

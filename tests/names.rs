@@ -357,3 +357,32 @@ fn all_addresses_are_tried_and_search_domains_and_hosts_files_apply() {
     assert_eq!(names.lookups("app.elsewhere.test"), (1, 0), "search domains have their turns");
     assert_eq!(names.lookups("listed"), (0, 0), "the hosts file suffices");
 }
+
+/// A headless service, whose pods come and go. The name is resolved again every 30 s.
+#[test]
+fn each_address_of_a_name_is_polled_and_a_lookup_that_fails_changes_nothing() {
+    let test = "each_address_of_a_name_is_polled_and_a_lookup_that_fails_changes_nothing";
+    let Some(_machine) = Machine::enter(test, PATIENT) else { return };
+    let names = NameServer::start(NAME_SERVER);
+    let apps = ["10.9.0.2:8080", "10.9.1.2:8080", "10.9.0.3:8080"].map(|address| App::start(address, "keep-alive"));
+    names.set("app.test", &["10.9.0.2", "10.9.1.2"]);
+    let config = config(&[("app", "dns+http://app.test:8080/x")], "interval: 100ms", "");
+    let mut program = Program::start(&[], &config);
+    wait_until("two are polled", || apps[..2].iter().all(|app| app.polls() >= 2));
+    assert_eq!(names.lookups("app.test").1, 1);
+
+    names.set("app.test", &["10.9.1.2", "10.9.0.3"]);
+    wait_until("the third is polled", || apps[2].polls() >= 2);
+    let ended = apps[0].polls();
+    names.set("app.test", &[]);
+    wait_until("the failure is logged", || program.read("stderr").contains("no address: keeping the 2 targets"));
+    let polled = apps[2].polls();
+    wait_until("it is polled all the same", || apps[2].polls() > polled + 2);
+    assert!(apps[0].polls() <= ended + 1, "the first has ended");
+    let log = end(&mut program);
+    assert!(log.contains("targets: 1 kept, 0 changed, 1 added, 1 removed"), "{log}");
+    for node in ["10.9.0.2:8080", "10.9.1.2:8080", "10.9.0.3:8080"] {
+        let mut documents = program.documents("out.ndjson").into_iter();
+        assert!(documents.any(|document| document["service.node.name"] == node), "{node}");
+    }
+}

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 type Ways = &'static [&'static [&'static str]];
 
 /// In a reader or a recorder.
-const OF_ENTRIES: &[Ways] = &[&[&["index_name"], &["data_stream"]]];
+const OF_ENTRIES: &[Ways] = &[&[&["index_name"], &["data_stream"]], &[&["endpoint"], &["targets_file"]]];
 /// In `auth`.
 const OF_AUTH: &[Ways] = &[
     &[&["user", "password", "password_file"], &["api_key", "api_key_file"], &["bearer", "bearer_file"]],

@@ -83,14 +83,14 @@ fn bounds(range: &str) -> Result<(u16, u16), String> {
     Ok((first, last))
 }
 
-/// The label by which the documents of the ports of a range can be distinguished. Its value is different for each port.
+/// The label by which the documents of several endpoints can be distinguished. Its value is different for each of them.
 pub(super) fn label() -> Label {
     Label { name: NODE_NAME.to_owned(), value: None }
 }
 
-/// Describes a label in an error. Users have not written the label of a range themselves, and may not know about it.
+/// Describes a label in an error. Users have not written the label of several endpoints themselves, and may not know about it.
 pub(super) fn described(label: &Label) -> String {
-    let why = if label.value.is_none() { ", which every reader of a port range has" } else { "" };
+    let why = if label.value.is_none() { ", which each of several endpoints has" } else { "" };
     format!("the label {:?}{why}", label.name)
 }
 

@@ -1,18 +1,21 @@
 //! The section of a reader.
 
+mod endpoints;
+mod targets;
+
 use super::maps::MapFiles;
 use super::patterns::patterns;
-use super::ports::{Port, SingleEndpoint};
 use super::section::Section;
 use super::values;
 use super::{ConfigError, Settings, access, backoff, kind, one_of, ports, rename};
 use crate::access::Access;
 use crate::flatten::{Choice, GcPauses, Globs, Label, VariableRules, check_label_name, is_below, names_conflict};
-use crate::http::UNIX_SCHEME;
 use crate::limits;
 use crate::log::LogLevel;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+pub(crate) use targets::{Targets, TargetsError};
 
 /// A reader: which endpoint is polled, how often, and what becomes of its variables.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,10 +32,12 @@ pub struct Reader {
     pub(crate) backoff: u32,
     pub(crate) log_level: Option<LogLevel>,
     pub(crate) body_bytes_max: u64,
-    /// Shared by all readers of a port range.
+    /// Shared by the readers of one section.
     pub(crate) variables: Arc<VariableRules>,
-    /// `host:port` of one reader of a port range: the value of the label that has none.
+    /// `host:port` of a reader that is one of several of its section: the value of the label that has none.
     node: Option<String>,
+    /// The name of its section, if the section has [`Source::Targets`].
+    pub(crate) group: Option<Arc<str>>,
 }
 
 /// What a reader reads.
@@ -41,15 +46,49 @@ pub(crate) enum Source {
     /// `type: expvar`: an endpoint.
     Expvar {
         url: String,
-        /// Shared by all readers of a port range.
+        /// Where its host is, if that was looked up before: one of the addresses of a name.
+        address: Option<IpAddr>,
+        /// Shared by the readers of one section.
         access: Arc<Access>,
     },
+    /// Endpoints that are found while the program runs. A reader of them polls nothing: it stands for its section as long as
+    /// there are none.
+    Targets(Arc<Targets>),
     /// `type: self`: the program's own counters.
     Own,
 }
 
-/// What the readers of one section read. If it has a port range, there is one for each port.
-type Sources = Vec<(Source, Option<Port>)>;
+impl Source {
+    /// The URL that is polled, or whose host is looked up.
+    pub(crate) fn url(&self) -> Option<&str> {
+        match self {
+            Self::Expvar { url, .. } => Some(url),
+            Self::Targets(targets) => targets.named_url(),
+            Self::Own => None,
+        }
+    }
+
+    /// How the endpoints are accessed.
+    pub(crate) fn access(&self) -> Option<&Arc<Access>> {
+        match self {
+            Self::Expvar { access, .. } => Some(access),
+            Self::Targets(targets) => Some(&targets.access),
+            Self::Own => None,
+        }
+    }
+}
+
+/// What the readers of one section read: one source, or several, each with what distinguishes it from the others.
+type Sources = Vec<(Source, Option<Part>)>;
+
+/// What distinguishes a reader from the others of its section.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Part {
+    /// What its name ends with, behind a colon.
+    suffix: String,
+    /// `host:port`, or the path of a socket.
+    node: String,
+}
 
 impl Reader {
     /// The values of `type`; the first one is the default.
@@ -70,9 +109,9 @@ impl Reader {
     pub(crate) fn expvars(name: &str, type_name: &str, endpoint: &str) -> Result<Vec<Self>, ConfigError> {
         let error = |message| ConfigError::of(&format!("reader {name}"), message);
         let (endpoint, auth) = access::take_credentials(endpoint).map_err(error)?;
-        let urls = expvar_urls(&endpoint, None).map_err(error)?;
-        let sources = expvar_sources(urls, Access { auth, ..Access::default() });
-        let labels = is_range(&sources).then(ports::label).into_iter().collect();
+        let urls = endpoints::urls(&endpoint, None).map_err(error)?;
+        let sources = endpoints::with_access(urls, Access { auth, ..Access::default() });
+        let labels = are_several(&sources).then(ports::label).into_iter().collect();
         let variables = Arc::new(VariableRules { labels, ..VariableRules::default() });
         Ok(Self { variables, ..Self::new(name, type_name, Source::Own) }.for_each(sources))
     }
@@ -97,6 +136,7 @@ impl Reader {
             body_bytes_max: limits::BODY_BYTES_DEFAULT,
             variables: Arc::default(),
             node: None,
+            group: None,
         }
     }
 
@@ -142,21 +182,27 @@ impl Reader {
         Self { type_name, ..self.clone() }
     }
 
-    /// One reader like this for each source. If it is one port of a range, the name of the reader ends with the port.
+    /// One reader like this for each source. If it is one of several, the name of the reader ends with what it is.
     fn for_each(self, sources: Sources) -> Vec<Self> {
-        let reader = |(source, port): (Source, Option<Port>)| {
+        let reader = |(source, part): (Source, Option<Part>)| {
             let mut reader = Self { source, ..self.clone() };
-            if let Some(Port { number, node }) = port {
-                reader.name = format!("{}:{number}", reader.name);
-                reader.node = Some(node);
+            if matches!(reader.source, Source::Targets(_)) {
+                reader.group = Some(self.name.as_str().into());
             }
-            reader
+            match part {
+                Some(part) => reader.as_part(part),
+                None => reader,
+            }
         };
         sources.into_iter().map(reader).collect()
     }
 
-    /// The readers that a section stands for: one, or one for each port of its range. None if something is wrong with
-    /// it.
+    /// The same as one of several.
+    fn as_part(self, Part { suffix, node }: Part) -> Self {
+        Self { name: format!("{}:{suffix}", self.name), node: Some(node), ..self }
+    }
+
+    /// The readers that a section stands for: one, or one for each of its endpoints. None if something is wrong with it.
     pub(super) fn from_section(
         name: &str,
         section: Section<'_, '_>,
@@ -183,10 +229,14 @@ impl Reader {
             Some("self") => {
                 // Configurations of the Go program give a self reader an endpoint, which has no use here.
                 let _ = (section.node("endpoint"), section.node("routepath"));
-                access::refuse(&mut section, &["auth", "tls", "headers"], "a self reader sends no requests");
+                access::refuse(
+                    &mut section,
+                    &["auth", "tls", "headers", "targets_file"],
+                    "a self reader sends no requests",
+                );
                 Some(vec![(Source::Own, None)])
             }
-            _ => reader_endpoint(&mut section),
+            _ => endpoints::sources(&mut section),
         };
         let interval = section.duration_from("interval", limits::INTERVAL_MIN);
         let jitter = jitter(&mut section, interval);
@@ -194,7 +244,8 @@ impl Reader {
         let backoff = backoff(&mut section);
         let log_level = section.parse("log_level", values::log_level);
         let max_body = section.size("max_body", 2, limits::BODY_BYTES_MAX);
-        let variables = Arc::new(variable_rules(&mut section, sources.as_deref().is_some_and(is_range), map_files));
+        let variables = Arc::new(variable_rules(&mut section, sources.as_deref().is_some_and(are_several), map_files));
+        targets::check(&mut section, name, &variables, sources.as_deref());
         section.finish();
         kind?;
         let reader = Self::new(name, &type_name?, Source::Own).timeout(timeout).backoff(backoff);
@@ -217,12 +268,12 @@ fn jitter(section: &mut Section<'_, '_>, interval: Option<Duration>) -> Duration
     jitter.unwrap_or_default()
 }
 
-/// Whether these are the ports of a range.
-fn is_range(sources: &[(Source, Option<Port>)]) -> bool {
-    sources.iter().any(|(_, port)| port.is_some())
+/// Whether there may be more than one of these.
+fn are_several(sources: &[(Source, Option<Part>)]) -> bool {
+    sources.iter().any(|(source, part)| part.is_some() || matches!(source, Source::Targets(_)))
 }
 
-fn variable_rules(section: &mut Section<'_, '_>, is_range: bool, map_files: &MapFiles<'_>) -> VariableRules {
+fn variable_rules(section: &mut Section<'_, '_>, are_several: bool, map_files: &MapFiles<'_>) -> VariableRules {
     let default = VariableRules::default();
     let include = patterns(section, "include");
     let exclude = patterns(section, "exclude");
@@ -235,7 +286,7 @@ fn variable_rules(section: &mut Section<'_, '_>, is_range: bool, map_files: &Map
     let dots_underscore = section.parse("dots", |text| one_of("value", text, &[("keep", false), ("underscore", true)]));
     let fields_max = section.number("max_fields", 1, limits::FIELDS_MAX);
     let conversions = section.file("map_file", |path| map_files.load(path));
-    let labels = labels(section, is_range.then(ports::label));
+    let labels = labels(section, are_several.then(ports::label));
     let rates = patterns(section, "rates").map(|texts| Globs::new(&texts)).unwrap_or_default();
     let renames = rename::renames(section, &labels);
     VariableRules {
@@ -261,21 +312,27 @@ fn labels(section: &mut Section<'_, '_>, own: Option<Label>) -> Vec<Label> {
     let all: Vec<String> = names.keys().map(str::to_owned).collect();
     let own = own.filter(|own| !all.contains(&own.name));
     let given = names.each(|name, value| {
-        if let Err(problem) = check_label_name(name) {
-            return Err(format!("the label name {problem}: choose another"));
-        }
+        let label = label(name, value)?;
         if let Some(other) = all.iter().find(|other| is_below(name, other)) {
             return Err(format!("conflicts with the label {other:?}: a name cannot be both a value and an object"));
         }
         if let Some(own) = own.as_ref().filter(|own| names_conflict(name, &own.name)) {
             return Err(format!("this name conflicts with {}: choose another", ports::described(own)));
         }
-        if value.len() > limits::LABEL_BYTES_MAX {
-            return Err(format!("the label is longer than {} bytes", limits::LABEL_BYTES_MAX));
-        }
-        Ok(Label { name: name.to_owned(), value: Some(value.to_owned()) })
+        Ok(label)
     });
     own.into_iter().chain(given).collect()
+}
+
+/// A label that is valid for itself.
+fn label(name: &str, value: &str) -> Result<Label, String> {
+    if let Err(problem) = check_label_name(name) {
+        return Err(format!("the label name {problem}: choose another"));
+    }
+    if value.len() > limits::LABEL_BYTES_MAX {
+        return Err(format!("the label is longer than {} bytes", limits::LABEL_BYTES_MAX));
+    }
+    Ok(Label { name: name.to_owned(), value: Some(value.to_owned()) })
 }
 
 pub(super) fn type_name(text: &str) -> Result<String, String> {
@@ -297,54 +354,6 @@ pub(super) fn host_name(text: &str) -> Result<String, String> {
         }
         name => Ok(name.to_owned()),
     }
-}
-
-fn reader_endpoint(section: &mut Section<'_, '_>) -> Option<Sources> {
-    let route_path = section.text("routepath");
-    if section.node("endpoint").is_none() {
-        section.lacks("endpoint is missing: expected host:port such as localhost:1234");
-        if section.is_partial() {
-            access::reader_access(section, None);
-        }
-        return None;
-    }
-    let parsed = section.parse("endpoint", |text| {
-        let (endpoint, auth) = access::take_credentials(text)?;
-        Ok((expvar_urls(&endpoint, route_path.as_deref())?, auth))
-    });
-    let (urls, auth) = parsed.unzip();
-    // All ports have the same host and the same access.
-    let first = urls.iter().flatten().next().map(|(url, _)| url.as_str());
-    let access = access::reader_access(section, first.zip(auth));
-    urls.map(|urls| expvar_sources(urls, access))
-}
-
-fn expvar_sources(urls: Vec<(String, Option<Port>)>, access: Access) -> Sources {
-    let access = Arc::new(access);
-    let source = |(url, port)| (Source::Expvar { url, access: Arc::clone(&access) }, port);
-    urls.into_iter().map(source).collect()
-}
-
-/// The URL of an endpoint; if it has a port range, one for each port.
-fn expvar_urls(endpoint: &str, route_path: Option<&str>) -> Result<Vec<(String, Option<Port>)>, String> {
-    if endpoint.len() + route_path.map_or(0, str::len) > limits::ENDPOINT_BYTES_MAX {
-        return Err(format!("the endpoint is longer than {} bytes", limits::ENDPOINT_BYTES_MAX));
-    }
-    let url = |single: SingleEndpoint| Ok((expvar_url(&single.endpoint, route_path)?, single.port));
-    ports::endpoints(endpoint)?.into_iter().map(url).collect()
-}
-
-/// The URL of an endpoint. Its path may be in `endpoint`, or, as in the Go program's configurations, in `routepath`. By
-/// default it is Go's own path.
-fn expvar_url(endpoint: &str, route_path: Option<&str>) -> Result<String, String> {
-    if endpoint.trim().starts_with(UNIX_SCHEME) {
-        return values::unix_url(endpoint, route_path.unwrap_or_default());
-    }
-    let url = values::url(endpoint, route_path.unwrap_or_default())?;
-    if route_path.is_some_and(|path| !path.is_empty()) || values::has_path(&url) {
-        return Ok(url);
-    }
-    values::url(endpoint, "/debug/vars")
 }
 
 #[cfg(test)]

@@ -3,12 +3,13 @@
 use super::fields::Fields;
 use crate::config::{Config, LogLevel, Reader, Recorder, Routed, Source};
 use crate::flatten::{FlattenError, GcPauses, Scratch, VariableRules, Variables};
-use crate::http::Http;
+use crate::http::{Endpoint, Http};
 use crate::log::ComponentLevel;
 use crate::metrics::{Ledger, Metrics, ProcessUsage, ReaderCounts, Snapshot};
 use crate::reader::Reading;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -47,10 +48,11 @@ pub(crate) async fn fields(config: &Config, recorder: &Arc<Recorder>, http: &Htt
 }
 
 async fn document(config: &Config, reader: &Arc<Reader>, http: &Http) -> Result<Vec<u8>, String> {
+    let reader = &one_of(reader, http).await?;
     let level = ComponentLevel::of_settings(LogLevel::Error);
     let reading = Reading::new(Arc::clone(reader), &level, "", Duration::ZERO, Some(1));
     let (mut body, mut document) = (Vec::new(), Vec::new());
-    if !reading.has_endpoint() {
+    if reading.is_own() {
         render_counters(config, &mut body);
     }
     let make = &mut |body: &mut Vec<u8>| -> Result<(), FlattenError> {
@@ -59,6 +61,16 @@ async fn document(config: &Config, reader: &Arc<Reader>, http: &Http) -> Result<
     };
     let polled = reading.poll_once(http, body, make).await;
     polled.map(|_| document).map_err(|error| error.to_string())
+}
+
+/// The reader; if it stands for targets, the one at the first address: they have the same variables.
+async fn one_of(reader: &Arc<Reader>, http: &Http) -> Result<Arc<Reader>, String> {
+    let Source::Targets(targets) = &reader.source else { return Ok(Arc::clone(reader)) };
+    let url = targets.named_url().ok_or("there are no targets yet")?;
+    let endpoint = Endpoint::with_identity(url, Rc::default());
+    let addresses = http.addresses(&endpoint, reader.timeout).await.map_err(|error| error.to_string())?;
+    let first = targets.at_addresses(reader, &addresses).into_iter().next();
+    first.ok_or_else(|| "the name has no address".to_owned())
 }
 
 /// The variables of the body in a document that is not a reader's first one, which has neither rates nor pauses.

@@ -1,10 +1,11 @@
 //! Decides which readers and recorders continue when the configuration changes, and what new recorders take over. Pure.
 
 use super::Routed;
-use crate::config::{Reader, Recorder, Settings, Source, Target};
+use crate::config::{Reader, Recorder, Settings, Target};
 use crate::descriptors::Reserve;
 use crate::limits;
 use crate::recorder::Feed;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -58,16 +59,13 @@ impl Plan {
         }
     }
 
-    /// The URLs that polls and bulks are sent to.
-    pub(super) fn urls<'p>(&'p self, engines: &'p [Routed]) -> impl Iterator<Item = &'p str> {
+    /// The URLs that bulks, and the polls of these engines, are sent to.
+    pub(super) fn urls<'p>(&'p self, engines: impl Iterator<Item = &'p Routed>) -> impl Iterator<Item = &'p str> {
         let hosts = self.recorders.iter().flat_map(|(recorder, _)| match &recorder.target {
             Target::Elasticsearch(server) => &server.hosts[..],
             Target::File { .. } => &[],
         });
-        let polled = engines.iter().filter_map(|engine| match &engine.reader.source {
-            Source::Expvar { url, .. } => Some(url.as_str()),
-            Source::Own => None,
-        });
+        let polled = engines.filter_map(|engine| engine.reader.source.url());
         hosts.map(|host| host.url.as_str()).chain(polled)
     }
 }
@@ -142,7 +140,12 @@ pub(super) fn origins(before: &[Predecessor<'_>], recorders: &[(Arc<Recorder>, F
 /// For each engine, the place of the running reader that is equal to its own and goes on with everything that it
 /// remembers.
 pub(super) fn kept_readers(before: &[&Reader], engines: &[Routed]) -> Vec<Option<usize>> {
-    engines.iter().map(|engine| before.iter().position(|old| **old == *engine.reader)).collect()
+    let places: BTreeMap<&str, usize> = before.iter().enumerate().map(|(place, old)| (old.name(), place)).collect();
+    let kept = |engine: &Routed| {
+        let place = *places.get(engine.reader.name())?;
+        (*before[place] == *engine.reader).then_some(place)
+    };
+    engines.iter().map(kept).collect()
 }
 
 /// How many readers, or recorders, a new configuration keeps, changes, adds and removes. For a log line.
@@ -159,8 +162,9 @@ impl Changes {
     pub(super) fn between<'n>(before: &[String], after: impl Iterator<Item = (&'n str, bool)>) -> Self {
         let mut changes = Self { kept: 0, changed: 0, new: 0, gone: 0 };
         let mut lasting = 0;
+        let known: BTreeSet<&str> = before.iter().map(String::as_str).collect();
         for (name, is_kept) in after {
-            let is_known = before.iter().any(|other| other == name);
+            let is_known = known.contains(name);
             lasting += usize::from(is_known);
             match (is_kept, is_known) {
                 (true, _) => changes.kept += 1,

@@ -10,33 +10,35 @@
 mod apply;
 mod end;
 mod pages;
+mod polls;
 mod probes;
 mod supervised;
+mod targets;
 mod watch;
 
 use super::{EngineError, Order, Report};
 use crate::calendar::Timestamp;
 use crate::clock;
 use crate::config::{Config, Settings};
-use crate::descriptors;
 use crate::document_buffers::DocumentBuffers;
 use crate::event_loop;
 use crate::flatten::{FlattenError, Report as PayloadReport};
-use crate::http::{Content, Http};
+use crate::http::{Content, Http, Needs};
 use crate::log::ComponentLevel;
 use crate::metrics::{Ledger, Metrics};
-use crate::pages::Page;
 use crate::reader::{ReadError, Reading};
 use crate::recorder::Recording;
 use crate::systemd::Supervisor;
 use crate::watchdog::Watchdog;
 use pages::{Listen, shown};
+use polls::DuePolls;
 use smol::channel::{Receiver, Sender};
 use smol::{LocalExecutor, Task};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
+use targets::Following;
 use watch::Watch;
 
 /// Everything that the engines of one process share.
@@ -74,6 +76,12 @@ pub(super) struct Runtime {
     pub(super) watch: Watch,
     /// A configuration that the tick loop is to apply.
     ordered: Cell<Option<Box<Config>>>,
+    /// The polls that are due and have not begun.
+    due_polls: DuePolls,
+    /// The readers whose targets may change.
+    following: RefCell<Following>,
+    /// What exchanges need besides connections.
+    needs: Cell<Needs>,
 }
 
 /// A reader at work and the recorders that it feeds.
@@ -139,6 +147,9 @@ impl Runtime {
             wake_receiver,
             watch: Watch::new(settings.watch),
             ordered: Cell::default(),
+            due_polls: DuePolls::default(),
+            following: RefCell::default(),
+            needs: Cell::default(),
         })
     }
 
@@ -178,10 +189,12 @@ impl Runtime {
             if let Some(config) = self.ordered.take() {
                 self.reload(&config, executor);
             }
+            self.follow_targets(executor);
             if self.has_ended() {
                 return;
             }
-            self.poll_due(executor);
+            self.poll_due();
+            self.begin_polls(executor);
             self.seal_aged();
             let woken = async { _ = self.wake_receiver.recv().await };
             match self.next_wake() {
@@ -192,57 +205,17 @@ impl Runtime {
     }
 
     /// Whether nothing is left to do: for each engine, its reader has ended and no poll is under way, or all its
-    /// recorders have gone.
+    /// recorders have gone. A name that is being looked up may become more engines.
     fn has_ended(&self) -> bool {
-        self.engines.borrow().iter().all(|engine| engine.has_ended())
+        !self.is_resolving() && self.engines.borrow().iter().all(|engine| engine.has_ended())
     }
 
-    /// When the next tick is due, or a bulk has to be sealed.
+    /// When the next tick is due, a bulk has to be sealed, or more polls may begin.
     fn next_wake(&self) -> Option<Instant> {
         let engines = self.engines.borrow();
         let due = engines.iter().filter_map(|engine| engine.reading.schedule.borrow().due());
         let ticks = due.filter_map(|due| self.started.checked_add(due));
-        ticks.chain(self.seal_by.get()).min()
-    }
-
-    /// Starts the polls that are due: one group.
-    fn poll_due(self: &Rc<Self>, executor: &LocalExecutor<'_>) {
-        let elapsed = self.elapsed();
-        let engines = self.engines.borrow();
-        let due: Vec<_> = engines.iter().filter(|engine| engine.reading.begin_tick(elapsed)).collect();
-        if due.is_empty() {
-            return;
-        }
-        self.forget_unwatched(elapsed);
-        self.watch.tick(elapsed);
-        descriptors::spares::refill();
-        let group = Rc::new(PollGroup { timestamp: clock::timestamp(), elapsed, under_way: Cell::new(due.len()) });
-        self.metrics.reads.add(due.len() as u64);
-        self.metrics.reads_under_way.add(due.len() as u64);
-        for engine in due {
-            if engine.reading.has_endpoint() {
-                executor.spawn(Rc::clone(self).read(Rc::clone(engine), Rc::clone(&group))).detach();
-            } else {
-                self.read_counters(engine, &group);
-            }
-        }
-    }
-
-    /// Polls an endpoint.
-    async fn read(self: Rc<Self>, engine: Rc<Engine>, group: Rc<PollGroup>) {
-        let mut body = Vec::new();
-        let polled = engine.reading.poll(&self.http, &self.buffers, &mut body).await;
-        if self.stopping.get() {
-            return;
-        }
-        self.finish(&engine, polled.map_err(ReadError::Http), body, &group);
-    }
-
-    /// Polls the program's own counters.
-    fn read_counters(&self, engine: &Engine, group: &PollGroup) {
-        let mut body = self.buffers.borrow_mut().take_body();
-        self.render(&Page::Vars, &mut body);
-        self.finish(engine, Ok(Content::default()), body, group);
+        ticks.chain(self.seal_by.get()).chain(self.due_polls.next()).min()
     }
 
     /// Turns the body into a document, passes it to the recorders, and seals the bulks if this was the last poll of its

@@ -59,6 +59,19 @@ impl Direct {
         self.connector.addresses(endpoint, timeout, deadline).await
     }
 
+    /// The same without a bound on how many are tried.
+    ///
+    /// # Errors
+    /// [`HttpError`]: why there are none.
+    pub(super) async fn all_addresses(
+        &self,
+        endpoint: &Endpoint,
+        timeout: Duration,
+        deadline: Instant,
+    ) -> Result<Vec<IpAddr>, HttpError> {
+        self.connector.all_addresses(endpoint, timeout, deadline).await
+    }
+
     /// When the certificate expires that the endpoint of this request shows. Nothing is sent to it but a handshake.
     #[cfg(feature = "tls")]
     pub(super) async fn certificate_expiry(&self, request: &Request<'_>) -> Option<Timestamp> {

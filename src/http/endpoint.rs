@@ -7,7 +7,7 @@ use crate::limits;
 use crate::redact;
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -23,6 +23,8 @@ pub(crate) struct Endpoint {
     is_local: Rc<Cell<bool>>,
     /// What identifies us there.
     pub(super) identity: Rc<Identity>,
+    /// Whether it is at one address of its name, so that nobody else may look the name up.
+    pub(super) is_pinned: bool,
 }
 
 /// The other end of connections: a connection that was made to one peer can be used for an equal one.
@@ -73,7 +75,21 @@ impl Endpoint {
         };
         let url = format!("http://localhost{target}").parse().unwrap_or_default();
         let place = Place::Addresses(vec![Address::Unix(Path::new(socket).into())]);
-        Self { url, peer: Rc::new(Peer { place, tls: None }), is_local: Rc::new(Cell::new(true)), identity }
+        let (peer, is_local) = (Rc::new(Peer { place, tls: None }), Rc::new(Cell::new(true)));
+        Self { url, peer, is_local, identity, is_pinned: false }
+    }
+
+    /// The same endpoint at this address of its host. The host remains what is asked for, and what its certificate is for.
+    pub(crate) fn at(&self, address: IpAddr) -> Self {
+        let place = Place::Addresses(vec![Address::Net((address, self.port()).into())]);
+        let peer = Rc::new(Peer { place, tls: self.peer.tls.clone() });
+        let is_local = Rc::new(Cell::new(neighbours::is_neighbour(&address.to_string())));
+        Self { url: self.url.clone(), peer, is_local, identity: Rc::clone(&self.identity), is_pinned: true }
+    }
+
+    fn port(&self) -> u16 {
+        let default = if self.url.scheme_str() == Some("https") { 443 } else { 80 };
+        self.url.port_u16().unwrap_or(default)
     }
 
     fn from_url(url: Uri, identity: Rc<Identity>) -> Self {
@@ -88,7 +104,8 @@ impl Endpoint {
             }
             None => Place::Name { host, port },
         };
-        Self { url, peer: Rc::new(Peer { place, tls }), is_local: Rc::new(Cell::new(is_local)), identity }
+        let (peer, is_local) = (Rc::new(Peer { place, tls }), Rc::new(Cell::new(is_local)));
+        Self { url, peer, is_local, identity, is_pinned: false }
     }
 
     /// Where a redirect leads. Credentials, fields and client certificates belong to this endpoint alone and stay behind.
@@ -158,6 +175,7 @@ impl Endpoint {
         match &self.peer.place {
             Place::Addresses(addresses) => match &addresses[..] {
                 [Address::Unix(socket)] => socket.to_string_lossy(),
+                [Address::Net(address)] if self.is_pinned => format!("{address} ({})", self.authority()).into(),
                 _ => self.authority().into(),
             },
             Place::Name { .. } => self.authority().into(),

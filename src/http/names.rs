@@ -263,7 +263,7 @@ impl Future for Outcome<'_> {
 fn look_up(host: &str) -> Result<Vec<IpAddr>, NameError> {
     let found = (host, 0).to_socket_addrs().map_err(|error| explained(&error))?;
     let mut addresses: Vec<IpAddr> = Vec::new();
-    for address in found.map(|found| found.ip()).take(limits::NAME_ADDRESSES_MAX) {
+    for address in found.map(|found| found.ip()).take(limits::NAME_TARGETS_MAX) {
         if !addresses.contains(&address) {
             addresses.push(address);
         }

@@ -8,11 +8,11 @@ use crate::redact;
 use std::fmt::Write;
 use std::time::Instant;
 
-/// What has been logged about all losses.
+/// What has been logged about all losses: nothing of a kind until there is one, because most readers have none.
 #[derive(Default)]
 pub(super) struct Losses {
-    broken: Kind,
-    columns: Kind,
+    broken: Option<Box<Kind>>,
+    columns: Option<Box<Kind>>,
 }
 
 /// What has been logged about one kind of loss.
@@ -43,7 +43,7 @@ impl Losses {
     ) -> Vec<Line> {
         let mut lines = Vec::new();
         let broken = report.broken + report.out_of_range;
-        if let Some((times, names)) = self.broken.are_due(broken, || variables.lost(Loss::Broken), now) {
+        if let Some((times, names)) = Kind::are_due(&mut self.broken, broken, || variables.lost(Loss::Broken), now) {
             let message = format!(
                 "left out values that are not valid JSON, or not numbers that a server can store: \
                                    {names}"
@@ -51,7 +51,7 @@ impl Losses {
             lines.push(Line { values: broken, times, message });
         }
         let columns = report.beyond_columns;
-        if let Some((times, names)) = self.columns.are_due(columns, || variables.lost(Loss::Columns), now) {
+        if let Some((times, names)) = Kind::are_due(&mut self.columns, columns, || variables.lost(Loss::Columns), now) {
             let message = format!(
                 "the objects in the array {names} have more than {} different members, or more than {} gaps: the rest \
                  is left out; exclude the array, or set object_arrays: drop",
@@ -76,19 +76,25 @@ impl Losses {
 impl Kind {
     /// The number of documents since the last line, and the names, if values are lost and it is time for a line: some
     /// names are new, or the period is over.
-    fn are_due(&mut self, values: u64, new: impl FnOnce() -> LostNames, now: Instant) -> Option<(u64, &str)> {
+    fn are_due(
+        kind: &mut Option<Box<Self>>,
+        values: u64,
+        new: impl FnOnce() -> LostNames,
+        now: Instant,
+    ) -> Option<(u64, &str)> {
         if values == 0 {
             return None;
         }
-        let times = self.log.failed("lost", now);
+        let kind = kind.get_or_insert_default();
+        let times = kind.log.failed("lost", now);
         let new = listed(new());
         if times.is_none() && new.is_none() {
             return None;
         }
         if let Some(new) = new {
-            self.names = new;
+            kind.names = new;
         }
-        Some((times.unwrap_or(1), &self.names))
+        Some((times.unwrap_or(1), &kind.names))
     }
 }
 

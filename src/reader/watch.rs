@@ -46,6 +46,11 @@ impl Watch {
         self.last.set(Some(LastPoll { ended, took, body_bytes, document_bytes }));
     }
 
+    /// The length of the last body, if there was a poll.
+    pub(crate) fn last_body_bytes(&self) -> Option<usize> {
+        self.last.get().map(|last| last.body_bytes)
+    }
+
     /// The last poll that has ended; `ended` is how long ago that was.
     pub(crate) fn last_poll(&self, elapsed: Duration) -> Option<LastPoll> {
         self.last.get().map(|last| LastPoll { ended: elapsed.saturating_sub(last.ended), ..last })

@@ -4,7 +4,7 @@
 use crate::access::pem;
 use crate::access::{Access, Auth, SecretSource};
 use crate::clock;
-use crate::config::{Reader, Recorder, Source, Target, pem_blocks};
+use crate::config::{Reader, Recorder, Target, pem_blocks};
 use crate::finding::Finding;
 use crate::secret::{Secret, Shape};
 use std::path::Path;
@@ -13,10 +13,7 @@ const CHECK: &str = "file";
 const CLIENT: &str = "client certificate";
 
 pub(super) fn of_reader(reader: &Reader) -> Vec<Finding> {
-    match &reader.source {
-        Source::Expvar { access, .. } => inspect([&**access].into_iter()),
-        Source::Own => Vec::new(),
-    }
+    inspect(reader.source.access().map(|access| &**access).into_iter())
 }
 
 pub(super) fn of_recorder(recorder: &Recorder) -> Vec<Finding> {

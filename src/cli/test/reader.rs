@@ -1,11 +1,11 @@
 //! Polls a reader once, as a run would, and tells what came.
 
 use crate::clock;
-use crate::config::{LogLevel, Reader};
+use crate::config::{LogLevel, Reader, Source};
 use crate::document_buffers::DocumentBuffers;
 use crate::finding::Finding;
 use crate::flatten::{Cause, FlattenError, Report};
-use crate::http::{Content, Http, HttpError, redirected_advice};
+use crate::http::{Content, Endpoint, Http, HttpError, redirected_advice};
 use crate::log::{self, ComponentLevel};
 use crate::plural::{counted, grouped};
 use crate::reader::{ReadError, Reading};
@@ -17,6 +17,25 @@ use std::time::Duration;
 const CHECK: &str = "poll";
 
 pub(super) async fn try_reader(reader: Arc<Reader>, http: Http, buffers: Rc<RefCell<DocumentBuffers>>) -> Vec<Finding> {
+    let Source::Targets(targets) = &reader.source else { return poll(reader, &http, &buffers).await };
+    let Some(url) = targets.named_url() else {
+        return vec![Finding::good(CHECK, "no targets yet").fix("add some to the file", "targets_file")];
+    };
+    let endpoint = Endpoint::with_identity(url, Rc::default());
+    let addresses = match http.addresses(&endpoint, reader.timeout).await {
+        Ok(addresses) => addresses,
+        Err(error) => return vec![refused(ReadError::Http(error))],
+    };
+    let mut findings = Vec::new();
+    for target in targets.at_addresses(&reader, &addresses) {
+        let name = target.name().to_owned();
+        let of_target = poll(target, &http, &buffers).await.into_iter();
+        findings.extend(of_target.map(|finding| Finding { text: format!("{name}: {}", finding.text), ..finding }));
+    }
+    findings
+}
+
+async fn poll(reader: Arc<Reader>, http: &Http, buffers: &RefCell<DocumentBuffers>) -> Vec<Finding> {
     let host_name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let level = ComponentLevel::of_settings(LogLevel::Error);
     let timeout = reader.timeout;
@@ -35,7 +54,7 @@ pub(super) async fn try_reader(reader: Arc<Reader>, http: Http, buffers: Rc<RefC
         report = made.2;
         Ok(())
     };
-    let mut finding = match reading.poll_once(&http, Vec::new(), &mut make).await {
+    let mut finding = match reading.poll_once(http, Vec::new(), &mut make).await {
         Ok(content) => document_made(&content, sizes, &report, &reading),
         Err(error @ ReadError::Http(_)) => return vec![refused(error)],
         Err(error) => refused(error),

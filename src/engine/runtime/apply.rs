@@ -6,12 +6,14 @@ use super::{Engine, Retiring, Runtime, Shipping};
 use crate::clock;
 use crate::config::{Config, Reader, Settings, Target};
 use crate::descriptors::{self, Reserve};
+use crate::http::Needs;
 use crate::limits;
 use crate::pages;
 use crate::reader::Reading;
 use crate::recorder::Recording;
 use smol::{LocalExecutor, Task};
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,26 +21,40 @@ use std::time::Instant;
 impl Runtime {
     /// Applies another configuration, and logs what has changed.
     pub(super) fn reload(self: &Rc<Self>, config: &Config, executor: &LocalExecutor<'_>) {
-        let (readers, recorders) = self.apply(&config.engines, config.settings(), executor);
+        let (readers, recorders) = self.apply(&config.engines, &config.groups, config.settings(), executor);
         tracing::info!("configuration reloaded: readers {readers}; recorders {recorders}");
         if let Some(supervisor) = &self.supervisor {
             supervisor.ready("configuration reloaded");
         }
     }
 
-    /// Makes these the running engines. What is unchanged goes on; everything else ends, begins, or takes over what
-    /// waits.
+    /// Makes these the running engines. The readers of `groups` have targets, which are followed from now on.
     pub(in crate::engine) fn apply(
         self: &Rc<Self>,
         engines: &[Routed],
+        groups: &[Routed],
         settings: &Settings,
+        executor: &LocalExecutor<'_>,
+    ) -> (Changes, Changes) {
+        let engines = self.follow(engines, groups, settings);
+        self.apply_engines(&engines, settings, true, executor)
+    }
+
+    /// Makes these the running engines. What is unchanged goes on; everything else ends, begins, or takes over what
+    /// waits. `is_other_configuration` is false if only the targets of some readers have changed.
+    pub(super) fn apply_engines(
+        self: &Rc<Self>,
+        engines: &[Routed],
+        settings: &Settings,
+        is_other_configuration: bool,
         executor: &LocalExecutor<'_>,
     ) -> (Changes, Changes) {
         let plan = Plan::of(engines, settings);
         self.log_level.change_settings(settings.log_level);
         self.shutdown_timeout.set(settings.shutdown_timeout);
         self.watch.set(settings.watch);
-        let needs = self.http.needs(plan.urls(engines));
+        let kept = self.kept_readers(engines);
+        let needs = self.needs_of(&plan, engines, if is_other_configuration { &[] } else { &kept });
         // Both use descriptors on other threads.
         let needs_threads = needs.lookups || needs.proxy;
         let spares = if needs_threads { plan.spares.min(descriptors::limit() / 4) } else { 0 };
@@ -48,9 +64,28 @@ impl Runtime {
         let reserve = Reserve { files: plan.reserve.files + spares + lookups + pages, ..plan.reserve };
         self.http.set_limits(plan.endpoints, reserve, needs.proxy);
         let recorders = self.apply_recorders(&plan, executor);
-        let readers = self.apply_readers(engines, &plan.routes);
+        let readers = self.apply_readers(engines, &kept, &plan.routes);
         self.apply_pages(settings, executor);
         (readers, recorders)
+    }
+
+    /// For each engine, the place of the running reader that goes on.
+    fn kept_readers(&self, engines: &[Routed]) -> Vec<Option<usize>> {
+        let before = self.engines.borrow();
+        let readers: Vec<&Reader> = before.iter().map(|engine| engine.reading.config()).collect();
+        routing::kept_readers(&readers, engines)
+    }
+
+    /// What exchanges need besides connections. To find that out costs system calls, so it is not done again for readers that
+    /// are kept.
+    fn needs_of(&self, plan: &Plan, engines: &[Routed], kept: &[Option<usize>]) -> Needs {
+        let is_known = |place: usize| kept.get(place).is_some_and(Option::is_some);
+        let new = engines.iter().enumerate().filter(|(place, _)| !is_known(*place)).map(|(_, engine)| engine);
+        let needs = self.http.needs(plan.urls(new));
+        let before = if kept.is_empty() { Needs::default() } else { self.needs.get() };
+        let needs = Needs { lookups: needs.lookups || before.lookups, proxy: needs.proxy || before.proxy };
+        self.needs.set(needs);
+        needs
     }
 
     /// Keeps, replaces, starts and retires recorders.
@@ -128,10 +163,8 @@ impl Runtime {
     }
 
     /// Keeps, starts and retires readers.
-    fn apply_readers(&self, engines: &[Routed], routes: &[Vec<usize>]) -> Changes {
+    fn apply_readers(&self, engines: &[Routed], kept: &[Option<usize>], routes: &[Vec<usize>]) -> Changes {
         let before = self.engines.take();
-        let readers: Vec<&Reader> = before.iter().map(|engine| engine.reading.config()).collect();
-        let kept = routing::kept_readers(&readers, engines);
         let host_name = host_name();
         let recorders = self.recorders.borrow();
         let engine = |(at, routed): (usize, &Routed)| {
@@ -145,12 +178,13 @@ impl Runtime {
             Rc::new(Engine { reading, recordings: RefCell::new(recordings), is_retired: Cell::new(false) })
         };
         let after: Vec<Rc<Engine>> = engines.iter().enumerate().map(engine).collect();
-        for (_, engine) in before.iter().enumerate().filter(|(place, _)| !kept.contains(&Some(*place))) {
+        let lasting: BTreeSet<usize> = kept.iter().copied().flatten().collect();
+        for (_, engine) in before.iter().enumerate().filter(|(place, _)| !lasting.contains(place)) {
             engine.is_retired.set(true);
             engine.recordings.take();
         }
         let names: Vec<String> = before.iter().map(|engine| engine.reading.name().to_owned()).collect();
-        let stayed = after.iter().zip(&kept).map(|(engine, kept)| (engine.reading.name(), kept.is_some()));
+        let stayed = after.iter().zip(kept).map(|(engine, kept)| (engine.reading.name(), kept.is_some()));
         let changes = Changes::between(&names, stayed);
         self.engines.replace(after);
         changes

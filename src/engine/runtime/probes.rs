@@ -1,6 +1,6 @@
 //! What collectors and probes ask for: `/metrics` and `/ready`.
 
-use super::Runtime;
+use super::{Engine, Runtime};
 use crate::clock;
 use crate::config::Target;
 use crate::descriptors;
@@ -10,6 +10,7 @@ use crate::metrics::{ProcessUsage, open_descriptors};
 use crate::pages::Status;
 use std::fmt;
 use std::io::Write;
+use std::rc::Rc;
 use std::time::Duration;
 
 impl Runtime {
@@ -54,7 +55,9 @@ impl Runtime {
     pub(super) fn write_ready(&self, out: &mut Vec<u8>) -> Status {
         let (now, elapsed) = (clock::now(), self.elapsed());
         let mut reasons = Reasons { out, number: 0 };
-        for engine in self.engines.borrow().iter().filter(|engine| !engine.reading.was_polled()) {
+        // Targets come and go, and a new one that hangs is no reason to be taken out of service.
+        let is_awaited = |engine: &&Rc<Engine>| !engine.reading.was_polled() && !engine.reading.is_target();
+        for engine in self.engines.borrow().iter().filter(is_awaited) {
             reasons.add("reader", engine.reading.name(), &"not polled yet");
         }
         for one in self.recorders.borrow().iter().filter(|one| !one.recording.is_answering()) {

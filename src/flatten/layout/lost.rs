@@ -61,9 +61,12 @@ struct Names {
     pending: VecDeque<String>,
 }
 
-/// What is remembered about the losses of one reader.
+/// What is remembered about the losses of one reader: nothing until there is one, because most readers have none.
 #[derive(Debug, Default)]
-pub(crate) struct Lost {
+pub(crate) struct Lost(Option<Box<Memory>>);
+
+#[derive(Debug, Default)]
+struct Memory {
     hasher: RandomState,
     /// By [`Loss`].
     names: [Names; 3],
@@ -86,13 +89,79 @@ impl LostAt {
 }
 
 impl Lost {
+    fn memory(&mut self) -> &mut Memory {
+        self.0.get_or_insert_default()
+    }
+
     /// The layout has changed, and with it the places of all members.
     pub(crate) fn forget_layout(&mut self) {
-        self.known.clear();
+        if let Some(memory) = &mut self.0 {
+            memory.known.clear();
+        }
     }
 
     /// `body` has become a document, in which these values are missing.
     pub(crate) fn note(&mut self, body: &[u8], lost: &mut Vec<LostAt>) {
+        self.memory().note(body, lost);
+    }
+
+    /// The variable with this name is lost.
+    pub(crate) fn note_name(&mut self, loss: Loss, name: &[u8]) {
+        self.memory().note_name(loss, name);
+    }
+
+    /// A few of the names that were lost for the first time, and how many more there are. Each name is given once.
+    pub(crate) fn take(&mut self, loss: Loss) -> LostNames {
+        self.0.as_mut().map_or(LostNames { names: Vec::new(), more: 0 }, |memory| memory.take(loss))
+    }
+
+    /// From now on, changed names are remembered.
+    pub(crate) fn want_changed(&mut self) {
+        self.memory().changed = Some(ChangedNames::default());
+    }
+
+    fn changed(&mut self) -> Option<&mut ChangedNames> {
+        self.0.as_mut()?.changed.as_mut()
+    }
+
+    /// The text of the variable at this byte of the body was mended.
+    pub(crate) fn note_mended_text(&mut self, body: &[u8], offset: usize) {
+        if let Some(changed) = self.changed() {
+            changed.mended_text = Some(locate::name_at(body, offset));
+        }
+    }
+
+    /// The names of another layout follow.
+    pub(crate) fn forget_changed(&mut self) {
+        if let Some(changed) = self.changed() {
+            *changed = ChangedNames::default();
+        }
+    }
+
+    /// The variable that is called `key` in an object gets the name `shipped`. `object` is the name of the object, with a dot
+    /// behind it.
+    pub(crate) fn note_changed(&mut self, object: &[u8], key: &[u8], shipped: &[u8]) {
+        let Some(changed) = self.changed() else { return };
+        if changed.names.len() == LOST_NAMES_TOLD {
+            changed.more += 1;
+            return;
+        }
+        let shown = |name: &[u8]| {
+            let mut shown = String::new();
+            locate::write_shown(name, &mut shown);
+            shown
+        };
+        changed.names.push([shown(&[object, key].concat()), shown(shipped)]);
+    }
+
+    /// What was changed, if that was wanted.
+    pub(crate) fn take_changed(&mut self) -> ChangedNames {
+        self.0.as_mut().and_then(|memory| memory.changed.take()).unwrap_or_default()
+    }
+}
+
+impl Memory {
+    fn note(&mut self, body: &[u8], lost: &mut Vec<LostAt>) {
         lost.retain(|lost| !self.known.contains(&lost.member));
         if lost.is_empty() || self.of(Loss::Broken).seen.len() >= LOST_NAMES_MAX {
             return;
@@ -109,8 +178,7 @@ impl Lost {
         }
     }
 
-    /// The variable with this name is lost.
-    pub(crate) fn note_name(&mut self, loss: Loss, name: &[u8]) {
+    fn note_name(&mut self, loss: Loss, name: &[u8]) {
         if self.of(loss).seen.len() < LOST_NAMES_MAX {
             locate::write_shown(name, &mut self.name);
             self.note_own_name(loss);
@@ -125,54 +193,13 @@ impl Lost {
         }
     }
 
-    /// A few of the names that were lost for the first time, and how many more there are. Each name is given once.
-    pub(crate) fn take(&mut self, loss: Loss) -> LostNames {
+    fn take(&mut self, loss: Loss) -> LostNames {
         let pending = &mut self.of(loss).pending;
         let names = pending.drain(..pending.len().min(LOST_NAMES_TOLD)).collect();
         if pending.is_empty() {
             pending.shrink_to_fit();
         }
         LostNames { names, more: pending.len() }
-    }
-
-    /// From now on, changed names are remembered.
-    pub(crate) fn want_changed(&mut self) {
-        self.changed = Some(ChangedNames::default());
-    }
-
-    /// The text of the variable at this byte of the body was mended.
-    pub(crate) fn note_mended_text(&mut self, body: &[u8], offset: usize) {
-        if let Some(changed) = &mut self.changed {
-            changed.mended_text = Some(locate::name_at(body, offset));
-        }
-    }
-
-    /// The names of another layout follow.
-    pub(crate) fn forget_changed(&mut self) {
-        if self.changed.is_some() {
-            self.want_changed();
-        }
-    }
-
-    /// The variable that is called `key` in an object gets the name `shipped`. `object` is the name of the object, with a dot
-    /// behind it.
-    pub(crate) fn note_changed(&mut self, object: &[u8], key: &[u8], shipped: &[u8]) {
-        let Some(changed) = &mut self.changed else { return };
-        if changed.names.len() == LOST_NAMES_TOLD {
-            changed.more += 1;
-            return;
-        }
-        let shown = |name: &[u8]| {
-            let mut shown = String::new();
-            locate::write_shown(name, &mut shown);
-            shown
-        };
-        changed.names.push([shown(&[object, key].concat()), shown(shipped)]);
-    }
-
-    /// What was changed, if that was wanted.
-    pub(crate) fn take_changed(&mut self) -> ChangedNames {
-        self.changed.take().unwrap_or_default()
     }
 
     fn of(&mut self, loss: Loss) -> &mut Names {

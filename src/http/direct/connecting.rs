@@ -81,7 +81,8 @@ impl Connector {
             Place::Name { host, port } => (host, *port),
         };
         let with_port = |resolved: &Resolved| -> Vec<Address> {
-            resolved.addresses.iter().map(|address| Address::Net((*address, port).into())).collect()
+            let tried = resolved.addresses.iter().take(limits::NAME_ADDRESSES_MAX);
+            tried.map(|address| Address::Net((*address, port).into())).collect()
         };
         let resolved = self.resolve(host, request).await.map_err(Err)?;
         let failed = match race(connections, &with_port(&resolved), request).await {
@@ -118,9 +119,28 @@ impl Connector {
                 let resolved = self.names.resolve(host, timeout, deadline).await;
                 resolved.map_or_else(|_| Vec::new(), |resolved| resolved.addresses)
             }
+            Place::Addresses(_) if endpoint.is_pinned => Vec::new(),
             Place::Addresses(_) => {
                 fixed_addresses(host).filter(|_| host.parse::<IpAddr>().is_err()).unwrap_or_default()
             }
+        }
+    }
+
+    /// All addresses of the endpoint's host, however many there are.
+    pub(super) async fn all_addresses(
+        &self,
+        endpoint: &Endpoint,
+        timeout: Duration,
+        deadline: Instant,
+    ) -> Result<Vec<IpAddr>, HttpError> {
+        let host = endpoint.host();
+        match &endpoint.peer.place {
+            Place::Name { host, .. } => {
+                let resolved = self.names.resolve(host, timeout, deadline).await;
+                let failed = |error| TransportError::Name { host: host.clone(), error };
+                Ok(resolved.map_err(failed)?.addresses)
+            }
+            Place::Addresses(_) => Ok(fixed_addresses(host).unwrap_or_default()),
         }
     }
 
