@@ -32,6 +32,10 @@ pub struct Report {
     pub beyond_columns: u64,
     /// Byte offset just after the first of these values, in the text that was walked.
     pub first_beyond_columns: Option<usize>,
+    /// Texts that should have become numbers, and were none.
+    pub unconverted: u64,
+    /// Elements that had no key, left out of arrays that become objects by a key.
+    pub unkeyed: u64,
     /// Names that had to be changed, and variables beyond `max_fields`.
     pub names: Mended,
     /// How many of `numbers` are sizes in bytes according to a `map_file`.
