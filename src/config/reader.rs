@@ -1,5 +1,6 @@
 //! The section of a reader.
 
+use super::convert::{self, ObjectArrays};
 use super::maps::MapFiles;
 use super::patterns::patterns;
 use super::ports::{Port, SingleEndpoint};
@@ -227,11 +228,11 @@ fn variable_rules(section: &mut Section<'_, '_>, is_range: bool, map_files: &Map
     let gc_pauses = section.parse("gc_pauses", |text| {
         one_of("value", text, &[("new", GcPauses::New), ("all", GcPauses::All), ("off", GcPauses::Off)])
     });
-    let drop_object_arrays =
-        section.parse("object_arrays", |text| one_of("value", text, &[("columns", false), ("drop", true)]));
+    let ObjectArrays { keyed, drop_others } = convert::object_arrays(section);
     let dots_underscore = section.parse("dots", |text| one_of("value", text, &[("keep", false), ("underscore", true)]));
     let fields_max = section.number("max_fields", 1, limits::FIELDS_MAX);
     let conversions = section.file("map_file", |path| map_files.load(path));
+    let texts = convert::text_units(section);
     let labels = labels(section, is_range.then(ports::label));
     let rates = patterns(section, "rates").map(|texts| Globs::new(&texts)).unwrap_or_default();
     let renames = rename::renames(section, &labels);
@@ -239,8 +240,10 @@ fn variable_rules(section: &mut Section<'_, '_>, is_range: bool, map_files: &Map
         choice,
         dots_underscore: dots_underscore.unwrap_or(default.dots_underscore),
         gc_pauses: gc_pauses.unwrap_or(default.gc_pauses),
-        drop_object_arrays: drop_object_arrays.unwrap_or(default.drop_object_arrays),
+        keyed_arrays: keyed,
+        drop_object_arrays: drop_others,
         conversions: conversions.unwrap_or_default(),
+        texts,
         renames,
         rates,
         fields_max: fields_max.map_or(default.fields_max, |fields| usize::try_from(fields).unwrap_or(usize::MAX)),

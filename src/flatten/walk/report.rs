@@ -47,3 +47,11 @@ pub struct Report {
     /// Whether the target has restarted since the last document.
     pub restarted: bool,
 }
+
+impl Report {
+    /// Values and variables that were left out although the rules want them.
+    #[must_use]
+    pub fn left_out(&self) -> u64 {
+        self.broken + self.out_of_range + self.beyond_columns + self.unkeyed + self.names.over_limit
+    }
+}
