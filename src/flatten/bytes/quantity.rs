@@ -9,6 +9,7 @@ use super::json;
 use super::scalar;
 use crate::limits::QUANTITY_BYTES_MAX;
 use std::num::NonZeroU8;
+use std::ops::Range;
 
 /// What a text is turned into: a number, or a number of some unit. One byte, so that it costs a layout nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,17 +90,13 @@ impl TextUnit {
     pub(crate) fn replace(self, out: &mut Vec<u8>, start: usize) -> bool {
         let end = out.len();
         let mut buffer = [0; QUANTITY_BYTES_MAX];
-        let Some(mut text) = out.get(start + 1..end - 1).and_then(|text| copied(text, &mut buffer)) else {
-            return false;
+        let Some(text) = out.get(start + 1..end - 1) else { return false };
+        let copy = if memchr::memchr(b'\\', text).is_none() {
+            copied(text, &mut buffer)
+        } else {
+            decoded(out, start + 1..end - 1, &mut buffer)
         };
-        let mut other = [0; QUANTITY_BYTES_MAX];
-        if memchr::memchr(b'\\', text).is_some() {
-            scalar::decode(out, text);
-            let decoded = copied(&out[end..], &mut other);
-            out.truncate(end);
-            let Some(decoded) = decoded else { return false };
-            text = decoded;
-        }
+        let Some(text) = copy else { return false };
         if !self.write(text, out) {
             out.truncate(end);
             return false;
@@ -122,10 +119,23 @@ impl TextUnit {
 }
 
 /// A copy of a text, if the buffer has room for it.
-fn copied<'b>(text: &[u8], buffer: &'b mut [u8; QUANTITY_BYTES_MAX]) -> Option<&'b [u8]> {
+fn copied<'b, const BYTES: usize>(text: &[u8], buffer: &'b mut [u8; BYTES]) -> Option<&'b [u8]> {
     let copy = buffer.get_mut(..text.len())?;
     copy.copy_from_slice(text);
     Some(copy)
+}
+
+/// The text in this part of `out`, which contains escapes, if the buffer has room for it.
+#[cold]
+fn decoded<'b>(out: &mut Vec<u8>, text: Range<usize>, buffer: &'b mut [u8; QUANTITY_BYTES_MAX]) -> Option<&'b [u8]> {
+    // An escape has at most six bytes for each that it stands for.
+    let mut raw = [0; 6 * QUANTITY_BYTES_MAX];
+    let raw = copied(&out[text], &mut raw)?;
+    let end = out.len();
+    scalar::decode(out, raw);
+    let copy = copied(&out[end..], buffer);
+    out.truncate(end);
+    copy
 }
 
 /// Splits the sign off.

@@ -17,17 +17,16 @@ pub(crate) fn place_of(arrays: &[KeyedArray], name: &[u8]) -> Option<usize> {
     arrays.iter().position(|keyed| keyed.array.as_bytes() == name)
 }
 
-/// Whether a key, as it stands in the payload, is this name.
-pub(crate) fn is_name(key: &[u8], name: &[u8]) -> bool {
-    // No escape is longer than six bytes for each byte that it stands for.
-    key == name || (key.len() <= 6 * name.len() && memchr::memchr(b'\\', key).is_some() && is_decoded(key, name))
-}
-
-#[cold]
-fn is_decoded(key: &[u8], name: &[u8]) -> bool {
-    let mut decoded = Vec::new();
-    if scalar::escapes(key) != Escapes::Bad {
-        scalar::decode(&mut decoded, key);
+/// Whether a key, as it stands in the payload, is this name. `buffer` is for decoding it.
+pub(crate) fn is_name(key: &[u8], name: &[u8], buffer: &mut Vec<u8>) -> bool {
+    if memchr::memchr(b'\\', key).is_none() {
+        return key == name;
     }
-    decoded == name
+    // No escape is longer than six bytes for each byte that it stands for.
+    if key.len() > 6 * name.len() || scalar::escapes(key) == Escapes::Bad {
+        return false;
+    }
+    buffer.clear();
+    scalar::decode(buffer, key);
+    buffer == name
 }

@@ -202,7 +202,9 @@ fn key_of_element<'t>(text: &'t [u8], start: usize, member: &str) -> Option<&'t 
             b'{' | b'[' => nested += 1,
             b'}' | b']' if nested == 0 => return None,
             b'}' | b']' => nested -= 1,
-            b':' if nested == 0 => is_key = last.is_some_and(|key| keyed::is_name(key, member.as_bytes())),
+            b':' if nested == 0 => {
+                is_key = last.is_some_and(|key| keyed::is_name(key, member.as_bytes(), &mut Vec::new()))
+            }
             b',' => is_key = false,
             _ => {}
         }

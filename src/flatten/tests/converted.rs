@@ -124,6 +124,7 @@ fn an_array_becomes_an_object_by_a_key() {
             r#""Gauges.a.v":1,"Gauges.b.v":3"#,
             1,
         ),
+        (r#"{"Gauges":[{"Name":"a","v":1},{"Name":"\u0061","v":2}]}"#, r#""Gauges.a.v":1"#, 1),
         // Deeper members of the same name are others; the key may be escaped.
         (
             r#"{"Gauges":[{"v":{"Name":"deep"},"N\u0061me":"q\"é"},{"Name":"","v":1}]}"#,

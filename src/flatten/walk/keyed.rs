@@ -46,9 +46,15 @@ impl<'a, G: Guide> Walk<'a, G> {
         self.guide.end()
     }
 
-    /// Whether an earlier element has this key. From now on, one has.
-    fn is_taken(&self, seen: &mut ByHash<'a, bool>, key: &[u8]) -> Outcome<bool> {
-        let seen = seen.get_mut(fnv(FNV_OFFSET, key)).map_err(|NoRoom| self.no_room())?;
+    /// Whether an earlier element has this key, however it is escaped. From now on, one has.
+    fn is_taken(&mut self, seen: &mut ByHash<'a, bool>, key: &[u8]) -> Outcome<bool> {
+        let mut hash = fnv(FNV_OFFSET, key);
+        if memchr::memchr(b'\\', key).is_some() {
+            self.path.clear();
+            scalar::decode(self.path, key);
+            hash = fnv(FNV_OFFSET, self.path);
+        }
+        let seen = seen.get_mut(hash).map_err(|NoRoom| self.no_room())?;
         Ok(std::mem::replace(seen, true))
     }
 
@@ -67,21 +73,20 @@ impl<'a, G: Guide> Walk<'a, G> {
     }
 
     /// The key of the element at the cursor, an object. None if it has none, or more than one.
-    fn key_of_element(&self, member: &[u8]) -> Option<Key<'a>> {
+    fn key_of_element(&mut self, member: &[u8]) -> Option<Key<'a>> {
         let mut found = None;
         let mut nested = 0_usize;
         let mut token = self.at + 1;
         while let Some(&offset) = self.offsets.get(token) {
-            match self.body[offset as usize] {
+            let first = self.body[offset as usize];
+            match first {
                 b'{' | b'[' => nested += 1,
                 b'}' | b']' if nested == 0 => break,
                 b'}' | b']' => nested -= 1,
-                b'"' if nested == 0 && self.is_key(token, member) => {
-                    if found.replace(token).is_some() {
-                        return None;
-                    }
-                }
                 _ => {}
+            }
+            if first == b'"' && nested == 0 && self.is_key(token, member) && found.replace(token).is_some() {
+                return None;
             }
             token += 1;
         }
@@ -91,12 +96,12 @@ impl<'a, G: Guide> Walk<'a, G> {
     }
 
     /// Whether the string at `token` is the key of a member with this name.
-    fn is_key(&self, token: usize, member: &[u8]) -> bool {
+    fn is_key(&mut self, token: usize, member: &[u8]) -> bool {
         if self.offsets.get(token + 1).is_none_or(|&offset| self.body[offset as usize] != b':') {
             return false;
         }
         let Some(key) = self.string_at(token) else { return false };
-        keyed::is_name(key, member)
+        keyed::is_name(key, member, self.path)
     }
 
     /// The text of the string at a token, without its quotes. None if there is something else.
@@ -112,6 +117,8 @@ impl<'a, G: Guide> Walk<'a, G> {
     #[cold]
     fn skip_unkeyed(&mut self) -> Outcome<()> {
         self.report.unkeyed += 1;
+        // It may hold a key, and is part of what identifies a loss.
+        self.path.clear();
         self.note_lost(Loss::Unkeyed, self.at, b"");
         self.skip_to_separator()
     }

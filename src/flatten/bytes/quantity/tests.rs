@@ -45,6 +45,8 @@ fn texts_that_are_numbers_in_full_become_numbers() {
             (r"\u0031\u002e5", "1.5"),
             (&long, &long),
             (&format!("1{long}"), "-"),
+            (&r"\u0039".repeat(QUANTITY_BYTES_MAX), &long),
+            (&r"\u0039".repeat(QUANTITY_BYTES_MAX + 1), "-"),
             ("12345678901234567890.12345678901234567890", "12345678901234567890.12345678901234567890"),
         ],
     );
