@@ -241,9 +241,11 @@ impl<'a, G: Guide> Walk<'a, G> {
         if memchr::memchr(b'\\', key).is_none() {
             self.path.extend_from_slice(key);
         } else {
-            let decoded = &mut Vec::with_capacity(key.len());
-            scalar::decode(decoded, key);
-            json::write_escaped_bytes(self.path, decoded);
+            // Decoded behind what has been written.
+            let end = self.out.len();
+            scalar::decode(self.out, key);
+            json::write_escaped_bytes(self.path, &self.out[end..]);
+            self.out.truncate(end);
         }
         if self.dots_underscore() {
             self.path[mark..].iter_mut().filter(|byte| **byte == b'.').for_each(|byte| *byte = b'_');
