@@ -46,12 +46,15 @@ use std::time::Duration;
 pub use crate::log::{LogFormat, LogLevel};
 pub(crate) use access::{pem_blocks, percent_decoded};
 pub use error::ConfigError;
+pub(crate) use index_names::span_hours;
 pub(crate) use lookup::place_of;
 pub use node::YamlSizes;
 pub use reader::Reader;
 pub(crate) use reader::Source;
 pub use recorder::Recorder;
-pub(crate) use recorder::{Compression, FileMode, Host, INDEX_NAME_DEFAULT, IndexSetting, ServerTarget, Target};
+pub(crate) use recorder::{
+    Compression, FileMode, Host, INDEX_NAME_DEFAULT, IndexSetting, Retention, ServerTarget, Target,
+};
 pub(crate) use suggest::nearest;
 
 /// A valid configuration.
