@@ -4,6 +4,7 @@
 //! either a [`Config`] that needs no further checks, or a [`ConfigError`] with all problems.
 
 mod access;
+mod by_hand;
 mod convert;
 mod error;
 mod expand;

@@ -13,7 +13,7 @@ use crate::systemd::Supervisor;
 use crate::watchdog::Watchdog;
 use runtime::Runtime;
 use smol::LocalExecutor;
-use smol::channel::Receiver;
+use smol::channel::{Receiver, Sender};
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -27,6 +27,14 @@ pub struct Engine {
     settings: Settings,
     polls_max: Option<u64>,
 }
+
+/// Looks at engines from outside while they run, also from another thread. See [`observer`].
+#[derive(Debug, Clone)]
+pub struct Observer(Sender<Order>);
+
+/// Lets engines be observed: given to those that start. See [`observer`].
+#[derive(Debug)]
+pub struct Observed(Receiver<Order>);
 
 /// Why an engine cannot be built or started.
 #[derive(Debug)]
@@ -94,6 +102,12 @@ impl Engine {
         Ok(Self { routed, settings: Settings::default(), polls_max: None })
     }
 
+    /// Runs with these settings instead of the defaults, or of those of the configuration.
+    #[must_use]
+    pub fn settings(self, settings: Settings) -> Self {
+        Self { settings, ..self }
+    }
+
     /// Ends the reader, and with it the engine, after this many polls. A single poll happens at once, without the
     /// reader's jitter.
     #[must_use]
@@ -107,18 +121,89 @@ impl Engine {
     /// # Errors
     /// [`EngineError::RandomBytes`], [`EngineError::EventLoop`].
     pub fn start(self, stop: impl Future<Output = ()>) -> Result<Report, EngineError> {
+        self.start_with_orders(stop, None)
+    }
+
+    /// The same, and can be observed.
+    ///
+    /// # Errors
+    /// [`EngineError::RandomBytes`], [`EngineError::EventLoop`].
+    #[expect(clippy::needless_pass_by_value, reason = "engines that have ended are not observed any more")]
+    pub fn start_observed(self, observed: Observed, stop: impl Future<Output = ()>) -> Result<Report, EngineError> {
+        self.start_with_orders(stop, Some(observed.0.clone()))
+    }
+
+    fn start_with_orders(
+        self,
+        stop: impl Future<Output = ()>,
+        orders: Option<Receiver<Order>>,
+    ) -> Result<Report, EngineError> {
         let runtime = Runtime::new(&self.settings, self.polls_max, None, None)?;
-        run(runtime, &[self.routed], &self.settings, unhurried(stop), None)
+        run(runtime, &[self.routed], &self.settings, unhurried(stop), orders)
     }
 }
 
-/// Runs all engines of a configuration on this thread until each has ended, or `stop` completes. Then ships what waits.
+/// An observer of engines that are about to start, and what these are given.
+///
+/// ```no_run
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = expvastic::Config::load("conf.yml")?;
+/// let (observer, observed) = expvastic::observer();
+/// let engines = std::thread::spawn(move || expvastic::start_engines_observed(&config, observed, std::future::pending()));
+/// if let Some(report) = smol::block_on(observer.report()) {
+///     println!("{} polls so far", report.polls);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub fn observer() -> (Observer, Observed) {
+    let (sender, receiver) = smol::channel::bounded(1);
+    (Observer(sender), Observed(receiver))
+}
+
+impl Drop for Observed {
+    /// Questions that nobody will answer any more end without an answer.
+    fn drop(&mut self) {
+        self.0.close();
+        while let Ok(order) = self.0.try_recv() {
+            drop(order);
+        }
+    }
+}
+
+impl Observer {
+    /// What the engines have done so far: the ledgers are those of one instant, and balance. Waits until the engines have
+    /// started. None if they have ended, or will never start. Costs them nothing unless it is called.
+    pub async fn report(&self) -> Option<Report> {
+        let (sender, receiver) = smol::channel::bounded(1);
+        self.0.send(Order::Report(sender)).await.ok()?;
+        receiver.recv().await.ok()
+    }
+}
+
+/// Runs all engines of a configuration on this thread, which it blocks, until each has ended or `stop` completes. Then ships
+/// what waits.
 ///
 /// # Errors
 /// [`EngineError::RandomBytes`], [`EngineError::EventLoop`].
 pub fn start_engines(config: &Config, stop: impl Future<Output = ()>) -> Result<Report, EngineError> {
     let runtime = Runtime::new(config.settings(), None, None, None)?;
     run(runtime, &config.engines, config.settings(), unhurried(stop), None)
+}
+
+/// The same, and can be observed.
+///
+/// # Errors
+/// [`EngineError::RandomBytes`], [`EngineError::EventLoop`].
+#[expect(clippy::needless_pass_by_value, reason = "engines that have ended are not observed any more")]
+pub fn start_engines_observed(
+    config: &Config,
+    observed: Observed,
+    stop: impl Future<Output = ()>,
+) -> Result<Report, EngineError> {
+    let runtime = Runtime::new(config.settings(), None, None, None)?;
+    run(runtime, &config.engines, config.settings(), unhurried(stop), Some(observed.0.clone()))
 }
 
 /// The same, and carries out orders meanwhile. The future that `stop` returns ends the final shipping early. `watchdog`
@@ -184,11 +269,14 @@ impl std::error::Error for EngineError {
 }
 
 /// An order to the running engines.
+#[derive(Debug)]
 pub(crate) enum Order {
     /// Ship what waits, now.
     Flush,
     /// Apply another configuration.
     Reload(Box<Config>),
+    /// Say what was done so far.
+    Report(Sender<Report>),
 }
 
 /// A stop after which shipping has all of `shutdown_timeout`.

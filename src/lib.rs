@@ -17,11 +17,24 @@
 //! use expvastic::{Config, start_engines};
 //!
 //! let config = Config::load("conf.yml")?;
-//! let report = start_engines(&config, std::future::pending())?;
+//! let (stop, stopped) = smol::channel::bounded::<()>(1);
+//! // Wherever the program decides to end, on whichever thread: `stop.try_send(())`, or drop it.
+//! let report = start_engines(&config, async { _ = stopped.recv().await })?;
 //! assert!(report.ledgers.iter().all(|(_, ledger)| ledger.balances()));
+//! # drop(stop);
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! - [`start_engines`] and [`Engine::start`] block the thread that calls them until the future `stop` completes, or nothing
+//!   is left to do. Then they ship what waits, for at most `shutdown_timeout`. `stop` may be any future, such as one that waits
+//!   for a channel or a signal. It is polled on the same thread, so it must not block. Handlers of signals are not installed.
+//! - Several engines, or configurations, may run in one process, each on a thread of its own. They share nothing, except that
+//!   no two of them can have the same spool folder or write to the same file.
+//! - [`Reader::from_yaml`], [`Recorder::from_yaml`] and [`Settings::from_yaml`] take every key of a configuration file.
+//!   [`Engine::with_reader_recorders`] makes an engine of them.
+//! - [`observer`] gives the ledgers and counters of engines while they run.
+//! - Messages are events of `tracing`. Without a subscriber, nothing is logged.
 
 mod config;
 
@@ -73,5 +86,7 @@ pub mod hot_path;
 pub mod spooled;
 
 pub use config::{Config, ConfigError, LogFormat, LogLevel, Reader, Recorder, Settings};
-pub use engine::{Engine, EngineError, Report, start_engines, tick_once};
+pub use engine::{
+    Engine, EngineError, Observed, Observer, Report, observer, start_engines, start_engines_observed, tick_once,
+};
 pub use metrics::{Dropped, Ledger};

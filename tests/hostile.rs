@@ -76,6 +76,13 @@ fn worst_small(number: usize, request: &Request) -> Reply {
     }
 }
 
+/// What a debug build may take in addition. Its code has many times the size, and what handles errors has not run while only
+/// `idle_code` bytes of it were in memory.
+fn debug_bytes(program: &Program, idle_code: u64) -> u64 {
+    let is_debug = cfg!(debug_assertions) && std::env::var_os(program::OTHER_BINARY).is_none();
+    if is_debug { DEBUG_BYTES + program.status("RssFile") * 1024 - idle_code } else { 0 }
+}
+
 /// A server called `host` that turns against a configuration with the defaults, but for a `max_body` of so many MiB, while the
 /// endpoint gives the largest payloads that there may be, at a high rate.
 fn check(host: &str, format: &str, body_mib: usize) {
@@ -145,10 +152,7 @@ fn check(host: &str, format: &str, body_mib: usize) {
     assert!(asked.load(Ordering::SeqCst) > 8, "it asked anew what the server is");
     assert!(program.is_running(), "it has ended");
     let most = program.status("VmHWM") * 1024;
-    // The code of a debug build has many times the size, and what handles errors has not run before.
-    let is_debug = cfg!(debug_assertions) && std::env::var_os(program::OTHER_BINARY).is_none();
-    let code = if is_debug { DEBUG_BYTES + program.status("RssFile") * 1024 - idle_code } else { 0 };
-    let allowed = announced + idle.saturating_sub(PROGRAM_BYTES) + code;
+    let allowed = announced + idle.saturating_sub(PROGRAM_BYTES) + debug_bytes(&program, idle_code);
     assert!(most <= allowed, "{host}: {most} bytes, {announced} were announced, {idle} were taken at first");
     program.kill();
     let log = program.read("stderr");

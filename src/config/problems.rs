@@ -22,13 +22,20 @@ pub(super) struct Place {
     indices: Vec<usize>,
     /// Whether it is a section that holds secrets, or in one.
     pub(super) holds_secrets: bool,
+    /// Whether it is a reader or a recorder that is in no file.
+    is_fragment: bool,
 }
 
 impl Place {
+    /// The place of a reader or a recorder that is in no file.
+    pub(super) fn of_fragment() -> Self {
+        Self { is_fragment: true, ..Self::default() }
+    }
+
     /// The place of entry `index`, called `key`, within this one.
     pub(super) fn entry(&self, index: usize, key: &str) -> Self {
         // Only directly below a reader or a recorder: those have names of the user's choice.
-        let holds_secrets = self.indices.len() == 2 && SECRET_SECTIONS.contains(&key);
+        let holds_secrets = (self.indices.len() == 2 || self.is_fragment) && SECRET_SECTIONS.contains(&key);
         let key = super::shorten(key);
         let name = if self.name.is_empty() { key } else { format!("{}.{key}", self.name) };
         Self { name, holds_secrets: holds_secrets || self.holds_secrets, ..self.below(index) }
@@ -42,7 +49,7 @@ impl Place {
     /// The place of entry or item `index`, with the name of this place, because its key may be a part of a secret.
     pub(super) fn below(&self, index: usize) -> Self {
         let indices = [&self.indices[..], &[index]].concat();
-        Self { name: self.name.clone(), indices, holds_secrets: self.holds_secrets }
+        Self { name: self.name.clone(), indices, holds_secrets: self.holds_secrets, is_fragment: false }
     }
 }
 

@@ -161,6 +161,8 @@ impl Runtime {
                     self.ordered.set(Some(config));
                     self.wake_up();
                 }
+                // Whoever has asked may have gone.
+                Order::Report(to) => drop(to.try_send(self.report())),
             }
         }
     }
