@@ -147,8 +147,8 @@
     }
   };
   const losses = (reader) => {
-    const { broken_values = 0, out_of_range_numbers = 0, beyond_columns = 0 } = reader.counts;
-    return broken_values + out_of_range_numbers + beyond_columns + (reader.mended_names.over_max_fields ?? 0);
+    const { broken_values = 0, out_of_range_numbers = 0, beyond_columns = 0, unkeyed_elements = 0 } = reader.counts;
+    return broken_values + out_of_range_numbers + beyond_columns + unkeyed_elements + (reader.mended_names.over_max_fields ?? 0);
   };
   const dropped = ({ ledger }) => Object.entries(ledger).filter(([name, documents]) => name.startsWith("dropped.") && documents > 0)
     .map(([name, documents]) => [REASONS[name.slice(8)] ?? name.slice(8), documents]);
@@ -407,6 +407,8 @@
   const SAID = {
     broken_values: (n) => `${several(n, "value")} left out: not valid JSON, or a number that no server can store`,
     beyond_columns: (n) => `${several(n, "value")} left out: the objects of an array have too many different members`,
+    unkeyed_elements: (n) => `${several(n, "element")} of arrays left out: without a key of their own`,
+    unconverted_texts: (n) => `${several(n, "text")} shipped as they are: not what convert says`,
     over_max_fields: (n) => `${several(n, "variable")} left out: more than max_fields`,
     mended_strings: (n) => `${several(n, "half of a character", "halves of characters")} in texts, replaced by U+FFFD`,
     empty_segment: (n) => `${several(n, "name")} with an empty part, which became _`,
@@ -419,7 +421,7 @@
     gc_doubtful: () => "the totals of garbage collections contradict each other",
     restarts: () => "the program has restarted since the poll before",
   };
-  const NAMES = { broken_values: "broken", beyond_columns: "columns", over_max_fields: "over_max_fields" };
+  const NAMES = { broken_values: "broken", beyond_columns: "columns", unkeyed_elements: "unkeyed", over_max_fields: "over_max_fields" };
   const findings = new Map();
   const drawFindings = (answer) => {
     const counts = new Map([...answer.get("counts"), ...answer.get("mended_names")].map(([kind, number]) => [kind, Number(number.text)]));

@@ -7,6 +7,7 @@ mod access;
 mod alternatives;
 mod by_hand;
 mod compose;
+mod convert;
 mod defaults;
 mod error;
 mod expand;
@@ -56,13 +57,16 @@ pub use crate::log::{LogFormat, LogLevel};
 pub(crate) use access::{pem_blocks, percent_decoded};
 pub use error::ConfigError;
 pub(crate) use file::{FileRead, list as list_files};
+pub(crate) use index_names::span_hours;
 pub(crate) use load::resolved;
 pub(crate) use lookup::place_of;
 pub use node::YamlSizes;
 pub use reader::Reader;
 pub(crate) use reader::{Source, Targets, TargetsError};
 pub use recorder::Recorder;
-pub(crate) use recorder::{Compression, FileMode, Host, INDEX_NAME_DEFAULT, IndexSetting, ServerTarget, Target};
+pub(crate) use recorder::{
+    Compression, FileMode, Host, INDEX_NAME_DEFAULT, IndexSetting, Retention, ServerTarget, Target,
+};
 pub(crate) use suggest::nearest;
 
 /// A valid configuration.

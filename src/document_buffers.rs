@@ -70,7 +70,12 @@ impl DocumentBuffers {
         self.document.clear();
         // A payload that gives no document names what is broken in it all the same.
         let _ = self.scratch.flatten(&mut variables, Duration::ZERO, body, &mut self.document);
-        let reasons = [("broken", Loss::Broken), ("columns", Loss::Columns), ("over_max_fields", Loss::OverLimit)];
+        let reasons = [
+            ("broken", Loss::Broken),
+            ("columns", Loss::Columns),
+            ("unkeyed", Loss::Unkeyed),
+            ("over_max_fields", Loss::OverLimit),
+        ];
         let names = reasons.map(|(reason, loss)| {
             let mut names = Vec::new();
             loop {

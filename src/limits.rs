@@ -16,7 +16,8 @@
 // Bounds of the sanitiser that apply to other parts as well.
 pub(crate) use configuration::*;
 pub(crate) use expvastic_flatten::limits::{
-    DOCUMENT_BYTES_MAX, KEPT_SCRATCH_BYTES_MAX, NAME_SEGMENTS_MAX, QUOTED_BYTES_MAX, RENAMED_BYTES_MAX, RENAMES_MAX,
+    DOCUMENT_BYTES_MAX, KEPT_SCRATCH_BYTES_MAX, KEYED_ARRAYS_MAX, NAME_SEGMENTS_MAX, QUOTED_BYTES_MAX,
+    RENAMED_BYTES_MAX, RENAMES_MAX,
 };
 pub(crate) use pages::*;
 pub(crate) use servers::*;

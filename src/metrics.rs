@@ -200,6 +200,10 @@ pub(crate) struct ReaderCounts {
     pub(crate) out_of_range: Count,
     /// Values in arrays of objects with too many members, left out.
     pub(crate) beyond_columns: Count,
+    /// Texts that should have become numbers, and were none.
+    pub(crate) unconverted_texts: Count,
+    /// Elements of arrays that had no key, left out.
+    pub(crate) unkeyed_elements: Count,
     /// Lone surrogates in strings, replaced.
     pub(crate) mended_strings: Count,
     /// Garbage collections that were overwritten before they were seen.
@@ -215,7 +219,7 @@ pub(crate) struct ReaderCounts {
 
 impl ReaderCounts {
     /// Counters but for the mended names.
-    const MEMBERS: usize = 12;
+    const MEMBERS: usize = 14;
 
     /// Each counter with its name in the own payload, except for the mended names, which are an object there.
     fn members(&self) -> [(&'static str, &Count); Self::MEMBERS] {
@@ -228,6 +232,8 @@ impl ReaderCounts {
             broken_values,
             out_of_range,
             beyond_columns,
+            unconverted_texts,
+            unkeyed_elements,
             mended_strings,
             gc_missed,
             gc_doubtful,
@@ -243,6 +249,8 @@ impl ReaderCounts {
             ("broken_values", broken_values),
             ("out_of_range_numbers", out_of_range),
             ("beyond_columns", beyond_columns),
+            ("unconverted_texts", unconverted_texts),
+            ("unkeyed_elements", unkeyed_elements),
             ("mended_strings", mended_strings),
             ("gc_missed", gc_missed),
             ("gc_doubtful", gc_doubtful),
@@ -274,6 +282,8 @@ impl ReaderCounts {
         self.broken_values.add(report.broken);
         self.out_of_range.add(report.out_of_range);
         self.beyond_columns.add(report.beyond_columns);
+        self.unconverted_texts.add(report.unconverted);
+        self.unkeyed_elements.add(report.unkeyed);
         self.mended_strings.add(report.mended);
         self.gc_missed.add(report.gc_missed);
         self.gc_doubtful.add(report.gc_doubtful);

@@ -10,6 +10,13 @@ use expvastic::hot_path::HotPath;
 /// The largest body whose bulk's buffer is kept; what an outlier makes the buffers grow to is given back on purpose.
 const KEPT_BODY_BYTES: usize = 128 << 10;
 
+/// Texts that become numbers, some that do not, and arrays by key, some of whose elements have none.
+const TEXTS: &str = r#"{"uptime":"72h3m0.5s","text":{"latency":"1.5\u00b5s","list":["1ms","2.5ms",["3h"]],"none":"1 day",
+    "ratio":"007.250","size":"1.5 GB","mixed":["1s","x"]},"table":[{"t":"1s","n":"a"},{"t":"2s","n":"b"}],
+    "Gauges":[{"Name":"consul.runtime.alloc_bytes","Value":4704344,"Labels":{}},{"Value":1,"Na\u006de":"x\u0079"},
+    {"Name":"consul.runtime.alloc_bytes","Value":2},{"Value":3},4],"requests":"12",
+    "memstats":{"Alloc":1234567,"Sys":7654321,"NumGC":3,"PauseTotalNs":6,"Mallocs":100}}"#;
+
 /// Every recorded payload but the outlier, with room for the padding that the index wants.
 fn payloads() -> Vec<(String, Vec<u8>)> {
     let mut payloads = recorded::payloads();
@@ -23,6 +30,7 @@ fn payloads() -> Vec<(String, Vec<u8>)> {
     let tangled = plain.replacen("{\n", "{\n\"err\": unexpected } here: \"{\",\n\"price\": 1,234,\n", 1);
     assert!(tangled.len() > plain.len(), "it is written a variable a line");
     payloads.push(("tangled".to_owned(), tangled.into_bytes()));
+    payloads.push(("texts".to_owned(), TEXTS.as_bytes().to_vec()));
     for (_, body) in &mut payloads {
         body.reserve(64);
     }
@@ -35,6 +43,27 @@ fn with_rates(pattern: &str) -> HotPath {
         "readers: {{app: {{type_name: app, endpoint: \"localhost:1\", rates: [\"{pattern}\", \"memstats.**\"], \
          max_fields: 100000}}}}\nrecorders: {{out: {{type: file, path: \"-\"}}}}\n\
          routes: {{r: {{readers: [app], recorders: [out]}}}}\n"
+    );
+    let config = Config::parse("test", &yaml, &|_| None).expect("a good configuration");
+    HotPath::of_config(&config).expect("a good reader")
+}
+
+/// A reader with every key that changes what a document is made of. Its map file is in a folder that is removed again.
+fn with_everything() -> HotPath {
+    let folder = tempfile::tempdir().expect("a folder");
+    let maps = folder.path().join("maps.yml");
+    std::fs::write(&maps, "gc_types: [memstats.PauseNs]\nmemory_bytes: {Sys: mb, memstats.Alloc: kb}\n")
+        .expect("a file");
+    let yaml = format!(
+        "readers:\n  app:\n    type_name: app\n    endpoint: \"localhost:1\"\n    include: [\"**\"]\n    \
+         exclude: [cmdline, \"memstats.BySize.**\", \"**.nothing\"]\n    max_fields: 100000\n    dots: underscore\n    \
+         gc_pauses: new\n    rates: [\"**req*\", \"memstats.**\", uptime]\n    labels: {{env: test, zone: eu}}\n    \
+         rename: {{memstats.Alloc: heap, text.size: bytes}}\n    map_file: {}\n    host_name: here\n    \
+         object_arrays: {{Gauges: Name, Counters: Name, Samples: Name}}\n    \
+         convert: {{uptime: duration, \"**.ratio\": number, \"text.size\": size, requests: number, \"text.**\": {{unit: ms}}, \
+         \"table.*\": duration, \"**.time\": {{unit: s}}}}\nrecorders: {{out: {{type: file, path: \"-\"}}}}\n\
+         routes: {{r: {{readers: [app], recorders: [out]}}}}\n",
+        maps.display()
     );
     let config = Config::parse("test", &yaml, &|_| None).expect("a good configuration");
     HotPath::of_config(&config).expect("a good reader")
@@ -59,9 +88,9 @@ fn a_reallocation_counts() {
 #[test]
 fn following_a_layout_allocates_nothing() {
     let plain = || HotPath::new("app", "expvastic").expect("a good index name");
-    for (mut path, (name, mut body)) in
-        payloads().into_iter().flat_map(|payload| [(plain(), payload.clone()), (with_rates("**req*"), payload)])
-    {
+    for (mut path, (name, mut body)) in payloads().into_iter().flat_map(|payload| {
+        [(plain(), payload.clone()), (with_rates("**req*"), payload.clone()), (with_everything(), payload)]
+    }) {
         body.reserve(64);
         for tick in 0..8 {
             let (outcome, allocations) = counted(|| path.tick(&mut body));
@@ -74,11 +103,34 @@ fn following_a_layout_allocates_nothing() {
     }
 }
 
+/// What the reader with everything makes of texts and of arrays by key: the test above would prove nothing otherwise.
+#[test]
+fn everything_that_is_configured_is_done() {
+    let mut path = with_everything();
+    let document = path.flatten(&mut TEXTS.as_bytes().to_vec()).expect("a document").to_vec();
+    let document = String::from_utf8(document).expect("UTF-8");
+    for part in [
+        r#""uptime":259380500000000"#,
+        r#""text.latency":0.0015,"text.list":[1.0,2.5,[10800000.0]],"text.none":"1 day","text.ratio":7.250,"bytes":1500000000"#,
+        r#""text.mixed":["1s","x"]"#,
+        r#""table.t":[1000000000,2000000000],"table.n":["a","b"]"#,
+        r#""Gauges.consul_runtime_alloc_bytes.Value":4704344,"Gauges.xy.Value":1,"requests":12,"heap":1205.6"#,
+    ] {
+        assert!(document.contains(part), "{part} in {document}");
+    }
+}
+
 /// One reader for all payloads in turn: each is learned anew.
 #[test]
 fn learning_a_layout_allocates_nothing() {
     let plain = |index_name| (index_name, HotPath::new("app", index_name).expect("a good index name"));
-    for (index_name, mut path) in [plain("expvastic"), plain("expvastic-%Y.%m.%d"), ("rates", with_rates("**req*"))] {
+    let paths = [
+        plain("expvastic"),
+        plain("expvastic-%Y.%m.%d"),
+        ("rates", with_rates("**req*")),
+        ("everything", with_everything()),
+    ];
+    for (index_name, mut path) in paths {
         let mut payloads = payloads();
         let mut shipped_bytes = 0;
         let mut round = |count: bool| {

@@ -98,6 +98,16 @@ const PLAIN: &[(&str, &str)] = &[
 const CHOSEN: &[(&str, &str, &str)] = &[
     ("dots", r#"{"a.b":{"c.d":1},".":2,"a_b":[{"x.y":3,"x_y":4}]}"#, r#"{"a_b.c_d":1,"_":2,"a_b.x_y":[3],"a_b.x_y#2":[4]}"#),
     ("dots", r#"{"service.name":1,"a.b":{".":2},"service":{"name":3}}"#, r#"{"service_name":1,"a_b._":2,"vars.service.name":3}"#),
+    (
+        "convert t=s d=B n=number x.*=ms",
+        r#"{"t":"1m0.5s","d":["1kB","2MiB"],"n":"-007.50","x":{"y":"1µs","z":"soon"},"t2":"1s"}"#,
+        r#"{"t":60.5,"d":[1000,2097152],"n":-7.50,"x.y":0.001,"x.z":"soon","t2":"1s"}"#,
+    ),
+    (
+        "keyed G=Name",
+        r#"{"G":[{"Name":"a.b","Value":1},{"Name":"a.b","Value":2},{"Value":3},{"Value":4,"Name":"c"}],"H":[{"Name":"a"}]}"#,
+        r#"{"G.a.b.Value":1,"G.c.Value":4,"H.Name":["a"]}"#,
+    ),
     ("drop", r#"{"a":[{"x":1}],"b":[1,[{}]],"c":[1,[]]}"#, r#"{"c":[1,[]]}"#),
     ("max 2", r#"{"a":1,"b.c":null,"b":3}"#, r#"{"a":1}"#),
     ("max 2", r#"{"a":1,"a":2,"a":3,"a.b":4}"#, r#"{"a":1,"a#2":2}"#),

@@ -78,6 +78,16 @@ pub(crate) fn mismatched_year(text: &str) -> Option<String> {
     }
 }
 
+/// How many hours of documents an index with such a name takes at most. None if its name has no date with a year.
+pub(crate) fn span_hours(pattern: &str) -> Option<u32> {
+    let has = |letters: &str| directives(pattern).any(|letter| letters.contains(letter));
+    if !has("YyGgF") {
+        return None;
+    }
+    let spans = [("HIMS", 1), ("djFuw", 24), ("VUW", 7 * 24), ("m", 31 * 24), ("q", 92 * 24)];
+    Some(spans.into_iter().find(|(letters, _)| has(letters)).map_or(366 * 24, |(_, hours)| hours))
+}
+
 /// The letters of the directives in a pattern, all of which must be known.
 fn directives(pattern: &str) -> impl Iterator<Item = char> {
     let mut rest = pattern.chars();
@@ -104,6 +114,24 @@ mod tests {
         }
         let time = Timestamp::since_epoch(Duration::from_millis(1_795_391_999_900));
         assert_eq!(render_index("expvastic-%Y.%m.%d", time).unwrap(), "expvastic-2026.11.22");
+    }
+
+    #[test]
+    fn an_index_spans_the_finest_part_of_its_date() {
+        for (name, hours) in [
+            ("a-%Y.%m.%d", Some(24)),
+            ("a-%F", Some(24)),
+            ("a-%Y.%m.%d.%H", Some(1)),
+            ("a-%G-%V", Some(168)),
+            ("a-%Y-%j", Some(24)),
+            ("a-%Y.%m", Some(744)),
+            ("a-%Y", Some(8784)),
+            ("a-%m.%d", None),
+            ("a-%%Y", None),
+            ("a", None),
+        ] {
+            assert_eq!(span_hours(name), hours, "{name}");
+        }
     }
 
     #[test]

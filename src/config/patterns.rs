@@ -15,14 +15,19 @@ pub(super) fn patterns(section: &mut Section<'_, '_>, key: &'static str) -> Opti
         return None;
     }
     for (text, place) in &texts {
-        if text.is_empty() {
-            section
-                .wrong(place, format!("an empty pattern in {key} matches nothing: expected a name such as memstats.*"));
-        } else if let Some(problem) = braces(text) {
+        if let Some(problem) = problem(text, key) {
             section.wrong(place, problem);
         }
     }
     Some(texts.into_iter().map(|(text, _)| text).collect())
+}
+
+/// What is wrong with a pattern in `key`.
+pub(super) fn problem(text: &str, key: &str) -> Option<String> {
+    if text.is_empty() {
+        return Some(format!("an empty pattern in {key} matches nothing: expected a name such as memstats.*"));
+    }
+    braces(text)
 }
 
 /// The problem with a pattern that has alternatives in braces, as in shells. Here, braces and commas stand for
@@ -35,7 +40,7 @@ fn braces(text: &str) -> Option<String> {
         match byte {
             b'{' => (open, comma) = (Some(at), false),
             b',' => comma = open.is_some(),
-            b'}' if comma => return open.map(|open| problem(text, open, at)),
+            b'}' if comma => return open.map(|open| not_supported(text, open, at)),
             b'}' => open = None,
             _ => {}
         }
@@ -43,7 +48,7 @@ fn braces(text: &str) -> Option<String> {
     None
 }
 
-fn problem(text: &str, open: usize, close: usize) -> String {
+fn not_supported(text: &str, open: usize, close: usize) -> String {
     let (before, behind) = (&text[..open], &text[close + 1..]);
     let alternatives: Vec<&str> = text[open + 1..close].split(',').collect();
     let shown = alternatives.iter().take(SHOWN_ALTERNATIVES_MAX);

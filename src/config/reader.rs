@@ -3,6 +3,7 @@
 mod endpoints;
 mod targets;
 
+use super::convert::{self, ObjectArrays};
 use super::maps::MapFiles;
 use super::patterns::patterns;
 use super::section::Section;
@@ -281,11 +282,11 @@ fn variable_rules(section: &mut Section<'_, '_>, are_several: bool, map_files: &
     let gc_pauses = section.parse("gc_pauses", |text| {
         one_of("value", text, &[("new", GcPauses::New), ("all", GcPauses::All), ("off", GcPauses::Off)])
     });
-    let drop_object_arrays =
-        section.parse("object_arrays", |text| one_of("value", text, &[("columns", false), ("drop", true)]));
+    let ObjectArrays { keyed, drop_others } = convert::object_arrays(section);
     let dots_underscore = section.parse("dots", |text| one_of("value", text, &[("keep", false), ("underscore", true)]));
     let fields_max = section.number("max_fields", 1, limits::FIELDS_MAX);
     let conversions = section.file("map_file", |path| map_files.load(path));
+    let texts = convert::text_units(section);
     let labels = labels(section, are_several.then(ports::label));
     let rates = patterns(section, "rates").map(|texts| Globs::new(&texts)).unwrap_or_default();
     let renames = rename::renames(section, &labels);
@@ -293,8 +294,10 @@ fn variable_rules(section: &mut Section<'_, '_>, are_several: bool, map_files: &
         choice,
         dots_underscore: dots_underscore.unwrap_or(default.dots_underscore),
         gc_pauses: gc_pauses.unwrap_or(default.gc_pauses),
-        drop_object_arrays: drop_object_arrays.unwrap_or(default.drop_object_arrays),
+        keyed_arrays: keyed,
+        drop_object_arrays: drop_others,
         conversions: conversions.unwrap_or_default(),
+        texts,
         renames,
         rates,
         fields_max: fields_max.map_or(default.fields_max, |fields| usize::try_from(fields).unwrap_or(usize::MAX)),

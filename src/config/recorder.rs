@@ -1,6 +1,7 @@
 //! The section of a recorder.
 
 mod index_settings;
+mod retention;
 mod server;
 
 use super::old_type_names::OldTypeNames;
@@ -16,6 +17,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+pub(crate) use retention::Retention;
 
 /// The default index, as in the Go program.
 pub(crate) const INDEX_NAME_DEFAULT: &str = "expvastic";
@@ -96,6 +99,8 @@ pub(crate) struct ServerTarget {
     pub(crate) lean: bool,
     /// Further settings for the template.
     pub(crate) index_settings: Vec<IndexSetting>,
+    /// How long the server is to keep documents; none if for ever, or until others delete them.
+    pub(crate) retention: Option<Retention>,
 }
 
 /// A setting of indices, as the index template gives it to them.
@@ -135,6 +140,7 @@ impl ServerTarget {
             template: true,
             lean: true,
             index_settings: Vec::new(),
+            retention: None,
         }
     }
 }

@@ -289,6 +289,11 @@ impl<'a, 't> Section<'a, 't> {
     /// All keys of the section with their texts, read by `parser`: for sections whose keys are names of the user's
     /// choice. If there are too many, only some are read.
     pub(super) fn each<T>(self, parser: impl Fn(&str, &str) -> Result<T, String>) -> Vec<T> {
+        self.each_node(|key, node| text_of(node).and_then(|text| parser(key, &text)))
+    }
+
+    /// The same for values that are not only texts.
+    pub(super) fn each_node<T>(self, parser: impl Fn(&str, &Node) -> Result<T, String>) -> Vec<T> {
         let mut values = Vec::new();
         let mut firsts = BTreeMap::new();
         for (index, (key, node)) in self.entries.iter().enumerate().take(PATTERNS_MAX + 1) {
@@ -299,7 +304,7 @@ impl<'a, 't> Section<'a, 't> {
                 continue;
             }
             if *node != Node::Invalid {
-                values.extend(self.report(text_of(node).and_then(|text| parser(key, &text)), &place));
+                values.extend(self.report(parser(key, node), &place));
             }
         }
         values

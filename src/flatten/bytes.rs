@@ -5,6 +5,7 @@ pub(crate) mod index;
 pub mod json;
 pub(crate) mod locate;
 pub(crate) mod piece;
+pub(crate) mod quantity;
 pub(crate) mod scalar;
 pub(crate) mod strict;
 pub(crate) mod untangle;

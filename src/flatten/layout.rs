@@ -8,13 +8,16 @@ pub(crate) mod by_hash;
 pub(crate) mod convert;
 pub(crate) mod globs;
 pub(crate) mod guide;
+pub(crate) mod keyed;
 pub(crate) mod lost;
 pub(crate) mod names;
 pub(crate) mod rates;
 pub(crate) mod rename;
 pub(crate) mod rules;
+pub(crate) mod texts;
 pub(crate) mod unmatched;
 
+use crate::bytes::quantity::TextUnit;
 use crate::limits;
 use convert::Conversion;
 
@@ -73,13 +76,22 @@ pub(super) struct Node {
     pub(super) key_bytes: u32,
     /// It is a leaf that has had no value yet, so servers do not know its name.
     pub(super) lacks_value: bool,
-    /// Its name is simply its keys joined with dots, and therefore not in [`Layout::names`].
-    pub(super) keys_as_name: bool,
-    /// It is a leaf with such a name, it has had a value, and its value is shipped unchanged.
-    pub(super) plain: bool,
+    pub(super) name: Name,
     /// For a leaf or a rate: the length of its name in [`Layout::names`], 0 if it has none there. For an end: by how
-    /// much the path gets shorter.
+    /// much the path gets shorter. For an object: 0, or, if it is an array that becomes an object by a key, one more than
+    /// its place in the rules.
     pub(super) name_bytes: u32,
+}
+
+/// Where the name of a leaf is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Name {
+    /// In [`Layout::names`], if it has one.
+    Listed,
+    /// It is simply its keys joined with dots.
+    Keys,
+    /// The same; besides, the leaf has had a value, and its value is shipped unchanged.
+    Plain,
 }
 
 /// Whether a member whose value is read is shipped.
@@ -97,6 +109,8 @@ pub(super) enum Shipped {
 pub(super) struct Traits {
     pub(super) role: Role,
     pub(super) conversion: Conversion,
+    /// What its texts become.
+    pub(super) text: Option<TextUnit>,
     /// It is a leaf, and the next node is its [`Kind::Rate`].
     pub(super) rated: bool,
 }
@@ -110,7 +124,7 @@ pub(super) enum Kind {
     Leaf,
     /// The rate of the leaf before it; it has no member in the payload.
     Rate,
-    /// An object: its members follow, then `End`.
+    /// An object, or an array that becomes one by a key: its members follow, then `End`.
     Object,
     /// An array with objects: its columns follow, each a `Leaf` or `Skipped`, then `End`.
     Columns,
@@ -131,7 +145,7 @@ pub(super) enum Role {
 }
 
 impl Traits {
-    pub(super) const NONE: Self = Self { role: Role::None, conversion: Conversion::None, rated: false };
+    pub(super) const NONE: Self = Self { role: Role::None, conversion: Conversion::None, text: None, rated: false };
 }
 
 impl Role {
@@ -178,8 +192,8 @@ impl Node {
 
     /// Makes the keys, joined with dots, the name of this leaf.
     pub(super) fn take_keys_as_name(&mut self) {
-        self.keys_as_name = true;
-        self.plain = self.kind == Kind::Leaf && self.traits == Traits::NONE && !self.lacks_value;
+        let is_plain = self.kind == Kind::Leaf && self.traits == Traits::NONE && !self.lacks_value;
+        self.name = if is_plain { Name::Plain } else { Name::Keys };
     }
 }
 
@@ -214,8 +228,7 @@ impl Layout {
             traits,
             shipped: Shipped::Yes,
             lacks_value: kind == Kind::Leaf,
-            keys_as_name: false,
-            plain: false,
+            name: Name::Listed,
             key_bytes,
             name_bytes: 0,
         });

@@ -23,6 +23,13 @@ pub const NAME_SEGMENTS_MAX: usize = 20;
 /// Bytes of a number. The servers' JSON parsers accept a thousand characters.
 pub const NUMBER_BYTES_MAX: usize = 1_000;
 
+/// Bytes of a text that may be a number, a duration or a size. Go's longest duration has 25, a double at most 25.
+pub const QUANTITY_BYTES_MAX: usize = 100;
+
+/// The most arrays of objects that one reader turns into objects by a key, each with a name of at most
+/// [`RENAMED_BYTES_MAX`] bytes. They are looked for one by one, only while a layout is learned.
+pub const KEYED_ARRAYS_MAX: usize = 100;
+
 /// Default of a reader's `max_fields`.
 pub const FIELDS_DEFAULT: usize = 1_000;
 

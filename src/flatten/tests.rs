@@ -3,6 +3,7 @@
 use super::*;
 
 mod broken;
+mod converted;
 mod memory;
 
 fn flat(json: &[u8]) -> Result<(String, Report), FlattenError> {

@@ -27,8 +27,9 @@ pub struct Variables {
 }
 
 impl Variables {
-    pub(super) fn options(&self) -> Options {
+    pub(super) fn options(&self) -> Options<'_> {
         Options {
+            keyed_arrays: &self.rules.keyed_arrays,
             gc_pauses: self.rules.gc_pauses,
             dots_underscore: self.rules.dots_underscore,
             totals_before: self.totals,

@@ -12,9 +12,11 @@ mod columns;
 mod cursor;
 mod fit;
 pub(crate) mod gc;
+mod keyed;
 pub(crate) mod report;
 mod rings;
 mod scalars;
+mod texts;
 
 use crate::bytes::piece;
 use crate::bytes::scalar::{self, Escapes};
@@ -22,6 +24,7 @@ use crate::error::Stop;
 use crate::layout::Traits;
 use crate::layout::convert::Conversion;
 use crate::layout::guide::{Guide, Known, Member};
+use crate::layout::keyed::KeyedArray;
 use crate::layout::lost::LostAt;
 use crate::layout::rates::Number;
 use crate::layout::rules::GcPauses;
@@ -51,7 +54,7 @@ pub(super) struct Walk<'a, G> {
     arena: &'a Bump,
     report: Report,
     depth: usize,
-    options: Options,
+    options: Options<'a>,
     pauses: Pauses,
     /// What the current array contains, or the last one.
     element_kinds: ElementKinds,
@@ -59,6 +62,8 @@ pub(super) struct Walk<'a, G> {
     gaps_left: usize,
     /// Where something in the payload is lost.
     lost: &'a mut Vec<LostAt>,
+    /// The token of the member that is the key of the object at hand, and therefore not shipped itself.
+    key_token: usize,
     /// Whether the body has one variable per line. A broken value must then be on the line of one variable only, or the
     /// walk may have misunderstood which brackets and quotes belong together.
     by_lines: bool,
@@ -70,7 +75,8 @@ pub(super) struct Walk<'a, G> {
 
 /// How values are treated.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Options {
+pub(super) struct Options<'r> {
+    pub(super) keyed_arrays: &'r [KeyedArray],
     pub(super) gc_pauses: GcPauses,
     pub(super) dots_underscore: bool,
     /// The totals in the reader's last document that had them.
@@ -83,7 +89,7 @@ pub(super) type Outcome<T> = Result<T, Stop>;
 impl<'a, G: Guide> Walk<'a, G> {
     pub(super) fn new(
         guide: G,
-        options: Options,
+        options: Options<'a>,
         (body, offsets): (&'a [u8], &'a [u32]),
         path: &'a mut Vec<u8>,
         out: &'a mut Vec<u8>,
@@ -112,6 +118,7 @@ impl<'a, G: Guide> Walk<'a, G> {
             element_kinds: ElementKinds::default(),
             gaps_left: limits::GAPS_MAX,
             lost,
+            key_token: usize::MAX,
             by_lines: body.starts_with(b"{\n") || body.starts_with(b"{\r\n"),
             alone_until: 0,
             tangled: false,
@@ -163,6 +170,10 @@ impl<'a, G: Guide> Walk<'a, G> {
         }
         let token = self.at;
         let Some(key) = self.key()? else { return self.skip_broken_member(token) };
+        if token == self.key_token {
+            self.at += 1;
+            return self.end_of_member();
+        }
         let traits = match self.guide.member(key) {
             Ok(Member::Skip) => return self.skip_value(),
             Ok(Member::Walk(traits)) => traits,
@@ -216,15 +227,15 @@ impl<'a, G: Guide> Walk<'a, G> {
             self.guide.object()?;
             self.object()?;
         } else {
-            self.array_member(traits.role, traits.conversion)?;
+            self.array_member(traits)?;
         }
         self.end_of_member()
     }
 
     /// Walks a member whose value is a scalar, or missing, up to the `,` or `}` after it.
     #[inline]
-    fn scalar_member(&mut self, traits: Traits, first: u8) -> Outcome<()> {
-        let mark = self.out.len();
+    fn scalar_member(&mut self, traits: Traits, mut first: u8) -> Outcome<()> {
+        let (mark, token) = (self.out.len(), self.at);
         let named = self.guide.leaf(self.out)?;
         let start = self.out.len();
         let written = self.scalar(first);
@@ -233,6 +244,11 @@ impl<'a, G: Guide> Walk<'a, G> {
             self.note_total(traits.role, start);
             if named {
                 self.guide.value()?;
+                if let (b'"', Some(unit)) = (first, traits.text)
+                    && self.convert_text(unit, token, start)
+                {
+                    first = b'0';
+                }
                 self.count(first);
                 if !matches!(first, b'"' | b't' | b'f') {
                     self.finish_number(traits, start);

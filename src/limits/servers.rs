@@ -84,3 +84,5 @@ pub(crate) const TLS_PORTS_MAX: usize = 2 * super::RANGE_PORTS_MAX;
 /// these are four hosts. A ticket takes up to 2 kB.
 #[cfg(feature = "tls")]
 pub(crate) const TLS_SESSIONS_MAX: usize = 32;
+/// Hours for which a server can be told to keep documents: a hundred years.
+pub(crate) const RETENTION_HOURS_MAX: u32 = 36_500 * 24;

@@ -52,6 +52,8 @@ const READER_HELP: [&str; ReaderCounts::MEMBERS] = [
     "Values left out because they were not JSON.",
     "Numbers left out because they were beyond the range of a double.",
     "Values left out of arrays of objects with too many members.",
+    "Texts that were not what convert says, shipped as they are.",
+    "Elements without a key of their own, left out of arrays that object_arrays names.",
     "Strings with a lone surrogate, which was replaced.",
     "Garbage collections overwritten before they were seen.",
     "Documents with contradictory totals of garbage collections.",

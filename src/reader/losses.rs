@@ -13,6 +13,8 @@ use std::time::Instant;
 pub(super) struct Losses {
     broken: Option<Box<Kind>>,
     columns: Option<Box<Kind>>,
+    unkeyed: Option<Box<Kind>>,
+    unconverted: Option<Box<Kind>>,
 }
 
 /// What has been logged about one kind of loss.
@@ -59,6 +61,24 @@ impl Losses {
                 flatten::limits::GAPS_MAX
             );
             lines.push(Line { values: columns, times, message });
+        }
+        let unkeyed = report.unkeyed;
+        if let Some((times, names)) = Kind::are_due(&mut self.unkeyed, unkeyed, || variables.lost(Loss::Unkeyed), now) {
+            let message = format!(
+                "left out elements without a key of their own in the array {names}: object_arrays names a member that each \
+                 object there must have, as text, and no two with the same one"
+            );
+            lines.push(Line { values: unkeyed, times, message });
+        }
+        let unconverted = report.unconverted;
+        if let Some((times, names)) =
+            Kind::are_due(&mut self.unconverted, unconverted, || variables.lost(Loss::Unconverted), now)
+        {
+            let message = format!(
+                "texts that are not what convert says of them are shipped as they are: {names}; correct the unit, or leave them \
+                 out of convert"
+            );
+            lines.push(Line { values: unconverted, times, message });
         }
         let over_limit = report.names.over_limit;
         if over_limit > 0

@@ -113,7 +113,7 @@ impl Findings {
 
     /// Whether variables are left out whose names can be found.
     pub(crate) fn has_losses(report: &flatten::Report) -> bool {
-        report.broken + report.out_of_range + report.beyond_columns + report.names.over_limit > 0
+        report.left_out() > 0
     }
 }
 

@@ -12,9 +12,11 @@ mod existing;
 mod gzip;
 mod hosts;
 pub(super) mod inspection;
+pub(super) mod life_cycle;
 mod mapping_types;
 pub(super) mod reason;
 mod refusals;
+pub(super) mod retention;
 mod scan;
 mod server;
 pub(super) mod setup;
@@ -31,8 +33,10 @@ use crate::recorder::Feed;
 use crate::redact;
 use answer::{BulkAnswer, Judge};
 use gzip::{Gzip, GzipSupport};
+use life_cycle::Kept;
 use mapping_types::MappingTypes;
 use reason::Remedy;
+use retention::Means;
 pub(super) use server::Product;
 use setup::{Address, Outcome, ProbeRequest, RequestError};
 use std::sync::Arc;
@@ -264,7 +268,9 @@ impl Elasticsearch {
             self.product = Some(product);
         }
         if let Some(wish) = &self.wish {
-            let outcome = address.ensure(http, wish, product).await?;
+            let mut kept = Kept::default();
+            let outcome = address.ensure(http, wish, product, &mut kept).await?;
+            self.log_kept(&kept);
             if self.logged_outcome.as_ref() != Some(&outcome) {
                 self.log_template(product, &outcome);
                 self.logged_outcome = Some(outcome);
@@ -275,6 +281,18 @@ impl Elasticsearch {
             self.types.wanted = product.has_types();
         }
         Ok(())
+    }
+
+    /// Logs what has become of a retention. It is put in place only together with the template.
+    fn log_kept(&self, kept: &Kept) {
+        if *kept == Kept::NotWanted {
+            return;
+        }
+        if kept.is_good() {
+            component_log!(self.log_level, Info, recorder = self.name, "retention: {kept}");
+        } else {
+            component_log!(self.log_level, Warn, recorder = self.name, "retention: {kept}");
+        }
     }
 
     fn log_template(&self, product: Product, outcome: &Outcome) {
@@ -333,5 +351,7 @@ pub(super) fn wish(config: &Recorder, target: &ServerTarget, feed: Feed) -> Wish
         verbatim: !feed.converts,
         lean: target.lean,
         index_settings: target.index_settings.clone(),
+        retention: target.retention,
+        means: Means::None,
     }
 }

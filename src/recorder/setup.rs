@@ -1,8 +1,10 @@
 //! The command `setup`: installs or prints the index templates of all recorders of a configuration.
 
 use super::Feed;
+use super::elasticsearch::life_cycle::Kept;
+use super::elasticsearch::retention::{Means, Policy};
 use super::elasticsearch::setup::{Address, Outcome};
-use super::elasticsearch::template::{Flavour, Template, Wish};
+use super::elasticsearch::template::{Flavour, Template, Wish, pretty};
 use super::elasticsearch::wish;
 use crate::config::{Config, Host, Recorder, ServerTarget, Target};
 use crate::http::{Http, Identity};
@@ -29,21 +31,49 @@ pub(crate) fn feed(config: &Config, recorder: &Arc<Recorder>) -> Feed {
 pub(crate) fn shown(config: &Config) -> String {
     let mut text = String::new();
     for (recorder, _, wish) in wishes(config) {
-        for flavour in Flavour::ALL {
+        for (servers, flavour, means) in forms(&wish) {
+            let wish = Wish { means, ..wish.clone() };
             let _ = match Template::new(&wish, flavour) {
-                Some(template) => writeln!(
-                    text,
-                    "# {}: {}\nPUT {}\n{}\n",
-                    recorder.name(),
-                    flavour.servers(),
-                    template.path,
-                    template.pretty()
-                ),
-                None => writeln!(text, "# {}: {}: {}\n", recorder.name(), flavour.servers(), Outcome::NoName),
+                Some(template) => {
+                    if let Some(policy) = Policy::new(&wish, means) {
+                        let (name, body) = (recorder.name(), pretty(&policy.text));
+                        let _ = writeln!(text, "# {name}: {servers}\nPUT {}\n{body}\n", policy.path);
+                    }
+                    let name = recorder.name();
+                    writeln!(text, "# {name}: {servers}\nPUT {}\n{}\n", template.path, pretty(&template.text))
+                }
+                None => writeln!(text, "# {}: {servers}: {}\n", recorder.name(), Outcome::NoName),
             };
         }
     }
     text
+}
+
+/// The kinds of servers that get different requests: their names, the form of their template, and by what they delete.
+fn forms(wish: &Wish) -> Vec<(&'static str, Flavour, Means)> {
+    let is_kept = wish.retention.is_some();
+    let mut forms = Vec::new();
+    for flavour in Flavour::ALL {
+        let servers = flavour.servers();
+        match flavour {
+            Flavour::Flat if is_kept && wish.data_stream => {
+                forms.push(("Elasticsearch from 8.11 on", flavour, Means::Stream));
+                forms.push(("Elasticsearch from 8.3 to 8.10", flavour, Means::Ilm));
+            }
+            Flavour::Composable if is_kept => {
+                forms.push(("OpenSearch", flavour, Means::Ism));
+                forms.push(("Elasticsearch from 7.8 to 8.2", flavour, Means::Ilm));
+            }
+            Flavour::Legacy6 if is_kept => {
+                forms.push(("Elasticsearch from 6.6 on", flavour, Means::Ilm));
+                forms.push(("Elasticsearch from 6.0 to 6.5, which delete nothing", flavour, Means::None));
+            }
+            Flavour::Legacy5 if is_kept => forms.push(("Elasticsearch 5, which deletes nothing", flavour, Means::None)),
+            Flavour::Flat | Flavour::Legacy7 if is_kept => forms.push((servers, flavour, Means::Ilm)),
+            _ => forms.push((servers, flavour, Means::None)),
+        }
+    }
+    forms
 }
 
 /// Installs the templates. Returns a line for each recorder that says what was done, and whether all went well.
@@ -73,10 +103,12 @@ async fn apply_to(target: &ServerTarget, wish: &Wish, http: &Http) -> Result<Str
             Ok(product) => address.set_up(http, wish, product).await.map(|outcome| (product, outcome)),
         };
         match outcome {
-            Ok((product, outcome @ (Outcome::Refused(_) | Outcome::NoName | Outcome::NotForStream(..)))) => {
-                return Err(format!("{product}: {outcome}"));
+            Ok((product, (outcome, kept))) => {
+                let retention = if kept == Kept::NotWanted { String::new() } else { format!("; retention: {kept}") };
+                let line = format!("{product}: {outcome}{retention}");
+                let is_bad = matches!(outcome, Outcome::Refused(_) | Outcome::NoName | Outcome::NotForStream(..));
+                return if is_bad || !kept.is_good() { Err(line) } else { Ok(line) };
             }
-            Ok((product, outcome)) => return Ok(format!("{product}: {outcome}")),
             Err(error) if target.hosts.len() == 1 => return Err(error.refusal.to_string()),
             Err(error) => failures.push(address.named(error.refusal.to_string())),
         }

@@ -8,10 +8,14 @@ pub(crate) mod strict_json;
 mod twin_counters;
 #[path = "twin_globs.rs"]
 mod twin_globs;
+#[path = "twin_keyed.rs"]
+mod twin_keyed;
 #[path = "twin_names.rs"]
 pub(crate) mod twin_names;
 #[path = "twin_pauses.rs"]
 mod twin_pauses;
+#[path = "twin_texts.rs"]
+pub(crate) mod twin_texts;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -44,6 +48,10 @@ pub(crate) struct Options {
     /// Names in the payload and in the document.
     pub(crate) rename: Vec<(String, String)>,
     pub(crate) rates: Vec<String>,
+    /// Patterns, and the units of the numbers that texts become.
+    pub(crate) convert: Vec<(String, String)>,
+    /// Arrays, and the members that have the keys of their elements.
+    pub(crate) keyed: Vec<(String, String)>,
 }
 
 impl Default for Options {
@@ -58,6 +66,8 @@ impl Default for Options {
             labels: Vec::new(),
             rename: Vec::new(),
             rates: Vec::new(),
+            convert: Vec::new(),
+            keyed: Vec::new(),
         }
     }
 }
@@ -66,6 +76,14 @@ impl Options {
     /// Whether the variable with this raw flat name is wanted.
     fn choose(&self, raw: &str) -> bool {
         any_matches(&self.include, raw) && !any_matches(&self.exclude, raw)
+    }
+
+    /// The value of the variable with this raw flat name, with numbers in place of texts if that is wanted.
+    fn convert(&self, raw: &str, value: Json) -> Json {
+        match self.convert.iter().find(|(pattern, _)| any_matches(std::slice::from_ref(pattern), raw)) {
+            Some((_, unit)) => twin_texts::converted(value, unit),
+            None => value,
+        }
     }
 
     /// The keys, joined with dots. Dots within the keys are replaced if the options say so.
@@ -211,7 +229,8 @@ impl Reader {
     }
 
     fn document_of(&mut self, payload: &str) -> Option<Vec<(String, Json)>> {
-        let Ok(Json::Object(mut root)) = Json::parse(&without_lone_surrogates(payload)) else { return None };
+        let Ok(Json::Object(root)) = Json::parse(&without_lone_surrogates(payload)) else { return None };
+        let mut root = twin_keyed::with_objects("", root, &self.options.keyed);
         let unmended = root.clone();
         let restarted = self.mend_pauses(&mut root);
         // A ring buffer counts as a value from the beginning, whether or not it has new entries.
@@ -235,7 +254,7 @@ impl Reader {
             let counter = if is_column { None } else { counters_of.get_mut(&raw).and_then(VecDeque::pop_front) };
             let Some(field) = self.names.admit(&name, &mut occurrences) else { continue };
             fields.push(Named { field, has_value, is_rate: false });
-            values.push((value, None));
+            values.push((value.map(|value| self.options.convert(&raw, value)), None));
             if is_column || !any_matches(&self.options.rates, &raw) {
                 continue;
             }

@@ -82,9 +82,25 @@ fn numbers() -> impl Strategy<Value = String> {
     ]
 }
 
+/// Texts that may become numbers. None is longer than the twin's arithmetic allows.
+fn quantities() -> impl Strategy<Value = String> {
+    #[rustfmt::skip]
+    let odd = vec![
+        "1.5µs", "1.5\u{3bc}s", "72h3m0.5s", "-3m", "+5s", "0", "-0", "-0s", "5.s", ".5h", "1 s", "1d", "s", "-", "", "007", "-00.50", "1.",
+        "1e3", "1E+05", "1e999", "0x10", "1,234", "NaN", " 1", "512MiB", "1.5 GB", "10kB", "1KB", "128Mi", "1 ", "1mb", "0.1B", "-5MB",
+        "18446744073709551615",
+    ];
+    let units = vec!["", "ns", "us", "ms", "s", "m", "h", "B", " kB", "MB", "KiB", "MiB", " GB", "Ti"];
+    prop_oneof![
+        1 => select(odd).prop_map(str::to_owned),
+        1 => (any::<u32>(), select(units.clone())).prop_map(|(number, unit)| format!("{number}{unit}")),
+        1 => (any::<u16>(), 0..1000_u16, select(units)).prop_map(|(whole, part, unit)| format!("-{whole}.{part:03}{unit}")),
+    ]
+}
+
 fn scalars() -> impl Strategy<Value = String> {
     let plain = select(vec!["null", "true", "false"]).prop_map(str::to_owned);
-    prop_oneof![1 => plain, 4 => numbers(), 2 => strings(names())]
+    prop_oneof![1 => plain, 4 => numbers(), 2 => strings(names()), 1 => strings(quantities())]
 }
 
 fn blanks() -> impl Strategy<Value = &'static str> {
@@ -204,6 +220,26 @@ pub(crate) fn rates() -> impl Strategy<Value = Vec<String>> {
     vec(select(patterns.to_vec()).prop_map(str::to_owned), 1..3)
 }
 
+/// Units for texts. The runtime's own members are left alone, because the twin reads them first.
+fn conversions() -> impl Strategy<Value = Vec<(String, String)>> {
+    let patterns = vec!["a", "b", "a.b", "a.*", "a**", "**.b", "b*", "x.**", "é*", "**._value", "a.b.c"];
+    let units = vec!["number", "ns", "us", "ms", "s", "B", "kB", "MB", "GB", "MiB"];
+    (prop::sample::subsequence(patterns, 1..5).prop_shuffle(), vec(select(units), 5)).prop_map(|(patterns, units)| {
+        patterns.into_iter().zip(units).map(|(pattern, unit)| (pattern.to_owned(), unit.to_owned())).collect()
+    })
+}
+
+/// Arrays that become objects, and the members that have the keys.
+fn keyed_arrays() -> impl Strategy<Value = Vec<(String, String)>> {
+    let arrays = vec!["a", "b", "a.b", "a._value", "a.a", "a.a.b", "_value", "a.b.c", "x.", "a..b"];
+    (prop::sample::subsequence(arrays, 1..6), vec(select(vec!["a", "b", "a.b", "_value", "é"]), 6)).prop_map(
+        |(arrays, members)| {
+            let pairs = arrays.into_iter().zip(members);
+            pairs.map(|(array, member)| (array.to_owned(), member.to_owned())).collect()
+        },
+    )
+}
+
 pub(crate) fn options() -> impl Strategy<Value = Options> {
     #[rustfmt::skip]
     let patterns = vec![
@@ -222,13 +258,20 @@ pub(crate) fn options() -> impl Strategy<Value = Options> {
         prop::bool::weighted(0.2),
         prop_oneof![3 => Just(1000), 1 => 1..9_usize],
         prop_oneof![3 => Just(Vec::new()), 1 => labels()],
-        (prop_oneof![2 => Just(Vec::new()), 1 => some_renames()], prop_oneof![Just(Vec::new()), rates()]),
+        (
+            prop_oneof![2 => Just(Vec::new()), 1 => some_renames()],
+            prop_oneof![Just(Vec::new()), rates()],
+            prop_oneof![Just(Vec::new()), conversions()],
+            prop_oneof![2 => Just(Vec::new()), 1 => keyed_arrays()],
+        ),
     )
         .prop_map(
             |(include, exclude, dots_underscore, gc_pauses, drop_object_arrays, max_fields, labels, others)| {
-                let (rename, rates) = (without_labels(others.0, &labels), others.1);
-                let places = Options { drop_object_arrays, max_fields, labels, rename, rates, ..Options::default() };
-                Options { include, exclude, dots_underscore, gc_pauses, ..places }
+                let (rename, rates, convert, keyed) = others;
+                let rename = without_labels(rename, &labels);
+                let drop_object_arrays = drop_object_arrays && keyed.is_empty();
+                let rules = Options { max_fields, labels, rename, rates, convert, keyed, ..Options::default() };
+                Options { include, exclude, dots_underscore, gc_pauses, drop_object_arrays, ..rules }
             },
         )
 }

@@ -28,15 +28,30 @@ pub(crate) fn config(options: &Options) -> Config {
     let rename: Vec<String> =
         options.rename.iter().map(|(from, to)| format!("{}: {}", quoted(from), quoted(to))).collect();
     let rename = rename.join(", ");
+    let convert: Vec<String> = options
+        .convert
+        .iter()
+        .map(|(pattern, unit)| {
+            let unit = if unit == "number" { unit.clone() } else { format!("{{unit: {unit}}}") };
+            format!("{}: {unit}", quoted(pattern))
+        })
+        .collect();
+    let convert = convert.join(", ");
+    let keyed: Vec<String> =
+        options.keyed.iter().map(|(array, member)| format!("{}: {}", quoted(array), quoted(member))).collect();
+    let object_arrays = match (keyed.is_empty(), options.drop_object_arrays) {
+        (false, _) => format!("{{{}}}", keyed.join(", ")),
+        (true, true) => "drop".to_owned(),
+        (true, false) => "columns".to_owned(),
+    };
     let yaml = format!(
         "readers: {{app: {{type_name: app, endpoint: \"localhost:1\", include: {}, exclude: {}, dots: {}, \
-         gc_pauses: {gc_pauses}, object_arrays: {}, max_fields: {}, labels: {{{labels}}}, \
-         rename: {{{rename}}}, rates: {}}}}}\n\
+         gc_pauses: {gc_pauses}, object_arrays: {object_arrays}, max_fields: {}, labels: {{{labels}}}, \
+         rename: {{{rename}}}, convert: {{{convert}}}, rates: {}}}}}\n\
          recorders: {{out: {{type: file, path: \"-\"}}}}\nroutes: {{r: {{readers: [app], recorders: [out]}}}}\n",
         list(&options.include),
         list(&options.exclude),
         if options.dots_underscore { "underscore" } else { "keep" },
-        if options.drop_object_arrays { "drop" } else { "columns" },
         options.max_fields,
         list(&options.rates),
     );
@@ -162,6 +177,8 @@ pub(crate) fn options_of(short: &str) -> Options {
         }
         ("exclude", pattern) => options.exclude = vec![pattern.to_owned()],
         ("rename", pairs) => options.rename = renames(pairs),
+        ("convert", pairs) => options.convert = renames(pairs),
+        ("keyed", pairs) => options.keyed = renames(pairs),
         ("labels", names) => options.labels = names.split(' ').map(str::to_owned).collect(),
         _ => {}
     }

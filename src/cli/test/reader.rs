@@ -79,7 +79,7 @@ fn document_made(
         grouped(document_bytes)
     );
     text += &reading.changes(report);
-    let left_out = report.broken + report.out_of_range + report.names.over_limit + report.beyond_columns;
+    let left_out = report.left_out();
     let changed = report.names.counts().iter().sum::<u64>() - report.names.over_limit;
     let mut remarks = reading.remarks(report);
     if let Some(target) = content.redirected_to.as_deref() {

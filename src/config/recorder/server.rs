@@ -3,7 +3,7 @@
 use super::super::node::Node;
 use super::super::section::Section;
 use super::super::{access, index_names, one_of, values};
-use super::{Compression, Host, ServerTarget, Target, index_name, index_settings};
+use super::{Compression, Host, ServerTarget, Target, index_name, index_settings, retention};
 use crate::access::{Access, Auth};
 use crate::limits;
 use std::sync::Arc;
@@ -36,6 +36,7 @@ pub(super) fn target(section: &mut Section<'_, '_>) -> (Option<Target>, Option<S
     if let Some((_, place)) = section.node("index_settings").filter(|_| !template) {
         section.warn(&place, "index_settings has no effect: they are settings of the template, which is off");
     }
+    let retention = retention::of(section, name.as_deref(), stream.is_some(), template, &index_settings);
     let compression = section.parse("compression", |text| {
         one_of("value", text, &[("gzip", Compression::Gzip), ("none", Compression::None)])
     });
@@ -51,6 +52,7 @@ pub(super) fn target(section: &mut Section<'_, '_>) -> (Option<Target>, Option<S
         template,
         lean,
         index_settings,
+        retention,
         ..ServerTarget::new(hosts)
     });
     (server.map(Target::Elasticsearch), name)

@@ -6,6 +6,7 @@ mod learn;
 
 use super::Traits;
 use super::rates::Number;
+use crate::bytes::quantity::TextUnit;
 use crate::error::Stop;
 
 pub(crate) use follow::Follow;
@@ -17,6 +18,24 @@ pub(crate) enum Member {
     Skip,
     /// Its value is read.
     Walk(Traits),
+}
+
+/// What becomes of an array with objects.
+pub(crate) enum Objects {
+    /// It is not shipped.
+    Dropped,
+    /// One array for each member of the objects.
+    Columns,
+    /// One object, as the rules say at this place of their [`super::keyed::KeyedArray`]s.
+    Keyed(usize),
+}
+
+/// What becomes of a column.
+pub(crate) struct ColumnTraits {
+    /// Whether it is shipped.
+    pub(crate) named: bool,
+    /// What its texts become.
+    pub(crate) text: Option<TextUnit>,
 }
 
 /// Tells the walk what to do with each member. The walk calls it in the order of the payload.
@@ -40,10 +59,10 @@ pub(crate) trait Guide {
     fn object(&mut self) -> Result<(), Stop>;
     /// An object or a list of columns has ended.
     fn end(&mut self) -> Result<(), Stop>;
-    /// The member is an array with objects; false if it is not shipped.
-    fn columns(&mut self) -> Result<bool, Stop>;
-    /// That array has a column with this name. Writes the final name; false if it is not shipped.
-    fn column(&mut self, name: &[u8], out: &mut Vec<u8>) -> Result<bool, Stop>;
+    /// The member is an array with objects.
+    fn objects(&mut self) -> Result<Objects, Stop>;
+    /// That array has a column with this name. Writes the final name.
+    fn column(&mut self, name: &[u8], out: &mut Vec<u8>) -> Result<ColumnTraits, Stop>;
 }
 
 /// What only the guide that follows a layout can tell.

@@ -19,10 +19,11 @@ pub(crate) struct LostAt {
     offset: usize,
     /// A hash that identifies the member: it is the same in all payloads with the same layout.
     member: u64,
+    loss: Loss,
 }
 
 /// What is lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Loss {
     /// Values that are no JSON, or no numbers that a server can store.
     Broken,
@@ -30,6 +31,10 @@ pub enum Loss {
     OverLimit,
     /// Columns of an array that has too many columns, or columns with too many gaps.
     Columns,
+    /// Texts that should be numbers and are none. They are shipped as they are.
+    Unconverted,
+    /// Elements without a key, in arrays that become objects by a key.
+    Unkeyed,
 }
 
 /// Some of the names that were lost for the first time.
@@ -69,7 +74,7 @@ pub(crate) struct Lost(Option<Box<Memory>>);
 struct Memory {
     hasher: RandomState,
     /// By [`Loss`].
-    names: [Names; 3],
+    names: [Names; 5],
     /// The names that were changed in the current layout; none unless somebody wants to know them.
     changed: Option<ChangedNames>,
     /// Members of the current layout whose names have been looked up.
@@ -82,9 +87,9 @@ struct Memory {
 impl LostAt {
     /// `place` is that of the member in the layout. `names` identify what the layout does not contain: members of the
     /// objects in an array.
-    pub(crate) fn new(offset: usize, place: usize, names: &[&[u8]]) -> Self {
-        let place = fnv(FNV_OFFSET, &place.to_le_bytes());
-        Self { offset, member: names.iter().fold(place, |hash, name| fnv(hash, name)) }
+    pub(crate) fn new(loss: Loss, offset: usize, place: usize, names: &[&[u8]]) -> Self {
+        let place = fnv(fnv(FNV_OFFSET, &place.to_le_bytes()), &[loss as u8]);
+        Self { offset, member: names.iter().fold(place, |hash, name| fnv(hash, name)), loss }
     }
 }
 
@@ -100,7 +105,7 @@ impl Lost {
         }
     }
 
-    /// `body` has become a document, in which these values are missing.
+    /// `body` has become a document, in which these values are missing, or not what they should be.
     pub(crate) fn note(&mut self, body: &[u8], lost: &mut Vec<LostAt>) {
         self.memory().note(body, lost);
     }
@@ -162,16 +167,18 @@ impl Lost {
 
 impl Memory {
     fn note(&mut self, body: &[u8], lost: &mut Vec<LostAt>) {
-        lost.retain(|lost| !self.known.contains(&lost.member));
-        if lost.is_empty() || self.of(Loss::Broken).seen.len() >= LOST_NAMES_MAX {
+        lost.retain(|lost| {
+            !self.known.contains(&lost.member) && self.names[lost.loss as usize].seen.len() < LOST_NAMES_MAX
+        });
+        if lost.is_empty() {
             return;
         }
         // A heap sorts in a tenth of the code that `sort` takes.
         *lost = BinaryHeap::from(mem::take(lost)).into_sorted_vec();
         self.locator.restart();
-        for LostAt { offset, member } in lost.drain(..) {
+        for LostAt { offset, member, loss } in lost.drain(..) {
             self.locator.name_at(body, offset, &mut self.name);
-            self.note_own_name(Loss::Broken);
+            self.note_own_name(loss);
             if self.known.len() < LOST_LOOKED_AT_MAX {
                 self.known.insert(member);
             }
@@ -218,7 +225,9 @@ mod tests {
     #[test]
     fn each_name_is_handed_out_once() {
         let body = br#"{"a": ,"b":{"c":NaN,"d": },"e":[1, ],"f":NaN,"g":NaN}"#;
-        let at = |member| LostAt::new(memchr::memchr_iter(b'N', body).step_by(2).nth(member).unwrap(), member, &[]);
+        let at = |member| {
+            LostAt::new(Loss::Broken, memchr::memchr_iter(b'N', body).step_by(2).nth(member).unwrap(), member, &[])
+        };
         let mut lost = Lost::default();
         lost.note(body, &mut vec![at(1), at(0)]);
         assert_eq!(lost.take(Loss::Broken), of(&["b.c", "f"]));

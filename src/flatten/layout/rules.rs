@@ -2,7 +2,9 @@
 
 use super::convert::Conversions;
 use super::globs::{Choice, Globs};
+use super::keyed::KeyedArray;
 use super::rename::Renames;
+use super::texts::TextUnits;
 use crate::limits;
 use std::sync::Arc;
 
@@ -15,10 +17,14 @@ pub struct VariableRules {
     pub dots_underscore: bool,
     /// What is shipped of Go's ring buffers of garbage collections.
     pub gc_pauses: GcPauses,
-    /// Whether arrays of objects are left out, instead of becoming one array for each member of the objects.
+    /// Arrays of objects that become one object each.
+    pub keyed_arrays: Vec<KeyedArray>,
+    /// Whether other arrays of objects are left out, instead of becoming one array for each member of the objects.
     pub drop_object_arrays: bool,
     /// The units of a `map_file`, shared by all readers that name the file.
     pub conversions: Arc<Conversions>,
+    /// The variables whose texts become numbers.
+    pub texts: TextUnits,
     /// The variables that are renamed.
     pub renames: Renames,
     /// Numbers whose change per second is shipped as well.
@@ -55,8 +61,10 @@ impl Default for VariableRules {
             choice: Choice::default(),
             dots_underscore: false,
             gc_pauses: GcPauses::New,
+            keyed_arrays: Vec::new(),
             drop_object_arrays: false,
             conversions: Arc::default(),
+            texts: TextUnits::default(),
             renames: Renames::default(),
             rates: Globs::default(),
             fields_max: limits::FIELDS_DEFAULT,

@@ -2,6 +2,7 @@
 //! for each reader, on the payload of its first document.
 
 use super::globs::{Choice, Matched};
+use super::keyed;
 use super::rules::VariableRules;
 use crate::bytes::locate::string_end;
 use crate::bytes::scalar::{self, Escapes};
@@ -18,10 +19,11 @@ pub struct Unmatched {
 /// The state of a search through the names of a payload.
 struct Search<'r> {
     rules: &'r VariableRules,
-    globs: [(&'static str, Matched<'r>); 3],
-    /// For each renamed name, and each name of the `map_file`, whether there is such a variable.
+    globs: Vec<(&'static str, Matched<'r>)>,
+    /// For each renamed name, each name of the `map_file`, and each array with a key, whether there is such a variable.
     renames: Vec<bool>,
     units: Vec<bool>,
+    keyed: Vec<bool>,
     /// The name of the current member, as patterns see it.
     path: Vec<u8>,
     /// Where the names of the members around it end in the path.
@@ -29,24 +31,31 @@ struct Search<'r> {
 }
 
 /// An object or array that is open at the current position.
-struct Open {
+struct Open<'r> {
     is_object: bool,
     /// It is an object, and the position is within one of its members.
     in_member: bool,
+    /// It is an array that becomes an object, by this member of its elements.
+    member: Option<&'r str>,
+    /// It is an element of such an array, and has a key.
+    has_key: bool,
 }
 
 /// The patterns of `rules` that match nothing in `text`, an object that a walk has found to be sound.
 #[cold]
 pub(crate) fn unmatched(rules: &VariableRules, text: &[u8]) -> Vec<Unmatched> {
     let has_patterns = rules.choice != Choice::default() || !rules.rates.is_empty() || rules.renames.count() > 0;
-    if !has_patterns && !rules.converts() {
+    let has_conversions = rules.converts() || !rules.texts.is_empty() || !rules.keyed_arrays.is_empty();
+    if !has_patterns && !has_conversions {
         return Vec::new();
     }
     let Choice { include, exclude } = &rules.choice;
     let globs = [("include", include), ("exclude", exclude), ("rates", &rules.rates)];
+    let globs = globs.into_iter().chain(rules.texts.groups().map(|globs| ("convert", globs)));
     let mut search = Search {
         rules,
-        globs: globs.map(|(key, globs)| (key, Matched::new(globs))),
+        globs: globs.map(|(key, globs)| (key, Matched::new(globs))).collect(),
+        keyed: vec![false; rules.keyed_arrays.len()],
         renames: vec![false; rules.renames.count()],
         units: vec![false; rules.conversions.names().count()],
         path: Vec::new(),
@@ -56,9 +65,9 @@ pub(crate) fn unmatched(rules: &VariableRules, text: &[u8]) -> Vec<Unmatched> {
     search.found()
 }
 
-impl Search<'_> {
+impl<'r> Search<'r> {
     fn read(&mut self, text: &[u8]) {
-        let mut open: Vec<Open> = Vec::new();
+        let mut open: Vec<Open<'r>> = Vec::new();
         let mut arrays = 0_usize;
         let mut at = 0;
         while at < text.len() {
@@ -72,19 +81,28 @@ impl Search<'_> {
                     }
                     at = end;
                 }
-                first @ (b'{' | b'[') => {
-                    arrays += usize::from(first == b'[');
-                    open.push(Open { is_object: first == b'{', in_member: false });
-                    if first == b'[' {
+                b'{' => {
+                    let member = open.last().and_then(|open| open.member);
+                    let key = member.and_then(|member| key_of_element(text, at, member));
+                    if let Some(key) = key {
+                        self.enter(key, false);
+                    }
+                    open.push(Open { is_object: true, in_member: false, member: None, has_key: key.is_some() });
+                }
+                b'[' => {
+                    let member = if arrays == 0 { self.key_member() } else { None };
+                    open.push(Open { is_object: false, in_member: false, member, has_key: false });
+                    if member.is_none() {
+                        arrays += 1;
                         // The column for elements that are not objects.
                         self.enter(b"_value", true);
                         self.leave();
                     }
                 }
-                last @ (b'}' | b']') => {
-                    arrays = arrays.saturating_sub(usize::from(last == b']'));
-                    if open.pop().is_some_and(|open| open.in_member) {
-                        self.leave();
+                b'}' | b']' => {
+                    if let Some(closed) = open.pop() {
+                        arrays = arrays.saturating_sub(usize::from(!closed.is_object && closed.member.is_none()));
+                        (0..usize::from(closed.in_member) + usize::from(closed.has_key)).for_each(|_| self.leave());
                     }
                 }
                 b',' => {
@@ -97,6 +115,13 @@ impl Search<'_> {
             }
             at += 1;
         }
+    }
+
+    /// If the current member becomes an object by a key: the member of its elements that has the key.
+    fn key_member(&mut self) -> Option<&'r str> {
+        let place = keyed::place_of(&self.rules.keyed_arrays, &self.path)?;
+        self.keyed[place] = true;
+        self.rules.keyed_arrays.get(place).map(|keyed| keyed.member.as_str())
     }
 
     fn enter(&mut self, key: &[u8], in_array: bool) {
@@ -144,16 +169,54 @@ impl Search<'_> {
         };
         let renames = not_seen(&self.renames, &mut self.rules.renames.sources());
         let units = not_seen(&self.units, &mut self.rules.conversions.names());
-        let others = [("rename", renames), ("map_file", units)];
+        let keyed = not_seen(&self.keyed, &mut self.rules.keyed_arrays.iter().map(|keyed| keyed.array.as_str()));
+        let others = [("rename", renames), ("map_file", units), ("object_arrays", keyed)];
         let others = others.into_iter().map(|(key, patterns)| Unmatched { key, patterns });
-        globs.chain(others).filter(|found| !found.patterns.is_empty()).collect()
+        let mut all: Vec<Unmatched> = Vec::new();
+        for found in globs.chain(others).filter(|found| !found.patterns.is_empty()) {
+            // `convert` has several lists of patterns.
+            match all.last_mut().filter(|last| last.key == found.key) {
+                Some(last) => last.patterns.extend(found.patterns),
+                None => all.push(found),
+            }
+        }
+        all
     }
+}
+
+/// The key of the element that begins at `start`: the text of its member `member`, as it stands. None if it has none.
+fn key_of_element<'t>(text: &'t [u8], start: usize, member: &str) -> Option<&'t [u8]> {
+    let (mut nested, mut at, mut last) = (0_usize, start + 1, None);
+    let mut is_key = false;
+    while let Some(&byte) = text.get(at) {
+        match byte {
+            b'"' => {
+                let end = string_end(text, at + 1);
+                let string = &text[at + 1..end];
+                if is_key && nested == 0 {
+                    return Some(string);
+                }
+                last = Some(string);
+                at = end;
+            }
+            b'{' | b'[' => nested += 1,
+            b'}' | b']' if nested == 0 => return None,
+            b'}' | b']' => nested -= 1,
+            b':' if nested == 0 => {
+                is_key = last.is_some_and(|key| keyed::is_name(key, member.as_bytes(), &mut Vec::new()))
+            }
+            b',' => is_key = false,
+            _ => {}
+        }
+        at += 1;
+    }
+    None
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Conversion, Conversions, Globs, Renames};
+    use crate::{Conversion, Conversions, Globs, KeyedArray, Renames, TextUnit, TextUnits};
     use std::sync::Arc;
 
     fn found(rules: &VariableRules, text: &str) -> Vec<String> {
@@ -189,5 +252,19 @@ mod tests {
         let conversions = Conversions { gc_lists: vec!["D".to_owned(), "pauses".to_owned()], sizes: sizes.to_vec() };
         let rules = VariableRules { renames, conversions: Arc::new(conversions), ..VariableRules::default() };
         assert_eq!(found(&rules, text), ["rename: c nope", "map_file: pauses other"]);
+    }
+
+    #[test]
+    fn patterns_for_texts_and_arrays_with_keys_are_looked_for() {
+        let text = r#"{"up":"1s","G":[{"Name":"a.b","Value":1},{"Value":2,"Name":"c","L":[{"Name":"x"}]},3,{"Value":9}],"o":{"G":[]}}"#;
+        let unit = |name| TextUnit::named(name).unwrap();
+        let texts =
+            [("up", "s"), ("nope", "ms"), ("G.a.b.Value", "B"), ("G.Value", "s"), ("G.c.L.Name", "s"), ("q", "B")];
+        let texts = TextUnits::new(&texts.map(|(pattern, name)| (pattern.to_owned(), unit(name))));
+        let keyed = |(array, member): (&str, &str)| KeyedArray { array: array.to_owned(), member: member.to_owned() };
+        let keyed_arrays = [("G", "Name"), ("o.G", "Name"), ("g", "Name"), ("G.c.L", "x")].map(keyed).to_vec();
+        let rules = VariableRules { texts, keyed_arrays, ..VariableRules::default() };
+        // `G.Value` is the name in an element without a key, which is left out.
+        assert_eq!(found(&rules, text), ["convert: nope q", "object_arrays: g"]);
     }
 }

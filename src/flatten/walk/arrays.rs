@@ -7,9 +7,8 @@ use super::{Outcome, Walk};
 use crate::bytes::json::NULL;
 use crate::bytes::scalar::Escapes;
 use crate::error::{Cause, Stop};
-use crate::layout::Role;
-use crate::layout::convert::Conversion;
-use crate::layout::guide::Guide;
+use crate::layout::Traits;
+use crate::layout::guide::{Guide, Objects};
 use crate::layout::rules::GcPauses;
 
 /// What an array turned out to be.
@@ -24,7 +23,8 @@ pub(super) enum ArrayKind {
 
 impl<G: Guide> Walk<'_, G> {
     /// Walks a member whose value is an array.
-    pub(super) fn array_member(&mut self, role: Role, conversion: Conversion) -> Outcome<()> {
+    pub(super) fn array_member(&mut self, traits: Traits) -> Outcome<()> {
+        let Traits { role, conversion, text, .. } = traits;
         if !G::LEARNS && self.options.gc_pauses == GcPauses::New && self.is_ring(role) {
             return self.ring(role, conversion);
         }
@@ -33,14 +33,24 @@ impl<G: Guide> Walk<'_, G> {
         let kind = self.scan_array()?;
         if matches!(kind, ArrayKind::Objects) {
             self.rewind(first);
-            if self.guide.columns()? {
-                return self.columns_member();
-            }
-            return self.skip_to_separator();
+            return match self.guide.objects()? {
+                Objects::Columns => self.columns_member(),
+                Objects::Dropped => self.skip_to_separator(),
+                Objects::Keyed(place) => match self.options.keyed_arrays.get(place) {
+                    Some(keyed) => self.keyed_member(keyed.member.as_bytes()),
+                    None => Err(Stop::OtherLayout),
+                },
+            };
         }
         let named = self.guide.leaf(self.out)?;
         let start = self.out.len();
         self.copy_array(&kind, first)?;
+        if let Some(unit) = text
+            && named
+            && self.element_kinds.has_strings()
+        {
+            self.convert_array(unit, first, start)?;
+        }
         conversion.list(self.out, start);
         self.fit_array(start)?;
         if named {

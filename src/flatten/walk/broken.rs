@@ -5,7 +5,7 @@ use crate::bytes::scalar::{self, Escapes};
 use crate::bytes::untangle;
 use crate::error::Stop;
 use crate::layout::guide::{Guide, Known};
-use crate::layout::lost::LostAt;
+use crate::layout::lost::{Loss, LostAt};
 use crate::limits;
 
 impl<G: Guide> Walk<'_, G> {
@@ -17,7 +17,7 @@ impl<G: Guide> Walk<'_, G> {
     #[cold]
     fn note_broken_at(&mut self, token: usize, key: &[u8]) {
         self.report.broken += 1;
-        self.note_lost(token, key);
+        self.note_lost(Loss::Broken, token, key);
         let offset = self.offset(token);
         if self.by_lines && offset >= self.alone_until {
             let (is_alone, until) = untangle::stands_alone(self.body, offset);
@@ -29,12 +29,12 @@ impl<G: Guide> Walk<'_, G> {
     /// Records where something is lost, so that it can be named later. `key` tells apart what has the same place in the
     /// layout: a key that the layout does not have.
     #[cold]
-    pub(super) fn note_lost(&mut self, token: usize, key: &[u8]) {
+    pub(super) fn note_lost(&mut self, loss: Loss, token: usize, key: &[u8]) {
         let offset = self.offset(token);
         if let Some(known) = self.guide.known()
             && self.lost.len() < limits::LOST_LOOKED_AT_MAX
         {
-            self.lost.push(LostAt::new(offset, known.place(), &[self.path, key]));
+            self.lost.push(LostAt::new(loss, offset, known.place(), &[self.path, key]));
         }
     }
 

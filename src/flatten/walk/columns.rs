@@ -11,7 +11,7 @@ use super::scalars::Written;
 use crate::bytes::json::{self, NULL};
 use crate::bytes::scalar::{self, Escapes};
 use crate::error::{Cause, Stop};
-use crate::layout::guide::Guide;
+use crate::layout::guide::{ColumnTraits, Guide};
 use crate::limits::COLUMNS_MAX;
 use bumpalo::Bump;
 use bumpalo::collections::Vec as ArenaVec;
@@ -52,6 +52,8 @@ struct Column<'a> {
     /// How many of these are `null` that fill gaps.
     gaps: usize,
     element_kinds: ElementKinds,
+    /// The token of its first string, or the last one of the array that this is in.
+    string_token: usize,
     /// Whether one of the values is not `null`.
     has_value: bool,
     /// Whether it would have more gaps than are left to fill; it is not shipped then.
@@ -71,13 +73,19 @@ impl<'a> Columns<'a> {
         Self { arena, list: ArenaVec::new_in(arena), expected: 0, rows: 0, has_twins: false }
     }
 
-    /// Puts a value into the column `name`, in the current row. `gaps` is the number of gaps that may still be filled.
-    fn push(&mut self, name: &[u8], value: &[u8], gaps: &mut usize) -> Result<(), NoPlace> {
+    /// Puts a value into the column `name`, in the current row. `token` is its last one. `gaps` is the number of gaps that
+    /// may still be filled.
+    fn push(&mut self, name: &[u8], value: &[u8], token: usize, gaps: &mut usize) -> Result<(), NoPlace> {
         let at = self.find(name)?;
         self.expected = at + 1;
         let column = &mut self.list[at];
         column.fill(self.rows, gaps)?;
-        column.append(value)
+        let had_strings = column.element_kinds.has_strings();
+        column.append(value)?;
+        if !had_strings && column.element_kinds.has_strings() {
+            column.string_token = token;
+        }
+        Ok(())
     }
 
     /// The first column with this name that has no value in the current row yet. Creates one if there is none.
@@ -109,6 +117,7 @@ impl<'a> Columns<'a> {
             rows: 0,
             gaps: 0,
             element_kinds: ElementKinds::default(),
+            string_token: 0,
             has_value: false,
             is_sparse: false,
         });
@@ -183,7 +192,7 @@ impl<'a, G: Guide> Walk<'a, G> {
         self.complete(&mut columns)?;
         for column in columns.list.iter().filter(|column| column.is_shipped()) {
             let mark = self.out.len();
-            let named = self.guide.column(column.name, self.out)?;
+            let ColumnTraits { named, text } = self.guide.column(column.name, self.out)?;
             if named && column.element_kinds.has_any() {
                 self.guide.value()?;
             }
@@ -196,6 +205,11 @@ impl<'a, G: Guide> Walk<'a, G> {
             self.out.extend_from_slice(&column.values);
             self.out.push(b']');
             self.element_kinds = column.element_kinds;
+            if let Some(unit) = text
+                && column.element_kinds.has_strings()
+            {
+                self.convert_array(unit, column.string_token, start)?;
+            }
             self.fit_array(start)?;
             self.report.lists += 1;
             self.check_length()?;
@@ -227,9 +241,11 @@ impl<'a, G: Guide> Walk<'a, G> {
         if memchr::memchr(b'\\', key).is_none() {
             self.path.extend_from_slice(key);
         } else {
-            let decoded = &mut Vec::with_capacity(key.len());
-            scalar::decode(decoded, key);
-            json::write_escaped_bytes(self.path, decoded);
+            // Decoded behind what has been written.
+            let end = self.out.len();
+            scalar::decode(self.out, key);
+            json::write_escaped_bytes(self.path, &self.out[end..]);
+            self.out.truncate(end);
         }
         if self.dots_underscore() {
             self.path[mark..].iter_mut().filter(|byte| **byte == b'.').for_each(|byte| *byte = b'_');
@@ -374,7 +390,7 @@ impl<'a, G: Guide> Walk<'a, G> {
     /// Puts the value that has been written after `mark` into the column that `path` names.
     fn collect_written(&mut self, columns: &mut Columns<'a>, base: Base, mark: usize) -> Result<(), Stop> {
         let name = if self.path_keys > base.keys { &self.path[base.bytes..] } else { VALUE_COLUMN };
-        match columns.push(name, &self.out[mark..], &mut self.gaps_left) {
+        match columns.push(name, &self.out[mark..], self.at - 1, &mut self.gaps_left) {
             Ok(()) => Ok(()),
             Err(NoPlace::Column) => {
                 self.beyond_columns(1);

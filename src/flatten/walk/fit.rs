@@ -49,6 +49,11 @@ impl ElementKinds {
         }
     }
 
+    /// Whether the array contains strings.
+    pub(super) fn has_strings(self) -> bool {
+        self.0 & STRING != 0
+    }
+
     /// Whether the array contains any scalar except `null`.
     pub(super) fn has_any(self) -> bool {
         self.0 != 0
@@ -100,7 +105,7 @@ pub(super) fn array(out: &mut Vec<u8>, start: usize, arena: &Bump) -> bool {
 }
 
 /// The brackets, commas and scalars of a valid array without objects.
-fn tokens(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn tokens(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut at = 0;
     std::iter::from_fn(move || {
         at += text[at..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();

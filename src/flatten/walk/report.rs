@@ -32,6 +32,10 @@ pub struct Report {
     pub beyond_columns: u64,
     /// Byte offset just after the first of these values, in the text that was walked.
     pub first_beyond_columns: Option<usize>,
+    /// Texts that should have become numbers, and were none.
+    pub unconverted: u64,
+    /// Elements that had no key, left out of arrays that become objects by a key.
+    pub unkeyed: u64,
     /// Names that had to be changed, and variables beyond `max_fields`.
     pub names: Mended,
     /// How many of `numbers` are sizes in bytes according to a `map_file`.
@@ -42,4 +46,12 @@ pub struct Report {
     pub gc_doubtful: u64,
     /// Whether the target has restarted since the last document.
     pub restarted: bool,
+}
+
+impl Report {
+    /// Values and variables that were left out although the rules want them.
+    #[must_use]
+    pub fn left_out(&self) -> u64 {
+        self.broken + self.out_of_range + self.beyond_columns + self.unkeyed + self.names.over_limit
+    }
 }

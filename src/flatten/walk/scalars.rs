@@ -3,6 +3,7 @@
 use super::Walk;
 use crate::bytes::scalar::{self, Escapes, is_blank};
 use crate::layout::guide::Guide;
+use crate::layout::lost::Loss;
 
 /// Whether a value has been written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +46,7 @@ impl<G: Guide> Walk<'_, G> {
         }
         if out_of_range {
             self.report.out_of_range += 1;
-            self.note_lost(self.at - 1, b"");
+            self.note_lost(Loss::Broken, self.at - 1, b"");
             return Written::No;
         }
         self.out.extend_from_slice(&self.body[start..end]);

@@ -2,7 +2,9 @@
 //! privileges. Nothing is changed, so what a server would do with a document is concluded from what it says.
 
 use super::existing::{self, ExistingIndex};
+use super::life_cycle::{Kept, is_unknown};
 use super::reason::Reason;
+use super::retention::{self, Found, Means, Policy};
 use super::server::Product;
 use super::setup::{Address, LACKS_STREAM, Outcome, RequestError, stream_advice};
 use super::template::{Compared, Comparison, Flavour, Template, Wish, index_pattern, path_segment};
@@ -22,6 +24,7 @@ use std::fmt::Write;
 /// What a question is about.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Subject {
+    Policy,
     Template,
     DataStream,
     Index,
@@ -142,12 +145,15 @@ struct Inspection<'i> {
 
 impl<'i> Inspection<'i> {
     fn new(recorder: &Recorder, target: &'i ServerTarget, feed: Feed, address: &'i Address, server: Server) -> Self {
-        let wish = wish(recorder, target, feed);
+        let mut wish = wish(recorder, target, feed);
         let mut index = Vec::new();
         // The configuration has been checked, so every pattern is known.
         let _ = clock::timestamp().fill(&wish.index_name, &mut index);
         // Without readers it is not known which documents a template would have to fit.
         let is_wanted = target.template && feed.readers > 0;
+        if is_wanted && wish.retention.is_some() {
+            wish.means = Means::of(server.product, wish.data_stream);
+        }
         let template = is_wanted.then(|| Template::new(&wish, Flavour::of(server.product)));
         let mut findings = Vec::new();
         if template == Some(None) {
@@ -173,6 +179,9 @@ impl<'i> Inspection<'i> {
         let index = path_segment(&self.index);
         let mut questions = Vec::new();
         let mut ask = |subject, path, query| questions.push(Question { subject, path, query, payload: None });
+        if let Some(policy) = self.policy() {
+            ask(Subject::Policy, policy.path, "");
+        }
         if let Some(template) = &self.template {
             ask(Subject::Template, template.path.clone(), "");
         }
@@ -193,7 +202,11 @@ impl<'i> Inspection<'i> {
         match self.server.security {
             Product::Elasticsearch(version) if version.is_from(7, 0) => {
                 ask(Subject::Privileges, "/_security/user/_has_privileges".to_owned(), "");
-                let cluster = if self.template.is_some() { r#""monitor","manage_index_templates""# } else { "" };
+                let cluster = match &self.template {
+                    Some(_) if self.wish.means == Means::Ilm => r#""monitor","manage_index_templates","manage_ilm""#,
+                    Some(_) => r#""monitor","manage_index_templates""#,
+                    None => "",
+                };
                 let text = format!(
                     r#"{{"cluster":[{cluster}],"index":[{{"names":["{}"],"privileges":["create_doc","auto_configure"]}}]}}"#,
                     index_pattern(&self.wish.index_name)
@@ -210,6 +223,7 @@ impl<'i> Inspection<'i> {
 
     fn conclude(&mut self, subject: Subject, mut answer: Answer) {
         let finding = match (subject, answer.status) {
+            (Subject::Policy, _) => self.of_policy(answer),
             (Subject::Template, _) => self.of_template(answer),
             (Subject::DataStream, 200) => Some(self.of_data_stream(&mut answer.body)),
             (Subject::DataStream, 404) => {
@@ -233,6 +247,43 @@ impl<'i> Inspection<'i> {
             (Subject::DataStream | Subject::Index | Subject::LifeCycle | Subject::Privileges, _) => None,
         };
         self.findings.extend(finding);
+    }
+
+    /// The policy that deletes old documents; none if there is no template that names it, or no retention.
+    fn policy(&self) -> Option<Policy> {
+        self.template.as_ref().and_then(|_| Policy::new(&self.wish, self.wish.means))
+    }
+
+    fn of_policy(&mut self, mut answer: Answer) -> Option<Finding> {
+        const CHECK: &str = "retention";
+        let policy = self.policy()?;
+        if is_unknown(&answer) {
+            // The template is then put in place without it.
+            self.wish.means = Means::None;
+            self.template = Template::new(&self.wish, Flavour::of(self.server.product));
+            let kept = Kept::Impossible(retention::by_hand(&self.wish, self.address.host()));
+            return Some(Finding::bad(CHECK, kept.to_string()).fix("", CHECK));
+        }
+        let (kept, fix) = match answer.status {
+            200..=299 => match policy.compare(&mut answer.body) {
+                Found::Same => (Kept::UpToDate(policy), ""),
+                Found::Changed => (Kept::Changed(policy), ""),
+                Found::Outdated { .. } => {
+                    let text = format!("the policy {} is for another time", policy.path);
+                    return Some(Finding::bad(CHECK, text).fix("update it with expvastic setup", CHECK));
+                }
+            },
+            404 => {
+                let text = format!("the policy {} does not exist yet", policy.path);
+                return Some(Finding::good(CHECK, text).fix("create it with expvastic setup", CHECK));
+            }
+            _ => {
+                let fix = "create it once with expvastic setup and another account";
+                (Kept::Refused(policy.path, self.address.rejection(&answer)), fix)
+            }
+        };
+        let finding = Finding { is_good: kept.is_good(), ..Finding::good(CHECK, kept.to_string()) };
+        Some(finding.fix(fix, CHECK))
     }
 
     fn of_template(&mut self, answer: Answer) -> Option<Finding> {

@@ -1,6 +1,7 @@
 //! The small requests to a server, which identify it and install the index template.
 
 use super::existing::{self, ExistingIndex};
+use super::life_cycle::Kept;
 use super::reason::{Reason, Rejection, Remedy};
 use super::server::Product;
 use super::template::{Compared, Comparison, Flavour, Template, Wish};
@@ -145,11 +146,17 @@ impl Address {
         Ok(if answer.status == 200 { Product::of_answer(&mut answer.body) } else { Product::Unknown })
     }
 
-    /// Installs the template if there is none of its name.
+    /// Installs the template, and what deletes old documents, if there is no template of its name.
     ///
     /// # Errors
     /// The server could not be asked.
-    pub(crate) async fn ensure(&self, http: &Http, wish: &Wish, product: Product) -> Result<Outcome, RequestError> {
+    pub(crate) async fn ensure(
+        &self,
+        http: &Http,
+        wish: &Wish,
+        product: Product,
+        kept: &mut Kept,
+    ) -> Result<Outcome, RequestError> {
         let Some(template) = Template::new(wish, Flavour::of(product)) else { return Ok(Outcome::NoName) };
         let found = self.ask(http, &template.path, "", None).await?;
         match found.status {
@@ -158,21 +165,40 @@ impl Address {
                 Ok(if lacks_stream { Outcome::NotForStream(template, comparison) } else { Outcome::Exists })
             }
             200..=299 => Ok(Outcome::Exists),
-            404 => self.put_before(http, wish, template, "create=true", Outcome::Created).await,
+            404 => {
+                let (wish, new) = self.keep(http, wish, product).await?;
+                *kept = new;
+                let template = Template::new(&wish, template.flavour).unwrap_or(template);
+                self.put_before(http, &wish, template, "create=true", Outcome::Created).await
+            }
             _ => Ok(Outcome::Refused(self.rejection(&found))),
         }
     }
 
-    /// Installs the template, or updates one that an earlier version of this program has installed.
+    /// Installs what deletes old documents and the template, or updates one that an earlier version of this program has installed.
     ///
     /// # Errors
     /// The server could not be asked.
-    pub(crate) async fn set_up(&self, http: &Http, wish: &Wish, product: Product) -> Result<Outcome, RequestError> {
+    pub(crate) async fn set_up(
+        &self,
+        http: &Http,
+        wish: &Wish,
+        product: Product,
+    ) -> Result<(Outcome, Kept), RequestError> {
+        let (wish, kept) = self.keep(http, wish, product).await?;
+        let outcome = self.set_up_template(http, &wish, product).await?;
+        // What the template does not say does not come from it.
+        let has_template = matches!(outcome, Outcome::Created(..) | Outcome::Updated(..) | Outcome::UpToDate(_));
+        let kept = if has_template { self.keep_stream(http, &wish, kept).await? } else { kept };
+        Ok((outcome, kept))
+    }
+
+    async fn set_up_template(&self, http: &Http, wish: &Wish, product: Product) -> Result<Outcome, RequestError> {
         let Some(template) = Template::new(wish, Flavour::of(product)) else { return Ok(Outcome::NoName) };
         let found = self.ask_up_to(limits::TEMPLATE_BYTES_MAX, http, &template.path, "", None).await?;
         let Compared { comparison, lacks_stream } = match found.status {
             200..=299 => template.compare(found.body),
-            404 => return self.ensure(http, wish, product).await,
+            404 => return self.put_before(http, wish, template, "create=true", Outcome::Created).await,
             _ => return Ok(Outcome::Refused(self.rejection(&found))),
         };
         match comparison {

@@ -11,8 +11,9 @@
 mod checksum;
 mod settings;
 
+use super::retention::{self, Means};
 use super::server::Product;
-use crate::config::IndexSetting;
+use crate::config::{IndexSetting, Retention};
 use crate::json;
 use crate::limits;
 use crate::metrics::{Ledger, ReaderCounts};
@@ -46,6 +47,10 @@ pub(crate) struct Wish {
     /// Indices take less room, at the price of some time at the server.
     pub(crate) lean: bool,
     pub(crate) index_settings: Vec<IndexSetting>,
+    /// How long documents are kept.
+    pub(crate) retention: Option<Retention>,
+    /// By what the server deletes them.
+    pub(crate) means: Means,
 }
 
 /// The form of a template, which depends on the server and its version.
@@ -172,37 +177,6 @@ impl Template {
         };
         Compared { comparison, lacks_stream }
     }
-
-    /// The text with line breaks and indentation.
-    pub(crate) fn pretty(&self) -> String {
-        let (mut pretty, mut depth, mut in_string, mut before) = (String::new(), 0, false, ' ');
-        for character in self.text.chars() {
-            if in_string {
-                pretty.push(character);
-                in_string = character != '"' || before == '\\';
-                before = if before == '\\' { ' ' } else { character };
-                continue;
-            }
-            match character {
-                '{' | '[' => depth += 1,
-                '}' | ']' => depth -= 1,
-                '"' => in_string = true,
-                _ => {}
-            }
-            if matches!(character, '}' | ']') && !matches!(before, '{' | '[') {
-                let _ = write!(pretty, "\n{:1$}", "", 2 * depth);
-            } else if matches!(before, '{' | '[' | ',') && !matches!(character, '}' | ']') {
-                let level = if matches!(character, '{' | '[') { depth - 1 } else { depth };
-                let _ = write!(pretty, "\n{:1$}", "", 2 * level);
-            }
-            pretty.push(character);
-            if character == ':' {
-                pretty.push(' ');
-            }
-            before = character;
-        }
-        pretty
-    }
 }
 
 /// Whether a variable that is renamed to `name`, or one below it, may get a name that [`integers`] matches.
@@ -236,11 +210,22 @@ pub(crate) fn index_pattern(index_name: &str) -> String {
     glob
 }
 
-/// The template's name in a URL: the index name without `%`, with characters that a path cannot contain escaped.
+/// The template's name in a URL, with characters that a path cannot contain escaped.
 fn name(index_name: &str) -> String {
+    path_segment(&plain_name(index_name))
+}
+
+/// The template's name: the index name without `%`.
+pub(super) fn plain_name(index_name: &str) -> String {
     let plain = index_name.to_lowercase().replace('%', "");
     let prefix = if plain.starts_with(OWNER) { "" } else { "expvastic-" };
-    path_segment(&format!("{prefix}{plain}"))
+    format!("{prefix}{plain}")
+}
+
+/// If two templates match an index, the one with the more specific pattern should win. The servers' built-in templates have
+/// a priority of at most 200.
+pub(super) fn priority(pattern: &str) -> usize {
+    300 + pattern.bytes().filter(|&byte| byte != b'*').count()
 }
 
 /// A name as a segment of a URL's path.
@@ -257,16 +242,20 @@ pub(super) fn path_segment(name: &str) -> String {
 
 /// The template's text, with `mark` where the server keeps `_meta`.
 fn text(wish: &Wish, flavour: Flavour, pattern: &str, mark: &str) -> String {
+    let priority = priority(pattern);
     let pattern = quoted(pattern);
     let settings = settings::settings(wish, flavour);
     if flavour.is_composable() {
-        // If two templates match an index, the one with the more specific pattern should win. The servers' built-in
-        // templates have a priority of at most 200.
-        let priority = 300 + pattern.bytes().filter(|&byte| byte != b'*').count();
         let stream = if wish.data_stream { r#","data_stream":{}"# } else { "" };
         let mappings = mappings(wish, flavour, "");
+        let life_cycle = match wish.retention {
+            Some(kept) if wish.means == Means::Stream => {
+                format!(r#","lifecycle":{{"enabled":true,"data_retention":"{}"}}"#, retention::notation(kept.hours))
+            }
+            _ => String::new(),
+        };
         return format!(
-            r#"{{"index_patterns":[{pattern}],"priority":{priority},"version":{VERSION}{mark}{stream},"template":{{"settings":{settings},"mappings":{mappings}}}}}"#
+            r#"{{"index_patterns":[{pattern}],"priority":{priority},"version":{VERSION}{mark}{stream},"template":{{"settings":{settings},"mappings":{mappings}{life_cycle}}}}}"#
         );
     }
     let patterns = match flavour {
@@ -311,6 +300,37 @@ fn meta<'t, 'i>(stored: tape::Value<'t, 'i>, flavour: Flavour) -> Option<tape::V
         Flavour::Legacy7 => stored.get("mappings")?.get("_meta"),
         Flavour::Legacy6 | Flavour::Legacy5 => stored.get("mappings")?.get("_default_")?.get("_meta"),
     }
+}
+
+/// A line of JSON with line breaks and indentation.
+pub(crate) fn pretty(line: &str) -> String {
+    let (mut pretty, mut depth, mut in_string, mut before) = (String::new(), 0, false, ' ');
+    for character in line.chars() {
+        if in_string {
+            pretty.push(character);
+            in_string = character != '"' || before == '\\';
+            before = if before == '\\' { ' ' } else { character };
+            continue;
+        }
+        match character {
+            '{' | '[' => depth += 1,
+            '}' | ']' => depth -= 1,
+            '"' => in_string = true,
+            _ => {}
+        }
+        if matches!(character, '}' | ']') && !matches!(before, '{' | '[') {
+            let _ = write!(pretty, "\n{:1$}", "", 2 * depth);
+        } else if matches!(before, '{' | '[' | ',') && !matches!(character, '}' | ']') {
+            let level = if matches!(character, '{' | '[') { depth - 1 } else { depth };
+            let _ = write!(pretty, "\n{:1$}", "", 2 * level);
+        }
+        pretty.push(character);
+        if character == ':' {
+            pretty.push(' ');
+        }
+        before = character;
+    }
+    pretty
 }
 
 #[cfg(test)]

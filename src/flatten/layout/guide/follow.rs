@@ -1,10 +1,10 @@
 //! The guide that follows a known layout.
 
-use super::{Guide, Known, Member};
+use super::{ColumnTraits, Guide, Known, Member, Objects};
 use crate::bytes::piece;
 use crate::error::Stop;
 use crate::layout::rates::{Number, Rates};
-use crate::layout::{Kind, Layout, Node};
+use crate::layout::{Kind, Layout, Name, Node};
 use std::ops::Range;
 
 /// Paths up to this length are copied as one piece of fixed length, which is fast. Paths are longer than keys.
@@ -90,7 +90,7 @@ impl<'l> Follow<'l> {
     fn write_name(&mut self, node: &Node, out: &mut Vec<u8>) -> bool {
         self.node_at += 1;
         self.lacks_value = node.lacks_value;
-        if node.keys_as_name {
+        if node.name != Name::Listed {
             let key = &self.layout.keys[self.key_at - node.key_bytes as usize..self.key_at];
             out.extend_from_slice(&self.path[..self.path_bytes]);
             out.extend_from_slice(key);
@@ -101,6 +101,12 @@ impl<'l> Follow<'l> {
         out.extend_from_slice(&self.layout.names[self.name_at..end]);
         self.name_at = end;
         node.name_bytes > 0
+    }
+
+    /// If the next node is an array that becomes an object by a key: its place in the rules.
+    fn keyed_place(&self) -> Option<usize> {
+        let node = self.layout.nodes.get(self.node_at).filter(|node| node.kind == Kind::Object)?;
+        (node.name_bytes as usize).checked_sub(1)
     }
 
     /// Steps over the rate that comes after the last leaf.
@@ -154,6 +160,9 @@ impl Guide for Follow<'_> {
     }
 
     fn object(&mut self) -> Result<(), Stop> {
+        if self.keyed_place().is_some() {
+            return Err(Stop::OtherLayout);
+        }
         self.enter(Kind::Object)
     }
 
@@ -162,17 +171,20 @@ impl Guide for Follow<'_> {
         Ok(())
     }
 
-    fn columns(&mut self) -> Result<bool, Stop> {
+    fn objects(&mut self) -> Result<Objects, Stop> {
         if self.layout.nodes.get(self.node_at).is_some_and(|node| node.kind == Kind::Dropped) {
             self.node_at += 1;
-            return Ok(false);
+            return Ok(Objects::Dropped);
         }
-        self.enter(Kind::Columns).map(|()| true)
+        if let Some(place) = self.keyed_place() {
+            return self.enter(Kind::Object).map(|()| Objects::Keyed(place));
+        }
+        self.enter(Kind::Columns).map(|()| Objects::Columns)
     }
 
-    fn column(&mut self, name: &[u8], out: &mut Vec<u8>) -> Result<bool, Stop> {
+    fn column(&mut self, name: &[u8], out: &mut Vec<u8>) -> Result<ColumnTraits, Stop> {
         let node = self.compare(name)?;
-        Ok(self.write_name(node, out))
+        Ok(ColumnTraits { named: self.write_name(node, out), text: node.traits.text })
     }
 }
 
@@ -180,7 +192,7 @@ impl Known for Follow<'_> {
     #[inline]
     fn plain_leaf(&self, body: &[u8], start: usize, end: usize) -> Option<usize> {
         let node = self.layout.nodes.get(self.node_at)?;
-        let is_it = node.plain
+        let is_it = node.name == Name::Plain
             && node.key_bytes as usize == end - start
             && piece::is_equal(&self.layout.keys, self.key_at, body, start, end - start);
         is_it.then_some(self.path_bytes)

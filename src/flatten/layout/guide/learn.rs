@@ -1,12 +1,15 @@
 //! The guide that learns a layout.
 
 use super::follow::Follow;
-use super::{Guide, Member};
+use super::{ColumnTraits, Guide, Member, Objects};
+use crate::bytes::quantity::TextUnit;
 use crate::bytes::scalar;
 use crate::error::Stop;
 use crate::layout::by_hash::{FNV_OFFSET, fnv};
 use crate::layout::globs::Progress;
+use crate::layout::keyed;
 use crate::layout::rules::{GcPauses, VariableRules};
+use crate::layout::texts::TextProgress;
 use crate::layout::{Kind, Layout, Node, Renamed, Role, Shipped, Traits};
 
 /// Buffers that are reused from one payload to the next.
@@ -20,6 +23,7 @@ pub(crate) struct LearnWork {
     include: Progress,
     exclude: Progress,
     rates: Progress,
+    texts: TextProgress,
     /// Hashes of all members' names, in their order; empty if the rules have no `rates`.
     pub(crate) members: Vec<u64>,
 }
@@ -40,6 +44,8 @@ struct Entered {
     included: bool,
     /// Place in [`crate::layout::rename::Renames`] of the name that ends within its key.
     rename: Option<usize>,
+    /// What its texts become.
+    text: Option<TextUnit>,
 }
 
 /// Learns a layout.
@@ -60,12 +66,13 @@ impl<'l> Learn<'l> {
         for progress in [&mut work.include, &mut work.exclude, &mut work.rates] {
             progress.clear();
         }
+        work.texts.begin(&rules.texts);
         Self { layout, rules, work, leaf_at: 0 }
     }
 
     /// Appends a key to the path, and asks the rules about the name.
     fn enter(&mut self, key: &[u8]) -> Entered {
-        let LearnWork { path, marks, include, exclude, rates, .. } = &mut *self.work;
+        let LearnWork { path, marks, include, exclude, rates, texts, .. } = &mut *self.work;
         let before = path.len();
         let around = marks.last().copied();
         if around.is_some() {
@@ -80,8 +87,9 @@ impl<'l> Learn<'l> {
         let rated = rates.push(counters, piece);
         let hash = around.map_or(FNV_OFFSET, |around| around.hash);
         let hash = if counters.is_empty() { hash } else { fnv(hash, piece) };
+        let text = texts.push(&self.rules.texts, piece);
         marks.push(Mark { before, rated, hash });
-        Entered { excluded, included, rename: self.rules.renames.longest(path, key_at) }
+        Entered { excluded, included, rename: self.rules.renames.longest(path, key_at), text }
     }
 
     /// Records that the last node is renamed, if it is.
@@ -96,6 +104,7 @@ impl<'l> Learn<'l> {
             for progress in [&mut self.work.include, &mut self.work.exclude, &mut self.work.rates] {
                 progress.pop();
             }
+            self.work.texts.pop();
         }
     }
 
@@ -125,7 +134,7 @@ impl<'l> Guide for Learn<'l> {
     }
 
     fn member(&mut self, key: &[u8]) -> Result<Member, Stop> {
-        let Entered { excluded, included, rename } = self.enter(key);
+        let Entered { excluded, included, rename, text } = self.enter(key);
         if !self.rules.rates.is_empty() {
             self.work.members.extend(self.work.marks.last().map(|mark| mark.hash));
         }
@@ -137,7 +146,7 @@ impl<'l> Guide for Learn<'l> {
             _ => excluded || !(included || self.work.include.may_take_below(&self.rules.choice.include)),
         };
         let conversion = self.rules.conversions.of(&self.work.path);
-        let traits = Traits { role, conversion, rated: false };
+        let traits = Traits { role, conversion, text, rated: false };
         self.layout.push(if is_skipped { Kind::Skipped } else { Kind::Leaf }, traits, key);
         if is_skipped {
             self.leave();
@@ -176,22 +185,30 @@ impl<'l> Guide for Learn<'l> {
         Ok(())
     }
 
-    fn columns(&mut self) -> Result<bool, Stop> {
+    fn objects(&mut self) -> Result<Objects, Stop> {
+        if let Some(place) = keyed::place_of(&self.rules.keyed_arrays, &self.work.path) {
+            self.set_last(Kind::Object);
+            if let Some(node) = self.layout.nodes.last_mut() {
+                node.name_bytes = u32::try_from(place + 1).unwrap_or_default();
+            }
+            return Ok(Objects::Keyed(place));
+        }
         if self.rules.drop_object_arrays {
             self.set_last(Kind::Dropped);
             self.leave();
-            return Ok(false);
+            return Ok(Objects::Dropped);
         }
         self.set_last(Kind::Columns);
-        Ok(true)
+        Ok(Objects::Columns)
     }
 
-    fn column(&mut self, name: &[u8], _: &mut Vec<u8>) -> Result<bool, Stop> {
-        let Entered { excluded, included, rename } = self.enter(name);
+    fn column(&mut self, name: &[u8], _: &mut Vec<u8>) -> Result<ColumnTraits, Stop> {
+        let Entered { excluded, included, rename, text } = self.enter(name);
         self.leave();
-        self.layout.push(if excluded || !included { Kind::Skipped } else { Kind::Leaf }, Traits::NONE, name);
+        let traits = Traits { text, ..Traits::NONE };
+        self.layout.push(if excluded || !included { Kind::Skipped } else { Kind::Leaf }, traits, name);
         self.leaf_at = self.layout.nodes.len() - 1;
         self.note_rename(rename);
-        Ok(true)
+        Ok(ColumnTraits { named: true, text })
     }
 }

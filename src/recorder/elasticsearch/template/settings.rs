@@ -1,7 +1,9 @@
 //! The index settings in a template. Pure.
 
+use super::super::retention::{self, Means};
 use super::{Flavour, Wish};
 use crate::flatten::names_conflict;
+use crate::json;
 use crate::limits;
 use crate::sort::sorted;
 
@@ -20,14 +22,22 @@ pub(super) fn settings(wish: &Wish, flavour: Flavour) -> String {
         // Documents of one program are alike, so compressing them together more thoroughly halves the index.
         all.push(("codec", r#""best_compression""#));
     }
+    let mut policy = Vec::new();
+    if let Some(retention) = wish.retention.filter(|_| wish.means == Means::Ilm) {
+        json::write_string(&mut policy, &retention::ilm_name(wish, retention));
+    }
+    let policy = String::from_utf8_lossy(&policy);
+    if !policy.is_empty() {
+        all.push(("lifecycle.name", &policy));
+    }
     for setting in &wish.index_settings {
         all.retain(|(name, _)| !names_conflict(name, &setting.name));
         all.push((&setting.name, &setting.value));
     }
-    let mut json = String::from(r#"{"index":"#);
-    write_object(&mut json, &sorted(all));
-    json.push('}');
-    json
+    let mut text = String::from(r#"{"index":"#);
+    write_object(&mut text, &sorted(all));
+    text.push('}');
+    text
 }
 
 /// Writes settings as an object. They are sorted by their dotted names, and none is below another one.
@@ -70,6 +80,8 @@ mod tests {
             verbatim: true,
             lean,
             index_settings: index_settings.iter().map(setting).collect(),
+            retention: None,
+            means: Means::None,
         }
     }
 
