@@ -6,6 +6,7 @@ mod dead_letters;
 mod flags;
 mod health;
 mod help;
+mod loading;
 mod man;
 mod orders;
 mod output;
@@ -15,10 +16,11 @@ mod spool;
 mod table;
 mod test;
 mod usage;
+mod watch;
 
 use crate::config::{Config, ConfigError, LogLevel, Reader, Recorder, Settings, nearest, values};
 use crate::descriptors;
-use crate::engine::{self, EngineError, Order, Report};
+use crate::engine::{self, EngineError, Order, Remote, Report};
 use crate::event_loop;
 use crate::http::{self, Http};
 use crate::log::Log;
@@ -29,18 +31,21 @@ use crate::systemd::Supervisor;
 use crate::watchdog::Watchdog;
 use arguments::normalise;
 use flags::Flags;
+use loading::show_warnings;
 use orders::Control;
 use output::print;
 use shells::Shell;
-use smol::channel::Sender;
+use smol::channel::{Receiver, Sender};
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 use usage::UsageError;
+use watch::Watched;
 
 /// Exit codes: done; wrong usage; bad configuration (both as in `sysexits.h`); anything else.
 const DONE: u8 = 0;
@@ -128,7 +133,8 @@ enum Command {
 /// Where the configuration comes from.
 #[derive(Debug, PartialEq)]
 enum Source {
-    File(String),
+    /// Files and folders.
+    Files(Vec<PathBuf>),
     Flags(Box<SingleEngine>),
     /// Nowhere: the command needs none.
     None,
@@ -199,11 +205,11 @@ impl Invocation {
             Command::Sample => Ok(output::write(|stdout| sample::print(stdout))),
             Command::Completions(shell) => Ok(print(&shell.completions())),
             Command::Man => Ok(print(&man::page())),
+            Command::Check if self.flags.has("--resolved") => self.show_resolved(),
             Command::Check => Ok(print(&self.load_and_warn()?.routes())),
             Command::Test => {
                 let config = self.load_and_warn()?;
-                let file = if let Source::File(path) = &self.source { Some(Path::new(path)) } else { None };
-                let tested = test::run(&config, file, self.flags.has("--json"));
+                let tested = test::run(&config, self.paths(), self.flags.has("--json"));
                 tested.map_err(|error| Failure::Engine(EngineError::EventLoop(error)))
             }
             Command::Setup => {
@@ -273,56 +279,13 @@ impl Invocation {
             return Ok(if report.all_taken() { DONE } else { FAILED });
         }
         let load = || self.load_again();
+        let watched = RefCell::new(Watched::new(self.paths(), &config));
         let supervisor = Supervisor::of(&|name| std::env::var(name).ok()).map(Rc::new);
-        run(config, watchdog, supervisor.clone(), |orders| {
+        run(config, watchdog, supervisor.clone(), |orders, ticks| {
             let supervisor = supervisor.as_deref();
-            orders::until_stopped(signals, Some(Control { orders, log: &log, supervisor, load: &load }))
+            let control = Control { orders, ticks, log: &log, supervisor, load: &load, watched: &watched };
+            orders::until_stopped(signals, Some(control))
         })
-    }
-
-    fn load(&self) -> Result<Config, Failure> {
-        let mut config = match &self.source {
-            Source::File(path) => Config::load(path).map_err(Failure::Config)?,
-            Source::Flags(single) => single.config()?,
-            Source::None => return Err(Failure::Usage(UsageError::NoConfiguration)),
-        };
-        self.overrule(&mut config);
-        Ok(config)
-    }
-
-    /// The same, and shows what is doubtful about the configuration.
-    fn load_and_warn(&self) -> Result<Config, Failure> {
-        let config = self.load()?;
-        show_warnings(&config);
-        #[cfg(feature = "tls")]
-        if config.relies_on_system_trust()
-            && let Some(problem) = http::store_problem()
-        {
-            let _ = writeln!(std::io::stderr(), "{problem}");
-        }
-        #[cfg(not(feature = "proxy"))]
-        for problem in http::proxy_problems(config.urls(), &|name| std::env::var(name).ok()) {
-            let _ = writeln!(std::io::stderr(), "{problem}");
-        }
-        Ok(config)
-    }
-
-    /// Loads the file again; none if there is no file.
-    fn load_again(&self) -> Option<Result<Config, ConfigError>> {
-        let Source::File(path) = &self.source else { return None };
-        let mut loaded = Config::load(path);
-        if let Ok(config) = &mut loaded {
-            self.overrule(config);
-        }
-        Some(loaded)
-    }
-
-    /// Applies the settings of the command line, which win.
-    fn overrule(&self, config: &mut Config) {
-        if let Some(level) = self.log_level {
-            config.settings.log_level = level;
-        }
-        config.settings.listen = self.listen.or(config.settings.listen);
     }
 
     fn set_up(&self, config: &Config) -> Result<u8, Failure> {
@@ -369,7 +332,7 @@ fn run<S>(
     config: Config,
     watchdog: Option<Watchdog>,
     supervisor: Option<Rc<Supervisor>>,
-    stop: impl FnOnce(Sender<Order>) -> S,
+    stop: impl FnOnce(Sender<Order>, Receiver<()>) -> S,
 ) -> Result<u8, Failure>
 where
     S: Future<Output: Future<Output = ()>>,
@@ -380,17 +343,13 @@ where
         tracing::info!(route, "{route}");
     }
     let (sender, orders) = smol::channel::bounded(1);
-    let report = engine::start_engines_with_orders(config, stop(sender), orders, watchdog, supervisor)
+    let (tick_sender, ticks) = smol::channel::bounded(1);
+    let control = Remote { orders, ticks: Some(tick_sender) };
+    let report = engine::start_engines_with_orders(config, stop(sender, ticks), control, watchdog, supervisor)
         .map_err(Failure::Engine)?;
     log_ledgers(&report);
     // Documents that were dropped or refused before the end do not count: they are in the ledger.
     Ok(if report.given_up > 0 { FAILED } else { DONE })
-}
-
-fn show_warnings(config: &Config) {
-    for warning in &config.warnings {
-        let _ = writeln!(std::io::stderr(), "{warning}");
-    }
 }
 
 fn log_ledgers(report: &Report) {

@@ -4,17 +4,24 @@
 //! either a [`Config`] that needs no further checks, or a [`ConfigError`] with all problems.
 
 mod access;
+mod alternatives;
 mod by_hand;
+mod compose;
+mod defaults;
 mod error;
 mod expand;
 mod file;
+mod front;
 mod groups;
 mod index_names;
 mod listen;
+mod load;
 mod lookup;
 pub(crate) mod maps;
 mod node;
+mod notes;
 mod old_type_names;
+mod origins;
 mod paths;
 mod patterns;
 mod ports;
@@ -22,9 +29,11 @@ mod problems;
 mod reader;
 mod recorder;
 mod rename;
+mod resolved;
 mod routes;
 mod scan;
 mod section;
+mod step;
 mod suggest;
 pub(crate) mod values;
 
@@ -32,11 +41,10 @@ use crate::access::Access;
 use crate::limits;
 use crate::log::Shown;
 use error::shorten;
-use expand::Expansion;
 use maps::MapFiles;
 use node::Node;
 use old_type_names::OldTypeNames;
-use problems::{Place, Problems};
+use problems::{FileText, Place, Problems};
 use section::Section;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -47,6 +55,8 @@ use std::time::Duration;
 pub use crate::log::{LogFormat, LogLevel};
 pub(crate) use access::{pem_blocks, percent_decoded};
 pub use error::ConfigError;
+pub(crate) use file::{FileRead, list as list_files};
+pub(crate) use load::resolved;
 pub(crate) use lookup::place_of;
 pub use node::YamlSizes;
 pub use reader::Reader;
@@ -67,6 +77,8 @@ pub struct Config {
     pub(crate) groups: Vec<Routed>,
     /// Warnings, ready to be shown.
     pub(crate) warnings: Vec<String>,
+    /// The files that it is from, and those that they name and that are read with them.
+    pub(crate) files: Vec<FileRead>,
 }
 
 /// One reader and the recorders that the routes give it, merged, in the order in which they were named.
@@ -89,6 +101,8 @@ pub struct Settings {
     pub(crate) listen_hosts: Vec<String>,
     /// The `host.name` of all documents, for readers without one.
     pub(crate) host_name: Option<String>,
+    /// Whether the configuration is loaded again when its files change.
+    pub(crate) watch: bool,
     pub(crate) memory_limit_bytes: u64,
     pub(crate) shutdown_timeout: Duration,
 }
@@ -102,6 +116,7 @@ impl Default for Settings {
             listen_documents: true,
             listen_hosts: Vec::new(),
             host_name: None,
+            watch: false,
             memory_limit_bytes: limits::MEMORY_LIMIT_DEFAULT,
             shutdown_timeout: limits::SHUTDOWN_TIMEOUT_DEFAULT,
         }
@@ -109,20 +124,21 @@ impl Default for Settings {
 }
 
 impl Config {
-    /// Loads a file, whose name may lack `.yml` or `.yaml`. `${NAME}` is replaced by the value of that environment
-    /// variable.
+    /// Loads a file, whose name may lack `.yml` or `.yaml`, or all YAML files of a folder. `${NAME}` is replaced by the value
+    /// of that environment variable.
     ///
     /// # Errors
-    /// [`ConfigError`]: the file cannot be read, or everything that is wrong with it.
+    /// [`ConfigError`]: a file cannot be read, or everything that is wrong with it.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
-        let (path, text) = file::read(path.as_ref())?;
-        let (origin, variable) = (path.display().to_string(), |name: &str| std::env::var(name).ok());
-        let mut config = Self::parse(&origin, &text, &variable)?;
-        for recorder in &config.recorders {
-            let found = recorder.spool.as_ref().and_then(|spool| file::looseness(&spool.path));
-            config.warnings.extend(found.map(|found| format!("{origin}: recorders.{}.spool: {found}", recorder.name)));
-        }
-        Ok(config)
+        Self::load_all(&[path.as_ref().to_owned()])
+    }
+
+    /// The same for several files and folders, which together are one configuration.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: a file cannot be read, or everything that is wrong with them.
+    pub fn load_all(paths: &[PathBuf]) -> Result<Self, ConfigError> {
+        load::load(paths)
     }
 
     /// Reads a configuration from `text`. `origin` is the path of the file: errors name it, and relative paths start
@@ -131,19 +147,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] with everything that is wrong.
     pub fn parse(origin: &str, text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let error = |problems| ConfigError::new(origin, problems);
-        let mut root = node::parse(text).map_err(|problem| error(vec![problem]))?;
-        let problems = Problems::new(text, Path::new(origin));
-        Expansion::new(variable, limits::CONFIG_VALUES_BYTES_MAX).expand_all(&mut root, &problems);
-        let config = Self::from_node(&root, Path::new(origin), &problems, &MapFiles::new(variable));
-        let (found, warnings) = problems.finish();
-        match config {
-            Some(mut config) if found.is_empty() => {
-                config.warnings = warnings.iter().map(|warning| warning.line(origin)).collect();
-                Ok(config)
-            }
-            _ => Err(error(found)),
-        }
+        load::parse(vec![FileText { name: origin.to_owned(), text }], variable, None)
     }
 
     /// A configuration with one recorder for all of these readers, as the command line without a file describes it.
@@ -153,7 +157,7 @@ impl Config {
         let recorders = vec![Arc::new(recorder)];
         let engine = |reader: &Arc<Reader>| Routed { reader: Arc::clone(reader), recorders: recorders.clone() };
         let engines = readers.iter().map(engine).collect();
-        Self { settings, readers, recorders, engines, groups: Vec::new(), warnings: Vec::new() }
+        Self { settings, readers, recorders, engines, groups: Vec::new(), warnings: Vec::new(), files: Vec::new() }
     }
 
     /// The settings.
@@ -224,7 +228,7 @@ impl Config {
         readers.chain(hosts.map(|host| &host.access)).map(Arc::clone)
     }
 
-    fn from_node(root: &Node, origin: &Path, problems: &Problems<'_>, map_files: &MapFiles<'_>) -> Option<Self> {
+    fn from_node(root: &Node, problems: &Problems<'_>, map_files: &MapFiles<'_>) -> Option<Self> {
         if *root == Node::Null {
             problems.value(&Place::default(), "the file is empty: expected readers, recorders and routes");
             return None;
@@ -243,9 +247,10 @@ impl Config {
             |name: &str, section: Section<'_, '_>| Recorder::from_section(name, section, &old).into_iter().collect();
         let recorders = entries(&mut root, "recorders", "recorder", problems, recorder);
         groups::check_names(&mut root, &readers, problems);
-        paths::check(&mut root, &recorders, origin, problems);
+        paths::check(&mut root, &recorders, problems);
         let mut engines = routes::merge(&mut root, &readers, &recorders, problems);
         old.settle(&mut readers, &mut engines, problems);
+        defaults::check(&mut root, &settings, map_files, problems);
         root.finish();
         let mut readers = readers.into_iter().flat_map(|(_, readers)| readers).collect();
         let groups = groups::expand(&mut readers, &mut engines);
@@ -256,6 +261,7 @@ impl Config {
             engines,
             groups,
             warnings: Vec::new(),
+            files: Vec::new(),
         })
     }
 }
@@ -347,6 +353,7 @@ impl Settings {
             listen_documents,
             listen_hosts: listen::hosts(&mut section),
             host_name: section.parse_name("host_name", "the name of a host", reader::host_name),
+            watch: section.boolean("watch").unwrap_or(default.watch),
             memory_limit_bytes: section.size("memory_limit", 64 << 10, 1 << 40).unwrap_or(default.memory_limit_bytes),
             shutdown_timeout: section.duration("shutdown_timeout").unwrap_or(default.shutdown_timeout),
         };
@@ -365,14 +372,16 @@ fn log_format(text: &str) -> Result<LogFormat, String> {
 
 /// The value of `type`, which must be one of `known`. The first one is the default.
 fn kind(section: &mut Section<'_, '_>, known: &[&'static str]) -> Option<&'static str> {
-    if section.node("type").is_none() {
+    if section.node("type").is_none() && section.tried_kind().is_none() {
         return known.first().copied();
     }
+    let tried = section.tried_kind();
     let named: Vec<_> = known.iter().map(|kind| (*kind, *kind)).collect();
-    section.parse("type", |text| match text {
+    let given = section.parse("type", |text| match text {
         "opensearch" => Err("for OpenSearch use a recorder of type elasticsearch".to_owned()),
         _ => one_of("type", text, &named),
-    })
+    });
+    tried.or(given)
 }
 
 /// The value that has the name `text` among `known`. The error calls it a `what`.

@@ -142,7 +142,7 @@ impl Engine {
         let runtime = Runtime::new(&self.settings, self.polls_max, None, None)?;
         let engines = [self.routed];
         // It may stand for targets, which are followed then.
-        run(runtime, (&engines, &engines), &self.settings, unhurried(stop), orders)
+        run(runtime, (&engines, &engines), &self.settings, unhurried(stop), orders.map(Remote::of_orders))
     }
 }
 
@@ -206,15 +206,16 @@ pub fn start_engines_observed(
     stop: impl Future<Output = ()>,
 ) -> Result<Report, EngineError> {
     let runtime = Runtime::new(config.settings(), None, None, None)?;
-    run(runtime, (&config.engines, &config.groups), config.settings(), unhurried(stop), Some(observed.0.clone()))
+    let remote = Remote::of_orders(observed.0.clone());
+    run(runtime, (&config.engines, &config.groups), config.settings(), unhurried(stop), Some(remote))
 }
 
-/// The same, and carries out orders meanwhile. The future that `stop` returns ends the final shipping early. `watchdog`
+/// The same, and obeys a remote control meanwhile. The future that `stop` returns ends the final shipping early. `watchdog`
 /// ends the process if the final shipping hangs; `supervisor` is told what happens.
 pub(crate) fn start_engines_with_orders(
     config: Config,
     stop: impl Future<Output = impl Future<Output = ()>>,
-    orders: Receiver<Order>,
+    remote: Remote,
     watchdog: Option<Watchdog>,
     supervisor: Option<Rc<Supervisor>>,
 ) -> Result<Report, EngineError> {
@@ -223,7 +224,7 @@ pub(crate) fn start_engines_with_orders(
     runtime.apply(&config.engines, &config.groups, config.settings(), &executor);
     // Targets and other configurations may replace all of it.
     drop(config);
-    run_applied(&runtime, executor, stop, Some(orders))
+    run_applied(&runtime, executor, stop, Some(remote))
 }
 
 /// Polls every reader of a configuration once, at once. Then ships the documents.
@@ -286,6 +287,20 @@ pub(crate) enum Order {
     Report(Sender<Report>),
 }
 
+/// What whoever runs the engines controls them with.
+pub(crate) struct Remote {
+    pub(crate) orders: Receiver<Order>,
+    /// Is told about ticks, at most once per [`crate::limits::WATCH_PERIOD`], if `settings.watch` says so.
+    pub(crate) ticks: Option<Sender<()>>,
+}
+
+impl Remote {
+    /// One that only gives orders.
+    fn of_orders(orders: Receiver<Order>) -> Self {
+        Self { orders, ticks: None }
+    }
+}
+
 /// A stop after which shipping has all of `shutdown_timeout`.
 async fn unhurried(stop: impl Future<Output = ()>) -> impl Future<Output = ()> {
     stop.await;
@@ -297,12 +312,12 @@ fn run(
     (engines, groups): (&[Routed], &[Routed]),
     settings: &Settings,
     stop: impl Future<Output = impl Future<Output = ()>>,
-    orders: Option<Receiver<Order>>,
+    remote: Option<Remote>,
 ) -> Result<Report, EngineError> {
     let runtime = Rc::new(runtime);
     let executor = LocalExecutor::new();
     runtime.apply(engines, groups, settings, &executor);
-    run_applied(&runtime, executor, stop, orders)
+    run_applied(&runtime, executor, stop, remote)
 }
 
 /// Runs the engines of a configuration that has been applied.
@@ -310,11 +325,14 @@ fn run_applied<'s>(
     runtime: &Rc<Runtime>,
     executor: LocalExecutor<'s>,
     stop: impl Future<Output = impl Future<Output = ()> + 's> + 's,
-    orders: Option<Receiver<Order>>,
+    remote: Option<Remote>,
 ) -> Result<Report, EngineError> {
     // In a task of its own it is polled only when something wakes it, and not at every tick.
     let stop = executor.spawn(stop);
-    if let Some(orders) = orders {
+    if let Some(Remote { orders, ticks }) = remote {
+        if let Some(ticks) = ticks {
+            runtime.watch.report_to(ticks);
+        }
         executor.spawn(Rc::clone(runtime).obey(orders)).detach();
     }
     runtime.start_supervision(&executor);

@@ -4,6 +4,7 @@
 #[path = "support/expvastic.rs"]
 mod expvastic;
 
+use ::expvastic::Config;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
@@ -61,6 +62,44 @@ fn each_good_file_gives_its_routes() {
     }
 }
 
+/// What `check --resolved` prints has all defaults, merges and variables in place, and is the same configuration again.
+#[test]
+fn what_is_in_force_is_printed_without_secrets_and_loads_again() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let resolved = |file: &Path| {
+        let mut command = expvastic::expvastic();
+        let output = command.args(["check", "--resolved", "-c"]).arg(file).output().expect("expvastic starts");
+        assert_eq!(output.status.code(), Some(0), "{}: {}", file.display(), stderr(&output));
+        stdout(&output)
+    };
+    let mut all = files("tests/config/good", "yml");
+    all.push(root.join("examples/fleet.yml"));
+    assert!(all.len() >= 10, "only {} files", all.len());
+    let (mut listed, mut compared) = (0, 0);
+    for config in all {
+        let printed = resolved(&config);
+        assert!(!printed.contains("hunter2") && !printed.contains("<<"), "{}: {printed}", config.display());
+        let again = folder.path().join("again.yml");
+        std::fs::write(&again, &printed).expect("written");
+        assert_eq!(resolved(&again), printed, "{}", config.display());
+        if let Ok(expected) = std::fs::read_to_string(config.with_extension("resolved")) {
+            let folder = config.parent().expect("a folder").display().to_string();
+            assert_eq!(printed.replace(&folder, "FOLDER"), expected, "{}", config.display());
+            listed += 1;
+        }
+        if !printed.contains("***") {
+            let parts = |path: &Path| {
+                let config = Config::load(path).expect("it is valid");
+                format!("{:?} {}", config.settings(), config.routes())
+            };
+            assert_eq!(parts(&config), parts(&again), "{}", config.display());
+            compared += 1;
+        }
+    }
+    assert!(listed > 0 && compared > 2, "{listed} {compared}");
+}
+
 #[test]
 fn each_shipped_example_is_valid() {
     let mut examples = files(".", "yml");
@@ -85,7 +124,7 @@ fn a_file_that_cannot_be_read_says_why() {
     };
     assert_eq!(message(&in_folder("no")), "no: file not found (looked for no, no.yml, no.yaml)\n");
     std::fs::create_dir(in_folder("folder")).expect("created");
-    assert_eq!(message(&in_folder("folder")), "folder: is a directory, expected a YAML file\n");
+    assert_eq!(message(&in_folder("folder")), "folder: the folder contains no *.yml or *.yaml file\n");
     let long = format!("# {}\n", "x".repeat(1 << 20));
     std::fs::write(in_folder("long.yml"), &long).expect("written");
     assert_eq!(

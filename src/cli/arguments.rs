@@ -1,7 +1,7 @@
 //! Brings arguments, as people write them, into the form that the parser accepts.
 
 use super::Failure;
-use super::table::{FLAGS, Flag, INCLUDE};
+use super::table::{FLAGS, Flag, REPEATED};
 use super::usage::UsageError;
 use crate::config::nearest;
 use std::ffi::OsString;
@@ -23,7 +23,7 @@ pub(super) fn normalise(arguments: Vec<OsString>) -> Result<Vec<String>, Failure
         let flag = known_flag(flag)?;
         let name = flag.name;
         let is_seen = seen.contains(&name);
-        if is_seen && name != INCLUDE {
+        if is_seen && !REPEATED.contains(&name) {
             return Err(Failure::Usage(UsageError::GivenTwice { flag: name }));
         }
         seen.push(name);
@@ -45,7 +45,8 @@ pub(super) fn normalise(arguments: Vec<OsString>) -> Result<Vec<String>, Failure
         if value.is_empty() {
             return Err(Failure::Usage(UsageError::EmptyValue { flag: name }));
         }
-        match normal.iter_mut().find(|argument| is_seen && argument.starts_with(INCLUDE)) {
+        let is_earlier = |argument: &&mut String| is_seen && argument.split('=').next() == Some(name);
+        match normal.iter_mut().find(is_earlier) {
             Some(earlier) => *earlier += &["\n", &value].concat(),
             None => normal.push(format!("{name}={value}")),
         }

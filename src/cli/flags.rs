@@ -1,10 +1,11 @@
 //! The flags of a command line, and their environment variables.
 
-use super::table::{FLAGS, Flag};
+use super::table::{CONFIG, FLAGS, Flag};
 use super::usage::UsageError;
 use super::{Failure, SingleEngine, Source};
 use crate::config::{INDEX_NAME_DEFAULT, values};
 use crate::limits;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Those whose value is an endpoint.
@@ -94,19 +95,19 @@ impl Flags {
         parsed.map_err(|expected| Failure::Usage(UsageError::InvalidValue { origin, expected }))
     }
 
-    /// A file, or a single engine, whichever the flags describe. If they describe neither, the environment decides.
+    /// Files, or a single engine, whichever the flags describe. If they describe neither, the environment decides.
     pub(super) fn source(&mut self, environment: &dyn Fn(&str) -> Option<String>) -> Result<Source, Failure> {
         let engine = || FLAGS.iter().zip(&self.0).filter(|(flag, _)| flag.describes_engine);
         let engine_flag = engine().find(|(_, value)| value.is_some()).map(|(flag, _)| flag.name);
-        if let Some(path) = self.get("--config") {
+        if let Some(paths) = self.get(CONFIG) {
             return match engine_flag {
-                None => Ok(Source::File(path.to_owned())),
+                None => Ok(Source::Files(paths.split('\n').map(PathBuf::from).collect())),
                 Some(flag) => Err(Failure::Usage(UsageError::BesideConfig { flag })),
             };
         }
         if engine_flag.is_none() {
             if let Some(path) = environment("EXPVASTIC_CONFIG") {
-                return Ok(Source::File(path));
+                return Ok(Source::Files(vec![path.into()]));
             }
             if engine().all(|(flag, _)| environment(flag.variable).is_none()) {
                 return Err(Failure::Usage(UsageError::NothingToDo));

@@ -66,7 +66,10 @@ impl Invocation {
 
     /// The file may be a new one that is wrong, while the process still runs with the one before.
     fn unreadable(&self, failure: &Failure) -> String {
-        let path = if let Source::File(path) = &self.source { path } else { "the flags" };
+        let path = match &self.source {
+            Source::Files(paths) => paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "),
+            Source::Flags(_) | Source::None => "the flags".to_owned(),
+        };
         let problem = failure.to_string();
         let first = problem.lines().next().unwrap_or_default();
         format!("cannot find settings.listen in {path}: {first} (give the URL instead)")

@@ -1,5 +1,6 @@
 //! What signals do while the program runs.
 
+use super::watch::Watched;
 use crate::clock;
 use crate::config::{Config, ConfigError};
 use crate::engine::Order;
@@ -7,7 +8,8 @@ use crate::limits;
 use crate::log::Log;
 use crate::signals::{Signal, Signals};
 use crate::systemd::Supervisor;
-use smol::channel::Sender;
+use smol::channel::{Receiver, Sender};
+use std::cell::RefCell;
 use std::future::Future;
 use std::io;
 use std::time::Instant;
@@ -15,6 +17,10 @@ use std::time::Instant;
 /// What SIGHUP and SIGUSR1 act on, in a run that does not end by itself.
 pub(super) struct Control<'c> {
     pub(super) orders: Sender<Order>,
+    /// Tells about ticks on which to look for changes of the files.
+    pub(super) ticks: Receiver<()>,
+    /// The files of the configuration.
+    pub(super) watched: &'c RefCell<Watched>,
     pub(super) log: &'c Log,
     /// Is told that the configuration is being loaded, and whether it is refused.
     pub(super) supervisor: Option<&'c Supervisor>,
@@ -39,7 +45,17 @@ pub(super) async fn until_stopped(
         }
     };
     loop {
-        match (signals.next().await, &control) {
+        let event = match &control {
+            Some(control) => smol::future::or(async { Some(signals.next().await) }, control.change()).await,
+            None => Some(signals.next().await),
+        };
+        let Some(signal) = event else {
+            if let Some(control) = &control {
+                control.reload("the configuration has changed").await;
+            }
+            continue;
+        };
+        match (signal, &control) {
             (Signal::Stop(name), _) => {
                 tracing::info!("{name} received (send it again after a second to exit without flushing)");
                 return until_hurried(signals, clock::now() + limits::SAME_SIGNAL);
@@ -48,7 +64,11 @@ pub(super) async fn until_stopped(
                 tracing::info!("SIGUSR1 received: flushing");
                 control.pass_on(Order::Flush).await;
             }
-            (Signal::Reload, Some(control)) => control.reload().await,
+            (Signal::Reload, Some(control)) => {
+                // What is said about these files now is not said again.
+                control.watched.borrow_mut().look();
+                control.reload("SIGHUP received").await;
+            }
             (Signal::Flush | Signal::Reload, None) => {
                 tracing::info!("ignoring SIGHUP or SIGUSR1: the only poll is already running");
             }
@@ -91,8 +111,20 @@ impl Control<'_> {
         let _ = self.orders.send(order).await;
     }
 
-    /// Loads the file again, and passes the configuration on if it is valid.
-    async fn reload(&self) {
+    /// Completes at a tick on which the files have changed.
+    async fn change(&self) -> Option<Signal> {
+        loop {
+            if self.ticks.recv().await.is_err() {
+                return std::future::pending().await;
+            }
+            if self.watched.borrow_mut().look() {
+                return None;
+            }
+        }
+    }
+
+    /// Loads the files again because of `cause`, and passes the configuration on if it is valid.
+    async fn reload(&self, cause: &str) {
         const AS_BEFORE: &str = "keeping the current one";
         if let Some(supervisor) = self.supervisor {
             supervisor.reloading();
@@ -104,15 +136,16 @@ impl Control<'_> {
             _ => {}
         }
         match loaded {
-            None => tracing::warn!("SIGHUP received, no configuration file to reload: {AS_BEFORE}"),
+            None => tracing::warn!("{cause}, no configuration file to reload: {AS_BEFORE}"),
             Some(Err(error)) => {
-                tracing::error!("SIGHUP received, invalid configuration: {AS_BEFORE}");
+                tracing::error!("{cause}, invalid configuration: {AS_BEFORE}");
                 for line in error.to_string().lines() {
                     tracing::error!("{line}");
                 }
             }
             Some(Ok(config)) => {
                 self.log.follow(config.logged());
+                self.watched.borrow_mut().follow(&config);
                 for warning in &config.warnings {
                     tracing::warn!("{warning}");
                 }

@@ -28,7 +28,9 @@ pub(super) struct Flag {
     pub(super) about: &'static str,
 }
 
-/// The only flag that can be given more than once. Its values are joined by line ends.
+/// The flags that can be given more than once. Their values are joined by line ends.
+pub(super) const REPEATED: [&str; 2] = [CONFIG, INCLUDE];
+pub(super) const CONFIG: &str = "--config";
 pub(super) const INCLUDE: &str = "--include";
 
 /// What a line of [`FLAGS`] says if it does not say otherwise.
@@ -56,6 +58,7 @@ pub(super) const USAGES: &[Usage] = &[
     usage("", "--reader localhost:1234/debug/vars --recorder localhost:9200", "run without a file"),
     usage("run", "-c conf.yml", "the same as without a command"),
     usage("check", "-c conf.yml", "validate the configuration and print the routes"),
+    usage("check", "--resolved -c conf.yml", "print the configuration as it is in force, without secrets"),
     usage("once", "-c conf.yml", "poll every reader once, ship, exit (0: every document was accepted)"),
     usage("once", "--dry-run -c conf.yml", "the same, but print the bulk text instead of sending it"),
     usage("setup", "-c conf.yml", "create or update the index templates"),
@@ -94,11 +97,11 @@ pub(super) const USAGES: &[Usage] = &[
 
 pub(super) const FLAGS: &[Flag] = &[
     Flag {
-        name: "--config",
+        name: CONFIG,
         letter: "c",
         value: "FILE",
         variable: "EXPVASTIC_CONFIG",
-        about: "configuration; .yml or .yaml may be omitted",
+        about: "configuration; .yml or .yaml may be omitted; a folder stands for its files; may be repeated",
         ..FLAG
     },
     engine("--reader", "URL", "EXPVASTIC_READER", "endpoint to poll [localhost:1234/debug/vars]"),
@@ -127,6 +130,7 @@ pub(super) const FLAGS: &[Flag] = &[
         about: "serve the status pages here, such as 127.0.0.1:9102, whatever settings.listen says",
         ..FLAG
     },
+    switch("--resolved", "check", "EXPVASTIC_RESOLVED", "print the configuration as it is in force, without secrets"),
     switch("--dry-run", "once", "EXPVASTIC_DRY_RUN", "send nothing, print the bulk text"),
     switch("--print", "setup", "EXPVASTIC_PRINT", "change nothing, print the templates"),
     switch("--json", "test", "EXPVASTIC_JSON", "print one JSON object per line"),

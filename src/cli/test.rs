@@ -24,7 +24,7 @@ use smol::{LocalExecutor, Task};
 use std::cell::{Cell, RefCell};
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -36,11 +36,11 @@ struct Part<'c> {
     findings: Task<Vec<Finding>>,
 }
 
-/// Tries everything and prints the result. `file` is that of the configuration, if it has one. Gives the exit code.
+/// Tries everything and prints the result. `files` are those of the configuration, if it has some. Gives the exit code.
 ///
 /// # Errors
 /// The event loop cannot be started.
-pub(super) fn run(config: &Config, file: Option<&Path>, is_json: bool) -> io::Result<u8> {
+pub(super) fn run(config: &Config, files: &[PathBuf], is_json: bool) -> io::Result<u8> {
     // A secret of one part is also hidden in the answers to the others.
     let _known: Vec<Identity> = config.accesses().map(Identity::new).collect();
     descriptors::raise_limit();
@@ -49,7 +49,7 @@ pub(super) fn run(config: &Config, file: Option<&Path>, is_json: bool) -> io::Re
     http.set_limits(config.readers.len() + hosts, Reserve { files: limits::DESCRIPTORS_BASE, shipping: hosts }, true);
     let executor = LocalExecutor::new();
     let parts = begin(config, &http, &executor);
-    let printer = Printer { file, is_json };
+    let printer = Printer { files, is_json };
     let ends_at = clock::now() + limits::TEST_TIME_MAX;
     let mut failure = None;
     let code = output::write(|stdout| {
@@ -141,7 +141,7 @@ mod tests {
             part("hung", executor.spawn(std::future::pending())),
             part("well", executor.spawn(async { vec![Finding::good("poll", "well")] })),
         ];
-        let (mut out, printer) = (Vec::new(), Printer { file: None, is_json: false });
+        let (mut out, printer) = (Vec::new(), Printer { files: &[], is_json: false });
         let ends_at = clock::now() + Duration::from_millis(100);
         let is_good = event_loop::block_on(executor.run(finish(parts, &printer, ends_at, &mut out)));
         assert!(!is_good.unwrap().unwrap());

@@ -14,7 +14,7 @@ fn parsed(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Invocation
 }
 
 fn file(path: &str) -> Source {
-    Source::File(path.to_owned())
+    Source::Files(vec![path.into()])
 }
 
 #[test]
@@ -46,6 +46,14 @@ fn every_spelling_of_a_flag_is_the_same_flag() {
     ] {
         let invocation = parsed(arguments, &[]).expect("good arguments");
         assert_eq!((invocation.command, invocation.only_shows()), (command, dry_run), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_configuration_may_have_several_files() {
+    let files = Source::Files(["a", "b", "c=d"].map(PathBuf::from).to_vec());
+    for arguments in [&["-c", "a", "-c", "b", "-c", "c=d"][..], &["check", "-c=a", "--config=b", "-config", "c=d"]] {
+        assert_eq!(parsed(arguments, &[("EXPVASTIC_CONFIG", "e")]).expect("good").source, files, "{arguments:?}");
     }
 }
 
@@ -111,8 +119,7 @@ fn wrong_usage_is_refused_with_a_hint() {
         (&["-c", "--config", "b"], "--config needs a value, found \"--config\""),
         (&["-c"], "--config needs a value"),
         (&["-c="], "--config needs a value, found an empty one"),
-        (&["-c", "a", "-c", "b"], "--config is given twice"),
-        (&["-c", "a", "--config=b"], "--config is given twice"),
+        (&["--reader", "a", "-reader=b"], "--reader is given twice"),
         (&["-h=1"], "--help takes no value"),
         (&["--", "-c", "a"], "unexpected argument \"--\""),
         (&["-c", "a", "b"], "unexpected argument \"b\""),

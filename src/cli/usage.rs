@@ -38,6 +38,8 @@ pub(super) enum UsageError {
     /// There is neither a file nor a flag that describes an engine. Likely when somebody runs the program for the first
     /// time.
     NothingToDo,
+    /// The configuration that is to be printed is not in a file.
+    NothingToResolve,
     /// `health` has neither a URL nor anything that names the address of the status pages.
     NothingToAsk,
     /// The command needs a configuration. Does not occur: [`UsageError::NothingToDo`] comes first.
@@ -87,6 +89,7 @@ impl fmt::Display for UsageError {
             Self::NothingToDo => {
                 f.write_str("nothing to do: give a configuration (-c conf.yml), or --reader and --recorder")
             }
+            Self::NothingToResolve => f.write_str("--resolved needs a file: give a configuration (-c conf.yml)"),
             Self::NothingToAsk => f.write_str(
                 "health: no address to ask: give a URL (expvastic health http://127.0.0.1:9102), --listen, or -c conf.yml \
                  with settings.listen",

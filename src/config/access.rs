@@ -38,7 +38,11 @@ pub(super) fn refuse(section: &mut Section<'_, '_>, keys: &[&'static str], why: 
         // Asking for a key that is not there would list it among the known keys.
         let is_given = section.keys().any(|given| given == key);
         if let Some((_, place)) = is_given.then(|| section.node(key)).flatten() {
-            section.wrong(&place, format!("{key} has no effect here: {why}"));
+            if section.is_general(&place) {
+                section.ignore(&place);
+            } else {
+                section.wrong(&place, format!("{key} has no effect here: {why}"));
+            }
         }
     }
 }
@@ -60,6 +64,10 @@ pub(super) fn access(section: &mut Section<'_, '_>, endpoints: &[(&str, Option<&
     let tls = section.section("tls").map(tls).unwrap_or_default();
     if let Some(place) = place.filter(|_| !endpoints.is_empty()) {
         if !endpoints.iter().any(|(url, _)| url.starts_with("https:")) {
+            if section.is_general(&place) {
+                section.ignore(&place);
+                return Access { auth, headers: Vec::new(), tls: Tls::default() };
+            }
             section.warn(&place, "tls has no effect on an http:// endpoint: write https:// if the server speaks TLS");
         } else if !tls.verify {
             section.warn(
@@ -166,9 +174,8 @@ fn headers(section: Section<'_, '_>) -> (Vec<(String, SecretSource)>, bool) {
         return (Vec::new(), false);
     }
     let names: Vec<String> = section.keys().map(str::to_owned).collect();
-    let folder = section.folder();
     let has_short = Cell::new(false);
-    let fields = section.each_secret(|name, text| {
+    let fields = section.each_secret(|name, text, path_of| {
         let (name, is_file) = name.strip_suffix("_file").map_or((name, false), |name| (name, true));
         let lower = name.to_ascii_lowercase();
         if names.iter().filter(|other| other.trim_end_matches("_file").eq_ignore_ascii_case(name)).count() > 1 {
@@ -181,7 +188,7 @@ fn headers(section: Section<'_, '_>) -> (Vec<(String, SecretSource)>, bool) {
             return Err("not a valid header name".to_owned());
         }
         let (secret, file) = if is_file {
-            let path = folder.join(text);
+            let path = path_of(text);
             (Secret::read(&path, Shape::Field).map_err(|error| error.to_string())?, Some(path))
         } else {
             (Secret::new(text, Shape::Field).map_err(|problem| format!("the value {problem}"))?, None)

@@ -5,7 +5,7 @@ use super::maps::MapFiles;
 use super::old_type_names::OldTypeNames;
 use super::problems::{Place, Problems};
 use super::section::Section;
-use super::{ConfigError, Reader, Recorder, Settings, node};
+use super::{ConfigError, Reader, Recorder, Settings, compose, node};
 use crate::limits;
 use std::path::Path;
 
@@ -59,9 +59,11 @@ fn parse<T>(
     build: &mut dyn FnMut(Section<'_, '_>, &MapFiles<'_>) -> Option<T>,
 ) -> Result<T, ConfigError> {
     let variable = |name: &str| std::env::var(name).ok();
-    let mut root = node::parse(keys).map_err(|problem| ConfigError::new(origin, vec![problem]))?;
+    let root = node::parse(keys).map_err(|problem| ConfigError::new(origin, vec![problem]))?;
     // Without a folder, so that relative paths start from the current one.
-    let problems = Problems::new(keys, Path::new(origin));
+    let problems = Problems::of_file(keys, Path::new(origin));
+    let (mut root, origins) = compose::merge_keys(root, &problems);
+    problems.set_origins(origins);
     Expansion::new(&variable, limits::CONFIG_VALUES_BYTES_MAX).expand_all(&mut root, &problems);
     let section = Section::new(&root, Place::of_fragment(), &problems);
     let made = section.and_then(|section| build(section, &MapFiles::new(&variable)));

@@ -14,6 +14,8 @@ pub struct ConfigError {
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Problem {
+    /// Its file, if the configuration has several.
+    pub(super) file: Option<String>,
     pub(super) location: Option<Location>,
     /// The names of the sections and the key, joined with dots; empty for the file as a whole.
     pub(super) key: String,
@@ -29,7 +31,7 @@ pub(super) struct Location {
 
 impl Problem {
     pub(super) fn new(location: Option<Location>, key: String, message: String) -> Self {
-        Self { location, key: readable(key), message: readable(message) }
+        Self { file: None, location, key: readable(key), message: readable(message) }
     }
 
     /// A problem of the text itself, before it has keys.
@@ -43,8 +45,9 @@ impl Problem {
         Self::new(None, String::new(), format!("and {count} more {problems}"))
     }
 
-    /// The problem as one line; `origin` is the name of the file.
+    /// The problem as one line; `origin` is the name of the only file.
     pub(super) fn line(&self, origin: &str) -> String {
+        let origin = self.file.as_deref().unwrap_or(origin);
         let place = self.location.map(|at| format!(":{}:{}", at.line, at.column)).unwrap_or_default();
         let key = if self.key.is_empty() { String::new() } else { format!(": {}", self.key) };
         format!("{origin}{place}{key}: {}", self.message)

@@ -2,7 +2,8 @@
 //! `${`.
 
 use super::node::Node;
-use super::problems::{Place, Problems};
+use super::problems::Problems;
+use super::step::Step;
 use std::fmt;
 
 /// Gives the value of the variable with this name.
@@ -97,26 +98,6 @@ impl<'v> Expansion<'v> {
             Err(_) => {}
         }
         expanded
-    }
-}
-
-/// The path to a node. Unlike a [`Place`], it allocates nothing.
-enum Step<'s> {
-    Root,
-    Item { within: &'s Step<'s>, index: usize },
-    Entry { within: &'s Step<'s>, index: usize, key: &'s str },
-}
-
-impl Step<'_> {
-    fn place(&self) -> Place {
-        match self {
-            Self::Root => Place::default(),
-            Self::Item { within, index } => within.place().item(*index),
-            Self::Entry { within, index, key } => {
-                let place = within.place();
-                if place.holds_secrets { place.below(*index) } else { place.entry(*index, key) }
-            }
-        }
     }
 }
 

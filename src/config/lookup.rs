@@ -1,16 +1,17 @@
-//! Where a key stands in a configuration file, for messages about what a valid configuration leads to.
+//! Where a key stands in the files of a configuration, for messages about what a valid configuration leads to.
 
-use super::file;
+use super::file::{SourceFile, read_all};
 use super::node::{self, Node, Target};
-use std::path::Path;
+use super::{front, load};
+use std::path::PathBuf;
 
-/// The place of a key, as `conf.yml:12`. If it is not in the file, because it has its default, that of the nearest section
-/// around it. `keys` lead to it. None if the file can no longer be read.
+/// The place of a key, as `conf.yml:12`. If it is not in the files, because it has its default, that of the nearest section
+/// around it. `keys` lead to it, and `paths` to the files. None if they can no longer be read.
 ///
 /// The reader of one port of a range is called `NAME:PORT`, and its section `NAME`.
-pub(crate) fn place_of(path: &Path, keys: [&str; 3]) -> Option<String> {
-    let (path, text) = file::read(path).ok()?;
-    let root = node::parse(&text).ok()?;
+pub(crate) fn place_of(paths: &[PathBuf], keys: [&str; 3]) -> Option<String> {
+    let files = read_all(paths).ok()?;
+    let (root, problems) = front::tree(load::texts(&files)).ok()?;
     let (mut node, mut indices) = (&root, Vec::new());
     for key in keys {
         let Node::Map(entries) = node else { break };
@@ -21,7 +22,9 @@ pub(crate) fn place_of(path: &Path, keys: [&str; 3]) -> Option<String> {
         indices.push(index);
         node = &entries[index].1;
     }
-    let found = node::locate(&text, &[Target { path: &indices, at_key: true }]);
+    let origin = problems.origin_of(&indices);
+    let SourceFile { path, text } = files.get(origin.file)?;
+    let found = node::locate(text, &[Target { path: &origin.path, at_key: true }]);
     let line = found.first().copied().flatten()?.line;
     Some(format!("{}:{line}", path.display()))
 }
@@ -36,7 +39,9 @@ mod tests {
         let path = folder.path().join("conf.yml");
         let text = "readers:\n  app:\n    endpoint: h:1-2\nrecorders: {es: {endpoint: h:9200}}\n";
         std::fs::write(&path, text).unwrap();
-        let line = |keys| place_of(&path, keys).map(|place| place.rsplit_once(':').unwrap().1.to_owned());
+        let line = |keys| {
+            place_of(std::slice::from_ref(&path), keys).map(|place| place.rsplit_once(':').unwrap().1.to_owned())
+        };
         for (keys, expected) in [
             (["readers", "app", "endpoint"], "3"),
             (["readers", "app:2", "endpoint"], "3"),
@@ -46,7 +51,7 @@ mod tests {
         ] {
             assert_eq!(line(keys).as_deref(), Some(expected), "{keys:?}");
         }
-        let without_ending = place_of(&folder.path().join("conf"), ["readers", "app", "endpoint"]);
+        let without_ending = place_of(&[folder.path().join("conf")], ["readers", "app", "endpoint"]);
         assert!(without_ending.is_some_and(|place| place.ends_with("conf.yml:3")));
         std::fs::remove_file(&path).unwrap();
         assert_eq!(line(["readers", "app", "endpoint"]), None);

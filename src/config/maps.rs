@@ -7,9 +7,10 @@
 //! ```
 
 use super::expand::{Expansion, Variable};
+use super::file::FileRead;
 use super::problems::{Place, Problems};
 use super::section::Section;
-use super::{file, node};
+use super::{compose, file, node};
 use crate::flatten::{Conversion, Conversions};
 use crate::limits;
 use std::cell::{Cell, RefCell};
@@ -22,13 +23,19 @@ pub(super) struct MapFiles<'v> {
     variable: Variable<'v>,
     /// None for a file with a problem that has been reported.
     loaded: RefCell<BTreeMap<PathBuf, Option<Arc<Conversions>>>>,
+    files: RefCell<Vec<FileRead>>,
     /// How long the other files may be.
     bytes_left: Cell<usize>,
 }
 
 impl<'v> MapFiles<'v> {
     pub(super) fn new(variable: Variable<'v>) -> Self {
-        Self { variable, loaded: RefCell::default(), bytes_left: Cell::new(limits::MAP_FILES_BYTES_MAX) }
+        Self {
+            variable,
+            loaded: RefCell::default(),
+            files: RefCell::default(),
+            bytes_left: Cell::new(limits::MAP_FILES_BYTES_MAX),
+        }
     }
 
     /// Loads the file.
@@ -44,6 +51,11 @@ impl<'v> MapFiles<'v> {
         loaded
     }
 
+    /// The files that were read.
+    pub(super) fn files(self) -> Vec<FileRead> {
+        self.files.into_inner()
+    }
+
     fn read(&self, path: &Path) -> Result<Conversions, String> {
         let too_long = || {
             let most = limits::MAP_FILES_BYTES_MAX;
@@ -53,6 +65,7 @@ impl<'v> MapFiles<'v> {
             return Err(too_long());
         }
         let (found, text) = file::read(path).map_err(|error| error.to_string())?;
+        self.files.borrow_mut().push(FileRead::new(&found, &text));
         let left = self.bytes_left.get().checked_sub(text.len());
         self.bytes_left.set(left.unwrap_or(0));
         left.ok_or_else(too_long)?;
@@ -65,8 +78,10 @@ impl<'v> MapFiles<'v> {
 /// # Errors
 /// Everything that is wrong with it, on one line.
 pub(crate) fn parse(origin: &str, text: &str, variable: Variable<'_>) -> Result<Conversions, String> {
-    let mut root = node::parse(text).map_err(|problem| problem.line(origin))?;
-    let problems = Problems::new(text, Path::new(origin));
+    let root = node::parse(text).map_err(|problem| problem.line(origin))?;
+    let problems = Problems::of_file(text, Path::new(origin));
+    let (mut root, origins) = compose::merge_keys(root, &problems);
+    problems.set_origins(origins);
     Expansion::new(variable, limits::CONFIG_VALUES_BYTES_MAX).expand_all(&mut root, &problems);
     let conversions = Section::new(&root, Place::default(), &problems).map(conversions);
     let (found, _) = problems.finish();

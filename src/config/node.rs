@@ -8,8 +8,10 @@ mod places;
 
 use super::error::{Location, Problem, shorten};
 use super::scan::scan;
+use crate::limits::CONFIG_VALUES_BYTES_MAX;
 use build::{NodeSeed, Reading, Spelling};
 use serde::de::DeserializeSeed;
+use std::cell::Cell;
 
 pub(super) use places::{Target, locate};
 
@@ -39,7 +41,12 @@ pub(super) enum Node {
 /// # Errors
 /// The text is not YAML, would take too much time or memory to parse, or has aliases that expand to too much.
 pub(super) fn parse(text: &str) -> Result<Node, Problem> {
-    let reading = Reading::new(scan(text)?.has_odd_numbers);
+    parse_within(text, &Cell::new(CONFIG_VALUES_BYTES_MAX))
+}
+
+/// The same for one of several texts. Their trees together may take `room` bytes.
+pub(super) fn parse_within(text: &str, room: &Cell<usize>) -> Result<Node, Problem> {
+    let reading = Reading::new(scan(text)?.has_odd_numbers, room);
     read(text, &reading).map_err(|error| {
         let location = location_of(&error);
         // serde_yaml panics if asked for a document after one with an error, so only ask if the first document has
@@ -58,7 +65,7 @@ fn has_more_documents(error: &serde_yaml::Error) -> bool {
 
 /// `serde_yaml` gives a number either as a value or as text. If some number may be written in an unusual way, the text
 /// is read a second time for the texts of all numbers.
-fn read(text: &str, reading: &Reading) -> Result<Node, serde_yaml::Error> {
+fn read(text: &str, reading: &Reading<'_>) -> Result<Node, serde_yaml::Error> {
     let seed = NodeSeed(reading);
     let mut root = seed.deserialize(serde_yaml::Deserializer::from_str(text))?;
     if reading.wants_spelling.get() {

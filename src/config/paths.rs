@@ -20,11 +20,11 @@ struct Owner<'r> {
     path: &'r Path,
 }
 
-/// Refuses paths that two recorders would write to, and the path of the configuration file itself, `origin`.
-pub(super) fn check(root: &mut Section<'_, '_>, recorders: &Named<Recorder>, origin: &Path, problems: &Problems<'_>) {
+/// Refuses paths that two recorders would write to, and those of the configuration's own files.
+pub(super) fn check(root: &mut Section<'_, '_>, recorders: &Named<Recorder>, problems: &Problems<'_>) {
     let Some((Node::Map(map), section)) = root.node("recorders") else { return };
     let mut places = Places::default();
-    let own = RealPlace::find(origin).and_then(|place| place.file);
+    let own: Vec<(u64, u64)> = problems.names().filter_map(|name| RealPlace::find(Path::new(name))?.file).collect();
     let mut entries: BTreeMap<&str, usize> = BTreeMap::new();
     entries.extend(map.iter().enumerate().map(|(index, (name, _))| (&**name, index)).rev());
     for recorder in recorders.iter().flat_map(|(_, recorders)| recorders) {
@@ -32,7 +32,9 @@ pub(super) fn check(root: &mut Section<'_, '_>, recorders: &Named<Recorder>, ori
             let owner = Owner { recorder: &recorder.name, key, path };
             let Some(found) = RealPlace::find(path) else { continue };
             let message = match places.taken(&found) {
-                _ if own.is_some() && found.file == own => format!("{key} is the configuration file itself"),
+                _ if found.file.is_some_and(|file| own.contains(&file)) => {
+                    format!("{key} is the configuration file itself")
+                }
                 Some(first) => first.refuse(&owner, &found.path),
                 None => {
                     places.take(found, owner);

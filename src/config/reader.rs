@@ -108,6 +108,9 @@ struct Part {
 }
 
 impl Reader {
+    /// The values of `type`; the first one is the default.
+    pub(super) const KINDS: [&str; 2] = ["expvar", "self"];
+
     /// A reader of the expvar endpoint at `endpoint` (`localhost:1234/debug/vars`), whose documents carry `type_name`
     /// as `service.name`.
     ///
@@ -232,7 +235,7 @@ impl Reader {
     }
 
     fn with_sources(name: &str, mut section: Section<'_, '_>, map_files: &MapFiles<'_>) -> Option<(Self, Sources)> {
-        let kind = kind(&mut section, &["expvar", "self"]);
+        let kind = kind(&mut section, &Self::KINDS);
         let mut type_name = section.parse("type_name", type_name);
         if section.node("type_name").is_none() {
             // Its recorders may have one, as `old_type_names` finds out when the routes are known.
@@ -271,7 +274,7 @@ impl Reader {
 
 fn jitter(section: &mut Section<'_, '_>, interval: Option<Duration>) -> Duration {
     // If the interval has a problem, only that is reported.
-    let is_wrong = interval.is_none() && section.keys().any(|key| key == "interval");
+    let is_wrong = interval.is_none() && (section.is_partial() || section.keys().any(|key| key == "interval"));
     let interval = interval.unwrap_or(limits::INTERVAL_DEFAULT);
     let jitter = section.parse("jitter", |text| match values::duration(text)? {
         jitter if jitter < interval || is_wrong => Ok(jitter),

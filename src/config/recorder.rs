@@ -169,6 +169,9 @@ impl Default for BulkLimits {
 }
 
 impl Recorder {
+    /// The values of `type`; the first one is the default.
+    pub(super) const KINDS: [&str; 2] = ["elasticsearch", "file"];
+
     /// A recorder into `index_name` of the Elasticsearch or OpenSearch at `endpoint` (`localhost:9200`).
     ///
     /// # Errors
@@ -267,7 +270,7 @@ impl Recorder {
 
     pub(super) fn from_section(name: &str, mut section: Section<'_, '_>, old: &OldTypeNames) -> Option<Self> {
         old.take(name, &mut section);
-        let kind = kind(&mut section, &["elasticsearch", "file"]);
+        let kind = kind(&mut section, &Self::KINDS);
         let (target, index_name) = match kind {
             Some("file") => (file_target(&mut section), index_name(&mut section)),
             _ => server::target(&mut section),
@@ -310,15 +313,14 @@ fn file_target(section: &mut Section<'_, '_>) -> Option<Target> {
     Some(Target::File { path: path?, bytes_max, keep: u32::try_from(keep).unwrap_or(u32::MAX) })
 }
 
-/// A path to write to. A relative one starts from the folder of the configuration, as the process may be started
+/// A path to write to. A relative one starts from the folder of the configuration file, as the process may be started
 /// anywhere.
 fn named_path(section: &mut Section<'_, '_>, key: &'static str, expected: &str) -> Option<PathBuf> {
-    let folder = section.folder();
-    section.parse_name(key, expected, |text| match text {
+    let text = section.parse_name(key, expected, |text| match text {
         "" => Err(format!("{key} is empty: expected {expected}")),
-        "-" => Ok(PathBuf::from(text)),
-        text => Ok(folder.join(text)),
-    })
+        text => Ok(text.to_owned()),
+    })?;
+    Some(if text == "-" { PathBuf::from(text) } else { section.path(key, &text) })
 }
 
 impl SpoolFolder {

@@ -11,7 +11,7 @@ use std::fmt::Write;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Merges the routes. If two routes have the same name, both count.
+/// Merges the routes. If two routes of a file have the same name, both count.
 pub(super) fn merge(
     root: &mut Section<'_, '_>,
     readers: &Named<Reader>,
@@ -39,8 +39,14 @@ pub(super) fn merge(
     let mut seen = BTreeSet::new();
     // For each reader, in the order of the file: the indices of its recorders, in the order of the routes.
     let mut joined: Vec<Vec<usize>> = vec![Vec::new(); reader_names.count];
+    let mut firsts = BTreeMap::new();
     for (index, (name, node)) in map.iter().enumerate() {
-        let Some(mut route) = Section::new(node, place.entry(index, name), problems) else { continue };
+        let route = place.entry(index, name);
+        let first = place.entry(*firsts.entry(name.as_str()).or_insert(index), name);
+        if !problems.are_in_one_file(&first, &route) {
+            problems.again(&route, format!("the route {name:?} is defined twice"), &first);
+        }
+        let Some(mut route) = Section::new(node, route, problems) else { continue };
         let from = members(&mut route, "readers", &reader_names, problems);
         let to = members(&mut route, "recorders", &recorder_names, problems);
         route.finish();

@@ -5,6 +5,7 @@ use super::node::Node;
 use super::problems::{Place, Problems};
 use super::values;
 use crate::limits::PATTERNS_MAX;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,6 +19,17 @@ pub(super) struct Section<'a, 't> {
     problems: &'a Problems<'t>,
     /// The keys that have been asked for.
     known: Vec<&'static str>,
+    /// Whether it is a part of `defaults`, so that what it lacks may be elsewhere.
+    is_partial: bool,
+    trial: Option<Trial<'a>>,
+}
+
+/// The defaults, tried as a reader or a recorder of this kind.
+#[derive(Clone, Copy)]
+pub(super) struct Trial<'a> {
+    pub(super) kind: &'static str,
+    /// Gets all keys that this kind knows.
+    pub(super) known: &'a RefCell<Vec<&'static str>>,
 }
 
 impl<'a, 't> Section<'a, 't> {
@@ -31,7 +43,35 @@ impl<'a, 't> Section<'a, 't> {
                 return None;
             }
         };
-        Some(Self { entries, place, problems, known: Vec::new() })
+        Some(Self { entries, place, problems, known: Vec::new(), is_partial: false, trial: None })
+    }
+
+    /// The section of defaults that `node` is, for a trial.
+    pub(super) fn tried(node: &'a Node, place: Place, problems: &'a Problems<'t>, trial: Trial<'a>) -> Option<Self> {
+        Self::new(node, place, problems).map(|section| Self { is_partial: true, trial: Some(trial), ..section })
+    }
+
+    /// Makes these keys known.
+    pub(super) fn know(&mut self, keys: Vec<&'static str>) {
+        for key in keys {
+            // Also reports one that is given twice.
+            self.node(key);
+        }
+    }
+
+    /// Whether it is a part of `defaults`, so that what it lacks may be elsewhere.
+    pub(super) fn is_partial(&self) -> bool {
+        self.is_partial
+    }
+
+    /// The kind as which the defaults are tried, if this is a trial.
+    pub(super) fn tried_kind(&self) -> Option<&'static str> {
+        self.trial.map(|trial| trial.kind)
+    }
+
+    /// Whether what is at this place applies to all entries, and is not written for this one.
+    pub(super) fn is_general(&self, place: &Place) -> bool {
+        self.is_partial || self.problems.is_default(place)
     }
 
     /// The value of `key`. A key that is given twice is a problem, which is reported once, however often the key is
@@ -71,14 +111,19 @@ impl<'a, 't> Section<'a, 't> {
     /// The section below `key`.
     pub(super) fn section(&mut self, key: &'static str) -> Option<Self> {
         let (node, place) = self.node(key)?;
-        Self::new(node, place, self.problems)
+        self.within(node, place)
+    }
+
+    fn within(&self, node: &'a Node, place: Place) -> Option<Self> {
+        let section = Self::new(node, place, self.problems)?;
+        Some(Self { is_partial: self.is_partial, ..section })
     }
 
     /// The same for a section of secrets. Anything else in its place may be a secret, so errors do not repeat it.
     pub(super) fn secret_section(&mut self, key: &'static str) -> Option<Self> {
         let (node, place) = self.node(key)?;
         match node {
-            Node::Map(_) | Node::Null | Node::Invalid => Self::new(node, place, self.problems),
+            Node::Map(_) | Node::Null | Node::Invalid => self.within(node, place),
             _ => {
                 self.problems.value(&place, format!("expected a mapping below {key}"));
                 None
@@ -228,10 +273,17 @@ impl<'a, 't> Section<'a, 't> {
         Some(texts.collect())
     }
 
-    /// The file that `key` names, loaded by `loader`. Relative paths start from the folder of the configuration.
+    /// The file that `key` names, loaded by `loader`. Relative paths start from the folder of the file that names it.
     pub(super) fn file<T>(&mut self, key: &'static str, loader: impl FnOnce(&Path) -> Result<T, String>) -> Option<T> {
-        let folder = self.problems.folder();
-        self.parse_name(key, "a file", |text| loader(&folder.join(text)))
+        let (_, place) = self.node(key)?;
+        let problems = self.problems;
+        self.parse_name(key, "a file", |text| loader(&path(problems, &place, text)))
+    }
+
+    /// The path that `text` is, which is the value of `key`. A relative one starts from the folder of the file that has it.
+    pub(super) fn path(&mut self, key: &'static str, text: &str) -> PathBuf {
+        let place = self.node(key).map_or_else(|| self.place.clone(), |(_, place)| place);
+        path(self.problems, &place, text)
     }
 
     /// All keys of the section with their texts, read by `parser`: for sections whose keys are names of the user's
@@ -258,21 +310,21 @@ impl<'a, 't> Section<'a, 't> {
         self.entries.iter().map(|(name, _)| name.as_str())
     }
 
-    /// The same for a section whose values are secrets.
-    pub(super) fn each_secret<T>(self, parser: impl Fn(&str, &str) -> Result<T, String>) -> Vec<T> {
+    /// The same for a section whose values are secrets. `parser` also gets what makes a path of a value.
+    pub(super) fn each_secret<T>(
+        self,
+        parser: impl Fn(&str, &str, &dyn Fn(&str) -> PathBuf) -> Result<T, String>,
+    ) -> Vec<T> {
         let read = |(index, (key, node)): (usize, &(String, Node))| {
             if *node == Node::Invalid {
                 return None;
             }
-            let value = secret_text_of(node).and_then(|text| parser(key, text));
-            self.report(value, &self.place.below(index))
+            let place = self.place.below(index);
+            let value =
+                secret_text_of(node).and_then(|text| parser(key, text, &|text| path(self.problems, &place, text)));
+            self.report(value, &place)
         };
         self.entries.iter().enumerate().filter_map(read).collect()
-    }
-
-    /// The folder of the configuration, from which relative paths start.
-    pub(super) fn folder(&self) -> PathBuf {
-        self.problems.folder().to_owned()
     }
 
     /// Reports what is wrong with the value at `place`.
@@ -287,6 +339,14 @@ impl<'a, 't> Section<'a, 't> {
 
     /// Reports something about the section as a whole, such as a key that it lacks.
     pub(super) fn lacks(&self, message: impl Into<String>) {
+        if self.is_partial {
+            return;
+        }
+        let mut message = message.into();
+        if self.problems.is_default(&self.place) {
+            // The key may be missing in the entry just as well.
+            message = format!("{message} (for {})", self.place.entry_name());
+        }
         self.problems.key(&self.place, message);
     }
 
@@ -295,10 +355,32 @@ impl<'a, 't> Section<'a, 't> {
         self.problems.warning(place, message);
     }
 
+    /// Whether an entry is a default of readers or recorders, for those of another kind.
+    fn is_default_of_others(&self, index: usize, key: &str) -> bool {
+        let place = self.place.entry(index, key);
+        let is_general = self.place.indices.len() == 2 && self.problems.is_default(&place);
+        if is_general {
+            self.ignore(&place);
+        }
+        is_general
+    }
+
+    /// Notes that the default at `place` has no effect here.
+    pub(super) fn ignore(&self, place: &Place) {
+        if let Some(notes) = &self.problems.notes {
+            notes.ignore(&place.indices);
+        }
+    }
+
     /// Reports the keys that nobody has asked for as unknown.
     pub(super) fn finish(self) {
+        if let Some(Trial { known, .. }) = self.trial {
+            known.borrow_mut().extend(self.known);
+            return;
+        }
         let keys = self.entries.iter().map(|(key, _)| key.as_str()).enumerate();
-        let unknown: Vec<(usize, &str)> = keys.filter(|(_, key)| !self.known.contains(key)).collect();
+        let unknown: Vec<(usize, &str)> =
+            keys.filter(|(index, key)| !self.known.contains(key) && !self.is_default_of_others(*index, key)).collect();
         // `endpoint: u:hun,ter2@host` in braces has a key `ter2@host`, which contains a part of a password.
         let is_secret = self.place.holds_secrets || unknown.iter().any(|(_, key)| key.contains('@'));
         for (index, key) in unknown {
@@ -308,18 +390,26 @@ impl<'a, 't> Section<'a, 't> {
             }
             let near = self.problems.suggestions.nearest(key, self.known.iter().copied());
             let (place, found) = match near {
-                None if is_secret && key != "<<" => (self.place.below(index), "an unknown key".to_owned()),
+                None if is_secret => (self.place.below(index), "an unknown key".to_owned()),
                 _ => (self.place.entry(index, key), format!("unknown key {:?}", super::shorten(key))),
             };
             let hint = match near {
                 Some(meant) => format!(", did you mean {meant:?}?"),
-                None if key == "<<" => "; YAML merge keys are not supported: write the keys out".to_owned(),
                 None if is_secret => format!(": {QUOTES}; known keys: {}", self.known.join(", ")),
                 None => format!("; known keys: {}", self.known.join(", ")),
             };
             self.problems.key(&place, format!("{found}{hint}"));
         }
     }
+}
+
+/// The path that the text at `place` is.
+fn path(problems: &Problems<'_>, place: &Place, text: &str) -> PathBuf {
+    let path = problems.folder(place).join(text);
+    if let Some(notes) = &problems.notes {
+        notes.path(&place.indices, path.clone());
+    }
+    path
 }
 
 /// The text of a secret. Errors do not repeat it.

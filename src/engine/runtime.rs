@@ -14,6 +14,7 @@ mod polls;
 mod probes;
 mod supervised;
 mod targets;
+mod watch;
 
 use super::{EngineError, Order, Report};
 use crate::calendar::Timestamp;
@@ -38,6 +39,7 @@ use std::future::Future;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 use targets::Following;
+use watch::Watch;
 
 /// Everything that the engines of one process share.
 pub(super) struct Runtime {
@@ -70,6 +72,8 @@ pub(super) struct Runtime {
     /// arrived.
     wake_sender: Sender<()>,
     wake_receiver: Receiver<()>,
+    /// Tells somebody about ticks, who looks for changes of the configuration.
+    pub(super) watch: Watch,
     /// A configuration that the tick loop is to apply.
     ordered: Cell<Option<Box<Config>>>,
     /// The polls that are due and have not begun.
@@ -141,6 +145,7 @@ impl Runtime {
             seal_by: Cell::default(),
             wake_sender,
             wake_receiver,
+            watch: Watch::new(settings.watch),
             ordered: Cell::default(),
             due_polls: DuePolls::default(),
             following: RefCell::default(),

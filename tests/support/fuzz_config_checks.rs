@@ -63,10 +63,13 @@ pub(crate) fn config_front(input: &[u8]) {
 fn routes_bytes_max(text: &str) -> usize {
     // A line for each reader and each recorder, which take some of the text each. A range of ports stands for 256 readers; it has
     // a `-`, or an escape of one, or is repeated by an alias.
-    let lines = text.len() + 256 * text.matches(['-', '\\', '*']).count();
+    let ranges = text.matches(['-', '\\', '*']).count();
+    // With `defaults`, each entry may have the one range.
+    let entries = if text.contains("defaults") || text.contains('\\') { text.len() } else { 1 };
+    let lines = text.len() + 256 * ranges.saturating_mul(entries);
     // A reader with its port, and at most all recorders with what parts them. Of an escape of two bytes three may come.
     let line = 40 + 5 * text.len();
-    lines * line
+    lines.saturating_mul(line)
 }
 
 /// Checks that each line of an error is readable, and names a line of the text.

@@ -7,12 +7,12 @@ use crate::limits;
 use crate::log::write_printable;
 use crate::quote;
 use crate::redact;
-use std::path::Path;
+use std::path::PathBuf;
 
 /// How lines are printed.
 pub(super) struct Printer<'p> {
-    /// The file whose lines are named.
-    pub(super) file: Option<&'p Path>,
+    /// The files whose lines are named.
+    pub(super) files: &'p [PathBuf],
     pub(super) is_json: bool,
 }
 
@@ -28,13 +28,9 @@ impl Printer<'_> {
     ) {
         let Finding { check, is_good, mut text, mut fix, key, figures } = finding;
         let mut place = String::new();
-        if let Some(file) = self.file
-            && !is_good
-            && !key.is_empty()
-            && *places_left > 0
-        {
+        if !self.files.is_empty() && !is_good && !key.is_empty() && *places_left > 0 {
             *places_left -= 1;
-            place = place_of(file, [section, name, key]).unwrap_or_default();
+            place = place_of(self.files, [section, name, key]).unwrap_or_default();
         }
         for text in [&mut text, &mut fix] {
             // They may repeat what servers say.

@@ -1,28 +1,27 @@
 //! Builds the tree from what `serde_yaml` reads.
 
 use super::{A_KEY, Node, UNFOLDED};
-use crate::limits::CONFIG_VALUES_BYTES_MAX;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::cell::Cell;
 use std::fmt;
 
 /// The state of reading a tree.
-pub(super) struct Reading {
-    /// How many more bytes the tree may take.
-    room: Cell<usize>,
+pub(super) struct Reading<'r> {
+    /// How many more bytes trees may take.
+    room: &'r Cell<usize>,
     /// Whether the texts of numbers have to be read in a second pass.
     pub(super) wants_spelling: Cell<bool>,
 }
 
-impl Reading {
-    pub(super) fn new(wants_spelling: bool) -> Self {
-        Self { room: Cell::new(CONFIG_VALUES_BYTES_MAX), wants_spelling: Cell::new(wants_spelling) }
+impl<'r> Reading<'r> {
+    pub(super) fn new(wants_spelling: bool, room: &'r Cell<usize>) -> Self {
+        Self { room, wants_spelling: Cell::new(wants_spelling) }
     }
 }
 
 /// Turns any value into a `Node`.
 #[derive(Clone, Copy)]
-pub(super) struct NodeSeed<'r>(pub(super) &'r Reading);
+pub(super) struct NodeSeed<'r>(pub(super) &'r Reading<'r>);
 
 impl NodeSeed<'_> {
     /// Counts bytes of the tree. An error if there are too many.

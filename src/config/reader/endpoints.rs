@@ -29,6 +29,9 @@ pub(super) fn sources(section: &mut Section<'_, '_>) -> Option<Sources> {
         }
         (None, None) => {
             section.lacks("endpoint is missing: expected host:port such as localhost:1234");
+            if section.is_partial() {
+                access::reader_access(section, None);
+            }
             None
         }
         (None, Some(_)) => {

@@ -117,7 +117,7 @@ impl File<'_> {
     fn parse(&self, path: &Path, text: &str) -> Result<Vec<Arc<Reader>>, String> {
         let origin = path.display().to_string();
         let root = node::parse(text).map_err(|problem| problem.line(&origin))?;
-        let problems = Problems::new(text, path);
+        let problems = Problems::of_file(text, path);
         let (mut read, mut order) = (Read::new(), Vec::new());
         match &root {
             Node::List(groups) => {

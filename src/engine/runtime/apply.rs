@@ -52,6 +52,7 @@ impl Runtime {
         let plan = Plan::of(engines, settings);
         self.log_level.change_settings(settings.log_level);
         self.shutdown_timeout.set(settings.shutdown_timeout);
+        self.watch.set(settings.watch);
         let kept = self.kept_readers(engines);
         let needs = self.needs_of(&plan, engines, if is_other_configuration { &[] } else { &kept });
         // Both use descriptors on other threads.

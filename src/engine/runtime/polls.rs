@@ -49,6 +49,7 @@ impl Runtime {
             return;
         }
         self.forget_unwatched(elapsed);
+        self.watch.tick(elapsed);
         descriptors::spares::refill();
         let group = Rc::new(PollGroup { timestamp: clock::timestamp(), elapsed, under_way: Cell::new(due.len()) });
         self.metrics.reads.add(due.len() as u64);
