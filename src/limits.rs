@@ -44,10 +44,6 @@ pub(crate) const LINKS_MAX: u32 = 40;
 /// Bytes of a path. The system accepts no longer ones.
 pub(crate) const PATH_BYTES_MAX: usize = 4 << 10;
 
-/// Ports in a range. Each port keeps a connection open, and a process may have 1,024 open files by default. One digit too
-/// many (`8000-18003`) would make 10,000 readers.
-pub(crate) const RANGE_PORTS_MAX: usize = 256;
-
 /// Bytes of a reader's endpoint with its path. Each port of a range has a copy, and servers accept some 8 kB of header in all.
 pub(crate) const ENDPOINT_BYTES_MAX: usize = 2 << 10;
 /// Bytes of the name of a reader or a recorder. It is repeated for each port of a range, in each log line and in each counter.

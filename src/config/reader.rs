@@ -14,9 +14,10 @@ use crate::flatten::{Choice, GcPauses, Globs, Label, VariableRules, check_label_
 use crate::limits;
 use crate::log::LogLevel;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-pub(crate) use targets::{Targets, TargetsError};
+pub(crate) use targets::TargetsError;
 
 /// A reader: which endpoint is polled, how often, and what becomes of its variables.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +58,22 @@ pub(crate) enum Source {
     Targets(Arc<Targets>),
     /// `type: self`: the program's own counters.
     Own,
+}
+
+/// Where the endpoints of a section are found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Targets {
+    pub(crate) origin: Origin,
+    /// Shared by all of them.
+    pub(crate) access: Arc<Access>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// In a file.
+    File { path: PathBuf, route_path: Option<String> },
+    /// At each address of the URL's host.
+    Name { url: String },
 }
 
 impl Source {

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+/// Ports in a range. Each port keeps a connection open, and a process may have 1,024 open files by default. One digit too
+/// many (`8000-18003`) would make 10,000 readers.
+pub(crate) const RANGE_PORTS_MAX: usize = 256;
+
 /// The least time between two looks at a file of targets. It is looked at on ticks, which may be a little early, so this is a
 /// little less than the second that people expect. A look costs a system call.
 pub(crate) const TARGETS_LOOK_INTERVAL: Duration = Duration::from_millis(900);

@@ -151,6 +151,8 @@ pub(crate) fn variants(text: &str) -> Vec<(usize, String)> {
         let is_outside = |line: &&str| !line.trim().is_empty() && key_of(line).0 < indent;
         let first = lines[..at].iter().rposition(is_outside).map_or(0, |at| at + 1);
         let last = lines[at..].iter().position(is_outside).map_or(lines.len(), |end| at + end);
+        // Only one of the two may be there.
+        let key = if key == "targets_file" { "endpoint".to_owned() } else { key };
         let replaced = (first..last).find(|&other| key_of(lines[other]) == (indent, key.clone()));
         let kept = lines.iter().enumerate().filter(|(other, _)| replaced != Some(*other));
         let text: Vec<&str> = kept.map(|(other, line)| if other == at { &*used } else { line }).collect();

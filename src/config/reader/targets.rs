@@ -12,8 +12,7 @@ use super::super::node::{self, Node};
 use super::super::problems::{Place, Problems};
 use super::super::section::Section;
 use super::super::{access, ports};
-use super::{Part, Reader, Source, endpoints, label};
-use crate::access::Access;
+use super::{Origin, Part, Reader, Source, Targets, endpoints, label};
 use crate::flatten::{Label, VariableRules, names_conflict};
 use crate::limits;
 use crate::regular_file;
@@ -22,22 +21,6 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Where the endpoints of a section are found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Targets {
-    pub(crate) origin: Origin,
-    /// Shared by all of them.
-    pub(crate) access: Arc<Access>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// In a file.
-    File { path: PathBuf, route_path: Option<String> },
-    /// At each address of the URL's host.
-    Name { url: String },
-}
 
 /// Why there are no targets to be had from a file.
 #[derive(Debug)]
