@@ -202,7 +202,7 @@ fn a_server_that_cannot_delete_says_so_and_gets_a_template_all_the_same() {
         assert!(stored.len() == 1 && !stored.values().any(|template| template.to_string().contains("lifecycle")));
         let (_, said) = server.run(&["test"], &format!("{DATED}, retention: 30d"));
         if root == ELASTICSEARCH {
-            assert!(said.contains("retention") && said.contains("cannot delete old documents by itself"), "{said}");
+            assert!(said.contains("cannot delete old documents by itself"), "{said}");
             assert!(said.contains("is up to date"), "the template is as it can be: {said}");
         }
     }

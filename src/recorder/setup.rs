@@ -1,9 +1,10 @@
 //! The command `setup`: installs or prints the index templates of all recorders of a configuration.
 
 use super::Feed;
-use super::elasticsearch::life_cycle::Kept;
-use super::elasticsearch::retention::{Means, Policy};
+use super::elasticsearch::retention::Policy;
+use super::elasticsearch::setup::life_cycle::Kept;
 use super::elasticsearch::setup::{Address, Outcome};
+use super::elasticsearch::template::means::Means;
 use super::elasticsearch::template::{Flavour, Template, Wish, pretty};
 use super::elasticsearch::wish;
 use crate::config::{Config, Host, Recorder, ServerTarget, Target};

@@ -25,13 +25,14 @@ pub(super) fn of(
         section.warn(&place, "retention has no effect: it comes with the template, which is off");
     }
     if let Some(name) = index_name.filter(|name| !data_stream && index_names::span_hours(name).is_none()) {
-        section.wrong(
+        section.warn(
             &place,
             format!(
-                "servers delete whole indices, and all documents go to the index {name}: use data_stream, or an index_name with a \
+                "retention has no effect: servers delete whole indices, and all documents go to the index {name}: use data_stream, or an index_name with a \
                  date such as {name}-%Y.%m.%d"
             ),
         );
+        return None;
     }
     let is_life_cycle = |setting: &&IndexSetting| setting.name == "lifecycle" || setting.name.starts_with("lifecycle.");
     if let Some(other) = settings.iter().find(is_life_cycle) {

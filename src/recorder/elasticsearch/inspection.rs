@@ -2,11 +2,12 @@
 //! privileges. Nothing is changed, so what a server would do with a document is concluded from what it says.
 
 use super::existing::{self, ExistingIndex};
-use super::life_cycle::{Kept, is_unknown};
 use super::reason::Reason;
-use super::retention::{self, Found, Means, Policy};
+use super::retention::{self, Found, Policy};
 use super::server::Product;
+use super::setup::life_cycle::{Kept, is_unknown};
 use super::setup::{Address, LACKS_STREAM, Outcome, RequestError, stream_advice};
+use super::template::means::Means;
 use super::template::{Compared, Comparison, Flavour, Template, Wish, index_pattern, path_segment};
 use super::wish;
 use crate::clock;

@@ -6,9 +6,9 @@
 //! An ILM policy of ours has the time in its name and is therefore never changed. An ISM policy has one name for all times
 //! and says in its description what it does; if it does anything else, a person has changed it.
 
-use super::server::Product;
+use super::template::means::{Means, ilm_name, notation};
 use super::template::{Wish, index_pattern, path_segment, plain_name, priority};
-use crate::config::{Retention, span_hours};
+use crate::config::span_hours;
 use crate::json;
 use simd_json::prelude::*;
 use simd_json::tape;
@@ -18,20 +18,6 @@ const DESCRIPTION: &str = "Put in place by expvastic: indices are deleted after 
 
 /// An index of a data stream is rolled over when it has a tenth of the retention, or this many hours.
 const ROLLOVER_HOURS_MAX: u32 = 30 * 24;
-
-/// By what a server deletes documents.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Means {
-    /// By nothing, or nothing is to be deleted.
-    #[default]
-    None,
-    /// The life cycle of a data stream.
-    Stream,
-    /// Elasticsearch's index life cycle management.
-    Ilm,
-    /// OpenSearch's index state management.
-    Ism,
-}
 
 /// A policy that is to be put in place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,17 +41,6 @@ pub(crate) enum Found {
     },
     /// A person has changed it, or made it.
     Changed,
-}
-
-impl Means {
-    pub(crate) fn of(product: Product, data_stream: bool) -> Self {
-        match product {
-            Product::Elasticsearch(version) if data_stream && version.is_from(8, 11) => Self::Stream,
-            Product::Elasticsearch(version) if version.is_from(6, 6) => Self::Ilm,
-            Product::OpenSearch(_) => Self::Ism,
-            Product::Elasticsearch(_) | Product::Unknown => Self::None,
-        }
-    }
 }
 
 impl Policy {
@@ -158,16 +133,6 @@ impl Policy {
     pub(crate) fn told(&self) -> String {
         format!("{} after {}", self.path, self.after)
     }
-}
-
-/// The name of the ILM policy for this template.
-pub(crate) fn ilm_name(wish: &Wish, retention: Retention) -> String {
-    format!("{}-{}", plain_name(&wish.index_name), notation(retention.hours))
-}
-
-/// A time in the servers' notation.
-pub(crate) fn notation(hours: u32) -> String {
-    if hours.is_multiple_of(24) { format!("{}d", hours / 24) } else { format!("{hours}h") }
 }
 
 /// The retention in the server's answer about the life cycle of a data stream. The first is none if there is no such

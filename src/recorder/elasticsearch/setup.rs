@@ -1,7 +1,8 @@
 //! The small requests to a server, which identify it and install the index template.
 
+pub(crate) mod life_cycle;
+
 use super::existing::{self, ExistingIndex};
-use super::life_cycle::Kept;
 use super::reason::{Reason, Rejection, Remedy};
 use super::server::Product;
 use super::template::{Compared, Comparison, Flavour, Template, Wish};
@@ -12,6 +13,7 @@ use crate::http::{Answer, Endpoint, Http, HttpError, Identity, Payload};
 use crate::limits;
 use crate::reader::foreign;
 use crate::redact;
+use life_cycle::Kept;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;

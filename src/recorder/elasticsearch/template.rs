@@ -9,15 +9,16 @@
 //! edited can be told from one that an older version of this program has put in place.
 
 mod checksum;
+pub(crate) mod means;
 mod settings;
 
-use super::retention::{self, Means};
 use super::server::Product;
 use crate::config::{IndexSetting, Retention};
 use crate::json;
 use crate::limits;
 use crate::metrics::{Ledger, ReaderCounts};
 use checksum::{checksum, checksum_of};
+use means::Means;
 use simd_json::prelude::*;
 use simd_json::tape;
 use std::fmt::Write;
@@ -250,7 +251,7 @@ fn text(wish: &Wish, flavour: Flavour, pattern: &str, mark: &str) -> String {
         let mappings = mappings(wish, flavour, "");
         let life_cycle = match wish.retention {
             Some(kept) if wish.means == Means::Stream => {
-                format!(r#","lifecycle":{{"enabled":true,"data_retention":"{}"}}"#, retention::notation(kept.hours))
+                format!(r#","lifecycle":{{"enabled":true,"data_retention":"{}"}}"#, means::notation(kept.hours))
             }
             _ => String::new(),
         };

@@ -1,7 +1,8 @@
 //! The texts for each kind of server, and how the answers of servers compare with them.
 
-use super::super::server::Version;
+use super::super::server::{Product, Version};
 use super::*;
+use crate::config::Retention;
 
 fn wish(index_name: &str, data_stream: bool, hours: u32) -> Wish {
     Wish {

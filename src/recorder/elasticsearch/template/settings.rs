@@ -1,6 +1,6 @@
 //! The index settings in a template. Pure.
 
-use super::super::retention::{self, Means};
+use super::means::{self, Means};
 use super::{Flavour, Wish};
 use crate::flatten::names_conflict;
 use crate::json;
@@ -24,7 +24,7 @@ pub(super) fn settings(wish: &Wish, flavour: Flavour) -> String {
     }
     let mut policy = Vec::new();
     if let Some(retention) = wish.retention.filter(|_| wish.means == Means::Ilm) {
-        json::write_string(&mut policy, &retention::ilm_name(wish, retention));
+        json::write_string(&mut policy, &means::ilm_name(wish, retention));
     }
     let policy = String::from_utf8_lossy(&policy);
     if !policy.is_empty() {

@@ -1,11 +1,12 @@
 //! Tells a server how long to keep documents: puts the policy in place that the template names, or the life cycle of a data
 //! stream that exists already. What a person has made or changed is left alone.
 
-use super::reason::Rejection;
-use super::retention::{self, Found, Means, Policy};
-use super::server::Product;
-use super::setup::{Address, RequestError};
-use super::template::{Flavour, Template, Wish, path_segment};
+use super::super::reason::Rejection;
+use super::super::retention::{self, Found, Policy};
+use super::super::server::Product;
+use super::super::template::means::{self, Means};
+use super::super::template::{Flavour, Template, Wish, path_segment};
+use super::{Address, RequestError};
 use crate::http::{Answer, Http};
 use crate::limits;
 use std::fmt;
@@ -68,7 +69,7 @@ impl fmt::Display for Kept {
 }
 
 /// Whether an answer says that the server does not have such a request at all.
-pub(super) fn is_unknown(answer: &Answer) -> bool {
+pub(crate) fn is_unknown(answer: &Answer) -> bool {
     // Elasticsearch 6 takes the path for that of a document, in an index whose name it refuses.
     let has = |words: &str| memchr::memmem::find(&answer.body, words.as_bytes()).is_some();
     answer.status == 405 || has("no handler found for uri") || has("invalid_index_name_exception")
@@ -86,7 +87,7 @@ impl Address {
         };
         let means = Means::of(product, wish.data_stream);
         if means == Means::Stream {
-            return Ok((Wish { means, ..wish }, Kept::InTemplate(retention::notation(kept.hours))));
+            return Ok((Wish { means, ..wish }, Kept::InTemplate(means::notation(kept.hours))));
         }
         let kept = match Policy::new(&wish, means) {
             Some(policy) => self.put_policy(http, &wish, policy).await?,
