@@ -57,7 +57,7 @@ fn each_endpoint_of_a_list_is_a_reader_of_its_own() {
     let routes = [&one, &two].map(|app| format!("shop:{} → es", app.address));
     let said = program.read("stderr");
     assert!(routes.iter().all(|route| said.contains(route.as_str())), "{said}");
-    assert_eq!(all_taken(&program, "es") as usize, stored.lock().expect("the store").documents.len());
+    assert_eq!(all_taken(&program, "es"), stored.lock().expect("the store").documents.len() as u64);
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn peak_kb(changes: bool) -> u64 {
     let peak = program.status("VmHWM");
     assert_eq!(stop(&mut program), Some(0), "{}", program.read("stderr"));
     let store = stored.lock().expect("the store");
-    assert_eq!(all_taken(&program, "es") as usize, store.documents.len(), "each document is stored once");
+    assert_eq!(all_taken(&program, "es"), store.documents.len() as u64, "each document is stored once");
     let polls: BTreeSet<u64> = store.documents.values().filter_map(|document| document["poll_seq"].as_u64()).collect();
     assert_eq!(polls.len(), store.documents.len(), "no poll is in two documents");
     for node in (0..staying).map(|number| fleet.node(number)) {

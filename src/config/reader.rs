@@ -208,7 +208,7 @@ impl Reader {
                 reader.group = Some(self.name.as_str().into());
             }
             match part {
-                Some(part) => reader.as_part(part),
+                Some(part) => reader.into_part(part),
                 None => reader,
             }
         };
@@ -216,7 +216,7 @@ impl Reader {
     }
 
     /// The same as one of several.
-    fn as_part(self, Part { suffix, node }: Part) -> Self {
+    fn into_part(self, Part { suffix, node }: Part) -> Self {
         Self { name: format!("{}:{suffix}", self.name), node: Some(node), ..self }
     }
 

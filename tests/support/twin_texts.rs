@@ -115,7 +115,7 @@ fn size(text: &str) -> Option<(u128, usize)> {
             .position(|letter| unit == format!("{letter}{suffix}"))
             .map(|at| u32::try_from(at + 1).expect("few"))
     };
-    let each = match (power("kMGTPE", "B"), power("KMGTPE", "iB").or(power("KMGTPE", "i"))) {
+    let each = match (power("kMGTPE", "B"), power("KMGTPE", "iB").or_else(|| power("KMGTPE", "i"))) {
         (Some(power), _) => 1_000_u128.pow(power),
         (None, Some(power)) => 1_024_u128.pow(power),
         (None, None) if unit.is_empty() || unit == "B" => 1,
@@ -140,7 +140,7 @@ fn shift(mut digits: u128, places: usize, unit: &str) -> (u128, usize) {
     };
     let mut places = places + further;
     for _ in 0..halvings {
-        if digits % 2 == 0 {
+        if digits.is_multiple_of(2) {
             digits /= 2;
         } else {
             (digits, places) = (digits * 5, places + 1);

@@ -111,7 +111,7 @@ fn list(section: &mut Section<'_, '_>, route_path: Option<&str>) -> Option<Sourc
         }
     }
     // What is said of the access depends on whether any endpoint has TLS.
-    let first = all.iter().find(|(url, _)| url.starts_with("https:")).or(all.first());
+    let first = all.iter().find(|(url, _)| url.starts_with("https:")).or_else(|| all.first());
     let access = access::reader_access(section, first.map(|(url, _)| (url.as_str(), None)));
     is_good.then(|| with_access(all, access))
 }
@@ -142,16 +142,14 @@ fn add_all(section: &Section<'_, '_>, place: &Place, urls: Urls, all: &mut Urls,
 
 /// What distinguishes an endpoint from others on other hosts or ports.
 pub(super) fn part_of(url: &str) -> Part {
-    let node = match unix_parts(url) {
-        Some((socket, _)) => socket.to_owned(),
-        None => {
-            let authority = values::authority(url);
-            match values::port(authority) {
-                Some(_) => authority.to_owned(),
-                None => format!("{authority}:{}", if url.starts_with("https:") { 443 } else { 80 }),
-            }
+    let authority = || {
+        let authority = values::authority(url);
+        match values::port(authority) {
+            Some(_) => authority.to_owned(),
+            None => format!("{authority}:{}", if url.starts_with("https:") { 443 } else { 80 }),
         }
     };
+    let node = unix_parts(url).map_or_else(authority, |(socket, _)| socket.to_owned());
     Part { suffix: node.clone(), node }
 }
 

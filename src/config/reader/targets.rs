@@ -62,7 +62,7 @@ impl Targets {
         let reader = |address: IpAddr| {
             let node = SocketAddr::new(address, port).to_string();
             let source = Source::Expvar { url: url.clone(), address: Some(address), access: Arc::clone(&self.access) };
-            Arc::new(Reader { source, ..template.clone() }.as_part(Part { suffix: node.clone(), node }))
+            Arc::new(Reader { source, ..template.clone() }.into_part(Part { suffix: node.clone(), node }))
         };
         addresses.into_iter().take(limits::NAME_TARGETS_MAX).map(reader).collect()
     }
@@ -170,7 +170,7 @@ impl File<'_> {
                     }
                     Some(known) if **known == reader => {}
                     Some(_) => {
-                        section.wrong(&place, format!("{node} is a target already, with other labels or another path"))
+                        section.wrong(&place, format!("{node} is a target already, with other labels or another path"));
                     }
                 }
             }
@@ -200,7 +200,7 @@ impl File<'_> {
             let part = endpoints::part_of(&url);
             let source = Source::Expvar { url, address: None, access: Arc::clone(&self.targets.access) };
             let reader = Reader { source, variables: Arc::clone(&labels.variables), ..self.template.clone() };
-            (part.node.clone(), reader.as_part(part))
+            (part.node.clone(), reader.into_part(part))
         };
         Ok(urls.into_iter().map(reader).collect())
     }

@@ -13,6 +13,7 @@ use crate::plural::counted;
 use smol::LocalExecutor;
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::mem;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -33,8 +34,10 @@ struct Group {
     /// What stands for them as long as there are none.
     stand_in: Routed,
     targets: Arc<Targets>,
-    /// The file when it was last read, if there was one; none before that.
-    seen: Option<Option<FileStamp>>,
+    /// Whether the file was read.
+    is_read: bool,
+    /// The file when it was last read. None if there was none.
+    seen: Option<FileStamp>,
     name: Name,
     failures: FailureLog,
 }
@@ -46,14 +49,20 @@ struct Name {
     /// Whether a lookup is under way.
     is_looked_up: bool,
     /// What the lookup has given.
-    outcome: Rc<Cell<Option<Result<Vec<IpAddr>, HttpError>>>>,
+    outcome: Rc<Cell<Option<Lookup>>>,
 }
+
+/// What a lookup has given.
+type Lookup = Result<Vec<IpAddr>, HttpError>;
+
+/// A lookup has failed, which has been logged.
+struct LookupFailed;
 
 impl Following {
     /// Follows these groups from now on. Gives the engines to begin with: a group that is the same as before keeps the
     /// targets that it had, if it has none yet.
     fn replace(&mut self, engines: &[Routed], groups: &[Routed], settings: &Settings) -> Vec<Routed> {
-        let before = std::mem::take(self);
+        let before = mem::take(self);
         let mut engines = engines.to_vec();
         for group in groups {
             let is_same = |old: &&Group| old.stand_in.reader == group.reader;
@@ -109,17 +118,18 @@ impl Group {
         let Source::Targets(targets) = &stand_in.reader.source else { return None };
         let name = Name { due: None, is_looked_up: false, outcome: Rc::default() };
         let (stand_in, targets) = (stand_in.clone(), Arc::clone(targets));
-        Some(Self { stand_in, targets, seen: None, name, failures: FailureLog::default() })
+        Some(Self { stand_in, targets, is_read: false, seen: None, name, failures: FailureLog::default() })
     }
 
     /// The targets of the file, if it has changed and is valid.
     fn changed(&mut self, known: usize) -> Option<Vec<Arc<Reader>>> {
         let path = self.targets.path()?;
         let stamp = FileStamp::of(path);
-        if self.seen.as_ref() == Some(&stamp) {
+        if self.is_read && self.seen == stamp {
             return None;
         }
-        let is_first = self.seen.replace(stamp).is_none();
+        let is_first = !mem::replace(&mut self.is_read, true);
+        self.seen = stamp;
         match self.targets.in_file(&self.stand_in.reader) {
             Ok(readers) => Some(readers),
             // It was reported when the configuration was loaded.
@@ -132,8 +142,8 @@ impl Group {
         }
     }
 
-    /// The targets at the addresses that a lookup has given, if one has ended. None of them if it has failed.
-    fn resolved(&mut self, known: usize, now: Instant) -> Option<Option<Vec<Arc<Reader>>>> {
+    /// The targets at the addresses that a lookup has given, if one has ended.
+    fn resolved(&mut self, known: usize, now: Instant) -> Option<Result<Vec<Arc<Reader>>, LookupFailed>> {
         let outcome = self.name.outcome.take()?;
         self.name.is_looked_up = false;
         let pause = if known == 0 && outcome.is_err() { limits::TARGETS_RETRY } else { limits::NAME_AGE_MAX };
@@ -144,14 +154,14 @@ impl Group {
                 if self.failures.recovered(now).is_some() {
                     tracing::info!(reader, "the name is resolved again");
                 }
-                Some(self.targets.at_addresses(&self.stand_in.reader, &addresses))
+                Ok(self.targets.at_addresses(&self.stand_in.reader, &addresses))
             }
             Err(error) => {
                 if let Some(count) = self.failures.failed(&error.kind(), now) {
                     let known = counted(known as u64, "target");
                     tracing::warn!(reader, count, "{error}: keeping the {known}");
                 }
-                None
+                Err(LookupFailed)
             }
         })
     }
@@ -184,11 +194,11 @@ impl Runtime {
             let known = following.readers_of(&following.groups[place]).len();
             let group = &mut following.groups[place];
             let found = match group.resolved(known, now) {
-                Some(None) => {
+                Some(Ok(readers)) => Some(readers),
+                Some(Err(LookupFailed)) => {
                     self.count_failed_lookup();
                     None
                 }
-                Some(found) => found,
                 None if looks => group.changed(known),
                 None => None,
             };

@@ -201,12 +201,11 @@ fn duration(text: &[u8]) -> Option<Quantity> {
 fn size(text: &[u8]) -> Option<Quantity> {
     let (is_negative, text) = signed(text);
     let (whole, fraction, rest) = decimal(text)?;
-    let unit = match rest {
-        // There is no unit behind the blank.
-        b" " => return None,
-        [b' ', unit @ ..] => unit,
-        unit => unit,
-    };
+    // One blank may stand before the unit, but not without one.
+    let unit = rest.strip_prefix(b" ").unwrap_or(rest);
+    if unit.is_empty() && !rest.is_empty() {
+        return None;
+    }
     let mut size = Quantity { is_negative, numerator: 0, denominator: 1 };
     size.add(whole, fraction, unit_of(unit, Size, &OTHER_SIZES)?)?;
     Some(size)

@@ -203,7 +203,7 @@ fn key_of_element<'t>(text: &'t [u8], start: usize, member: &str) -> Option<&'t 
             b'}' | b']' if nested == 0 => return None,
             b'}' | b']' => nested -= 1,
             b':' if nested == 0 => {
-                is_key = last.is_some_and(|key| keyed::is_name(key, member.as_bytes(), &mut Vec::new()))
+                is_key = last.is_some_and(|key| keyed::is_name(key, member.as_bytes(), &mut Vec::new()));
             }
             b',' => is_key = false,
             _ => {}
@@ -263,7 +263,7 @@ mod tests {
         let texts = TextUnits::new(&texts.map(|(pattern, name)| (pattern.to_owned(), unit(name))));
         let keyed = |(array, member): (&str, &str)| KeyedArray { array: array.to_owned(), member: member.to_owned() };
         let keyed_arrays = [("G", "Name"), ("o.G", "Name"), ("g", "Name"), ("G.c.L", "x")].map(keyed).to_vec();
-        let rules = VariableRules { texts, keyed_arrays, ..VariableRules::default() };
+        let rules = VariableRules { keyed_arrays, texts, ..VariableRules::default() };
         // `G.Value` is the name in an element without a key, which is left out.
         assert_eq!(found(&rules, text), ["convert: nope q", "object_arrays: g"]);
     }

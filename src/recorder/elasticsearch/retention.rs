@@ -50,10 +50,8 @@ impl Policy {
         let name = plain_name(&wish.index_name);
         let rollover = (retention.hours / 10).clamp(1, ROLLOVER_HOURS_MAX);
         // The time counts from when an index was made, or, if it is rolled over, from then on.
-        let (from_creation, rolls) = match wish.data_stream {
-            true => (rollover, true),
-            false => (span_hours(&wish.index_name).unwrap_or_default(), false),
-        };
+        let (from_creation, rolls) =
+            if wish.data_stream { (rollover, true) } else { (span_hours(&wish.index_name).unwrap_or_default(), false) };
         let (path, text, after) = match means {
             Means::None | Means::Stream => return None,
             Means::Ilm => {
@@ -135,12 +133,18 @@ impl Policy {
     }
 }
 
-/// The retention in the server's answer about the life cycle of a data stream. The first is none if there is no such
-/// stream in the answer, the second if it has no life cycle.
-pub(crate) fn of_stream(answer: &mut [u8]) -> Option<Option<String>> {
+/// The life cycle of a data stream.
+pub(crate) struct StreamCycle {
+    /// None if it keeps documents for ever.
+    pub(crate) retention: Option<String>,
+}
+
+/// What the server's answer says about the life cycle of a data stream. None if there is no such stream in it.
+pub(crate) fn of_stream(answer: &mut [u8]) -> Option<StreamCycle> {
     let tape = simd_json::to_tape(answer).ok()?;
     let stream = tape.as_value().get("data_streams")?.as_array()?.iter().next()?;
-    Some(stream.get("lifecycle").and_then(|cycle| cycle.get("data_retention")?.into_string()).map(str::to_owned))
+    let retention = stream.get("lifecycle").and_then(|cycle| cycle.get("data_retention")?.into_string());
+    Some(StreamCycle { retention: retention.map(str::to_owned) })
 }
 
 /// What to do where the server cannot do it.

@@ -1,6 +1,7 @@
 //! Each kind of text, and durations against a slow model that counts picoseconds.
 
 use super::*;
+use std::fmt::Write as _;
 
 /// What a text becomes; the text itself in quotes if it is no quantity.
 fn converted(text: &str, unit: &str) -> String {
@@ -176,10 +177,11 @@ fn durations_agree_with_a_count_of_picoseconds() {
             let (unit, each) = units[usize::try_from(dice.below(8)).unwrap()];
             let (whole, thousandths) = (dice.below(100_000), dice.below(1_000));
             match dice.below(3) {
-                0 => text += &format!("{whole}{unit}"),
-                1 => text += &format!("{whole}.{thousandths:03}{unit}"),
-                _ => text += &format!(".{thousandths:03}000{unit}"),
+                0 => write!(text, "{whole}{unit}"),
+                1 => write!(text, "{whole}.{thousandths:03}{unit}"),
+                _ => write!(text, ".{thousandths:03}000{unit}"),
             }
+            .unwrap();
             let form = text.rsplit(|char: char| char.is_alphabetic()).find(|part| !part.is_empty()).unwrap();
             picoseconds += match form.trim_start_matches(['+', '-']).split_once('.') {
                 None => i128::from(whole) * each,

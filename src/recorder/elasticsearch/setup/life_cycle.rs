@@ -2,7 +2,7 @@
 //! stream that exists already. What a person has made or changed is left alone.
 
 use super::super::reason::Rejection;
-use super::super::retention::{self, Found, Policy};
+use super::super::retention::{self, Found, Policy, StreamCycle};
 use super::super::server::Product;
 use super::super::template::means::{self, Means};
 use super::super::template::{Flavour, Template, Wish, path_segment};
@@ -129,7 +129,7 @@ impl Address {
         let path = format!("/_data_stream/{}", path_segment(&wish.index_name));
         let mut found = self.ask_up_to(limits::TEMPLATE_BYTES_MAX, http, &path, "", None).await?;
         let present = if found.status == 200 { retention::of_stream(&mut found.body) } else { None };
-        match present {
+        match present.map(|StreamCycle { retention }| retention) {
             None => Ok(Kept::InTemplate(time)),
             Some(Some(present)) if present == time => Ok(Kept::InTemplate(time)),
             Some(Some(present)) => Ok(Kept::OtherInStream(present)),
