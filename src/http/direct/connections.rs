@@ -104,12 +104,12 @@ impl Connections {
     }
 
     /// Sets how many idle connections are kept open, and the descriptors that are left to others. Connections to endpoints that
-    /// are not used any more are closed.
+    /// are not polled any more are closed.
     pub(super) fn set_limits(&self, kept_max: usize, reserve: Reserve) {
         self.kept_max.set(kept_max);
         let mut kept = self.kept.list.take();
-        // Each endpoint that is in use has its peer as well.
-        kept.retain(|connection| Rc::strong_count(&connection.peer) > 1);
+        // Each endpoint that is polled has its peer as well. A server has several endpoints with equal peers.
+        kept.retain(|connection| connection.purpose != Purpose::Poll || Rc::strong_count(&connection.peer) > 1);
         self.kept.list.replace(kept);
         self.set_reserve(reserve);
     }
