@@ -41,7 +41,7 @@ pub(super) fn expand(readers: &mut Vec<Arc<Reader>>, engines: &mut Vec<Routed>) 
     for group in &groups {
         let Source::Targets(targets) = &group.reader.source else { continue };
         // What is wrong with the file has been reported already, or it has changed since a moment ago.
-        let found = targets.in_file(&group.reader).unwrap_or_default();
+        let found = targets.in_file(&group.reader, &[]).unwrap_or_default();
         if found.is_empty() {
             continue;
         }

@@ -32,11 +32,12 @@ pub(crate) enum TargetsError {
 }
 
 impl Targets {
-    /// The readers of the file's targets. `template` is the reader of the section. Nothing for targets of another kind.
+    /// The readers of the file's targets. `template` is the reader of the section. Those of `known` that stay are given back,
+    /// so that they are not in memory twice. Nothing for targets of another kind.
     ///
     /// # Errors
     /// [`TargetsError`]
-    pub(crate) fn in_file(&self, template: &Reader) -> Result<Vec<Arc<Reader>>, TargetsError> {
+    pub(crate) fn in_file(&self, template: &Reader, known: &[Arc<Reader>]) -> Result<Vec<Arc<Reader>>, TargetsError> {
         let Origin::File { path, route_path } = &self.origin else { return Ok(Vec::new()) };
         let invalid = |message: String| TargetsError::Invalid(format!("{}: {message}", path.display()));
         let bytes = match regular_file::read(path, limits::CONFIG_BYTES_MAX) {
@@ -46,7 +47,8 @@ impl Targets {
         };
         let text = std::str::from_utf8(&bytes).map_err(|_| invalid("is not UTF-8 text".to_owned()))?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let parsed = File { targets: self, route_path: route_path.as_deref(), template }.parse(path, text);
+        let known = known.iter().filter_map(|reader| Some((reader.node.as_deref()?, reader))).collect();
+        let parsed = File { targets: self, route_path: route_path.as_deref(), template, known }.parse(path, text);
         parsed.map_err(TargetsError::Invalid)
     }
 
@@ -94,7 +96,7 @@ pub(super) fn check(
     let Some([(Source::Targets(targets), _)]) = sources else { return };
     let Some((_, place)) = section.node("targets_file") else { return };
     let template = Reader { variables: Arc::clone(rules), ..Reader::new(name, "", Source::Own) };
-    match targets.in_file(&template) {
+    match targets.in_file(&template, &[]) {
         Ok(_) => {}
         Err(error @ TargetsError::Missing(_)) => {
             section.warn(&place, format!("{error}: there are no targets until it is there"));
@@ -108,6 +110,8 @@ struct File<'t> {
     targets: &'t Targets,
     route_path: Option<&'t str>,
     template: &'t Reader,
+    /// The readers that there were before, by their nodes.
+    known: BTreeMap<&'t str, &'t Arc<Reader>>,
 }
 
 /// The targets that have been read, by their nodes.
@@ -164,7 +168,8 @@ impl File<'_> {
             for (node, reader) in readers {
                 match read.get(&node) {
                     None => {
-                        let reader = Arc::new(reader);
+                        let old = self.known.get(&*node).filter(|old| ****old == reader);
+                        let reader = old.map_or_else(|| Arc::new(reader), |old| Arc::clone(old));
                         order.push(Arc::clone(&reader));
                         read.insert(node, reader);
                     }

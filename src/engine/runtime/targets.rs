@@ -122,7 +122,7 @@ impl Group {
     }
 
     /// The targets of the file, if it has changed and is valid.
-    fn changed(&mut self, known: usize) -> Option<Vec<Arc<Reader>>> {
+    fn changed(&mut self, known: &[Arc<Reader>]) -> Option<Vec<Arc<Reader>>> {
         let path = self.targets.path()?;
         let stamp = FileStamp::of(path);
         if self.is_read && self.seen == stamp {
@@ -130,12 +130,12 @@ impl Group {
         }
         let is_first = !mem::replace(&mut self.is_read, true);
         self.seen = stamp;
-        match self.targets.in_file(&self.stand_in.reader) {
+        match self.targets.in_file(&self.stand_in.reader, known) {
             Ok(readers) => Some(readers),
             // It was reported when the configuration was loaded.
             Err(TargetsError::Missing(_)) if is_first => None,
             Err(error) => {
-                let known = counted(known as u64, "target");
+                let known = counted(known.len() as u64, "target");
                 tracing::warn!(reader = self.stand_in.reader.name(), "targets_file: {error}: keeping the {known}");
                 None
             }
@@ -191,15 +191,15 @@ impl Runtime {
         }
         let mut has_changed = false;
         for place in 0..following.groups.len() {
-            let known = following.readers_of(&following.groups[place]).len();
+            let known = following.readers_of(&following.groups[place]);
             let group = &mut following.groups[place];
-            let found = match group.resolved(known, now) {
+            let found = match group.resolved(known.len(), now) {
                 Some(Ok(readers)) => Some(readers),
                 Some(Err(LookupFailed)) => {
                     self.count_failed_lookup();
                     None
                 }
-                None if looks => group.changed(known),
+                None if looks => group.changed(&known),
                 None => None,
             };
             if let Some(readers) = found {
