@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 /// more, which is no fault of the servers.
 const PROGRAM_BYTES: u64 = 4_600_000;
 /// What a debug build takes in addition once it does anything: its frames on the stack are several times as large, and it
-/// writes to more of its tables of pointers. `ci/validate` runs this test with the release build, which gets none of it.
+/// writes to more of its tables of pointers. `packaging/release` runs this test with the release build, which gets none of it.
 const DEBUG_BYTES: u64 = 2_000_000;
 const LOG_LINE_BYTES_MAX: usize = 4096;
 
