@@ -76,8 +76,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::NoSuchReader`].
     pub fn with_config(config: &Config, reader: &str) -> Result<Self, EngineError> {
-        let all = config.groups.iter().chain(&config.engines);
-        let routed = all.into_iter().find(|engine| engine.reader.name() == reader);
+        let routed = config.groups.iter().chain(&config.engines).find(|engine| engine.reader.name() == reader);
         let routed = routed.ok_or_else(|| EngineError::NoSuchReader(reader.to_owned()))?.clone();
         Ok(Self { routed, settings: config.settings().clone(), polls_max: None })
     }
