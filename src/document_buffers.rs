@@ -48,14 +48,34 @@ impl DocumentBuffers {
         elapsed: Duration,
         body: &mut Vec<u8>,
     ) -> Result<(DocumentKey, &[u8], Report), FlattenError> {
+        let (key, report) = self.flatten(variables, own_members, time, elapsed, body)?;
+        // Before the document is copied: the index of a large body takes more memory than any copy.
+        self.scratch.trim(body.len());
+        Ok((key, &self.document, report))
+    }
+
+    /// Like [`DocumentBuffers::document`], but keeps all memory, and the document in [`DocumentBuffers::flattened`].
+    ///
+    /// # Errors
+    /// The same.
+    pub(crate) fn flatten(
+        &mut self,
+        variables: &mut Variables,
+        own_members: &[u8],
+        time: Timestamp,
+        elapsed: Duration,
+        body: &mut Vec<u8>,
+    ) -> Result<(DocumentKey, Report), FlattenError> {
         self.document.clear();
         document::begin(&mut self.document, time, own_members);
         let report = self.scratch.flatten(variables, elapsed, body, &mut self.document)?;
         document::end(&mut self.document);
-        // Before the document is copied: the index of a large body takes more memory than any copy.
-        self.scratch.trim(body.len());
-        let key = DocumentKey { time, id: self.ids.next_id() };
-        Ok((key, &self.document, report))
+        Ok((DocumentKey { time, id: self.ids.next_id() }, report))
+    }
+
+    /// The document that [`DocumentBuffers::flatten`] has made.
+    pub(crate) fn flattened(&self) -> &[u8] {
+        &self.document
     }
 
     /// The names of the variables that are left out of the document of a payload, by the reason: those that a reader with

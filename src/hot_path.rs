@@ -70,7 +70,8 @@ impl HotPath {
         Ok(())
     }
 
-    /// Only makes a document of the body, as if a second had passed since the previous one.
+    /// Only makes a document of the body, as if a second had passed since the previous one. What an outlier took is kept until
+    /// [`HotPath::recycle`].
     ///
     /// # Errors
     /// Why there is no document.
@@ -85,8 +86,8 @@ impl HotPath {
     pub fn flatten_after(&mut self, pause: Duration, body: &mut Vec<u8>) -> Result<&[u8], String> {
         let time = clock::timestamp();
         self.elapsed += pause;
-        match self.buffers.document(&mut self.variables, &self.own_members, time, self.elapsed, body) {
-            Ok((_, document, _)) => Ok(document),
+        match self.buffers.flatten(&mut self.variables, &self.own_members, time, self.elapsed, body) {
+            Ok(_) => Ok(self.buffers.flattened()),
             Err(error) => Err(error.to_string()),
         }
     }
