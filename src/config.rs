@@ -34,6 +34,7 @@ mod resolved;
 mod routes;
 mod scan;
 mod section;
+mod shared;
 mod step;
 mod suggest;
 pub(crate) mod values;
@@ -47,6 +48,8 @@ use node::Node;
 use old_type_names::OldTypeNames;
 use problems::{FileText, Place, Problems};
 use section::Section;
+use shared::Shared;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -240,11 +243,14 @@ impl Config {
         let mut root = Section::new(root, Place::default(), problems)?;
         let settings = root.section("settings").map(Settings::from_section).unwrap_or_default();
         let old = OldTypeNames::default();
+        let shared = RefCell::<Shared>::default();
         let reader = |name: &str, section: Section<'_, '_>| {
             if !section.keys().any(|key| key == "type_name") {
                 old.lack(name, &section.place);
             }
-            Reader::from_section(name, section, &settings, map_files)
+            let mut readers = Reader::from_section(name, section, &settings, map_files);
+            readers.iter_mut().for_each(|reader| shared.borrow_mut().share_with(reader));
+            readers
         };
         let mut readers = entries(&mut root, "readers", "reader", problems, reader);
         let recorder =

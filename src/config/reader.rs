@@ -50,7 +50,7 @@ pub(crate) enum Source {
         url: String,
         /// Where its host is, if that was looked up before: one of the addresses of a name.
         address: Option<IpAddr>,
-        /// Shared by the readers of one section.
+        /// Shared by readers with equal ones.
         access: Arc<Access>,
     },
     /// Endpoints that are found while the program runs. A reader of them polls nothing: it stands for its section as long as

@@ -197,6 +197,12 @@ impl Node {
     }
 }
 
+fn copy<T: Copy>(to: &mut Vec<T>, from: &[T]) {
+    to.clear();
+    to.reserve_exact(from.len());
+    to.extend_from_slice(from);
+}
+
 impl Layout {
     pub(super) fn clear(&mut self) {
         self.nodes.clear();
@@ -210,6 +216,16 @@ impl Layout {
     /// Whether some member is left out, whatever its value is.
     pub(super) fn leaves_out(&self) -> bool {
         self.nodes.iter().any(|node| node.is_hidden() || matches!(node.kind, Kind::Skipped | Kind::Dropped))
+    }
+
+    /// Becomes equal to another, in buffers that are no larger than needed unless they were before.
+    pub(super) fn copy_from(&mut self, other: &Self) {
+        copy(&mut self.nodes, &other.nodes);
+        copy(&mut self.keys, &other.keys);
+        copy(&mut self.names, &other.names);
+        copy(&mut self.renamed, &other.renamed);
+        copy(&mut self.counters, &other.counters);
+        self.mended = other.mended;
     }
 
     /// Frees memory beyond what is usual, which an unusually large payload made it allocate.

@@ -147,6 +147,10 @@ impl Scratch {
             Ok((report, totals)) if out.len() > mark => {
                 variables.commit(totals, &self.counters, polled);
                 if self.has_learned {
+                    // The reader keeps buffers of the right size. Those that have grown stay here, for whoever learns next.
+                    self.spare.copy_from(&variables.layout);
+                    std::mem::swap(&mut variables.layout, &mut self.spare);
+                    variables.layout.shrink();
                     self.spare.clear();
                     self.spare.shrink();
                 }
@@ -261,7 +265,6 @@ impl Scratch {
         });
         self.arena.reset();
         std::mem::swap(&mut variables.layout, &mut self.spare);
-        variables.layout.shrink();
         self.has_learned = true;
         named.and_then(|()| variables.align_rates(&mut self.samples, &mut self.arena)).map_err(|NoRoom| {
             self.unlearn(variables);
