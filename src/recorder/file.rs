@@ -298,7 +298,7 @@ mod tests {
             let under_way = UnderWay::default();
             let of = |end: OwnedFd| Stream::new(Unblocked::of_shared(end.as_fd()).unwrap(), Arc::clone(&under_way));
             let (ending, next) = (of(writer.try_clone().unwrap().into()), of(writer.into()));
-            let mut read = event_loop::block_on(async {
+            let (mut reader, beginning) = event_loop::block_on(async {
                 let enough = smol::unblock(move || {
                     let mut read = vec![0; 20_000];
                     reader.read_exact(&mut read).map(|()| (reader, read))
@@ -311,7 +311,7 @@ mod tests {
             let written = under_way.try_lock().unwrap().as_ref().unwrap().written;
             assert!(written >= 20_000 && first.whole_until(written).len() > written, "a document is half written");
             let rest = std::thread::scope(|scope| {
-                let rest = scope.spawn(|| io::read_to_string(&mut read.0).unwrap());
+                let rest = scope.spawn(|| io::read_to_string(&mut reader).unwrap());
                 if is_other_between {
                     event_loop::block_on(next.append(&other)).unwrap().unwrap();
                 }
@@ -319,7 +319,7 @@ mod tests {
                 drop(next);
                 rest.join().unwrap()
             });
-            let all = [&read.1, rest.as_bytes()].concat();
+            let all = [&beginning, rest.as_bytes()].concat();
             let expected = if is_other_between {
                 [first.whole_until(written), other_text, first_text].concat()
             } else {

@@ -181,8 +181,8 @@ fn without(text: &str, ranges: Vec<Range<usize>>) -> String {
     let mut at = 0;
     let mut ranges = ranges.into_iter().peekable();
     while let Some((mut start, mut end)) = ranges.next() {
-        while let Some(next) = ranges.next_if(|(next, _)| *next <= end) {
-            end = end.max(next.1);
+        while let Some((_, next_end)) = ranges.next_if(|(next_start, _)| *next_start <= end) {
+            end = end.max(next_end);
         }
         while !text.is_char_boundary(start) {
             start -= 1;

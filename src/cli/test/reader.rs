@@ -48,10 +48,10 @@ async fn poll(reader: Arc<Reader>, http: &Http, buffers: &RefCell<DocumentBuffer
     let mut make = |body: &mut Vec<u8>| -> Result<(), FlattenError> {
         let milliseconds = log::milliseconds(clock::now() - started);
         let (mut buffers, mut variables) = (buffers.borrow_mut(), reading.variables.borrow_mut());
-        let made =
+        let (_, document, made) =
             buffers.document(&mut variables, &reading.own_members(), clock::timestamp(), Duration::ZERO, body)?;
-        sizes = [milliseconds, body.len() as u64, made.1.len() as u64];
-        report = made.2;
+        sizes = [milliseconds, body.len() as u64, document.len() as u64];
+        report = made;
         Ok(())
     };
     let mut finding = match reading.poll_once(http, Vec::new(), &mut make).await {

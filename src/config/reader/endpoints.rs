@@ -122,7 +122,7 @@ fn listed(text: &str, route_path: Option<&str>) -> Result<Urls, String> {
         (_, Some(_)) => Err("an endpoint of a list must not contain credentials: set auth, which is sent to each of \
                              them"
             .to_owned()),
-        (One::Name(_), None) => Err("dns+ cannot be in a list: make a reader of its own of it".to_owned()),
+        (One::Name(_), None) => Err("dns+ cannot be in a list: give it a reader of its own".to_owned()),
         (One::Urls(urls), None) => Ok(urls),
     }
 }
