@@ -8,6 +8,7 @@ mod expvastic;
 
 pub(crate) use expvastic::{BINARY, OTHER_BINARY, expvastic, isolated};
 
+use rustix::process::{Pid, Resource, getrlimit, prlimit};
 use serde_json::Value;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -77,10 +78,16 @@ impl Program {
     /// output is appended to.
     pub(crate) fn start_within(file_bytes_max: usize, config: &str) -> Self {
         assert_eq!(file_bytes_max % 512, 0, "the shell counts blocks");
-        let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\" >>stdout", file_bytes_max / 512);
+        let script = format!("trap '' XFSZ; ulimit -S -f {}; exec \"$0\" \"$@\" >>stdout", file_bytes_max / 512);
         let mut command = isolated("sh");
         command.args(["-c", &script, BINARY]);
         Self::start_as(command, folder(), &[], &[], config)
+    }
+
+    /// Takes back the limit of [`Program::start_within`]: from now on no disk is full.
+    pub(crate) fn make_room(&self) {
+        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        prlimit(id, Resource::Fsize, getrlimit(Resource::Fsize)).expect("the limit of the program is soft");
     }
 
     /// Starts it from a shell that runs `script` first, which may set a limit.
