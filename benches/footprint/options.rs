@@ -102,6 +102,7 @@ impl Options {
             self.scenario("h: as g, gzip", 20, gzip, window(20)),
             Scenario { restarts: true, ..of("i: as f, restart", 1, Way::Tls, 30) },
             of("j: as f, system's CAs", 1, Way::SystemTls, 30),
+            of("k: 800 readers, 1 s", 800, Way::Number, 10),
         ])
     }
 

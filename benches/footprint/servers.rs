@@ -37,9 +37,9 @@ struct Secured {
 }
 
 impl Loopback {
-    /// Starts the servers, those with TLS only if they are needed: they want the command `openssl`.
-    pub(crate) fn start(readers: usize, name: Name, with_tls: bool) -> Outcome<Self> {
-        let secured = if with_tls { Some(Secured::start(readers)?) } else { None };
+    /// Starts the servers for so many readers. Those with TLS want the command `openssl`; there are none without readers.
+    pub(crate) fn start(readers: usize, tls_readers: usize, name: Name) -> Outcome<Self> {
+        let secured = if tls_readers > 0 { Some(Secured::start(tls_readers)?) } else { None };
         Ok(Self { name, plain: Servers::start(readers, http::plain)?, secured })
     }
 

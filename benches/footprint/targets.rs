@@ -76,7 +76,11 @@ struct Limits {
 impl Limits {
     fn of(figures: &Figures) -> Self {
         let is_one = figures.readers == 1;
+        let are_hundreds = figures.readers >= 100;
         match figures.load.way {
+            Way::Number if are_hundreds => {
+                Self { peak_megabytes: Some(10.0), threads: 3.0, first_document_ms: 500.0, cpu: None }
+            }
             // One reader's, and as much more as twenty may take.
             Way::Number | Way::Proxy => Self {
                 peak_megabytes: Some(if is_one { 4.5 } else { 4.8 }),
