@@ -249,7 +249,9 @@ impl Config {
                 old.lack(name, &section.place);
             }
             let mut readers = Reader::from_section(name, section, &settings, map_files);
-            readers.iter_mut().for_each(|reader| shared.borrow_mut().share_with(reader));
+            for reader in &mut readers {
+                shared.borrow_mut().share_with(reader);
+            }
             readers
         };
         let mut readers = entries(&mut root, "readers", "reader", problems, reader);

@@ -69,7 +69,7 @@ async fn one_of(reader: &Arc<Reader>, http: &Http) -> Result<Arc<Reader>, String
     let url = targets.named_url().ok_or("there are no targets yet")?;
     let endpoint = Endpoint::with_identity(url, Rc::default());
     let addresses = http.addresses(&endpoint, reader.timeout).await.map_err(|error| error.to_string())?;
-    let first = targets.at_addresses(reader, &addresses).into_iter().next();
+    let first = targets.at_addresses(reader, &[], &addresses).into_iter().next();
     first.ok_or_else(|| "the name has no address".to_owned())
 }
 

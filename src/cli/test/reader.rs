@@ -27,7 +27,7 @@ pub(super) async fn try_reader(reader: Arc<Reader>, http: Http, buffers: Rc<RefC
         Err(error) => return vec![refused(ReadError::Http(error))],
     };
     let mut findings = Vec::new();
-    for target in targets.at_addresses(&reader, &addresses) {
+    for target in targets.at_addresses(&reader, &[], &addresses) {
         let name = target.name().to_owned();
         let of_target = poll(target, &http, &buffers).await.into_iter();
         findings.extend(of_target.map(|finding| Finding { text: format!("{name}: {}", finding.text), ..finding }));

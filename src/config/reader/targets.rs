@@ -47,13 +47,18 @@ impl Targets {
         };
         let text = std::str::from_utf8(&bytes).map_err(|_| invalid("is not UTF-8 text".to_owned()))?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let known = known.iter().filter_map(|reader| Some((reader.node.as_deref()?, reader))).collect();
-        let parsed = File { targets: self, route_path: route_path.as_deref(), template, known }.parse(path, text);
+        let file = File { targets: self, route_path: route_path.as_deref(), template, known: Known::of(known) };
+        let parsed = file.parse(path, text);
         parsed.map_err(TargetsError::Invalid)
     }
 
-    /// The readers of the addresses that the name has now.
-    pub(crate) fn at_addresses(&self, template: &Reader, addresses: &[IpAddr]) -> Vec<Arc<Reader>> {
+    /// The readers of the addresses that the name has now. Those of `known` that stay are given back.
+    pub(crate) fn at_addresses(
+        &self,
+        template: &Reader,
+        known: &[Arc<Reader>],
+        addresses: &[IpAddr],
+    ) -> Vec<Arc<Reader>> {
         let Origin::Name { url } = &self.origin else { return Vec::new() };
         let with_port = endpoints::part_of(url).node;
         let port = with_port.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(80);
@@ -61,10 +66,11 @@ impl Targets {
         // The resolver shuffles them.
         addresses.sort_unstable();
         addresses.dedup();
+        let known = Known::of(known);
         let reader = |address: IpAddr| {
             let node = SocketAddr::new(address, port).to_string();
             let source = Source::Expvar { url: url.clone(), address: Some(address), access: Arc::clone(&self.access) };
-            Arc::new(Reader { source, ..template.clone() }.into_part(Part { suffix: node.clone(), node }))
+            known.or_new(Reader { source, ..template.clone() }.into_part(Part { suffix: node.clone(), node }))
         };
         addresses.into_iter().take(limits::NAME_TARGETS_MAX).map(reader).collect()
     }
@@ -105,13 +111,27 @@ pub(super) fn check(
     }
 }
 
+/// The readers that there were before, by their nodes.
+struct Known<'r>(BTreeMap<&'r str, &'r Arc<Reader>>);
+
+impl<'r> Known<'r> {
+    fn of(readers: &'r [Arc<Reader>]) -> Self {
+        Self(readers.iter().filter_map(|reader| Some((reader.node.as_deref()?, reader))).collect())
+    }
+
+    /// The known reader that equals this one, so that it is not in memory twice, or this one.
+    fn or_new(&self, reader: Reader) -> Arc<Reader> {
+        let old = reader.node.as_deref().and_then(|node| self.0.get(node)).filter(|old| ****old == reader);
+        old.map_or_else(|| Arc::new(reader), |old| Arc::clone(old))
+    }
+}
+
 /// A file that is read.
 struct File<'t> {
     targets: &'t Targets,
     route_path: Option<&'t str>,
     template: &'t Reader,
-    /// The readers that there were before, by their nodes.
-    known: BTreeMap<&'t str, &'t Arc<Reader>>,
+    known: Known<'t>,
 }
 
 /// The targets that have been read, by their nodes.
@@ -168,8 +188,7 @@ impl File<'_> {
             for (node, reader) in readers {
                 match read.get(&node) {
                     None => {
-                        let old = self.known.get(&*node).filter(|old| ****old == reader);
-                        let reader = old.map_or_else(|| Arc::new(reader), |old| Arc::clone(old));
+                        let reader = self.known.or_new(reader);
                         order.push(Arc::clone(&reader));
                         read.insert(node, reader);
                     }

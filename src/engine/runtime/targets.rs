@@ -85,20 +85,16 @@ impl Following {
         targets.map(|engine| Arc::clone(&engine.reader)).collect()
     }
 
-    /// Gives a group other targets. False if they are the same, or too many.
+    /// Gives a group other targets, among them those readers of before that stay. False if they are the same, or too many.
     fn regroup(&mut self, place: usize, readers: &[Arc<Reader>]) -> bool {
         let group = &self.groups[place];
         let (name, before) = (group.stand_in.reader.name(), self.readers_of(group));
         let known: BTreeMap<&str, &Arc<Reader>> = before.iter().map(|reader| (reader.name(), reader)).collect();
-        // A reader that stays is not in memory twice.
-        let same =
-            |new: &Arc<Reader>| known.get(new.name()).filter(|old| ***old == *new).map_or(new, |old| *old).clone();
-        let readers: Vec<Arc<Reader>> = readers.iter().map(same).collect();
         let is_kept = |reader: &Arc<Reader>| known.get(reader.name()).is_some_and(|old| Arc::ptr_eq(old, reader));
         if readers.len() == before.len() && readers.iter().zip(&before).all(|(new, old)| Arc::ptr_eq(new, old)) {
             return false;
         }
-        let engines = Routed::regrouped(&self.engines, &group.stand_in, &readers);
+        let engines = Routed::regrouped(&self.engines, &group.stand_in, readers);
         if engines.len() > limits::SECTION_ENTRIES_MAX {
             let most = limits::SECTION_ENTRIES_MAX;
             tracing::warn!(reader = name, "more than {most} readers with the new targets: keeping the old ones");
@@ -143,10 +139,10 @@ impl Group {
     }
 
     /// The targets at the addresses that a lookup has given, if one has ended.
-    fn resolved(&mut self, known: usize, now: Instant) -> Option<Result<Vec<Arc<Reader>>, LookupFailed>> {
+    fn resolved(&mut self, known: &[Arc<Reader>], now: Instant) -> Option<Result<Vec<Arc<Reader>>, LookupFailed>> {
         let outcome = self.name.outcome.take()?;
         self.name.is_looked_up = false;
-        let pause = if known == 0 && outcome.is_err() { limits::TARGETS_RETRY } else { limits::NAME_AGE_MAX };
+        let pause = if known.is_empty() && outcome.is_err() { limits::TARGETS_RETRY } else { limits::NAME_AGE_MAX };
         self.name.due = Some(now + pause);
         let reader = self.stand_in.reader.name();
         Some(match outcome {
@@ -154,11 +150,11 @@ impl Group {
                 if self.failures.recovered(now).is_some() {
                     tracing::info!(reader, "the name is resolved again");
                 }
-                Ok(self.targets.at_addresses(&self.stand_in.reader, &addresses))
+                Ok(self.targets.at_addresses(&self.stand_in.reader, known, &addresses))
             }
             Err(error) => {
                 if let Some(count) = self.failures.failed(&error.kind(), now) {
-                    let known = counted(known as u64, "target");
+                    let known = counted(known.len() as u64, "target");
                     tracing::warn!(reader, count, "{error}: keeping the {known}");
                 }
                 Err(LookupFailed)
@@ -193,7 +189,7 @@ impl Runtime {
         for place in 0..following.groups.len() {
             let known = following.readers_of(&following.groups[place]);
             let group = &mut following.groups[place];
-            let found = match group.resolved(known.len(), now) {
+            let found = match group.resolved(&known, now) {
                 Some(Ok(readers)) => Some(readers),
                 Some(Err(LookupFailed)) => {
                     self.count_failed_lookup();

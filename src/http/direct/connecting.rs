@@ -84,7 +84,7 @@ impl Connector {
             let tried = resolved.addresses.iter().take(limits::NAME_ADDRESSES_MAX);
             tried.map(|address| Address::Net((*address, port).into())).collect()
         };
-        let resolved = self.resolve(host, request).await.map_err(Err)?;
+        let resolved = self.resolve(host, request.timeout, request.deadline).await.map_err(Err)?;
         let failed = match race(connections, &with_port(&resolved), request).await {
             Ok(connected) => {
                 if let Address::Net(address) = connected.0 {
@@ -99,15 +99,15 @@ impl Connector {
         if resolved.is_fresh || matches!(failed, Unconnected::TimedOut) {
             return Err(Ok(failed));
         }
-        let again = self.resolve(host, request).await.map_err(Err)?;
+        let again = self.resolve(host, request.timeout, request.deadline).await.map_err(Err)?;
         if again.addresses == resolved.addresses {
             return Err(Ok(failed));
         }
         race(connections, &with_port(&again), request).await.map_err(Ok)
     }
 
-    async fn resolve(&self, host: &str, request: &Request<'_>) -> Result<Resolved, HttpError> {
-        let resolved = self.names.resolve(host, request.timeout, request.deadline).await;
+    async fn resolve(&self, host: &str, timeout: Duration, deadline: Instant) -> Result<Resolved, HttpError> {
+        let resolved = self.names.resolve(host, timeout, deadline).await;
         resolved.map_err(|error| TransportError::Name { host: host.to_owned(), error }.into())
     }
 
@@ -116,7 +116,7 @@ impl Connector {
         let host = endpoint.url.host().unwrap_or_default();
         match &endpoint.peer.place {
             Place::Name { host, .. } => {
-                let resolved = self.names.resolve(host, timeout, deadline).await;
+                let resolved = self.resolve(host, timeout, deadline).await;
                 resolved.map_or_else(|_| Vec::new(), |resolved| resolved.addresses)
             }
             Place::Addresses(_) if endpoint.is_pinned => Vec::new(),
@@ -135,11 +135,7 @@ impl Connector {
     ) -> Result<Vec<IpAddr>, HttpError> {
         let host = endpoint.host();
         match &endpoint.peer.place {
-            Place::Name { host, .. } => {
-                let resolved = self.names.resolve(host, timeout, deadline).await;
-                let failed = |error| TransportError::Name { host: host.clone(), error };
-                Ok(resolved.map_err(failed)?.addresses)
-            }
+            Place::Name { host, .. } => Ok(self.resolve(host, timeout, deadline).await?.addresses),
             Place::Addresses(_) => Ok(fixed_addresses(host).unwrap_or_default()),
         }
     }
