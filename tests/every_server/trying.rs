@@ -13,11 +13,13 @@ impl Bench<'_> {
                 app.address, self.server.address
             )
         };
-        // Everything that is in the server, as far as it changes with use.
+        // Everything that is in the server, as far as it changes with use. Documents count from a refresh on, and a busy
+        // server makes it late.
         let content = || {
+            http::post(&self.server.address, "/_refresh", "");
             [
-                "/_cat/indices?h=index,docs.count,uuid",
-                "/_cat/templates?h=name,version",
+                "/_cat/indices?h=index,docs.count,uuid&s=index",
+                "/_cat/templates?h=name,version&s=name",
                 "/_cluster/state/metadata?filter_path=metadata.ingest",
             ]
             .map(|path| text(&http::get(&self.server.address, path)))
