@@ -12,8 +12,9 @@
 //! With one reader, both floors are the same. Loads a to c use IP addresses, and load d a proxy, so libcurl. In loads e to j
 //! all servers have a host name, which the system's resolver looks up (`footprint/names.rs` says how), and in f to j they speak
 //! TLS; the floor then resolves the name, too, and speaks TLS with bare rustls. In load i the server closes all connections
-//! half way through the window, so that the session is resumed. Load k has 800 readers. A figure is valid only if the documents that arrived are
-//! those that were served, so this bench fails if they are not. It does not fail if a target is missed.
+//! half way through the window, so that the session is resumed. Load k has 800 readers. A figure is valid only if the
+//! documents that arrived are those that were served, so this bench fails if they are not. It does not fail if a target is
+//! missed.
 //!
 //! Memory is what the kernel counts, including mapped pages of the binary and of libc. Those of libc differ by 0.2 MB from
 //! process to process, depending on where the system maps it, so memory is the median of several starts. Mapped pages also

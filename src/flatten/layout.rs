@@ -218,6 +218,10 @@ impl Layout {
         self.nodes.iter().any(|node| node.is_hidden() || matches!(node.kind, Kind::Skipped | Kind::Dropped))
     }
 
+    pub(super) fn bytes(&self) -> usize {
+        self.nodes.len() * size_of::<Node>() + self.keys.len() + self.names.len()
+    }
+
     /// Becomes equal to another, in buffers that are no larger than needed unless they were before.
     pub(super) fn copy_from(&mut self, other: &Self) {
         copy(&mut self.nodes, &other.nodes);

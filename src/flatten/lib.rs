@@ -148,8 +148,11 @@ impl Scratch {
                 variables.commit(totals, &self.counters, polled);
                 if self.has_learned {
                     // The reader keeps buffers of the right size. Those that have grown stay here, for whoever learns next.
-                    self.spare.copy_from(&variables.layout);
-                    std::mem::swap(&mut variables.layout, &mut self.spare);
+                    // There is no room for two of an unusually large one.
+                    if variables.layout.bytes() <= limits::KEPT_SCRATCH_BYTES_MAX {
+                        self.spare.copy_from(&variables.layout);
+                        std::mem::swap(&mut variables.layout, &mut self.spare);
+                    }
                     variables.layout.shrink();
                     self.spare.clear();
                     self.spare.shrink();
