@@ -11,7 +11,7 @@ mod program;
 
 use flate2::Compression;
 use flate2::bufread::GzEncoder;
-use loopback::{Reply, Server, counting_app, wait_until};
+use loopback::{Reply, Reserved, Server, counting_app, wait_until};
 use program::Program;
 use serde_json::Value;
 use std::io::Read;
@@ -336,9 +336,8 @@ fn an_endpoint_that_is_slower_than_its_interval_is_told_of_once() {
 
 #[test]
 fn nobody_there_at_the_start_is_no_reason_not_to_start() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = free.local_addr().expect("an address").to_string();
-    drop(free);
+    let absent = Reserved::new();
+    let address = &absent.address;
     let (store_server, store) = loopback::storing_server();
     let config = format!(
         "readers:\n  app: {{type_name: app, endpoint: \"{address}\", interval: 50ms, backoff: 100000}}\n\
@@ -349,8 +348,7 @@ fn nobody_there_at_the_start_is_no_reason_not_to_start() {
     let nobody = format!("connection refused by {address}");
     wait_until("it says that nobody is there", || program.read("stderr").contains(&nobody));
     assert!(program.is_running());
-    let listener = std::net::TcpListener::bind(&address).expect("the port is still free");
-    let _app = Server::start_on(listener, |request| {
+    let _app = Server::start_on(absent.listen(), |request| {
         assert_eq!(request.target, "/debug/vars", "Go's default path is the default");
         Reply::ok(r#"{"up":true}"#)
     });

@@ -12,10 +12,9 @@ mod loopback;
 mod program;
 
 use chromium::Browser;
-use loopback::{Reply, Server, overloaded_server, storing_server, wait_until};
+use loopback::{Reply, Reserved, Server, overloaded_server, storing_server, wait_until};
 use program::Program;
 use std::fmt::Write as _;
-use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -43,12 +42,6 @@ fn app() -> (Server, Arc<AtomicBool>) {
         Reply::Chunked(body.into_bytes())
     });
     (server, fails)
-}
-
-/// A free address for the pages, which stays the same when the program is started again.
-fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").to_string()
 }
 
 /// Readers of these names and endpoints, which all feed every one of these recorders.
@@ -93,8 +86,9 @@ fn fits(browser: &mut Browser) {
 fn states_change_when_an_application_or_a_server_fails_and_comes_back() {
     let ((app, fails), (server, _store, is_well)) = (app(), overloaded_server());
     is_well.store(true, Ordering::SeqCst);
-    let listen = free_address();
-    let program = Program::start(&[], &config(&listen, &[("shop", &app.address)], &[("search", &server.address)]));
+    let reserved = Reserved::new();
+    let listen = &reserved.address;
+    let program = Program::start(&[], &config(listen, &[("shop", &app.address)], &[("search", &server.address)]));
     wait_until("it serves", || program.read("stderr").contains("status pages at"));
     let mut browser = Browser::start();
     browser.open(&format!("http://{listen}/"));
@@ -121,8 +115,9 @@ fn states_change_when_an_application_or_a_server_fails_and_comes_back() {
 #[test]
 fn when_the_program_stops_the_page_says_so_and_keeps_what_it_has() {
     let ((app, _fails), (server, _store)) = (app(), storing_server());
-    let listen = free_address();
-    let config = config(&listen, &[("shop", &app.address)], &[("search", &server.address)]);
+    let reserved = Reserved::new();
+    let listen = &reserved.address;
+    let config = config(listen, &[("shop", &app.address)], &[("search", &server.address)]);
     let mut program = Program::start(&[], &config);
     wait_until("it serves", || program.read("stderr").contains("status pages at"));
     let mut browser = Browser::start();
@@ -144,9 +139,10 @@ fn when_the_program_stops_the_page_says_so_and_keeps_what_it_has() {
 #[test]
 fn a_document_has_every_digit_can_be_searched_and_its_numbers_become_charts() {
     let ((app, _fails), (server, _store)) = (app(), storing_server());
-    let listen = free_address();
+    let reserved = Reserved::new();
+    let listen = &reserved.address;
     let name = "<script>alert(1)</script>/&amp;?#";
-    let program = Program::start(&[], &config(&listen, &[(name, &app.address)], &[("search", &server.address)]));
+    let program = Program::start(&[], &config(listen, &[(name, &app.address)], &[("search", &server.address)]));
     wait_until("it serves", || program.read("stderr").contains("status pages at"));
     let mut browser = Browser::start();
     browser.open(&format!("http://{listen}/"));
@@ -202,13 +198,14 @@ fn a_document_has_every_digit_can_be_searched_and_its_numbers_become_charts() {
 #[test]
 fn it_fits_phones_and_desktops_in_light_and_dark_with_two_hundred_readers() {
     let ((app, _fails), (server, _store)) = (app(), storing_server());
-    let listen = free_address();
-    let nobody = free_address();
+    let (reserved, nobody) = (Reserved::new(), Reserved::new());
+    let listen = &reserved.address;
     let long = format!("long {}", "x".repeat(400));
     let names: Vec<String> = (0..197).map(|number| format!("worker-{number}")).collect();
-    let mut readers = vec![("<script>alert(1)</script>", &*app.address), (&long, &*app.address), ("mailer", &*nobody)];
+    let mut readers =
+        vec![("<script>alert(1)</script>", &*app.address), (&long, &*app.address), ("mailer", &*nobody.address)];
     readers.extend(names.iter().map(|name| (&**name, &*app.address)));
-    let program = Program::start(&[], &config(&listen, &readers, &[("search", &server.address)]));
+    let program = Program::start(&[], &config(listen, &readers, &[("search", &server.address)]));
     wait_until("it serves", || program.read("stderr").contains("status pages at"));
     let mut browser = Browser::start();
     browser.open(&format!("http://{listen}/"));
@@ -243,10 +240,12 @@ fn it_fits_phones_and_desktops_in_light_and_dark_with_two_hundred_readers() {
 #[ignore = "it writes docs/page.png and docs/page-reader.png, for people to look at"]
 fn screenshots() {
     let ((app, _fails), (well, _store), (busy, _, _)) = (app(), storing_server(), overloaded_server());
-    let (listen, nobody) = (free_address(), free_address());
-    let readers = [("shop", &*app.address), ("cart", &app.address), ("payments", &app.address), ("mailer", &nobody)];
+    let (reserved, nobody) = (Reserved::new(), Reserved::new());
+    let listen = &reserved.address;
+    let readers =
+        [("shop", &*app.address), ("cart", &app.address), ("payments", &app.address), ("mailer", &nobody.address)];
     let recorders = [("search", &*well.address), ("archive", &busy.address)];
-    let program = Program::start(&[], &config(&listen, &readers, &recorders));
+    let program = Program::start(&[], &config(listen, &readers, &recorders));
     wait_until("it serves", || program.read("stderr").contains("status pages at"));
     let mut browser = Browser::start();
     browser.resize(1280, 720);

@@ -9,10 +9,9 @@
 mod loopback;
 
 use expvastic::{Config, Engine, Ledger, Reader, Recorder, Report, start_engines};
-use loopback::{Reply, Request, Server, Store, counting_app, sequence, storing_server, until, wait_until};
+use loopback::{Reply, Request, Reserved, Server, Store, counting_app, sequence, storing_server, until, wait_until};
 use std::collections::BTreeSet;
 use std::future::pending;
-use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -303,16 +302,16 @@ fn a_bulk_that_is_too_large_is_halved() {
 
 #[test]
 fn documents_wait_for_a_server_that_comes_later() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("an address").to_string();
-    drop(listener);
+    let absent = Reserved::new();
+    let address = absent.address.clone();
     let app = counting_app();
     let store = Arc::new(Mutex::new(Store::default()));
-    let (polls, stored, at) = (Arc::clone(&app.requests), Arc::clone(&store), address.clone());
+    let (polls, stored) = (Arc::clone(&app.requests), Arc::clone(&store));
     let late = std::thread::spawn(move || {
         wait_until("ten polls", || polls.load(Ordering::SeqCst) >= 10);
-        let listener = TcpListener::bind(at).expect("the port is still free");
-        Server::start_on(listener, move |request| stored.lock().expect("the store").take(&request.body, |_| None))
+        Server::start_on(absent.listen(), move |request| {
+            stored.lock().expect("the store").take(&request.body, |_| None)
+        })
     });
     let engine = Engine::with_reader_recorders(app_reader(&app), vec![es_recorder(&address)]).expect("an engine");
     let ledger = only_ledger(&engine.polls(POLLS as u64).start(pending()).expect("it runs"));

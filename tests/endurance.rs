@@ -18,7 +18,7 @@ mod program;
 #[path = "support/recorded.rs"]
 mod recorded;
 
-use loopback::{Reply, Request, Server, wait_until};
+use loopback::{Reply, Request, Reserved, Server, wait_until};
 use polled_app::{App, Doubt, check_of};
 use program::Program;
 use std::collections::{BTreeMap, BTreeSet};
@@ -301,12 +301,10 @@ fn memory_and_disk_stay_bounded_while_the_server_is_down() {
     program.signal("TERM");
     program.wait();
 
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = nobody.local_addr().expect("an address");
-    drop(nobody);
+    let nobody = Reserved::new();
     for spool in ["", &format!(", spool: {{path: spool, bytes: {SPOOL_BYTES}}}")] {
         let before = polls(&apps);
-        let text = twenty_readers(&apps, "20ms", &settings, &format!("{{endpoint: \"{address}\"{spool}}}"));
+        let text = twenty_readers(&apps, "20ms", &settings, &format!("{{endpoint: \"{}\"{spool}}}", nobody.address));
         let mut program = Program::start(&[], &text);
         // What is not code: how much of that is resident depends on which of it has run, and on the system.
         let (mut spool_max, mut peak_kb) = (0, 0);
@@ -340,12 +338,10 @@ fn a_backlog_drains_fast_while_fresh_documents_go_first() {
     let documents = if is_full() { 50_000 } else { 3_000 };
     let apps = twenty_apps();
     let (server, ids) = Ids::start();
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = nobody.local_addr().expect("an address");
-    drop(nobody);
+    let nobody = Reserved::new();
     let settings = "shutdown_timeout: 10s";
     let recorder = |address: &str| format!("{{endpoint: \"{address}\", spool: {{path: spool, bytes: 4GiB}}}}");
-    let filling = twenty_readers(&apps, "20ms", settings, &recorder(&address.to_string()));
+    let filling = twenty_readers(&apps, "20ms", settings, &recorder(&nobody.address));
     let mut program = Program::start(&[], &filling);
     let mut seen = 0;
     while seen < documents {

@@ -8,9 +8,8 @@ mod loopback;
 #[path = "support/program.rs"]
 mod program;
 
-use loopback::{Reply, Server, counting_app, pages_address, storing_server};
+use loopback::{Reply, Reserved, Server, counting_app, pages_address, storing_server};
 use program::Program;
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 /// The exit code of `expvastic health ARGUMENTS`, and what it says on standard error.
@@ -26,11 +25,6 @@ fn config(settings: &str, app: &str, server: &str) -> String {
         "settings: {{{settings}}}\nreaders: {{app: {{type_name: app, endpoint: \"{app}\", interval: 20ms, timeout: 2s}}}}\n\
          recorders: {{es: {{endpoint: \"{server}\", timeout: 2s}}}}\nroutes: {{r: {{readers: [app], recorders: [es]}}}}\n"
     )
-}
-
-/// An address where nobody listens.
-fn unused() -> String {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").to_string()
 }
 
 #[test]
@@ -76,8 +70,8 @@ fn the_configuration_says_where_to_ask() {
     write(&format!("listen: \"{}\"", running.address));
     assert_eq!(health(&[], &["-c", path]), (Some(0), String::new()));
     assert_eq!(health(&[("EXPVASTIC_CONFIG", path)], &[]), (Some(0), String::new()));
-    let elsewhere = unused();
-    assert_eq!(health(&[("EXPVASTIC_LISTEN", &elsewhere)], &["-c", path]).0, Some(1), "the variable wins");
+    let elsewhere = Reserved::new();
+    assert_eq!(health(&[("EXPVASTIC_LISTEN", &elsewhere.address)], &["-c", path]).0, Some(1), "the variable wins");
     for (settings, problem) in [
         ("", "no status pages: set settings.listen, or --listen"),
         ("listen: \":0\"", "the system chooses the port (port 0): give the URL that the log shows"),
@@ -94,12 +88,12 @@ fn the_configuration_says_where_to_ask() {
 fn what_is_wrong_is_told_on_one_line() {
     let not_ready = Server::bare(|_| Reply::Full(503, String::new(), b"recorder es: failing\x1b[0m\nmore".to_vec()));
     let hung = Server::bare(|_| Reply::Hang(Vec::new()));
-    let nobody = unused();
+    let nobody = Reserved::new();
     let start = Instant::now();
     for (url, problem) in [
         (format!("{}/ready", not_ready.address), "/ready answered 503: recorder es: failing\\u{1b}[0m\n"),
         (hung.address.clone(), "is expvastic running, with settings.listen or --listen at this address?"),
-        (nobody.clone(), "connection refused by"),
+        (nobody.address.clone(), "connection refused by"),
     ] {
         let (code, said) = health(&[], &[&url]);
         assert_eq!((code, said.lines().count()), (Some(1), 1), "{said}");

@@ -8,10 +8,9 @@ mod loopback;
 #[path = "support/program.rs"]
 mod program;
 
-use loopback::{Reply, Request, Server, Store, counting_app, wait_until};
+use loopback::{Reply, Request, Reserved, Server, Store, counting_app, wait_until};
 use program::Program;
 use std::collections::BTreeSet;
-use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -183,21 +182,18 @@ fn a_host_that_dies_and_comes_back_costs_nothing() {
 
 #[test]
 fn a_host_that_is_not_there_yet_is_found_when_it_comes() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let absent = listener.local_addr().expect("an address").to_string();
-    drop(listener);
+    let absent = Reserved::new();
     let store = Arc::default();
     let (one, first) = Host::start(&store);
     let two = Host::new(&store);
-    let (program, _app) = start(&[&absent, &first.address], ", backoff: 1");
+    let (program, _app) = start(&[&absent.address, &first.address], ", backoff: 1");
     one.wait_for(10);
     let answering = two.clone();
-    let listener = TcpListener::bind(&absent).expect("the port is still free");
-    let _late = Server::bare_on(listener, move |request| answering.answer(request));
+    let _late = Server::bare_on(absent.listen(), move |request| answering.answer(request));
     two.wait_for(3);
     let log = finish(program, &store);
     assert!(!log.contains("down; retrying") && !log.contains("shipping failed"), "{log}");
-    assert!(log.contains(&format!("connection refused by {absent}")), "{log}");
+    assert!(log.contains(&format!("connection refused by {}", absent.address)), "{log}");
 }
 
 #[test]
@@ -281,18 +277,15 @@ fn moody_hosts_lose_and_double_nothing() {
 
 #[test]
 fn setup_asks_the_first_host_that_answers() {
-    let nobody = || {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        listener.local_addr().expect("an address").to_string()
-    };
     let store = Arc::default();
     let (_host, server) = Host::start(&store);
-    let (gone, gone_too) = (nobody(), nobody());
+    let (gone, gone_too) = (Reserved::new(), Reserved::new());
     let said = |second: &str| {
         let config = format!(
             "readers: {{app: {{type: self, type_name: app}}}}\n\
-             recorders: {{es: {{endpoint: [\"{gone}\", \"{second}\"]}}}}\n\
-             routes: {{r: {{readers: app, recorders: es}}}}\n"
+             recorders: {{es: {{endpoint: [\"{}\", \"{second}\"]}}}}\n\
+             routes: {{r: {{readers: app, recorders: es}}}}\n",
+            gone.address
         );
         let mut program = Program::start(&["setup"], &config);
         (program.wait(), program.read("stdout") + &program.read("stderr"))
@@ -300,9 +293,9 @@ fn setup_asks_the_first_host_that_answers() {
     let (status, text) = said(&server.address);
     assert!(text.starts_with("es: Elasticsearch 9.0: "), "{text}");
     assert_eq!(status, Some(0), "{text}");
-    let (status, text) = said(&gone_too);
+    let (status, text) = said(&gone_too.address);
     assert_eq!(status, Some(1), "{text}");
-    for host in [gone.as_str(), &gone_too] {
+    for host in [&gone.address, &gone_too.address] {
         assert!(text.contains(&format!("connection refused by {host}")), "{text}");
     }
 }

@@ -9,7 +9,7 @@ mod loopback;
 #[path = "support/program.rs"]
 mod program;
 
-use loopback::{Reply, Server, wait_until};
+use loopback::{Reply, Reserved, Server, wait_until};
 use program::Program;
 
 const MEMORY_LIMIT: usize = 4 << 20;
@@ -44,8 +44,7 @@ fn when_full(program: &Program, field: &str) -> usize {
 
 #[test]
 fn it_is_full_of_documents_before_the_first_is_dropped_and_the_process_takes_no_more() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let nobody = nobody.local_addr().expect("an address").to_string();
+    let nobody = Reserved::new();
     for (padding, bulk) in [
         (300, "documents: 1"),
         (300, "documents: 500"),
@@ -56,7 +55,7 @@ fn it_is_full_of_documents_before_the_first_is_dropped_and_the_process_takes_no_
     ] {
         let body = format!("{{\"padding\":\"{}\"}}", "x".repeat(padding));
         let app = Server::start(move |_| Reply::ok(body.clone()));
-        let mut program = Program::start(&[], &config(&app.address, &nobody, bulk));
+        let mut program = Program::start(&[], &config(&app.address, &nobody.address, bulk));
         wait_until("it polls", || app.request_count() > POLLS_AT_FIRST);
         let (at_first_kb, code_at_first_kb) = (program.status("VmHWM"), program.status("RssFile"));
         let document = program.beside(&["once", "--dry-run"]).stdout.len() / 10;

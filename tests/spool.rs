@@ -8,7 +8,7 @@ mod loopback;
 #[path = "support/program.rs"]
 mod program;
 
-use loopback::{Reply, Server, Store, counting_app, overloaded_server, wait_until};
+use loopback::{Reply, Reserved, Server, Store, counting_app, overloaded_server, wait_until};
 use program::Program;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -190,10 +190,10 @@ fn a_folder_that_is_in_use_is_left_alone_and_documents_wait_in_memory() {
 #[test]
 fn a_hung_server_or_none_at_all_keeps_nothing_from_the_spool_at_the_end() {
     let hung = Server::start(|_| Reply::Hang(Vec::new()));
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address");
-    for server in [hung.address, nobody.to_string()] {
+    let nobody = Reserved::new();
+    for server in [&hung.address, &nobody.address] {
         let app = counting_app();
-        let mut program = Program::start(&[], &config(&app.address, &server, ""));
+        let mut program = Program::start(&[], &config(&app.address, server, ""));
         wait_until("some polls", || app.request_count() > 10);
         program.signal("TERM");
         assert_eq!(program.wait(), Some(0), "{}", program.read("stderr"));

@@ -17,12 +17,11 @@ mod servers;
 #[path = "support/tls.rs"]
 mod tls;
 
-use loopback::{Reply, Request, Server, wait_until};
+use loopback::{Reply, Request, Reserved, Server, wait_until};
 use program::Program;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Barrier, Mutex};
 
@@ -140,7 +139,7 @@ fn everything_is_well_and_nothing_is_changed() {
 /// What is wrong with an endpoint, and the line about it.
 #[test]
 fn every_failure_of_a_reader_is_told_with_what_to_do() {
-    let refused = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").to_string();
+    let refused = Reserved::new();
     let page = Server::start(|_| {
         Reply::Full(404, "Content-Type: text/html\r\n".to_owned(), b"<html><title>Oh</title>".to_vec())
     });
@@ -150,7 +149,11 @@ fn every_failure_of_a_reader_is_told_with_what_to_do() {
         (app("# HELP go_x y\n# TYPE go_x gauge\ngo_x 1\n"), app(""), app(r#"{"x": "0123456789"}"#));
     let (left, broken) = (app("{\"x\": 1}"), app("{\n\"x\": ,\n\"y\": NaN\n}\n"));
     for (server, keys, expected) in [
-        (&refused, "", "connection refused by ADDRESS; is the application running? Check endpoint (conf.yml:4)"),
+        (
+            &refused.address,
+            "",
+            "connection refused by ADDRESS; is the application running? Check endpoint (conf.yml:4)",
+        ),
         (
             &page.address,
             "",
@@ -311,8 +314,9 @@ fn an_address_that_is_taken_is_told_unless_a_running_expvastic_has_it() {
         other.address
     );
     assert!(code == Some(1) && said.ends_with(&expected), "{said}");
-    let address = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").to_string();
-    let running = Program::start(&[], &config(&address));
+    let reserved = Reserved::new();
+    let address = &reserved.address;
+    let running = Program::start(&[], &config(address));
     wait_until("the pages are served", || running.read("stderr").contains("status pages at"));
     let beside = running.beside(&["test"]);
     let said = String::from_utf8_lossy(&beside.stdout).into_owned();
@@ -324,7 +328,8 @@ fn an_address_that_is_taken_is_told_unless_a_running_expvastic_has_it() {
 fn scripts_get_an_object_for_each_line() {
     let server = table(&[ES_9]);
     let shop = app("{\"n\": 1}");
-    let gone = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").to_string();
+    let reserved = Reserved::new();
+    let gone = &reserved.address;
     let config = format!(
         "readers:\n  shop: {{type_name: shop, endpoint: \"{}\"}}\n  away: {{type_name: away, endpoint: \"{gone}\"}}\n\
          recorders: {{es: {{endpoint: \"{}\", spool: {{path: spool}}}}}}\nroutes: {{r: {{readers: [shop, away], recorders: es}}}}\n",

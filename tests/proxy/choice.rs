@@ -2,7 +2,7 @@
 
 #![allow(clippy::format_push_string, reason = "a configuration is put together for reading, not for speed")]
 
-use super::loopback::{Reply, Request, Server, Store, counting_app, wait_until};
+use super::loopback::{Reply, Request, Reserved, Server, Store, counting_app, wait_until};
 use super::program::Program;
 use std::sync::{Arc, Mutex};
 
@@ -111,14 +111,13 @@ fn names_go_through_the_proxy_and_neighbours_do_not() {
 
 #[test]
 fn a_proxy_that_is_not_there_is_named_where_one_is_used() {
-    // Nobody listens at a port that has just been given back.
-    let address = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
-    let proxy = format!("http://{address}");
+    let absent = Reserved::new();
+    let proxy = format!("http://{}", absent.address);
     for (variable, exempt, is_blamed) in
         [("http_proxy", "", true), ("HTTP_PROXY", "other.test", true), ("http_proxy", "localhost, .localhost", false)]
     {
         // Nobody listens there, either; and who is on this machine is reached without a proxy in any case.
-        let host = if is_blamed { "well.test".to_owned() } else { format!("127.1:{}", address.port()) };
+        let host = if is_blamed { "well.test".to_owned() } else { absent.address.replace("127.0.0.1", "127.1") };
         let exempt = if is_blamed { exempt.to_owned() } else { format!("{exempt}, 127.1") };
         let config = format!(
             "readers: {{app: {{type_name: app, endpoint: \"{host}\", interval: 100ms}}}}\n\

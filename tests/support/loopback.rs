@@ -2,11 +2,13 @@
 #![allow(dead_code, reason = "each test takes what it needs of it")]
 #![allow(clippy::disallowed_methods, reason = "the other side of the socket has threads and a clock of its own")]
 
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Future, poll_fn};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
@@ -64,6 +66,30 @@ pub(crate) enum Reply {
 impl Reply {
     pub(crate) fn ok(body: impl Into<Vec<u8>>) -> Self {
         Self::Full(200, "Content-Type: application/json\r\n".to_owned(), body.into())
+    }
+}
+
+/// An address where nobody listens, kept from others for as long as this lives: the system gives a port that is bound to
+/// nobody who asks for any. Connections are refused. The test, or a program that it starts, can listen there.
+pub(crate) struct Reserved {
+    /// `127.0.0.1:PORT`.
+    pub(crate) address: String,
+    _socket: OwnedFd,
+}
+
+impl Reserved {
+    pub(crate) fn new() -> Self {
+        let socket =
+            net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).expect("a socket");
+        // As listeners have it: sockets share an address if all of them are marked and none listened before.
+        net::sockopt::set_socket_reuseaddr(&socket, true).expect("a setting");
+        net::bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = SocketAddrV4::try_from(net::getsockname(&socket).expect("an address")).expect("IPv4").to_string();
+        Self { address, _socket: socket }
+    }
+
+    pub(crate) fn listen(&self) -> TcpListener {
+        TcpListener::bind(&self.address).expect("nobody else has the port")
     }
 }
 

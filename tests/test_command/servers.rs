@@ -1,10 +1,9 @@
 //! What is said of servers: what is wrong with them, and what is there already.
 
-use super::loopback::{Reply, Server, Store};
+use super::loopback::{Reply, Reserved, Server, Store};
 use super::program::Program;
 use super::{ES_9, PRIVILEGES, has, table, test, with_recorder};
 use serde_json::Value;
-use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
 const OPENSEARCH: (&str, u16, &str) = ("/", 200, r#"{"version":{"number":"3.6.0","distribution":"opensearch"}}"#);
@@ -48,8 +47,8 @@ fn every_failure_of_a_server_is_told_with_what_to_do() {
         "ADDRESS: no complete response within 50ms; is the server running, and not overloaded? Check endpoint, or raise \
          timeout (conf.yml:5)",
     );
-    let mut gone = table(&[]);
-    gone.address = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").to_string();
+    let (mut gone, absent) = (table(&[]), Reserved::new());
+    gone.address.clone_from(&absent.address);
     check(&gone, "", "connection refused by ADDRESS; is the server running? Check endpoint (conf.yml:5)");
 
     let other_types = r#"{"shop":{"mappings":{"properties":{"load":{"type":"long"}}}}}"#;
@@ -272,8 +271,8 @@ fn what_is_there_already_is_told() {
 #[test]
 fn each_host_has_a_line_and_one_of_them_is_asked_for_the_rest() {
     let [first, second] = [table(&[ES_9]), table(&[ES_9])];
-    let gone = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address");
-    let hosts = format!("[\"{}\", \"{gone}\", \"{}\"]", first.address, second.address);
+    let gone = Reserved::new();
+    let hosts = format!("[\"{}\", \"{}\", \"{}\"]", first.address, gone.address, second.address);
     let (code, said) = test(&with_recorder(&format!("{{endpoint: {hosts}, index_name: shop}}")));
     assert_eq!(code, Some(1), "{said}");
     let count = |text: &str| said.lines().filter(|line| line.contains(text)).count();
