@@ -15,6 +15,8 @@ mod changing;
 mod flatten_twin;
 #[path = "support/http.rs"]
 mod http;
+#[path = "every_server/keeping.rs"]
+mod keeping;
 #[path = "support/loopback.rs"]
 mod loopback;
 #[path = "support/processes.rs"]
@@ -99,6 +101,7 @@ fn check(engine: &Engine) {
     problems.extend(bench.storing());
     problems.extend(bench.templates());
     problems.extend(bench.data_streams());
+    problems.extend(bench.keeping());
     problems.extend(bench.pipelines());
     let row = bench.row();
     eprintln!("{row}");
@@ -161,11 +164,13 @@ impl Bench<'_> {
         let (mut readers, mut recorders, mut routes) = (String::new(), String::new(), String::new());
         for (at, name) in payloads.keys().enumerate() {
             readers += &format!("  r{at}: {{type_name: {name}, endpoint: {}/{name}, max_body: 4MiB}}\n", app.address);
-            recorders += &format!("  e{at}: {{endpoint: {}, index_name: payload-{at}}}\n", self.server.address);
+            // So many indices at once take a server on a busy disk a while.
+            recorders +=
+                &format!("  e{at}: {{endpoint: {}, index_name: payload-{at}, timeout: 10m}}\n", self.server.address);
             routes += &format!("  x{at}: {{readers: r{at}, recorders: [e{at}, sent]}}\n");
         }
         let config = format!(
-            "settings: {{memory_limit: 64MiB, shutdown_timeout: 60s}}\nreaders:\n{readers}recorders:\n{recorders}  \
+            "settings: {{memory_limit: 64MiB, shutdown_timeout: 10m}}\nreaders:\n{readers}recorders:\n{recorders}  \
              sent: {{type: file, path: sent.ndjson, index_name: sent}}\nroutes:\n{routes}"
         );
         let output = self.expvastic(&["once"], &config);

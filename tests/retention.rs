@@ -1,5 +1,5 @@
 //! `retention`: what servers are told, over real sockets. The servers here answer in the words of the documentation of
-//! Elasticsearch and OpenSearch; the real ones that the other tests start have no ILM and no ISM, and say so as here.
+//! Elasticsearch and OpenSearch; of the real ones that the other tests start, only Elasticsearch 6 has ILM (`tests/every_server.rs`).
 
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 

@@ -277,7 +277,8 @@ fn setup_shows_the_template_of_each_kind_of_server() {
     let titles: Vec<&str> = shown.lines().filter(|line| line.starts_with("# es: ")).collect();
     let expected = [
         "# es: Elasticsearch from 8.3 on",
-        "# es: OpenSearch, and Elasticsearch from 7.8 to 8.2",
+        "# es: OpenSearch",
+        "# es: Elasticsearch from 7.8 to 8.2",
         "# es: Elasticsearch from 7.0 to 7.7",
         "# es: Elasticsearch 6",
         "# es: Elasticsearch 5",
@@ -295,7 +296,7 @@ fn setup_shows_the_template_of_each_kind_of_server() {
         })
         .collect();
     assert_eq!(bodies[0]["template"]["mappings"]["subobjects"], false);
-    assert_eq!(bodies[4]["template"], "shop-*.*.*");
+    assert_eq!(bodies[5]["template"], "shop-*.*.*");
     assert!(shown.contains("# any: Elasticsearch 6: no template: index_name consists of patterns only"), "{shown}");
     assert!(!shown.contains("unrouted") && !shown.contains("disk"), "{shown}");
     assert_eq!(program.read("stderr"), "");

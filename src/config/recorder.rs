@@ -97,6 +97,8 @@ pub(crate) struct ServerTarget {
     pub(crate) template: bool,
     /// Whether the template makes indices small.
     pub(crate) lean: bool,
+    /// Whether numbers get an inverted index; none if that depends on `lean` and the server.
+    pub(crate) index_numbers: Option<bool>,
     /// Further settings for the template.
     pub(crate) index_settings: Vec<IndexSetting>,
     /// How long the server is to keep documents; none if for ever, or until others delete them.
@@ -139,6 +141,7 @@ impl ServerTarget {
             data_stream: false,
             template: true,
             lean: true,
+            index_numbers: None,
             index_settings: Vec::new(),
             retention: None,
         }

@@ -349,6 +349,7 @@ pub(super) fn wish(config: &Recorder, target: &ServerTarget, feed: Feed) -> Wish
         fields_max: feed.fields_max,
         verbatim: !feed.converts,
         lean: target.lean,
+        index_numbers: target.index_numbers,
         index_settings: target.index_settings.clone(),
         retention: target.retention,
         means: Means::None,

@@ -61,16 +61,15 @@ fn forms(wish: &Wish) -> Vec<(&'static str, Flavour, Means)> {
                 forms.push(("Elasticsearch from 8.11 on", flavour, Means::Stream));
                 forms.push(("Elasticsearch from 8.3 to 8.10", flavour, Means::Ilm));
             }
-            Flavour::Composable if is_kept => {
-                forms.push(("OpenSearch", flavour, Means::Ism));
-                forms.push(("Elasticsearch from 7.8 to 8.2", flavour, Means::Ilm));
-            }
+            Flavour::OpenSearch if is_kept => forms.push((servers, flavour, Means::Ism)),
             Flavour::Legacy6 if is_kept => {
                 forms.push(("Elasticsearch from 6.6 on", flavour, Means::Ilm));
                 forms.push(("Elasticsearch from 6.0 to 6.5, which delete nothing", flavour, Means::None));
             }
             Flavour::Legacy5 if is_kept => forms.push(("Elasticsearch 5, which deletes nothing", flavour, Means::None)),
-            Flavour::Flat | Flavour::Legacy7 if is_kept => forms.push((servers, flavour, Means::Ilm)),
+            Flavour::Flat | Flavour::Composable | Flavour::Legacy7 if is_kept => {
+                forms.push((servers, flavour, Means::Ilm))
+            }
             _ => forms.push((servers, flavour, Means::None)),
         }
     }

@@ -31,7 +31,7 @@ pub(super) fn target(section: &mut Section<'_, '_>) -> (Option<Target>, Option<S
     let pipeline = section
         .unless_off("pipeline", "none")
         .and_then(|it| it.parse_name("pipeline", "the name of an ingest pipeline, or none", values::pipeline));
-    let (template, lean) = template(section);
+    let TemplateKeys { template, lean, index_numbers } = template(section);
     let index_settings = index_settings::of(section);
     if let Some((_, place)) = section.node("index_settings").filter(|_| !template) {
         section.warn(&place, "index_settings has no effect: they are settings of the template, which is off");
@@ -51,6 +51,7 @@ pub(super) fn target(section: &mut Section<'_, '_>) -> (Option<Target>, Option<S
         data_stream: stream.is_some(),
         template,
         lean,
+        index_numbers,
         index_settings,
         retention,
         ..ServerTarget::new(hosts)
@@ -96,16 +97,23 @@ fn endpoints(section: &mut Section<'_, '_>) -> Option<Vec<(String, Option<Auth>)
     (hosts.len() == items.len()).then_some(hosts)
 }
 
-/// Whether there is a template, and whether it makes indices small.
-fn template(section: &mut Section<'_, '_>) -> (bool, bool) {
+/// What the key `template` says, as in [`ServerTarget`].
+struct TemplateKeys {
+    template: bool,
+    lean: bool,
+    index_numbers: Option<bool>,
+}
+
+fn template(section: &mut Section<'_, '_>) -> TemplateKeys {
+    let mut keys = TemplateKeys { template: true, lean: true, index_numbers: None };
     if let Some((Node::Map(_), _)) = section.node("template") {
-        let lean = section.section("template").and_then(|mut template| {
-            let lean = template.boolean("lean");
+        if let Some(mut template) = section.section("template") {
+            keys.lean = template.boolean("lean").unwrap_or(true);
+            keys.index_numbers = template.boolean("index_numbers");
             template.finish();
-            lean
-        });
-        return (true, lean.unwrap_or(true));
+        }
+        return keys;
     }
     let template = section.parse("template", |text| one_of("value", text, &[("auto", true), ("off", false)]));
-    (template.unwrap_or(true), true)
+    TemplateKeys { template: template.unwrap_or(true), ..keys }
 }

@@ -142,7 +142,7 @@ mod tests {
     fn many_fields_are_counted() {
         let fields: Vec<String> = (0..100).map(|number| format!(r#""f{number}":{{"type":"long"}}"#)).collect();
         let answer = format!(r#"{{"shop-1":{{}},"shop-2":{{"mappings":{{"properties":{{{}}}}}}}}}"#, fields.join(","));
-        let said = said(&answer, Flavour::Composable, true);
+        let said = said(&answer, Flavour::OpenSearch, true);
         let more = 100 - limits::OTHER_TYPES_NAMED_MAX;
         assert!(said.contains("f0 (long), f1 (long)") && said.contains(&format!("and {more} more")), "{said}");
     }

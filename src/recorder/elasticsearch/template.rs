@@ -47,6 +47,9 @@ pub(crate) struct Wish {
     pub(crate) verbatim: bool,
     /// Indices take less room, at the price of some time at the server.
     pub(crate) lean: bool,
+    /// Whether numbers get an inverted index where the server can do without it. None: unless that makes indices small and
+    /// takes nothing from users.
+    pub(crate) index_numbers: Option<bool>,
     pub(crate) index_settings: Vec<IndexSetting>,
     /// How long documents are kept.
     pub(crate) retention: Option<Retention>,
@@ -59,6 +62,8 @@ pub(crate) struct Wish {
 pub(crate) enum Flavour {
     /// `_index_template` with `subobjects: false`: dotted names are not expanded to objects.
     Flat,
+    /// `_index_template` of OpenSearch, which answers queries from the columns of numbers without an inverted index.
+    OpenSearch,
     /// `_index_template`.
     Composable,
     /// `_template`.
@@ -103,7 +108,8 @@ pub(crate) struct Compared {
 }
 
 impl Flavour {
-    pub(crate) const ALL: [Self; 5] = [Self::Flat, Self::Composable, Self::Legacy7, Self::Legacy6, Self::Legacy5];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Flat, Self::OpenSearch, Self::Composable, Self::Legacy7, Self::Legacy6, Self::Legacy5];
 
     pub(crate) fn of(product: Product) -> Self {
         match product {
@@ -112,7 +118,8 @@ impl Flavour {
             Product::Elasticsearch(version) if version.is_from(7, 0) => Self::Legacy7,
             Product::Elasticsearch(version) if version.is_from(6, 0) => Self::Legacy6,
             Product::Elasticsearch(_) => Self::Legacy5,
-            Product::OpenSearch(_) | Product::Unknown => Self::Composable,
+            Product::OpenSearch(_) => Self::OpenSearch,
+            Product::Unknown => Self::Composable,
         }
     }
 
@@ -120,15 +127,26 @@ impl Flavour {
     pub(crate) fn servers(self) -> &'static str {
         match self {
             Self::Flat => "Elasticsearch from 8.3 on",
-            Self::Composable => "OpenSearch, and Elasticsearch from 7.8 to 8.2",
+            Self::OpenSearch => "OpenSearch",
+            Self::Composable => "Elasticsearch from 7.8 to 8.2",
             Self::Legacy7 => "Elasticsearch from 7.0 to 7.7",
             Self::Legacy6 => "Elasticsearch 6",
             Self::Legacy5 => "Elasticsearch 5",
         }
     }
 
+    /// Whether numbers get an inverted index. Some servers answer queries from the columns, which every number has, if there is
+    /// none. OpenSearch then calls the field not searchable, though, and its Dashboards offers no filter on it.
+    fn indexes_numbers(self, wish: &Wish) -> bool {
+        match self {
+            Self::Flat => wish.index_numbers.unwrap_or(!wish.lean),
+            Self::OpenSearch => wish.index_numbers.unwrap_or(true),
+            Self::Composable | Self::Legacy7 | Self::Legacy6 | Self::Legacy5 => true,
+        }
+    }
+
     fn is_composable(self) -> bool {
-        matches!(self, Self::Flat | Self::Composable)
+        matches!(self, Self::Flat | Self::OpenSearch | Self::Composable)
     }
 }
 
@@ -273,8 +291,7 @@ fn text(wish: &Wish, flavour: Flavour, pattern: &str, mark: &str) -> String {
 
 fn mappings(wish: &Wish, flavour: Flavour, mark: &str) -> String {
     let flat = if flavour == Flavour::Flat { r#","subobjects":false"# } else { "" };
-    // These servers answer queries from the columns, which every number has, if it has no inverted index.
-    let index = if wish.lean && flavour == Flavour::Flat { r#","index":false"# } else { "" };
+    let index = if flavour.indexes_numbers(wish) { "" } else { r#","index":false"# };
     let integers = if wish.verbatim {
         format!(
             r#"{{"integers":{{"match_pattern":"regex","path_match":"{}","match_mapping_type":"long","mapping":{{"type":"long"{index}}}}}}},"#,
@@ -297,7 +314,7 @@ fn quoted(text: &str) -> String {
 
 fn meta<'t, 'i>(stored: tape::Value<'t, 'i>, flavour: Flavour) -> Option<tape::Value<'t, 'i>> {
     match flavour {
-        Flavour::Flat | Flavour::Composable => stored.get("_meta"),
+        Flavour::Flat | Flavour::OpenSearch | Flavour::Composable => stored.get("_meta"),
         Flavour::Legacy7 => stored.get("mappings")?.get("_meta"),
         Flavour::Legacy6 | Flavour::Legacy5 => stored.get("mappings")?.get("_default_")?.get("_meta"),
     }

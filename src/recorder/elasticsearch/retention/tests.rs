@@ -11,6 +11,7 @@ fn wish(index_name: &str, data_stream: bool, hours: u32) -> Wish {
         fields_max: 1_000,
         verbatim: true,
         lean: true,
+        index_numbers: None,
         index_settings: Vec::new(),
         retention: Some(Retention { hours }),
         means: Means::None,

@@ -79,6 +79,7 @@ mod tests {
             fields_max: 1_000,
             verbatim: true,
             lean,
+            index_numbers: None,
             index_settings: index_settings.iter().map(setting).collect(),
             retention: None,
             means: Means::None,

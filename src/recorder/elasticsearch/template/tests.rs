@@ -13,6 +13,7 @@ fn wish(index_name: &str) -> Wish {
         fields_max: 1_000,
         verbatim: true,
         lean: true,
+        index_numbers: None,
         index_settings: Vec::new(),
         retention: None,
         means: Means::None,
@@ -97,7 +98,7 @@ fn each_flavour_is_json_with_what_it_needs() {
             assert!(pretty(&template.text).lines().count() > 30);
             assert_eq!(parsed.get("data_stream").is_some(), data_stream && flavour.is_composable());
             let mappings = match flavour {
-                Flavour::Flat | Flavour::Composable => &parsed["template"]["mappings"],
+                Flavour::Flat | Flavour::OpenSearch | Flavour::Composable => &parsed["template"]["mappings"],
                 Flavour::Legacy7 => &parsed["mappings"],
                 Flavour::Legacy6 | Flavour::Legacy5 => &parsed["mappings"]["_default_"],
             };
@@ -105,6 +106,27 @@ fn each_flavour_is_json_with_what_it_needs() {
             assert_eq!(mappings.get("subobjects").is_some(), flavour == Flavour::Flat);
             let patterns = [&parsed["template"], &parsed["index_patterns"][0]];
             assert!(patterns.contains(&&serde_json::Value::from("shop-*.*.*")));
+        }
+    }
+}
+
+#[test]
+fn numbers_go_without_an_inverted_index_where_the_server_can_do_that_and_nobody_misses_it() {
+    let index = |flavour, lean, index_numbers| {
+        let wish = Wish { lean, index_numbers, ..wish("shop") };
+        match Template::new(&wish, flavour).unwrap().text.matches(r#""index":false"#).count() {
+            0 => true,
+            3 => false,
+            other => panic!("{other} of three kinds of numbers"),
+        }
+    };
+    for flavour in Flavour::ALL {
+        let can_do_without = matches!(flavour, Flavour::Flat | Flavour::OpenSearch);
+        assert_eq!(index(flavour, true, None), flavour != Flavour::Flat, "{flavour:?}");
+        assert!(index(flavour, false, None), "{flavour:?}");
+        for lean in [false, true] {
+            assert_eq!(index(flavour, lean, Some(false)), !can_do_without, "{flavour:?}");
+            assert!(index(flavour, lean, Some(true)), "{flavour:?}");
         }
     }
 }
@@ -122,7 +144,7 @@ fn compared(template: &Template, answer: Vec<u8>) -> Comparison {
 
 #[test]
 fn a_template_that_makes_indices_is_no_good_for_a_data_stream() {
-    for flavour in [Flavour::Flat, Flavour::Composable] {
+    for flavour in [Flavour::Flat, Flavour::OpenSearch, Flavour::Composable] {
         let [index, stream] =
             [false, true].map(|data_stream| Template::new(&Wish { data_stream, ..wish("shop") }, flavour).unwrap());
         let of = |comparison, lacks_stream| Compared { comparison, lacks_stream };
