@@ -68,7 +68,7 @@ fn forms(wish: &Wish) -> Vec<(&'static str, Flavour, Means)> {
             }
             Flavour::Legacy5 if is_kept => forms.push(("Elasticsearch 5, which deletes nothing", flavour, Means::None)),
             Flavour::Flat | Flavour::Composable | Flavour::Legacy7 if is_kept => {
-                forms.push((servers, flavour, Means::Ilm))
+                forms.push((servers, flavour, Means::Ilm));
             }
             _ => forms.push((servers, flavour, Means::None)),
         }
