@@ -5,6 +5,7 @@ mod losses;
 mod own_members;
 pub(crate) mod schedule;
 mod slowness;
+mod warned;
 pub(crate) mod watch;
 
 use crate::clock;
@@ -26,6 +27,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+pub(crate) use warned::Warned;
 use watch::{Findings, Watch};
 
 /// One reader at work.
@@ -231,7 +233,7 @@ impl Reading {
     }
 
     /// The poll has given a document.
-    pub(crate) fn succeeded(&self, report: &Report, body: &[u8]) {
+    pub(crate) fn succeeded(&self, report: &Report, body: &[u8], warned: &Warned) {
         self.under_way.set(false);
         self.counts.body_bytes.add(body.len() as u64);
         self.counts.add(report);
@@ -268,7 +270,11 @@ impl Reading {
         let unmatched = self.variables.borrow_mut().unmatched();
         for unmatched in unmatched {
             let warning = losses::without_match(unmatched);
-            component_log!(self.log_level, Warn, reader = self.name(), url = self.url(), "{warning}");
+            if warned.is_first(&warning) {
+                component_log!(self.log_level, Warn, reader = self.name(), url = self.url(), "{warning}");
+            } else {
+                component_log!(self.log_level, Debug, reader = self.name(), url = self.url(), "{warning}");
+            }
         }
         if report.restarted {
             component_log!(self.log_level, Info, reader = self.name(), url = self.url(), "the target restarted");

@@ -79,6 +79,31 @@ fn each_port_of_a_range_is_a_reader_of_its_own() {
     });
 }
 
+#[test]
+fn a_pattern_that_matches_nothing_is_told_once_for_all_readers_that_share_it() {
+    let apps = [0; 3].map(|_| Server::start(|_| Reply::ok("{\"x\": 1}")));
+    let [first, second, third] = apps.each_ref().map(|app| &app.address);
+    let config = format!(
+        "settings: {{log_level: debug}}\n\
+         defaults: {{readers: {{type_name: app, interval: 20ms, exclude: [missing.*]}}}}\n\
+         readers:\n  one: {{endpoint: \"{first}\"}}\n  other: {{endpoint: \"{first}\", exclude: [absent]}}\n  \
+         several: {{endpoint: [\"{first}\", \"{second}\", \"{third}\"]}}\n\
+         recorders: {{out: {{type: file, path: out.ndjson}}}}\nroutes: {{r: {{readers: [one, several, other], recorders: out}}}}\n"
+    );
+    let program = Program::start(&[], &config);
+    let told = || -> Vec<String> {
+        let log = program.read("stderr");
+        log.lines()
+            .filter(|line| line.contains("no variable in the first document matches"))
+            .map(str::to_owned)
+            .collect()
+    };
+    wait_until("each reader has looked for it", || told().len() >= 5);
+    let warnings: Vec<String> = told().into_iter().filter(|line| line.contains(" WARN ")).collect();
+    let count = |pattern: &str| warnings.iter().filter(|line| line.contains(pattern)).count();
+    assert_eq!((warnings.len(), count("\"missing.*\""), count("\"absent\"")), (2, 1, 1), "{warnings:?}");
+}
+
 /// Readers, of which half have jitter.
 fn twenty(prefix: [&str; 2], keys: &str) -> String {
     let reader = |name: String, jitter| format!("  {name}: {{type: self, type_name: {name}, {keys}{jitter}}}\n");

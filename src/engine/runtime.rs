@@ -26,7 +26,7 @@ use crate::flatten::{FlattenError, Report as PayloadReport};
 use crate::http::{Content, Http, Needs};
 use crate::log::ComponentLevel;
 use crate::metrics::{Ledger, Metrics};
-use crate::reader::{ReadError, Reading};
+use crate::reader::{ReadError, Reading, Warned};
 use crate::recorder::Recording;
 use crate::systemd::Supervisor;
 use crate::watchdog::Watchdog;
@@ -82,6 +82,8 @@ pub(super) struct Runtime {
     following: RefCell<Following>,
     /// What exchanges need besides connections.
     needs: Cell<Needs>,
+    /// What readers have warned of.
+    warned: Warned,
 }
 
 /// A reader at work and the recorders that it feeds.
@@ -150,6 +152,7 @@ impl Runtime {
             due_polls: DuePolls::default(),
             following: RefCell::default(),
             needs: Cell::default(),
+            warned: Warned::default(),
         })
     }
 
@@ -250,7 +253,7 @@ impl Runtime {
         engine.reading.watch.polled(ended, took, sizes);
         match made {
             Ok((report, _)) => {
-                engine.reading.succeeded(&report, body);
+                engine.reading.succeeded(&report, body, &self.warned);
                 engine.reading.took(took);
                 self.metrics.count_payload(&report);
             }

@@ -46,3 +46,7 @@ pub(crate) const WATCH_PERIOD: Duration = Duration::from_secs(1);
 /// A file that was written less than this before it was read may change again without a new time, as some file systems have a
 /// clock of two seconds. So its text is compared again.
 pub(crate) const WATCH_CLOCK: Duration = Duration::from_secs(3);
+
+/// Warnings about the configuration that are remembered, so that they are given once for all readers with the same cause: more
+/// than a person reads. Beyond that they are given for each.
+pub(crate) const SHARED_WARNINGS_MAX: usize = 64;

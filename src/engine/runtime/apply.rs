@@ -37,6 +37,7 @@ impl Runtime {
         executor: &LocalExecutor<'_>,
     ) -> (Changes, Changes) {
         let engines = self.follow(engines, groups, settings);
+        self.warned.clear();
         self.apply_engines(&engines, settings, true, executor)
     }
 
