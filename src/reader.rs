@@ -14,7 +14,7 @@ use crate::document_buffers::DocumentBuffers;
 use crate::flatten::{FlattenError, Report, Variables};
 use crate::http::{Buffers, Content, ContentKind, Endpoint, Http, HttpError, Identity, NewBuffers, Refused};
 use crate::limits;
-use crate::log::{self, ComponentLevel, FailureLog, component_log};
+use crate::log::{self, ComponentLevel, FailureLog, LogLevel, component_log};
 use crate::metrics::{ReaderCounts, ReaderStatus, Said, State};
 use crate::plural::counted;
 use foreign::Kind;
@@ -270,7 +270,8 @@ impl Reading {
         let unmatched = self.variables.borrow_mut().unmatched();
         for unmatched in unmatched {
             let warning = losses::without_match(unmatched);
-            if warned.is_first(&warning) {
+            // One that nobody sees must not keep others from theirs.
+            if self.log_level.shows(LogLevel::Warn) && warned.is_first(&warning) {
                 component_log!(self.log_level, Warn, reader = self.name(), url = self.url(), "{warning}");
             } else {
                 component_log!(self.log_level, Debug, reader = self.name(), url = self.url(), "{warning}");

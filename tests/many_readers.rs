@@ -8,26 +8,20 @@ mod loopback;
 #[path = "support/program.rs"]
 mod program;
 
-use loopback::{Reply, Server, wait_until};
+use loopback::{Reply, Reserved, Server, wait_until};
 use program::Program;
-use rustix::net::{AddressFamily, SocketType};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
-use std::os::fd::OwnedFd;
+use std::net::{Ipv4Addr, TcpListener};
 
 /// Three listeners and a socket that is bound but hears nothing, on four consecutive ports of which it has the third.
-fn four_in_a_row() -> (Vec<TcpListener>, OwnedFd, u16) {
+fn four_in_a_row() -> (Vec<TcpListener>, Reserved, u16) {
     let listen = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok();
-    let deaf = |port| {
-        let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
-        rustix::net::bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)).ok().map(|()| socket)
-    };
     let found = (0..1000).find_map(|_| {
         let one = listen(0)?;
         let first = one.local_addr().expect("an address").port();
         let last = first.checked_add(3)?;
-        Some((vec![one, listen(first + 1)?, listen(last)?], deaf(first + 2)?, first))
+        Some((vec![one, listen(first + 1)?, listen(last)?], Reserved::at(first + 2)?, first))
     });
     found.expect("four free ports in a row")
 }
@@ -86,9 +80,9 @@ fn a_pattern_that_matches_nothing_is_told_once_for_all_readers_that_share_it() {
     let config = format!(
         "settings: {{log_level: debug}}\n\
          defaults: {{readers: {{type_name: app, interval: 20ms, exclude: [missing.*]}}}}\n\
-         readers:\n  one: {{endpoint: \"{first}\"}}\n  other: {{endpoint: \"{first}\", exclude: [absent]}}\n  \
+         readers:\n  quiet: {{endpoint: \"{first}\", log_level: error}}\n  one: {{endpoint: \"{first}\"}}\n  other: {{endpoint: \"{first}\", exclude: [absent]}}\n  \
          several: {{endpoint: [\"{first}\", \"{second}\", \"{third}\"]}}\n\
-         recorders: {{out: {{type: file, path: out.ndjson}}}}\nroutes: {{r: {{readers: [one, several, other], recorders: out}}}}\n"
+         recorders: {{out: {{type: file, path: out.ndjson}}}}\nroutes: {{r: {{readers: [quiet, one, several, other], recorders: out}}}}\n"
     );
     let program = Program::start(&[], &config);
     let told = || -> Vec<String> {

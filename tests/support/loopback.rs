@@ -79,13 +79,18 @@ pub(crate) struct Reserved {
 
 impl Reserved {
     pub(crate) fn new() -> Self {
+        Self::at(0).expect("a free port")
+    }
+
+    /// Any port if it is 0. None if somebody has it.
+    pub(crate) fn at(port: u16) -> Option<Self> {
         let socket =
             net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).expect("a socket");
         // As listeners have it: sockets share an address if all of them are marked and none listened before.
         net::sockopt::set_socket_reuseaddr(&socket, true).expect("a setting");
-        net::bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        net::bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)).ok()?;
         let address = SocketAddrV4::try_from(net::getsockname(&socket).expect("an address")).expect("IPv4").to_string();
-        Self { address, _socket: socket }
+        Some(Self { address, _socket: socket })
     }
 
     pub(crate) fn listen(&self) -> TcpListener {

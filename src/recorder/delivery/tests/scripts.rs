@@ -8,7 +8,6 @@ mod server;
 
 use super::*;
 use server::{Behaviour, Server, behaviour};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Scripts that are run, if `EXPVASTIC_SCRIPTS` says nothing else.
 const SCRIPTS: u64 = 10_000;
@@ -400,18 +399,13 @@ impl Script {
 #[test]
 fn each_document_is_stored_once_whatever_the_script() {
     let scripts = std::env::var("EXPVASTIC_SCRIPTS").map_or(SCRIPTS, |number| number.parse().unwrap());
-    let next = AtomicU64::new(0);
-    let run = || {
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= scripts {
-                return;
-            }
+    // Clock and disk are simulated by each script for itself.
+    let threads = std::thread::available_parallelism().unwrap().get();
+    let run = |first: u64| {
+        for seed in (first..scripts).step_by(threads) {
             let outcome = std::panic::catch_unwind(|| Script::new(seed).run());
             assert!(outcome.is_ok(), "script {seed} of {scripts}");
         }
     };
-    // Clock and disk are simulated by each script for itself.
-    let processors = std::thread::available_parallelism().unwrap().get();
-    std::thread::scope(|threads| (0..processors).for_each(|_| _ = threads.spawn(run)));
+    std::thread::scope(|scope| (0..threads as u64).for_each(|first| _ = scope.spawn(move || run(first))));
 }
